@@ -1,0 +1,77 @@
+"""nasformer: search for vision transformers that fit a budget.
+
+Declare a space of ViT dimensions, train one weight-entangled supernet, and let any strategy search it
+with inherited weights: the method of AutoFormer (Chen et al., ICCV 2021), open to every other search
+algorithm. Names are imported on first use (PEP 562), so that nothing heavy loads before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+for _folder in ("strategies", "spaces"):
+    if (Path(__file__).parent / _folder).is_file():
+        raise ImportError(
+            f"nasformer/{_folder} is a text file: this checkout lost its symbolic links; "
+            "clone with 'git config --global core.symlinks true', or install the wheel"
+        )
+
+if TYPE_CHECKING:
+    from nasformer.architecture import Architecture as Architecture
+    from nasformer.data import Dataset as Dataset
+    from nasformer.data import load_dataset as load_dataset
+    from nasformer.errors import NasformerError as NasformerError
+    from nasformer.fitness import InheritedFitness as InheritedFitness
+    from nasformer.fitness import SurrogateFitness as SurrogateFitness
+    from nasformer.fitness import TableFitness as TableFitness
+    from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
+    from nasformer.registry import get_strategy as get_strategy
+    from nasformer.registry import load_space as load_space
+    from nasformer.registry import space_names as space_names
+    from nasformer.registry import strategy_names as strategy_names
+    from nasformer.search import BaseStrategy as BaseStrategy
+    from nasformer.search import Evaluation as Evaluation
+    from nasformer.search import Fitness as Fitness
+    from nasformer.search import SearchResult as SearchResult
+    from nasformer.search import Strategy as Strategy
+    from nasformer.search import Trial as Trial
+    from nasformer.searcher import Searcher as Searcher
+    from nasformer.space import FeasibleSet as FeasibleSet
+    from nasformer.space import SearchSpace as SearchSpace
+    from nasformer.space import choice as choice
+    from nasformer.space import per_layer as per_layer
+    from nasformer.supernet import Supernet as Supernet
+    from nasformer.training import Recipe as Recipe
+    from nasformer.training import train_supernet as train_supernet
+
+_HOME = {
+    "nasformer.architecture": ("Architecture",),
+    "nasformer.data": ("Dataset", "load_dataset"),
+    "nasformer.errors": ("NasformerError",),
+    "nasformer.fitness": ("InheritedFitness", "SurrogateFitness", "TableFitness", "TrainingFreeFitness"),
+    "nasformer.registry": ("get_strategy", "load_space", "space_names", "strategy_names"),
+    "nasformer.search": ("BaseStrategy", "Evaluation", "Fitness", "SearchResult", "Strategy", "Trial"),
+    "nasformer.searcher": ("Searcher",),
+    "nasformer.space": ("FeasibleSet", "SearchSpace", "choice", "per_layer"),
+    "nasformer.supernet": ("Supernet",),
+    "nasformer.training": ("Recipe", "train_supernet"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [*sorted(_MODULE_OF), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nasformer")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'nasformer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

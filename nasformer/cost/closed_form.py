@@ -1,0 +1,95 @@
+"""Closed forms of parameters and multiply-accumulates, as sums of a stem and of layers.
+
+Given the embedding width, a network's cost is the cost of its stem (patch embedding, positions,
+final norm, head) plus the sum of its layers' costs; everything exact that ``FeasibleSet`` does rests
+on this. ``official_complexity`` is the figure of AutoFormer's own code, kept for comparison with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nasformer.architecture import Architecture
+from nasformer.cost.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveCost:
+    """A cost that is a stem plus a sum over layers.
+
+    Args:
+        name: The cost's name in budgets, with its unit where it has one.
+        stem: ``(geometry, embed_dim)`` -> cost of all that is not a layer.
+        layer: ``(geometry, embed_dim, num_heads, hidden_dim)`` -> cost of one layer.
+    """
+
+    name: str
+    stem: Callable[[Geometry, int], int]
+    layer: Callable[[Geometry, int, int, int], int]
+
+    def __call__(self, geometry: Geometry, architecture: Architecture) -> int:
+        """Return the cost of one architecture."""
+        embed_dim = architecture.embed_dim
+        layers = zip(architecture.num_heads, architecture.hidden_dims, strict=True)
+        return self.stem(geometry, embed_dim) + sum(self.layer(geometry, embed_dim, h, f) for h, f in layers)
+
+
+def _params_stem(g: Geometry, embed_dim: int) -> int:
+    patch_embedding = g.patch_dim * embed_dim + embed_dim
+    cls_and_positions = embed_dim * (g.tokens + 1)
+    norm_and_head = 2 * embed_dim + embed_dim * g.num_classes + g.num_classes
+    return patch_embedding + cls_and_positions + norm_and_head
+
+
+def _params_layer(g: Geometry, embed_dim: int, num_heads: int, hidden_dim: int) -> int:
+    width = g.head_dim * num_heads
+    norms = 4 * embed_dim
+    attention = 3 * width * embed_dim + 3 * width + width * embed_dim + embed_dim
+    mlp = 2 * embed_dim * hidden_dim + hidden_dim + embed_dim
+    relative_positions = 4 * g.position_rows * g.head_dim
+    return norms + attention + mlp + relative_positions
+
+
+def _macs_stem(g: Geometry, embed_dim: int) -> int:
+    return g.patches * g.patch_dim * embed_dim + embed_dim * g.num_classes
+
+
+def _macs_layer(g: Geometry, embed_dim: int, num_heads: int, hidden_dim: int) -> int:
+    width, tokens = g.head_dim * num_heads, g.tokens
+    projections = 4 * tokens * embed_dim * width
+    products = 2 if g.max_distance is None else 4  # QKᵀ and AV; with positions q·e_key and A·e_value too
+    return projections + products * tokens**2 * width + 2 * tokens * embed_dim * hidden_dim
+
+
+params = AdditiveCost("params", _params_stem, _params_layer)
+"""Parameters: the numel of the extracted network."""
+
+macs = AdditiveCost("macs", _macs_stem, _macs_layer)
+"""Multiply-accumulates of one image: patch embedding, linear layers, attention products, head."""
+
+COSTS = {cost.name: cost for cost in (params, macs)}
+"""The additive costs that every space knows, by the name that budgets use."""
+
+
+def official_complexity(geometry: Geometry, architecture: Architecture) -> float:
+    """Return the complexity that AutoFormer's own code reports, by its own convention.
+
+    It counts the head once per token, leaves out the final norm and takes the sequence one token
+    longer than it is. Use ``macs`` for an honest count.
+
+    >>> from nasformer.architecture import uniform
+    >>> official_complexity(Geometry(), uniform(192, 12, 3, 4))
+    1313011128.0
+    """
+    g, embed_dim = geometry, architecture.embed_dim
+    tokens = g.patches + 2
+    max_distance = g.max_distance or 0
+    stem = embed_dim + g.patches * g.patch_dim * embed_dim + embed_dim * (g.patches + 1) / 2
+    total = stem + (g.patches + 1) * g.num_classes * embed_dim
+    for num_heads, hidden_dim in zip(architecture.num_heads, architecture.hidden_dims, strict=True):
+        width = g.head_dim * num_heads
+        total += 2 * tokens * embed_dim + 4 * tokens * embed_dim * width + 2 * tokens**2 * width
+        total += 2 * tokens * embed_dim * hidden_dim
+        total += 2 * max_distance * tokens**2 + tokens**2 / 2 + tokens * width / 2
+    return total

@@ -1,0 +1,73 @@
+"""Exceptions: one family, one clear line each, and the object that gave offence.
+
+Every message says what is wrong, where, the value received and the way out. The command line prints
+that line and exits with code 2; a library user catches ``NasformerError`` or one of its kinds and
+finds the offending object in ``.offender``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasformerError(Exception):
+    """Base of all errors that a caller can cause.
+
+    Args:
+        message: One line: what, where, the value received, the way out.
+        offender: The object that the message is about.
+    """
+
+    def __init__(self, message: str, offender: object = None) -> None:
+        super().__init__(message)
+        self.offender = offender
+
+
+class ArchitectureError(NasformerError, ValueError):
+    """An architecture that is no architecture, or not one of this space."""
+
+
+class SpaceError(NasformerError, ValueError):
+    """A search space that is declared wrongly."""
+
+
+class BudgetError(NasformerError, ValueError):
+    """A budget that cannot be read, or that no architecture of the space meets."""
+
+
+class StrategyError(NasformerError):
+    """A strategy that is unknown, misconfigured, or breaks its protocol."""
+
+
+class FitnessError(NasformerError):
+    """A fitness that cannot judge what it is asked about, or failed too often."""
+
+
+class StudyError(NasformerError):
+    """A recorded search that cannot be opened, continued or saved."""
+
+
+class DataError(NasformerError):
+    """A dataset that is absent, unreadable or of the wrong shape."""
+
+
+class RecipeError(NasformerError, ValueError):
+    """A training recipe that is declared wrongly."""
+
+
+class CheckpointError(NasformerError):
+    """A checkpoint that is unreadable, or that belongs to another space."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest of ``known``, or lists them all.
+
+    >>> did_you_mean("evolutoin", ["random", "evolution"])
+    "did you mean 'evolution'?"
+    >>> did_you_mean("xyz", ["random", "evolution"])
+    'known: evolution, random'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

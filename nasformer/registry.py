@@ -1,0 +1,116 @@
+"""Registry: names to strategies, spaces and fitnesses.
+
+A strategy's or a space's name is its file's, with hyphens; packages of others add strategies through the
+entry-point group ``nasformer.strategies``. Names are listed without importing what they name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from nasformer.errors import SpaceError, StrategyError, did_you_mean
+from nasformer.search import BaseStrategy, Strategy
+from nasformer.space import SearchSpace
+from nasformer.space.declaration import read_space
+
+_HERE = Path(__file__).parent
+_SPACE_SUFFIXES = (".yaml", ".yml", ".json")
+
+StrategyFactory = Callable[..., Strategy]
+"""Called as ``factory(feasible, seed=…, evaluations=…, batch_size=…, **options)``."""
+
+
+def space_names() -> list[str]:
+    """Return the names of the built-in spaces.
+
+    >>> space_names()
+    ['autoformer-base', 'autoformer-small', 'autoformer-tiny', 'digits', 'fashion-mnist']
+    """
+    return sorted(path.stem for path in (_HERE / "spaces").glob("*.yaml"))
+
+
+@cache
+def _built_in(name: str) -> SearchSpace:
+    return read_space(_HERE / "spaces" / f"{name}.yaml")
+
+
+def load_space(space: str | Path | SearchSpace) -> SearchSpace:
+    """Return a space by built-in name or by the path of a YAML or JSON file, ours or AutoFormer's.
+
+    Raises:
+        SpaceError: There is none of that name, or the file declares none.
+
+    >>> load_space("autoformer-tiny").size()
+    1056964608
+    """
+    if isinstance(space, SearchSpace):
+        return space
+    if str(space) in space_names():
+        return _built_in(str(space))
+    if Path(space).suffix in _SPACE_SUFFIXES:
+        return read_space(space)
+    raise SpaceError(
+        f"no built-in space {str(space)!r}; {did_you_mean(str(space), space_names())} (or give a .yaml or .json file)",
+        space,
+    )
+
+
+def strategy_names() -> list[str]:
+    """Return the names of all strategies that are installed.
+
+    >>> {"evolution", "nevergrad", "random", "tpe"} <= set(strategy_names())
+    True
+    """
+    return sorted({*_own_strategies(), *_entry_points()})
+
+
+def get_strategy(name: str) -> StrategyFactory:
+    """Return the class of a strategy, by name or as ``module:Class``.
+
+    Raises:
+        StrategyError: There is none of that name, or it cannot be imported.
+    """
+    if name in _own_strategies():
+        return _class_of(importlib.import_module(f"nasformer.strategies.{name.replace('-', '_')}"))
+    try:
+        if name in _entry_points():
+            return _checked(name, _entry_points()[name].load())
+        if ":" in name:
+            return _checked(name, EntryPoint(name, name, "nasformer.strategies").load())
+    except (ImportError, AttributeError) as error:
+        raise StrategyError(f"strategy {name!r} cannot be imported: {error}", name) from error
+    raise StrategyError(f"unknown strategy {name!r}; {did_you_mean(name, strategy_names())}", name)
+
+
+def _own_strategies() -> list[str]:
+    files = (path.stem for path in (_HERE / "strategies").glob("*.py"))
+    return [stem.replace("_", "-") for stem in files if not stem.startswith("_")]
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="nasformer.strategies")}
+
+
+def _class_of(module: Any) -> StrategyFactory:
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, BaseStrategy) and value.__module__ == module.__name__
+    ]
+    public = [value for value in classes if not value.__name__.startswith("_")]
+    if len(public) != 1:
+        found = ", ".join(value.__name__ for value in public) or "none"
+        raise StrategyError(f"{module.__name__} must define one public BaseStrategy, found {found}", module)
+    return public[0]
+
+
+def _checked(name: str, loaded: object) -> StrategyFactory:
+    missing = [method for method in ("ask", "tell", "recommend") if not hasattr(loaded, method)]
+    if not callable(loaded) or missing:
+        raise StrategyError(f"{name!r} is no strategy: it lacks {', '.join(missing) or 'a constructor'}", loaded)
+    return loaded

@@ -1,0 +1,23 @@
+"""Search: a strategy is asked, a fitness judges, a study remembers."""
+
+from nasformer.search.evaluation import CallableFitness, Evaluation, Fitness, Trial, as_fitness
+from nasformer.search.loop import Limit, Record, Run, SearchLoop, evaluate_each
+from nasformer.search.result import Found, SearchResult
+from nasformer.search.strategy import BaseStrategy, Strategy
+
+__all__ = [
+    "BaseStrategy",
+    "CallableFitness",
+    "Evaluation",
+    "Fitness",
+    "Found",
+    "Limit",
+    "Record",
+    "Run",
+    "SearchLoop",
+    "SearchResult",
+    "Strategy",
+    "Trial",
+    "as_fitness",
+    "evaluate_each",
+]

@@ -1,0 +1,177 @@
+"""SearchResult: everything a search found and how, as a file, a table and a winner."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from nasformer.architecture import Architecture
+from nasformer.cost import Bounds, Limits
+from nasformer.errors import StudyError
+from nasformer.search.evaluation import Trial
+from nasformer.space import SearchSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Module = TypeVar("Module", covariant=True)
+
+
+class Extractor(Protocol[Module]):
+    """What a supernet offers: ``extract(architecture)`` gives the standalone network."""
+
+    def extract(self, architecture: Architecture) -> Module:
+        """Return an independent network."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The confirmed winner of a search.
+
+    Args:
+        architecture: The winner.
+        fitness: Its confirmed fitness.
+        loss: Its confirmed loss, where the fitness gives one.
+        params: Its parameters.
+        macs: Its multiply-accumulates for one image.
+    """
+
+    architecture: Architecture
+    fitness: float
+    loss: float | None
+    params: int
+    macs: int
+
+    @classmethod
+    def from_trial(cls, trial: Trial) -> Found:
+        """Return a trial that has a value as a winner."""
+        assert trial.value is not None
+        costs = trial.costs
+        return cls(trial.architecture, trial.value, trial.metrics.get("loss"), costs["params"], costs["macs"])
+
+    def extract(self, net: Extractor[Module]) -> Module:
+        """Return the standalone network with its weights inherited from a supernet."""
+        return net.extract(self.architecture)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A finished search.
+
+    Args:
+        space: The space that was searched.
+        limits: Bounds by cost.
+        settings: All that decided the search: strategy, options, seed, evaluations, fitness and more.
+        trials: In the order asked.
+        confirmed: The recommended, evaluated once more, best first.
+        counts: Duplicates, infeasible and replaced proposals, failed and replayed trials.
+        seconds: ``strategy``, ``evaluation``, ``confirmation`` and ``total``.
+        stopped: Why it ended: ``evaluations``, ``exhausted`` or ``seconds``.
+        feasible: Number of feasible architectures.
+        versions: Of Python and of the packages that matter.
+    """
+
+    space: SearchSpace
+    limits: Limits
+    settings: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    confirmed: tuple[Trial, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    stopped: str = "evaluations"
+    feasible: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy."""
+        return str(self.settings["strategy"])
+
+    @property
+    def seed(self) -> int:
+        """Seed of the search."""
+        return int(self.settings["seed"])
+
+    @property
+    def best(self) -> Found:
+        """The confirmed winner: the best value, then the lower loss, then fewer parameters."""
+        return Found.from_trial(min((trial for trial in self.confirmed), key=lambda trial: trial.rank))
+
+    @property
+    def best_observed(self) -> Trial:
+        """The trial with the highest value told; noise may have crowned it."""
+        return min((trial for trial in self.trials if trial.value is not None), key=lambda trial: trial.rank)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per trial: dimensions, value, metrics, costs, seconds and the best so far."""
+        import pandas as pd
+
+        rows = []
+        for trial in self.trials:
+            row = trial.to_dict()
+            nested = {**row.pop("architecture"), **row.pop("metrics"), **row.pop("costs")}
+            rows.append({"strategy": self.strategy, "seed": self.seed, **row, **nested})
+        frame = pd.DataFrame(rows)
+        frame["best_so_far"] = frame["value"].astype(float).cummax()
+        return frame
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result as JSON lines: one of settings, one per trial, one per confirmation.
+
+        Raises:
+            StudyError: The file cannot be written; one that was there before is kept.
+        """
+        path = Path(path)
+        lines = [{"result": self._header()}]
+        lines += [{"trial": trial.to_dict()} for trial in self.trials]
+        lines += [{"confirmed": trial.to_dict()} for trial in self.confirmed]
+        draft = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            raise StudyError(f"cannot write the result to {str(path)!r}: {error.strerror}", path) from error
+        return path
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "space": self.space.to_dict(),
+            "limits": {name: list(bounds) for name, bounds in self.limits.items()},
+            "settings": dict(self.settings),
+            "counts": dict(self.counts),
+            "seconds": dict(self.seconds),
+            "stopped": self.stopped,
+            "feasible": self.feasible,
+            "versions": dict(self.versions),
+            "trials": len(self.trials),
+            "confirmed": len(self.confirmed),
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> SearchResult:
+        """Read what ``save`` wrote.
+
+        Raises:
+            StudyError: The file is absent, cut short, or no result.
+        """
+        path = Path(path)
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            header = lines[0]["result"]
+            trials = tuple(Trial.from_dict(line["trial"]) for line in lines if "trial" in line)
+            confirmed = tuple(Trial.from_dict(line["confirmed"]) for line in lines if "confirmed" in line)
+            expected = header.pop("trials"), header.pop("confirmed")
+            header["space"] = SearchSpace.from_dict(header["space"])
+            header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
+        except OSError as error:
+            raise StudyError(f"cannot read the result {str(path)!r}: {error.strerror}", path) from error
+        except (ValueError, LookupError, TypeError) as error:
+            raise StudyError(f"{str(path)!r} is no search result, or a damaged one ({error})", path) from error
+        if expected != (len(trials), len(confirmed)):
+            raise StudyError(f"{str(path)!r} is cut short: {len(trials)} of {expected[0]} trials", path)
+        return cls(trials=trials, confirmed=confirmed, **header)

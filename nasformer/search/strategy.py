@@ -1,0 +1,166 @@
+"""Strategy: the protocol of search algorithms, and the base that keeps their promises.
+
+A strategy is asked for architectures and told their trials. It only ever hands out feasible
+architectures that it has not handed out before; ``BaseStrategy`` sees to that, so that an algorithm
+is a ``propose`` and, where it learns, an ``observe``.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from nasformer.architecture import Architecture
+from nasformer.errors import StrategyError
+from nasformer.search.evaluation import Trial
+from nasformer.space import FeasibleSet
+
+_DRAWS = 64
+_ENUMERABLE = 1_000_000
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A search algorithm, made as ``Strategy(feasible, *, seed, evaluations, batch_size, **options)``."""
+
+    def ask(self, n: int = 1) -> list[Architecture]:
+        """Return up to ``n`` feasible architectures never returned before.
+
+        Fewer only where the set is exhausted, or where the algorithm must first be told.
+        """
+        ...
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Learn the outcome of what was asked, in any order and in any portions."""
+        ...
+
+    def recommend(self, k: int = 1) -> list[Architecture]:
+        """Return the best ``k`` architectures by the strategy's own judgement, best first."""
+        ...
+
+
+class BaseStrategy(ABC):
+    """A strategy whose proposals are made feasible and distinct.
+
+    A proposal that is infeasible, or a duplicate, costs no evaluation: it is counted, its known value
+    is observed, and another is asked for, ``max_proposals`` times at most; then a feasible random
+    draw takes its place.
+
+    Args:
+        feasible: The set to search.
+        seed: Of all randomness.
+        evaluations: How many architectures the search will look at, where known.
+        batch_size: How many are asked at a time, where known.
+
+    Attributes:
+        told: Every trial told, by architecture.
+        counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
+        rng: Python's generator, for scalar draws.
+    """
+
+    max_proposals = 100
+
+    def __init__(
+        self, feasible: FeasibleSet, *, seed: int, evaluations: int | None = None, batch_size: int = 1
+    ) -> None:
+        if evaluations is not None and evaluations < 1:
+            raise StrategyError(f"evaluations must be at least 1, got {evaluations}", evaluations)
+        if batch_size < 1:
+            raise StrategyError(f"batch_size must be at least 1, got {batch_size}", batch_size)
+        self.feasible, self.space = feasible, feasible.space
+        self.seed, self.evaluations, self.batch_size = seed, evaluations, batch_size
+        self.rng = random.Random(seed)
+        self.told: dict[Architecture, Trial] = {}
+        self.counts = {"duplicates": 0, "infeasible": 0, "replaced": 0}
+        self._asked: set[Architecture] = set()
+        self._draws: list[Architecture] = []
+        self._draw_rng = np.random.default_rng([seed, 0x6472_6177])
+        self._rest: list[Architecture] | None = None
+
+    @abstractmethod
+    def propose(self) -> Architecture | None:
+        """Return the algorithm's next idea, feasible or not, new or not; None: it must first be told."""
+
+    def observe(self, architecture: Architecture, value: float | None) -> None:  # noqa: B027 - optional
+        """Learn the value of a proposal or of a random draw that replaced one; None: it has none.
+
+        Called once for every proposal: at once for an infeasible one (None) and for a duplicate (its
+        known value, None while it is pending), else when its trial is told.
+        """
+
+    def ask(self, n: int = 1) -> list[Architecture]:
+        """Return up to ``n`` feasible architectures never returned before."""
+        if n < 1:
+            raise StrategyError(f"ask(n) takes at least 1, got {n}", n)
+        asked: list[Architecture] = []
+        while len(asked) < n and (architecture := self._next()) is not None:
+            self._asked.add(architecture)
+            asked.append(architecture)
+        return asked
+
+    def _next(self) -> Architecture | None:
+        if self.exhausted:
+            return None
+        for _ in range(self.max_proposals):
+            architecture = self.propose()
+            if architecture is None or self._is_new(architecture):
+                return architecture
+        self.counts["replaced"] += 1
+        return self.draw()
+
+    def _is_new(self, architecture: Architecture) -> bool:
+        if architecture in self._asked:
+            self.counts["duplicates"] += 1
+            trial = self.told.get(architecture)
+            self.observe(architecture, trial.value if trial else None)
+            return False
+        if architecture not in self.feasible:
+            self.counts["infeasible"] += 1
+            self.observe(architecture, None)
+            return False
+        return True
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Record trials and observe their values."""
+        for trial in trials:
+            if trial.architecture in self.told:
+                raise StrategyError(f"trial {trial.number} was told before: {trial.architecture}", trial)
+            self.told[trial.architecture] = trial
+            self._asked.add(trial.architecture)
+            self.observe(trial.architecture, trial.value)
+
+    def recommend(self, k: int = 1) -> list[Architecture]:
+        """Return the ``k`` best told."""
+        return [trial.architecture for trial in self.best_told(k)]
+
+    def best_told(self, k: int) -> list[Trial]:
+        """Return the ``k`` best trials that have a value, best first."""
+        return sorted((trial for trial in self.told.values() if trial.value is not None), key=lambda t: t.rank)[:k]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every feasible architecture has been asked."""
+        return len(self._asked) >= self.feasible.count()
+
+    def draw(self) -> Architecture:
+        """Return a random feasible architecture never asked: each dimension uniform given the limits.
+
+        Where nearly all of a small set has been asked, the rest is listed and drawn from evenly.
+        """
+        for _ in range(10 * _DRAWS if self._rest is None else 0):
+            if not self._draws:
+                self._draws = self.feasible.sample(_DRAWS, self._draw_rng)
+            architecture = self._draws.pop()
+            if architecture not in self._asked:
+                return architecture
+        if self._rest is None:
+            everything = self.space.decode(self.feasible.codes(_ENUMERABLE))
+            self._rest = [architecture for architecture in everything if architecture not in self._asked]
+            self.rng.shuffle(self._rest)
+        while (architecture := self._rest.pop()) in self._asked:
+            pass
+        return architecture

@@ -1,0 +1,162 @@
+"""Study: the record of a search, as an Optuna study in one canonical parameterisation.
+
+Every strategy's trials are kept alike: ``embed_dim``, ``depth``, and ``num_heads.L`` and
+``mlp_ratio.L`` of each layer L, so Optuna's own tools read every search. A journal file (``PATH.log``),
+SQLite or PostgreSQL keeps it on disk; without a storage it lives in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from nasformer.architecture import Architecture
+from nasformer.errors import StudyError
+from nasformer.search.evaluation import Trial
+from nasformer.space import SearchSpace
+
+FORMAT = 1
+"""Version of what is stored; another is refused."""
+
+_SETTINGS = "nasformer:settings"
+_TRIAL = "nasformer:trial"
+_DATABASES = ("sqlite:", "postgresql:", "postgresql+", "mysql:", "mysql+")
+
+
+def open_storage(url: str | Path | None) -> BaseStorage:
+    """Return the Optuna storage behind a URL.
+
+    Args:
+        url: None: in memory; ``sqlite:///…`` or ``postgresql://…``: a database; else the path of a
+            journal file.
+
+    Raises:
+        StudyError: It cannot be opened.
+    """
+    if url is None:
+        return InMemoryStorage()
+    with _clear_errors(url):
+        if str(url).startswith(_DATABASES):
+            return RDBStorage(str(url))
+        path = Path(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(path)))
+
+
+class Study:
+    """A search's trials on an Optuna storage.
+
+    Args:
+        storage: What ``open_storage`` returned, or its URL.
+        name: Name of the study in the storage; made where it is new.
+        space: The space of the architectures.
+        settings: All that decides the search, as plain data; a study found under the name must have
+            been made with the same.
+
+    Raises:
+        StudyError: The storage cannot be opened, or holds a study of other settings.
+    """
+
+    def __init__(
+        self, storage: BaseStorage | str | Path | None, name: str, space: SearchSpace, settings: Mapping[str, Any]
+    ) -> None:
+        self.space, self.name, self.url = space, name, storage
+        settings = json.loads(json.dumps({"format": FORMAT, **settings}))
+        with _clear_errors(storage), _quiet():
+            opened = storage if isinstance(storage, BaseStorage) else open_storage(storage)
+            self.optuna = optuna.create_study(
+                storage=opened, study_name=name, direction=StudyDirection.MAXIMIZE, load_if_exists=True
+            )
+            kept = self.optuna.user_attrs.get(_SETTINGS)
+            if kept is None:
+                self.optuna.set_user_attr(_SETTINGS, settings)
+        if kept is not None:
+            _compare(name, kept, settings)
+
+    def trials(self) -> list[Trial]:
+        """Return the recorded trials by number, each once."""
+        with _clear_errors(self.url):
+            frozen = self.optuna.get_trials(deepcopy=False)
+        trials = (Trial.from_dict(trial.user_attrs[_TRIAL]) for trial in frozen if _TRIAL in trial.user_attrs)
+        return sorted({trial.number: trial for trial in trials}.values(), key=lambda trial: trial.number)
+
+    def add(self, trial: Trial) -> None:
+        """Keep a trial; once this returns it is in the storage."""
+        with _clear_errors(self.url):
+            self.optuna.add_trial(self._frozen(trial))
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        failed = trial.value is None
+        return create_trial(
+            state=TrialState.FAIL if failed else TrialState.COMPLETE,
+            value=trial.value,
+            params=as_parameters(trial.architecture),
+            distributions=distributions(self.space, trial.architecture),
+            user_attrs={_TRIAL: trial.to_dict(), **trial.costs, **trial.metrics},
+        )
+
+
+def as_parameters(architecture: Architecture) -> dict[str, float]:
+    """Return the canonical parameters of an architecture.
+
+    >>> as_parameters(Architecture(64, (2,), (3.0,)))
+    {'embed_dim': 64, 'depth': 1, 'num_heads.0': 2, 'mlp_ratio.0': 3.0}
+    """
+    layers = range(architecture.depth)
+    return {
+        "embed_dim": architecture.embed_dim,
+        "depth": architecture.depth,
+        **{f"num_heads.{layer}": architecture.num_heads[layer] for layer in layers},
+        **{f"mlp_ratio.{layer}": architecture.mlp_ratio[layer] for layer in layers},
+    }
+
+
+def distributions(space: SearchSpace, architecture: Architecture) -> dict[str, BaseDistribution]:
+    """Return the canonical distributions of an architecture's parameters."""
+    return {
+        name: CategoricalDistribution(getattr(space, name.partition(".")[0]).values)
+        for name in as_parameters(architecture)
+    }
+
+
+def _compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    for key in {**kept, **settings}:
+        if kept.get(key) != settings.get(key):
+            raise StudyError(
+                f"study {name!r} was made with {key}={json.dumps(kept.get(key))}, now {json.dumps(settings.get(key))}; "
+                "continue it with the same settings or choose another name",
+                name,
+            )
+
+
+@contextmanager
+def _clear_errors(url: object) -> Iterator[None]:
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StudyError(f"storage {str(url)!r}: {type(error).__name__}: {reason}", url) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,81 @@
+"""Declarations on disk: a space as YAML or JSON, and AutoFormer's own YAML as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nasformer.errors import SpaceError, did_you_mean
+from nasformer.space.searchspace import SearchSpace
+
+_OFFICIAL = ("SUPERNET", "SEARCH_SPACE")
+
+
+def read_space(path: str | Path) -> SearchSpace:
+    """Read a space from a ``.yaml``, ``.yml`` or ``.json`` file, ours or AutoFormer's.
+
+    An official AutoFormer file lists its choices and the supernet's sizes; the rest is what its code
+    has fixed (224 pixels, patches of 16, 1000 classes, mean pooling, head width 64, distance 14).
+
+    Raises:
+        SpaceError: The file is absent or unreadable, or declares no space.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise SpaceError(f"cannot read the space {str(path)!r}: {error.strerror}", path) from error
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise SpaceError(f"{str(path)!r} is no valid {path.suffix[1:].upper()}: {reason}", path) from error
+    if isinstance(data, Mapping) and any(key in data for key in _OFFICIAL):
+        return from_official(data, name=path.stem)
+    if isinstance(data, Mapping):
+        data = {"name": path.stem, **data}
+    try:
+        return SearchSpace.from_dict(data)
+    except SpaceError as error:
+        raise SpaceError(f"{path.name}: {error}", path) from error
+
+
+def write_space(space: SearchSpace, path: str | Path) -> None:
+    """Write a space so that ``read_space`` gives the equal one back; the suffix chooses the format."""
+    path = Path(path)
+    data = space.to_dict()
+    if path.suffix == ".json":
+        text = json.dumps(data, indent=2) + "\n"
+    elif path.suffix in (".yaml", ".yml"):
+        text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
+    else:
+        raise SpaceError(f"a space is written as .yaml or .json, got {path.name!r}", path)
+    path.write_text(text, encoding="utf-8")
+
+
+def from_official(data: Mapping[str, Any], name: str) -> SearchSpace:
+    """Return the space of an official AutoFormer file, already parsed.
+
+    Raises:
+        SpaceError: A section or key is missing.
+    """
+    for section in _OFFICIAL:
+        for key in ("EMBED_DIM", "DEPTH", "NUM_HEADS", "MLP_RATIO"):
+            if key not in (data.get(section) or {}):
+                raise SpaceError(f"{name}: an AutoFormer file needs {section}.{key}; {_hint(data, section)}", data)
+    top, searched = data["SUPERNET"], data["SEARCH_SPACE"]
+    return SearchSpace(
+        name,
+        embed_dim={"choice": searched["EMBED_DIM"]},  # type: ignore[arg-type]
+        depth={"choice": searched["DEPTH"]},  # type: ignore[arg-type]
+        num_heads={"per_layer": searched["NUM_HEADS"]},  # type: ignore[arg-type]
+        mlp_ratio={"per_layer": searched["MLP_RATIO"]},  # type: ignore[arg-type]
+        supernet={key: top[key.upper()] for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")},
+    )
+
+
+def _hint(data: Mapping[str, Any], section: str) -> str:
+    return did_you_mean(section, data) if section not in data else f"it has {', '.join(map(str, data[section] or {}))}"

@@ -1,0 +1,73 @@
+"""Description: a space as a table, and whether a budget can be met at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nasformer.architecture import Architecture
+from nasformer.cost import COSTS, as_limits, format_limits, merge
+from nasformer.errors import BudgetError
+from nasformer.space.searchspace import SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a space holds.
+
+    Args:
+        space: The space described.
+        rows: ``minimum``, ``centroid``, ``maximum`` and ``supernet``, each with its costs by name.
+        limits: The budget asked about and the space's own constraints, as one line.
+        feasible: Architectures within the limits; 0 where there are none.
+        obstacle: Why there are none, else None.
+    """
+
+    space: SearchSpace
+    rows: dict[str, tuple[Architecture, dict[str, int]]]
+    limits: str
+    feasible: int
+    obstacle: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return {
+            "space": self.space.to_dict(),
+            "fingerprint": self.space.fingerprint,
+            "size": self.space.size(),
+            "limits": self.limits,
+            "feasible": self.feasible,
+            "obstacle": self.obstacle,
+            "architectures": {name: {**arch.to_dict(), **costs} for name, (arch, costs) in self.rows.items()},
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.space.name}: {self.space.size():,} architectures, fingerprint {self.space.fingerprint}"]
+        lines += [f"  {key:<11}{getattr(self.space, key)}" for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")]
+        lines.append(f"  {'':<11}{'params':>14} {'MACs':>18}")
+        for name, (_, costs) in self.rows.items():
+            lines.append(f"  {name:<11}{costs['params']:>14,} {costs['macs']:>18,}")
+        budget = f"{self.feasible:,} with {self.limits}" if self.obstacle is None else self.obstacle
+        return "\n".join([*lines, f"  feasible   {budget}"])
+
+
+def describe(space: SearchSpace, budget: object = None) -> Description:
+    """Describe a space, and what a budget leaves of it.
+
+    Args:
+        space: The space.
+        budget: Whatever ``as_limits`` reads; None: only the space's own constraints.
+    """
+    corners = {
+        "minimum": space.smallest,
+        "centroid": space.centroid,
+        "maximum": space.largest,
+        "supernet": space.maximum,
+    }
+    rows = {name: (architecture, space.costs(architecture)) for name, architecture in corners.items()}
+    limits = merge(space.constraints, as_limits(budget, COSTS))
+    try:
+        feasible, obstacle = space.feasible(**limits).count(), None
+    except BudgetError as error:
+        feasible, obstacle = 0, str(error)
+    return Description(space, rows, format_limits(limits) or "no limits", feasible, obstacle)

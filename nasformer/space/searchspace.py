@@ -1,0 +1,346 @@
+"""SearchSpace: a declared family of vision transformers, as an immutable value.
+
+The dimensions are AutoFormer's (Chen et al., ICCV 2021, table 2): one embedding width and one depth for
+the network, heads and MLP ratio for each layer (or one for all layers, where declared with ``choice``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.architecture import Architecture, uniform
+from nasformer.cost import COSTS, Bounds, Geometry, Limits, as_limits, format_limits, merge
+from nasformer.errors import ArchitectureError, SpaceError, did_you_mean
+from nasformer.space.codec import Codec, Codes
+from nasformer.space.dimension import Dimension, as_dimension, choice
+
+if TYPE_CHECKING:
+    from nasformer.space.feasible import FeasibleSet
+
+Pooling = Literal["mean", "cls"]
+
+_SEARCHED = ("embed_dim", "depth", "num_heads", "mlp_ratio")
+_FIXED = ("head_dim", "image_size", "patch_size", "in_channels", "num_classes", "pooling", "max_distance")
+_KEYS = ("name", *_SEARCHED, *_FIXED, "supernet", "constraints")
+
+
+class SearchSpace:
+    """A declared space of vision transformers.
+
+    Args:
+        name: What reports call the space.
+        embed_dim: Width of the token embedding: ``choice(…)`` or a number.
+        depth: Number of layers: ``choice(…)`` or a number.
+        num_heads: Heads of each layer: ``per_layer(…)``, or ``choice(…)`` for one value in all layers.
+        mlp_ratio: MLP width over ``embed_dim``, declared as ``num_heads``.
+        head_dim: Width of one head.
+        image_size: Height and width of the square image, in pixels.
+        patch_size: Height and width of a patch, in pixels.
+        in_channels: Channels of the image.
+        num_classes: Classes to tell apart.
+        pooling: What the head sees: the ``"mean"`` over the patches, or the ``"cls"`` token.
+        max_distance: Clip of the relative positions, in patches; None: no relative positions.
+        supernet: Sizes of the supernet by dimension; default: the largest choices.
+        constraints: Bounds that hold in every search, as ``"params <= 6M"``.
+
+    Raises:
+        SpaceError: A declaration that does not add up; the message says which.
+
+    >>> space = SearchSpace("mine", embed_dim=choice(32, 64), depth=choice(1, 2), num_heads=2, mlp_ratio=2,
+    ...                     head_dim=16, image_size=8, patch_size=2, in_channels=1, num_classes=10)
+    >>> space.size()
+    4
+    >>> space.params(space.smallest)
+    21450
+    """
+
+    name: str
+    embed_dim: Dimension
+    depth: Dimension
+    num_heads: Dimension
+    mlp_ratio: Dimension
+    geometry: Geometry
+    pooling: Pooling
+    maximum: Architecture
+    constraints: Limits
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        embed_dim: Dimension | int,
+        depth: Dimension | int,
+        num_heads: Dimension | int,
+        mlp_ratio: Dimension | float,
+        head_dim: int = 64,
+        image_size: int = 224,
+        patch_size: int = 16,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        pooling: Pooling = "mean",
+        max_distance: int | None = 14,
+        supernet: Mapping[str, float] | None = None,
+        constraints: str | Mapping[str, Any] | None = None,
+        **misspelt: object,
+    ) -> None:
+        for key in misspelt:
+            raise SpaceError(f"space {name!r} has no dimension {key!r}; {did_you_mean(key, _KEYS)}", misspelt)
+        declared = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
+        dimensions = {key: as_dimension(key, value, whole=key != "mlp_ratio") for key, value in declared.items()}
+        for key in ("embed_dim", "depth"):
+            if not isinstance(dimensions[key], choice):
+                raise SpaceError(f"{key} is one for the whole network; declare it with choice(…)", declared[key])
+        geometry = _geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
+        if pooling not in ("mean", "cls"):
+            raise SpaceError(f"pooling is 'mean' or 'cls', got {pooling!r}", pooling)
+        self.__dict__.update(
+            dimensions,
+            name=str(name),
+            geometry=geometry,
+            pooling=pooling,
+            maximum=_maximum(dimensions, supernet or {}),
+            constraints=as_limits(constraints, COSTS),
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a SearchSpace is frozen; declare another with {name}={value!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        """Return the Python that declares this space."""
+        parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in _SEARCHED)]
+        declaration = self.to_dict()
+        parts += [f"{key}={declaration[key]!r}" for key in (*_FIXED, "supernet", "constraints")]
+        return f"SearchSpace({', '.join(parts)})"
+
+    # Declaration
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the declaration as plain data; ``from_dict`` gives the equal space back."""
+        g, top = self.geometry, self.maximum
+        return {
+            "name": self.name,
+            **{key: getattr(self, key).to_dict() for key in _SEARCHED},
+            "head_dim": g.head_dim,
+            "image_size": g.image_size,
+            "patch_size": g.patch_size,
+            "in_channels": g.in_channels,
+            "num_classes": g.num_classes,
+            "pooling": self.pooling,
+            "max_distance": g.max_distance,
+            "supernet": {
+                "embed_dim": top.embed_dim,
+                "depth": top.depth,
+                "num_heads": top.num_heads[0],
+                "mlp_ratio": top.mlp_ratio[0],
+            },
+            "constraints": format_limits(self.constraints) or None,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SearchSpace:
+        """Read what ``to_dict`` wrote, or the same written by hand.
+
+        Raises:
+            SpaceError: A key is missing or unknown, or a value is out of place.
+        """
+        if not isinstance(data, Mapping):
+            raise SpaceError(f"a space is a mapping of {', '.join(_KEYS)}, got {data!r}", data)
+        for key in ("name", *_SEARCHED):
+            if key not in data:
+                raise SpaceError(f"the declared space {data.get('name', '')!r} lacks {key!r}", data)
+        return cls(**{str(key): value for key, value in data.items()})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that decides a network's weights: everything but the name and the constraints."""
+        declaration = {key: value for key, value in self.to_dict().items() if key not in ("name", "constraints")}
+        return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()[:16]
+
+    def differences(self, other: SearchSpace) -> list[str]:
+        """Return one line for each dimension in which two spaces differ, names and constraints aside."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        keys = [key for key in mine if key not in ("name", "constraints")]
+        return [f"{key}: {_plain(mine[key])} against {_plain(theirs[key])}" for key in keys if mine[key] != theirs[key]]
+
+    # Members
+
+    def __contains__(self, architecture: object) -> bool:
+        """Whether an architecture is built of declared choices; constraints are ``feasible``'s business."""
+        return isinstance(architecture, Architecture) and self.codec.why_not(architecture) is None
+
+    def size(self) -> int:
+        """Return the number of architectures, constraints aside."""
+        tied = prod(len(d) for d in (self.num_heads, self.mlp_ratio) if isinstance(d, choice))
+        free = prod(len(d) for d in (self.num_heads, self.mlp_ratio) if not isinstance(d, choice))
+        return int(len(self.embed_dim) * tied * sum(free ** int(depth) for depth in self.depth))
+
+    @property
+    def smallest(self) -> Architecture:
+        """The member with every dimension at its least."""
+        return self._uniform(0.0)
+
+    @property
+    def centroid(self) -> Architecture:
+        """The member with every dimension at its middle value."""
+        return self._uniform(0.5)
+
+    @property
+    def largest(self) -> Architecture:
+        """The member with every dimension at its most."""
+        return self._uniform(1.0)
+
+    def _uniform(self, quantile: float) -> Architecture:
+        at = {key: getattr(self, key).values for key in _SEARCHED}
+        values = {key: options[round(quantile * (len(options) - 1))] for key, options in at.items()}
+        return uniform(int(values["embed_dim"]), int(values["depth"]), int(values["num_heads"]), values["mlp_ratio"])
+
+    def require(self, architecture: Architecture) -> None:
+        """Check that the supernet is large enough for an architecture, a member or not.
+
+        Raises:
+            ArchitectureError: A dimension is above the supernet's; the message names it.
+        """
+        top = self.maximum
+        pairs = [
+            ("embed_dim", architecture.embed_dim, top.embed_dim),
+            ("depth", architecture.depth, top.depth),
+            ("num_heads", max(architecture.num_heads), top.num_heads[0]),
+            ("mlp_ratio", max(architecture.mlp_ratio), top.mlp_ratio[0]),
+        ]
+        for key, value, limit in pairs:
+            if value > limit:
+                raise ArchitectureError(
+                    f"{key} {value:g} is above the supernet's {limit:g} in space {self.name!r}", architecture
+                )
+
+    # Costs
+
+    def params(self, architecture: Architecture) -> int:
+        """Return the number of parameters of an architecture, a member or not."""
+        return self.codec.cost("params", architecture)
+
+    def macs(self, architecture: Architecture) -> int:
+        """Return the multiply-accumulates of one image through an architecture, a member or not."""
+        return self.codec.cost("macs", architecture)
+
+    def costs(self, architecture: Architecture) -> dict[str, int]:
+        """Return every cost of an architecture by name."""
+        return {name: self.codec.cost(name, architecture) for name in COSTS}
+
+    # Codes
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The translation between architectures and integer codes."""
+        return Codec(self.name, self.geometry, self.embed_dim, self.depth, self.num_heads, self.mlp_ratio)
+
+    def encode(self, architectures: Iterable[Architecture]) -> Codes:
+        """Return the codes of members: int64 ``(n, 2 + 2 * max depth)`` of choice indices.
+
+        The columns are embed_dim, depth, num_heads of each layer, mlp_ratio of each layer; -1 beyond
+        the depth.
+
+        Raises:
+            ArchitectureError: An architecture is no member; the message says why.
+        """
+        return self.codec.encode(architectures)
+
+    def decode(self, codes: Codes) -> list[Architecture]:
+        """Return the architectures of codes, in order.
+
+        Raises:
+            ArchitectureError: A row is no code of this space.
+        """
+        return self.codec.decode(codes)
+
+    def params_batch(self, codes: Codes) -> NDArray[np.int64]:
+        """Return the parameters of each row of codes, ``(n,)``."""
+        return self.codec.cost_batch("params", codes)
+
+    def macs_batch(self, codes: Codes) -> NDArray[np.int64]:
+        """Return the multiply-accumulates of each row of codes, ``(n,)``."""
+        return self.codec.cost_batch("macs", codes)
+
+    # Sets
+
+    def feasible(self, **limits: object) -> FeasibleSet:
+        """Return the architectures within limits and within the space's own constraints.
+
+        Args:
+            **limits: By cost: the most, or a (least, most) pair; ``params=(5e6, 6e6), macs=1.4e9``.
+
+        Raises:
+            BudgetError: An unknown cost, or no architecture is within the limits.
+        """
+        from nasformer.space.counted import CountedSet
+
+        return CountedSet(self, merge(self.constraints, as_limits(limits, COSTS)))
+
+    def sample(self, n: int, seed: int = 0) -> list[Architecture]:
+        """Return ``n`` architectures, every dimension uniform, constraints aside."""
+        return self.decode(self.sample_codes(n, seed))
+
+    def sample_codes(self, n: int, seed: int = 0) -> Codes:
+        """Return the codes of ``sample``."""
+        return self._everything.sample_codes(n, seed)
+
+    @cached_property
+    def _everything(self) -> FeasibleSet:
+        from nasformer.space.counted import CountedSet
+
+        return CountedSet(self, dict[str, Bounds]())
+
+
+def _geometry(
+    image_size: int, patch_size: int, in_channels: int, num_classes: int, head_dim: int, max_distance: int | None
+) -> Geometry:
+    sizes = {
+        "image_size": image_size,
+        "patch_size": patch_size,
+        "in_channels": in_channels,
+        "num_classes": num_classes,
+        "head_dim": head_dim,
+    } | ({} if max_distance is None else {"max_distance": max_distance})
+    for key, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}", value)
+    if image_size % patch_size:
+        raise SpaceError(f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size))
+    return Geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
+
+
+def _maximum(dimensions: Mapping[str, Dimension], supernet: Mapping[str, float]) -> Architecture:
+    for key in supernet:
+        if key not in _SEARCHED:
+            raise SpaceError(f"supernet has no dimension {key!r}; {did_you_mean(str(key), _SEARCHED)}", supernet)
+    largest = {key: dimensions[key].values[-1] for key in _SEARCHED}
+    sizes = {**largest, **supernet}
+    for key, value in sizes.items():
+        if not isinstance(value, (int, float)) or value < largest[key]:
+            raise SpaceError(
+                f"supernet {key} {value!r} is below the largest choice {largest[key]:g}; raise it", supernet
+            )
+    for key in ("embed_dim", "depth", "num_heads"):
+        if sizes[key] != int(sizes[key]):
+            raise SpaceError(f"supernet {key} {sizes[key]!r} is no whole number", supernet)
+    return uniform(int(sizes["embed_dim"]), int(sizes["depth"]), int(sizes["num_heads"]), sizes["mlp_ratio"])
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    return "/".join(map(str, value)) if isinstance(value, list) else str(value)

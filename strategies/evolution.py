@@ -1,0 +1,115 @@
+"""Evolution as AutoFormer runs it (Chen et al., ICCV 2021, section 3.3, with its code's numbers).
+
+A first population at random; then each generation is made of mutants and crossovers of the best ten
+ever told, filled up at random. Children outside the budget are thrown away and made again. Where the
+paper's text and its code disagree on the two mutation probabilities, this follows the code.
+"""
+
+from __future__ import annotations
+
+from nasformer.architecture import Architecture
+from nasformer.errors import StrategyError
+from nasformer.search import BaseStrategy
+from nasformer.space import FeasibleSet
+
+
+class Evolution(BaseStrategy):
+    """The paper's evolution.
+
+    Args:
+        feasible: The set to search.
+        seed: Of all randomness.
+        evaluations: How many architectures the search will look at.
+        batch_size: How many are asked at a time.
+        population: Architectures per generation.
+        parents: How many of the best ever told breed.
+        mutants: Children per generation made by mutation.
+        crossovers: Children per generation made by crossover.
+        mutate_network: Probability of resampling the depth, and of resampling embed_dim.
+        mutate_layer: Probability of resampling each layer's MLP ratio, and of each layer's heads.
+    """
+
+    def __init__(
+        self,
+        feasible: FeasibleSet,
+        *,
+        seed: int,
+        evaluations: int | None = None,
+        batch_size: int = 1,
+        population: int = 50,
+        parents: int = 10,
+        mutants: int = 25,
+        crossovers: int = 25,
+        mutate_network: float = 0.4,
+        mutate_layer: float = 0.2,
+    ) -> None:
+        super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
+        for name, number in (("population", population), ("parents", parents)):
+            if number < 1:
+                raise StrategyError(f"{name} must be at least 1, got {number}", number)
+        if mutants < 0 or crossovers < 0 or mutants + crossovers > population:
+            raise StrategyError(
+                f"mutants + crossovers must be at most the population of {population}, got {mutants} + {crossovers}",
+                (mutants, crossovers),
+            )
+        for name, chance in (("mutate_network", mutate_network), ("mutate_layer", mutate_layer)):
+            if not 0 <= chance <= 1:
+                raise StrategyError(f"{name} is a probability, got {chance}", chance)
+        self.population, self.parents, self.mutants, self.crossovers = population, parents, mutants, crossovers
+        self.mutate_network, self.mutate_layer = mutate_network, mutate_layer
+        self._best: list[Architecture] = []
+
+    def ask(self, n: int = 1) -> list[Architecture]:
+        """Return ``n`` children, of the generations that their places in the search belong to."""
+        asked: list[Architecture] = []
+        for _ in range(n):
+            place = len(self._asked)
+            if place % self.population == 0:
+                self._best = [trial.architecture for trial in self.best_told(self.parents)]
+            child = super().ask(1)
+            if not child:
+                break
+            asked += child
+        return asked
+
+    def propose(self) -> Architecture:
+        """Return a child of the kind that this place in the generation calls for."""
+        place = len(self._asked) % self.population
+        if not self._best or place >= self.mutants + self.crossovers:
+            return self.draw()
+        if place < self.mutants:
+            return self.mutate(self.rng.choice(self._best))
+        return self.cross()
+
+    def mutate(self, parent: Architecture) -> Architecture:
+        """Resample some dimensions of a parent, in the official order; a value may come out as it was."""
+        rng, codec = self.rng, self.space.codec
+        heads, ratios, embed_dim = list(parent.num_heads), list(parent.mlp_ratio), parent.embed_dim
+        if rng.random() < self.mutate_network:
+            depth = rng.choice(codec.depth)
+            added = range(depth - len(heads))
+            heads = heads[:depth] + [rng.choice(codec.num_heads) for _ in added]
+            ratios = ratios[:depth] + [rng.choice(codec.mlp_ratio) for _ in added]
+        ratios = [rng.choice(codec.mlp_ratio) if rng.random() < self.mutate_layer else ratio for ratio in ratios]
+        heads = [rng.choice(codec.num_heads) if rng.random() < self.mutate_layer else head for head in heads]
+        if rng.random() < self.mutate_network:
+            embed_dim = rng.choice(codec.embed_dim)
+        return self._tied(Architecture(embed_dim, tuple(heads), tuple(ratios)))
+
+    def cross(self) -> Architecture:
+        """Take each gene from either of two parents of equal depth."""
+        first, second = self.rng.choice([(a, b) for a in self._best for b in self._best if a.depth == b.depth])
+        either = self.rng.choice
+        heads = tuple(either(pair) for pair in zip(first.num_heads, second.num_heads, strict=True))
+        ratios = tuple(either(pair) for pair in zip(first.mlp_ratio, second.mlp_ratio, strict=True))
+        return self._tied(Architecture(either((first.embed_dim, second.embed_dim)), heads, ratios))
+
+    def _tied(self, child: Architecture) -> Architecture:
+        """Give all layers the value of one of them where the space declares it once for all."""
+        tied, depth = self.space.codec.tied, child.depth
+        heads, ratios = child.num_heads, child.mlp_ratio
+        if tied["num_heads"]:
+            heads = (self.rng.choice(heads),) * depth
+        if tied["mlp_ratio"]:
+            ratios = (self.rng.choice(ratios),) * depth
+        return Architecture(child.embed_dim, heads, ratios)
