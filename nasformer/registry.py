@@ -7,17 +7,19 @@ entry-point group ``nasformer.strategies``. Names are listed without importing w
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from nasformer.errors import SpaceError, StrategyError, did_you_mean
-from nasformer.search import BaseStrategy, Strategy
+from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError, did_you_mean
+from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
 from nasformer.space.declaration import read_space
 
+_LOGGER = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _SPACE_SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -114,3 +116,76 @@ def _checked(name: str, loaded: object) -> StrategyFactory:
     if not callable(loaded) or missing:
         raise StrategyError(f"{name!r} is no strategy: it lacks {', '.join(missing) or 'a constructor'}", loaded)
     return loaded
+
+
+FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH")
+"""How a fitness is named on the command line."""
+
+
+def make_fitness(
+    spec: str, space: SearchSpace, *, supernet: str | Path | None = None, data: str | None = None, device: str = "auto"
+) -> Fitness:
+    """Return a fitness by name: ``inherited``, ``training-free``, ``table:PATH`` or ``surrogate:PATH``.
+
+    Args:
+        spec: The name.
+        space: The space that is searched.
+        supernet: Checkpoint of ``inherited``; None: the weights kept for the space.
+        data: Dataset of ``inherited``; None: the one that the supernet was trained on.
+        device: Where ``inherited`` computes.
+
+    Raises:
+        FitnessError: An unknown name, or no weights for this space.
+    """
+    kind, _, path = spec.partition(":")
+    if kind not in (known.partition(":")[0] for known in FITNESS_KINDS) or bool(path) != (
+        kind in ("table", "surrogate")
+    ):
+        raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
+    from nasformer import fitness
+
+    if kind == "table":
+        return fitness.TableFitness(path)
+    if kind == "surrogate":
+        return fitness.SurrogateFitness.load(path)
+    if kind == "training-free":
+        return fitness.TrainingFreeFitness(space)
+    return _inherited(space, supernet, data, device)
+
+
+def default_fitness(space: SearchSpace) -> Fitness:
+    """Return inherited accuracy with the weights kept for a space, else a training-free score with a warning."""
+    from nasformer.fitness import TrainingFreeFitness, find_weights
+
+    if find_weights(space) is not None:
+        return _inherited(space, None, None, "auto")
+    _LOGGER.warning(
+        "no trained weights for space %r: architectures are ranked by a training-free score (DSS), a weak guide; "
+        "train a supernet first (nasformer train) or give --supernet PATH",
+        space.name,
+    )
+    return TrainingFreeFitness(space)
+
+
+def _inherited(space: SearchSpace, supernet: str | Path | None, data: str | None, device: str) -> Fitness:
+    from nasformer.data import load_dataset
+    from nasformer.fitness import InheritedFitness, find_weights
+    from nasformer.supernet import Supernet
+
+    path = Path(supernet) if supernet is not None else find_weights(space)
+    if path is None:
+        raise FitnessError(
+            f"no trained weights for space {space.name!r}; run 'nasformer train' first, or give --supernet PATH", space
+        )
+    net = Supernet.load(path, space)
+    trained_on = net.metadata.get("data", {})
+    name = data or trained_on.get("name")
+    if name is None:
+        raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
+    dataset = load_dataset(name, seed=trained_on.get("seed") or 0)
+    if data is None and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
+        raise DataError(f"the splits of {name!r} differ from those that {path} was trained on; give --data NAME", path)
+    dataset.check(space)
+    judge = InheritedFitness(net, dataset.search, device=device, data=dataset.record)
+    _LOGGER.info("weights %s (%s), %d search images of %s", path, judge.fingerprint, len(dataset.search), name)
+    return judge

@@ -43,7 +43,7 @@ class Nevergrad(BaseStrategy):
         seed: int,
         evaluations: int | None = None,
         batch_size: int = 1,
-        optimizer: str = "PortfolioDiscreteOnePlusOne",
+        optimizer: str = "NGOpt",
     ) -> None:
         super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
         registry = ng.optimizers.registry

@@ -1,25 +1,24 @@
 """TPE: Optuna's Tree-structured Parzen Estimator (Bergstra et al., NeurIPS 2011; multivariate, Falkner et al., 2018).
 
-Every gene is an integer parameter, the index of its choice, so that neighbouring choices are near;
-genes of layers beyond the depth do not exist. A suggestion outside the budget is moved to the nearest
-architecture inside, and the estimator learns from where it was moved to.
+Every gene is an integer parameter, the index of its choice, so that neighbouring choices are near; all
+layers of the deepest architecture have genes, and those beyond the depth do nothing. A suggestion
+outside the budget is moved to the nearest architecture inside, and the estimator learns from where it
+was moved to.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 
 import optuna
-from optuna.distributions import IntDistribution
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState, create_trial
 
 from nasformer.architecture import Architecture
 from nasformer.search import BaseStrategy
+from nasformer.search.study import quiet
 from nasformer.space import FeasibleSet
-
-logging.getLogger("optuna.study").setLevel(logging.WARNING)
 
 
 class Tpe(BaseStrategy):
@@ -47,19 +46,26 @@ class Tpe(BaseStrategy):
         candidates: int = 24,
     ) -> None:
         super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=startup, n_ei_candidates=candidates, multivariate=True, group=True
-        )
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, n_ei_candidates=candidates)
         self.startup = startup
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        with quiet():
+            self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._options = {
+            name: len(getattr(self.space, key))
+            for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")
+            for name in self._names(key, self.space.codec.max_depth)
+        }
+        self._distributions: dict[str, BaseDistribution] = {
+            name: IntDistribution(0, options - 1) for name, options in self._options.items()
+        }
         self._open: dict[Architecture, list[OptunaTrial]] = defaultdict(list)
 
     def propose(self) -> Architecture:
         """Return the sampler's suggestion, moved into the budget; random draws at the start."""
         if len(self._asked) < self.startup:
             return self.draw()
-        trial = self._study.ask()
-        suggested = self._suggest(trial)
+        trial = self._study.ask(self._distributions)
+        suggested = self._read(trial.params)
         if suggested in self.feasible:
             self._open[suggested].append(trial)
             return suggested
@@ -74,34 +80,26 @@ class Tpe(BaseStrategy):
             self._study.tell(trials.pop(), value, state=failed)
         elif value is not None:
             genes = self._genes(architecture)
-            known = create_trial(value=value, params=genes, distributions={name: self._index(name) for name in genes})
-            self._study.add_trial(known)
+            self._study.add_trial(create_trial(value=value, params=genes, distributions=self._distributions))
 
-    def _suggest(self, trial: OptunaTrial) -> Architecture:
-        def gene(name: str, key: str) -> float:
-            index: int = trial.suggest_int(name, 0, self._index(name).high)
-            value: float = getattr(self.space.codec, key)[index]
-            return value
+    def _names(self, key: str, layers: int) -> list[str]:
+        tied = self.space.codec.tied.get(key, True)
+        return [key] * layers if tied else [f"{key}.{layer}" for layer in range(layers)]
 
-        depth = int(gene("depth", "depth"))
-        layers = {
-            key: [gene(key if tied else f"{key}.{layer}", key) for layer in range(depth)]
-            for key, tied in self.space.codec.tied.items()
-        }
-        return Architecture(
-            int(gene("embed_dim", "embed_dim")), tuple(map(int, layers["num_heads"])), tuple(layers["mlp_ratio"])
-        )
+    def _read(self, genes: dict[str, int]) -> Architecture:
+        codec = self.space.codec
+        depth = codec.depth[genes["depth"]]
+        heads = tuple(codec.num_heads[genes[name]] for name in self._names("num_heads", depth))
+        ratios = tuple(codec.mlp_ratio[genes[name]] for name in self._names("mlp_ratio", depth))
+        return Architecture(codec.embed_dim[genes["embed_dim"]], heads, ratios)
 
     def _genes(self, architecture: Architecture) -> dict[str, int]:
+        """Return the parameters of an architecture; genes beyond its depth are drawn, since they do nothing."""
         codec = self.space.codec
-        genes = {
-            "embed_dim": codec.embed_dim.index(architecture.embed_dim),
-            "depth": codec.depth.index(architecture.depth),
-        }
-        for key, tied in codec.tied.items():
-            for layer, value in enumerate(getattr(architecture, key)):
-                genes[key if tied else f"{key}.{layer}"] = getattr(codec, key).index(value)
+        genes = {name: self.rng.randrange(options) for name, options in self._options.items()}
+        genes["embed_dim"] = codec.embed_dim.index(architecture.embed_dim)
+        genes["depth"] = codec.depth.index(architecture.depth)
+        for key in codec.tied:
+            for name, value in zip(self._names(key, architecture.depth), getattr(architecture, key), strict=True):
+                genes[name] = getattr(codec, key).index(value)
         return genes
-
-    def _index(self, name: str) -> IntDistribution:
-        return IntDistribution(0, len(getattr(self.space.codec, name.partition(".")[0])) - 1)

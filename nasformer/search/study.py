@@ -73,7 +73,7 @@ class Study:
     ) -> None:
         self.space, self.name, self.url = space, name, storage
         settings = json.loads(json.dumps({"format": FORMAT, **settings}))
-        with _clear_errors(storage), _quiet():
+        with _clear_errors(storage), quiet():
             opened = storage if isinstance(storage, BaseStorage) else open_storage(storage)
             self.optuna = optuna.create_study(
                 storage=opened, study_name=name, direction=StudyDirection.MAXIMIZE, load_if_exists=True
@@ -152,7 +152,8 @@ def _clear_errors(url: object) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep Optuna from announcing studies that are ours."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.WARNING)

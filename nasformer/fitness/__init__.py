@@ -1,0 +1,19 @@
+"""Fitness: what an architecture is worth, by inherited weights, a table, a model of one, or no training at all.
+
+Each file is one fitness with ``evaluate(architectures)``; any function of an architecture serves as well.
+"""
+
+from nasformer.fitness.inherited import InheritedFitness
+from nasformer.fitness.surrogate import SurrogateFitness
+from nasformer.fitness.table import TableFitness
+from nasformer.fitness.training_free import TrainingFreeFitness
+from nasformer.fitness.weights import bind_weights, find_weights
+
+__all__ = [
+    "InheritedFitness",
+    "SurrogateFitness",
+    "TableFitness",
+    "TrainingFreeFitness",
+    "bind_weights",
+    "find_weights",
+]

@@ -1,0 +1,48 @@
+"""Weights by space: where trained supernets are kept, so that a search finds the ones of its space.
+
+``NASFORMER_HOME`` (default ``~/.cache/nasformer``) holds one checkpoint for each space's fingerprint, the
+one that was trained or imported last.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from nasformer.errors import CheckpointError
+from nasformer.space import SearchSpace
+
+
+def home() -> Path:
+    """Return the folder of everything that nasformer keeps for the user."""
+    return Path(os.environ.get("NASFORMER_HOME") or Path.home() / ".cache" / "nasformer")
+
+
+def weights_path(space: SearchSpace) -> Path:
+    """Return where the weights of a space are kept, whether or not there are any."""
+    return home() / "supernets" / f"{space.fingerprint}.safetensors"
+
+
+def find_weights(space: SearchSpace) -> Path | None:
+    """Return the weights of a space, or None where none were trained or imported."""
+    path = weights_path(space)
+    return path if path.is_file() else None
+
+
+def bind_weights(space: SearchSpace, checkpoint: str | Path) -> Path:
+    """Keep a copy of a checkpoint as the weights of a space, and return its path.
+
+    Raises:
+        CheckpointError: It cannot be copied.
+    """
+    path = weights_path(space)
+    draft = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(checkpoint, draft)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot keep {checkpoint} as {path}: {error.strerror}", path) from error
+    return path

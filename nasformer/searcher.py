@@ -1,0 +1,221 @@
+"""Searcher: the front door. One space, one strategy, one fitness; ``run`` under a budget."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nasformer.architecture import Architecture
+from nasformer.cost import COSTS, Limits, as_limits, format_limits, merge
+from nasformer.errors import FitnessError, StrategyError, did_you_mean
+from nasformer.registry import StrategyFactory, default_fitness, get_strategy, load_space
+from nasformer.search import Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, Trial, as_fitness, evaluate_each
+from nasformer.search.loop import Callback, as_trial
+from nasformer.search.progress import ProgressBar
+from nasformer.search.study import Study
+from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace
+
+_LOGGER = logging.getLogger(__name__)
+_PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")
+
+
+class Searcher:
+    """A search that is ready to run.
+
+    Args:
+        space: A space, the name of a built-in one, or the path of a declaration.
+        strategy: A strategy's name, ``module:Class``, or a class that follows the protocol.
+        fitness: What judges architectures, higher is better; a plain function of an architecture
+            serves. None: the weights trained for this space, else a training-free score (with a
+            warning).
+        seed: Of all randomness.
+        **options: Of the strategy.
+
+    Raises:
+        StrategyError: An unknown strategy, or an option that it does not have.
+        SpaceError: An unknown space.
+
+    >>> searcher = Searcher("digits", strategy="random", fitness=lambda arch: arch.depth)
+    >>> result = searcher.run(budget=60e3, evaluations=10, progress=False)
+    >>> len(result.trials), result.best.params <= 60e3
+    (10, True)
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace | str | Path,
+        strategy: str | StrategyFactory = "evolution",
+        fitness: Fitness | Callable[[Architecture], float] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        self.space = load_space(space)
+        self.factory = get_strategy(strategy) if isinstance(strategy, str) else strategy
+        self.strategy = strategy if isinstance(strategy, str) else f"{strategy.__module__}:{strategy.__qualname__}"
+        self.fitness = None if fitness is None else as_fitness(fitness)
+        self.seed, self.options = seed, options
+        _check_options(self.strategy, self.factory, options)
+
+    def run(
+        self,
+        budget: object = None,
+        *,
+        evaluations: int = 1050,
+        seconds: float | None = None,
+        batch_size: int = 1,
+        max_failures: int = 10,
+        confirm: int = 5,
+        storage: str | Path | None = None,
+        study: str | None = None,
+        callback: Callback | None = None,
+        progress: bool = True,
+    ) -> SearchResult:
+        """Search, confirm what the strategy recommends, and return everything.
+
+        Args:
+            budget: What the found network may cost: a number (most parameters), a (least, most) pair,
+                a mapping by cost (``{"params": 6e6, "macs": 1.4e9}``), or a line (``"params <= 6M"``).
+            evaluations: Most distinct architectures to look at.
+            seconds: Most seconds, checked between batches.
+            batch_size: Architectures per ask.
+            max_failures: Most failed evaluations.
+            confirm: How many of the strategy's recommendations are evaluated once more.
+            storage: Journal file (``PATH.log``) or database URL that keeps the trials; a search that
+                was stopped goes on from there. None: memory.
+            study: Name in the storage; default: space, strategy and seed.
+            callback: Called with each trial.
+            progress: Show a bar.
+
+        Raises:
+            BudgetError: No architecture meets the budget.
+            FitnessError: The fitness cannot judge what the budget allows, or failed too often.
+            StudyError: The storage cannot be used, or holds other settings under this name.
+        """
+        start = time.perf_counter()
+        fitness = self.fitness or default_fitness(self.space)
+        feasible = self.feasible(budget, fitness)
+        _LOGGER.info("searching %s: %s of %s architectures", self.space.name, feasible.count(), self.space.size())
+        limit = Limit(evaluations, batch_size, max_failures, seconds)
+        strategy = self.make(feasible, evaluations, batch_size)
+        settings = self._settings(feasible.limits, limit, confirm, fitness)
+        record = Study(storage, study or self.default_study, self.space, settings)
+        with ProgressBar(f"{self.strategy} seed {self.seed}", min(evaluations, feasible.count()), progress) as bar:
+            run = SearchLoop(strategy, fitness, feasible, limit, record, _both(bar.update, callback)).run()
+        before = time.perf_counter()
+        confirmed = _confirm(strategy.recommend(confirm), fitness, feasible, run)
+        end = time.perf_counter()
+        return SearchResult(
+            space=self.space,
+            limits=feasible.limits,
+            settings=settings,
+            trials=tuple(run.trials),
+            confirmed=confirmed,
+            counts={**getattr(strategy, "counts", {}), "failed": len(run.failures), "replayed": run.replayed},
+            seconds={
+                "strategy": run.strategy_seconds,
+                "evaluation": sum(trial.seconds for trial in run.trials),
+                "confirmation": end - before,
+                "total": end - start,
+            },
+            stopped=run.stopped,
+            feasible=feasible.count(),
+            versions=versions(),
+        )
+
+    @property
+    def default_study(self) -> str:
+        """Name of the study where none is given."""
+        return f"{self.space.name}-{self.strategy}-seed{self.seed}"
+
+    def feasible(self, budget: object = None, fitness: Fitness | None = None) -> FeasibleSet:
+        """Return what a search under a budget may look at, given what the fitness can judge."""
+        limits = merge(self.space.constraints, as_limits(budget, COSTS))
+        known: Sequence[Architecture] | None = getattr(fitness, "architectures", None)
+        feasible = CountedSet(self.space, limits) if known is None else EnumeratedSet(self.space, known, limits)
+        if fitness is not None and hasattr(fitness, "check"):
+            fitness.check(feasible)
+        return feasible
+
+    def make(self, feasible: FeasibleSet, evaluations: int, batch_size: int) -> Strategy:
+        """Return the strategy, new, for a feasible set."""
+        try:
+            return self.factory(
+                feasible, seed=self.seed, evaluations=evaluations, batch_size=batch_size, **self.options
+            )
+        except TypeError as error:
+            raise StrategyError(f"strategy {self.strategy!r} cannot be made: {error}", self.options) from error
+
+    def _settings(self, limits: Limits, limit: Limit, confirm: int, fitness: Fitness) -> dict[str, Any]:
+        return {
+            "space": self.space.to_dict(),
+            "strategy": self.strategy,
+            "options": dict(self.options),
+            "seed": self.seed,
+            "limits": format_limits(limits),
+            "evaluations": limit.evaluations,
+            "batch_size": limit.batch_size,
+            "confirm": confirm,
+            "fitness": describe_fitness(fitness),
+        }
+
+
+def describe_fitness(fitness: Fitness) -> dict[str, Any]:
+    """Return what a fitness says of itself, else its class."""
+    describe = getattr(fitness, "describe", None)
+    return dict(describe()) if describe else {"kind": type(fitness).__qualname__}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on, without importing the packages."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def _confirm(
+    recommended: Sequence[Architecture], fitness: Fitness, feasible: FeasibleSet, run: Run
+) -> tuple[Trial, ...]:
+    """Evaluate the recommended by ``fitness.confirm`` where there is one, else take their trials."""
+    told = {trial.architecture: trial for trial in run.trials}
+    if hasattr(fitness, "confirm"):
+        evaluations = {evaluation.architecture: evaluation for evaluation in fitness.confirm(recommended)}
+    else:
+        unseen = [architecture for architecture in recommended if architecture not in told]
+        evaluations = {evaluation.architecture: evaluation for evaluation in evaluate_each(fitness, unseen)}
+    trials = []
+    for architecture in recommended:
+        known = told.get(architecture)
+        if architecture in evaluations:
+            number, batch = (known.number, known.batch) if known else (len(run.trials), -1)
+            trials.append(as_trial(evaluations[architecture], number, batch, feasible))
+        elif known is not None:
+            trials.append(known)
+    confirmed = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: trial.rank)
+    if not confirmed:
+        last = run.failures[-1].error if run.failures else "nothing was recommended"
+        raise FitnessError(f"no architecture has a fitness after {len(run.trials)} evaluations: {last}", run)
+    return tuple(confirmed)
+
+
+def _both(first: Callback, second: Callback | None) -> Callback:
+    def call(trial: Trial) -> None:
+        first(trial)
+        if second is not None:
+            second(trial)
+
+    return call
+
+
+def _check_options(name: str, factory: StrategyFactory, options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [key for key in parameters if key not in ("self", "feasible", "seed", "evaluations", "batch_size")]
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known) if known else "it has none"
+            raise StrategyError(f"strategy {name!r} has no option {option!r}; {hint}", options)
