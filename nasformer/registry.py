@@ -12,12 +12,16 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
 from nasformer.space.declaration import read_space
+
+if TYPE_CHECKING:
+    from nasformer.data import Dataset
+    from nasformer.supernet import Supernet
 
 _LOGGER = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
@@ -123,7 +127,13 @@ FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH")
 
 
 def make_fitness(
-    spec: str, space: SearchSpace, *, supernet: str | Path | None = None, data: str | None = None, device: str = "auto"
+    spec: str,
+    space: SearchSpace,
+    *,
+    supernet: str | Path | None = None,
+    data: str | None = None,
+    root: str | Path | None = None,
+    device: str = "auto",
 ) -> Fitness:
     """Return a fitness by name: ``inherited``, ``training-free``, ``table:PATH`` or ``surrogate:PATH``.
 
@@ -132,15 +142,15 @@ def make_fitness(
         space: The space that is searched.
         supernet: Checkpoint of ``inherited``; None: the weights kept for the space.
         data: Dataset of ``inherited``; None: the one that the supernet was trained on.
+        root: Where that dataset's files are.
         device: Where ``inherited`` computes.
 
     Raises:
         FitnessError: An unknown name, or no weights for this space.
     """
     kind, _, path = spec.partition(":")
-    if kind not in (known.partition(":")[0] for known in FITNESS_KINDS) or bool(path) != (
-        kind in ("table", "surrogate")
-    ):
+    known = [name.partition(":")[0] for name in FITNESS_KINDS]
+    if kind not in known or bool(path) != (kind in ("table", "surrogate")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
     from nasformer import fitness
 
@@ -150,7 +160,8 @@ def make_fitness(
         return fitness.SurrogateFitness.load(path)
     if kind == "training-free":
         return fitness.TrainingFreeFitness(space)
-    return _inherited(space, supernet, data, device)
+    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+    return fitness.InheritedFitness(net, dataset.search, device=device, data=dataset.record)
 
 
 def default_fitness(space: SearchSpace) -> Fitness:
@@ -158,7 +169,7 @@ def default_fitness(space: SearchSpace) -> Fitness:
     from nasformer.fitness import TrainingFreeFitness, find_weights
 
     if find_weights(space) is not None:
-        return _inherited(space, None, None, "auto")
+        return make_fitness("inherited", space)
     _LOGGER.warning(
         "no trained weights for space %r: architectures are ranked by a training-free score (DSS), a weak guide; "
         "train a supernet first (nasformer train) or give --supernet PATH",
@@ -167,9 +178,28 @@ def default_fitness(space: SearchSpace) -> Fitness:
     return TrainingFreeFitness(space)
 
 
-def _inherited(space: SearchSpace, supernet: str | Path | None, data: str | None, device: str) -> Fitness:
+def open_supernet(
+    space: SearchSpace,
+    *,
+    supernet: str | Path | None = None,
+    data: str | None = None,
+    root: str | Path | None = None,
+) -> tuple[Supernet, Dataset]:
+    """Return the trained supernet of a space and the dataset that it was trained on, split as then.
+
+    Args:
+        space: The space.
+        supernet: A checkpoint; None: the weights kept for the space.
+        data: Another dataset by name.
+        root: Where the dataset's files are.
+
+    Raises:
+        FitnessError: There are no weights for the space.
+        CheckpointError: The checkpoint is unreadable, or of another space.
+        DataError: The dataset cannot be loaded, or is not split as it was in training.
+    """
     from nasformer.data import load_dataset
-    from nasformer.fitness import InheritedFitness, find_weights
+    from nasformer.fitness import find_weights
     from nasformer.supernet import Supernet
 
     path = Path(supernet) if supernet is not None else find_weights(space)
@@ -178,14 +208,17 @@ def _inherited(space: SearchSpace, supernet: str | Path | None, data: str | None
             f"no trained weights for space {space.name!r}; run 'nasformer train' first, or give --supernet PATH", space
         )
     net = Supernet.load(path, space)
-    trained_on = net.metadata.get("data", {})
+    trained_on = net.metadata.get("training", {}).get("data", {})
     name = data or trained_on.get("name")
     if name is None:
         raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
-    dataset = load_dataset(name, seed=trained_on.get("seed") or 0)
-    if data is None and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
-        raise DataError(f"the splits of {name!r} differ from those that {path} was trained on; give --data NAME", path)
+    dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=space.geometry.image_size)
+    if name == trained_on.get("name") and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
+        raise DataError(
+            f"{name!r} is not split as it was when {path} was trained, so search images may have trained it; "
+            "use the files of that time or give --data NAME",
+            path,
+        )
     dataset.check(space)
-    judge = InheritedFitness(net, dataset.search, device=device, data=dataset.record)
-    _LOGGER.info("weights %s (%s), %d search images of %s", path, judge.fingerprint, len(dataset.search), name)
-    return judge
+    _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
+    return net, dataset

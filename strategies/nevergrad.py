@@ -101,7 +101,8 @@ class Nevergrad(BaseStrategy):
         for key, tied in codec.tied.items():
             names = [key] if tied else [f"{key}.{layer}" for layer in range(codec.max_depth)]
             genes |= dict.fromkeys(names, len(getattr(codec, key)))
-        return {name: options for name, options in genes.items() if options > 1}
+        free = {name: options for name, options in genes.items() if options > 1}
+        return free or {"nothing": 2}  # a space of one: Nevergrad refuses to have nothing to choose
 
     def _read(self, genes: dict[str, int]) -> Architecture:
         codec = self.space.codec

@@ -1,0 +1,70 @@
+"""The command line: one file per command; errors are one line and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from nasformer.cli.cost import cost
+from nasformer.cli.demo import demo
+from nasformer.cli.evaluate import evaluate
+from nasformer.cli.output import messages
+from nasformer.cli.search import search
+from nasformer.cli.spaces import spaces
+from nasformer.cli.train import train
+from nasformer.errors import NasformerError
+
+app = typer.Typer(
+    name="nasformer",
+    help="Search for vision transformers that fit a budget.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+for _command in (demo, spaces, cost, train, search, evaluate):
+    app.command()(_command)
+
+
+@app.callback()
+def _options(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what is being done."),
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO if verbose else logging.WARNING)
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("nasformer"))
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 bad input or a failure that is explained, 130 stopped."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except NasformerError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        messages.print(f"stopped. {' '.join(map(str, stop.args))}".strip(), soft_wrap=True, markup=False)
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's and typer's complaints about the arguments
+            return _fail(f"{error.format_message()} (see 'nasformer --help')")
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    messages.print(f"error: {' '.join(message.split())}", style="red", soft_wrap=True, markup=False)
+    return 2

@@ -1,0 +1,91 @@
+"""``nasformer cost``: what an architecture costs, exactly."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.options import Json, Macs, Params, Space, budget_of
+from nasformer.cli.output import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from nasformer.architecture import Architecture
+    from nasformer.space import SearchSpace
+
+_NAMED = ("smallest", "centroid", "largest")
+
+
+def cost(
+    space: Space,
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCH", help="JSON, a file of it, or smallest, centroid, largest.")
+    ] = "centroid",
+    params: Params = None,
+    macs: Macs = None,
+    json: Json = False,
+) -> None:
+    """Print the exact parameters and multiply-accumulates of an architecture.
+
+    Examples:
+      nasformer cost autoformer-tiny largest
+
+      nasformer cost digits '{"embed_dim": 48, "num_heads": [2, 3], "mlp_ratio": [1, 3]}'
+
+      nasformer cost autoformer-small centroid --params 18e6:23e6
+    """
+    from nasformer.registry import load_space
+
+    declared = load_space(space)
+    arch = read_architecture(declared, architecture)
+    figures = _figures(declared, arch, budget_of(params, macs))
+    if json:
+        print_json({"architecture": arch.to_dict(), **figures})
+        return
+    console.print(f"{arch}", markup=False)
+    rows = [(name.replace("_", " "), value) for name, value in figures.items() if not isinstance(value, (bool, str))]
+    print_table("", ("", declared.name), rows)
+    console.print("a member of the space" if figures["member"] else f"no member: {figures['why_not']}", markup=False)
+    if figures.get("feasible") is not None:
+        console.print("within the budget" if figures["feasible"] else "outside the budget")
+
+
+def _figures(space: SearchSpace, arch: Architecture, budget: dict[str, str]) -> dict[str, Any]:
+    from nasformer.cost import COSTS, as_limits, official_complexity
+
+    why_not = space.codec.why_not(arch)
+    costs = space.costs(arch)
+    figures: dict[str, Any] = {**costs, "official_complexity": int(official_complexity(space.geometry, arch))}
+    figures |= {"member": why_not is None, "why_not": why_not or ""}
+    if budget:
+        limits = as_limits(budget, COSTS)
+        figures["feasible"] = why_not is None and all(costs[name] in bounds for name, bounds in limits.items())
+    return figures
+
+
+def read_architecture(space: SearchSpace, text: str) -> Architecture:
+    """Return the architecture that a command's argument names: a corner of the space, a file, or JSON.
+
+    Raises:
+        ArchitectureError: It is none of these.
+    """
+    from nasformer.architecture import Architecture
+    from nasformer.errors import ArchitectureError
+
+    if text in _NAMED:
+        named: Architecture = getattr(space, text)
+        return named
+    if not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArchitectureError(
+                f"architecture {text!r} is neither {', '.join(_NAMED)}, nor JSON, nor a readable file", text
+            ) from error
+    try:
+        data = json_module.loads(text)
+    except ValueError as error:
+        raise ArchitectureError(f"the architecture is no JSON ({error}): {text[:60]!r}", text) from error
+    return Architecture.from_dict(data.get("architecture", data) if isinstance(data, dict) else data)

@@ -1,0 +1,100 @@
+"""``nasformer evaluate``: the winner of a search, or any architecture, on images that nothing has seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.cost import read_architecture
+from nasformer.cli.options import Data, Device, Json, Root, SupernetPath
+from nasformer.cli.output import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from nasformer.architecture import Architecture
+    from nasformer.search import SearchResult
+    from nasformer.space import SearchSpace
+
+
+def evaluate(
+    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="Folder of a search, or a space.")],
+    architecture: Annotated[
+        str | None,
+        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
+    ] = None,
+    supernet: SupernetPath = None,
+    data: Data = None,
+    root: Root = None,
+    split: Annotated[str, typer.Option(help="test or search.")] = "test",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Print the accuracy of inherited weights on test images, beside the uniform ViT of the same budget.
+
+    Test images never trained the supernet and never ranked an architecture: look once, at the end.
+
+    Examples:
+      nasformer evaluate runs/digits-tpe-seed0
+
+      nasformer evaluate digits largest --split search
+    """
+    from nasformer.errors import DataError
+    from nasformer.fitness import InheritedFitness
+    from nasformer.registry import open_supernet
+
+    if split not in ("test", "search"):
+        raise DataError(f"--split is test or search, got {split!r}", split)
+    space, candidates, weights = _candidates(target, architecture)
+    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+    images = dataset.test if split == "test" else dataset.search
+    judge = InheritedFitness(net, images, device=device)
+    _require_same(weights, judge.fingerprint)
+    scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
+    rows = [
+        {
+            "name": name,
+            "architecture": arch.to_dict(),
+            **space.costs(arch),
+            "accuracy": scores[arch].value,
+            "loss": scores[arch].metrics["loss"],
+        }
+        for name, arch in candidates.items()
+    ]
+    if json:
+        print_json({"split": split, "images": len(images), "weights": judge.fingerprint, "results": rows})
+        return
+    for name, arch in candidates.items():
+        console.print(f"{name}: {arch}", markup=False, soft_wrap=True)
+    table = [(row["name"], row["params"], row["macs"], row["accuracy"], f"{row['loss']:.4f}") for row in rows]
+    print_table(f"{len(images):,} {split} images", ("", "params", "MACs", "accuracy %", "loss"), table)
+
+
+def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:
+    """Return the space, what to evaluate by name, and the hash of the weights that a search used."""
+    from nasformer.cli.search import RESULT
+    from nasformer.registry import load_space
+    from nasformer.search import SearchResult
+
+    path = Path(target)
+    file = path / RESULT if path.is_dir() else path
+    if file.suffix == ".jsonl" or path.is_dir():
+        result = SearchResult.load(file)
+        weights: dict[str, Any] = result.settings["fitness"]
+        return result.space, {"winner": result.best.architecture, **_uniform(result)}, weights.get("weights")
+    space = load_space(target)
+    return space, {"architecture": read_architecture(space, architecture or "largest")}, None
+
+
+def _uniform(result: SearchResult) -> dict[str, Architecture]:
+    members = result.space.feasible(**result.limits).uniform()
+    return {"uniform ViT": members[-1]} if members else {}
+
+
+def _require_same(wanted: str | None, found: str) -> None:
+    from nasformer.errors import CheckpointError
+
+    if wanted is not None and wanted != found:
+        raise CheckpointError(
+            f"the search used the weights {wanted}, but these are {found}; give the supernet with --supernet", found
+        )

@@ -1,0 +1,39 @@
+"""Output: what commands print for people, or with ``--json`` for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False)
+"""Where results are printed: standard output."""
+
+messages = Console(stderr=True, highlight=False)
+"""Where progress and errors are printed: standard error."""
+
+
+def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print data as JSON and nothing else."""
+    console.print(json.dumps(data, indent=2), soft_wrap=True, markup=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
+    """Print a table; the first ``left`` columns are words, the others figures set to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+
+
+def escape(cell: object) -> str:
+    """Return a table cell as text in which nothing is markup."""
+    from rich.markup import escape as rich_escape
+
+    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+    return rich_escape(text)

@@ -1,0 +1,49 @@
+"""``nasformer spaces``: the built-in spaces, or one space in full."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Json, Macs, Params, budget_of
+from nasformer.cli.output import console, print_json, print_table
+
+
+def spaces(
+    space: Annotated[
+        str | None, typer.Argument(metavar="[SPACE]", help="A name or a file; without it all are listed.")
+    ] = None,
+    params: Params = None,
+    macs: Macs = None,
+    json: Json = False,
+) -> None:
+    """List the search spaces, or describe one and what a budget leaves of it.
+
+    Examples:
+      nasformer spaces
+
+      nasformer spaces autoformer-small --params 18e6:23e6
+    """
+    from nasformer.registry import load_space, space_names
+    from nasformer.space.description import describe
+
+    budget = budget_of(params, macs)
+    names = [space] if space else space_names()
+    descriptions = [describe(load_space(name), budget) for name in names]
+    if json:
+        print_json([description.to_dict() for description in descriptions])
+    elif space:
+        console.print(str(descriptions[0]), markup=False)
+    else:
+        rows = [
+            (
+                d.space.name,
+                d.space.size(),
+                f"{d.rows['minimum'][1]['params'] / 1e6:.2f}–{d.rows['maximum'][1]['params'] / 1e6:.2f} M",
+                f"{d.rows['minimum'][1]['macs'] / 1e9:.3f}–{d.rows['maximum'][1]['macs'] / 1e9:.3f} G",
+            )
+            for d in descriptions
+        ]
+        print_table("", ("space", "architectures", "parameters", "MACs"), rows)
+        console.print("\n'nasformer spaces NAME' describes one; '--params 5M:6M' counts what a budget leaves.")

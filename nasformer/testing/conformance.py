@@ -1,0 +1,183 @@
+"""StrategyConformance: what a strategy promises, as tests.
+
+Only feasible architectures, each once; batches of any size; tells that are late, partial or failed;
+spaces that run out; the same stream for the same seed, in another process and when replayed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasformer.architecture import Architecture
+from nasformer.registry import get_strategy, load_space
+from nasformer.search import Strategy
+from nasformer.space import EnumeratedSet, FeasibleSet, SearchSpace, choice, per_layer
+from nasformer.testing.stream import Judge, stream
+
+_TINY: dict[str, Any] = {"head_dim": 8, "image_size": 8, "patch_size": 2, "in_channels": 1, "num_classes": 3}
+
+
+def small_space(**dimensions: Any) -> SearchSpace:
+    """Return a space of few architectures; dimensions may be replaced."""
+    declared = {
+        "embed_dim": choice(8, 16),
+        "depth": choice(1, 2),
+        "num_heads": per_layer(1, 2),
+        "mlp_ratio": per_layer(1, 2),
+        **dimensions,
+    }
+    return SearchSpace("small", **declared, **_TINY)
+
+
+SETS: dict[str, FeasibleSet] = {
+    "digits under a budget": load_space("digits").feasible(params=(40e3, 80e3)),
+    "autoformer-tiny, where few fit": load_space("autoformer-tiny").feasible(params=(5e6, 6e6)),
+    "two budgets": load_space("digits").feasible(params=80e3, macs=1.2e6),
+    "heads shared by all layers": small_space(num_heads=choice(1, 2), depth=choice(2, 3, 4)).feasible(),
+    "nothing per layer": small_space(num_heads=choice(1, 2), mlp_ratio=2, depth=choice(*range(1, 9))).feasible(),
+    "a fixed width and depth": small_space(embed_dim=8, depth=4).feasible(),
+    "a table": EnumeratedSet(load_space("digits"), load_space("digits").sample(200, seed=1), {}),
+}
+
+
+class StrategyConformance:
+    """The suite; a subclass names its strategy, and may set options.
+
+    Attributes:
+        strategy: Name of a registered strategy, or ``module:Class``.
+        options: Of the strategy.
+    """
+
+    strategy: str
+    options: dict[str, Any] = {}  # noqa: RUF012 - a subclass replaces it
+
+    @pytest.fixture(params=list(SETS.values()), ids=list(SETS))
+    def feasible(self, request: pytest.FixtureRequest) -> FeasibleSet:
+        """Sets of very different kinds."""
+        chosen: FeasibleSet = request.param
+        return chosen
+
+    def make(self, feasible: FeasibleSet, seed: int = 0, evaluations: int | None = 60, batch_size: int = 1) -> Strategy:
+        """Return the strategy, new."""
+        factory = get_strategy(self.strategy)
+        return factory(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size, **self.options)
+
+    def test_asks_feasible_architectures_each_once(self, feasible: FeasibleSet) -> None:
+        """Whatever the batch size."""
+        sizes = [1, 1, 3, 7, 20, 1]
+        asked = [a for batch in stream(self.make(feasible), Judge(feasible), sizes) for a in batch]
+        assert len(asked) == len(set(asked)) == min(sum(sizes), feasible.count())
+        assert all(architecture in feasible for architecture in asked)
+
+    def test_asks_no_more_than_n(self, feasible: FeasibleSet) -> None:
+        """And at least one while there is one left."""
+        strategy, judge = self.make(feasible, batch_size=5), Judge(feasible)
+        for size in (5, 1, 5, 2):
+            asked = strategy.ask(size)
+            assert 1 <= len(asked) <= size
+            strategy.tell(judge.judge(asked))
+
+    def test_bears_late_and_partial_tells(self, feasible: FeasibleSet) -> None:
+        """In an order that is not the asked one, while more is asked."""
+        strategy, judge = self.make(feasible, batch_size=4), Judge(feasible)
+        waiting: list[Architecture] = []
+        seen: list[Architecture] = []
+        for _ in range(10):
+            asked = strategy.ask(4)
+            seen += asked
+            waiting = asked + waiting
+            strategy.tell(judge.judge(waiting[-3:]))
+            del waiting[-3:]
+        assert len(set(seen)) == len(seen) > 0
+        assert all(architecture in feasible for architecture in seen)
+
+    def test_bears_failed_evaluations(self, feasible: FeasibleSet) -> None:
+        """Some, and at the start all."""
+        strategy, judge = self.make(feasible), Judge(feasible)
+        for step in range(20):
+            strategy.tell(judge.judge(strategy.ask(1), failed=step < 5 or step % 3 == 0))
+        seen = [trial.architecture for trial in judge.trials]
+        assert len(set(seen)) == len(seen) == min(20, feasible.count())
+        worked = {trial.architecture for trial in judge.trials if trial.value is not None}
+        assert set(strategy.recommend(3)) <= worked
+
+    def test_bears_equal_and_negative_values(self, feasible: FeasibleSet) -> None:
+        """A fitness without slope."""
+        judge = Judge(feasible)
+        judge.value = lambda architecture: -1e6  # type: ignore[method-assign]
+        asked = [a for batch in stream(self.make(feasible), judge, [5] * 4) for a in batch]
+        assert len(set(asked)) == len(asked) == min(20, feasible.count())
+
+    def test_runs_a_small_set_out(self) -> None:
+        """Every architecture once, then nothing."""
+        feasible = small_space().feasible(params=(0, 4000))
+        strategy, judge = self.make(feasible, evaluations=None, batch_size=3), Judge(feasible)
+        seen: list[Architecture] = []
+        while asked := strategy.ask(3):
+            seen += asked
+            strategy.tell(judge.judge(asked))
+        assert len(seen) == len(set(seen)) == feasible.count()
+        assert strategy.ask(1) == []
+
+    def test_searches_a_space_of_one(self) -> None:
+        """There is nothing to choose."""
+        space = small_space(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1)
+        strategy, judge = self.make(space.feasible()), Judge(space.feasible())
+        asked = strategy.ask(5)
+        strategy.tell(judge.judge(asked))
+        assert asked == [space.smallest] == strategy.recommend(3)
+        assert strategy.ask(1) == []
+
+    def test_recommends_what_is_feasible_and_good(self, feasible: FeasibleSet) -> None:
+        """At most k, best first, and nothing before anything is known."""
+        strategy, judge = self.make(feasible), Judge(feasible)
+        assert strategy.recommend(3) == []
+        stream(strategy, judge, [10] * 3)
+        recommended = strategy.recommend(3)
+        assert 1 <= len(recommended) <= 3
+        assert all(architecture in feasible for architecture in recommended)
+        values = sorted(trial.value for trial in judge.trials if trial.value is not None)
+        assert judge.value(recommended[0]) >= values[len(values) // 2]
+
+    def test_same_seed_same_stream(self, feasible: FeasibleSet) -> None:
+        """Another seed, another stream, where there is room for one."""
+        sizes = [1, 4, 1, 6, 8]
+        first, again, other = (stream(self.make(feasible, seed), Judge(feasible), sizes) for seed in (3, 3, 4))
+        assert first == again
+        assert first != other or feasible.count() <= 10
+
+    def test_same_stream_in_another_process(self) -> None:
+        """Hash seeds and import order have no part in it."""
+        if self.options:
+            pytest.skip("options are not handed to the other process")
+        sizes, params = [2, 3, 15, 1], "40e3:80e3"
+        command = [sys.executable, "-m", "nasformer.testing.stream", self.strategy, "digits", params, "5"]
+        done = subprocess.run([*command, json.dumps(sizes)], capture_output=True, text=True, check=True)
+        feasible = load_space("digits").feasible(params=params)
+        strategy = self.make(feasible, 5, evaluations=sum(sizes), batch_size=max(sizes))
+        here = stream(strategy, Judge(feasible), sizes)
+        assert json.loads(done.stdout) == [[architecture.to_dict() for architecture in batch] for batch in here]
+
+    def test_leaves_global_randomness_alone(self, feasible: FeasibleSet) -> None:
+        """Neither draws from it nor seeds it."""
+        random.seed(1)
+        np.random.seed(1)
+        before = random.random(), np.random.random()
+        first = stream(self.make(feasible), Judge(feasible), [4] * 5)
+        random.seed(1)
+        np.random.seed(1)
+        second_strategy = self.make(feasible)
+        assert (random.random(), np.random.random()) == before
+        assert stream(second_strategy, Judge(feasible), [4] * 5) == first
+
+    def test_knows_no_length_beforehand(self, feasible: FeasibleSet) -> None:
+        """``evaluations`` may be unknown."""
+        asked = stream(self.make(feasible, evaluations=None), Judge(feasible), [3] * 5)
+        assert sum(map(len, asked)) == min(15, feasible.count())
