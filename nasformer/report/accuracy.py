@@ -1,0 +1,40 @@
+"""Accuracy: how far a share of correctly classified images can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Interval(NamedTuple):
+    """Two ends, in percent."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.1f} – {self.high:.1f} %"
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two share a value."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def interval(accuracy: float, images: int) -> Interval:
+    """Return the 95 % Wilson interval of an accuracy in percent, over images drawn from the same source.
+
+    >>> str(interval(97.5, 360))
+    '95.3 – 98.7 %'
+    """
+    from scipy.stats import binomtest
+
+    correct = min(images, max(0, round(accuracy * images / 100)))
+    ends = binomtest(correct, images).proportion_ci(0.95, method="wilson")
+    return Interval(100 * float(ends.low), 100 * float(ends.high))
+
+
+def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:
+    """Return how many images a split of a dataset's record holds, where it says so."""
+    splits = (data or {}).get("splits")
+    size = splits.get(split) if isinstance(splits, Mapping) else None
+    return size if isinstance(size, int) and size > 0 else None

@@ -1,0 +1,102 @@
+"""Architecture: a network drawn layer by layer, every width to one scale, against the largest of its space."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from nasformer.architecture import Architecture
+from nasformer.report.figures.picture import Picture, picture
+from nasformer.report.notation import cost_name, grouped
+from nasformer.report.palette import BAR, BLOCK, GRID, INK, MUTED
+from nasformer.space import SearchSpace
+
+_HEIGHT = 0.62
+_ROW_INCHES = 0.27
+
+
+def draw_architecture(space: SearchSpace, architecture: Architecture, name: str, title: str) -> Picture:
+    """Return the drawing: a row per layer, heads as blocks, the MLP as a bar, outlines where the space has more."""
+
+    def paint(figure: Figure) -> None:
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1))
+        _Sheet(axes, space, architecture).draw()
+
+    costs = " and ".join(f"{grouped(cost)} {cost_name(key)}" for key, cost in space.costs(architecture).items())
+    rows = _tallest(space, architecture).depth + 3
+    caption = f"{title[:1].upper()}{title[1:]}: {costs}."
+    return picture(name, f"{title}: {architecture}", caption, paint, height=_ROW_INCHES * rows + 0.1)
+
+
+def _tallest(space: SearchSpace, architecture: Architecture) -> Architecture:
+    return max(space.largest, architecture, key=lambda candidate: candidate.depth)
+
+
+class _Sheet:
+    """Axes in channels across and rows down: titles, the embedding, one row per layer, the head."""
+
+    def __init__(self, axes: Axes, space: SearchSpace, architecture: Architecture) -> None:
+        self.axes, self.geometry, self.architecture = axes, space.geometry, architecture
+        self.rows = _tallest(space, architecture).depth
+        largest = space.largest
+        self.most_heads = max(largest.num_heads[0], *architecture.num_heads)
+        self.most_hidden = max(*largest.hidden_dims, *architecture.hidden_dims)
+        self.most_embed = max(largest.embed_dim, architecture.embed_dim)
+        attention = max(self.most_heads * self.geometry.head_dim, self.most_embed)
+        self.unit = attention + self.most_hidden
+        self.label = 0.17 * self.unit
+        self.mlp = self.label + attention + 0.17 * self.unit
+        self.right = self.mlp + self.most_hidden + 0.14 * self.unit
+
+    def draw(self) -> None:
+        self.axes.set_axis_off()
+        self.axes.set_xlim(-0.02 * self.unit, self.right)
+        self.axes.set_ylim(self.rows + 2.5, -0.6)
+        self._text(self.label, 0, "attention heads", muted=True)
+        self._text(self.mlp, 0, "MLP width", muted=True)
+        self._text(0, 1, "embed")
+        self._bar(self.label, 1, self.architecture.embed_dim, self.most_embed, INK.light)
+        self._text(self.mlp, 1, f"{self.geometry.patch_size} × {self.geometry.patch_size} patches", muted=True)
+        for layer in range(self.rows):
+            self._layer(layer)
+        self._text(0, self.rows + 2, "head")
+        self._text(self.label, self.rows + 2, f"{self.geometry.num_classes:,} classes", muted=True)
+
+    def _layer(self, layer: int) -> None:
+        row, present = layer + 2, layer < self.architecture.depth
+        self._text(0, row, f"{layer + 1}", muted=not present)
+        heads = self.architecture.num_heads[layer] if present else 0
+        for head in range(self.most_heads):
+            self._block(head, row, head < heads)
+        hidden = self.architecture.hidden_dims[layer] if present else 0
+        self._bar(self.mlp, row, hidden, self.most_hidden, BAR.light)
+        if present:
+            self._text(self.label + self.most_heads * self.geometry.head_dim + 0.02 * self.unit, row, f"{heads}")
+
+    def _block(self, head: int, row: int, present: bool) -> None:
+        width = self.geometry.head_dim
+        self._box(self.label + head * width, row, 0.88 * width, BLOCK.light if present else None)
+
+    def _bar(self, left: float, row: int, width: int, most: int, colour: str) -> None:
+        self._box(left, row, most, None)
+        if width:
+            self._box(left, row, width, colour)
+            self._text(left + most + 0.02 * self.unit, row, f"{width:,}")
+
+    def _box(self, left: float, row: int, width: float, colour: str | None) -> None:
+        self.axes.add_patch(
+            Rectangle(
+                (left, row - _HEIGHT / 2),
+                width,
+                _HEIGHT,
+                facecolor=colour or "none",
+                edgecolor=colour or GRID.light,
+                linewidth=0.8,
+            )
+        )
+
+    def _text(self, left: float, row: float, text: str, muted: bool = False) -> None:
+        colour = MUTED.light if muted else INK.light
+        self.axes.text(left, row, text, va="center", color=colour, parse_math=False)

@@ -1,0 +1,118 @@
+"""Cost scatter: every evaluated architecture, its fitness against its cost, with the budget drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from nasformer.report.experiment import Experiment, Group
+from nasformer.report.figures.picture import Picture, picture
+from nasformer.report.figures.text import compact_ticks, key_above
+from nasformer.report.finalist import Finalist
+from nasformer.report.notation import compact, cost_name
+from nasformer.report.palette import INK, MUTED, PAPER, style
+
+_VECTOR_UP_TO = 4000
+
+
+class Mark(NamedTuple):
+    """An architecture that the figure names."""
+
+    label: str
+    cost: float
+    value: float
+    chosen: bool
+
+
+def draw_cost_scatter(experiment: Experiment, finalists: Sequence[Finalist] = ()) -> Picture:
+    """Return the scatter; what every strategy found is drawn once, however many of its seeds found it."""
+    cost, what = experiment.cost_axis, cost_name(experiment.cost_axis)
+    points = [_points(group, cost) for group in experiment.groups]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        rasterized = sum(map(len, points)) > _VECTOR_UP_TO
+        for index, found in enumerate(points):
+            look = style(index)
+            xs, ys = found.T
+            axes.scatter(xs, ys, s=9, c=look.colour, marker=look.marker, alpha=0.5, linewidths=0, rasterized=rasterized)
+        _front(axes, np.concatenate(points))
+        _budget(axes, experiment)
+        named = [_mark(axes, mark) for mark in _marks(experiment, finalists)]
+        axes.xaxis.set_major_formatter(compact_ticks)
+        axes.set_xlabel(what)
+        axes.set_ylabel(f"{experiment.measure}{', %' if experiment.in_percent else ''}")
+        key_above(figure, [_entry(group, index) for index, group in enumerate(experiment.groups)], named)
+
+    measure = experiment.measure.capitalize()
+    caption = f"{measure} against {what} of every evaluated architecture. The stepped line is the best value found at "
+    caption += f"that many {what} or fewer{'; dashed, the budget' if cost in experiment.limits else ''}."
+    return picture("cost-scatter", f"{measure} against {what} of all evaluated architectures", caption, paint)
+
+
+def _entry(group: Group, index: int) -> tuple[str, Line2D]:
+    look = style(index)
+    return group.label, Line2D([], [], linestyle="none", marker=look.marker, color=look.colour, markersize=5)
+
+
+def _points(group: Group, cost: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    trials = (trial for result in group.results for trial in result.trials if trial.value is not None)
+    distinct = {(trial.architecture, trial.value): (trial.costs[cost], trial.value) for trial in trials}
+    return np.array(list(distinct.values()), dtype=float).reshape(-1, 2)
+
+
+def _front(axes: Axes, points: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> None:
+    ordered = points[np.argsort(points[:, 0], kind="stable")]
+    best = np.maximum.accumulate(ordered[:, 1])
+    axes.plot(ordered[:, 0], best, color=INK.light, linewidth=0.9, drawstyle="steps-post")
+
+
+def _budget(axes: Axes, experiment: Experiment) -> None:
+    bounds = experiment.limits.get(experiment.cost_axis)
+    ends = [] if bounds is None else [end for end in bounds if end is not None]
+    for end in ends:
+        axes.axvline(end, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
+        axes.annotate(
+            f"budget {compact(end)}",
+            (end, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-4, 5),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            bbox=_halo(),
+        )
+
+
+def _marks(experiment: Experiment, finalists: Sequence[Finalist]) -> list[Mark]:
+    cost = experiment.cost_axis
+    if experiment.in_percent:
+        named = [
+            Mark(finalist.label, experiment.space.costs(finalist.architecture)[cost], accuracy, finalist.chosen)
+            for finalist in finalists
+            if (accuracy := finalist.inherited.get("search_accuracy")) is not None
+        ]
+        if named:
+            return named
+    best = experiment.winner.found
+    return [Mark("winner", experiment.space.costs(best.architecture)[cost], best.fitness, True)]
+
+
+def _mark(axes: Axes, mark: Mark) -> tuple[str, Line2D]:
+    """Draw a mark, and return its entry in the key."""
+    marker, size = ("*", 12) if mark.chosen else ("h", 8)
+    face = INK.light if mark.chosen else PAPER.light
+    look: dict[str, Any] = {"marker": marker, "markerfacecolor": face, "markeredgecolor": INK.light}
+    axes.plot(mark.cost, mark.value, markersize=size, linestyle="none", zorder=4, **look)
+    return mark.label, Line2D([], [], markersize=0.75 * size, linestyle="none", **look)
+
+
+def _halo() -> dict[str, object]:
+    return {"boxstyle": "square,pad=0.12", "facecolor": PAPER.light, "edgecolor": "none", "alpha": 0.75}

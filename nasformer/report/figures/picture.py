@@ -1,0 +1,114 @@
+"""Picture: a figure as SVG for the page, whose colours follow the reader's, and as SVG and PNG files."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup, escape
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from nasformer.report.notation import printable
+from nasformer.report.palette import GRID, INK, MUTED, PAPER, VARIABLES
+
+_RC = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "text.color": INK.light,
+    "axes.labelcolor": INK.light,
+    "axes.edgecolor": MUTED.light,
+    "axes.facecolor": "none",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.use_mathtext": False,
+    "axes.unicode_minus": True,
+    "grid.color": GRID.light,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED.light,
+    "ytick.color": MUTED.light,
+    "xtick.labelcolor": INK.light,
+    "ytick.labelcolor": INK.light,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "figure.facecolor": PAPER.light,
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "auto",
+}
+_NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+_DPI = 200
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure.
+
+    Args:
+        name: Stem of its files, and prefix of its ids in the page.
+        title: What it is, in a few words, for those who do not see it.
+        caption: What it shows.
+        svg: The file, on light paper.
+        png: The file, on light paper.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    png: bytes
+
+    def save(self, folder: Path) -> None:
+        """Write ``NAME.svg`` and ``NAME.png``."""
+        (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
+        (folder / f"{self.name}.png").write_bytes(self.png)
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG element for the page: see-through, with the page's colours and ids of its own."""
+        text = self.svg[self.svg.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+        text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.name}-", text)
+        for variable, tone in VARIABLES.items():
+            text = re.sub(rf"(?<=: ){tone.light}\b", f"var(--{variable})", text)
+        head, _, rest = text.partition(">")
+        head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+        label, title = f"{self.name}-title", escape(printable(self.title))
+        return Markup(f'{head} role="img" aria-labelledby="{label}">\n <title id="{label}">{title}</title>{rest}')
+
+
+def picture(
+    name: str, title: str, caption: str, paint: Callable[[Figure], None], *, width: float = 4.8, height: float = 3.2
+) -> Picture:
+    """Draw a figure.
+
+    Args:
+        name: Stem of its files.
+        title: What it is, in a few words.
+        caption: What it shows.
+        paint: Draws on the figure it is given.
+        width: In inches.
+        height: In inches.
+    """
+    with style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a strategy may be called what our font cannot write
+        figure = Figure(figsize=(width, height))
+        paint(figure)
+        vector, raster = io.StringIO(), io.BytesIO()
+        figure.savefig(vector, format="svg", dpi=_DPI, metadata=_NO_METADATA)
+        figure.savefig(raster, format="png", dpi=_DPI)
+    return Picture(name, title, caption, vector.getvalue(), raster.getvalue())

@@ -1,0 +1,121 @@
+"""Notation: how the report writes numbers, the same in the page, in figures and on the command line."""
+
+from __future__ import annotations
+
+from nasformer.cost import Limits
+
+MISSING = "–"
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_COST_NAMES = {"params": "parameters", "macs": "MACs"}
+
+
+def compact(number: float) -> str:
+    """Return a number in three digits with its prefix.
+
+    >>> compact(60_000), compact(59_210), compact(1_050_000_000), compact(12)
+    ('60 k', '59.2 k', '1.05 G', '12')
+    """
+    for scale, prefix in _PREFIXES:
+        if abs(number) >= 0.9995 * scale:
+            return f"{number / scale:.3g} {prefix}"
+    return f"{number:.3g}"
+
+
+def grouped(number: float | None) -> str:
+    """Return a whole number in groups of three digits.
+
+    >>> grouped(1056964608), grouped(None)
+    ('1,056,964,608', '–')
+    """
+    return MISSING if number is None else f"{number:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """Return an accuracy in percent.
+
+    >>> percent(97.5), percent(None)
+    ('97.50 %', '–')
+    """
+    return MISSING if value is None else f"{value:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its natural unit.
+
+    >>> duration(0.0042), duration(3.14), duration(125), duration(7260)
+    ('4.2 ms', '3.1 s', '2 min 05 s', '2 h 01 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.2g} ms" if seconds < 0.0995 else f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min {int(seconds % 60):02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(3, "seed"), counted(1, "seed"), counted(20, "seed")
+    ('three seeds', 'one seed', '20 seeds')
+    """
+    number = _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
+    return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
+
+
+def cost_name(name: str) -> str:
+    """Return what a cost is called in words.
+
+    >>> cost_name("params"), cost_name("latency_ms")
+    ('parameters', 'latency ms')
+    """
+    return _COST_NAMES.get(name, name.replace("_", " "))
+
+
+def budget(limits: Limits) -> str:
+    """Return limits in words.
+
+    >>> from nasformer.cost import as_limits
+    >>> budget(as_limits({"params": (5e4, 6e4), "macs": 1.4e6}, ["params", "macs"]))
+    '50,000 to 60,000 parameters and at most 1,400,000 MACs'
+    """
+    return " and ".join(_bounds(name, low, high) for name, (low, high) in limits.items()) or "no budget"
+
+
+def _bounds(name: str, low: int | None, high: int | None) -> str:
+    if low is None:
+        return f"at most {grouped(high)} {cost_name(name)}"
+    return (
+        f"at least {grouped(low)} {cost_name(name)}"
+        if high is None
+        else (f"{grouped(low)} to {grouped(high)} {cost_name(name)}")
+    )
+
+
+def listed(items: list[str]) -> str:
+    """Return items as a list in a sentence.
+
+    >>> listed(["random", "evolution", "tpe"]), listed(["tpe"])
+    ('random, evolution and tpe', 'tpe')
+    """
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def printable(text: str) -> str:
+    r"""Return text with what no page or figure may hold, such as control characters, made visible.
+
+    >>> printable("a\x00b")
+    'a�b'
+    """
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return text in at most ``width`` printable characters.
+
+    >>> shortened("nevergrad (optimizer=NGOpt)", 12)
+    'nevergrad (…'
+    """
+    clean = printable(text)
+    return clean if len(clean) <= width else clean[: width - 1] + "…"

@@ -1,0 +1,151 @@
+"""Summary: what was found, in words that the results carry, and as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from nasformer.report.accuracy import interval, split_size
+from nasformer.report.experiment import Experiment
+from nasformer.report.finalist import Finalist
+from nasformer.report.notation import MISSING, budget, compact, cost_name, counted, grouped, listed, percent, shortened
+from nasformer.search.result import SearchResult
+
+_WIDTH = 80
+
+
+def summary(
+    experiment: Experiment, finalists: Sequence[Finalist] = (), data: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Return the findings as paragraphs, claiming nothing that was not measured."""
+    chosen = next((finalist for finalist in finalists if finalist.chosen), None)
+    others = [finalist for finalist in finalists if not finalist.chosen and "test_accuracy" in finalist.inherited]
+    paragraphs = [f"{_winner(experiment)} {_test(chosen)}".strip(), f"{_effort(experiment)} {_differences(experiment)}"]
+    if chosen and others and "test_accuracy" in chosen.inherited:
+        paragraphs.insert(1, _beside(chosen, others[0], split_size(data, "test")))
+    return [paragraph.strip() for paragraph in paragraphs]
+
+
+def caveats(experiment: Experiment) -> list[str]:
+    """Return what a reader must know before comparing the strategies."""
+    found = []
+    if len({len(result.trials) for result in experiment.results}) > 1:
+        found.append("The runs did not all evaluate the same number of architectures; compare them with care.")
+    if len({len(group.results) for group in experiment.groups}) > 1:
+        found.append("The strategies did not all run with the same number of seeds.")
+    if len({repr(result.settings.get("fitness")) for result in experiment.results}) > 1:
+        found.append("The runs record different fitnesses; their values may not be comparable.")
+    if any(result.counts.get("replayed") for result in experiment.results):
+        found.append("Some runs were continued after a stop; their times are those of the last session alone.")
+    if any(result.counts.get("failed") for result in experiment.results):
+        found.append("Some evaluations failed; they count as evaluations and have no value.")
+    return found
+
+
+def _winner(experiment: Experiment) -> str:
+    group, result, best = experiment.winner.group, experiment.winner.result, experiment.winner.found
+    value = experiment.written(best.fitness)
+    measured = f"{value} on the search images" if experiment.in_percent else f"a fitness of {value}"
+    within = f"Within a budget of {budget(experiment.limits)}" if experiment.limits else "Without a budget"
+    return (
+        f"{within}, the best confirmed winner came from {group.label} (seed {result.seed}): {measured}, "
+        f"with {grouped(best.params)} parameters{_share(experiment)}.{_ties(experiment)}"
+    )
+
+
+def _ties(experiment: Experiment) -> str:
+    if not experiment.tied:
+        return ""
+    names = listed([group.label for group in experiment.tied])
+    return f" Winners of {names} had the same {experiment.measure}; lower loss, then fewer parameters, decided."
+
+
+def _share(experiment: Experiment) -> str:
+    limit = experiment.limits.get("params")
+    if limit is None or limit.high is None:
+        return ""
+    return f", {100 * experiment.winner.found.params / limit.high:.1f} % of the budget"
+
+
+def _test(chosen: Finalist | None) -> str:
+    if chosen is None or "test_accuracy" not in chosen.inherited:
+        return "It has not been scored on test images."
+    text = (
+        f"On the test images, which nothing had seen until the choice was made, it scores "
+        f"{percent(chosen.inherited['test_accuracy'])} with the supernet's weights"
+    )
+    if "test_accuracy" in chosen.retrained:
+        text += f" and {percent(chosen.retrained['test_accuracy'])} trained by itself"
+    return f"{text}."
+
+
+def _beside(chosen: Finalist, other: Finalist, images: int | None) -> str:
+    key = "retrained" if "test_accuracy" in chosen.retrained and "test_accuracy" in other.retrained else "inherited"
+    how = "Trained alike by themselves" if key == "retrained" else "With the supernet's weights"
+    mine, theirs = getattr(chosen, key)["test_accuracy"], getattr(other, key)["test_accuracy"]
+    text = f"{how}, the winner scores {percent(mine)} on the test images and {other.label} {percent(theirs)}"
+    if images is None:
+        return f"{text}, from one training each."
+    overlap = interval(mine, images).overlaps(interval(theirs, images))
+    settles = "overlap, so this difference settles nothing" if overlap else "do not overlap"
+    return (
+        f"{text}, from one training each. One of the {images:,} test images is {100 / images:.2f} percentage points; "
+        f"the two 95 % intervals {settles}."
+    )
+
+
+def _effort(experiment: Experiment) -> str:
+    groups, evaluations = experiment.groups, experiment.evaluations
+    labels = listed([group.label for group in groups])
+    if len(experiment.results) == 1:
+        return f"{labels} evaluated {evaluations:,} architectures in one run."
+    many = {len(result.trials) for result in experiment.results}
+    each = f"{many.pop():,} architectures" if len(many) == 1 else "its architectures"
+    seeds = {len(group.results) for group in groups}
+    count = counted(seeds.pop(), "seed") if len(seeds) == 1 else "its seeds"
+    who = labels if len(groups) == 1 else f"Each of {labels}"
+    return f"{who} evaluated {each} with each of {count}, {evaluations:,} evaluations in all."
+
+
+def _differences(experiment: Experiment) -> str:
+    if len(experiment.groups) == 1:
+        return ""
+    fewest = experiment.fewest_seeds
+    few = f"; {counted(fewest, 'seed')} would be too few to call one better" if fewest < 10 else ""
+    return f"Differences between the strategies are not tested here{few}."
+
+
+def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist] = ()) -> list[str]:
+    """Return tables of the strategies and of the finalists as plain text, at most 80 columns wide.
+
+    Args:
+        results: Of one or more strategies, on the same space and limits.
+        finalists: The winner, and what it is held against.
+
+    Raises:
+        NasformerError: The results do not belong together.
+    """
+    experiment = Experiment.of(results)
+    lines = [_row("strategy", ["seeds", "median", "best", "worst", "evals", "dupl.", "infeas."])]
+    for group in experiment.groups:
+        values = [experiment.written(value) for value in (median(group.confirmed), max(group.confirmed))]
+        values.append(experiment.written(min(group.confirmed)))
+        counts = [group.evaluations, group.count("duplicates"), group.count("infeasible")]
+        lines.append(_row(group.label, [str(len(group.results)), *values, *map(compact, counts)]))
+    if finalists:
+        lines += ["", _row("", [cost_name("params"), "MACs", "search", "test", "retrained"])]
+        lines += [_row(finalist.label, _scores(finalist)) for finalist in finalists]
+    return lines
+
+
+def _scores(finalist: Finalist) -> list[str]:
+    inherited, retrained = finalist.inherited, finalist.retrained
+    accuracies = [inherited.get("search_accuracy"), inherited.get("test_accuracy"), retrained.get("test_accuracy")]
+    return [grouped(finalist.params), compact(finalist.macs), *map(percent, accuracies)]
+
+
+def _row(label: str, cells: Sequence[str]) -> str:
+    columns = " ".join(f"{cell or MISSING:>{8 if len(cells) > 5 else 10}}" for cell in cells)
+    space = _WIDTH - len(columns) - 1
+    return f"{shortened(label, space):<{space}} {columns}".rstrip()

@@ -1,0 +1,316 @@
+"""The page says what the results say, fetches nothing, and escapes what comes from outside."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from nasformer.architecture import Architecture
+from nasformer.cost import Bounds
+from nasformer.errors import NasformerError
+from nasformer.registry import load_space
+from nasformer.report import Experiment, Finalist, summary_lines, write_report
+from nasformer.search import SearchResult, Trial
+from nasformer.space import SearchSpace
+
+HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \x00_名"
+SPACE = load_space("digits")
+LIMIT = 60_000
+FIGURES = {"architecture-1", "architecture-2", "best-so-far", "cost-scatter", "time-spent", "learning-curve"}
+
+
+def accuracy(architecture: Architecture) -> float:
+    """Return a made-up accuracy that grows with the widths, distinct for nearly every architecture."""
+    return 80 + sum(architecture.hidden_dims) / 50 + sum(architecture.num_heads) / 7 + architecture.num_heads[0] / 90
+
+
+def trial(number: int, architecture: Architecture, space: SearchSpace = SPACE) -> Trial:
+    value = accuracy(architecture)
+    metrics = {"loss": 1 - value / 100, "accuracy": value}
+    return Trial(number, number, architecture, value, None, 0.01, metrics, space.costs(architecture))
+
+
+def result(strategy: str = "random", seed: int = 0, evaluations: int = 12, space: SearchSpace = SPACE) -> SearchResult:
+    feasible = space.feasible(params=LIMIT)
+    found = dict.fromkeys(feasible.sample(4 * evaluations, seed=seed + len(strategy)))
+    trials = tuple(trial(i, architecture, space) for i, architecture in enumerate(list(found)[:evaluations]))
+    return SearchResult(
+        space,
+        feasible.limits,
+        {
+            "strategy": strategy,
+            "options": {},
+            "seed": seed,
+            "evaluations": evaluations,
+            "fitness": {"kind": "inherited"},
+        },
+        trials,
+        tuple(sorted(trials, key=lambda t: t.rank)[:3]),
+        {"duplicates": 3, "infeasible": 2, "replaced": 1, "failed": 0},
+        {"strategy": 0.5, "evaluation": 2.0, "total": 2.6},
+        feasible=feasible.count(),
+        versions={"python": "3.11.9"},
+    )
+
+
+def finalist(architecture: Architecture, label: str, *, chosen: bool = False) -> Finalist:
+    costs = SPACE.costs(architecture)
+    inherited = {"search_accuracy": accuracy(architecture), "test_accuracy": 91.25}
+    return Finalist(label, architecture, costs["params"], costs["macs"], inherited, {"test_accuracy": 93.75}, chosen)
+
+
+class _Page(HTMLParser):
+    """Collects the text, the tags and what the page would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[tuple[str, str, str]] = []
+        self.feed(html)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attributes if name == "id"]
+        addresses = ("src", "href", "xlink:href", "srcset", "data")
+        self.links += [(tag, name, value or "") for name, value in attributes if name in addresses]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(path: Path) -> _Page:
+    return _Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def results() -> list[SearchResult]:
+    return [result(strategy, seed) for strategy in ("random", "evolution") for seed in (0, 1, 2)]
+
+
+@pytest.fixture(scope="module")
+def finalists(results: list[SearchResult]) -> list[Finalist]:
+    best = Experiment.of(results).winner.found.architecture
+    uniform = SPACE.feasible(params=LIMIT).uniform()[-1]
+    return [finalist(best, "winner", chosen=True), finalist(uniform, "uniform ViT")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, results: list[SearchResult], finalists: list[Finalist]) -> Path:
+    path = tmp_path_factory.mktemp("report") / "new" / "folder"
+    history = [{"epoch": epoch, "smallest": 50.0 + epoch, "centroid": 60.0, "largest": 70.5} for epoch in (1, 2, 3)]
+    write_report(
+        path,
+        results,
+        title="Digits",
+        finalists=finalists,
+        training={"recipe": {"epochs": 3, "betas": [0.9, 0.999]}, "seconds": 125.0, "history": history},
+        data={"name": "digits", "seed": 7, "splits": {"train": 1077, "search": 360, "test": 400}},
+        command="nasformer demo --seed 0",
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> _Page:
+    return read(folder / "report.html")
+
+
+def test_the_page_states_the_winner(page: _Page, results: list[SearchResult]) -> None:
+    best = min((r.best for r in results), key=lambda found: -found.fitness)
+    for fact in (f"{best.fitness:.2f} %", f"{best.params:,}", f"{best.macs:,}", "91.25 %", "93.75 %", "60,000"):
+        assert fact in page.text
+
+
+def test_the_page_states_each_strategys_spread(page: _Page, results: list[SearchResult]) -> None:
+    for strategy in ("random", "evolution"):
+        values = [r.best.fitness for r in results if r.strategy == strategy]
+        cells = " ".join(f"{value:.2f} %" for value in (median(values), max(values), min(values)))
+        assert f"{strategy} 3 {cells}" in page.text
+
+
+def test_the_page_states_what_was_spent(page: _Page) -> None:
+    assert "random 36 9 6 3 0 2.0 s 500 ms 41.67 ms" in page.text
+
+
+def test_the_page_states_every_run(page: _Page, results: list[SearchResult]) -> None:
+    for r in results:
+        assert str(r.best.architecture) in page.text
+
+
+def test_the_page_states_space_data_training_and_command(page: _Page) -> None:
+    centroid = SPACE.centroid
+    counted = f"{SPACE.feasible(params=LIMIT).count():,} of {SPACE.size():,}"
+    facts = [f"{SPACE.params(centroid):,} {SPACE.macs(centroid):,}", counted, SPACE.fingerprint]
+    facts += ["1,077", "400", "seed 7", "2 min 05 s", "0.9, 0.999", "smallest subnet 53.00 %", "largest subnet 70.50 %"]
+    facts += ["nasformer demo --seed 0", "python 3.11.9", "seed 0, 1, 2"]
+    for fact in facts:
+        assert fact in page.text
+
+
+def test_the_summary_does_not_overclaim(page: _Page) -> None:
+    assert "Differences between the strategies are not tested here; three seeds would be too few" in page.text
+    assert "nothing had seen until the choice was made" in page.text
+    assert "computed after the choice and influenced nothing" in page.text
+    assert "One of the 400 test images is 0.25 percentage points" in page.text
+    assert "so this difference settles nothing" in page.text
+
+
+def test_a_tie_is_told(tmp_path: Path) -> None:
+    twins = [result("random", 0), replace(result("random", 0), settings={"strategy": "twin", "seed": 0})]
+    text = read(write_report(tmp_path, twins, title="Tie")).text
+    assert "Winners of twin had the same search accuracy" in text
+
+
+def test_nothing_is_fetched(folder: Path, page: _Page) -> None:
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    outside = [link for link in page.links if not link[2].startswith(("#", "data:"))]
+    assert outside == [("a", "href", "https://arxiv.org/abs/2107.00651")]
+    assert not {"script", "link", "iframe", "img", "object", "embed"} & set(page.tags)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_ids_are_unique_and_references_resolve(page: _Page) -> None:
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[2][1:] for link in page.links if link[2].startswith("#")} <= set(page.ids)
+
+
+def test_every_inline_figure_has_a_title_and_follows_the_theme(folder: Path) -> None:
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    figures = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    assert len(figures) == len(FIGURES)
+    for svg in figures:
+        root = ElementTree.fromstring(svg)
+        title = root.find("{http://www.w3.org/2000/svg}title")
+        assert root.get("role") == "img"
+        assert title is not None
+        assert title.text
+        assert title.get("id") == root.get("aria-labelledby")
+        assert "var(--ink)" in svg
+        assert not re.search(r"(fill|stroke): #", svg)
+
+
+def test_figures_are_files_that_open(folder: Path) -> None:
+    files = {path.name for path in (folder / "figures").iterdir()}
+    assert files == {f"{name}.{suffix}" for name in FIGURES for suffix in ("svg", "png")}
+    for name in FIGURES:
+        svg = (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+        assert "<text" in svg
+        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_results_draw_the_same_figures(folder: Path, tmp_path: Path, results: list[SearchResult]) -> None:
+    write_report(tmp_path, results, title="Again")
+    name = "figures/best-so-far.svg"
+    assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
+    results = [result(HOSTILE), result("_underscored")]
+    winner = finalist(Experiment.of(results).winner.found.architecture, HOSTILE, chosen=True)
+    path = write_report(
+        tmp_path,
+        results,
+        title=HOSTILE,
+        finalists=[winner],
+        training={HOSTILE: HOSTILE},
+        data={"name": HOSTILE},
+        command=HOSTILE,
+    )
+    html = path.read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "script" not in read(path).tags
+    assert "alert('x')" in read(path).text
+    assert "\x00" not in html
+    for figure in (tmp_path / "figures").glob("*.svg"):
+        ElementTree.fromstring(figure.read_text(encoding="utf-8"))
+
+
+def test_one_result_alone_is_a_report(tmp_path: Path) -> None:
+    path = write_report(tmp_path, [result()], title="One")
+    text = read(path).text
+    assert "random evaluated 12 architectures in one run." in text
+    assert "has not been scored on test images" in text
+    assert "Differences between" not in text
+    assert (tmp_path / "figures" / "architecture-1.svg").exists()
+
+
+def test_failed_evaluations_and_short_runs_are_shown_with_a_caveat(tmp_path: Path) -> None:
+    short = result("evolution", 0, evaluations=5)
+    failed = replace(short.trials[0], value=None, error="it broke", metrics={})
+    short = replace(short, trials=(failed, *short.trials[1:]), counts={"failed": 1})
+    text = read(write_report(tmp_path, [result(), short], title="Short")).text
+    assert "did not all evaluate the same number" in text
+    assert "Some evaluations failed" in text
+
+
+def test_a_fitness_that_is_no_accuracy_has_no_percent(tmp_path: Path) -> None:
+    plain = result()
+    bare = tuple(replace(t, metrics={}) for t in plain.trials)
+    plain = replace(plain, trials=bare, settings={**plain.settings, "fitness": {"kind": "callable"}})
+    text = read(write_report(tmp_path, [plain], title="Plain")).text
+    assert f"a fitness of {plain.best.fitness:.5g}" in text
+    assert "on the search images" not in text
+
+
+def test_options_tell_variants_of_a_strategy_apart() -> None:
+    first = result("nevergrad", 0)
+    second = replace(first, settings={**first.settings, "options": {"optimizer": "PSO"}})
+    labels = [group.label for group in Experiment.of([first, second]).groups]
+    assert labels == ["nevergrad (defaults)", "nevergrad (optimizer=PSO)"]
+
+
+def test_mixed_spaces_are_refused(tmp_path: Path) -> None:
+    other = SearchSpace.from_dict({**SPACE.to_dict(), "depth": 3})
+    with pytest.raises(NasformerError, match=r"evolution with seed 0 searched another space: depth: choice 3"):
+        write_report(tmp_path, [result(), result("evolution", space=other)], title="Mixed")
+
+
+def test_mixed_limits_are_refused(tmp_path: Path) -> None:
+    other = replace(result("evolution"), limits={"params": Bounds(None, 50_000)})
+    with pytest.raises(NasformerError, match=r"searched within params <= 50000, others within params <= 60000"):
+        write_report(tmp_path, [result(), other], title="Mixed")
+
+
+def test_nothing_and_doubles_and_unconfirmed_are_refused() -> None:
+    with pytest.raises(NasformerError, match=r"at least one search result, got none"):
+        Experiment.of([])
+    with pytest.raises(NasformerError, match=r"random with seed 0 is there 2 times"):
+        Experiment.of([result(), result()])
+    with pytest.raises(NasformerError, match=r"random with seed 0 has no confirmed winner"):
+        Experiment.of([replace(result(), confirmed=())])
+
+
+def test_a_choice_that_no_run_confirmed_is_refused(tmp_path: Path) -> None:
+    stranger = finalist(SPACE.largest, "winner", chosen=True)
+    with pytest.raises(NasformerError, match=r"embed 64, depth 4, .* was confirmed by no run"):
+        write_report(tmp_path, [result()], title="Stranger", finalists=[stranger])
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(NasformerError, match=r"cannot write the report to .*file"):
+        write_report(tmp_path / "file", [result()], title="Blocked")
+
+
+def test_summary_lines_fit_a_terminal(results: list[SearchResult], finalists: list[Finalist]) -> None:
+    long = [replace(r, settings={**r.settings, "strategy": 9 * r.strategy}) for r in results]
+    lines = summary_lines([*results, *long], finalists)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["strategy", "seeds", "median", "best", "worst", "evals", "dupl.", "infeas."]
+    best = max(r.best.fitness for r in results if r.strategy == "random")
+    assert f"{best:.2f} %" in lines[1]
+    assert "93.75 %" in lines[-1]
