@@ -23,7 +23,6 @@ from nasformer.errors import StrategyError, did_you_mean
 from nasformer.search import BaseStrategy
 from nasformer.space import FeasibleSet
 
-
 _UNKNOWN_BUDGET = 1050
 """What optimizers that plan ahead are told where the number of evaluations is not known."""
 

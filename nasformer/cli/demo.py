@@ -59,6 +59,7 @@ def demo(
     from nasformer.supernet import Supernet
     from nasformer.training import Recipe
 
+    _one_thread()
     start, progress = time.perf_counter(), not (quiet or json)
     space, data = load_space(SPACE), load_dataset(SPACE, seed=seed)
     recipe = Recipe.for_dataset(SPACE).replace(seed=seed, **({"epochs": epochs} if epochs else {}))
@@ -73,7 +74,8 @@ def demo(
     results = _search(space, fitness, evaluations, seed, out, progress)
 
     messages.print("3/4 training the winner and the uniform ViT of the same budget alone")
-    finalists = _finals(results, net, data, fitness, recipe, progress)
+    # A network alone takes part in every step, so it needs fewer than the supernet.
+    finalists = _finals(results, net, data, fitness, recipe.replace(epochs=max(1, recipe.epochs // 3)), progress)
 
     messages.print("4/4 writing the report")
     page = write_report(
@@ -94,6 +96,13 @@ def demo(
     for line in summary_lines(results, finalists):
         console.print(line, markup=False)
     console.print(f"{seconds:.0f} s. Open {page.resolve()}", markup=False, soft_wrap=True)
+
+
+def _one_thread() -> None:
+    """Compute with one thread: networks this small gain nothing from more, and lose much on a busy machine."""
+    from nasformer.training.device import use_threads
+
+    use_threads(1)
 
 
 def _train(net: Supernet, data: Dataset, recipe: Recipe, out: Path, progress: bool) -> TrainingResult:

@@ -27,7 +27,7 @@ _ACTIVATION_BYTES = 64 * 2**20
 class InheritedFitness:
     """Top-1 accuracy in percent on held-out images; the loss breaks ties.
 
-    Each architecture is evaluated once and remembered.
+    Each architecture is evaluated once and remembered, with the time that it took.
 
     Args:
         net: The trained supernet; it is moved to ``device``.
@@ -61,17 +61,20 @@ class InheritedFitness:
         self.bfloat16 = dtype == "bfloat16" or (dtype == "auto" and native)
         self.batch_size = batch_size or _suitable_batch(net)
         self._data = dict(data or {})
-        self._scores: dict[Architecture, Score] = {}
+        self._known: dict[Architecture, Evaluation] = {}
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield the accuracy of each architecture on the whole split, with ``loss`` as a metric."""
         for architecture in architectures:
-            start = time.perf_counter()
-            known = architecture in self._scores
-            score = self._scores[architecture] if known else self._score(architecture)
-            self._scores[architecture] = score
-            seconds = 0.0 if known else time.perf_counter() - start
-            yield Evaluation(architecture, score.accuracy, seconds=seconds, metrics={"loss": score.loss})
+            if architecture not in self._known:
+                self._known[architecture] = self._evaluate(architecture)
+            yield self._known[architecture]
+
+    def _evaluate(self, architecture: Architecture) -> Evaluation:
+        start = time.perf_counter()
+        score = self._score(architecture)
+        seconds = time.perf_counter() - start
+        return Evaluation(architecture, score.accuracy, seconds=seconds, metrics={"loss": score.loss})
 
     def check(self, feasible: FeasibleSet) -> None:
         """Check that the supernet holds every architecture of a set.

@@ -59,7 +59,7 @@ class SearchSpace:
     >>> space.size()
     4
     >>> space.params(space.smallest)
-    21450
+    11594
     """
 
     name: str

@@ -1,0 +1,12 @@
+"""Datasets with three splits that share no image: train, search and test.
+
+``dataset`` holds the splits and checks them, ``splits`` draws them, ``batches`` iterates over them;
+``digits``, ``fashion_mnist`` and ``image_folder`` read one source each, and ``load`` finds them by name.
+"""
+
+from nasformer.data.batches import iterate
+from nasformer.data.dataset import Dataset
+from nasformer.data.load import dataset_names, load_dataset
+from nasformer.data.memory import ImagesInMemory
+
+__all__ = ["Dataset", "ImagesInMemory", "dataset_names", "iterate", "load_dataset"]

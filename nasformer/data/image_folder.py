@@ -1,0 +1,148 @@
+"""imagefolder:PATH: images on disk in ImageNet's layout, one folder per class, decoded as they are needed.
+
+``train/`` trains, less the part of it that is held out to search; ``test/`` or ``val/`` tests. Where
+both are there, ``val/`` searches and all of ``train/`` trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasformer.data.dataset import Dataset
+from nasformer.data.splits import fingerprint, stratified
+from nasformer.errors import DataError
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+Sample = tuple[Path, int]
+
+
+class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """A torch dataset of image files.
+
+    Args:
+        samples: Path and class number of each image.
+        classes: Names of the classes.
+        transform: From a PIL image to a tensor ``(3, size, size)``.
+    """
+
+    def __init__(self, samples: Sequence[Sample], classes: Sequence[str], transform: Callable[[Any], Tensor]) -> None:
+        self.samples, self.classes, self.transform = list(samples), list(classes), transform
+        self.targets = [label for _, label in samples]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        path, label = self.samples[index]
+        try:
+            with Image.open(path) as image:
+                return self.transform(image.convert("RGB")), label
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DataError(f"cannot read the image {path}: {str(error).splitlines()[0]}", path) from error
+
+
+def load_image_folder(
+    path: str | Path,
+    *,
+    seed: int = 0,
+    image_size: int = 224,
+    search_fraction: float = 0.1,
+    test_fraction: float | None = None,
+    auto_augment: str | None = "rand-m9-mstd0.5-inc1",
+    random_erasing: float = 0.25,
+) -> Dataset:
+    """Return the images under ``path``.
+
+    Args:
+        path: A folder with ``train/`` and ``test/`` or ``val/``, each with a folder for each class.
+        seed: Of the splits.
+        image_size: Height and width that images are cropped to, in pixels.
+        search_fraction: Share of ``train/`` that is held out to search.
+        test_fraction: Share of ``train/`` that is held out to test, where there is no folder for it.
+        auto_augment: timm's augmentation policy of the train images; None: crops and flips alone.
+        random_erasing: Probability of erasing a part of a train image.
+
+    Raises:
+        DataError: A folder is absent or empty, or the folders' classes differ.
+    """
+    root = Path(path)
+    splits, classes = _splits(root, search_fraction, test_fraction, seed)
+    augmented = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing)
+    plain = _transform(image_size, training=False)
+    record = {
+        "name": f"imagefolder:{root}",
+        "seed": seed,
+        "splits": {key: len(samples) for key, samples in splits.items()},
+        "fingerprint": fingerprint(
+            {key: ((file.relative_to(root).as_posix(), y) for file, y in samples) for key, samples in splits.items()}
+        ),
+    }
+    sets = {key: ImageFiles(part, classes, augmented if key == "train" else plain) for key, part in splits.items()}
+    return Dataset(
+        **sets,
+        name=f"imagefolder:{root}",
+        num_classes=len(classes),
+        image_size=image_size,
+        in_channels=3,
+        record=record,
+    )
+
+
+def _splits(
+    root: Path, search_fraction: float, test_fraction: float | None, seed: int
+) -> tuple[dict[str, list[Sample]], list[str]]:
+    held_out = [name for name in ("test", "val") if (root / name).is_dir()]
+    if not held_out and test_fraction is None:
+        raise DataError(
+            f"{root} has neither test/ nor val/; add one, or hold out a part of train/ with test_fraction=0.2", root
+        )
+    train, classes = _scan(root / "train")
+    found = {name: _scan(root / name, classes)[0] for name in held_out}
+    if len(held_out) == 2:
+        return {"train": train, "search": found["val"], "test": found["test"]}, classes
+    fractions = {"search": search_fraction} | ({} if held_out else {"test": float(test_fraction or 0)})
+    parts = _hold_out(train, fractions, seed)
+    return {**parts, **({"test": found[held_out[0]]} if held_out else {})}, classes
+
+
+def _hold_out(samples: list[Sample], fractions: dict[str, float], seed: int) -> dict[str, list[Sample]]:
+    rest = 1 - sum(fractions.values())
+    if not 0 < rest < 1 or min(fractions.values()) <= 0:
+        raise DataError(f"the held out shares must be above 0 and leave some to train, got {fractions}", fractions)
+    parts = stratified([label for _, label in samples], {"train": rest, **fractions}, seed)
+    return {key: [samples[int(index)] for index in np.asarray(chosen)] for key, chosen in parts.items()}
+
+
+def _scan(folder: Path, wanted: list[str] | None = None) -> tuple[list[Sample], list[str]]:
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; it must hold one folder for each class", folder)
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise DataError(f"{folder} holds no folders; it must hold one for each class", folder)
+    if wanted is not None and classes != wanted:
+        odd = sorted(set(classes) ^ set(wanted))
+        raise DataError(f"the classes of {folder} differ from those of train/, as in {odd[0]!r}", odd)
+    samples: list[Sample] = []
+    for label, name in enumerate(classes):
+        files = sorted(file for file in (folder / name).rglob("*") if file.suffix.lower() in EXTENSIONS)
+        if not files:
+            raise DataError(f"the class folder {folder / name} holds no images; fill it or remove it", folder / name)
+        samples += [(file, label) for file in files]
+    return samples, classes
+
+
+def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[Any], Tensor]:
+    from timm.data.transforms_factory import create_transform
+
+    transform: Callable[[Any], Tensor] = create_transform(
+        image_size, is_training=training, interpolation="bicubic", crop_pct=0.875, **options
+    )
+    return transform

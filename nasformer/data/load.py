@@ -1,0 +1,63 @@
+"""load_dataset: built-in datasets by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nasformer.data.dataset import Dataset
+from nasformer.errors import DataError, did_you_mean
+
+FOLDER = "imagefolder:"
+
+
+def load_dataset(
+    name: str, *, seed: int = 0, root: str | Path | None = None, image_size: int | None = None, **options: Any
+) -> Dataset:
+    """Return the dataset ``name`` with its splits.
+
+    Args:
+        name: "digits", "fashion-mnist", or "imagefolder:PATH" with images in ImageNet's layout.
+        seed: Of the splits.
+        root: Where fashion-mnist's files are, unless Debian's package holds them.
+        image_size: Height and width of the images of an image folder, in pixels; default 224.
+        **options: More of an image folder, as ``load_image_folder`` takes them.
+
+    Raises:
+        DataError: An unknown name, or files that are absent or unreadable.
+
+    >>> data = load_dataset("digits")
+    >>> data.num_classes, data.image_size, len(data.test)
+    (10, 8, 359)
+    """
+    if name.startswith(FOLDER):
+        from nasformer.data.image_folder import load_image_folder
+
+        return load_image_folder(name.removeprefix(FOLDER), seed=seed, image_size=image_size or 224, **options)
+    if name not in dataset_names():
+        raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, [*dataset_names(), FOLDER + 'PATH'])}", name)
+    _no_options(name, options)
+    data = _built_in(name, seed, root)
+    if image_size not in (None, data.image_size):
+        raise DataError(f"images of {name!r} are {data.image_size} pixels wide, not {image_size}", image_size)
+    return data
+
+
+def dataset_names() -> list[str]:
+    """Return the names of the built-in datasets."""
+    return ["digits", "fashion-mnist"]
+
+
+def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
+    if name == "digits":
+        from nasformer.data.digits import load_digits
+
+        return load_digits(seed=seed)
+    from nasformer.data.fashion_mnist import load_fashion_mnist
+
+    return load_fashion_mnist(seed=seed, root=root)
+
+
+def _no_options(name: str, options: dict[str, Any]) -> None:
+    for key in options:
+        raise DataError(f"dataset {name!r} has no option {key!r}", options)

@@ -1,0 +1,69 @@
+"""Datasets from arrays: split, normalised by the train images alone, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nasformer.data.dataset import Dataset
+from nasformer.data.memory import ImagesInMemory
+from nasformer.data.splits import fingerprint, stratified
+
+
+def from_arrays(
+    name: str,
+    images: NDArray[np.float32],
+    labels: NDArray[Any],
+    fractions: Mapping[str, float],
+    *,
+    seed: int,
+    test: tuple[NDArray[np.float32], NDArray[Any]] | None = None,
+) -> Dataset:
+    """Return a dataset in memory.
+
+    Args:
+        name: What reports call it.
+        images: ``(n, channels, size, size)`` in [0, 1].
+        labels: ``(n,)`` class numbers.
+        fractions: Share of train, search and, unless ``test`` is given, test.
+        seed: Of the splits.
+        test: Images and labels of a test split that is given.
+    """
+    indices = stratified(labels.tolist(), fractions, seed)
+    pieces = {key: (images[chosen], labels[chosen], chosen) for key, chosen in indices.items()}
+    if test is not None:
+        pieces["test"] = (*test, np.arange(len(test[1])))
+    mean = pieces["train"][0].mean(axis=(0, 2, 3), dtype=np.float64)
+    deviation = pieces["train"][0].std(axis=(0, 2, 3), dtype=np.float64)
+    splits = {key: _normalised(x, y, mean, deviation) for key, (x, y, _) in pieces.items()}
+    record = {
+        "name": name,
+        "seed": seed,
+        "splits": {key: len(split) for key, split in splits.items()},
+        "fingerprint": fingerprint(
+            {key: zip(i.tolist(), y.tolist(), strict=True) for key, (_, y, i) in pieces.items()}
+        ),
+        "mean": mean.tolist(),
+        "std": deviation.tolist(),
+    }
+    classes = int(labels.max()) + 1
+    return Dataset(
+        train=splits["train"],
+        search=splits["search"],
+        test=splits["test"],
+        name=name,
+        num_classes=classes,
+        record=record,
+    )
+
+
+def _normalised(
+    images: NDArray[np.float32], labels: NDArray[Any], mean: NDArray[np.float64], deviation: NDArray[np.float64]
+) -> ImagesInMemory:
+    shape = (1, -1, 1, 1)
+    normal = (images - mean.reshape(shape).astype(np.float32)) / deviation.reshape(shape).astype(np.float32)
+    return ImagesInMemory(torch.from_numpy(normal), torch.from_numpy(labels.astype(np.int64)))

@@ -1,0 +1,21 @@
+"""Supernets: entangled vision transformers that run at any size of their space.
+
+Read ``layers`` first (a maximal layer and its leading slices), then ``relative_position`` and
+``attention`` (AutoFormer's attention, exact and fast), ``model`` (the whole network at any size),
+``supernet`` (the network of a space), and ``checkpoint`` and ``autoformer`` (files, our own and the
+official ones).
+"""
+
+from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
+from nasformer.supernet.model import VisionTransformer, load_network, parameter_shapes
+from nasformer.supernet.supernet import Supernet
+
+__all__ = [
+    "Supernet",
+    "VisionTransformer",
+    "from_autoformer",
+    "load_network",
+    "parameter_shapes",
+    "read_autoformer",
+    "to_autoformer",
+]

@@ -1,0 +1,77 @@
+"""Sliced multi-head self-attention with AutoFormer's relative position.
+
+Rows of the qkv weight are ordered (head, q|k|v, head_dim), so that fewer heads are leading rows: one
+matrix product on a view gives q, k and v, and they reach the attention kernel without a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasformer.supernet.layers import SlicedLinear
+from nasformer.supernet.relative_position import PatchGrid
+
+QkvBias = Literal["leading", "interleaved"]
+"""Which entries of the qkv bias fewer heads use.
+
+"leading": the first 3 * width of (q|k|v, head, head_dim) at that width, as AutoFormer's code has it;
+"interleaved": those that belong to the weight's rows, as in PreNAS.
+"""
+
+
+class SlicedAttention(nn.Module):
+    """Self-attention of which the leading heads and inputs can be used alone.
+
+    Args:
+        embed_dim: Most inputs and outputs.
+        num_heads: Most heads.
+        head_dim: Width of one head.
+        position_rows: Rows of one relative position table; 0: none.
+        qkv_bias: Which bias entries fewer heads use.
+    """
+
+    def __init__(
+        self, embed_dim: int, num_heads: int, head_dim: int, *, position_rows: int, qkv_bias: QkvBias = "leading"
+    ) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.qkv_bias = qkv_bias
+        self.qkv = SlicedLinear(embed_dim, 3 * num_heads * head_dim)
+        self.proj = SlicedLinear(num_heads * head_dim, embed_dim)
+        if position_rows:  # (key|value, vertical|horizontal, table_rows, head_dim)
+            self.relative_positions = nn.Parameter(torch.zeros(2, 2, position_rows, head_dim))
+
+    def forward(self, x: Tensor, num_heads: int, grid: PatchGrid | None) -> Tensor:
+        """Map ``(batch, tokens, embed_dim)`` to the same shape with the leading ``num_heads`` heads."""
+        batch, tokens, embed_dim = x.shape
+        weight = self.qkv.weight[: 3 * num_heads * self.head_dim, :embed_dim]
+        qkv = F.linear(x, weight, self._bias(num_heads)).view(batch, tokens, num_heads, 3, self.head_dim)
+        out = self._plain(qkv) if grid is None else self._relative(qkv, grid)
+        projected: Tensor = self.proj(out.reshape(batch, tokens, num_heads * self.head_dim), embed_dim)
+        return projected
+
+    def _bias(self, num_heads: int) -> Tensor:
+        bias = self.qkv.bias[: 3 * num_heads * self.head_dim]
+        if self.qkv_bias == "interleaved":
+            return bias
+        return bias.view(3, num_heads, self.head_dim).transpose(0, 1).reshape(-1)
+
+    def _plain(self, qkv: Tensor) -> Tensor:
+        q, k, v = qkv.unbind(3)
+        return self._attend(q, k, v)
+
+    def _relative(self, qkv: Tensor, grid: PatchGrid) -> Tensor:
+        key_offsets, value_offsets = grid(self.relative_positions).unbind(0)  # each (offsets, head_dim)
+        q, kv = torch.split(qkv, [1, 2], dim=3)  # one split, as slices would each cost a backward pass over zeros
+        q = grid.widen_query(q.squeeze(3), key_offsets.to(qkv.dtype))
+        k, v = grid.widen_key_value(kv).unbind(3)
+        return grid.narrow(self._attend(q, k, v), value_offsets)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend over ``(batch, tokens, heads, width)``; the scale is that of ``head_dim``, not of the width."""
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        return F.scaled_dot_product_attention(q, k, v, scale=self.head_dim**-0.5).transpose(1, 2)

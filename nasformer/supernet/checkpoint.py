@@ -1,0 +1,120 @@
+"""Checkpoints: safetensors files whose header says what they hold. Nothing in them is executed.
+
+The header is one JSON text under the key ``nasformer``: the kind ("supernet" or "network"), the
+versions of the format and of the library, the declaration of the space or of the network, and the
+caller's own metadata. Files are written beside their place and moved into it, never half-written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from nasformer.errors import CheckpointError
+
+FORMAT_VERSION = 1
+
+
+def write_checkpoint(path: str | Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
+    """Write ``tensors`` and ``header`` to ``path``, whole or not at all.
+
+    Raises:
+        CheckpointError: The disk is full or the place cannot be written.
+    """
+    versions = {"kind": kind, "format_version": FORMAT_VERSION, "library_version": library_version()}
+    text = json.dumps({**versions, **header})
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    replace_file(path, serialise(content, metadata={"nasformer": text}))
+    return Path(path)
+
+
+def read_checkpoint(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the header and the tensors of ``path``.
+
+    Raises:
+        CheckpointError: The file is absent, corrupt, of another kind or from a newer library.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}", path) from error
+    return _header(path, kind, metadata), tensors
+
+
+def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Copy ``tensors`` into the parameters of ``net``.
+
+    Raises:
+        CheckpointError: A tensor is missing, unknown, or of another shape, naming it and both shapes.
+    """
+    own = net.state_dict()
+    odd = sorted(own.keys() ^ tensors.keys())
+    if odd:
+        side = "lacks" if odd[0] in own else "has an unknown"
+        raise CheckpointError(f"the checkpoint {path} {side} tensor {odd[0]} ({len(odd)} such in all)", odd)
+    for name, tensor in own.items():
+        if tensors[name].shape != tensor.shape:
+            shapes = f"{tuple(tensors[name].shape)}, but its header asks for {tuple(tensor.shape)}"
+            raise CheckpointError(f"in the checkpoint {path}, {name} is {shapes}", name)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def replace_file(path: str | Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` through a temporary file beside it.
+
+    Raises:
+        CheckpointError: The disk is full or the place cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise CheckpointError(f"cannot write {path}: {reason}; what was there before is untouched", path) from error
+
+
+def library_version() -> str:
+    """Return the version of the installed library."""
+    try:
+        return version("nasformer")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its kind where it has none."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _header(path: str | Path, kind: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        header: Any = json.loads(metadata["nasformer"])
+        found, format_version = header["kind"], int(header["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no checkpoint of nasformer: its header says nothing of it", path) from error
+    if format_version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {format_version}, this library reads up to {FORMAT_VERSION}: upgrade nasformer",
+            path,
+        )
+    if found != kind:
+        raise CheckpointError(f"{path} holds a {found}, not a {kind}", path)
+    return dict(header)

@@ -1,0 +1,26 @@
+"""Initial weights as in AutoFormer and timm's ViT, from a seed and without global random state.
+
+Truncated normal of deviation 0.02 for linear weights, positions, tables and the cls token; zero
+biases; the patch embedding as torch initialises a convolution.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+DEVIATION = 0.02
+
+
+def initialise(net: nn.Module, seed: int) -> None:
+    """Fill the parameters of ``net`` in place, the same for the same ``seed``."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.startswith("patch_embed.") and name.split(".")[1] in ("weight", "bias"):
+                bound = 1 / math.sqrt(net.get_parameter("patch_embed.weight")[0].numel())
+                parameter.uniform_(-bound, bound, generator=generator)
+            elif parameter.ndim > 1:
+                nn.init.trunc_normal_(parameter, std=DEVIATION, generator=generator)

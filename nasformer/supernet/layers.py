@@ -1,0 +1,114 @@
+"""Sliced layers: one maximal layer that runs at any smaller size on its leading slices.
+
+This is AutoFormer's weight entanglement (Chen et al., ICCV 2021, section 3.1): the weights of every
+choice of width are the leading rows and columns of one maximal weight, taken as views, never copied.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LAYER_NORM_EPS = 1e-5
+
+
+class SlicedLinear(nn.Module):
+    """A linear layer of which the leading inputs and outputs can be used alone.
+
+    Args:
+        in_features: Most inputs.
+        out_features: Most outputs.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x: Tensor, out_features: int) -> Tensor:
+        """Map ``(..., in)`` to ``(..., out_features)`` for any ``in`` up to ``in_features``."""
+        return F.linear(x, self.weight[:out_features, : x.shape[-1]], self.bias[:out_features])
+
+
+class SlicedLayerNorm(nn.Module):
+    """A layer norm of which the leading features can be used alone.
+
+    Args:
+        embed_dim: Most features.
+    """
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(embed_dim))
+        self.bias = nn.Parameter(torch.zeros(embed_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of ``(..., embed_dim)``."""
+        width = x.shape[-1]
+        return F.layer_norm(x, (width,), self.weight[:width], self.bias[:width], LAYER_NORM_EPS)
+
+
+class SlicedMlp(nn.Module):
+    """The transformer's MLP with exact GELU, of which the leading hidden units can be used alone.
+
+    Args:
+        embed_dim: Most inputs and outputs.
+        hidden_dim: Most hidden units.
+    """
+
+    def __init__(self, embed_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.fc1 = SlicedLinear(embed_dim, hidden_dim)
+        self.fc2 = SlicedLinear(hidden_dim, embed_dim)
+
+    def forward(self, x: Tensor, hidden_dim: int) -> Tensor:
+        """Map ``(batch, tokens, embed_dim)`` to the same shape through ``hidden_dim`` units."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x, hidden_dim)), x.shape[-1])
+        return out
+
+
+class SlicedPatchEmbedding(nn.Module):
+    """Patches as tokens, with the cls token in front and absolute positions added.
+
+    The convolution whose stride is its kernel is one matrix product over the patches.
+
+    Args:
+        in_channels: Channels of the image.
+        patch_size: Height and width of a patch, in pixels.
+        patches: Patches of one image.
+        embed_dim: Widest embedding.
+    """
+
+    def __init__(self, in_channels: int, patch_size: int, patches: int, embed_dim: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.weight = nn.Parameter(torch.zeros(embed_dim, in_channels, patch_size, patch_size))
+        self.bias = nn.Parameter(torch.zeros(embed_dim))
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.positions = nn.Parameter(torch.zeros(1, patches + 1, embed_dim))
+
+    def forward(self, images: Tensor, embed_dim: int) -> Tensor:
+        """Map ``(batch, channels, height, width)`` to ``(batch, patches + 1, embed_dim)``."""
+        batch, channels, height, width = images.shape
+        p = self.patch_size
+        grid = images.reshape(batch, channels, height // p, p, width // p, p)
+        pixels = grid.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * p * p)
+        # pixels: (batch, patches, patch_dim), in the order of the weight's last three dimensions
+        x = F.linear(pixels, self.weight[:embed_dim].flatten(1), self.bias[:embed_dim])
+        cls_token = self.cls_token[:, :, :embed_dim].expand(batch, -1, -1).to(x.dtype)
+        return torch.cat((cls_token, x), dim=1) + self.positions[:, :, :embed_dim].to(x.dtype)
+
+
+def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Drop whole samples of a residual branch (Huang et al., 2016), scaling the rest.
+
+    Args:
+        x: A branch's output ``(batch, ...)``.
+        rate: Probability that a sample is dropped.
+        training: Whether to drop at all.
+    """
+    if not training or rate == 0.0:
+        return x
+    keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1.0 - rate)
+    return x * keep.div_(1.0 - rate)

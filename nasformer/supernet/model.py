@@ -1,0 +1,200 @@
+"""VisionTransformer: AutoFormer's network at one size, and at every smaller one.
+
+Chen et al., ICCV 2021. Pre-norm blocks, exact GELU, relative position on keys and values, absolute
+positions, a cls token, and mean pooling over the patches (or the cls token). Which layers, heads and
+widths take part in a forward pass is its argument; nothing in the module remembers a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from nasformer.architecture import Architecture
+from nasformer.cost.geometry import Geometry
+from nasformer.errors import ArchitectureError, CheckpointError, DataError
+from nasformer.supernet.attention import QkvBias
+from nasformer.supernet.block import Block
+from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
+from nasformer.supernet.initialise import initialise
+from nasformer.supernet.layers import SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
+from nasformer.supernet.relative_position import PatchGrid
+
+Pooling = Literal["mean", "cls"]
+
+
+class VisionTransformer(nn.Module):
+    """A vision transformer of one architecture, which also runs every smaller one on leading slices.
+
+    Args:
+        geometry: Sizes of images, patches, heads and classes.
+        architecture: The sizes of its layers.
+        pooling: What the head sees: the mean over the patches, or the cls token.
+        qkv_bias: Which bias entries fewer heads use.
+        drop_path: Rate of the last layer; the others follow linearly from 0.
+        seed: Of the initial weights; None leaves them zero, to be filled.
+
+    >>> from nasformer.architecture import uniform
+    >>> geometry = Geometry(image_size=8, patch_size=2, in_channels=1, num_classes=10, head_dim=16, max_distance=3)
+    >>> net = VisionTransformer(geometry, uniform(64, 4, 4, 3))
+    >>> images = torch.zeros(5, 1, 8, 8)
+    >>> net(images).shape, net(images, uniform(32, 2, 2, 1)).shape
+    (torch.Size([5, 10]), torch.Size([5, 10]))
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        architecture: Architecture,
+        *,
+        pooling: Pooling = "mean",
+        qkv_bias: QkvBias = "leading",
+        drop_path: float = 0.0,
+        seed: int | None = 0,
+    ) -> None:
+        super().__init__()
+        g, embed_dim = geometry, architecture.embed_dim
+        self.geometry, self.architecture, self.pooling, self.qkv_bias = geometry, architecture, pooling, qkv_bias
+        self.grid = None if g.max_distance is None else PatchGrid(g.grid, g.max_distance, g.head_dim)
+        self.patch_embed = SlicedPatchEmbedding(g.in_channels, g.patch_size, g.patches, embed_dim)
+        self.drop_path_rates = _linspace(drop_path, architecture.depth)
+        layers = zip(architecture.num_heads, architecture.hidden_dims, self.drop_path_rates, strict=True)
+        self.blocks = nn.ModuleList(
+            Block(g, embed_dim, heads, hidden, qkv_bias=qkv_bias, drop_path=rate) for heads, hidden, rate in layers
+        )
+        self.norm = SlicedLayerNorm(embed_dim)
+        self.head = SlicedLinear(embed_dim, g.num_classes)
+        if seed is not None:
+            initialise(self, seed)
+
+    def forward(self, images: Tensor, architecture: Architecture | None = None) -> Tensor:
+        """Return the logits ``(batch, num_classes)`` of ``images`` ``(batch, channels, height, width)``.
+
+        Args:
+            images: Images of the geometry's size.
+            architecture: The subnet to run, no larger than this network; None: all of it.
+
+        Raises:
+            ArchitectureError: ``architecture`` is larger than this network.
+            DataError: ``images`` have another shape.
+        """
+        tokens = self.forward_features(images, architecture)
+        pooled = tokens[:, 1:].mean(dim=1) if self.pooling == "mean" else tokens[:, 0]
+        logits: Tensor = self.head(pooled, self.geometry.num_classes)
+        return logits
+
+    def forward_features(self, images: Tensor, architecture: Architecture | None = None) -> Tensor:
+        """Return the normalised tokens ``(batch, tokens, embed_dim)``, cls token first."""
+        self._check_images(images)
+        if architecture is None:
+            architecture = self.architecture
+        elif architecture != self.architecture:
+            self.require(architecture)
+        x = self.patch_embed(images, architecture.embed_dim)
+        layers = zip(self.blocks, architecture.num_heads, architecture.hidden_dims, strict=False)
+        for block, num_heads, hidden_dim in layers:
+            x = block(x, num_heads, hidden_dim, self.grid)
+        tokens: Tensor = self.norm(x)
+        return tokens
+
+    def require(self, architecture: Architecture) -> None:
+        """Raise ArchitectureError, naming the dimension, unless ``architecture`` fits in this network."""
+        own = self.architecture
+        _at_most("embed_dim", architecture.embed_dim, own.embed_dim)
+        _at_most("depth", architecture.depth, own.depth)
+        for layer, (value, limit) in enumerate(zip(architecture.num_heads, own.num_heads, strict=False)):
+            _at_most("num_heads", value, limit, layer)
+        for layer, (value, limit) in enumerate(zip(architecture.hidden_dims, own.hidden_dims, strict=False)):
+            _at_most("MLP width", value, limit, layer)
+
+    def set_drop_path(self, last: float) -> None:
+        """Set the rate of the last layer in training; the others follow linearly from 0."""
+        self.drop_path_rates = _linspace(last, self.architecture.depth)
+        for block, rate in zip(self.blocks, self.drop_path_rates, strict=True):
+            cast(Block, block).drop_path = rate
+
+    def extract(self, architecture: Architecture) -> VisionTransformer:
+        """Return an independent network of ``architecture`` that gives the same logits.
+
+        Its parameters are copies of the leading slices and of nothing else.
+
+        Raises:
+            ArchitectureError: ``architecture`` is larger than this network.
+        """
+        self.require(architecture)
+        rate = self.drop_path_rates[architecture.depth - 1]
+        subnet = VisionTransformer(
+            self.geometry, architecture, pooling=self.pooling, qkv_bias=self.qkv_bias, drop_path=rate, seed=None
+        )
+        subnet.to(self.head.weight.device, self.head.weight.dtype).train(self.training)
+        own = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, parameter in subnet.named_parameters():
+                parameter.copy_(leading(own[name], parameter.shape))
+        return subnet
+
+    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
+        """Write the weights with the sizes that they need; ``metadata`` is kept as it is.
+
+        Raises:
+            CheckpointError: The disk is full or the place cannot be written.
+        """
+        header = {
+            "geometry": asdict(self.geometry),
+            "architecture": self.architecture.to_dict(),
+            "pooling": self.pooling,
+            "qkv_bias": self.qkv_bias,
+            "drop_path": self.drop_path_rates[-1],
+            "metadata": dict(metadata or {}),
+        }
+        return write_checkpoint(path, "network", self.state_dict(), header)
+
+    def _check_images(self, images: Tensor) -> None:
+        g = self.geometry
+        wanted = (g.in_channels, g.image_size, g.image_size)
+        if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
+            raise DataError(f"images must be (batch, {', '.join(map(str, wanted))}), got {tuple(images.shape)}")
+
+
+def load_network(path: str | Path) -> VisionTransformer:
+    """Read what ``VisionTransformer.save`` wrote.
+
+    Raises:
+        CheckpointError: The file is absent, corrupt, or no network.
+    """
+    header, tensors = read_checkpoint(path, "network")
+    try:
+        geometry, architecture = Geometry(**header["geometry"]), Architecture.from_dict(header["architecture"])
+        options = {name: header[name] for name in ("pooling", "qkv_bias", "drop_path")}
+        net = VisionTransformer(geometry, architecture, **options, seed=None)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
+    fill(net, tensors, path)
+    return net
+
+
+def leading(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the leading slice of ``tensor`` that has ``shape``, as a view."""
+    return tensor[tuple(slice(size) for size in shape)]
+
+
+def parameter_shapes(geometry: Geometry, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter of ``architecture``, by name, without allocating any."""
+    with torch.device("meta"):
+        net = VisionTransformer(geometry, architecture, seed=None)
+    return {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+
+
+def _at_most(name: str, value: int, limit: int, layer: int | None = None) -> None:
+    if value > limit:
+        where = "" if layer is None else f" of layer {layer}"
+        raise ArchitectureError(f"{name}{where} is {value}, but this network has {limit}; take at most that", value)
+
+
+def _linspace(last: float, count: int) -> tuple[float, ...]:
+    return tuple(last * layer / max(count - 1, 1) for layer in range(count))

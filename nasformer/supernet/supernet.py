@@ -1,0 +1,106 @@
+"""Supernet: the largest network of a space, whose slices are all its architectures.
+
+Weight entanglement as in AutoFormer (Chen et al., ICCV 2021, section 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nasformer.errors import CheckpointError, NasformerError
+from nasformer.space import SearchSpace
+from nasformer.supernet.attention import QkvBias
+from nasformer.supernet.autoformer import from_autoformer, read_autoformer
+from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
+from nasformer.supernet.model import VisionTransformer
+
+
+class Supernet(VisionTransformer):
+    """The vision transformer of ``space.maximum``, which runs every architecture of the space.
+
+    Args:
+        space: The search space.
+        qkv_bias: Which entries of the qkv bias fewer heads use; "leading" is AutoFormer's own way.
+        drop_path: Rate of the last layer in training; the others follow linearly from 0.
+        seed: Of the initial weights; None leaves them zero, to be filled.
+
+    Attributes:
+        space: The search space.
+        metadata: What the caller keeps with the weights: plain values, ready for JSON.
+    """
+
+    def __init__(
+        self, space: SearchSpace, *, qkv_bias: QkvBias = "leading", drop_path: float = 0.1, seed: int | None = 0
+    ) -> None:
+        super().__init__(
+            space.geometry, space.maximum, pooling=space.pooling, qkv_bias=qkv_bias, drop_path=drop_path, seed=seed
+        )
+        self.space = space
+        self.metadata: dict[str, Any] = {}
+
+    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
+        """Write the weights with the declaration of their space; ``metadata`` replaces the supernet's own.
+
+        Raises:
+            CheckpointError: The disk is full or the place cannot be written.
+        """
+        header = {
+            "space": self.space.to_dict(),
+            "qkv_bias": self.qkv_bias,
+            "drop_path": self.drop_path_rates[-1],
+            "metadata": dict(self.metadata if metadata is None else metadata),
+        }
+        return write_checkpoint(path, "supernet", self.state_dict(), header)
+
+    @classmethod
+    def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
+        """Read what ``save`` wrote.
+
+        Args:
+            path: The checkpoint.
+            space: The space that it must belong to; None: whichever it declares.
+
+        Raises:
+            CheckpointError: The file is unreadable, or belongs to another space (naming every difference).
+        """
+        header, tensors = read_checkpoint(path, "supernet")
+        try:
+            declared = SearchSpace.from_dict(header["space"])
+            if space is not None and space.fingerprint != declared.fingerprint:
+                differences = "; ".join(space.differences(declared))
+                raise CheckpointError(f"{path} belongs to another space than {space.name!r}: {differences}", space)
+            rate, metadata = float(header["drop_path"]), dict(header["metadata"])
+            net = cls(space or declared, qkv_bias=_qkv_bias(header["qkv_bias"]), drop_path=rate, seed=None)
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, NasformerError) as error:
+            raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
+        fill(net, tensors, path)
+        net.metadata = metadata
+        return net
+
+    @classmethod
+    def from_autoformer(cls, path: str | Path, space: SearchSpace, *, qkv_bias: QkvBias = "leading") -> Supernet:
+        """Read an official AutoFormer checkpoint, as data.
+
+        Args:
+            path: A file of the official code, of a supernet.
+            space: Its space.
+            qkv_bias: "leading" for AutoFormer's own files, "interleaved" for PreNAS's.
+
+        Raises:
+            CheckpointError: The file is unreadable, or a tensor does not fit (naming it and both shapes).
+        """
+        net = cls(space, qkv_bias=qkv_bias, seed=None)
+        from_autoformer(net, read_autoformer(path))
+        return net
+
+
+def _qkv_bias(name: object) -> QkvBias:
+    if name == "leading":
+        return "leading"
+    if name == "interleaved":
+        return "interleaved"
+    raise ValueError(f"qkv_bias must be 'leading' or 'interleaved', got {name!r}")

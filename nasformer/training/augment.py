@@ -1,0 +1,66 @@
+"""Augmentation of whole batches on their device: a random affine map for small images, mixup and cutmix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nasformer.training.recipe import Affine, Recipe
+
+Batch = tuple[Tensor, Tensor]
+
+
+def random_affine(images: Tensor, affine: Affine, fill: Tensor) -> Tensor:
+    """Turn, shift, scale and shear each image at random, about its centre.
+
+    Args:
+        images: ``(batch, channels, height, width)``.
+        affine: Ranges of the map.
+        fill: Background of each channel ``(channels,)``, which comes in at the borders.
+    """
+    if affine == Affine():
+        return images
+    background = fill.view(1, -1, 1, 1)
+    grid = F.affine_grid(_matrices(images, affine), list(images.shape), align_corners=False)
+    return F.grid_sample(images - background, grid, align_corners=False) + background
+
+
+def mixer(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], Batch]:
+    """Return what turns a batch into mixed images and soft targets ``(batch, num_classes)``.
+
+    Without mixup and cutmix the batch and its labels are left as they are.
+    """
+    if not recipe.mixes:
+        return lambda images, labels: (images, labels)
+    from timm.data.mixup import Mixup
+
+    make: Callable[..., Callable[[Tensor, Tensor], Batch]] = Mixup
+    return make(
+        mixup_alpha=recipe.mixup,
+        cutmix_alpha=recipe.cutmix,
+        prob=recipe.mix_probability,
+        label_smoothing=recipe.label_smoothing,
+        num_classes=num_classes,
+    )
+
+
+def _matrices(images: Tensor, affine: Affine) -> Tensor:
+    """Draw ``(batch, 2, 3)``: rotation times scale and shear, then the shift, in units of half an image."""
+    draws = torch.rand(5, images.shape[0], device=images.device) * 2 - 1
+    angle = draws[0] * math.radians(affine.degrees)
+    size = 1 + draws[1] * affine.scale
+    shear = draws[2] * affine.shear
+    cosine, sine = torch.cos(angle) * size, torch.sin(angle) * size
+    rows = (
+        (cosine, cosine * shear - sine, 2 * affine.translate * draws[3]),
+        (
+            sine,
+            sine * shear + cosine,
+            2 * affine.translate * draws[4],
+        ),
+    )
+    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)

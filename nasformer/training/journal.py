@@ -1,0 +1,91 @@
+"""What a training tells while it runs: a JSONL file, a Rich progress bar, and the caller's callback."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nasformer.errors import CheckpointError
+
+FILE = "log.jsonl"
+Row = dict[str, Any]
+Callback = Callable[[Row], None]
+logger = logging.getLogger("nasformer.training")
+
+
+class Journal:
+    """Takes one row an epoch, and shows, logs and writes it.
+
+    Args:
+        folder: Where the JSONL file goes; None: nowhere.
+        epochs: Epochs in all.
+        history: Rows of the epochs that are done already.
+        progress: Whether to show a bar.
+        callback: Called with each row.
+    """
+
+    def __init__(
+        self, folder: Path | None, epochs: int, history: Sequence[Row], *, progress: bool, callback: Callback | None
+    ) -> None:
+        self.history = list(history)
+        self._path = None if folder is None else folder / FILE
+        self._callback = callback
+        self._bar = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=12),  # the whole line fits in 80 columns
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+            disable=not progress,
+        )
+        self._task = self._bar.add_task("", total=epochs, completed=len(self.history))
+
+    def __enter__(self) -> Journal:
+        self._write("".join(json.dumps(row) + "\n" for row in self.history), mode="w")
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def add(self, row: Row) -> None:
+        """Take the row of an epoch that is done."""
+        self.history.append(row)
+        self._write(json.dumps(row) + "\n", mode="a")
+        validated = [row for row in self.history if "validation" in row][-1:]
+        scores = [f"{s['accuracy']:.1f}" for s in validated[0]["validation"].values()] if validated else []
+        accuracies = f", val {'/'.join(scores)} %" if scores else ""
+        self._bar.update(self._task, advance=1, description=f"loss {row['train_loss']:.3f}{accuracies}")
+        logger.info("epoch %d: %s", row["epoch"], describe(row))
+        if self._callback is not None:
+            self._callback(row)
+
+    def _write(self, text: str, mode: str) -> None:
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open(mode) as file:
+                file.write(text)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self._path}: {error.strerror}", self._path) from error
+
+
+def describe(row: Mapping[str, Any]) -> str:
+    """Return a row as a few words.
+
+    >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}})
+    'loss 0.500, smallest 91.5 %'
+    """
+    scores = [f"{name} {score['accuracy']:.1f} %" for name, score in row.get("validation", {}).items()]
+    return ", ".join([f"loss {row['train_loss']:.3f}", *scores])

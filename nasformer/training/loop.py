@@ -1,0 +1,236 @@
+"""The training loop, the same for a supernet and for one network alone.
+
+One subnet a step (Chen et al., ICCV 2021, section 3.2), forward, backward, AdamW. A state is left on
+disk between epochs, from which a training goes on to the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasformer.architecture import Architecture
+from nasformer.data.batches import iterate
+from nasformer.data.dataset import Dataset, Split
+from nasformer.data.memory import ImagesInMemory
+from nasformer.errors import RecipeError
+from nasformer.training.augment import mixer, random_affine
+from nasformer.training.device import uses_bfloat16
+from nasformer.training.journal import Callback, Journal, Row, logger
+from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
+from nasformer.training.randomness import derived, isolated, seed_epoch
+from nasformer.training.recipe import Recipe
+from nasformer.training.state import read_state, require_empty, write_state
+from nasformer.training.validation import autocast, evaluate
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained.
+
+    Attributes:
+        net: The network.
+        draws: ``(epoch, steps)`` -> the subnet of each step; None: all of the network.
+        candidates: What is validated, by name.
+        identity: What makes the training this one, as plain values; the recipe and data are added.
+        shapes: Architecture -> shapes of its parameters, for slices that are to be frozen.
+    """
+
+    net: nn.Module
+    draws: Callable[[int, int], Sequence[Architecture | None]]
+    candidates: Mapping[str, Architecture | None]
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    shapes: Callable[[Architecture], Mapping[str, tuple[int, ...]]] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training did.
+
+    Attributes:
+        history: One row an epoch: train_loss, learning_rate, seconds, and the validation where there was one.
+        seconds: Time spent, over all sittings.
+        steps: Optimizer steps.
+        device: Where it ran.
+        recipe: The recipe.
+        data: The record of the dataset.
+    """
+
+    history: list[Row]
+    seconds: float
+    steps: int
+    device: str
+    recipe: Recipe
+    data: dict[str, Any]
+
+    @property
+    def validation(self) -> dict[str, dict[str, float]]:
+        """The last validation: accuracy in percent and loss, by name of what was validated."""
+        rows = [row for row in self.history if "validation" in row]
+        return dict(rows[-1]["validation"]) if rows else {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {
+            "seconds": self.seconds,
+            "steps": self.steps,
+            "device": self.device,
+            "recipe": self.recipe.to_dict(),
+            "data": self.data,
+            "validation": self.validation,
+            "history": self.history,
+        }
+
+
+class Trainer:
+    """One training, epoch by epoch.
+
+    Args:
+        task: What is trained.
+        data: The images: ``train`` trains, ``search`` validates.
+        recipe: How.
+        device: Where.
+        workers: Processes that read images that are not in memory.
+    """
+
+    def __init__(self, task: Task, data: Dataset, recipe: Recipe, *, device: torch.device, workers: int = 0) -> None:
+        self.task, self.data, self.recipe, self.device, self.workers = task, data, recipe, device, workers
+        self.net = task.net.to(device)
+        self.train_split, self.search_split = _on(data.train, device), _on(data.search, device)
+        self.steps = len(data.train) // recipe.batch_size
+        if not self.steps:
+            raise RecipeError(
+                f"batch_size {recipe.batch_size} is above the {len(data.train)} train images of {data.name!r}; "
+                "take a smaller one",
+                recipe,
+            )
+        self.optimizer = make_optimizer(self.net, recipe)
+        self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
+        self.amp = uses_bfloat16(recipe, device)
+        self.mix = mixer(recipe, data.num_classes)
+        self.fill = _background(self.train_split)
+
+    def run(self, out: Path | None, resume: bool, progress: bool, callback: Callback | None) -> TrainingResult:
+        """Train to the last epoch, from where a state in ``out`` left off if ``resume``."""
+        start, history = self._begin(out, resume)
+        journal = Journal(out, self.recipe.epochs, history, progress=progress, callback=callback)
+        done = start
+        try:
+            with isolated(self.device), journal:
+                for epoch in range(start, self.recipe.epochs):
+                    row = self._epoch(epoch)
+                    journal.add(row)
+                    if out is not None and self._due(epoch, self.recipe.checkpoint_every):
+                        write_state(out, self._state(epoch + 1, journal.history))
+                        done = epoch + 1
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_farewell(out, done)) from None
+        seconds = sum(row["seconds"] for row in journal.history)
+        steps, record = self.steps * self.recipe.epochs, self.data.record
+        return TrainingResult(journal.history, seconds, steps, str(self.device), self.recipe, record)
+
+    def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
+        """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""
+        if out is None:
+            return 0, []
+        if not resume:
+            require_empty(out)
+        state = read_state(out, self._identity(), self.device)
+        if state is None:
+            write_state(out, self._state(0, []))
+            return 0, []
+        self.net.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        logger.info("going on after epoch %d", state["epoch"])
+        return int(state["epoch"]), list(state["history"])
+
+    def _state(self, epoch: int, history: list[Row]) -> dict[str, Any]:
+        return {
+            "identity": self._identity(),
+            "epoch": epoch,
+            "history": history,
+            "model": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        data = {key: self.data.record.get(key) for key in ("name", "fingerprint")}
+        return {**self.task.identity, "recipe": self.recipe.to_dict(), "data": data}
+
+    def _due(self, epoch: int, every: int) -> bool:
+        return (epoch + 1) % every == 0 or epoch + 1 == self.recipe.epochs
+
+    def _epoch(self, epoch: int) -> Row:
+        began = time.perf_counter()
+        seed_epoch(self.recipe.seed, epoch)
+        self.net.train()
+        total = torch.zeros((), device=self.device)
+        architectures = self.task.draws(epoch, self.steps)
+        for step, (images, labels) in enumerate(self._batches(epoch)):
+            self.scheduler.step_update(epoch * self.steps + step)
+            total += self._step(images, labels, architectures[step])
+        row: Row = {
+            "epoch": epoch + 1,
+            "train_loss": float(total) / self.steps,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
+        if self._due(epoch, self.recipe.validate_every):
+            row["validation"] = {name: self._validate(arch) for name, arch in self.task.candidates.items()}
+        return {**row, "seconds": time.perf_counter() - began}
+
+    def _batches(self, epoch: int) -> Any:
+        return iterate(
+            self.train_split,
+            self.recipe.batch_size,
+            device=self.device,
+            seed=derived(self.recipe.seed, epoch, 1),
+            drop_last=True,
+            workers=self.workers,
+        )
+
+    def _step(self, images: Tensor, labels: Tensor, architecture: Architecture | None) -> Tensor:
+        """Move the weights by one batch, and return its loss."""
+        if self.fill is not None:
+            images = random_affine(images, self.recipe.affine, self.fill)
+        images, targets = self.mix(images, labels)
+        with autocast(self.device, self.amp):
+            logits = self.net(images) if architecture is None else self.net(images, architecture)
+        smoothing = 0.0 if self.recipe.mixes else self.recipe.label_smoothing
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.grad_clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.grad_clip)
+        if architecture is not None and self.recipe.unused_slices == "freeze" and self.task.shapes is not None:
+            with frozen_outside(self.net, self.optimizer, self.task.shapes(architecture)):
+                self.optimizer.step()
+        else:
+            self.optimizer.step()
+        return loss.detach()
+
+    def _validate(self, architecture: Architecture | None) -> dict[str, float]:
+        split, device = self.search_split, self.device
+        score = evaluate(self.net, split, architecture, device=device, amp=self.amp, workers=self.workers)
+        return score._asdict()
+
+
+def _on(split: Split, device: torch.device) -> Split:
+    return split.to(device) if isinstance(split, ImagesInMemory) else split
+
+
+def _background(split: Split) -> Tensor | None:
+    """The darkest value of each channel; None for images on disk, which their reader augments."""
+    return split.images.amin(dim=(0, 2, 3)) if isinstance(split, ImagesInMemory) else None
+
+
+def _farewell(out: Path | None, done: int) -> str:
+    if out is None:
+        return "stopped; nothing was kept, as no folder was given (out=, --out)"
+    return f"stopped after {done} whole epochs, which are in {out}; go on with resume (--resume)"

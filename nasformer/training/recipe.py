@@ -1,0 +1,197 @@
+"""Recipe: how a network is trained, as one validated, immutable value that reads and writes YAML.
+
+The defaults are those of AutoFormer's supernets (Chen et al., ICCV 2021, section 4.1 and table 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nasformer.errors import RecipeError, did_you_mean
+
+
+class Affine(BaseModel):
+    """Ranges of a random affine map of each train image; all zero: none.
+
+    Attributes:
+        degrees: Largest rotation, either way.
+        translate: Largest shift, as a share of the image, along each axis.
+        scale: Largest relative change of size.
+        shear: Largest shear, as a slope.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    degrees: float = Field(0.0, ge=0, le=180)
+    translate: float = Field(0.0, ge=0, le=1)
+    scale: float = Field(0.0, ge=0, lt=1)
+    shear: float = Field(0.0, ge=0, le=1)
+
+
+class Recipe(BaseModel):
+    """How a network is trained.
+
+    Attributes:
+        epochs: Passes over the train split.
+        batch_size: Images in a step; a last batch that is not full is left out.
+        learning_rate: Its highest value, after the warm-up.
+        min_learning_rate: Where the cosine ends.
+        warmup_epochs: Epochs in which the learning rate rises linearly.
+        warmup_learning_rate: Where it rises from.
+        weight_decay: Decoupled weight decay; none on cls token, absolute positions and 1-D parameters.
+        betas: AdamW's two decay rates.
+        label_smoothing: Share of the target that is spread over all classes.
+        mixup: Its alpha; 0: none.
+        cutmix: Its alpha; 0: none.
+        mix_probability: Share of batches that are mixed at all.
+        drop_path: Rate of the last layer; the others follow linearly from 0.
+        affine: Random affine map of each image, for images in memory.
+        auto_augment: timm's policy for image folders; None: crops and flips alone.
+        random_erasing: Probability of erasing a part of an image, for image folders.
+        grad_clip: Largest norm of the gradient; None: no clipping.
+        amp: bfloat16 where it is native to a GPU ("auto"), everywhere ("bf16"), nowhere ("off").
+        unused_slices: Slices that took no part in a step are still decayed and moved by momentum
+            ("decay", AutoFormer's way) or left as they are ("freeze").
+        validate_every: Epochs between validations; the last epoch is always validated.
+        checkpoint_every: Epochs between checkpoints; the last epoch always leaves one.
+        seed: Of the order, augmentation, drop-path and sampled subnets.
+
+    >>> Recipe(epochs=3, warmup_epochs=1).epochs
+    3
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(500, ge=1)
+    batch_size: int = Field(1024, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    min_learning_rate: float = Field(1e-5, ge=0)
+    warmup_epochs: int = Field(20, ge=0)
+    warmup_learning_rate: float = Field(1e-6, ge=0)
+    weight_decay: float = Field(0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    mixup: float = Field(0.8, ge=0)
+    cutmix: float = Field(1.0, ge=0)
+    mix_probability: float = Field(1.0, ge=0, le=1)
+    drop_path: float = Field(0.1, ge=0, lt=1)
+    affine: Affine = Affine()
+    auto_augment: str | None = "rand-m9-mstd0.5-inc1"
+    random_erasing: float = Field(0.25, ge=0, le=1)
+    grad_clip: float | None = Field(None, gt=0)
+    amp: Literal["auto", "bf16", "off"] = "auto"
+    unused_slices: Literal["decay", "freeze"] = "decay"
+    validate_every: int = Field(1, ge=1)
+    checkpoint_every: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+
+    def __init__(self, **values: Any) -> None:
+        known = type(self).model_fields
+        for key in values:
+            if key not in known:
+                raise RecipeError(f"a recipe has no {key!r}; {did_you_mean(key, known)}", values)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise RecipeError(_one_line(error), values) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.mixes and self.batch_size % 2:
+            raise ValueError(f"batch_size must be even for mixup and cutmix, got {self.batch_size}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
+        return self
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed with each other."""
+        return (self.mixup > 0 or self.cutmix > 0) and self.mix_probability > 0
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return the recipe with some values changed; fewer or more epochs take the warm-up along in proportion.
+
+        >>> short = Recipe.autoformer().replace(epochs=100)
+        >>> short.epochs, short.warmup_epochs
+        (100, 4)
+        """
+        epochs = changes.get("epochs")
+        if isinstance(epochs, int) and epochs > 0 and "warmup_epochs" not in changes:
+            changes = {**changes, "warmup_epochs": min(round(self.warmup_epochs * epochs / self.epochs), epochs - 1)}
+        return Recipe(**{**self.model_dump(), **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return self.model_dump(mode="json")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the recipe as YAML."""
+        Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe from YAML; what is left out has the default value.
+
+        Raises:
+            RecipeError: The file is absent, no YAML mapping, or has an unknown or wrong value.
+        """
+        try:
+            values = yaml.safe_load(Path(path).read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise RecipeError(f"cannot read the recipe {path}: {reason}", path) from error
+        if not isinstance(values, Mapping):
+            raise RecipeError(f"the recipe {path} must be a mapping such as 'epochs: 30', got {values!r}", path)
+        return cls(**{str(key): value for key, value in values.items()})
+
+    @classmethod
+    def autoformer(cls) -> Recipe:
+        """Return the recipe of the paper's supernets: 500 epochs of ImageNet."""
+        return cls()
+
+    @classmethod
+    def for_dataset(cls, name: str) -> Recipe:
+        """Return a recipe that suits a built-in dataset; AutoFormer's own for any other."""
+        return cls(**_BUILT_IN.get(name, {}))
+
+
+_SMALL: dict[str, Any] = {"warmup_learning_rate": 1e-5, "mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0}
+_BUILT_IN: dict[str, dict[str, Any]] = {
+    "digits": {
+        **_SMALL,
+        "epochs": 450,
+        "batch_size": 64,
+        "learning_rate": 5e-3,
+        "grad_clip": 1.0,
+        "warmup_epochs": 15,
+        "affine": {"degrees": 10, "translate": 0.1, "scale": 0.1, "shear": 0.1},
+        "validate_every": 25,
+        "checkpoint_every": 25,
+    },
+    "fashion-mnist": {
+        **_SMALL,
+        "epochs": 8,
+        "batch_size": 128,
+        "learning_rate": 1.5e-3,
+        "grad_clip": 1.0,
+        "warmup_epochs": 1,
+        "affine": {"translate": 0.05, "scale": 0.05},
+    },
+}
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    if not where:
+        return reason
+    if first["type"] == "extra_forbidden":
+        return f"a recipe has no {where!r}; {did_you_mean(str(first['loc'][-1]), Affine.model_fields)}"
+    return f"recipe {where}: {reason}, got {first['input']!r}"

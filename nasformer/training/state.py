@@ -1,0 +1,70 @@
+"""The state of a training between epochs, on disk: tensors and plain values, read without unpickling code."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasformer.errors import CheckpointError
+from nasformer.supernet.checkpoint import first_line, replace_file
+
+FILE = "training.pt"
+FORMAT_VERSION = 1
+
+
+def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write ``state`` to ``folder``, whole or not at all.
+
+    Raises:
+        CheckpointError: The disk is full or the folder cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format_version": FORMAT_VERSION, **state}, buffer)
+    replace_file(folder / FILE, buffer.getvalue())
+
+
+def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
+    """Return the state in ``folder``, or None where there is none yet.
+
+    Args:
+        folder: Where ``write_state`` wrote.
+        identity: What must be equal for the training to be the same: recipe, data, space.
+        device: Where the tensors go.
+
+    Raises:
+        CheckpointError: The file is corrupt, or belongs to another training (naming what differs).
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        state: Any = torch.load(path, map_location=device, weights_only=True)
+        differing = _differences(state["identity"], identity)
+    except Exception as error:  # torn bytes raise whatever the reader of data stumbles over
+        raise CheckpointError(f"cannot read {path}: {first_line(error)}; remove it to start anew", path) from error
+    if differing:
+        raise CheckpointError(f"{path} belongs to another training: {'; '.join(differing)}", path)
+    return dict(state)
+
+
+def require_empty(folder: Path) -> None:
+    """Raise CheckpointError where ``folder`` holds a training already, so that none is lost."""
+    if (folder / FILE).exists():
+        raise CheckpointError(
+            f"{folder} holds a training already; continue it with resume (--resume), or take another folder", folder
+        )
+
+
+def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], prefix: str = "") -> list[str]:
+    lines: list[str] = []
+    for key in sorted({*theirs, *mine}):
+        there, here = theirs.get(key), mine.get(key)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            lines += _differences(there, here, f"{prefix}{key}.")
+        elif there != here:
+            lines.append(f"{prefix}{key} {there!r} there, {here!r} here")
+    return lines

@@ -1,0 +1,52 @@
+"""train_subnet: the same training for one network alone, to fine-tune it or to train it from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nasformer.data.dataset import Dataset
+from nasformer.supernet.model import VisionTransformer
+from nasformer.training.device import find_device
+from nasformer.training.journal import Callback
+from nasformer.training.loop import Task, Trainer, TrainingResult
+from nasformer.training.recipe import Recipe
+
+FILE = "network.safetensors"
+
+
+def train_subnet(
+    module: nn.Module,
+    data: Dataset,
+    recipe: Recipe | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str | torch.device = "auto",
+    progress: bool = True,
+    callback: Callback | None = None,
+    workers: int = 0,
+) -> TrainingResult:
+    """Train one network in place, as it stands: an extracted subnet, or any module from images to logits.
+
+    Arguments, files and errors are those of ``train_supernet``, with ``network.safetensors`` for the
+    weights of a ``VisionTransformer``.
+    """
+    recipe = recipe or Recipe.for_dataset(data.name)
+    shapes = {name: list(parameter.shape) for name, parameter in module.named_parameters()}
+    if isinstance(module, VisionTransformer):
+        module.set_drop_path(recipe.drop_path)
+    task = Task(
+        net=module,
+        draws=lambda epoch, steps: [None] * steps,
+        candidates={"network": None},
+        identity={"network": shapes},
+    )
+    trainer = Trainer(task, data, recipe, device=find_device(device), workers=workers)
+    result = trainer.run(None if out is None else Path(out), resume, progress, callback)
+    module.eval()
+    if out is not None and isinstance(module, VisionTransformer):
+        module.save(Path(out) / FILE, {"training": result.to_dict()})
+    return result

@@ -1,0 +1,61 @@
+"""Accuracy and loss of a network, or of one subnet of a supernet, on a split."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nasformer.architecture import Architecture
+from nasformer.data.batches import iterate
+from nasformer.data.dataset import Split
+
+
+class Score(NamedTuple):
+    """Top-1 accuracy in percent, and cross-entropy in nats."""
+
+    accuracy: float
+    loss: float
+
+
+def evaluate(
+    net: nn.Module,
+    split: Split,
+    architecture: Architecture | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 512,
+    amp: bool = False,
+    workers: int = 0,
+) -> Score:
+    """Return the score of ``net``, or of its subnet ``architecture``, on the images of ``split``.
+
+    Args:
+        net: A network on ``device``; it is left in the mode that it was in.
+        split: The images.
+        architecture: A subnet of ``net``; None: the whole.
+        device: Where the images go.
+        batch_size: Images at a time.
+        amp: Whether to compute in bfloat16.
+        workers: Processes that read images that are not in memory.
+    """
+    training = net.training
+    net.eval()
+    device = torch.device(device)
+    correct = torch.zeros((), dtype=torch.long, device=device)
+    loss = torch.zeros((), device=device)
+    with torch.inference_mode(), autocast(device, amp):
+        for images, labels in iterate(split, batch_size, device=device, workers=workers):
+            logits = (net(images) if architecture is None else net(images, architecture)).float()
+            correct += (logits.argmax(dim=1) == labels).sum()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+    net.train(training)
+    return Score(100.0 * int(correct) / len(split), float(loss) / len(split))
+
+
+def autocast(device: torch.device, amp: bool) -> AbstractContextManager[object]:
+    """Return the context that computes in bfloat16 on ``device`` where ``amp`` holds."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp)

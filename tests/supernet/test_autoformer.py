@@ -1,0 +1,84 @@
+"""Official checkpoints: both layouts of the bias, nothing executed, mismatches named."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+
+from nasformer.errors import CheckpointError
+from nasformer.space import SearchSpace
+from nasformer.supernet import Supernet, read_autoformer, to_autoformer
+
+
+@pytest.mark.parametrize("qkv_bias", ["leading", "interleaved"])
+def test_a_round_trip_through_the_official_format(
+    space: SearchSpace,
+    tmp_path: Path,
+    qkv_bias: Literal["leading", "interleaved"],
+    plain: Callable[..., torch.Tensor],
+) -> None:
+    net = Supernet(space, qkv_bias=qkv_bias)
+    with torch.no_grad():
+        for block in range(3):
+            net.get_parameter(f"blocks.{block}.attn.qkv.bias").normal_()
+    arguments = argparse.Namespace(lr=5e-4, data_path="/nowhere", change_qkv=True)
+    torch.save({"model": to_autoformer(net), "epoch": 3, "args": arguments}, tmp_path / "official.pth")
+    loaded = Supernet.from_autoformer(tmp_path / "official.pth", space, qkv_bias=qkv_bias).eval()
+    images = torch.randn(2, 1, 8, 8)
+    for architecture in (space.smallest, space.centroid, space.largest):
+        logits = loaded(images, architecture)
+        assert torch.equal(logits, net.eval()(images, architecture))
+        torch.testing.assert_close(logits, plain(net, images, architecture), rtol=1e-4, atol=1e-5)
+
+
+def test_the_two_bias_layouts_differ_below_full_width(space: SearchSpace, tmp_path: Path) -> None:
+    net = Supernet(space)
+    official = to_autoformer(net)
+    official["blocks.0.attn.qkv.bias"] = torch.arange(72.0)
+    torch.save({"model": official}, tmp_path / "official.pth")
+    images = torch.randn(2, 1, 8, 8)
+    leading = Supernet.from_autoformer(tmp_path / "official.pth", space).eval()
+    interleaved = Supernet.from_autoformer(tmp_path / "official.pth", space, qkv_bias="interleaved").eval()
+    assert not torch.allclose(leading(images, space.smallest), interleaved(images, space.smallest), atol=1e-3)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
+    class Malice:
+        def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'executed'}",)
+
+    torch.save({"model": {"a": torch.zeros(1)}, "args": Malice()}, tmp_path / "bad.pth")
+    with pytest.raises(CheckpointError, match=r"cannot read .*bad\.pth as an AutoFormer checkpoint") as e:
+        read_autoformer(tmp_path / "bad.pth")
+    assert "\n" not in str(e.value)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_mismatch_names_the_tensor_and_both_shapes(space: SearchSpace, tmp_path: Path) -> None:
+    official = to_autoformer(Supernet(space))
+    path = tmp_path / "official.pth"
+    torch.save({"model": {**official, "blocks.1.fc1.weight": torch.zeros(40, 24)}}, path)
+    with pytest.raises(CheckpointError, match=r"blocks\.1\.fc1\.weight is \(40, 24\) in the file, but \(48, 24\)"):
+        Supernet.from_autoformer(path, space)
+    torch.save({"model": {k: v for k, v in official.items() if k != "norm.bias"}}, path)
+    with pytest.raises(CheckpointError, match=r"lacks norm\.bias \(1 such in all\)"):
+        Supernet.from_autoformer(path, space)
+    torch.save({"model": {**official, "blocks.3.fc1.bias": torch.zeros(4)}}, path)
+    with pytest.raises(CheckpointError, match=r"unknown blocks\.3\.fc1\.bias \(4,\)"):
+        Supernet.from_autoformer(path, space)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"bad\.pth"):
+        read_autoformer(tmp_path / "bad.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match=r"list\.pth is no AutoFormer checkpoint"):
+        read_autoformer(tmp_path / "list.pth")
