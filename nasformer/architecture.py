@@ -52,6 +52,11 @@ class Architecture:
                 f"num_heads and mlp_ratio need one entry per layer each, got {len(heads)} and {len(ratios)}",
                 (heads, ratios),
             )
+        for ratio in ratios:
+            if int(self.embed_dim * ratio) < 1:
+                raise ArchitectureError(
+                    f"mlp_ratio {ratio} of embed_dim {self.embed_dim} leaves an MLP of no width", ratio
+                )
         object.__setattr__(self, "num_heads", heads)
         object.__setattr__(self, "mlp_ratio", ratios)
 
@@ -120,7 +125,7 @@ class Architecture:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also an endless number, or brackets without end
             raise ArchitectureError(f"not JSON ({error}): {text[:60]!r}", text) from error
         return cls.from_dict(data)
 
@@ -140,12 +145,14 @@ def _runs(values: Iterable[float]) -> str:
 
 
 def _sequence(name: str, value: object) -> Iterable[Any]:
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
         raise ArchitectureError(f"{name} lists one entry per layer, got {value!r}", value)
     return value
 
 
 def _positive_int(name: str, value: object) -> int:
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1:
+        return int(value)
     number = _real(value)
     if number.is_integer() and number >= 1:
         return int(number)
@@ -160,4 +167,9 @@ def _positive_float(name: str, value: object) -> float:
 
 
 def _real(value: object) -> float:
-    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

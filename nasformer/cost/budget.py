@@ -26,11 +26,12 @@ clause: NUMBER OP NAME OP NUMBER -> chain
       | NAME OP NUMBER           -> upper
       | NUMBER OP NAME           -> lower
 OP: "<=" | ">=" | "<" | ">" | "=="
-NUMBER: /[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?[KkMGT]?/
+NUMBER: /-?[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?[KkMGT]?/
 NAME: /(?!and\b)[A-Za-z_][A-Za-z0-9_]*/
 %ignore /\s+/
 """
 _SUFFIXES = {"K": 3, "k": 3, "M": 6, "G": 9, "T": 12}
+_DIGITS = 18  # 1e18 MACs are ten million ViT-G: a larger number is a slip, and costs are int64
 _MIRRORED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "=="}
 _EXAMPLE = "write for instance 'params <= 6M and macs <= 1.4G'"
 
@@ -69,6 +70,8 @@ def parse_number(text: str) -> Decimal:
         raise BudgetError(f"{text!r} is no number; {_EXAMPLE}", text) from None
     if not value.is_finite():
         raise BudgetError(f"a budget must be finite, got {text!r}", text)
+    if value.adjusted() > _DIGITS:
+        raise BudgetError(f"{text!r} is more than any network costs; {_EXAMPLE}", text)
     return Decimal(f"{value:f}")
 
 
@@ -84,14 +87,14 @@ def parse_constraints(text: str) -> Limits:
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:
-        column = getattr(error, "column", -1)
-        where = f"at column {column}" if column > 0 else "at its end"
+        at_end = getattr(getattr(error, "token", None), "type", None) == "$END"
+        where = "at its end" if at_end else f"at column {error.column}"
         raise BudgetError(f"constraints {text!r} cannot be read {where}; {_EXAMPLE}", text) from None
     limits: Limits = {}
     for clause in tree.children:
         assert isinstance(clause, Tree)
         for name, bounds in _comparisons(clause):
-            limits[name] = limits.get(name, Bounds(None, None)) & bounds
+            limits[name] = _ordered(name, limits.get(name, Bounds(None, None)) & bounds, text)
     return limits
 
 
@@ -118,6 +121,13 @@ def as_bounds(name: str, value: object) -> Bounds:
     if low is not None and high is not None and low > high:
         raise BudgetError(f"{name} has its least {low:,} above its most {high:,}; swap them", value)
     return Bounds(None if low is None else math.ceil(low), None if high is None else math.floor(high))
+
+
+def _ordered(name: str, bounds: Bounds, text: str) -> Bounds:
+    low, high = bounds
+    if low is not None and high is not None and low > high:
+        raise BudgetError(f"{name} has its least {low:,} above its most {high:,} in {text!r}", text)
+    return bounds
 
 
 def as_limits(budget: object, known: Iterable[str]) -> Limits:
@@ -191,10 +201,14 @@ def _compare(operator: str, text: str) -> Bounds:
 
 
 def _decimal(name: str, value: object) -> Decimal:
+    if isinstance(value, str):
+        return parse_number(value)
     try:
-        number = parse_number(value) if isinstance(value, str) else Decimal(str(value))
-    except ArithmeticError:
+        number = Decimal(str(value))
+    except (ArithmeticError, ValueError):
         raise BudgetError(f"{name} takes a number, got {value!r}; {_EXAMPLE}", value) from None
     if not number.is_finite():
         raise BudgetError(f"{name} must be finite, got {value!r}", value)
+    if number.adjusted() > _DIGITS:
+        raise BudgetError(f"{name} {value!r} is more than any network costs", value)
     return number

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nasformer.cost import Bounds, Limits, format_limits
 from nasformer.errors import BudgetError
 from nasformer.space.codec import Codec, Codes
-from nasformer.space.feasible import Domain, FeasibleSet, Prior, Seed
+from nasformer.space.feasible import Domain, FeasibleSet, Prior, Seed, check_cost, check_prior
 from nasformer.space.partial_sums import PartialSums
 from nasformer.space.scores import Scores
 
@@ -120,8 +120,7 @@ class CountedSet(FeasibleSet):
 
     def sample_codes(self, n: int, seed: Seed = 0, prior: Prior = "dimensions") -> Codes:
         """Return the codes of ``sample``."""
-        if prior not in ("dimensions", "architectures"):
-            raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
+        check_prior(prior)
         rng = np.random.default_rng(seed)
         weights = np.array(
             [case.probability for case in self._cases]
@@ -161,6 +160,7 @@ class CountedSet(FeasibleSet):
 
     def bounds(self, cost: str) -> tuple[int, int]:
         """Return the least and the most that a cost takes, exactly, under all limits."""
+        check_cost(cost)
         if cost in self.limits:
             column = list(self.limits).index(cost)
             totals = np.concatenate([case.totals[:, column] for case in self._cases])
@@ -182,13 +182,14 @@ class CountedSet(FeasibleSet):
 
     def _argmax(self, scores: Scores) -> Codes:
         best_score, best_codes = -np.inf, np.empty((0, 0), dtype=np.int64)
-        tables = {id(case.sums): case.best(scores, self.space.codec.max_depth) for case in self._cases}
+        by_sums = {id(case.sums): case for case in self._cases}
+        tables = {key: case.best(scores, self.space.codec.max_depth) for key, case in by_sums.items()}
         for case in self._cases:
             values, options = tables[id(case.sums)]
             ends = values[case.layers * len(case.sums.steps)][case.ends]
             at = int(ends.argmax())
             score = float(scores.embed_dim[case.embed] + scores.depth[case.depth] + ends[at])
-            if score > best_score:
+            if score > best_score or not best_codes.size:
                 path = case.sums.trace(case.layers, int(case.ends[at]), options)
                 best_score, best_codes = score, self._rows(case, path[None])
         return best_codes

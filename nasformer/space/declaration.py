@@ -30,14 +30,14 @@ def read_space(path: str | Path) -> SearchSpace:
         data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise SpaceError(f"cannot read the space {str(path)!r}: {error.strerror}", path) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise SpaceError(f"{str(path)!r} is no valid {path.suffix[1:].upper()}: {reason}", path) from error
-    if isinstance(data, Mapping) and any(key in data for key in _OFFICIAL):
-        return from_official(data, name=path.stem)
-    if isinstance(data, Mapping):
-        data = {"name": path.stem, **data}
     try:
+        if isinstance(data, Mapping) and any(key in data for key in _OFFICIAL):
+            return from_official(data, name=path.stem)
+        if isinstance(data, Mapping):
+            data = {"name": path.stem, **data}
         return SearchSpace.from_dict(data)
     except SpaceError as error:
         raise SpaceError(f"{path.name}: {error}", path) from error
@@ -63,9 +63,11 @@ def from_official(data: Mapping[str, Any], name: str) -> SearchSpace:
         SpaceError: A section or key is missing.
     """
     for section in _OFFICIAL:
+        if not isinstance(data.get(section) or {}, Mapping):
+            raise SpaceError(f"{section} of an AutoFormer file is a mapping, got {data[section]!r}", data)
         for key in ("EMBED_DIM", "DEPTH", "NUM_HEADS", "MLP_RATIO"):
             if key not in (data.get(section) or {}):
-                raise SpaceError(f"{name}: an AutoFormer file needs {section}.{key}; {_hint(data, section)}", data)
+                raise SpaceError(f"an AutoFormer file needs {section}.{key}; {_hint(data, section)}", data)
     top, searched = data["SUPERNET"], data["SEARCH_SPACE"]
     return SearchSpace(
         name,
@@ -78,4 +80,8 @@ def from_official(data: Mapping[str, Any], name: str) -> SearchSpace:
 
 
 def _hint(data: Mapping[str, Any], section: str) -> str:
-    return did_you_mean(section, data) if section not in data else f"it has {', '.join(map(str, data[section] or {}))}"
+    return (
+        did_you_mean(section, map(str, data))
+        if section not in data
+        else f"it has {', '.join(map(str, data[section] or {}))}"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, as_limits, format_limits, merge
 from nasformer.errors import BudgetError
+from nasformer.space.counted import CountedSet
 from nasformer.space.searchspace import SearchSpace
 
 
@@ -67,7 +68,7 @@ def describe(space: SearchSpace, budget: object = None) -> Description:
     rows = {name: (architecture, space.costs(architecture)) for name, architecture in corners.items()}
     limits = merge(space.constraints, as_limits(budget, COSTS))
     try:
-        feasible, obstacle = space.feasible(**limits).count(), None
+        feasible, obstacle = CountedSet(space, limits).count(), None
     except BudgetError as error:
         feasible, obstacle = 0, str(error)
     return Description(space, rows, format_limits(limits) or "no limits", feasible, obstacle)

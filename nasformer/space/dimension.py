@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from nasformer.errors import SpaceError
+
+_LARGEST = 10**9
+_MOST_VALUES = 10_000
 
 
 class Dimension:
@@ -28,8 +31,11 @@ class Dimension:
         if not values:
             raise SpaceError(f"{self.kind}() is empty; list at least one value", values)
         for value in values:
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < float("inf"):
-                raise SpaceError(f"{self.kind}{values!r} holds {value!r}; every value is a number above 0", values)
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value <= _LARGEST:
+                raise SpaceError(
+                    f"{self.kind}{values!r} holds {value!r}; every value is a number above 0, {_LARGEST:,} at most",
+                    values,
+                )
         if len(set(values)) != len(values):
             raise SpaceError(f"{self.kind}{values!r} lists a value twice", values)
         object.__setattr__(self, "values", tuple(sorted(values)))
@@ -43,9 +49,16 @@ class Dimension:
         >>> per_layer.range(3.5, 4.0, step=0.5)
         per_layer(3.5, 4.0)
         """
+        for value in (low, high, step):
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not abs(value) < float("inf"):
+                raise SpaceError(f"range({low!r}, {high!r}, step={step!r}) holds {value!r}; it takes numbers", value)
         first, last, stride = (Decimal(str(number)) for number in (low, high, step))
         if stride <= 0 or first > last:
             raise SpaceError(f"range({low}, {high}, step={step}) is empty; low <= high and step > 0", (low, high, step))
+        if last - first >= _MOST_VALUES * stride:
+            raise SpaceError(
+                f"range({low}, {high}, step={step}) lists more than {_MOST_VALUES:,} values", (low, high, step)
+            )
         number = type(low) if type(low) is type(step) else float
         return cls(*(number(first + index * stride) for index in range(int((last - first) / stride) + 1)))
 
@@ -123,7 +136,7 @@ def _read(name: str, declared: object) -> Dimension:
     if isinstance(declared, Dimension):
         return declared
     if isinstance(declared, numbers.Real) and not isinstance(declared, bool):
-        return choice(float(declared))
+        return _from_values(name, choice, [declared])
     if isinstance(declared, Mapping) and len(declared) == 1:
         ((kind, values),) = declared.items()
         for cls in (choice, per_layer):
@@ -136,10 +149,14 @@ def _from_values(name: str, cls: type[Dimension], values: Any) -> Dimension:
     if isinstance(values, Mapping):
         if set(values) != {"low", "high", "step"}:
             raise SpaceError(f"{name}: a range takes low, high and step, got {dict(values)!r}", values)
-        return cls.range(values["low"], values["high"], values["step"])
-    if isinstance(values, Sequence) and not isinstance(values, str):
-        try:
-            return cls(*values)
-        except SpaceError as error:
-            raise SpaceError(f"{name}: {error}", values) from None
+        return _named(name, lambda: cls.range(values["low"], values["high"], values["step"]), values)
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
+        return _named(name, lambda: cls(*values), values)
     raise SpaceError(f"{name}: {cls.kind} takes a list of values, got {values!r}", values)
+
+
+def _named(name: str, make: Callable[[], Dimension], values: object) -> Dimension:
+    try:
+        return make()
+    except SpaceError as error:
+        raise SpaceError(f"{name}: {error}", values) from None

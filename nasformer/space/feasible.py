@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Limits, format_limits
-from nasformer.errors import BudgetError
+from nasformer.errors import BudgetError, did_you_mean
 from nasformer.space.codec import Codes
 from nasformer.space.scores import Scores, distance_scores, read_scores
 
@@ -26,6 +26,18 @@ Prior = Literal["dimensions", "architectures"]
 Seed = int | np.random.Generator
 Domain = dict[str, tuple[float, ...]]
 """The values of each dimension that occur in a set."""
+
+
+def check_prior(prior: object) -> None:
+    """Refuse what is no prior."""
+    if prior not in ("dimensions", "architectures"):
+        raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
+
+
+def check_cost(name: str) -> None:
+    """Refuse a cost that no space knows."""
+    if name not in COSTS:
+        raise BudgetError(f"unknown cost {name!r}; {did_you_mean(name, COSTS)}", name)
 
 
 class FeasibleSet(ABC):
@@ -143,7 +155,7 @@ class EnumeratedSet(FeasibleSet):
     def __init__(self, space: SearchSpace, architectures: Iterable[Architecture], limits: Limits) -> None:
         super().__init__(space, limits)
         members = dict.fromkeys(architecture for architecture in architectures if architecture in space)
-        codes = space.encode(members)
+        codes = np.unique(space.encode(members), axis=0)  # the order of a table's rows must not change a search
         self._costs = {name: space.codec.cost_batch(name, codes) for name in COSTS}
         inside = np.ones(len(codes), dtype=bool)
         for name, (low, high) in limits.items():
@@ -165,6 +177,7 @@ class EnumeratedSet(FeasibleSet):
 
     def sample_codes(self, n: int, seed: Seed = 0, prior: Prior = "dimensions") -> Codes:
         """Return the codes of ``sample``."""
+        check_prior(prior)
         rng = np.random.default_rng(seed)
         weights = self._weights() if prior == "dimensions" else None
         return self._codes[rng.choice(len(self._codes), size=n, p=weights)]
@@ -185,6 +198,7 @@ class EnumeratedSet(FeasibleSet):
 
     def bounds(self, cost: str) -> tuple[int, int]:
         """Return the least and the most of a cost."""
+        check_cost(cost)
         return int(self._costs[cost].min()), int(self._costs[cost].max())
 
     def reachable(self) -> Domain:

@@ -154,9 +154,9 @@ def _next_level(level: Level, step: Sums) -> Level:
     index = index.reshape(len(level.sums), len(step))
     child[index, np.arange(len(step))] = np.arange(len(level.sums))[:, None]
     share = np.append(level.probability, 0.0)[child] / len(step)
-    probability = share.sum(axis=1)
-    cumulative = share.cumsum(axis=1) / probability[:, None]
-    return Level(sums, probability, child, cumulative)
+    running = share.cumsum(axis=1)
+    total = running[:, -1]
+    return Level(sums, total, child, running / total[:, None])  # exactly 1 from the last possible option on
 
 
 def _distinct(rows: Sums) -> tuple[Sums, NDArray[np.intp]]:

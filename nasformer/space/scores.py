@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +48,20 @@ def read_scores(codec: Codec, scores: Mapping[str, Any]) -> Scores:
     Raises:
         SpaceError: A dimension, layer or value that the space does not have.
     """
+    if not isinstance(scores, Mapping):
+        raise SpaceError(f"scores are a mapping of embed_dim, depth and layers, got {scores!r}", scores)
     for key in scores:
         if key not in ("embed_dim", "depth", "layers"):
             raise SpaceError(f"scores know embed_dim, depth and layers, got {key!r}", scores)
     layers = scores.get("layers", [])
+    if not isinstance(layers, Sequence):
+        raise SpaceError(f"scores of layers are a list, got {layers!r}", scores)
     if len(layers) > codec.max_depth:
         raise SpaceError(f"scores for {len(layers)} layers, but the deepest has {codec.max_depth}", scores)
     tables = {key: np.zeros((codec.max_depth, len(getattr(codec, key)))) for key in _LAYER}
     for index, layer in enumerate(layers):
+        if not isinstance(layer, Mapping):
+            raise SpaceError(f"a layer's scores are a mapping of num_heads and mlp_ratio, got {layer!r}", layer)
         for key, values in layer.items():
             if key not in _LAYER:
                 raise SpaceError(f"a layer's scores know num_heads and mlp_ratio, got {key!r}", layer)
@@ -79,10 +86,21 @@ def _steps_from(choices: tuple[float, ...], value: float) -> NDArray[np.float64]
 
 
 def _by_index(codec: Codec, key: str, values: Mapping[Any, float]) -> NDArray[np.float64]:
+    if not isinstance(values, Mapping):
+        raise SpaceError(f"scores of {key} are a mapping from value to score, got {values!r}", values)
     choices = getattr(codec, key)
     scores = np.zeros(len(choices))
     for value, score in values.items():
-        if float(value) not in choices:
+        if _number(value) not in choices:
             raise SpaceError(f"{key} {value!r} has a score but is not among {', '.join(map(str, choices))}", values)
-        scores[choices.index(float(value))] = score
+        if not isinstance(score, numbers.Real) or not score < np.inf:
+            raise SpaceError(f"{key} {value!r} has the score {score!r}; a score is a number below infinity", values)
+        scores[choices.index(_number(value))] = score
     return scores
+
+
+def _number(key: object) -> float:
+    try:
+        return float(key)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return np.nan

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import numbers
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import COSTS, Bounds, Geometry, Limits, as_limits, format_limits, merge
-from nasformer.errors import ArchitectureError, SpaceError, did_you_mean
+from nasformer.errors import ArchitectureError, BudgetError, SpaceError, did_you_mean
 from nasformer.space.codec import Codec, Codes
 from nasformer.space.dimension import Dimension, as_dimension, choice
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "cls"]
 
 _SEARCHED = ("embed_dim", "depth", "num_heads", "mlp_ratio")
+_MOST = {"embed_dim": 10**6, "depth": 1000, "num_heads": 10**6, "mlp_ratio": 10**6}
+"""More is a slip, and would fill the memory before anything else could say so."""
 _FIXED = ("head_dim", "image_size", "patch_size", "in_channels", "num_classes", "pooling", "max_distance")
 _KEYS = ("name", *_SEARCHED, *_FIXED, "supernet", "constraints")
 
@@ -76,10 +79,10 @@ class SearchSpace:
         self,
         name: str,
         *,
-        embed_dim: Dimension | int,
-        depth: Dimension | int,
-        num_heads: Dimension | int,
-        mlp_ratio: Dimension | float,
+        embed_dim: Dimension | int | None = None,
+        depth: Dimension | int | None = None,
+        num_heads: Dimension | int | None = None,
+        mlp_ratio: Dimension | float | None = None,
         head_dim: int = 64,
         image_size: int = 224,
         patch_size: int = 16,
@@ -91,9 +94,9 @@ class SearchSpace:
         constraints: str | Mapping[str, Any] | None = None,
         **misspelt: object,
     ) -> None:
-        for key in misspelt:
-            raise SpaceError(f"space {name!r} has no dimension {key!r}; {did_you_mean(key, _KEYS)}", misspelt)
+        _check_keys(name, misspelt)
         declared = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
+        _check_complete(name, declared)
         dimensions = {key: as_dimension(key, value, whole=key != "mlp_ratio") for key, value in declared.items()}
         for key in ("embed_dim", "depth"):
             if not isinstance(dimensions[key], choice):
@@ -101,17 +104,23 @@ class SearchSpace:
         geometry = _geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
         if pooling not in ("mean", "cls"):
             raise SpaceError(f"pooling is 'mean' or 'cls', got {pooling!r}", pooling)
+        narrowest = dimensions["embed_dim"].values[0] * dimensions["mlp_ratio"].values[0]
+        if narrowest < 1:
+            raise SpaceError(f"the smallest embed_dim times the smallest mlp_ratio is {narrowest:g}, below 1", declared)
         self.__dict__.update(
             dimensions,
             name=str(name),
             geometry=geometry,
             pooling=pooling,
-            maximum=_maximum(dimensions, supernet or {}),
-            constraints=as_limits(constraints, COSTS),
+            maximum=_maximum(dimensions, {} if supernet is None else supernet),
+            constraints=_constraints(constraints),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a SearchSpace is frozen; declare another with {name}={value!r}")
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], SearchSpace], tuple[dict[str, Any]]]:
+        return SearchSpace.from_dict, (self.to_dict(),)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
@@ -159,10 +168,9 @@ class SearchSpace:
         """
         if not isinstance(data, Mapping):
             raise SpaceError(f"a space is a mapping of {', '.join(_KEYS)}, got {data!r}", data)
-        for key in ("name", *_SEARCHED):
-            if key not in data:
-                raise SpaceError(f"the declared space {data.get('name', '')!r} lacks {key!r}", data)
-        return cls(**{str(key): value for key, value in data.items()})
+        _check_keys(data.get("name", ""), (key for key in data if key not in _KEYS))
+        _check_complete(data.get("name"), {key: data.get(key) for key in ("name", *_SEARCHED)})
+        return cls(**data)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -323,21 +331,45 @@ def _geometry(
     return Geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
 
 
+def _check_keys(name: object, unknown: Iterable[object]) -> None:
+    for key in unknown:
+        raise SpaceError(f"space {name!r} has no dimension {key!r}; {did_you_mean(str(key), _KEYS)}", key)
+
+
+def _check_complete(name: object, declared: Mapping[str, object]) -> None:
+    for key, value in declared.items():
+        if value is None:
+            raise SpaceError(f"space {name!r} lacks {key!r}", declared)
+    if not isinstance(name, str) or not name:
+        raise SpaceError(f"a space's name is text, got {name!r}", name)
+
+
+def _constraints(constraints: object) -> Limits:
+    try:
+        return as_limits(constraints, COSTS)
+    except BudgetError as error:
+        raise SpaceError(f"constraints: {error}", constraints) from error
+
+
 def _maximum(dimensions: Mapping[str, Dimension], supernet: Mapping[str, float]) -> Architecture:
+    if not isinstance(supernet, Mapping):
+        raise SpaceError(f"supernet is a mapping of {', '.join(_SEARCHED)}, got {supernet!r}", supernet)
     for key in supernet:
         if key not in _SEARCHED:
             raise SpaceError(f"supernet has no dimension {key!r}; {did_you_mean(str(key), _SEARCHED)}", supernet)
     largest = {key: dimensions[key].values[-1] for key in _SEARCHED}
     sizes = {**largest, **supernet}
     for key, value in sizes.items():
-        if not isinstance(value, (int, float)) or value < largest[key]:
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value <= _MOST[key]:
+            raise SpaceError(f"supernet {key} is a number, {_MOST[key]:,} at most, got {value!r}", supernet)
+        if value < largest[key]:
             raise SpaceError(
                 f"supernet {key} {value!r} is below the largest choice {largest[key]:g}; raise it", supernet
             )
     for key in ("embed_dim", "depth", "num_heads"):
         if sizes[key] != int(sizes[key]):
             raise SpaceError(f"supernet {key} {sizes[key]!r} is no whole number", supernet)
-    return uniform(int(sizes["embed_dim"]), int(sizes["depth"]), int(sizes["num_heads"]), sizes["mlp_ratio"])
+    return uniform(int(sizes["embed_dim"]), int(sizes["depth"]), int(sizes["num_heads"]), float(sizes["mlp_ratio"]))
 
 
 def _plain(value: object) -> str:

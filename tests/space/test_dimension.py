@@ -1,0 +1,109 @@
+"""Dimensions: sorted, frozen values, and the paper's (low, high, step) exactly."""
+
+from __future__ import annotations
+
+import pickle
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasformer.errors import SpaceError
+from nasformer.space import Dimension, choice, per_layer
+from nasformer.space.dimension import as_dimension
+
+VALUES = st.lists(st.integers(1, 10**6) | st.floats(0.01, 1e6), min_size=1, max_size=9, unique=True)
+
+
+@given(VALUES, st.sampled_from([choice, per_layer]))
+def test_it_is_a_sorted_value_with_one_identity(values: list[float], kind: type[Dimension]) -> None:
+    dimension = kind(*values)
+    assert list(dimension) == sorted(values)
+    assert len(dimension) == len(values)
+    copies = [
+        kind(*reversed(values)),
+        pickle.loads(pickle.dumps(dimension)),
+        eval(repr(dimension), {"choice": choice, "per_layer": per_layer}),
+        as_dimension("mlp_ratio", dimension.to_dict(), whole=False),
+    ]
+    assert all(copy == dimension and hash(copy) == hash(dimension) for copy in copies)
+    assert all(value in dimension for value in values)
+    assert -1 not in dimension
+
+
+def test_kinds_differ() -> None:
+    assert choice(1, 2) != per_layer(1, 2)
+    assert choice(1, 2) != (1, 2)
+    assert len({choice(1, 2), per_layer(1, 2), choice(2, 1)}) == 2
+
+
+@given(st.integers(1, 500), st.integers(1, 40), st.integers(0, 30), st.sampled_from([1, 10, 100]))
+def test_a_range_ends_where_it_says(low: int, step: int, count: int, scale: int) -> None:
+    high = low + step * count
+    wanted = [Fraction(low + step * index, scale) for index in range(count + 1)]
+    got = choice.range(low / scale, high / scale, step=step / scale)
+    assert [Fraction(str(value)) for value in got] == wanted
+    short = per_layer.range(low / scale, (high + step - 1) / scale, step=step / scale)  # the end need not be hit
+    assert short.values == got.values
+
+
+def test_a_range_keeps_the_kind_of_number() -> None:
+    assert repr(choice.range(192, 240, step=24)) == "choice(192, 216, 240)"
+    assert repr(per_layer.range(3.0, 4, step=0.5)) == "per_layer(3.0, 3.5, 4.0)"
+    assert repr(per_layer.range(0.1, 0.5, step=0.1)) == "per_layer(0.1, 0.2, 0.3, 0.4, 0.5)"
+
+
+def test_it_is_frozen() -> None:
+    with pytest.raises(AttributeError, match=r"choice\(1, 2\) is frozen"):
+        choice(1, 2).values = (3,)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((), r"choice\(\) is empty; list at least one value"),
+        ((1, 0), r"choice\(1, 0\) holds 0; every value is a number above 0"),
+        ((-1,), "holds -1"),
+        ((float("nan"),), "holds nan"),
+        ((float("inf"),), "holds inf"),
+        ((1, True), "holds True"),
+        (("3",), "holds '3'"),
+        ((None,), "holds None"),
+        (([1],), r"holds \[1\]"),
+        ((1, 2, 1.0), r"choice\(1, 2, 1.0\) lists a value twice"),
+    ],
+)
+def test_what_is_no_list_of_sizes_is_refused(values: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
+        choice(*values)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "words"),
+    [
+        (5, 3, 1, r"range\(5, 3, step=1\) is empty"),
+        (1, 3, 0, r"range\(1, 3, step=0\) is empty"),
+        (1, 3, -1, r"range\(1, 3, step=-1\) is empty"),
+        (0, 3, 1, "holds 0"),
+        (None, 3, 1, "None"),
+        (1, float("inf"), 1, "inf"),
+        (1, float("nan"), 1, "nan"),
+        (1, 3, float("nan"), "nan"),
+        (True, 3, 1, "True"),
+        ("1", 3, 1, "'1'"),
+        (1, [3], 1, r"\[3\]"),
+    ],
+)
+def test_what_is_no_range_is_refused(low: Any, high: Any, step: Any, words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
+        choice.range(low, high, step)
+
+
+def test_numbers_of_any_kind_become_plain() -> None:
+    read = as_dimension("embed_dim", choice(np.float64(8), 4.0), whole=True)
+    assert repr(read) == "choice(4, 8)"
+    assert repr(as_dimension("mlp_ratio", per_layer(np.float64(3.5), 4), whole=False)) == "per_layer(3.5, 4.0)"
+    assert as_dimension("num_heads", 3, whole=True) == choice(3)
