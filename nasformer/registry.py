@@ -87,6 +87,8 @@ def get_strategy(name: str) -> StrategyFactory:
         if name in _entry_points():
             return _checked(name, _entry_points()[name].load())
         if ":" in name:
+            if not all(name.partition(":")[::2]):
+                raise StrategyError(f"strategy {name!r} names no class; write module:Class", name)
             return _checked(name, EntryPoint(name, name, "nasformer.strategies").load())
     except (ImportError, AttributeError) as error:
         raise StrategyError(f"strategy {name!r} cannot be imported: {error}", name) from error

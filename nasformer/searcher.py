@@ -13,10 +13,11 @@ from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Limits, as_limits, format_limits, merge
-from nasformer.errors import FitnessError, StrategyError, did_you_mean
+from nasformer.errors import StrategyError, did_you_mean
 from nasformer.registry import StrategyFactory, default_fitness, get_strategy, load_space
-from nasformer.search import Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, Trial, as_fitness, evaluate_each
-from nasformer.search.loop import Callback, as_trial
+from nasformer.search import Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, as_fitness
+from nasformer.search.confirm import confirm_recommended
+from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
 from nasformer.search.study import Study
 from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace
@@ -57,7 +58,10 @@ class Searcher:
     ) -> None:
         self.space = load_space(space)
         self.factory = get_strategy(strategy) if isinstance(strategy, str) else strategy
-        self.strategy = strategy if isinstance(strategy, str) else f"{strategy.__module__}:{strategy.__qualname__}"
+        made = getattr(self.factory, "func", self.factory)  # a partial is named by what it calls
+        self.strategy = strategy if isinstance(strategy, str) else f"{made.__module__}:{made.__qualname__}"
+        if seed < 0:
+            raise StrategyError(f"seed must be 0 or more, got {seed}", seed)
         self.fitness = None if fitness is None else as_fitness(fitness)
         self.seed, self.options = seed, options
         _check_options(self.strategy, self.factory, options)
@@ -98,17 +102,22 @@ class Searcher:
             StudyError: The storage cannot be used, or holds other settings under this name.
         """
         start = time.perf_counter()
+        if confirm < 1:
+            raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
+        limit = Limit(evaluations, batch_size, max_failures, seconds)
+        if self.fitness is None:
+            self.make(self.feasible(budget), limit)  # what is wrong with these comes before a warning
         fitness = self.fitness or default_fitness(self.space)
         feasible = self.feasible(budget, fitness)
         _LOGGER.info("searching %s: %s of %s architectures", self.space.name, feasible.count(), self.space.size())
-        limit = Limit(evaluations, batch_size, max_failures, seconds)
-        strategy = self.make(feasible, evaluations, batch_size)
+        strategy = self.make(feasible, limit)
         settings = self._settings(feasible.limits, limit, confirm, fitness)
         record = Study(storage, study or self.default_study, self.space, settings)
         with ProgressBar(f"{self.strategy} seed {self.seed}", min(evaluations, feasible.count()), progress) as bar:
-            run = SearchLoop(strategy, fitness, feasible, limit, record, _both(bar.update, callback)).run()
+            callbacks = [bar.update] if callback is None else [bar.update, callback]
+            run = SearchLoop(strategy, fitness, feasible, limit, record, callbacks).run()
         before = time.perf_counter()
-        confirmed = _confirm(strategy.recommend(confirm), fitness, feasible, run)
+        confirmed = confirm_recommended(self._recommended(strategy, feasible, run, confirm), fitness, feasible, run)
         end = time.perf_counter()
         return SearchResult(
             space=self.space,
@@ -117,16 +126,22 @@ class Searcher:
             trials=tuple(run.trials),
             confirmed=confirmed,
             counts={**getattr(strategy, "counts", {}), "failed": len(run.failures), "replayed": run.replayed},
-            seconds={
-                "strategy": run.strategy_seconds,
-                "evaluation": sum(trial.seconds for trial in run.trials),
-                "confirmation": end - before,
-                "total": end - start,
-            },
+            seconds={**run.seconds, "confirmation": end - before, "total": end - start},
             stopped=run.stopped,
             feasible=feasible.count(),
             versions=versions(),
         )
+
+    def _recommended(self, strategy: Strategy, feasible: FeasibleSet, run: Run, k: int) -> list[Architecture]:
+        recommended = strategy.recommend(k)
+        for architecture in recommended:
+            if architecture not in feasible:
+                raise StrategyError(
+                    f"{self.strategy} recommended {architecture}, outside {feasible.describe()}", architecture
+                )
+        if not recommended and len(run.failures) < len(run.trials):
+            raise StrategyError(f"{self.strategy} recommended nothing after {len(run.trials)} trials", strategy)
+        return recommended
 
     @property
     def default_study(self) -> str:
@@ -142,12 +157,11 @@ class Searcher:
             fitness.check(feasible)
         return feasible
 
-    def make(self, feasible: FeasibleSet, evaluations: int, batch_size: int) -> Strategy:
+    def make(self, feasible: FeasibleSet, limit: Limit) -> Strategy:
         """Return the strategy, new, for a feasible set."""
+        known = {"seed": self.seed, "evaluations": limit.evaluations, "batch_size": limit.batch_size}
         try:
-            return self.factory(
-                feasible, seed=self.seed, evaluations=evaluations, batch_size=batch_size, **self.options
-            )
+            return self.factory(feasible, **known, **self.options)
         except TypeError as error:
             raise StrategyError(f"strategy {self.strategy!r} cannot be made: {error}", self.options) from error
 
@@ -174,40 +188,6 @@ def describe_fitness(fitness: Fitness) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on, without importing the packages."""
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
-
-
-def _confirm(
-    recommended: Sequence[Architecture], fitness: Fitness, feasible: FeasibleSet, run: Run
-) -> tuple[Trial, ...]:
-    """Evaluate the recommended by ``fitness.confirm`` where there is one, else take their trials."""
-    told = {trial.architecture: trial for trial in run.trials}
-    if hasattr(fitness, "confirm"):
-        evaluations = {evaluation.architecture: evaluation for evaluation in fitness.confirm(recommended)}
-    else:
-        unseen = [architecture for architecture in recommended if architecture not in told]
-        evaluations = {evaluation.architecture: evaluation for evaluation in evaluate_each(fitness, unseen)}
-    trials = []
-    for architecture in recommended:
-        known = told.get(architecture)
-        if architecture in evaluations:
-            number, batch = (known.number, known.batch) if known else (len(run.trials), -1)
-            trials.append(as_trial(evaluations[architecture], number, batch, feasible))
-        elif known is not None:
-            trials.append(known)
-    confirmed = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: trial.rank)
-    if not confirmed:
-        last = run.failures[-1].error if run.failures else "nothing was recommended"
-        raise FitnessError(f"no architecture has a fitness after {len(run.trials)} evaluations: {last}", run)
-    return tuple(confirmed)
-
-
-def _both(first: Callback, second: Callback | None) -> Callback:
-    def call(trial: Trial) -> None:
-        first(trial)
-        if second is not None:
-            second(trial)
-
-    return call
 
 
 def _check_options(name: str, factory: StrategyFactory, options: Mapping[str, Any]) -> None:

@@ -44,10 +44,12 @@ class Evolution(BaseStrategy):
         mutate_layer: float = 0.2,
     ) -> None:
         super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
-        for name, number in (("population", population), ("parents", parents)):
-            if number < 1:
-                raise StrategyError(f"{name} must be at least 1, got {number}", number)
-        if mutants < 0 or crossovers < 0 or mutants + crossovers > population:
+        counts = {"population": population, "parents": parents, "mutants": mutants, "crossovers": crossovers}
+        for name, number in counts.items():
+            least = int(name in ("population", "parents"))
+            if not isinstance(number, int) or number < least:
+                raise StrategyError(f"{name} must be a whole number of at least {least}, got {number!r}", number)
+        if mutants + crossovers > population:
             raise StrategyError(
                 f"mutants + crossovers must be at most the population of {population}, got {mutants} + {crossovers}",
                 (mutants, crossovers),

@@ -11,7 +11,7 @@ import typer
 from nasformer.cli.cost import cost
 from nasformer.cli.demo import demo
 from nasformer.cli.evaluate import evaluate
-from nasformer.cli.output import messages
+from nasformer.cli.output import Stopped, messages, remember, stoppable
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
 from nasformer.cli.train import train
@@ -26,10 +26,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 for _command in (demo, spaces, cost, train, search, evaluate):
-    app.command()(_command)
+    app.command()(stoppable(_command))
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what is being done."),
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
@@ -49,13 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    remember(typed)
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(typed, prog_name="nasformer", standalone_mode=False)
     except NasformerError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
-    except (KeyboardInterrupt, typer.Abort) as stop:
+    except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
         messages.print(f"stopped. {' '.join(map(str, stop.args))}".strip(), soft_wrap=True, markup=False)
         return 130
     except Exception as error:

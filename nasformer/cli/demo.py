@@ -8,8 +8,6 @@ weights and both trained alone with one recipe.
 from __future__ import annotations
 
 import json as json_module
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasformer.cli.options import Json, Seed
-from nasformer.cli.output import console, messages, print_json
+from nasformer.cli.output import command_line, console, messages, print_json
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -43,7 +41,7 @@ def demo(
         int | None, typer.Option(min=1, help="Of every training, instead of the recipe's.", show_default=False)
     ] = None,
     evaluations: Annotated[int, typer.Option("--evaluations", "-n", min=1, help="Of each search.")] = EVALUATIONS,
-    seed: Seed = 0,
+    seed: Seed = 1,  # the recipe was chosen on the splits of seed 0
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     json: Json = False,
 ) -> None:
@@ -85,7 +83,7 @@ def demo(
         finalists=finalists,
         training=training.to_dict(),
         data=data.record,
-        command=shlex.join(["nasformer", *sys.argv[1:]]),
+        command=command_line(),
     )
     winner = finalists[0]
     (out / "winner.json").write_text(json_module.dumps(winner.architecture.to_dict()) + "\n", encoding="utf-8")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +17,36 @@ console = Console(highlight=False)
 
 messages = Console(stderr=True, highlight=False)
 """Where progress and errors are printed: standard error."""
+
+
+_TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
+
+
+def remember(arguments: Sequence[str]) -> None:
+    """Keep what was typed after ``nasformer``, for ``command_line``."""
+    _TYPED.set(tuple(arguments))
+
+
+def command_line() -> str:
+    """Return what was typed, fit to be typed again."""
+    return shlex.join(["nasformer", *_TYPED.get()])
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Ctrl-C, with what was said of how to go on; Typer would swallow a KeyboardInterrupt and its words."""
+
+
+def stoppable(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that raises Stopped where it is interrupted."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt as stop:
+            raise Stopped(*stop.args) from None
+
+    return run
 
 
 def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:

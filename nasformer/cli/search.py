@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nasformer.cli.options import Data, Device, Json, Macs, Params, Root, Seed, Space, SupernetPath, budget_of
-from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.search import SearchResult
@@ -73,11 +71,10 @@ def search(
     from nasformer.searcher import Searcher
 
     declared = load_space(space)
-    kind = fitness or ("inherited" if supernet else None)
+    kind = fitness or ("inherited" if supernet or data else None)
     judge = make_fitness(kind, declared, supernet=supernet, data=data, root=root, device=device) if kind else None
     searcher = Searcher(declared, strategy, judge, seed, **read_options(option or []))
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         result = searcher.run(
             budget_of(params, macs) or None,
@@ -90,10 +87,8 @@ def search(
             progress=not (quiet or json),
         )
     except KeyboardInterrupt:
-        again = shlex.join(["nasformer", *sys.argv[1:]])
-        raise KeyboardInterrupt(
-            f"Every finished trial is in {storage or folder / 'study.log'}; go on with: {again}"
-        ) from None
+        kept = storage or folder / "study.log"
+        raise KeyboardInterrupt(f"Every finished trial is in {kept}; go on with: {command_line()}") from None
     _keep(result, folder)
     if json:
         print_json(_summary(result, folder))
@@ -119,7 +114,13 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise StrategyError(f"--option takes KEY=VALUE, got {pair!r}", pair)
-        options[key.replace("-", "_")] = yaml.safe_load(value)
+        key = key.replace("-", "_")
+        if key in ("space", "strategy", "fitness", "seed"):
+            raise StrategyError(f"option {key!r} is not the strategy's; give --{key}", pair)
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise StrategyError(f"--option {pair!r}: the value is no number, word or list", pair) from error
     return options
 
 
@@ -131,7 +132,7 @@ def _keep(result: SearchResult, folder: Path) -> None:
     result.save(folder / RESULT)
     (folder / WINNER).write_text(json_module.dumps(result.best.architecture.to_dict()) + "\n", encoding="utf-8")
     title = f"{result.strategy} on {result.space.name}"
-    write_report(folder, [result], title=title, command=shlex.join(["nasformer", *sys.argv[1:]]))
+    write_report(folder, [result], title=title, command=command_line())
 
 
 def _summary(result: SearchResult, folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
 
@@ -82,6 +83,15 @@ class InheritedFitness:
         Raises:
             FitnessError: It is too small; the message names the dimension.
         """
+        wanted = {**asdict(feasible.space.geometry), "pooling": feasible.space.pooling}
+        own = {**asdict(self.net.geometry), "pooling": self.net.pooling}
+        for key, value in wanted.items():
+            if own[key] != value:
+                raise FitnessError(
+                    f"the supernet cannot judge space {feasible.space.name!r}: "
+                    f"its {key} is {own[key]!r}, the space's {value!r}",
+                    self.net,
+                )
         reachable = feasible.reachable()
         depth = int(max(reachable["depth"]))
         largest = Architecture(

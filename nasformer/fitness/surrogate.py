@@ -6,7 +6,9 @@ ridge regression on one-hot dimensions. Being additive, ``FeasibleSet.argmax`` f
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,8 @@ class SurrogateFitness:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             layers = [{key: _numbers(layer[key]) for key in _LAYER} for layer in data["layers"]]
+            if not math.isfinite(float(data["intercept"])):
+                raise ValueError(f"intercept is {data['intercept']}")
             terms = data["intercept"], _numbers(data["embed_dim"]), _numbers(data["depth"])
             return cls(*terms, layers, data.get("quality"))
         except OSError as error:
@@ -116,7 +120,8 @@ class SurrogateFitness:
 
     def describe(self) -> dict[str, Any]:
         """Return the model's kind and its cross-validated quality."""
-        return {"kind": "surrogate", "intercept": self.intercept, **self.quality}
+        digest = hashlib.sha256(json.dumps([self.intercept, self.scores]).encode()).hexdigest()[:16]
+        return {"kind": "surrogate", "sha256": digest, "intercept": self.intercept, **self.quality}
 
     def _predict(self, architecture: Architecture) -> float:
         total = self.intercept + self.embed_dim[architecture.embed_dim] + self.depth[architecture.depth]
@@ -179,7 +184,11 @@ def _from_terms(intercept: float, terms: Mapping[str, float], quality: Mapping[s
 
 
 def _numbers(terms: Mapping[str, float]) -> dict[float, float]:
-    return {float(value): float(effect) for value, effect in terms.items()}
+    numbers = {float(value): float(effect) for value, effect in terms.items()}
+    for value, effect in numbers.items():
+        if not math.isfinite(effect):
+            raise ValueError(f"the term of {value:g} is {effect}")
+    return numbers
 
 
 def _require(what: str, reachable: Sequence[float], known: Mapping[float, float]) -> None:

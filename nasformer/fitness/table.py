@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,14 +54,26 @@ class TableFitness:
                 yield Evaluation(architecture, None, error=f"not in {self.path.name}")
 
     def describe(self) -> dict[str, Any]:
-        """Return the file's name and size."""
-        return {"kind": "table", "file": self.path.name, "column": self.value, "rows": len(self._rows)}
+        """Return the file's name, its size and a hash of what it says."""
+        digest = hashlib.sha256(repr(sorted(self._rows.items(), key=str)).encode()).hexdigest()[:16]
+        return {
+            "kind": "table",
+            "file": self.path.name,
+            "column": self.value,
+            "rows": len(self._rows),
+            "sha256": digest,
+        }
 
     def _parse(self, number: int, row: Mapping[str, Any]) -> tuple[Architecture, tuple[float, dict[str, float]]]:
+        if not isinstance(row, Mapping):
+            raise FitnessError(f"{self.path} row {number}: a row is a mapping of columns, got {row!r}", row)
         try:
             architecture = Architecture.from_dict({key: row[key] for key in _DIMENSIONS if key in row})
             metrics = {"loss": float(row["loss"])} if row.get("loss") is not None else {}
-            return architecture, (float(row[self.value]), metrics)
+            value = row[self.value]
+            if value is None or not math.isfinite(float(value)):
+                raise ValueError(f"{self.value} is {value}, not a number")
+            return architecture, (float(value), metrics)
         except KeyError:
             known = ", ".join(map(str, row))
             raise FitnessError(f"{self.path} row {number} has no column {self.value!r}; it has {known}", row) from None
@@ -77,7 +91,9 @@ def _read(path: Path) -> Iterator[Mapping[str, Any]]:
             yield from _parquet(path)
         else:
             raise FitnessError(f"a table is .jsonl, .csv or .parquet, got {path.name!r}", path)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise FitnessError(f"cannot read the table {str(path)!r}: {error.strerror}", path) from error
+    except UnicodeDecodeError as error:
         raise FitnessError(f"cannot read the table {str(path)!r}: {error}", path) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from nasformer.errors import CheckpointError
@@ -43,6 +44,7 @@ def bind_weights(space: SearchSpace, checkpoint: str | Path) -> Path:
         shutil.copyfile(checkpoint, draft)
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file there is nothing to remove
+            draft.unlink(missing_ok=True)
         raise CheckpointError(f"cannot keep {checkpoint} as {path}: {error.strerror}", path) from error
     return path

@@ -34,6 +34,9 @@ class Evaluation:
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "error", self.error or f"the fitness is {self.value}")
             object.__setattr__(self, "value", None)
+        if self.value is not None:
+            object.__setattr__(self, "value", float(self.value))  # a NumPy or torch number is no JSON
+        object.__setattr__(self, "metrics", {name: float(figure) for name, figure in self.metrics.items()})
         if self.value is None and not self.error:
             object.__setattr__(self, "error", "no value")
 

@@ -57,16 +57,19 @@ class Run:
     Args:
         trials: In the order asked.
         strategy_seconds: Time in ask and tell.
-        evaluation_seconds: Time in the fitness, of this run alone.
         replayed: Trials that came from the record.
         stopped: Why it ended: ``evaluations``, ``exhausted`` or ``seconds``.
     """
 
     trials: list[Trial] = field(default_factory=list)
     strategy_seconds: float = 0.0
-    evaluation_seconds: float = 0.0
     replayed: int = 0
     stopped: str = "evaluations"
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time in the strategy and in the evaluations, of earlier sittings too."""
+        return {"strategy": self.strategy_seconds, "evaluation": sum(trial.seconds for trial in self.trials)}
 
     @property
     def failures(self) -> list[Trial]:
@@ -83,7 +86,7 @@ class SearchLoop:
         feasible: The set that every ask is checked against.
         limit: When to stop.
         record: Where trials are kept, and found again after a stop.
-        callback: Called with each trial once it is recorded.
+        callbacks: Called with each trial once it is recorded.
     """
 
     def __init__(
@@ -93,11 +96,11 @@ class SearchLoop:
         feasible: FeasibleSet,
         limit: Limit,
         record: Record,
-        callback: Callback | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.strategy, self.fitness, self.feasible = strategy, fitness, feasible
         self.limit, self.record = limit, record
-        self.callback: Callback = callback or (lambda trial: None)
+        self.callbacks = callbacks
         self.progress = Run()
         self._known = {trial.number: trial for trial in record.trials()}
         self._asked: set[Architecture] = set()
@@ -129,7 +132,13 @@ class SearchLoop:
         architectures = self.strategy.ask(n)
         self.progress.strategy_seconds += time.perf_counter() - begin
         name = type(self.strategy).__name__
+        if len(architectures) > n:
+            raise StrategyError(
+                f"{name} gave {len(architectures)} architectures where {n} were asked for", architectures
+            )
         for architecture in architectures:
+            if not isinstance(architecture, Architecture):
+                raise StrategyError(f"{name} asked for {architecture!r}, which is no architecture", architecture)
             if architecture in self._asked:
                 raise StrategyError(f"{name} asked twice for {architecture}", architecture)
             if architecture not in self.feasible:
@@ -143,13 +152,11 @@ class SearchLoop:
         first = len(self.progress.trials)
         numbers = {architecture: first + index for index, architecture in enumerate(architectures)}
         done = self._recorded(numbers)
-        begin = time.perf_counter()
         for evaluation in evaluate_each(self.fitness, [a for a, number in numbers.items() if number not in done]):
             number = numbers[evaluation.architecture]
             done[number] = as_trial(evaluation, number, batch, self.feasible)
             self.record.add(done[number])
-            self.callback(done[number])
-        self.progress.evaluation_seconds += time.perf_counter() - begin
+            self._announce(done[number])
         return [done[number] for number in numbers.values()]
 
     def _recorded(self, numbers: dict[Architecture, int]) -> dict[int, Trial]:
@@ -162,9 +169,13 @@ class SearchLoop:
                     done[number],
                 )
         for trial in done.values():
-            self.callback(trial)
+            self._announce(trial)
         self.progress.replayed += len(done)
         return done
+
+    def _announce(self, trial: Trial) -> None:
+        for callback in self.callbacks:
+            callback(trial)
 
     def _tell(self, trials: list[Trial]) -> None:
         self.progress.trials += trials

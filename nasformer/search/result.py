@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -116,7 +117,7 @@ class SearchResult:
             nested = {**row.pop("architecture"), **row.pop("metrics"), **row.pop("costs")}
             rows.append({"strategy": self.strategy, "seed": self.seed, **row, **nested})
         frame = pd.DataFrame(rows)
-        frame["best_so_far"] = frame["value"].astype(float).cummax()
+        frame["best_so_far"] = frame["value"].astype(float).cummax().ffill()
         return frame
 
     def save(self, path: str | Path) -> Path:
@@ -135,6 +136,8 @@ class SearchResult:
             draft.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
             draft.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
             raise StudyError(f"cannot write the result to {str(path)!r}: {error.strerror}", path) from error
         return path
 
@@ -168,10 +171,15 @@ class SearchResult:
             expected = header.pop("trials"), header.pop("confirmed")
             header["space"] = SearchSpace.from_dict(header["space"])
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
+            result = cls(trials=trials, confirmed=confirmed, **header)
         except OSError as error:
             raise StudyError(f"cannot read the result {str(path)!r}: {error.strerror}", path) from error
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StudyError(f"{str(path)!r} is no search result, or a damaged one ({error})", path) from error
         if expected != (len(trials), len(confirmed)):
-            raise StudyError(f"{str(path)!r} is cut short: {len(trials)} of {expected[0]} trials", path)
-        return cls(trials=trials, confirmed=confirmed, **header)
+            raise StudyError(
+                f"{str(path)!r} is cut short: {len(trials)} of {expected[0]} trials, "
+                f"{len(confirmed)} of {expected[1]} confirmations",
+                path,
+            )
+        return result

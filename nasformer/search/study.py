@@ -17,7 +17,8 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal._file import get_lock_file
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -49,8 +50,15 @@ def open_storage(url: str | Path | None) -> BaseStorage:
     with _clear_errors(url):
         if str(url).startswith(_DATABASES):
             return RDBStorage(str(url))
+        if "://" in str(url):
+            raise StudyError(
+                f"storage {str(url)!r}: a storage is PATH.log, sqlite:///PATH or postgresql://HOST/NAME", url
+            )
         path = Path(url)
+        if path.exists() and not path.is_file():
+            raise StudyError(f"storage {str(url)!r} is no regular file; give the path of a journal, as study.log", url)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(path)
         return JournalStorage(JournalFileBackend(str(path)))
 
 
@@ -88,7 +96,7 @@ class Study:
         """Return the recorded trials by number, each once."""
         with _clear_errors(self.url):
             frozen = self.optuna.get_trials(deepcopy=False)
-        trials = (Trial.from_dict(trial.user_attrs[_TRIAL]) for trial in frozen if _TRIAL in trial.user_attrs)
+            trials = [Trial.from_dict(trial.user_attrs[_TRIAL]) for trial in frozen if _TRIAL in trial.user_attrs]
         return sorted({trial.number: trial for trial in trials}.values(), key=lambda trial: trial.number)
 
     def add(self, trial: Trial) -> None:
@@ -105,6 +113,16 @@ class Study:
             distributions=distributions(self.space, trial.architecture),
             user_attrs={_TRIAL: trial.to_dict(), **trial.costs, **trial.metrics},
         )
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a kill or a full disk left half-written; the next line would be joined to it."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with get_lock_file(JournalFileSymlinkLock(str(path))), path.open("rb+") as journal:
+        content = journal.read()
+        if not content.endswith(b"\n"):
+            journal.truncate(content.rfind(b"\n") + 1)
 
 
 def as_parameters(architecture: Architecture) -> dict[str, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def replace_file(path: str | Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file there is nothing to remove
+            temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise CheckpointError(f"cannot write {path}: {reason}; what was there before is untouched", path) from error
 

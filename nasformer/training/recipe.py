@@ -165,7 +165,7 @@ _SMALL: dict[str, Any] = {"warmup_learning_rate": 1e-5, "mixup": 0.0, "cutmix": 
 _BUILT_IN: dict[str, dict[str, Any]] = {
     "digits": {
         **_SMALL,
-        "epochs": 400,
+        "epochs": 450,
         "batch_size": 64,
         "learning_rate": 5e-3,
         "grad_clip": 1.0,

@@ -1,0 +1,56 @@
+"""Confirmation: the few that a strategy recommends, looked at once more before one is called the winner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nasformer.architecture import Architecture
+from nasformer.errors import FitnessError
+from nasformer.search.evaluation import Evaluation, Fitness, Trial
+from nasformer.search.loop import Run, as_trial, evaluate_each
+from nasformer.space import FeasibleSet
+
+
+class _Confirming:
+    """The more careful evaluation of a fitness, as a fitness."""
+
+    def __init__(self, fitness: Fitness) -> None:
+        self._fitness = fitness
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
+        found: Iterable[Evaluation] = self._fitness.confirm(architectures)  # type: ignore[attr-defined]
+        return found
+
+
+def confirm_recommended(
+    recommended: Sequence[Architecture], fitness: Fitness, feasible: FeasibleSet, run: Run
+) -> tuple[Trial, ...]:
+    """Return the recommended with their confirmed values, best first.
+
+    Where the fitness has ``confirm`` each is judged by that; else its trial stands, and what was never
+    evaluated is. One that cannot be confirmed is left out.
+
+    Raises:
+        FitnessError: None has a value.
+    """
+    told = {trial.architecture: trial for trial in run.trials}
+    if hasattr(fitness, "confirm"):
+        judged = list(evaluate_each(_Confirming(fitness), recommended))
+    else:
+        judged = list(
+            evaluate_each(fitness, [architecture for architecture in recommended if architecture not in told])
+        )
+    fresh = {evaluation.architecture: evaluation for evaluation in judged}
+    trials = []
+    for architecture in recommended:
+        known = told.get(architecture)
+        if architecture in fresh:
+            number, batch = (known.number, known.batch) if known else (len(run.trials), -1)
+            trials.append(as_trial(fresh[architecture], number, batch, feasible))
+        elif known is not None:
+            trials.append(known)
+    confirmed = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: trial.rank)
+    if not confirmed:
+        reasons = [trial.error for trial in [*trials, *run.failures] if trial.error] or ["nothing was recommended"]
+        raise FitnessError(f"no architecture has a fitness after {len(run.trials)} evaluations: {reasons[0]}", run)
+    return tuple(confirmed)

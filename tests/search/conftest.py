@@ -1,0 +1,67 @@
+"""A small search: the digits space under a budget, and a function that judges architectures at no cost."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from nasformer.architecture import Architecture
+from nasformer.registry import load_space
+from nasformer.search import Trial
+from nasformer.space import FeasibleSet, SearchSpace
+
+Worth = Callable[[Architecture], float]
+MakeTrial = Callable[..., Trial]
+Disk = Callable[[int], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return load_space("digits")
+
+
+@pytest.fixture
+def feasible(space: SearchSpace) -> FeasibleSet:
+    return space.feasible(params=(40e3, 80e3))
+
+
+@pytest.fixture
+def worth() -> Worth:
+    """A rugged function of every dimension, without ties between neighbours."""
+
+    def value(architecture: Architecture) -> float:
+        heads = sum((3 + layer) * count for layer, count in enumerate(architecture.num_heads))
+        ratios = sum((7 - 2 * layer) * ratio for layer, ratio in enumerate(architecture.mlp_ratio))
+        return architecture.embed_dim / 8 + 2 * architecture.depth + heads % 17 + ratios / 10
+
+    return value
+
+
+@pytest.fixture
+def make_trial(space: SearchSpace) -> MakeTrial:
+    """Make the trial of an architecture with its true costs."""
+
+    def make(number: int, architecture: Architecture, value: float | None, **further: object) -> Trial:
+        values = {"error": "no value" if value is None else None, "costs": space.costs(architecture), **further}
+        return Trial(number, number, architecture, value, **values)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def disk() -> Disk:
+    """Within the context no file of this process grows beyond so many bytes: writes end in the middle."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -1,0 +1,122 @@
+"""A search that was stopped anywhere, any number of times, ends as if it had never been stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nasformer.architecture import Architecture
+from nasformer.errors import StudyError
+from nasformer.search import Evaluation, SearchResult, Trial
+from nasformer.searcher import Searcher
+
+Judge = Callable[[Architecture], float]
+EVALUATIONS = 34
+OPTIONS: dict[str, dict[str, Any]] = {
+    "random": {},
+    "evolution": {"population": 8, "parents": 3, "mutants": 4, "crossovers": 3},
+    "tpe": {"startup": 6},
+    "nevergrad": {"optimizer": "TwoPointsDE"},
+}
+
+
+class Flaky:
+    """Judges a batch backwards, fails now and then, and is stopped after so many evaluations."""
+
+    def __init__(self, worth: Judge, stop_after: int | None = None) -> None:
+        self.worth, self.left = worth, stop_after
+        self.judged: Counter[Architecture] = Counter()
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
+        for architecture in reversed(architectures):
+            if self.left == sum(self.judged.values()):
+                raise KeyboardInterrupt
+            self.judged[architecture] += 1
+            value = None if sum(architecture.num_heads) % 5 == 0 else self.worth(architecture)
+            yield Evaluation(architecture, value, metrics={"loss": 1.0})
+
+
+def search(strategy: str, fitness: Any, **run: Any) -> SearchResult:
+    searcher = Searcher("digits", strategy, fitness, seed=3, **OPTIONS.get(strategy, {}))
+    return searcher.run(
+        (40e3, 80e3), **{"evaluations": EVALUATIONS, "max_failures": EVALUATIONS, "progress": False, **run}
+    )
+
+
+def what(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
+    return [(t.number, t.batch, t.architecture, t.value, t.error, t.metrics, t.costs) for t in trials]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("strategy", OPTIONS)
+def test_a_search_stopped_many_times_equals_one_that_was_not(
+    strategy: str, batch_size: int, worth: Judge, tmp_path: Path
+) -> None:
+    plain = search(strategy, Flaky(worth), batch_size=batch_size)
+    assert any(trial.value is None for trial in plain.trials)
+    storage, judged = tmp_path / "study.log", Counter[Architecture]()
+    for stop_after in (0, 1, 9, 3, 0, 8):
+        fitness = Flaky(worth, stop_after)
+        with pytest.raises(KeyboardInterrupt):
+            search(strategy, fitness, batch_size=batch_size, storage=storage)
+        judged += fitness.judged
+    last = Flaky(worth)
+    result = search(strategy, last, batch_size=batch_size, storage=storage)
+    # An evaluation that was stopped before it was recorded may be made again, no other.
+    assert max((judged + last.judged).values()) == 1
+    assert what(result.trials) == what(plain.trials)
+    assert result.counts["replayed"] == judged.total() == EVALUATIONS - last.judged.total()
+    assert what(result.confirmed) == what(plain.confirmed)
+    assert {k: v for k, v in result.counts.items() if k != "replayed"} == {
+        k: v for k, v in plain.counts.items() if k != "replayed"
+    }
+
+
+def test_a_finished_search_is_read_from_the_record_alone(worth: Judge, tmp_path: Path) -> None:
+    first = search("random", Flaky(worth), storage=tmp_path / "study.log")
+    idle = Flaky(worth, stop_after=0)
+    again = search("random", idle, storage=tmp_path / "study.log")
+    assert not idle.judged
+    assert (again.trials, again.confirmed) == (first.trials, first.confirmed)
+    assert again.counts["replayed"] == EVALUATIONS
+
+
+def test_a_search_stopped_by_a_full_disk_goes_on_where_it_was(
+    worth: Judge, tmp_path: Path, disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    plain, storage = search("evolution", Flaky(worth)), tmp_path / "study.log"
+    with disk(20_000), pytest.raises(StudyError, match=r"study.log.*File too large"):
+        search("evolution", Flaky(worth), storage=storage)
+    fitness = Flaky(worth)
+    result = search("evolution", fitness, storage=storage)
+    assert what(result.trials) == what(plain.trials)
+    assert 0 < result.counts["replayed"] == EVALUATIONS - fitness.judged.total()
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [({"evaluations": 9}, "evaluations"), ({"batch_size": 2}, "batch_size"), ({"confirm": 1}, "confirm")],
+)
+def test_a_search_is_not_continued_with_other_settings(
+    changed: dict[str, Any], key: str, worth: Judge, tmp_path: Path
+) -> None:
+    search("random", Flaky(worth), storage=tmp_path / "study.log", study="mine")
+    before = (tmp_path / "study.log").read_bytes()
+    with pytest.raises(StudyError, match=rf"study 'mine' was made with {key}=\d+, now {changed[key]};"):
+        search("random", Flaky(worth), storage=tmp_path / "study.log", study="mine", **changed)
+    with pytest.raises(StudyError, match='study \'mine\' was made with strategy="random", now "tpe"'):
+        search("tpe", Flaky(worth), storage=tmp_path / "study.log", study="mine")
+    assert (tmp_path / "study.log").read_bytes().startswith(before), "what was kept stays"
+
+
+def test_limits_of_time_and_failures_may_change(worth: Judge, tmp_path: Path) -> None:
+    storage = tmp_path / "study.log"
+    with pytest.raises(Exception, match="more than max_failures=0"):
+        search("random", Flaky(worth), storage=storage, max_failures=0)
+    result = search("random", Flaky(worth), storage=storage, max_failures=30, seconds=1e6)
+    assert what(result.trials) == what(search("random", Flaky(worth)).trials)

@@ -1,0 +1,162 @@
+"""The study: every storage keeps the same trials, plain Optuna reads them, and damage is one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from nasformer.errors import StudyError
+from nasformer.search import Trial
+from nasformer.search.study import Study, as_parameters
+from nasformer.space import FeasibleSet, SearchSpace
+
+SETTINGS = {"strategy": "random", "seed": 0, "options": {"population": (3, 4)}}
+
+
+@pytest.fixture
+def trials(feasible: FeasibleSet, make_trial: Callable[..., Trial]) -> list[Trial]:
+    drawn = list(dict.fromkeys(feasible.sample(9, seed=0)))[:5]
+    values = [70.0, None, 91.25, 80.5, -3.0]
+    metrics: list[dict[str, float]] = [{"loss": 0.5}, {}, {"loss": 0.25}, {}, {}]
+    return [
+        make_trial(n, a, v, metrics=m, seconds=0.5)
+        for n, (a, v, m) in enumerate(zip(drawn, values, metrics, strict=True))
+    ]
+
+
+@pytest.fixture(params=["journal", "sqlite", "nested journal"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    places = {"journal": "study.log", "sqlite": "study.db", "nested journal": "a/b/study.log"}
+    path = tmp_path / places[request.param]
+    return f"sqlite:///{path}" if request.param == "sqlite" else str(path)
+
+
+def keep(url: object, space: SearchSpace, trials: list[Trial], name: str = "mine") -> Study:
+    study = Study(url, name, space, SETTINGS)  # type: ignore[arg-type]
+    for trial in trials:
+        study.add(trial)
+    return study
+
+
+def test_trials_are_there_again_when_the_study_is_reopened(url: str, space: SearchSpace, trials: list[Trial]) -> None:
+    keep(url, space, trials[2:] + trials[:2])
+    assert Study(url, "mine", space, SETTINGS).trials() == trials
+    assert Study(url, "another", space, {"seed": 9}).trials() == []
+
+
+def test_memory_keeps_the_trials_of_this_study_alone(space: SearchSpace, trials: list[Trial]) -> None:
+    assert keep(None, space, trials).trials() == trials
+    assert keep(None, space, []).trials() == []
+
+
+def test_plain_optuna_reads_the_study(url: str, space: SearchSpace, trials: list[Trial]) -> None:
+    keep(url, space, trials)
+    storage: Any = url if url.startswith("sqlite") else JournalStorage(JournalFileBackend(url))
+    study = optuna.load_study(study_name="mine", storage=storage)
+    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert (study.best_trial.number, study.best_value) == (2, 91.25)
+    assert study.best_params == as_parameters(trials[2].architecture)
+    assert [t.state == TrialState.FAIL for t in study.trials] == [False, True, False, False, False]
+    assert study.best_trial.user_attrs["params"] == space.params(trials[2].architecture)
+    assert study.best_trial.user_attrs["loss"] == 0.25
+    frame = study.trials_dataframe()
+    assert list(frame["params_embed_dim"]) == [t.architecture.embed_dim for t in trials]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 1}, "seed=0, now 1"),
+        ({"strategy": "tpe"}, '"random", now "tpe"'),
+        ({"new": True}, "new=null, now true"),
+    ],
+)
+def test_other_settings_are_refused_naming_the_key(
+    changed: dict[str, Any], named: str, url: str, space: SearchSpace, trials: list[Trial]
+) -> None:
+    keep(url, space, trials)
+    with pytest.raises(StudyError, match=f"study 'mine' was made with .*{named}"):
+        Study(url, "mine", space, {**SETTINGS, **changed})
+    with pytest.raises(StudyError, match="options="):
+        Study(url, "mine", space, {"strategy": "random", "seed": 0})
+    assert Study(url, "mine", space, SETTINGS).trials() == trials
+
+
+def test_a_trial_cut_short_is_dropped_and_the_study_goes_on(
+    tmp_path: Path, space: SearchSpace, trials: list[Trial]
+) -> None:
+    """A kill or a full disk leaves half a line at the journal's end."""
+    path = tmp_path / "study.log"
+    keep(path, space, trials[:3])
+    path.write_bytes(path.read_bytes()[:-40])
+    study = Study(path, "mine", space, SETTINGS)
+    assert study.trials() == trials[:2]
+    for trial in trials[2:]:
+        study.add(trial)
+    assert Study(path, "mine", space, SETTINGS).trials() == trials
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(
+    tmp_path: Path,
+    space: SearchSpace,
+    trials: list[Trial],
+    disk: Callable[[int], AbstractContextManager[None]],
+) -> None:
+    path = tmp_path / "study.log"
+    study = keep(path, space, trials[:2])
+    with disk(path.stat().st_size + 100), pytest.raises(StudyError, match=r"study.log.*File too large") as caught:
+        study.add(trials[2])
+    assert "\n" not in str(caught.value)
+    assert Study(path, "mine", space, SETTINGS).trials() == trials[:2]
+    keep(path, space, trials[2:])
+    assert Study(path, "mine", space, SETTINGS).trials() == trials
+
+
+@pytest.mark.parametrize(
+    ("url", "content"),
+    [
+        ("study.log", b"no journal\n" * 3),
+        ("study.log", b"\xff\xfe\x00\n"),
+        ("study.log", b"3\n[]\n"),
+        ("sqlite:///study.db", b"no database" * 200),
+        (".", None),
+        ("sqlite:///absent/study.db", None),
+        ("/proc/nasformer/study.log", None),
+        ("/dev/full", None),
+        ("redis://localhost", None),
+        ("postgres://localhost/x", None),
+        ("sqlite://///\0", None),
+    ],
+    ids=str,
+)
+def test_a_storage_that_cannot_be_used_is_one_line_with_its_name(
+    url: str, content: bytes | None, tmp_path: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / url.removeprefix("sqlite:///")).write_bytes(content)
+    if url == "/dev/full":
+        _refuse_endless_reads(monkeypatch)
+    with pytest.raises(StudyError) as caught:
+        Study(url, "mine", space, SETTINGS)
+    assert repr(url) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    left = [path.name for path in tmp_path.iterdir()]
+    assert left == ([url.removeprefix("sqlite:///")] if content else []), "nothing is made, nothing is lost"
+
+
+def _refuse_endless_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail at once, where a device that never ends would be read as a journal."""
+
+    def read_logs(backend: JournalFileBackend, log_number_from: int) -> Any:
+        pytest.fail("a device is read as a journal, for ever")
+
+    monkeypatch.setattr(JournalFileBackend, "read_logs", read_logs)

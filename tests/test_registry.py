@@ -1,0 +1,157 @@
+"""The registry: names come from files and entry points, and a wrong one gets the nearest."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
+from nasformer.fitness import TableFitness, TrainingFreeFitness, bind_weights
+from nasformer.registry import (
+    get_strategy,
+    load_space,
+    make_fitness,
+    open_supernet,
+    space_names,
+    strategy_names,
+)
+from nasformer.search import BaseStrategy
+from nasformer.space.declaration import write_space
+from nasformer.supernet import Supernet
+
+MODULE = '''
+from nasformer.search import BaseStrategy
+
+class Mine(BaseStrategy):
+    def propose(self):
+        return self.draw()
+
+def no_strategy():
+    """Has no ask."""
+'''
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A strategy in a package of somebody else."""
+    (tmp_path / "somebodys_search.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "somebodys_search"
+
+
+@pytest.fixture
+def installed(module: str, tmp_path: Path) -> str:
+    """The same, installed with an entry point."""
+    info = tmp_path / "somebodys_search-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys-search\nVersion: 1.0\n")
+    lines = [
+        "[nasformer.strategies]",
+        f"mine = {module}:Mine",
+        "gone = no_such_module:Gone",
+        f"odd = {module}:no_strategy",
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    return "mine"
+
+
+def test_every_file_is_a_name_and_every_name_a_strategy(root: Path) -> None:
+    files = {path.stem.replace("_", "-") for path in (root / "strategies").glob("[!_]*.py")}
+    assert files <= set(strategy_names())
+    for name in files:
+        strategy = get_strategy(name)
+        assert isinstance(strategy, type)
+        assert issubclass(strategy, BaseStrategy)
+    assert {path.stem for path in (root / "spaces").glob("*.yaml")} == set(space_names())
+    assert all(load_space(name).name == name for name in space_names())
+
+
+def test_a_strategy_of_others_comes_by_module_and_class(module: str) -> None:
+    factory = get_strategy(f"{module}:Mine")
+    strategy = factory(load_space("digits").feasible(params=60e3), seed=0)
+    assert len(set(strategy.ask(5))) == 5
+
+
+def test_a_strategy_of_others_comes_by_entry_point(installed: str) -> None:
+    assert {installed, "gone", "odd"} <= set(strategy_names())
+    assert get_strategy(installed).__name__ == "Mine"
+    with pytest.raises(StrategyError, match="'gone' cannot be imported: No module named 'no_such_module'"):
+        get_strategy("gone")
+    with pytest.raises(StrategyError, match="'odd' is no strategy: it lacks ask, tell, recommend"):
+        get_strategy("odd")
+    with pytest.raises(StrategyError, match="unknown strategy 'mien'; did you mean 'mine'"):
+        get_strategy("mien")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("evolutoin", r"unknown strategy 'evolutoin'; did you mean 'evolution'\?"),
+        ("gradient", r"unknown strategy 'gradient'; known: .*evolution.*tpe"),
+        ("", "unknown strategy ''; known: "),
+        ("no.such:Thing", "strategy 'no.such:Thing' cannot be imported: No module named 'no'"),
+        ("json:Thing", "'json:Thing' cannot be imported: .*'Thing'"),
+        ("json:", "'json:'.*module:Class"),
+        (":", "':'.*module:Class"),
+    ],
+)
+def test_a_wrong_strategy_is_named_with_the_way_out(name: str, message: str) -> None:
+    with pytest.raises(StrategyError, match=message) as caught:
+        get_strategy(name)
+    assert caught.value.offender == name
+
+
+def test_a_space_comes_by_name_path_or_as_itself(tmp_path: Path) -> None:
+    space = load_space("digits")
+    assert load_space(space) is space
+    for suffix in (".yaml", ".yml", ".json"):
+        write_space(space, tmp_path / f"mine{suffix}")
+        assert load_space(tmp_path / f"mine{suffix}") == load_space(str(tmp_path / f"mine{suffix}")) == space
+
+
+@pytest.mark.parametrize("name", ["digit", "", ".", "autoformer_tiny", "autoformer"])
+def test_a_wrong_space_is_named(name: str) -> None:
+    with pytest.raises(SpaceError, match=rf"no built-in space {re.escape(repr(name))}; .*\.yaml or \.json"):
+        load_space(name)
+
+
+def test_fitnesses_come_by_name(tmp_path: Path) -> None:
+    space = load_space("digits")
+    (tmp_path / "t.jsonl").write_text('{"embed_dim": 32, "num_heads": [2, 2], "mlp_ratio": [1, 1], "top1": 3}\n')
+    assert isinstance(make_fitness(f"table:{tmp_path / 't.jsonl'}", space), TableFitness)
+    assert isinstance(make_fitness("training-free", space), TrainingFreeFitness)
+
+
+@pytest.mark.parametrize(
+    "spec", ["tabel:t", "table", "table:", "inherited:x", "training_free", "", "surrogate", "training-free:3"]
+)
+def test_a_wrong_fitness_is_named(spec: str) -> None:
+    with pytest.raises(FitnessError, match=f"unknown fitness {spec!r}; (did you mean|known: inherited)"):
+        make_fitness(spec, load_space("digits"))
+
+
+def test_weights_that_do_not_say_their_data_need_it_named(tmp_path: Path) -> None:
+    space = load_space("digits")
+    with pytest.raises(FitnessError, match="no trained weights for space 'digits'; run 'nasformer train'"):
+        open_supernet(space)
+    kept = bind_weights(space, Supernet(space).save(tmp_path / "net.safetensors"))
+    with pytest.raises(FitnessError, match=rf"{kept} does not say what it was trained on; give --data NAME"):
+        open_supernet(space)
+    net, data = open_supernet(space, data="digits")
+    assert (net.space, data.name) == (space, "digits")
+
+
+def test_data_split_otherwise_than_in_training_is_refused(tmp_path: Path) -> None:
+    space, path = load_space("digits"), tmp_path / "net.safetensors"
+    record = {"name": "digits", "seed": 3, "fingerprint": "of other files"}
+    Supernet(space).save(path, {"training": {"data": record}})
+    with pytest.raises(DataError, match=r"'digits' is not split as it was when .*net.safetensors was trained"):
+        open_supernet(space, supernet=path)
+    from nasformer.data import load_dataset
+
+    record["fingerprint"] = load_dataset("digits", seed=3).record["fingerprint"]
+    Supernet(space).save(path, {"training": {"data": record}})
+    _, data = open_supernet(space, supernet=path)
+    assert data.record["seed"] == 3
