@@ -151,6 +151,8 @@ def _sequence(name: str, value: object) -> Iterable[Any]:
 
 
 def _positive_int(name: str, value: object) -> int:
+    if type(value) is int and value >= 1:  # nearly always; the rest is for NumPy's numbers and for mistakes
+        return value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1:
         return int(value)
     number = _real(value)
@@ -160,6 +162,8 @@ def _positive_int(name: str, value: object) -> int:
 
 
 def _positive_float(name: str, value: object) -> float:
+    if type(value) is float and 0 < value < math.inf:
+        return value
     number = _real(value)
     if 0 < number < math.inf:
         return number

@@ -60,6 +60,7 @@ class Evolution(BaseStrategy):
         self.population, self.parents, self.mutants, self.crossovers = population, parents, mutants, crossovers
         self.mutate_network, self.mutate_layer = mutate_network, mutate_layer
         self._best: list[Architecture] = []
+        self._pairs: list[tuple[Architecture, Architecture]] = []
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Return ``n`` children, of the generations that their places in the search belong to."""
@@ -68,6 +69,7 @@ class Evolution(BaseStrategy):
             place = len(self._asked)
             if place % self.population == 0:
                 self._best = [trial.architecture for trial in self.best_told(self.parents)]
+                self._pairs = [(a, b) for a in self._best for b in self._best if a.depth == b.depth]
             child = super().ask(1)
             if not child:
                 break
@@ -100,7 +102,7 @@ class Evolution(BaseStrategy):
 
     def cross(self) -> Architecture:
         """Take each gene from either of two parents of equal depth."""
-        first, second = self.rng.choice([(a, b) for a in self._best for b in self._best if a.depth == b.depth])
+        first, second = self.rng.choice(self._pairs)
         either = self.rng.choice
         heads = tuple(either(pair) for pair in zip(first.num_heads, second.num_heads, strict=True))
         ratios = tuple(either(pair) for pair in zip(first.mlp_ratio, second.mlp_ratio, strict=True))

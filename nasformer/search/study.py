@@ -80,6 +80,7 @@ class Study:
         self, storage: BaseStorage | str | Path | None, name: str, space: SearchSpace, settings: Mapping[str, Any]
     ) -> None:
         self.space, self.name, self.url = space, name, storage
+        self._distributions = distributions(space)
         settings = json.loads(json.dumps({"format": FORMAT, **settings}))
         with _clear_errors(storage), quiet():
             opened = storage if isinstance(storage, BaseStorage) else open_storage(storage)
@@ -105,12 +106,12 @@ class Study:
             self.optuna.add_trial(self._frozen(trial))
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
-        failed = trial.value is None
+        params = as_parameters(trial.architecture)
         return create_trial(
-            state=TrialState.FAIL if failed else TrialState.COMPLETE,
+            state=TrialState.FAIL if trial.value is None else TrialState.COMPLETE,
             value=trial.value,
-            params=as_parameters(trial.architecture),
-            distributions=distributions(self.space, trial.architecture),
+            params=params,
+            distributions={name: self._distributions[name] for name in params},
             user_attrs={_TRIAL: trial.to_dict(), **trial.costs, **trial.metrics},
         )
 
@@ -140,12 +141,10 @@ def as_parameters(architecture: Architecture) -> dict[str, float]:
     }
 
 
-def distributions(space: SearchSpace, architecture: Architecture) -> dict[str, BaseDistribution]:
-    """Return the canonical distributions of an architecture's parameters."""
-    return {
-        name: CategoricalDistribution(getattr(space, name.partition(".")[0]).values)
-        for name in as_parameters(architecture)
-    }
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """Return the canonical distribution of every parameter that an architecture of the space may have."""
+    names = as_parameters(space.largest)
+    return {name: CategoricalDistribution(getattr(space, name.partition(".")[0]).values) for name in names}
 
 
 def _compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
