@@ -56,7 +56,9 @@ def train(
     chosen = chosen.replace(seed=seed, **({"epochs": epochs} if epochs else {}))
     net = Supernet(declared, seed=seed)
     if not json:
-        console.print(f"training {declared.name} on {dataset.name}: {_sizes(dataset.record)}", markup=False)
+        console.print(
+            f"training {declared.name} on {dataset.name}: {_sizes(dataset.record)}", markup=False, soft_wrap=True
+        )
     result = train_supernet(
         net, dataset, chosen, out=folder, resume=resume, device=device, progress=not (quiet or json)
     )

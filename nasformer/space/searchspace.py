@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import numbers
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
@@ -19,20 +18,24 @@ from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import COSTS, Bounds, Geometry, Limits, as_limits, format_limits, merge
-from nasformer.errors import ArchitectureError, BudgetError, SpaceError, did_you_mean
+from nasformer.errors import ArchitectureError, SpaceError
 from nasformer.space.codec import Codec, Codes
 from nasformer.space.dimension import Dimension, as_dimension, choice
+from nasformer.space.validation import (
+    FIXED,
+    KEYS,
+    SEARCHED,
+    check_complete,
+    check_keys,
+    read_constraints,
+    read_geometry,
+    read_maximum,
+)
 
 if TYPE_CHECKING:
     from nasformer.space.feasible import FeasibleSet
 
 Pooling = Literal["mean", "cls"]
-
-_SEARCHED = ("embed_dim", "depth", "num_heads", "mlp_ratio")
-_MOST = {"embed_dim": 10**6, "depth": 1000, "num_heads": 10**6, "mlp_ratio": 10**6}
-"""More is a slip, and would fill the memory before anything else could say so."""
-_FIXED = ("head_dim", "image_size", "patch_size", "in_channels", "num_classes", "pooling", "max_distance")
-_KEYS = ("name", *_SEARCHED, *_FIXED, "supernet", "constraints")
 
 
 class SearchSpace:
@@ -94,14 +97,14 @@ class SearchSpace:
         constraints: str | Mapping[str, Any] | None = None,
         **misspelt: object,
     ) -> None:
-        _check_keys(name, misspelt)
+        check_keys(name, misspelt)
         declared = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
-        _check_complete(name, declared)
+        check_complete(name, declared)
         dimensions = {key: as_dimension(key, value, whole=key != "mlp_ratio") for key, value in declared.items()}
         for key in ("embed_dim", "depth"):
             if not isinstance(dimensions[key], choice):
                 raise SpaceError(f"{key} is one for the whole network; declare it with choice(…)", declared[key])
-        geometry = _geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
+        geometry = read_geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
         if pooling not in ("mean", "cls"):
             raise SpaceError(f"pooling is 'mean' or 'cls', got {pooling!r}", pooling)
         narrowest = dimensions["embed_dim"].values[0] * dimensions["mlp_ratio"].values[0]
@@ -112,8 +115,8 @@ class SearchSpace:
             name=str(name),
             geometry=geometry,
             pooling=pooling,
-            maximum=_maximum(dimensions, {} if supernet is None else supernet),
-            constraints=_constraints(constraints),
+            maximum=read_maximum(dimensions, {} if supernet is None else supernet),
+            constraints=read_constraints(constraints),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -130,9 +133,9 @@ class SearchSpace:
 
     def __repr__(self) -> str:
         """Return the Python that declares this space."""
-        parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in _SEARCHED)]
+        parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in SEARCHED)]
         declaration = self.to_dict()
-        parts += [f"{key}={declaration[key]!r}" for key in (*_FIXED, "supernet", "constraints")]
+        parts += [f"{key}={declaration[key]!r}" for key in (*FIXED, "supernet", "constraints")]
         return f"SearchSpace({', '.join(parts)})"
 
     # Declaration
@@ -142,7 +145,7 @@ class SearchSpace:
         g, top = self.geometry, self.maximum
         return {
             "name": self.name,
-            **{key: getattr(self, key).to_dict() for key in _SEARCHED},
+            **{key: getattr(self, key).to_dict() for key in SEARCHED},
             "head_dim": g.head_dim,
             "image_size": g.image_size,
             "patch_size": g.patch_size,
@@ -167,9 +170,9 @@ class SearchSpace:
             SpaceError: A key is missing or unknown, or a value is out of place.
         """
         if not isinstance(data, Mapping):
-            raise SpaceError(f"a space is a mapping of {', '.join(_KEYS)}, got {data!r}", data)
-        _check_keys(data.get("name", ""), (key for key in data if key not in _KEYS))
-        _check_complete(data.get("name"), {key: data.get(key) for key in ("name", *_SEARCHED)})
+            raise SpaceError(f"a space is a mapping of {', '.join(KEYS)}, got {data!r}", data)
+        check_keys(data.get("name", ""), (key for key in data if key not in KEYS))
+        check_complete(data.get("name"), {key: data.get(key) for key in ("name", *SEARCHED)})
         return cls(**data)
 
     @cached_property
@@ -212,7 +215,7 @@ class SearchSpace:
         return self._uniform(1.0)
 
     def _uniform(self, quantile: float) -> Architecture:
-        at = {key: getattr(self, key).values for key in _SEARCHED}
+        at = {key: getattr(self, key).values for key in SEARCHED}
         values = {key: options[round(quantile * (len(options) - 1))] for key, options in at.items()}
         return uniform(int(values["embed_dim"]), int(values["depth"]), int(values["num_heads"]), values["mlp_ratio"])
 
@@ -311,65 +314,6 @@ class SearchSpace:
         from nasformer.space.counted import CountedSet
 
         return CountedSet(self, dict[str, Bounds]())
-
-
-def _geometry(
-    image_size: int, patch_size: int, in_channels: int, num_classes: int, head_dim: int, max_distance: int | None
-) -> Geometry:
-    sizes = {
-        "image_size": image_size,
-        "patch_size": patch_size,
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        "head_dim": head_dim,
-    } | ({} if max_distance is None else {"max_distance": max_distance})
-    for key, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}", value)
-    if image_size % patch_size:
-        raise SpaceError(f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size))
-    return Geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
-
-
-def _check_keys(name: object, unknown: Iterable[object]) -> None:
-    for key in unknown:
-        raise SpaceError(f"space {name!r} has no dimension {key!r}; {did_you_mean(str(key), _KEYS)}", key)
-
-
-def _check_complete(name: object, declared: Mapping[str, object]) -> None:
-    for key, value in declared.items():
-        if value is None:
-            raise SpaceError(f"space {name!r} lacks {key!r}", declared)
-    if not isinstance(name, str) or not name:
-        raise SpaceError(f"a space's name is text, got {name!r}", name)
-
-
-def _constraints(constraints: object) -> Limits:
-    try:
-        return as_limits(constraints, COSTS)
-    except BudgetError as error:
-        raise SpaceError(f"constraints: {error}", constraints) from error
-
-
-def _maximum(dimensions: Mapping[str, Dimension], supernet: Mapping[str, float]) -> Architecture:
-    if not isinstance(supernet, Mapping):
-        raise SpaceError(f"supernet is a mapping of {', '.join(_SEARCHED)}, got {supernet!r}", supernet)
-    for key in supernet:
-        if key not in _SEARCHED:
-            raise SpaceError(f"supernet has no dimension {key!r}; {did_you_mean(str(key), _SEARCHED)}", supernet)
-    largest = {key: dimensions[key].values[-1] for key in _SEARCHED}
-    sizes = {**largest, **supernet}
-    for key, value in sizes.items():
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value <= _MOST[key]:
-            raise SpaceError(f"supernet {key} is a number, {_MOST[key]:,} at most, got {value!r}", supernet)
-        if value < largest[key]:
-            raise SpaceError(
-                f"supernet {key} {value!r} is below the largest choice {largest[key]:g}; raise it", supernet
-            )
-    for key in ("embed_dim", "depth", "num_heads"):
-        if sizes[key] != int(sizes[key]):
-            raise SpaceError(f"supernet {key} {sizes[key]!r} is no whole number", supernet)
-    return uniform(int(sizes["embed_dim"]), int(sizes["depth"]), int(sizes["num_heads"]), float(sizes["mlp_ratio"]))
 
 
 def _plain(value: object) -> str:
