@@ -68,6 +68,7 @@ class Nevergrad(BaseStrategy):
         workers = 1 if self.sequential else batch_size
         self._budget = evaluations or min(feasible.count(), _UNKNOWN_BUDGET)
         self._optimizer = self._call(registry[optimizer], parametrization, budget=self._budget, num_workers=workers)
+        self._ready: Any = None
         self._open: dict[Architecture, list[Any]] = defaultdict(list)
 
     def propose(self) -> Architecture | None:
@@ -77,7 +78,8 @@ class Nevergrad(BaseStrategy):
         if self._optimizer.num_ask >= self._budget:
             self.counts["replaced"] += 1  # duplicates have used its budget up, and some refuse to go beyond
             return self.draw()
-        candidate = self._call(self._optimizer.ask)
+        candidate = self._call(self._optimizer.ask) if self._ready is None else self._ready
+        self._ready = None
         architecture = self.feasible.repair(self._read(candidate.value))
         self._open[architecture].append(candidate)
         return architecture
@@ -89,7 +91,13 @@ class Nevergrad(BaseStrategy):
         if value is None:
             value = min((trial.value for trial in self.told.values() if trial.value is not None), default=0.0)
         for candidate in self._open.pop(architecture, []):
-            self._call(self._optimizer.tell, candidate, -value)
+            self._call(self._tell, candidate, -value)
+
+    def _tell(self, candidate: Any, loss: float) -> None:
+        self._optimizer.tell(candidate, loss)
+        if self._optimizer.recast and self._optimizer.num_ask < self._budget:
+            # Its thread goes on at once: wait for it here, where the generators and warnings are ours.
+            self._ready = self._optimizer.ask()
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call Nevergrad; an optimizer's own package may be missing, or its code at fault."""
