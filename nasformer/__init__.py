@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nasformer.fitness import SurrogateFitness as SurrogateFitness
     from nasformer.fitness import TableFitness as TableFitness
     from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
+    from nasformer.fitness import bind_weights as bind_weights
     from nasformer.registry import get_strategy as get_strategy
     from nasformer.registry import load_space as load_space
     from nasformer.registry import space_names as space_names
@@ -50,7 +51,13 @@ _HOME = {
     "nasformer.architecture": ("Architecture",),
     "nasformer.data": ("Dataset", "load_dataset"),
     "nasformer.errors": ("NasformerError",),
-    "nasformer.fitness": ("InheritedFitness", "SurrogateFitness", "TableFitness", "TrainingFreeFitness"),
+    "nasformer.fitness": (
+        "InheritedFitness",
+        "SurrogateFitness",
+        "TableFitness",
+        "TrainingFreeFitness",
+        "bind_weights",
+    ),
     "nasformer.registry": ("get_strategy", "load_space", "space_names", "strategy_names"),
     "nasformer.search": ("BaseStrategy", "Evaluation", "Fitness", "SearchResult", "Strategy", "Trial"),
     "nasformer.searcher": ("Searcher",),

@@ -174,7 +174,7 @@ def default_fitness(space: SearchSpace) -> Fitness:
         return make_fitness("inherited", space)
     _LOGGER.warning(
         "no trained weights for space %r: architectures are ranked by a training-free score (DSS), a weak guide; "
-        "train a supernet first (nasformer train) or give --supernet PATH",
+        "train a supernet first (nasformer train), give --supernet PATH, or in Python fitness=InheritedFitness(…)",
         space.name,
     )
     return TrainingFreeFitness(space)

@@ -89,7 +89,8 @@ class Searcher:
             seconds: Most seconds, checked between batches.
             batch_size: Architectures per ask.
             max_failures: Most failed evaluations.
-            confirm: How many of the strategy's recommendations are evaluated once more.
+            confirm: How many of the strategy's recommendations compete to be the winner; a fitness that has
+                ``confirm`` judges them anew, else their trials stand.
             storage: Journal file (``PATH.log``) or database URL that keeps the trials; a search that
                 was stopped goes on from there. None: memory.
             study: Name in the storage; default: space, strategy and seed.

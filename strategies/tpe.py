@@ -16,6 +16,7 @@ from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState, create_trial
 
 from nasformer.architecture import Architecture
+from nasformer.errors import StrategyError
 from nasformer.search import BaseStrategy
 from nasformer.search.study import quiet
 from nasformer.space import FeasibleSet
@@ -46,6 +47,9 @@ class Tpe(BaseStrategy):
         candidates: int = 24,
     ) -> None:
         super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
+        for name, number, least in (("startup", startup, 0), ("candidates", candidates, 1)):
+            if not isinstance(number, int) or number < least:
+                raise StrategyError(f"{name} must be a whole number of at least {least}, got {number!r}", number)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, n_ei_candidates=candidates)
         self.startup = startup
         with quiet():

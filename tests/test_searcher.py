@@ -121,8 +121,8 @@ def test_unknown_names_get_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"evaluations": 0}, "evaluations must be at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"evaluations": 0}, "evaluations must be a whole number of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
         ({"confirm": 0}, "confirm must be at least 1, got 0"),
         ({"seed": -1}, "seed must be .*, got -1"),
     ],

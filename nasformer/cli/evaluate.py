@@ -73,12 +73,17 @@ def evaluate(
 def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:
     """Return the space, what to evaluate by name, and the hash of the weights that a search used."""
     from nasformer.cli.search import RESULT
+    from nasformer.errors import ArchitectureError
     from nasformer.registry import load_space
     from nasformer.search import SearchResult
 
     path = Path(target)
     file = path / RESULT if path.is_dir() else path
     if file.suffix == ".jsonl" or path.is_dir():
+        if architecture is not None:
+            raise ArchitectureError(
+                f"a run brings its own architectures, got {architecture!r}; name its space instead", architecture
+            )
         result = SearchResult.load(file)
         weights: dict[str, Any] = result.settings["fitness"]
         return result.space, {"winner": result.best.architecture, **_uniform(result)}, weights.get("weights")

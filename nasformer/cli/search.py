@@ -67,11 +67,13 @@ def search(
 
       nasformer search digits --strategy nevergrad -o optimizer=TwoPointsDE
     """
+    from nasformer.fitness.weights import find_weights
     from nasformer.registry import load_space, make_fitness
     from nasformer.searcher import Searcher
 
     declared = load_space(space)
-    kind = fitness or ("inherited" if supernet or data else None)
+    trained = supernet or data or find_weights(declared)
+    kind = fitness or ("inherited" if trained else None)
     judge = make_fitness(kind, declared, supernet=supernet, data=data, root=root, device=device) if kind else None
     searcher = Searcher(declared, strategy, judge, seed, **read_options(option or []))
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")

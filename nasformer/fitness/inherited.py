@@ -28,7 +28,8 @@ _ACTIVATION_BYTES = 64 * 2**20
 class InheritedFitness:
     """Top-1 accuracy in percent on held-out images; the loss breaks ties.
 
-    Each architecture is evaluated once and remembered, with the time that it took.
+    Each architecture is evaluated once and remembered, with the time that it took; where ``net`` is trained
+    on, make a new one.
 
     Args:
         net: The trained supernet; it is moved to ``device``.
@@ -36,7 +37,7 @@ class InheritedFitness:
         device: "auto" is the first of cuda, mps and cpu that is there.
         dtype: "auto" computes in bfloat16 on a GPU that has it, else in float32.
         batch_size: Images at a time; None: as many as suit the network, halved where memory runs out.
-        data: What is recorded of the data with every result, such as ``data.record``.
+        data: What is recorded of the data with every result; None: the record of the data that trained ``net``.
 
     Raises:
         FitnessError: ``split`` is empty, or ``dtype`` unknown.
@@ -61,7 +62,7 @@ class InheritedFitness:
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bfloat16 = dtype == "bfloat16" or (dtype == "auto" and native)
         self.batch_size = batch_size or _suitable_batch(net)
-        self._data = dict(data or {})
+        self._data = dict(data or net.metadata.get("training", {}).get("data", {}))
         self._known: dict[Architecture, Evaluation] = {}
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:

@@ -49,6 +49,14 @@ class Limit:
     max_failures: int = 10
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, least in (("evaluations", 1), ("batch_size", 1), ("max_failures", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise StrategyError(f"{name} must be a whole number of at least {least}, got {value!r}", value)
+        if self.seconds is not None and not self.seconds > 0:
+            raise StrategyError(f"seconds must be above 0, got {self.seconds!r}", self.seconds)
+
 
 @dataclass
 class Run:

@@ -68,7 +68,7 @@ class SearchResult:
         limits: Bounds by cost.
         settings: All that decided the search: strategy, options, seed, evaluations, fitness and more.
         trials: In the order asked.
-        confirmed: The recommended, evaluated once more, best first.
+        confirmed: The recommended with their confirmed values, best first.
         counts: Duplicates, infeasible and replaced proposals, failed and replayed trials.
         seconds: ``strategy``, ``evaluation``, ``confirmation`` and ``total``.
         stopped: Why it ended: ``evaluations``, ``exhausted`` or ``seconds``.

@@ -157,6 +157,11 @@ class BaseStrategy(ABC):
             architecture = self._draws.pop()
             if architecture not in self._asked:
                 return architecture
+        if self._rest is None and self.feasible.count() > _ENUMERABLE:  # the prior rests on what was asked
+            for _ in range(10 * _DRAWS):
+                (architecture,) = self.feasible.sample(1, self._draw_rng, "architectures")
+                if architecture not in self._asked:
+                    return architecture
         if self._rest is None:
             everything = self.space.decode(self.feasible.codes(_ENUMERABLE))
             self._rest = [architecture for architecture in everything if architecture not in self._asked]

@@ -242,7 +242,7 @@ def test_time_is_up_between_batches(feasible: FeasibleSet) -> None:
     run = loop(strategy, slow, feasible, evaluations=1000, batch_size=3, seconds=0.1).run()
     assert run.stopped == "seconds"
     assert len(run.trials) in range(3, 1000, 3)
-    assert loop(Listed([]), slow, feasible, seconds=0).run().stopped == "seconds"
+    assert loop(Listed([]), slow, feasible, seconds=1e-9).run().stopped == "seconds"
 
 
 def test_an_exhausted_set_ends_the_search(archs: list[Architecture], feasible: FeasibleSet, worth: Judge) -> None:

@@ -39,7 +39,7 @@ def test_a_sequential_optimizer_is_asked_one_at_a_time() -> None:
 
 
 def test_an_optimizer_whose_package_is_missing_is_refused_by_name() -> None:
-    with pytest.raises(StrategyError, match=r"Nevergrad's optimizer 'SMAC3' cannot be used: ModuleNotFoundError"):
+    with pytest.raises(StrategyError, match=r"Nevergrad's optimizer 'SMAC3' cannot be used: .*No module named"):
         make("SMAC3").ask(1)
 
 
