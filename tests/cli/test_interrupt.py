@@ -13,7 +13,7 @@ import pytest
 
 from nasformer.search import SearchResult
 
-EVALUATIONS = 15
+EVALUATIONS = 400
 
 
 def search(program: str, out: str) -> list[str]:
