@@ -14,8 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._timing import machine, medians
-from nasformer.registry import load_space
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 
 BUDGETS = {"autoformer-tiny": (5e6, 6e6), "autoformer-small": (18e6, 23e6), "autoformer-base": (50e6, 54e6)}
 DRAWS = 100_000

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._timing import machine
 from nasformer.errors import StrategyError
-from nasformer.registry import get_strategy, load_space
+from nasformer.registry import get_strategy
+from nasformer.space import load_space
 from nasformer.testing import Judge
 
 RESULTS = Path(__file__).resolve().parent / "results" / "nevergrad_optimizers.json"

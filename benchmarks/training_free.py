@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._timing import machine
 from nasformer.fitness import TrainingFreeFitness
-from nasformer.registry import load_space
+from nasformer.space import load_space
 from nasformer.supernet import Supernet
 
 ARCHITECTURES = 8

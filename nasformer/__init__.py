@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
     from nasformer.fitness import bind_weights as bind_weights
     from nasformer.registry import get_strategy as get_strategy
-    from nasformer.registry import load_space as load_space
-    from nasformer.registry import space_names as space_names
     from nasformer.registry import strategy_names as strategy_names
     from nasformer.search import BaseStrategy as BaseStrategy
     from nasformer.search import Evaluation as Evaluation
@@ -42,7 +40,10 @@ if TYPE_CHECKING:
     from nasformer.space import FeasibleSet as FeasibleSet
     from nasformer.space import SearchSpace as SearchSpace
     from nasformer.space import choice as choice
+    from nasformer.space import load_space as load_space
     from nasformer.space import per_layer as per_layer
+    from nasformer.space import released as released
+    from nasformer.space import space_names as space_names
     from nasformer.supernet import Supernet as Supernet
     from nasformer.training import Recipe as Recipe
     from nasformer.training import train_supernet as train_supernet
@@ -58,10 +59,18 @@ _HOME = {
         "TrainingFreeFitness",
         "bind_weights",
     ),
-    "nasformer.registry": ("get_strategy", "load_space", "space_names", "strategy_names"),
+    "nasformer.registry": ("get_strategy", "strategy_names"),
     "nasformer.search": ("BaseStrategy", "Evaluation", "Fitness", "SearchResult", "Strategy", "Trial"),
     "nasformer.searcher": ("Searcher",),
-    "nasformer.space": ("FeasibleSet", "SearchSpace", "choice", "per_layer"),
+    "nasformer.space": (
+        "FeasibleSet",
+        "SearchSpace",
+        "choice",
+        "load_space",
+        "per_layer",
+        "released",
+        "space_names",
+    ),
     "nasformer.supernet": ("Supernet",),
     "nasformer.training": ("Recipe", "train_supernet"),
 }

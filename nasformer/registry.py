@@ -1,6 +1,6 @@
-"""Registry: names to strategies, spaces and fitnesses.
+"""Registry: names to strategies and fitnesses; names of spaces are in ``space``.
 
-A strategy's or a space's name is its file's, with hyphens; packages of others add strategies through the
+A strategy's name is its file's, with hyphens; packages of others add strategies through the
 entry-point group ``nasformer.strategies``. Names are listed without importing what they name.
 """
 
@@ -9,15 +9,13 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError, did_you_mean
+from nasformer.errors import DataError, FitnessError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
-from nasformer.space.declaration import read_space
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
@@ -25,45 +23,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
-_SPACE_SUFFIXES = (".yaml", ".yml", ".json")
 
 StrategyFactory = Callable[..., Strategy]
 """Called as ``factory(feasible, seed=…, evaluations=…, batch_size=…, **options)``."""
-
-
-def space_names() -> list[str]:
-    """Return the names of the built-in spaces.
-
-    >>> space_names()
-    ['autoformer-base', 'autoformer-small', 'autoformer-tiny', 'digits', 'fashion-mnist']
-    """
-    return sorted(path.stem for path in (_HERE / "spaces").glob("*.yaml"))
-
-
-@cache
-def _built_in(name: str) -> SearchSpace:
-    return read_space(_HERE / "spaces" / f"{name}.yaml")
-
-
-def load_space(space: str | Path | SearchSpace) -> SearchSpace:
-    """Return a space by built-in name or by the path of a YAML or JSON file, ours or AutoFormer's.
-
-    Raises:
-        SpaceError: There is none of that name, or the file declares none.
-
-    >>> load_space("autoformer-tiny").size()
-    1056964608
-    """
-    if isinstance(space, SearchSpace):
-        return space
-    if str(space) in space_names():
-        return _built_in(str(space))
-    if Path(space).suffix in _SPACE_SUFFIXES:
-        return read_space(space)
-    raise SpaceError(
-        f"no built-in space {str(space)!r}; {did_you_mean(str(space), space_names())} (or give a .yaml or .json file)",
-        space,
-    )
 
 
 def strategy_names() -> list[str]:

@@ -14,13 +14,13 @@ from typing import Any
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, did_you_mean
-from nasformer.registry import StrategyFactory, default_fitness, get_strategy, load_space
+from nasformer.registry import StrategyFactory, default_fitness, get_strategy
 from nasformer.search import Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, as_fitness
 from nasformer.search.confirm import confirm_recommended
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
 from nasformer.search.study import Study
-from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace
+from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace, load_space
 
 _LOGGER = logging.getLogger(__name__)
 _PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")

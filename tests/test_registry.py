@@ -9,15 +9,9 @@ import pytest
 
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
 from nasformer.fitness import TableFitness, TrainingFreeFitness, bind_weights
-from nasformer.registry import (
-    get_strategy,
-    load_space,
-    make_fitness,
-    open_supernet,
-    space_names,
-    strategy_names,
-)
+from nasformer.registry import get_strategy, make_fitness, open_supernet, strategy_names
 from nasformer.search import BaseStrategy
+from nasformer.space import load_space, space_names
 from nasformer.space.declaration import write_space
 from nasformer.supernet import Supernet
 

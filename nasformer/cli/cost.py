@@ -36,7 +36,7 @@ def cost(
 
       nasformer cost autoformer-small centroid --params 18e6:23e6
     """
-    from nasformer.registry import load_space
+    from nasformer.space import load_space
 
     declared = load_space(space)
     arch = read_architecture(declared, architecture)

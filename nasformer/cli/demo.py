@@ -52,8 +52,8 @@ def demo(
     """
     from nasformer.data import load_dataset
     from nasformer.fitness import InheritedFitness
-    from nasformer.registry import load_space
     from nasformer.report import summary_lines, write_report
+    from nasformer.space import load_space
     from nasformer.supernet import Supernet
     from nasformer.training import Recipe
 

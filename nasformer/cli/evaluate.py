@@ -74,8 +74,8 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
     """Return the space, what to evaluate by name, and the hash of the weights that a search used."""
     from nasformer.cli.search import RESULT
     from nasformer.errors import ArchitectureError
-    from nasformer.registry import load_space
     from nasformer.search import SearchResult
+    from nasformer.space import load_space
 
     path = Path(target)
     file = path / RESULT if path.is_dir() else path

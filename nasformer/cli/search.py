@@ -68,8 +68,9 @@ def search(
       nasformer search digits --strategy nevergrad -o optimizer=TwoPointsDE
     """
     from nasformer.fitness.weights import find_weights
-    from nasformer.registry import load_space, make_fitness
+    from nasformer.registry import make_fitness
     from nasformer.searcher import Searcher
+    from nasformer.space import load_space
 
     declared = load_space(space)
     trained = supernet or data or find_weights(declared)

@@ -25,7 +25,7 @@ def spaces(
 
       nasformer spaces autoformer-small --params 18e6:23e6
     """
-    from nasformer.registry import load_space, space_names
+    from nasformer.space import load_space, space_names
     from nasformer.space.description import describe
 
     budget = budget_of(params, macs)

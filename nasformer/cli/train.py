@@ -42,7 +42,7 @@ def train(
     """
     from nasformer.data import load_dataset
     from nasformer.fitness.weights import bind_weights
-    from nasformer.registry import load_space
+    from nasformer.space import load_space
     from nasformer.supernet import Supernet
     from nasformer.training import Recipe, train_supernet
     from nasformer.training.supernet import FILE

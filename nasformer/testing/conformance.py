@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from nasformer.architecture import Architecture
-from nasformer.registry import get_strategy, load_space
+from nasformer.registry import get_strategy
 from nasformer.search import Strategy
-from nasformer.space import EnumeratedSet, FeasibleSet, SearchSpace, choice, per_layer
+from nasformer.space import EnumeratedSet, FeasibleSet, SearchSpace, choice, load_space, per_layer
 from nasformer.testing.stream import Judge, stream
 
 _TINY: dict[str, Any] = {"head_dim": 8, "image_size": 8, "patch_size": 2, "in_channels": 1, "num_classes": 3}

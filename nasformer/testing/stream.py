@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from nasformer.architecture import Architecture
-from nasformer.registry import StrategyFactory, get_strategy, load_space
+from nasformer.registry import StrategyFactory, get_strategy
 from nasformer.search import Strategy, Trial
-from nasformer.space import FeasibleSet
+from nasformer.space import FeasibleSet, load_space
 
 
 class Judge:

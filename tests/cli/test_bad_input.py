@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nasformer.registry import load_space
+from nasformer.space import load_space
 
 Refused = Callable[..., None]
 Snapshot = Callable[[], dict[str, str]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import COSTS, Geometry, macs, official_complexity, params
-from nasformer.registry import load_space
+from nasformer.space import load_space
 
 GEOMETRIES = st.builds(
     lambda grid, patch, channels, classes, head, distance: Geometry(

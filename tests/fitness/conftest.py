@@ -10,8 +10,7 @@ import pytest
 
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset, load_dataset
-from nasformer.registry import load_space
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 
 Rows = list[dict[str, object]]

@@ -14,9 +14,8 @@ from scipy.stats import kendalltau
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness import SurrogateFitness, TableFitness
-from nasformer.registry import load_space
 from nasformer.searcher import Searcher
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 
 
 @pytest.fixture(params=["tiny", "small"])

@@ -14,10 +14,9 @@ import pytest
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds
 from nasformer.errors import NasformerError
-from nasformer.registry import load_space
 from nasformer.report import Experiment, Finalist, summary_lines, write_report
 from nasformer.search import SearchResult, Trial
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 
 HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \x00_名"
 SPACE = load_space("digits")

@@ -9,9 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from nasformer.architecture import Architecture
-from nasformer.registry import load_space
 from nasformer.search import Trial
-from nasformer.space import FeasibleSet, SearchSpace
+from nasformer.space import FeasibleSet, SearchSpace, load_space
 
 Worth = Callable[[Architecture], float]
 MakeTrial = Callable[..., Trial]

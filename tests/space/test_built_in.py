@@ -10,8 +10,7 @@ import pytest
 from nasformer.architecture import Architecture
 from nasformer.cost import official_complexity
 from nasformer.errors import SpaceError
-from nasformer.registry import load_space, space_names
-from nasformer.space import SearchSpace, choice, per_layer
+from nasformer.space import SearchSpace, choice, load_space, per_layer, space_names
 from nasformer.space.declaration import write_space
 from nasformer.space.description import describe
 

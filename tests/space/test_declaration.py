@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from nasformer.errors import SpaceError
-from nasformer.registry import load_space
-from nasformer.space import SearchSpace, choice, per_layer
+from nasformer.space import SearchSpace, choice, load_space, per_layer
 from nasformer.space.declaration import read_space, write_space
 
 SMALL: dict[str, Any] = {

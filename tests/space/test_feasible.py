@@ -21,8 +21,7 @@ from hypothesis.strategies import SearchStrategy
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import Bounds, Limits
 from nasformer.errors import BudgetError, SpaceError
-from nasformer.registry import load_space
-from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace, choice, per_layer
+from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace, choice, load_space, per_layer
 
 BruteForce = Callable[[SearchSpace], list[Architecture]]
 Make = Callable[[SearchSpace, Iterable[Architecture], Limits], FeasibleSet]

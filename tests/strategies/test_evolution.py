@@ -11,8 +11,8 @@ from scipy.stats import mannwhitneyu
 from nasformer.architecture import Architecture
 from nasformer.errors import StrategyError
 from nasformer.fitness import SurrogateFitness
-from nasformer.registry import load_space
 from nasformer.searcher import Searcher
+from nasformer.space import load_space
 from nasformer.strategies.evolution import Evolution
 from nasformer.testing import Judge, stream
 

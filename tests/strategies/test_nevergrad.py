@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nasformer.errors import StrategyError
-from nasformer.registry import get_strategy, load_space
+from nasformer.registry import get_strategy
 from nasformer.search import Strategy
+from nasformer.space import load_space
 from nasformer.testing import Judge, stream
 
 FEASIBLE = load_space("digits").feasible(params=(40e3, 80e3))
