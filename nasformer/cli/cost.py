@@ -21,7 +21,7 @@ _NAMED = ("smallest", "centroid", "largest")
 def cost(
     space: Space,
     architecture: Annotated[
-        str, typer.Argument(metavar="ARCH", help="JSON, a file of it, or smallest, centroid, largest.")
+        str, typer.Argument(metavar="ARCH", help="JSON, a file of it, or smallest, centroid, largest, released.")
     ] = "centroid",
     params: Params = None,
     macs: Macs = None,
@@ -73,16 +73,19 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
     """
     from nasformer.architecture import Architecture
     from nasformer.errors import ArchitectureError
+    from nasformer.space import released
 
     if text in _NAMED:
         named: Architecture = getattr(space, text)
         return named
+    if text == "released":
+        return released(space.name)
     if not text.lstrip().startswith("{"):
         try:
             text = Path(text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ArchitectureError(
-                f"architecture {text!r} is neither {', '.join(_NAMED)}, nor JSON, nor a readable file", text
+                f"architecture {text!r} is neither {', '.join(_NAMED)}, released, nor JSON, nor a readable file", text
             ) from error
     try:
         data = json_module.loads(text)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nasformer.errors import CheckpointError
 from nasformer.space import SearchSpace
+from nasformer.supernet import Supernet
 
 
 def home() -> Path:
@@ -48,3 +49,12 @@ def bind_weights(space: SearchSpace, checkpoint: str | Path) -> Path:
             draft.unlink(missing_ok=True)
         raise CheckpointError(f"cannot keep {checkpoint} as {path}: {error.strerror}", path) from error
     return path
+
+
+def keep_weights(net: Supernet) -> Path:
+    """Keep a supernet as the weights of its space, and return their path.
+
+    Raises:
+        CheckpointError: They cannot be written.
+    """
+    return net.save(weights_path(net.space))

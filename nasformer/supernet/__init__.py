@@ -6,7 +6,7 @@ Read ``layers`` first (a maximal layer and its leading slices), then ``relative_
 official ones).
 """
 
-from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
+from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer, write_autoformer
 from nasformer.supernet.model import VisionTransformer, load_network, parameter_shapes
 from nasformer.supernet.supernet import Supernet
 
@@ -18,4 +18,5 @@ __all__ = [
     "parameter_shapes",
     "read_autoformer",
     "to_autoformer",
+    "write_autoformer",
 ]

@@ -65,10 +65,8 @@ class SlicedAttention(nn.Module):
         return self._attend(q, k, v)
 
     def _relative(self, qkv: Tensor, grid: PatchGrid) -> Tensor:
-        key_offsets, value_offsets = grid(self.relative_positions).unbind(0)  # each (offsets, head_dim)
-        q, kv = torch.split(qkv, [1, 2], dim=3)  # one split, as slices would each cost a backward pass over zeros
-        q = grid.widen_query(q.squeeze(3), key_offsets.to(qkv.dtype))
-        k, v = grid.widen_key_value(kv).unbind(3)
+        key_offsets, value_offsets = grid(self.relative_positions).to(qkv.dtype).unbind(0)  # each (offsets, head_dim)
+        q, k, v = grid.widen(qkv, key_offsets)
         return grid.narrow(self._attend(q, k, v), value_offsets)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

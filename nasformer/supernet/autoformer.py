@@ -7,7 +7,9 @@ follows the weight for "interleaved". Files are read as data: nothing in them is
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nasformer.errors import CheckpointError
-from nasformer.supernet.checkpoint import first_line
+from nasformer.supernet.checkpoint import first_line, replace_file
 from nasformer.supernet.model import VisionTransformer
 
 _NAMES = {
@@ -33,8 +35,18 @@ _BLOCK = (
 _TABLES = tuple(f"rel_pos_embed_{part}.embeddings_table_{axis}" for part in "kv" for axis in "vh")
 
 
-class _Arguments:
-    """Stands in for argparse.Namespace while a file is read: attributes, no behaviour."""
+_INERT = ("_codecs", "argparse", "numpy", "pathlib", "timm")
+"""Modules whose objects a training checkpoint may hold beside its tensors; each becomes an ``_Inert``."""
+
+
+class _Inert:
+    """Stands in for any object that is no tensor: whatever made it in the file does nothing here."""
+
+    def __init__(self, *_: object) -> None:
+        """Take no notice."""
+
+    def __setstate__(self, state: object) -> None:
+        """Take no notice."""
 
 
 def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
@@ -55,13 +67,7 @@ def from_autoformer(net: VisionTransformer, official: Mapping[str, Tensor]) -> N
     Raises:
         CheckpointError: A tensor is missing, unknown, or of another shape, naming it and both shapes.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in to_autoformer(net).items()}
-    _check_names(expected, official)
-    for name, shape in expected.items():
-        if tuple(official[name].shape) != shape:
-            raise CheckpointError(
-                f"{name} is {tuple(official[name].shape)} in the file, but {shape} in the space", official[name].shape
-            )
+    _check({name: tuple(tensor.shape) for name, tensor in to_autoformer(net).items()}, official)
     with torch.no_grad():
         for name, tensor in net.state_dict().items():
             tensor.copy_(_own_layout(net, name, official))
@@ -70,13 +76,14 @@ def from_autoformer(net: VisionTransformer, official: Mapping[str, Tensor]) -> N
 def read_autoformer(path: str | Path) -> dict[str, Tensor]:
     """Read the state dict of an official checkpoint, as data.
 
-    An ``argparse.Namespace`` in the file is read as plain attributes.
+    A full training checkpoint holds more than tensors (an ``argparse.Namespace``, paths, NumPy numbers);
+    these are read as inert objects.
 
     Raises:
         CheckpointError: The file is unreadable, holds more than data, or has no ``model``.
     """
     try:
-        with torch.serialization.safe_globals([(_Arguments, "argparse.Namespace")]):
+        with torch.serialization.safe_globals([(_Inert, name) for name in _inert_names(path)]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torn bytes raise whatever the reader of data stumbles over
         raise CheckpointError(f"cannot read {path} as an AutoFormer checkpoint: {first_line(error)}", path) from error
@@ -84,6 +91,25 @@ def read_autoformer(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(model, Mapping) or not all(isinstance(value, Tensor) for value in model.values()):
         raise CheckpointError(f"{path} is no AutoFormer checkpoint: it has no 'model' with tensors by name", path)
     return dict(model)
+
+
+def write_autoformer(net: VisionTransformer, path: str | Path) -> Path:
+    """Write the weights as a checkpoint that the official code loads.
+
+    Raises:
+        CheckpointError: The disk is full or the place cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save({"model": to_autoformer(net)}, buffer)
+    replace_file(path, buffer.getvalue())
+    return Path(path)
+
+
+def _inert_names(path: str | Path) -> list[str]:
+    if not zipfile.is_zipfile(path):  # the format of torch before 1.6 is not looked into
+        return ["argparse.Namespace"]
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    return [name for name in names if name.partition(".")[0] in _INERT]
 
 
 def official_name(name: str) -> str:
@@ -117,11 +143,15 @@ def _is_permuted(net: VisionTransformer, name: str) -> bool:
     return name.endswith("qkv.weight") or (name.endswith("qkv.bias") and net.qkv_bias == "interleaved")
 
 
-def _check_names(expected: Mapping[str, object], official: Mapping[str, Tensor]) -> None:
-    missing = [name for name in expected if name not in official]
-    unknown = [name for name in official if name not in expected]
-    said = [f"lacks {missing[0]} ({len(missing)} such in all)"] if missing else []
-    if unknown:
-        said.append(f"has an unknown {unknown[0]} {tuple(official[unknown[0]].shape)} ({len(unknown)} such in all)")
+def _check(expected: Mapping[str, tuple[int, ...]], official: Mapping[str, Tensor]) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in official.items()}
+    odd = [name for name, shape in expected.items() if shapes.get(name, shape) != shape]
+    missing = [name for name in expected if name not in shapes]
+    unknown = [name for name in shapes if name not in expected]
+    said = [f"{odd[0]} is {shapes[odd[0]]} in the file, but {expected[odd[0]]} in the space"] if odd else []
+    said += [f"the file lacks {missing[0]} {expected[missing[0]]} ({len(missing)} such in all)"] if missing else []
+    said += (
+        [f"the file has an unknown {unknown[0]} {shapes[unknown[0]]} ({len(unknown)} such in all)"] if unknown else []
+    )
     if said:
-        raise CheckpointError(f"the file does not fit the space: it {' and '.join(said)}", missing + unknown)
+        raise CheckpointError(", ".join(said), odd + missing + unknown)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from nasformer.architecture import Architecture
 from nasformer.cost.geometry import Geometry
@@ -39,6 +40,9 @@ class VisionTransformer(nn.Module):
         drop_path: Rate of the last layer; the others follow linearly from 0.
         seed: Of the initial weights; None leaves them zero, to be filled.
 
+    Raises:
+        ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
+
     >>> from nasformer.architecture import uniform
     >>> geometry = Geometry(image_size=8, patch_size=2, in_channels=1, num_classes=10, head_dim=16, max_distance=3)
     >>> net = VisionTransformer(geometry, uniform(64, 4, 4, 3))
@@ -58,6 +62,8 @@ class VisionTransformer(nn.Module):
         seed: int | None = 0,
     ) -> None:
         super().__init__()
+        _require_option("pooling", pooling, get_args(Pooling))
+        _require_option("qkv_bias", qkv_bias, get_args(QkvBias))
         g, embed_dim = geometry, architecture.embed_dim
         self.geometry, self.architecture, self.pooling, self.qkv_bias = geometry, architecture, pooling, qkv_bias
         self.grid = None if g.max_distance is None else PatchGrid(g.grid, g.max_distance, g.head_dim)
@@ -67,6 +73,7 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(
             Block(g, embed_dim, heads, hidden, qkv_bias=qkv_bias, drop_path=rate) for heads, hidden, rate in layers
         )
+        self.grad_checkpointing = False
         self.norm = SlicedLayerNorm(embed_dim)
         self.head = SlicedLinear(embed_dim, g.num_classes)
         if seed is not None:
@@ -98,9 +105,15 @@ class VisionTransformer(nn.Module):
         x = self.patch_embed(images, architecture.embed_dim)
         layers = zip(self.blocks, architecture.num_heads, architecture.hidden_dims, strict=False)
         for block, num_heads, hidden_dim in layers:
-            x = block(x, num_heads, hidden_dim, self.grid)
+            x = self.run_block(cast(Block, block), x, num_heads, hidden_dim)
         tokens: Tensor = self.norm(x)
         return tokens
+
+    def run_block(self, block: Block, x: Tensor, num_heads: int, hidden_dim: int) -> Tensor:
+        """Map ``(batch, tokens, embed_dim)`` through one block, keeping only its input where checkpointing is on."""
+        if not (self.grad_checkpointing and torch.is_grad_enabled()):
+            return cast(Tensor, block(x, num_heads, hidden_dim, self.grid))
+        return cast(Tensor, checkpoint(block, x, num_heads, hidden_dim, self.grid, use_reentrant=False))
 
     def require(self, architecture: Architecture) -> None:
         """Raise ArchitectureError, naming the dimension, unless ``architecture`` fits in this network."""
@@ -111,6 +124,13 @@ class VisionTransformer(nn.Module):
             _at_most("num_heads", value, limit, layer)
         for layer, (value, limit) in enumerate(zip(architecture.hidden_dims, own.hidden_dims, strict=False)):
             _at_most("MLP width", value, limit, layer)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep only the input of each block for the backward pass, which computes the rest again.
+
+        Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016. The gradients are the same.
+        """
+        self.grad_checkpointing = enable
 
     def set_drop_path(self, last: float) -> None:
         """Set the rate of the last layer in training; the others follow linearly from 0."""
@@ -162,7 +182,7 @@ class VisionTransformer(nn.Module):
 
 
 def load_network(path: str | Path) -> VisionTransformer:
-    """Read what ``VisionTransformer.save`` wrote.
+    """Read what ``VisionTransformer.save`` wrote, in evaluation mode.
 
     Raises:
         CheckpointError: The file is absent, corrupt, or no network.
@@ -175,7 +195,7 @@ def load_network(path: str | Path) -> VisionTransformer:
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
     fill(net, tensors, path)
-    return net
+    return net.eval()
 
 
 def leading(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -188,6 +208,11 @@ def parameter_shapes(geometry: Geometry, architecture: Architecture) -> dict[str
     with torch.device("meta"):
         net = VisionTransformer(geometry, architecture, seed=None)
     return {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+
+
+def _require_option(name: str, value: object, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise ArchitectureError(f"{name} must be {' or '.join(map(repr, options))}, got {value!r}", value)
 
 
 def _at_most(name: str, value: int, limit: int, layer: int | None = None) -> None:

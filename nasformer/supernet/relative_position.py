@@ -16,8 +16,11 @@ is subtracted from the vertical part and needs no column.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 MULTIPLE = 8
 """Head widths are padded to a multiple of this, as fast attention kernels ask."""
@@ -55,25 +58,82 @@ class PatchGrid(nn.Module):
         """Map a layer's tables ``(2, 2, table_rows, head_dim)`` to ``(2, offsets, head_dim)``: keys, values."""
         return torch.matmul(self.selection, tables.flatten(1, 2))
 
-    def widen_query(self, q: Tensor, key_offsets: Tensor) -> Tensor:
-        """Append q.e to q: ``(batch, tokens, heads, head_dim)`` -> ``(..., head_dim + extra)``."""
-        batch, tokens, heads, _ = q.shape
-        products = torch.matmul(q, key_offsets.transpose(0, 1))  # (batch, tokens, heads, offsets)
-        return torch.cat((q, products.gather(-1, self.offset.expand(batch, tokens, heads, -1))), dim=-1)
+    def widen(self, qkv: Tensor, key_offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Append q.e to q and the key's place to k and v.
 
-    def widen_key_value(self, kv: Tensor) -> Tensor:
-        """Append the key's place: ``(batch, tokens, heads, 2, head_dim)`` -> ``(..., head_dim + extra)``."""
-        return torch.cat((kv, self.one_hot.to(kv.dtype).expand(*kv.shape[:-1], -1)), dim=-1)
+        Args:
+            qkv: ``(batch, tokens, heads, 3, head_dim)``.
+            key_offsets: ``(offsets, head_dim)``.
+
+        Returns:
+            q, k and v, ``(batch, tokens, heads, head_dim + extra)`` each.
+        """
+        wide: tuple[Tensor, Tensor, Tensor] = _Widen.apply(qkv, key_offsets, self.offset, self.one_hot)
+        return wide
 
     def narrow(self, out: Tensor, value_offsets: Tensor) -> Tensor:
         """Add the values' positions: ``(batch, tokens, heads, head_dim + extra)`` -> ``(rows, head_dim)``."""
-        batch, tokens, heads, _ = out.shape
-        plain, marginals = torch.split(out, [self.head_dim, self.extra], dim=-1)
-        index = self.offset.expand(batch, tokens, heads, -1)
-        weights = self.ones.to(out.dtype).expand(batch, tokens, heads, -1).scatter(-1, index, marginals)
-        return torch.addmm(
-            plain.reshape(-1, self.head_dim), weights.view(-1, weights.shape[-1]), value_offsets.to(out.dtype)
-        )
+        narrow: Tensor = _Narrow.apply(out, value_offsets, self.offset, self.ones)
+        return narrow
+
+
+class _Widen(torch.autograd.Function):
+    """Keeps for the backward pass what attention keeps anyway, the widened q, and not qkv."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, qkv: Tensor, key_offsets: Tensor, offset: Tensor, one_hot: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        *rows, _, head_dim = qkv.shape  # rows: batch, tokens, heads
+        wide = qkv.new_empty(*rows, 3, head_dim + offset.shape[-1])
+        wide[..., :head_dim] = qkv
+        wide[..., 1:, head_dim:] = one_hot
+        products = torch.matmul(qkv[..., 0, :], key_offsets.transpose(0, 1))  # (*rows, offsets)
+        wide[..., 0, head_dim:] = products.gather(-1, offset.expand(*rows, -1))
+        q, k, v = wide.unbind(3)
+        ctx.save_for_backward(q, key_offsets, offset)
+        return q, k, v
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor) -> tuple[Tensor | None, ...]:
+        q, key_offsets, offset = ctx.saved_tensors
+        (*rows, _), (offsets, head_dim) = q.shape, key_offsets.shape
+        d_products = q.new_zeros(*rows, offsets)
+        d_products.scatter_add_(-1, offset.expand(*rows, -1), dq[..., head_dim:])
+        d_products = d_products.view(-1, offsets)
+        dqkv = torch.stack([d[..., :head_dim] for d in (dq, dk, dv)], dim=3)
+        dqkv[..., 0, :] += torch.mm(d_products, key_offsets).view(*rows, head_dim)
+        return dqkv, torch.mm(d_products.transpose(0, 1), q[..., :head_dim].reshape(-1, head_dim)), None, None
+
+
+class _Narrow(torch.autograd.Function):
+    """Keeps for the backward pass what attention keeps anyway, its output, and makes the weights again."""
+
+    @staticmethod
+    def forward(ctx: Any, out: Tensor, value_offsets: Tensor, offset: Tensor, ones: Tensor) -> Tensor:
+        ctx.save_for_backward(out, value_offsets, offset, ones)
+        head_dim = value_offsets.shape[-1]
+        plain = out[..., :head_dim].reshape(-1, head_dim)
+        return torch.addmm(plain, _weights(out[..., head_dim:], offset, ones), value_offsets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_narrow: Tensor) -> tuple[Tensor | None, ...]:
+        out, value_offsets, offset, ones = ctx.saved_tensors
+        (*rows, _), (offsets, head_dim) = out.shape, value_offsets.shape
+        d_weights = torch.mm(d_narrow, value_offsets.transpose(0, 1)).view(*rows, offsets)
+        d_marginals = d_weights.gather(-1, offset.expand(*rows, -1))
+        d_out = torch.cat((d_narrow.view(*rows, head_dim), d_marginals), dim=-1)
+        weights = _weights(out[..., head_dim:], offset, ones)
+        return d_out, torch.mm(weights.transpose(0, 1), d_narrow), None, None
+
+
+def _weights(marginals: Tensor, offset: Tensor, ones: Tensor) -> Tensor:
+    """Spread the marginals ``(*rows, extra)`` over the offsets that they belong to: ``(rows, offsets)``."""
+    rows = marginals.shape[:-1]
+    weights = ones.to(marginals.dtype).expand(*rows, -1).scatter(-1, offset.expand(*rows, -1), marginals)
+    return weights.view(-1, ones.shape[0])
 
 
 def _round_up(width: int) -> int:

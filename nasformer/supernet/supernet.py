@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from nasformer.errors import CheckpointError, NasformerError
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
-from nasformer.supernet.autoformer import from_autoformer, read_autoformer
+from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
 from nasformer.supernet.model import VisionTransformer
 
@@ -56,7 +59,7 @@ class Supernet(VisionTransformer):
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
-        """Read what ``save`` wrote.
+        """Read what ``save`` wrote, in evaluation mode.
 
         Args:
             path: The checkpoint.
@@ -72,35 +75,47 @@ class Supernet(VisionTransformer):
                 differences = "; ".join(space.differences(declared))
                 raise CheckpointError(f"{path} belongs to another space than {space.name!r}: {differences}", space)
             rate, metadata = float(header["drop_path"]), dict(header["metadata"])
-            net = cls(space or declared, qkv_bias=_qkv_bias(header["qkv_bias"]), drop_path=rate, seed=None)
+            net = cls(space or declared, qkv_bias=header["qkv_bias"], drop_path=rate, seed=None)
         except CheckpointError:
             raise
         except (KeyError, TypeError, ValueError, NasformerError) as error:
             raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
         fill(net, tensors, path)
         net.metadata = metadata
-        return net
+        return net.eval()
 
     @classmethod
-    def from_autoformer(cls, path: str | Path, space: SearchSpace, *, qkv_bias: QkvBias = "leading") -> Supernet:
+    def from_autoformer(
+        cls, path: str | Path, space: str | Path | SearchSpace, *, qkv_bias: QkvBias = "leading"
+    ) -> Supernet:
         """Read an official AutoFormer checkpoint, as data.
 
         Args:
             path: A file of the official code, of a supernet.
-            space: Its space.
+            space: Its space: a built-in name, the path of a declaration (AutoFormer's own YAML too), or the space.
             qkv_bias: "leading" for AutoFormer's own files, "interleaved" for PreNAS's.
 
         Raises:
-            CheckpointError: The file is unreadable, or a tensor does not fit (naming it and both shapes).
+            CheckpointError: The file is unreadable, or a tensor does not fit (naming it and both shapes, and
+                the built-in space that the file does fit).
+            SpaceError: There is no such space.
         """
-        net = cls(space, qkv_bias=qkv_bias, seed=None)
-        from_autoformer(net, read_autoformer(path))
-        return net
+        declared = load_space(space)
+        official = read_autoformer(path)
+        net = cls(declared, qkv_bias=qkv_bias, seed=None)
+        try:
+            from_autoformer(net, official)
+        except CheckpointError as error:
+            fitting = [name for name in space_names() if _fits(load_space(name), official)]
+            way_out = f"; it fits the space {fitting[0]!r}" if fitting else ""
+            raise CheckpointError(f"{path} and the space {declared.name!r}: {error}{way_out}", error.offender) from None
+        net.metadata = {"imported": {"format": "autoformer", "file": Path(path).name}}
+        return net.eval()
 
 
-def _qkv_bias(name: object) -> QkvBias:
-    if name == "leading":
-        return "leading"
-    if name == "interleaved":
-        return "interleaved"
-    raise ValueError(f"qkv_bias must be 'leading' or 'interleaved', got {name!r}")
+def _fits(space: SearchSpace, official: Mapping[str, Tensor]) -> bool:
+    with torch.device("meta"):
+        expected = to_autoformer(Supernet(space, seed=None))
+    return {name: tensor.shape for name, tensor in expected.items()} == {
+        name: tensor.shape for name, tensor in official.items()
+    }

@@ -103,6 +103,7 @@ class Trainer:
     def __init__(self, task: Task, data: Dataset, recipe: Recipe, *, device: torch.device, workers: int = 0) -> None:
         self.task, self.data, self.recipe, self.device, self.workers = task, data, recipe, device, workers
         self.net = task.net.to(device)
+        _set_grad_checkpointing(self.net, recipe)
         self.train_split, self.search_split = _on(data.train, device), _on(data.search, device)
         self.steps = len(data.train) // recipe.batch_size
         if not self.steps:
@@ -219,6 +220,14 @@ class Trainer:
         split, device = self.search_split, self.device
         score = evaluate(self.net, split, architecture, device=device, amp=self.amp, workers=self.workers)
         return score._asdict()
+
+
+def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:
+    setter = getattr(net, "set_grad_checkpointing", None)  # timm's networks have the same method
+    if setter is not None:
+        setter(recipe.grad_checkpointing)
+    elif recipe.grad_checkpointing:
+        raise RecipeError(f"grad_checkpointing is on, but {type(net).__name__} cannot do it; leave it off", recipe)
 
 
 def _on(split: Split, device: torch.device) -> Split:

@@ -55,6 +55,8 @@ class Recipe(BaseModel):
         random_erasing: Probability of erasing a part of an image, for image folders.
         grad_clip: Largest norm of the gradient; None: no clipping.
         amp: bfloat16 where it is native to a GPU ("auto"), everywhere ("bf16"), nowhere ("off").
+        grad_checkpointing: Keep only each layer's input for the backward pass and compute the rest again:
+            the same gradients with less memory, in more time.
         unused_slices: Slices that took no part in a step are still decayed and moved by momentum
             ("decay", AutoFormer's way) or left as they are ("freeze").
         validate_every: Epochs between validations; the last epoch is always validated.
@@ -85,6 +87,7 @@ class Recipe(BaseModel):
     random_erasing: float = Field(0.25, ge=0, le=1)
     grad_clip: float | None = Field(None, gt=0)
     amp: Literal["auto", "bf16", "off"] = "auto"
+    grad_checkpointing: bool = False
     unused_slices: Literal["decay", "freeze"] = "decay"
     validate_every: int = Field(1, ge=1)
     checkpoint_every: int = Field(1, ge=1)

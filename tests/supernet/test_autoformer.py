@@ -6,14 +6,16 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 
-from nasformer.errors import CheckpointError
-from nasformer.space import SearchSpace
-from nasformer.supernet import Supernet, read_autoformer, to_autoformer
+from nasformer.errors import ArchitectureError, CheckpointError
+from nasformer.space import SearchSpace, load_space
+from nasformer.space.declaration import write_space
+from nasformer.supernet import Supernet, VisionTransformer, read_autoformer, to_autoformer, write_autoformer
 
 
 @pytest.mark.parametrize("qkv_bias", ["leading", "interleaved"])
@@ -27,7 +29,7 @@ def test_a_round_trip_through_the_official_format(
     with torch.no_grad():
         for block in range(3):
             net.get_parameter(f"blocks.{block}.attn.qkv.bias").normal_()
-    arguments = argparse.Namespace(lr=5e-4, data_path="/nowhere", change_qkv=True)
+    arguments = argparse.Namespace(lr=np.float64(5e-4), output_dir=Path("/nowhere"), change_qkv=True)
     torch.save({"model": to_autoformer(net), "epoch": 3, "args": arguments}, tmp_path / "official.pth")
     loaded = Supernet.from_autoformer(tmp_path / "official.pth", space, qkv_bias=qkv_bias).eval()
     images = torch.randn(2, 1, 8, 8)
@@ -35,6 +37,44 @@ def test_a_round_trip_through_the_official_format(
         logits = loaded(images, architecture)
         assert torch.equal(logits, net.eval()(images, architecture))
         torch.testing.assert_close(logits, plain(net, images, architecture), rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_of_before_torch_1_6_is_read(space: SearchSpace, tmp_path: Path) -> None:
+    content: dict[str, Any] = {"model": to_autoformer(Supernet(space)), "args": argparse.Namespace(lr=5e-4)}
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert read_autoformer(tmp_path / "old.pth").keys() == content["model"].keys()
+
+
+def test_a_space_is_named_and_the_weights_written_are_the_official_ones(tmp_path: Path) -> None:
+    net = Supernet(load_space("digits"), seed=3)
+    path = write_autoformer(net, tmp_path / "official.pth")
+    content = torch.load(path, weights_only=True)
+    assert content.keys() == {"model"}
+    for space in ("digits", str(declared_in(tmp_path, "digits")), load_space("digits")):
+        loaded = Supernet.from_autoformer(path, space=space)
+        assert not loaded.training
+        assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), net.parameters(), strict=True))
+    assert loaded.metadata["imported"] == {"format": "autoformer", "file": "official.pth"}
+
+
+def declared_in(folder: Path, name: str) -> Path:
+    write_space(load_space(name), folder / f"{name}.yaml")
+    return folder / f"{name}.yaml"
+
+
+def test_another_space_names_the_tensor_both_shapes_and_the_space_that_fits(tmp_path: Path) -> None:
+    path = write_autoformer(Supernet(load_space("digits")), tmp_path / "official.pth")
+    words = r"proj.weight is \(64, 1, 2, 2\) in the file, but .*, 4, 4\) in the space.*it fits the space 'digits'"
+    with pytest.raises(CheckpointError, match=words):
+        Supernet.from_autoformer(path, "fashion-mnist")
+
+
+def test_unknown_options_are_refused(space: SearchSpace, tmp_path: Path) -> None:
+    path = write_autoformer(Supernet(space), tmp_path / "official.pth")
+    with pytest.raises(ArchitectureError, match="qkv_bias must be 'leading' or 'interleaved', got 'both'"):
+        Supernet.from_autoformer(path, space, qkv_bias="both")  # type: ignore[arg-type]
+    with pytest.raises(ArchitectureError, match="pooling must be 'mean' or 'cls', got 'max'"):
+        VisionTransformer(space.geometry, space.maximum, pooling="max")  # type: ignore[arg-type]
 
 
 def test_the_two_bias_layouts_differ_below_full_width(space: SearchSpace, tmp_path: Path) -> None:
@@ -67,7 +107,7 @@ def test_a_mismatch_names_the_tensor_and_both_shapes(space: SearchSpace, tmp_pat
     with pytest.raises(CheckpointError, match=r"blocks\.1\.fc1\.weight is \(40, 24\) in the file, but \(48, 24\)"):
         Supernet.from_autoformer(path, space)
     torch.save({"model": {k: v for k, v in official.items() if k != "norm.bias"}}, path)
-    with pytest.raises(CheckpointError, match=r"lacks norm\.bias \(1 such in all\)"):
+    with pytest.raises(CheckpointError, match=r"lacks norm\.bias \(24,\) \(1 such in all\)"):
         Supernet.from_autoformer(path, space)
     torch.save({"model": {**official, "blocks.3.fc1.bias": torch.zeros(4)}}, path)
     with pytest.raises(CheckpointError, match=r"unknown blocks\.3\.fc1\.bias \(4,\)"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -13,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost.geometry import Geometry
 from nasformer.supernet import VisionTransformer
+from nasformer.supernet.relative_position import PatchGrid
 
 GEOMETRY = Geometry(image_size=56, patch_size=4, in_channels=1, num_classes=3, head_dim=16, max_distance=14)
 SUBNET = Architecture(24, (1, 2), (1, 2))
@@ -87,3 +89,43 @@ def test_bfloat16_agrees_with_float32() -> None:
     assert mixed.dtype == half.dtype == torch.bfloat16
     for rough in (mixed, half):
         torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05 * float(exact.abs().max()))
+
+
+def test_the_hand_written_gradients_are_the_numerical_ones() -> None:
+    grid = PatchGrid(grid=3, max_distance=1, head_dim=4).double()
+    generator = torch.Generator().manual_seed(0)
+    qkv, out, tables = (
+        torch.randn(size, dtype=torch.float64, generator=generator, requires_grad=True)
+        for size in ((2, 10, 2, 3, 4), (2, 10, 2, 4 + grid.extra), (2, 2, 4, 4))
+    )
+    assert torch.autograd.gradcheck(lambda qkv, tables: grid.widen(qkv, grid(tables)[0]), (qkv, tables))
+    assert torch.autograd.gradcheck(lambda out, tables: grid.narrow(out, grid(tables)[1]), (out, tables))
+
+
+def test_the_whole_network_is_one_graph_for_torch_compile() -> None:
+    net = VisionTransformer(GEOMETRY, uniform(32, 2, 3, 2)).eval()
+    images = torch.randn(2, 1, 56, 56, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(images), net(images))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cuda_gives_the_same_numbers_without_waiting(dtype: torch.dtype) -> None:
+    net = VisionTransformer(GEOMETRY, uniform(32, 2, 3, 2))
+    images = torch.randn(4, 1, 56, 56, generator=torch.Generator().manual_seed(0))
+    expected = net(images, SUBNET)
+    net.to("cuda")
+    on_device = images.to("cuda")
+    net(on_device, SUBNET).sum().backward()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            logits = net(on_device, SUBNET)
+        logits.float().sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    tolerance = 1e-4 if dtype is torch.float32 else 0.05
+    torch.testing.assert_close(
+        logits.float().cpu(), expected, rtol=tolerance, atol=tolerance * float(expected.abs().max())
+    )

@@ -1,0 +1,36 @@
+"""``nasformer export-autoformer``: a supernet as a checkpoint of AutoFormer's code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Json, Space, SupernetPath
+from nasformer.cli.output import console, print_json
+
+
+def export_autoformer(
+    space: Space,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write, as supernet.pth.")],
+    supernet: SupernetPath = None,
+    json: Json = False,
+) -> None:
+    """Write the weights of a space so that AutoFormer's code loads them.
+
+    Examples:
+      nasformer export-autoformer autoformer-tiny supernet.pth
+
+      nasformer export-autoformer digits digits.pth --supernet runs/digits/supernet.safetensors
+    """
+    from nasformer.registry import load_supernet
+    from nasformer.space import load_space
+    from nasformer.supernet import write_autoformer
+
+    net, source = load_supernet(load_space(space), supernet)
+    write_autoformer(net, out)
+    if json:
+        print_json({"space": net.space.name, "supernet": str(source), "out": str(out), "qkv_bias": net.qkv_bias})
+        return
+    console.print(f"{source} written to {out} in AutoFormer's format", markup=False, soft_wrap=True)

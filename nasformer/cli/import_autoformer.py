@@ -1,0 +1,54 @@
+"""``nasformer import-autoformer``: official weights, kept for their space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Json, Space
+from nasformer.cli.output import console, print_json
+
+
+def import_autoformer(
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A supernet of AutoFormer's code.")],
+    space: Space,
+    qkv_bias: Annotated[
+        str, typer.Option(metavar="LAYOUT", help="leading (AutoFormer) or interleaved (PreNAS).")
+    ] = "leading",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep a copy here as well.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read an official AutoFormer checkpoint and keep it as the weights of its space.
+
+    Nothing in the file is executed. Searches of the space will find the
+    weights. Rank on images that did not train them (--data): for the
+    released supernets, none of ImageNet's training images.
+
+    Examples:
+      nasformer import-autoformer supernet-tiny.pth autoformer-tiny
+
+      nasformer import-autoformer prenas.pth autoformer-base --qkv-bias interleaved
+    """
+    from nasformer.fitness.weights import keep_weights
+    from nasformer.space import load_space
+    from nasformer.supernet import Supernet
+
+    declared = load_space(space)
+    net = Supernet.from_autoformer(checkpoint, declared, qkv_bias=qkv_bias)  # type: ignore[arg-type]  # checked there
+    kept = keep_weights(net)
+    if out is not None:
+        net.save(out)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    if json:
+        print_json({"space": declared.name, "parameters": parameters, "kept": str(kept), "out": out and str(out)})
+        return
+    console.print(
+        f"{checkpoint}: {parameters:,} parameters, the supernet of {declared.name}. Kept for the space as {kept}\n"
+        f"Next: nasformer search {space} --data imagefolder:PATH --params 6e6",
+        markup=False,
+        soft_wrap=True,
+    )
