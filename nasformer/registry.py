@@ -1,6 +1,7 @@
 """Registry: names to strategies and fitnesses; names of spaces are in ``space``.
 
-A strategy's name is its file's, with hyphens; packages of others add strategies through the
+A strategy's name is its file's, with hyphens; those that stand for a family take ``name:MEMBER``, as
+``optuna:GPSampler``. Packages of others add strategies through the
 entry-point group ``nasformer.strategies``. Names are listed without importing what they name.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,13 +40,18 @@ def strategy_names() -> list[str]:
 
 
 def get_strategy(name: str) -> StrategyFactory:
-    """Return the class of a strategy, by name or as ``module:Class``.
+    """Return a strategy by name, as ``name:VALUE`` of the option it is chosen by, or as ``module:Class``.
 
     Raises:
         StrategyError: There is none of that name, or it cannot be imported.
+
+    >>> get_strategy("optuna:NSGAIISampler").keywords
+    {'sampler': 'NSGAIISampler'}
     """
-    if name in _own_strategies():
-        return _class_of(importlib.import_module(f"nasformer.strategies.{name.replace('-', '_')}"))
+    own, colon, value = name.partition(":")
+    if own in _own_strategies():
+        found = _class_of(importlib.import_module(f"nasformer.strategies.{own.replace('-', '_')}"))
+        return _variant(found, own, value) if colon else found
     try:
         if name in _entry_points():
             return _checked(name, _entry_points()[name].load())
@@ -66,7 +73,7 @@ def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group="nasformer.strategies")}
 
 
-def _class_of(module: Any) -> StrategyFactory:
+def _class_of(module: Any) -> type[BaseStrategy]:
     classes = [
         value
         for value in vars(module).values()
@@ -77,6 +84,15 @@ def _class_of(module: Any) -> StrategyFactory:
         found = ", ".join(value.__name__ for value in public) or "none"
         raise StrategyError(f"{module.__name__} must define one public BaseStrategy, found {found}", module)
     return public[0]
+
+
+def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFactory:
+    factory: StrategyFactory = strategy
+    if strategy.variant is None:
+        raise StrategyError(f"strategy {name!r} has no variants, so {value!r} cannot be one", value)
+    if not value:
+        raise StrategyError(f"strategy '{name}:' names no {strategy.variant}; write {name}:NAME", name)
+    return partial(factory, **{strategy.variant: value})
 
 
 def _checked(name: str, loaded: object) -> StrategyFactory:
@@ -163,15 +179,8 @@ def open_supernet(
         DataError: The dataset cannot be loaded, or is not split as it was in training.
     """
     from nasformer.data import load_dataset
-    from nasformer.fitness import find_weights
-    from nasformer.supernet import Supernet
 
-    path = Path(supernet) if supernet is not None else find_weights(space)
-    if path is None:
-        raise FitnessError(
-            f"no trained weights for space {space.name!r}; run 'nasformer train' first, or give --supernet PATH", space
-        )
-    net = Supernet.load(path, space)
+    net, path = load_supernet(space, supernet)
     trained_on = net.metadata.get("training", {}).get("data", {})
     name = data or trained_on.get("name")
     if name is None:
@@ -186,3 +195,25 @@ def open_supernet(
     dataset.check(space)
     _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
     return net, dataset
+
+
+def load_supernet(space: SearchSpace, supernet: str | Path | None = None) -> tuple[Supernet, Path]:
+    """Return the supernet of a space and the file that it came from.
+
+    Args:
+        space: The space.
+        supernet: A checkpoint; None: the weights kept for the space.
+
+    Raises:
+        FitnessError: There are no weights for the space.
+        CheckpointError: The checkpoint is unreadable, or of another space.
+    """
+    from nasformer.fitness import find_weights
+    from nasformer.supernet import Supernet
+
+    path = Path(supernet) if supernet is not None else find_weights(space)
+    if path is None:
+        raise FitnessError(
+            f"no trained weights for space {space.name!r}; run 'nasformer train' first, or give --supernet PATH", space
+        )
+    return Supernet.load(path, space), path

@@ -1,8 +1,9 @@
 """Evolution as AutoFormer runs it (Chen et al., ICCV 2021, section 3.3, with its code's numbers).
 
 A first population at random; then each generation is made of mutants and crossovers of the best ten
-ever told, filled up at random. Children outside the budget are thrown away and made again. Where the
-paper's text and its code disagree on the two mutation probabilities, this follows the code.
+ever told, filled up at random. Children outside the budget are thrown away and made again, as the paper
+has it, or repaired or drawn again within it. Where the paper's text and its code disagree on the two
+mutation probabilities, this follows the code.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from nasformer.architecture import Architecture
 from nasformer.errors import StrategyError
 from nasformer.search import BaseStrategy
 from nasformer.space import FeasibleSet
+
+_WAYS = {"reject": "infeasible", "repair": "repaired", "resample": "resampled"}
+"""What is done with a child outside the budget, and under what name it is counted."""
 
 
 class Evolution(BaseStrategy):
@@ -27,6 +31,9 @@ class Evolution(BaseStrategy):
         crossovers: Children per generation made by crossover.
         mutate_network: Probability of resampling the depth, and of resampling embed_dim.
         mutate_layer: Probability of resampling each layer's MLP ratio, and of each layer's heads.
+        infeasible: What becomes of a child outside the budget: ``reject``, as in the paper: another is made,
+            of other parents; ``repair``: the nearest architecture inside takes its place; ``resample``: what
+            was changed or crossed is drawn again, given that the budget holds. ``counts`` says how often.
     """
 
     def __init__(
@@ -42,6 +49,7 @@ class Evolution(BaseStrategy):
         crossovers: int = 25,
         mutate_network: float = 0.4,
         mutate_layer: float = 0.2,
+        infeasible: str = "reject",
     ) -> None:
         super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
         counts = {"population": population, "parents": parents, "mutants": mutants, "crossovers": crossovers}
@@ -57,6 +65,10 @@ class Evolution(BaseStrategy):
         for name, chance in (("mutate_network", mutate_network), ("mutate_layer", mutate_layer)):
             if not 0 <= chance <= 1:
                 raise StrategyError(f"{name} is a probability, got {chance}", chance)
+        if infeasible not in _WAYS:
+            raise StrategyError(f"infeasible is {', '.join(_WAYS)}, got {infeasible!r}", infeasible)
+        self.counts.setdefault(_WAYS[infeasible], 0)
+        self.infeasible = infeasible
         self.population, self.parents, self.mutants, self.crossovers = population, parents, mutants, crossovers
         self.mutate_network, self.mutate_layer = mutate_network, mutate_layer
         self._best: list[Architecture] = []
@@ -81,9 +93,16 @@ class Evolution(BaseStrategy):
         place = len(self._asked) % self.population
         if not self._best or place >= self.mutants + self.crossovers:
             return self.draw()
-        if place < self.mutants:
-            return self.mutate(self.rng.choice(self._best))
-        return self.cross()
+        parents = (self.rng.choice(self._best),) if place < self.mutants else self.rng.choice(self._pairs)
+        child = self.mutate(*parents) if len(parents) == 1 else self.cross(*parents)
+        return self._inside(child, parents)
+
+    def _inside(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
+        """Return the child, or what the option puts in the place of one outside the budget."""
+        if self.infeasible == "reject" or child in self.feasible:
+            return child
+        self.counts[_WAYS[self.infeasible]] += 1
+        return self.feasible.repair(child) if self.infeasible == "repair" else self._resample(child, parents)
 
     def mutate(self, parent: Architecture) -> Architecture:
         """Resample some dimensions of a parent, in the official order; a value may come out as it was."""
@@ -100,9 +119,8 @@ class Evolution(BaseStrategy):
             embed_dim = rng.choice(codec.embed_dim)
         return self._tied(Architecture(embed_dim, tuple(heads), tuple(ratios)))
 
-    def cross(self) -> Architecture:
+    def cross(self, first: Architecture, second: Architecture) -> Architecture:
         """Take each gene from either of two parents of equal depth."""
-        first, second = self.rng.choice(self._pairs)
         either = self.rng.choice
         heads = tuple(either(pair) for pair in zip(first.num_heads, second.num_heads, strict=True))
         ratios = tuple(either(pair) for pair in zip(first.mlp_ratio, second.mlp_ratio, strict=True))
@@ -117,3 +135,18 @@ class Evolution(BaseStrategy):
         if tied["mlp_ratio"]:
             ratios = (self.rng.choice(ratios),) * depth
         return Architecture(child.embed_dim, heads, ratios)
+
+    def _resample(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
+        """Draw all that the child does not share with every parent again, given that the budget holds."""
+        depth = min(each.depth for each in (child, *parents))
+        fixed = {key: getattr(child, key) for key in ("embed_dim", "depth") if _shared(key, child, parents)}
+        for key, tied in self.space.codec.tied.items():
+            values = zip(*(getattr(each, key)[:depth] for each in (child, *parents)), strict=True)
+            kept = {layer: each[0] for layer, each in enumerate(values) if len(set(each)) == 1}
+            fixed |= {key: kept if not tied else next(iter(kept.values()))} if kept else {}
+        (again,) = self.feasible.sample(1, self._draw_rng, fixed=fixed)
+        return again
+
+
+def _shared(key: str, child: Architecture, parents: tuple[Architecture, ...]) -> bool:
+    return all(getattr(parent, key) == getattr(child, key) for parent in parents)

@@ -1,4 +1,4 @@
-"""Nevergrad: any optimizer of its registry that answers ask and tell (Rapin & Teytaud, 2018).
+"""Nevergrad: any optimizer of its registry that answers ask and tell (Rapin & Teytaud, 2018), as ``nevergrad:NAME``.
 
 The genes are one array of integers, the indices of the choices: against one discrete variable per gene it
 took a tenth of the time and searched no worse. A candidate outside the budget is judged by the nearest
@@ -11,9 +11,9 @@ from __future__ import annotations
 import random
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import nevergrad as ng
 import numpy as np
@@ -22,6 +22,7 @@ from nasformer.architecture import Architecture
 from nasformer.errors import StrategyError, did_you_mean
 from nasformer.search import BaseStrategy
 from nasformer.space import FeasibleSet
+from nasformer.strategies._genes import Genes
 
 _UNKNOWN_BUDGET = 1050
 """What optimizers that plan ahead are told where the number of evaluations is not known."""
@@ -39,6 +40,7 @@ class Nevergrad(BaseStrategy):
     """
 
     max_proposals = 20
+    variant: ClassVar[str | None] = "optimizer"
 
     def __init__(
         self,
@@ -58,15 +60,16 @@ class Nevergrad(BaseStrategy):
         self.optimizer = optimizer
         self.sequential = bool(registry[optimizer].no_parallelization)
         self._globals = random.Random(seed).getstate(), np.random.RandomState(seed).get_state()
-        self._names, last = zip(*self._genes().items(), strict=True)
-        highest = np.array(last, dtype=float)
+        self._genes = Genes(self.space)
+        # A space of one has no gene: Nevergrad refuses to have nothing to choose.
+        highest = np.array([choices - 1 for choices in self._genes.choices.values()] or [1], dtype=float)
         with self._seeded():
             # Half a step beyond both ends, so that rounding gives every choice the same room.
             parametrization = ng.p.Array(init=highest / 2, lower=-0.499 + 0 * highest, upper=highest + 0.499)
             parametrization.set_integer_casting()
             parametrization.random_state = np.random.RandomState(seed)
         workers = 1 if self.sequential else batch_size
-        self._budget = evaluations or min(feasible.count(), _UNKNOWN_BUDGET)
+        self._budget = evaluations or min(feasible.at_most(), _UNKNOWN_BUDGET)
         self._optimizer = self._call(registry[optimizer], parametrization, budget=self._budget, num_workers=workers)
         self._ready: Any = None
         self._open: dict[Architecture, list[Any]] = defaultdict(list)
@@ -80,7 +83,8 @@ class Nevergrad(BaseStrategy):
             return self.draw()
         candidate = self._call(self._optimizer.ask) if self._ready is None else self._ready
         self._ready = None
-        architecture = self.feasible.repair(self._read(candidate.value))
+        indices = dict(zip(self._genes.choices, candidate.value.astype(int).tolist(), strict=False))
+        architecture = self.feasible.repair(self._genes.read(indices))
         self._open[architecture].append(candidate)
         return architecture
 
@@ -110,26 +114,6 @@ class Nevergrad(BaseStrategy):
                 f"Nevergrad's optimizer {self.optimizer!r} cannot be used: {type(error).__name__}: {reason}",
                 self.optimizer,
             ) from error
-
-    def _genes(self) -> dict[str, int]:
-        """Return the highest index of each gene that has a choice."""
-        codec = self.space.codec
-        genes = {"embed_dim": len(codec.embed_dim) - 1, "depth": len(codec.depth) - 1}
-        for key, tied in codec.tied.items():
-            names = [key] if tied else [f"{key}.{layer}" for layer in range(codec.max_depth)]
-            genes |= dict.fromkeys(names, len(getattr(codec, key)) - 1)
-        free = {name: highest for name, highest in genes.items() if highest}
-        return free or {"nothing": 1}  # a space of one: Nevergrad refuses to have nothing to choose
-
-    def _read(self, indices: Sequence[float]) -> Architecture:
-        codec = self.space.codec
-        genes = {name: int(index) for name, index in zip(self._names, indices, strict=True)}
-        depth = codec.depth[genes.get("depth", 0)]
-        layers = {
-            key: tuple(getattr(codec, key)[genes.get(key if tied else f"{key}.{layer}", 0)] for layer in range(depth))
-            for key, tied in codec.tied.items()
-        }
-        return Architecture(codec.embed_dim[genes.get("embed_dim", 0)], layers["num_heads"], layers["mlp_ratio"])
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:

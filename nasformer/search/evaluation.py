@@ -53,7 +53,7 @@ class Trial:
         error: Why there is no value.
         seconds: Time of the evaluation.
         metrics: Further figures of the fitness, such as ``loss``.
-        costs: Costs by name, ``params`` and ``macs`` among them.
+        costs: Costs by name, ``params`` and ``macs`` among them, each in the unit of its name.
     """
 
     number: int
@@ -63,10 +63,10 @@ class Trial:
     error: str | None = None
     seconds: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
-    costs: Mapping[str, int] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def rank(self) -> tuple[float, float, int]:
+    def rank(self) -> tuple[float, float, float]:
         """Sort key, best first: higher value, then lower loss, then fewer parameters."""
         value = -math.inf if self.value is None else self.value
         return -value, self.metrics.get("loss", math.inf), self.costs.get("params", 0)

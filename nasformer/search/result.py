@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits
-from nasformer.errors import StudyError
+from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.evaluation import Trial
 from nasformer.space import SearchSpace
 
@@ -52,7 +52,7 @@ class Found:
         """Return a trial that has a value as a winner."""
         assert trial.value is not None
         costs = trial.costs
-        return cls(trial.architecture, trial.value, trial.metrics.get("loss"), costs["params"], costs["macs"])
+        return cls(trial.architecture, trial.value, trial.metrics.get("loss"), int(costs["params"]), int(costs["macs"]))
 
     def extract(self, net: Extractor[Module]) -> Module:
         """Return the standalone network with its weights inherited from a supernet."""
@@ -72,7 +72,7 @@ class SearchResult:
         counts: Duplicates, infeasible and replaced proposals, failed and replayed trials.
         seconds: ``strategy``, ``evaluation``, ``confirmation`` and ``total``.
         stopped: Why it ended: ``evaluations``, ``exhausted`` or ``seconds``.
-        feasible: Number of feasible architectures.
+        feasible: Number of feasible architectures; 0 where it is not known.
         versions: Of Python and of the packages that matter.
     """
 
@@ -106,6 +106,32 @@ class SearchResult:
     def best_observed(self) -> Trial:
         """The trial with the highest value told; noise may have crowned it."""
         return min((trial for trial in self.trials if trial.value is not None), key=lambda trial: trial.rank)
+
+    @property
+    def pareto(self) -> list[Trial]:
+        """The front of value against the cost that the strategy was given, else against the parameters."""
+        return self.pareto_front(str(self.settings.get("options", {}).get("cost", "params")))
+
+    def pareto_front(self, cost: str) -> list[Trial]:
+        """Return the trials that no other beats: none has a value and a cost as good, and one of them better.
+
+        Args:
+            cost: A cost of the trials, such as ``params`` or ``macs``.
+
+        Returns:
+            The front, highest value first.
+
+        Raises:
+            StudyError: The trials have no such cost.
+        """
+        valued = [trial for trial in self.trials if trial.value is not None]
+        front: list[Trial] = []
+        for trial in sorted(valued, key=lambda each: (-(each.value or 0.0), _cost(each, cost), each.number)):
+            last = front[-1] if front else None
+            equal = last is not None and (last.value, _cost(last, cost)) == (trial.value, _cost(trial, cost))
+            if last is None or equal or _cost(trial, cost) < _cost(last, cost):
+                front.append(trial)
+        return front
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per trial: dimensions, value, metrics, costs, seconds and the best so far."""
@@ -183,3 +209,9 @@ class SearchResult:
                 path,
             )
         return result
+
+
+def _cost(trial: Trial, name: str) -> float:
+    if name not in trial.costs:
+        raise StudyError(f"trial {trial.number} has no cost {name!r}; {did_you_mean(name, trial.costs)}", name)
+    return trial.costs[name]

@@ -10,17 +10,22 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from contextlib import suppress
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from nasformer.architecture import Architecture
-from nasformer.errors import StrategyError
+from nasformer.errors import RejectionError, StrategyError
 from nasformer.search.evaluation import Trial
 from nasformer.space import FeasibleSet
 
 _DRAWS = 64
 _ENUMERABLE = 1_000_000
+
+
+class _SpentError(StrategyError):
+    """Nothing is left to ask."""
 
 
 @runtime_checkable
@@ -57,12 +62,14 @@ class BaseStrategy(ABC):
         batch_size: How many are asked at a time, where known.
 
     Attributes:
+        variant: The option that ``name:VALUE`` sets where a strategy is named, if any.
         told: Every trial told, by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
         rng: Python's generator, for scalar draws.
     """
 
     max_proposals = 100
+    variant: ClassVar[str | None] = None
 
     def __init__(
         self, feasible: FeasibleSet, *, seed: int, evaluations: int | None = None, batch_size: int = 1
@@ -80,6 +87,7 @@ class BaseStrategy(ABC):
         self._draws: list[Architecture] = []
         self._draw_rng = np.random.default_rng([seed, 0x6472_6177])
         self._rest: list[Architecture] | None = None
+        self._spent = False
 
     @abstractmethod
     def propose(self) -> Architecture | None:
@@ -105,6 +113,13 @@ class BaseStrategy(ABC):
     def _next(self) -> Architecture | None:
         if self.exhausted:
             return None
+        try:
+            return self._new()
+        except _SpentError:
+            self._spent = True
+            return None
+
+    def _new(self) -> Architecture | None:
         for _ in range(self.max_proposals):
             architecture = self.propose()
             if architecture is None or self._is_new(architecture):
@@ -143,29 +158,43 @@ class BaseStrategy(ABC):
 
     @property
     def exhausted(self) -> bool:
-        """Whether every feasible architecture has been asked."""
-        return len(self._asked) >= self.feasible.count()
+        """Whether every feasible architecture has been asked, or no other can be found."""
+        return self._spent or len(self._asked) >= self.feasible.at_most()
 
     def draw(self) -> Architecture:
         """Return a random feasible architecture never asked: each dimension uniform given the limits.
 
         Where nearly all of a small set has been asked, the rest is listed and drawn from evenly.
         """
-        for _ in range(10 * _DRAWS if self._rest is None else 0):
-            if not self._draws:
-                self._draws = self.feasible.sample(_DRAWS, self._draw_rng)
-            architecture = self._draws.pop()
-            if architecture not in self._asked:
-                return architecture
-        if self._rest is None and self.feasible.count() > _ENUMERABLE:  # the prior rests on what was asked
+        architecture = self._sampled() if self._rest is None else None
+        return self._listed() if architecture is None else architecture
+
+    def _sampled(self) -> Architecture | None:
+        """Return a draw never asked; None where all of many were asked, or were outside the limits."""
+        with suppress(RejectionError):
             for _ in range(10 * _DRAWS):
+                if not self._draws:
+                    self._draws = self.feasible.sample(_DRAWS, self._draw_rng)
+                architecture = self._draws.pop()
+                if architecture not in self._asked:
+                    return architecture
+            if self.feasible.at_most() <= _ENUMERABLE and self.feasible.countable:
+                return None
+            for _ in range(10 * _DRAWS):  # the prior rests on what was asked
                 (architecture,) = self.feasible.sample(1, self._draw_rng, "architectures")
                 if architecture not in self._asked:
                     return architecture
+        return None
+
+    def _listed(self) -> Architecture:
+        """Return an architecture of the list of all that are left."""
         if self._rest is None:
+            if not self.feasible.countable:
+                raise _SpentError(f"no further architecture was found within {self.feasible.describe()}", self.feasible)
             everything = self.space.decode(self.feasible.codes(_ENUMERABLE))
             self._rest = [architecture for architecture in everything if architecture not in self._asked]
             self.rng.shuffle(self._rest)
-        while (architecture := self._rest.pop()) in self._asked:
-            pass
-        return architecture
+        while self._rest:
+            if (architecture := self._rest.pop()) not in self._asked:
+                return architecture
+        raise _SpentError(f"every architecture within {self.feasible.describe()} has been asked", self.feasible)

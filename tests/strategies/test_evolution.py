@@ -56,7 +56,7 @@ def test_crossover_takes_every_gene_from_one_of_two_parents_of_equal_depth() -> 
     parents = strategy._best
     assert [trial.architecture for trial in strategy.best_told(10)] == parents
     for _ in range(200):
-        child = strategy.cross()
+        child = strategy.cross(*strategy.rng.choice(strategy._pairs))
         pairs = [(a, b) for a in parents for b in parents if a.depth == b.depth == child.depth]
         assert any(
             child.embed_dim in (a.embed_dim, b.embed_dim)
@@ -76,6 +76,33 @@ def test_parents_change_between_generations_only() -> None:
     assert strategy._best != parents
 
 
+@pytest.mark.parametrize(("way", "counted"), [("repair", "repaired"), ("resample", "resampled")])
+@pytest.mark.parametrize("space", ["autoformer-tiny", "digits"])
+def test_children_outside_the_budget_may_be_brought_back(space: str, way: str, counted: str) -> None:
+    feasible = load_space(space).feasible(params=(5e6, 6e6) if space == "autoformer-tiny" else (40e3, 60e3))
+    strategy, judge = Evolution(feasible, seed=0, infeasible=way), Judge(feasible)
+    asked = [child for batch in stream(strategy, judge, [1] * 150) for child in batch]
+    assert len(set(asked)) == 150
+    assert all(child in feasible for child in asked)
+    assert strategy.counts["infeasible"] == 0
+    assert strategy.counts[counted] > 0
+
+
+def test_a_resampled_child_keeps_what_it_shares_with_its_parents() -> None:
+    feasible = TINY.feasible(params=(5e6, 6e6))
+    strategy = Evolution(feasible, seed=0, infeasible="resample")
+    first = Architecture(192, (3,) * 12, (3.5,) * 6 + (4.0,) * 6)
+    second = Architecture(192, (3,) * 12, (4.0,) * 6 + (3.5,) * 6)
+    assert first in feasible
+    assert second in feasible
+    outside = Architecture(192, (3,) * 12, (4.0,) * 12)
+    drawn = [strategy._inside(Architecture(240, *each), (first,)) for each in [((3,) * 12, first.mlp_ratio)] * 20]
+    assert all(a.num_heads[:12] == first.num_heads and a.mlp_ratio[:12] == first.mlp_ratio for a in drawn)
+    if outside not in feasible:
+        crossed = [strategy._inside(outside, (first, second)) for _ in range(20)]
+        assert all((a.embed_dim, a.num_heads) == (192, (3,) * 12) for a in crossed)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -83,9 +110,10 @@ def test_parents_change_between_generations_only() -> None:
         ({"parents": -1}, "parents must be a whole number of at least 1, got -1"),
         ({"mutants": 40}, r"mutants \+ crossovers must be at most the population of 50, got 40 \+ 25"),
         ({"mutate_layer": 1.5}, "mutate_layer is a probability, got 1.5"),
+        ({"infeasible": "ignore"}, "infeasible is reject, repair, resample, got 'ignore'"),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, float], words: str) -> None:
+def test_wrong_options_are_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(StrategyError, match=words):
         Evolution(TINY.feasible(), seed=0, **options)  # type: ignore[arg-type]
 

@@ -1,0 +1,185 @@
+"""A Bayesian linear model of fitness on the one-hot choices of an architecture.
+
+y = intercept + sum of effects + noise, where every choice of embed_dim, depth and of each layer has an
+effect. A layer's effect is that of its choice in any layer, plus its own, plus both again for each
+embed_dim: on ImageNet accuracies a layer's choices do interact with embed_dim, and neither with each
+other nor with those of the next layer (``benchmarks/thompson_design.py``). Effects of a kind share a normal
+prior whose variance, like the noise, is what makes the data most probable (evidence maximisation,
+MacKay, Neural Computation 1992; Bishop, Pattern Recognition and Machine Learning, section 3.5, by
+expectation maximisation), with an inverse gamma prior on it that stands for two effects more.
+
+With V = diag(variances) and noise s: precision A = X'X / s + 1/V, mean m = A^-1 X'y / s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+from nasformer.space.codec import Codec, Codes
+from nasformer.space.scores import Scores
+
+Array = NDArray[np.float64]
+
+_MAX_COLUMNS = 800
+"""Above this many columns, layers have no effects of their own for each embed_dim: a fit would take too long."""
+
+_PRIOR = {
+    "embed_dim": 1.0,
+    "depth": 1.0,
+    "any_layer": 1 / 40,
+    "layer": 1 / 40,
+    "embed_any": 1 / 400,
+    "embed_layer": 1 / 400,
+}
+"""Variances that are expected of the effects of each kind, in variances of the fitness."""
+
+_WEIGHT = 2.0
+_LEAST_NOISE = 1e-4
+_FIRST_STEPS = 30
+
+
+class AdditiveModel:
+    """The model of one space.
+
+    Args:
+        codec: The space's.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        sizes = [len(codec.num_heads), len(codec.mlp_ratio)]
+        widths, layers = len(codec.embed_dim), codec.max_depth
+        blocks = [("embed_dim", widths), ("depth", len(codec.depth))]
+        for size in sizes:
+            blocks += [("any_layer", size), ("layer", layers * size)]
+        own = [("embed_any", widths * size) for size in sizes] + [
+            ("embed_layer", widths * layers * size) for size in sizes
+        ]
+        self._each = sum(size for _, size in [*blocks, *own]) <= _MAX_COLUMNS
+        blocks += own if self._each else own[:2]
+        self._kinds = np.repeat(np.arange(len(blocks)), [size for _, size in blocks])
+        self._expected = np.array([_PRIOR[kind] for kind, _ in blocks])
+        self.columns = len(self._kinds)
+        self._variances: Array | None = None
+
+    def features(self, codes: Codes) -> Array:
+        """Return the one-hot columns of codes, ``(n, columns)``."""
+        codec, n = self.codec, len(codes)
+        width, depth = _one_hot(codes[:, 0], len(codec.embed_dim)), _one_hot(codes[:, 1], len(codec.depth))
+        genes = ((codec.heads_of(codes), len(codec.num_heads)), (codec.ratios_of(codes), len(codec.mlp_ratio)))
+        layers = [_one_hot(columns, size) for columns, size in genes]  # (n, layers, choices)
+        blocks = [width, depth]
+        for layer in layers:
+            blocks += [layer.sum(axis=1), layer.reshape(n, -1)]
+        blocks += [_times(width, layer.sum(axis=1)) for layer in layers]
+        if self._each:
+            blocks += [_times(width, layer.reshape(n, -1)) for layer in layers]
+        return np.concatenate(blocks, axis=1)
+
+    def scores(self, effects: Array) -> Scores:
+        """Return effects ``(columns,)`` as scores that a feasible set maximises."""
+        codec, widths = self.codec, len(self.codec.embed_dim)
+        shapes = [(codec.max_depth, len(codec.num_heads)), (codec.max_depth, len(codec.mlp_ratio))]
+        take = _Reader(effects)
+        width, depth = take(widths), take(len(codec.depth))
+        tables = [take(1, 1, shape[1]) + take(1, *shape) for shape in shapes]
+        tables = [table + take(widths, 1, shape[1]) for table, shape in zip(tables, shapes, strict=True)]
+        if self._each:
+            tables = [table + take(widths, *shape) for table, shape in zip(tables, shapes, strict=True)]
+        return Scores(width, depth, *tables)
+
+    def fit(self, x: Array, y: Array) -> None:
+        """Learn from features ``(n, columns)`` and values ``(n,)``; the variances go on from the last fit."""
+        self._centre, self._intercept = x.mean(axis=0), float(y.mean())
+        x, y = x - self._centre, y - self._intercept
+        spread = max(float(y.var()), 1e-12)
+        steps = 1
+        if self._variances is None:
+            self._variances, self._noise, steps = spread * self._expected, spread / 10, _FIRST_STEPS
+        gram, target, square = x.T @ x, x.T @ y, float(y @ y)
+        for _ in range(steps):
+            self._step(gram, target, square, len(y), spread)
+        self._posterior(gram, target)
+
+    def _posterior(self, gram: Array, target: Array) -> None:
+        assert self._variances is not None
+        precision = gram / self._noise
+        precision[np.diag_indices(self.columns)] += 1 / self._variances[self._kinds]
+        self._factor = cholesky(precision, lower=True, check_finite=False)
+        self.mean_effects = cho_solve((self._factor, True), target / self._noise, check_finite=False)
+
+    def _step(self, gram: Array, target: Array, square: float, n: int, spread: float) -> None:
+        """Move variances and noise to where the data are more probable: one step of expectation maximisation."""
+        assert self._variances is not None
+        self._posterior(gram, target)
+        mean, half = (
+            self.mean_effects,
+            solve_triangular(self._factor, np.eye(self.columns), lower=True, check_finite=False),
+        )
+        uncertain = (half**2).sum(axis=0)  # the diagonal of A^-1
+        settled = self.columns - float((uncertain / self._variances[self._kinds]).sum())
+        count = np.bincount(self._kinds)
+        total = np.bincount(self._kinds, weights=mean**2 + uncertain)
+        self._variances = (total + _WEIGHT * spread * self._expected) / (count + _WEIGHT)
+        misfit = square - 2 * float(mean @ target) + float(mean @ gram @ mean)
+        self._noise = max((misfit + self._noise * settled) / n, _LEAST_NOISE * spread)
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Return effects drawn from the posterior, ``(columns,)``."""
+        noise = rng.standard_normal(self.columns)
+        drawn: Array = self.mean_effects + solve_triangular(
+            self._factor, noise, trans="T", lower=True, check_finite=False
+        )
+        return drawn
+
+    def draw_prior(self, rng: np.random.Generator) -> Array:
+        """Return effects drawn from what is expected before any data, ``(columns,)``."""
+        drawn: Array = np.sqrt(self._expected[self._kinds]) * rng.standard_normal(self.columns)
+        return drawn
+
+    def least_known(self, x: Array, size: int) -> list[int]:
+        """Return rows of features, each the one that the prior and the rows before it tell least about.
+
+        Each choice maximises the determinant of the information; the covariance follows by Sherman and Morrison.
+        """
+        covariance, noise = np.diag(self._expected[self._kinds]), 0.1
+        chosen: list[int] = []
+        for _ in range(size):
+            spread = x @ covariance
+            variance = (spread * x).sum(axis=1)
+            variance[chosen] = -1.0
+            chosen.append(int(variance.argmax()))
+            row = spread[chosen[-1]]
+            covariance -= np.outer(row, row) / (noise + variance[chosen[-1]])
+        return chosen
+
+    def predict(self, x: Array) -> Array:
+        """Return the posterior mean of features ``(n, columns)``."""
+        mean: Array = self._intercept + (x - self._centre) @ self.mean_effects
+        return mean
+
+
+class _Reader:
+    """Hands out an array piece by piece, each in a shape."""
+
+    def __init__(self, array: Array) -> None:
+        self._array, self._at = array, 0
+
+    def __call__(self, *shape: int) -> Array:
+        size = int(np.prod(shape))
+        piece = self._array[self._at : self._at + size].reshape(shape)
+        self._at += size
+        return piece
+
+
+def _one_hot(index: Codes, size: int) -> Array:
+    """Return ``(..., size)``, all zero where the index is -1."""
+    columns: Array = (index[..., None] == np.arange(size)).astype(np.float64)
+    return columns
+
+
+def _times(first: Array, second: Array) -> Array:
+    """Return the products of all columns of one with all of the other, ``(n, first * second)``."""
+    return (first[:, :, None] * second[:, None, :]).reshape(len(first), -1)

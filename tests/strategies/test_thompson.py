@@ -1,0 +1,156 @@
+"""Thompson sampling: its model against textbook formulas, its argmax, its recommendation under noise."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from nasformer.architecture import Architecture
+from nasformer.errors import StrategyError
+from nasformer.fitness import SurrogateFitness
+from nasformer.search import Trial
+from nasformer.space import FeasibleSet, SearchSpace, choice, load_space, per_layer
+from nasformer.strategies._additive_model import AdditiveModel
+from nasformer.strategies.thompson import Thompson
+
+TINY = load_space("autoformer-tiny")
+
+
+def told(strategy: Thompson, value: dict[Architecture, float] | SurrogateFitness, n: int, noise: float = 0.0) -> None:
+    """Ask and tell one at a time."""
+    rng = np.random.default_rng(5)
+    for number in range(n):
+        (architecture,) = strategy.ask()
+        true = value[architecture] if isinstance(value, dict) else next(iter(value.evaluate([architecture]))).value
+        assert true is not None
+        strategy.tell([Trial(number, 0, architecture, true + noise * rng.standard_normal())])
+
+
+def test_scores_of_effects_are_the_features_times_the_effects() -> None:
+    for space in (TINY, load_space("digits"), load_space("fashion-mnist")):
+        model = AdditiveModel(space.codec)
+        codes = space.sample_codes(50, seed=1)
+        effects = np.random.default_rng(2).standard_normal(model.columns)
+        expected = model.features(codes) @ effects
+        assert model.scores(effects).of(space.codec, codes) == pytest.approx(expected)
+
+
+def test_the_posterior_is_the_textbook_one() -> None:
+    model, rng = AdditiveModel(TINY.codec), np.random.default_rng(0)
+    x = model.features(TINY.sample_codes(60, seed=3))
+    y = x @ rng.standard_normal(model.columns) + rng.standard_normal(60)
+    model.fit(x, y)
+    assert model._variances is not None
+    prior, centred = np.diag(model._variances[model._kinds]), x - x.mean(axis=0)
+    gain = prior @ centred.T @ np.linalg.inv(centred @ prior @ centred.T + model._noise * np.eye(60))
+    assert model.mean_effects == pytest.approx(gain @ (y - y.mean()), abs=1e-8)
+    draws = np.array([model.draw(rng) for _ in range(4000)])
+    covariance = prior - gain @ centred @ prior
+    off = (draws.mean(axis=0) - model.mean_effects) / np.sqrt(np.diag(covariance) / len(draws))
+    assert np.abs(off).max() < 4.5  # standard errors, of some 250
+    assert draws.var(axis=0) == pytest.approx(np.diag(covariance), rel=0.2)
+
+
+def test_each_step_of_the_evidence_makes_the_data_more_probable() -> None:
+    model, rng = AdditiveModel(load_space("digits").codec), np.random.default_rng(0)
+    x = model.features(load_space("digits").sample_codes(120, seed=3))
+    effects = rng.standard_normal(model.columns) * (model._kinds == 1)  # depth alone matters
+    y = x @ effects + 0.1 * rng.standard_normal(120)
+
+    def log_evidence() -> float:
+        assert model._variances is not None
+        centred = x - x.mean(axis=0)
+        covariance = centred * model._variances[model._kinds] @ centred.T + model._noise * np.eye(120)
+        return float(multivariate_normal(np.zeros(120), covariance).logpdf(y - y.mean()))
+
+    model.fit(x, y)
+    before = log_evidence()
+    for _ in range(20):
+        model.fit(x, y)
+    assert log_evidence() > before - 0.5  # the prior on the variances may cost a little of it
+    assert model._noise == pytest.approx(0.01, rel=0.4)
+
+
+def test_the_first_asks_cover_what_random_draws_miss() -> None:
+    feasible = TINY.feasible(params=(5e6, 6e6))
+    depths = {a.depth for a in Thompson(feasible, seed=0).ask(20)}
+    assert depths == set(feasible.reachable()["depth"])
+    assert {a.depth for a in feasible.sample(20, seed=0)} != depths
+
+
+def test_the_optimum_of_an_additive_fitness_is_found_exactly() -> None:
+    space = load_space("digits")
+    feasible, rng = space.feasible(params=60e3), np.random.default_rng(1)
+    model = AdditiveModel(space.codec)
+    effects = rng.standard_normal(model.columns) * (model._kinds < 6)
+    codes = feasible.codes()
+    values = dict(zip(space.decode(codes), (model.features(codes) @ effects).tolist(), strict=True))
+    strategy = Thompson(feasible, seed=0, evaluations=80)
+    told(strategy, values, 80)
+    assert values[strategy.recommend()[0]] == max(values.values())
+
+
+def test_interactions_of_embed_dim_with_layers_are_learned() -> None:
+    space = SearchSpace(
+        "wide",
+        embed_dim=choice(16, 32),
+        depth=choice(6),
+        num_heads=per_layer(1, 2),
+        mlp_ratio=per_layer(1, 2),
+        head_dim=8,
+    )
+
+    def value(a: Architecture) -> float:  # more heads help one width and harm the other
+        return sum(a.num_heads) if a.embed_dim == 32 else -sum(a.num_heads)
+
+    values = {a: float(value(a)) for a in space.decode(space.feasible().codes())}
+    strategy = Thompson(space.feasible(), seed=0, evaluations=60)
+    told(strategy, values, 60)
+    rest = [a for a in values if a not in strategy.told]
+    predicted = strategy.model.predict(strategy.model.features(space.encode(rest)))
+    assert np.corrcoef(predicted, [values[a] for a in rest])[0, 1] > 0.97
+
+
+def test_noise_does_not_crown_a_lucky_one(reference: Path) -> None:
+    path = reference / "imagenet-inherited" / "surrogate_small.json"
+    if not path.exists():
+        pytest.skip(f"{path} is absent (set NASFORMER_REFERENCE)")
+    truth = SurrogateFitness.load(path)
+    feasible = load_space("autoformer-small").feasible(params=(18e6, 23e6))
+    strategy = Thompson(feasible, seed=0, evaluations=120)
+    told(strategy, truth, 120, noise=0.3)
+    lucky = strategy.best_told(1)[0].architecture
+    true = {a: next(iter(truth.evaluate([a]))).value or 0.0 for a in (lucky, strategy.recommend()[0])}
+    assert true[strategy.recommend()[0]] > true[lucky]
+    official = json.loads((reference / "imagenet-inherited" / "official_evolution.json").read_text())
+    curve = official["S-additive-0.15"]  # half the noise
+    at_100 = curve["checkpoints"].index(100)
+    assert true[strategy.recommend()[0]] > np.median([seed[at_100] for seed in curve["incumbent_true_accuracy"]])
+
+
+def test_misfit_is_recommended_where_there_is_no_noise() -> None:
+    space = load_space("digits")
+    feasible: FeasibleSet = space.feasible(params=60e3)
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((3, 3))
+
+    def value(a: Architecture) -> float:  # neighbouring layers together, which the model does not know
+        heads = [space.codec.num_heads.index(h) for h in a.num_heads]
+        return float(sum(weights[i, j] for i, j in pairwise(heads)))
+
+    values = {a: value(a) for a in space.decode(feasible.codes())}
+    strategy = Thompson(feasible, seed=0, evaluations=100)
+    told(strategy, values, 100)
+    best = strategy.best_told(1)[0].value
+    assert values[strategy.recommend()[0]] == pytest.approx(best, abs=0.05 * np.ptp(list(values.values())))
+
+
+@pytest.mark.parametrize("startup", [0, 2.5, "many"])
+def test_an_impossible_startup_is_refused(startup: object) -> None:
+    with pytest.raises(StrategyError, match=f"startup must be a whole number of at least 1, got {startup!r}"):
+        Thompson(TINY.feasible(), seed=0, startup=startup)  # type: ignore[arg-type]
