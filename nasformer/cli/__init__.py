@@ -13,6 +13,7 @@ from nasformer.cli.demo import demo
 from nasformer.cli.evaluate import evaluate
 from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.import_autoformer import import_autoformer
+from nasformer.cli.latency import latency
 from nasformer.cli.output import Stopped, messages, remember, stoppable
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-for _command in (demo, spaces, cost, train, search, evaluate, import_autoformer, export_autoformer):
+for _command in (demo, spaces, cost, latency, train, search, evaluate, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 
 

@@ -1,0 +1,64 @@
+"""``nasformer latency``: how long the blocks of a space take on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Device, Json, Seed, Space
+from nasformer.cli.output import console, print_json, print_table
+
+
+def latency(
+    space: Space,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: SPACE-latency.json.", show_default=False)
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per pass.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 30,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU.", show_default=False)] = None,
+    check: Annotated[int, typer.Option(min=1, help="Whole networks to compare with.")] = 8,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure the blocks of a space into a table, and say how well it predicts whole networks.
+
+    The table makes latency a budget: --latency-table FILE --latency 5 in
+    'nasformer search', 'spaces' and 'cost' keeps networks within 5 ms.
+
+    Examples:
+      nasformer latency autoformer-tiny --threads 2
+
+      nasformer latency digits --out digits.json --repeats 100
+    """
+    from nasformer.space import load_space
+    from nasformer.supernet.latency import check_prediction, measure_blocks
+    from nasformer.training.device import find_device, use_threads
+
+    declared, where = load_space(space), find_device(device)
+    if threads is not None:
+        use_threads(threads)
+    table = measure_blocks(declared, device=where, batch_size=batch_size, repeats=repeats)
+    found = check_prediction(table, declared, networks=check, seed=seed, device=where)
+    path = out or Path(f"{declared.name}-latency.json")
+    table.save(path)
+    if json:
+        errors = {"median": found.median_error, "each": found.errors}
+        print_json({"out": str(path), "errors": errors, "spread": table.spread, "table": table.to_dict()})
+        return
+    console.print(f"{table.device}, batch {batch_size}, medians of {repeats}", markup=False, soft_wrap=True)
+    pairs = zip(found.networks, found.predicted, found.measured, found.errors, strict=True)
+    rows = [
+        (f"{a.depth} layers of {a.embed_dim}", f"{p / 1000:.2f}", f"{m / 1000:.2f}", f"{100 * error:+.1f}")
+        for a, p, m, error in pairs
+    ]
+    print_table("", ("network", "predicted ms", "measured ms", "error %"), rows)
+    console.print(
+        f"median error {100 * found.median_error:.1f} % on {check} networks that were not measured; "
+        f"largest spread of a block {100 * (table.spread or 0):.0f} %. Table: {path}",
+        markup=False,
+        soft_wrap=True,
+    )
