@@ -1,0 +1,87 @@
+"""Weights for timm's models: which state dicts they take, and how each becomes their own.
+
+timm reads a file into a state dict and hands it to the model (``checkpoint_path``, ``--checkpoint``,
+``--resume``) or first to a filter (``pretrained``); what else the file said of itself is gone by then.
+So a network is recognised by its names and sizes: our own names, or AutoFormer's; the model's own
+sizes, or those of the supernet that it is cut from, and no others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from timm.layers.pos_embed import resample_abs_pos_embed
+from torch import Tensor
+
+from nasformer.architecture import Architecture
+from nasformer.cost.geometry import Geometry
+from nasformer.errors import CheckpointError
+from nasformer.supernet import VisionTransformer, from_autoformer
+from nasformer.supernet.autoformer import official_name
+from nasformer.supernet.checkpoint import fill
+
+if TYPE_CHECKING:
+    from nasformer.export.timm.model import TimmVisionTransformer
+
+_OWN = ("patch_embed.cls_token", "patch_embed.positions", "patch_embed.weight", "head.weight")
+_OFFICIAL = tuple(official_name(name) for name in _OWN)
+
+
+def own_weights(model: TimmVisionTransformer, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``weights`` as a state dict of ``model``'s names and sizes of layers.
+
+    Args:
+        model: The model that they are for.
+        weights: A state dict of this network or of its supernet; any other is returned as it is, for torch to judge.
+
+    Raises:
+        CheckpointError: They are those of a network of other sizes, or damaged.
+    """
+    official = _OFFICIAL[0] in weights
+    names = _OFFICIAL if official else _OWN
+    if not all(name in weights for name in names[:3]):
+        return weights
+    architecture = _architecture(model, weights, names[0])
+    if not official and architecture == model.architecture:
+        return weights
+    source = VisionTransformer(_geometry(model, weights, names), architecture, qkv_bias=model.qkv_bias, seed=None)
+    if official:
+        from_autoformer(source, weights)
+    else:
+        fill(source, weights, "given")
+    return source.extract(model.architecture).state_dict()
+
+
+def pretrained_weights(weights: Mapping[str, Any], model: TimmVisionTransformer) -> dict[str, Any]:
+    """Filter weights as timm asks, who then fits channels and classes: positions are resampled to the model's grid."""
+    own = dict(own_weights(model, weights))
+    positions, grid = own.get("patch_embed.positions"), model.geometry.grid
+    if positions is not None and positions.shape[1] != grid**2 + 1:
+        own["patch_embed.positions"] = resample_abs_pos_embed(positions, [grid, grid], num_prefix_tokens=1)
+    return own
+
+
+def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_token: str) -> Architecture:
+    """Tell the model's own sizes from its supernet's by width and depth; every shape is checked later."""
+    width = weights[cls_token].shape[-1]
+    depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    known = [a for a in (model.architecture, model.supernet) if a is not None]
+    for architecture in known:
+        if (architecture.embed_dim, architecture.depth) == (width, depth):
+            return architecture
+    sizes = " or ".join(f"embed_dim {a.embed_dim} and depth {a.depth}" for a in known)
+    raise CheckpointError(
+        f"the weights have embed_dim {width} and depth {depth}, this model takes {sizes}; load others into a network "
+        "of nasformer, extract this architecture from it, and give that to nasformer.export.timm.to_timm",
+        (width, depth),
+    )
+
+
+def _geometry(model: TimmVisionTransformer, weights: Mapping[str, Tensor], names: tuple[str, ...]) -> Geometry:
+    _, positions, patches, head = names
+    side = math.isqrt(weights[positions].shape[1] - 1) * model.geometry.patch_size
+    classes = weights[head].shape[0] if head in weights else model.num_classes
+    return replace(model.geometry, image_size=side, in_channels=weights[patches].shape[1], num_classes=classes)
