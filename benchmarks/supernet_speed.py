@@ -31,6 +31,8 @@ from nasformer.supernet import Supernet, VisionTransformer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "supernet_speed.json"
 IMAGES = 16
+SEARCHED = 2000
+"""Images that rank architectures in the search for the winner whose classes are compared."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,11 @@ def inference(repeats: int) -> Iterator[Row]:
 
 
 def agreement(path: Path | None) -> Iterator[Row]:
-    """Compare the classes that a trained subnet gives in bfloat16 and in float32."""
+    """Compare the classes that the winner of a short search gives in bfloat16 and in float32."""
     from nasformer.data import load_dataset
-    from nasformer.fitness import find_weights
+    from nasformer.data.memory import ImagesInMemory
+    from nasformer.fitness import InheritedFitness, find_weights
+    from nasformer.searcher import Searcher
 
     space = load_space("fashion-mnist")
     path = path or find_weights(space)
@@ -123,10 +127,11 @@ def agreement(path: Path | None) -> Iterator[Row]:
         reason = "no native bfloat16" if path else "no weights; run 'nasformer train fashion-mnist' or give --supernet"
         print(f"bfloat16 against float32, same class: skipped ({reason})")
         return
-    net = Supernet.load(path, space)
-    (subnet,) = space.feasible(params=300e3).sample(1, seed=0)
-    single, half = net.extract(subnet), net.extract(subnet).to(torch.bfloat16)
-    split: Any = load_dataset("fashion-mnist").search
+    net, split = Supernet.load(path, space), load_dataset("fashion-mnist").search
+    fitness = InheritedFitness(net, ImagesInMemory(split.images[:SEARCHED], split.labels[:SEARCHED]), device="cpu")
+    result = Searcher(space, strategy="thompson", fitness=fitness, seed=0).run(300e3, evaluations=20, progress=False)
+    winner = result.best.architecture
+    single, half = net.extract(winner), net.extract(winner).to(torch.bfloat16)
     with torch.inference_mode():
         classes = [(single(x).argmax(1), half(x.bfloat16()).argmax(1)) for x in split.images.split(1000)]
     same = [float((a == b).float().mean()) for a, b in classes]

@@ -48,7 +48,8 @@ def columns(space: SearchSpace, codes: NDArray[np.int64]) -> dict[str, Array]:
         return hot
 
     def products(a: Array, b: Array) -> Array:
-        return np.einsum("nli,nlj->nlij", a, b).reshape(n, a.shape[1], -1)
+        together: Array = np.einsum("nli,nlj->nlij", a, b).reshape(n, a.shape[1], -1)
+        return together
 
     width = one_hot(codes[:, 0], len(codec.embed_dim))
     heads = one_hot(codec.heads_of(codes), len(codec.num_heads))

@@ -20,6 +20,8 @@ for _folder in ("strategies", "spaces"):
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture as Architecture
+    from nasformer.cost import FunctionCost as FunctionCost
+    from nasformer.cost import LatencyTable as LatencyTable
     from nasformer.data import Dataset as Dataset
     from nasformer.data import load_dataset as load_dataset
     from nasformer.errors import NasformerError as NasformerError
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "nasformer.architecture": ("Architecture",),
+    "nasformer.cost": ("FunctionCost", "LatencyTable"),
     "nasformer.data": ("Dataset", "load_dataset"),
     "nasformer.errors": ("NasformerError",),
     "nasformer.fitness": (

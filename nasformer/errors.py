@@ -36,6 +36,10 @@ class BudgetError(NasformerError, ValueError):
     """A budget that cannot be read, or that no architecture of the space meets."""
 
 
+class RejectionError(BudgetError):
+    """A set bounded by a cost that must be asked for, of which too many architectures were asked in vain."""
+
+
 class StrategyError(NasformerError):
     """A strategy that is unknown, misconfigured, or breaks its protocol."""
 

@@ -20,7 +20,7 @@ from nasformer.search.confirm import confirm_recommended
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
 from nasformer.search.study import Study
-from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace, load_space
+from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
 _PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")
@@ -75,6 +75,7 @@ class Searcher:
         batch_size: int = 1,
         max_failures: int = 10,
         confirm: int = 5,
+        resolution: Mapping[str, float] | None = None,
         storage: str | Path | None = None,
         study: str | None = None,
         callback: Callback | None = None,
@@ -84,13 +85,15 @@ class Searcher:
 
         Args:
             budget: What the found network may cost: a number (most parameters), a (least, most) pair,
-                a mapping by cost (``{"params": 6e6, "macs": 1.4e9}``), or a line (``"params <= 6M"``).
+                a mapping by cost (``{"params": 6e6, "macs": 1.4e9, "latency_ms": 5}``), or a line
+                (``"params <= 6M"``). Costs beyond parameters and MACs are those of ``space.with_cost``.
             evaluations: Most distinct architectures to look at.
             seconds: Most seconds, checked between batches.
             batch_size: Architectures per ask.
             max_failures: Most failed evaluations.
             confirm: How many of the strategy's recommendations compete to be the winner; a fitness that has
                 ``confirm`` judges them anew, else their trials stand.
+            resolution: Grid by cost, for budgets whose exact sums are too many; see ``CountedSet``.
             storage: Journal file (``PATH.log``) or database URL that keeps the trials; a search that
                 was stopped goes on from there. None: memory.
             study: Name in the storage; default: space, strategy and seed.
@@ -107,14 +110,17 @@ class Searcher:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
         limit = Limit(evaluations, batch_size, max_failures, seconds)
         if self.fitness is None:
-            self.make(self.feasible(budget), limit)  # what is wrong with these comes before a warning
+            self.make(
+                self.feasible(budget, resolution=resolution), limit
+            )  # what is wrong with these comes before a warning
         fitness = self.fitness or default_fitness(self.space)
-        feasible = self.feasible(budget, fitness)
-        _LOGGER.info("searching %s: %s of %s architectures", self.space.name, feasible.count(), self.space.size())
+        feasible = self.feasible(budget, fitness, resolution)
+        _LOGGER.info("searching %r", feasible)
         strategy = self.make(feasible, limit)
         settings = self._settings(feasible.limits, limit, confirm, fitness)
+        settings |= {"resolution": dict(resolution)} if resolution else {}
         record = Study(storage, study or self.default_study, self.space, settings)
-        with ProgressBar(f"{self.strategy} seed {self.seed}", min(evaluations, feasible.count()), progress) as bar:
+        with ProgressBar(f"{self.strategy} seed {self.seed}", min(evaluations, feasible.at_most()), progress) as bar:
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             run = SearchLoop(strategy, fitness, feasible, limit, record, callbacks).run()
         before = time.perf_counter()
@@ -129,7 +135,7 @@ class Searcher:
             counts={**getattr(strategy, "counts", {}), "failed": len(run.failures), "replayed": run.replayed},
             seconds={**run.seconds, "confirmation": end - before, "total": end - start},
             stopped=run.stopped,
-            feasible=feasible.count(),
+            feasible=feasible.count() if feasible.countable else 0,
             versions=versions(),
         )
 
@@ -149,11 +155,13 @@ class Searcher:
         """Name of the study where none is given."""
         return f"{self.space.name}-{self.strategy}-seed{self.seed}"
 
-    def feasible(self, budget: object = None, fitness: Fitness | None = None) -> FeasibleSet:
+    def feasible(
+        self, budget: object = None, fitness: Fitness | None = None, resolution: Mapping[str, float] | None = None
+    ) -> FeasibleSet:
         """Return what a search under a budget may look at, given what the fitness can judge."""
-        limits = merge(self.space.constraints, as_limits(budget, COSTS))
+        limits = merge(self.space.constraints, as_limits(budget, self.space.known_costs))
         known: Sequence[Architecture] | None = getattr(fitness, "architectures", None)
-        feasible = CountedSet(self.space, limits) if known is None else EnumeratedSet(self.space, known, limits)
+        feasible = bounded(self.space, limits, known=known, resolution=resolution)
         if fitness is not None and hasattr(fitness, "check"):
             fitness.check(feasible)
         return feasible
@@ -166,6 +174,11 @@ class Searcher:
         except TypeError as error:
             raise StrategyError(f"strategy {self.strategy!r} cannot be made: {error}", self.options) from error
 
+    def _further_costs(self, limits: Limits) -> dict[str, Any]:
+        """Return what the budget's costs beyond parameters and MACs are, for a search that has any."""
+        named = {name: self.space.known_costs[name] for name in limits if name not in COSTS}
+        return {"costs": {name: cost.identity for name, cost in named.items()}} if named else {}
+
     def _settings(self, limits: Limits, limit: Limit, confirm: int, fitness: Fitness) -> dict[str, Any]:
         return {
             "space": self.space.to_dict(),
@@ -173,6 +186,7 @@ class Searcher:
             "options": dict(self.options),
             "seed": self.seed,
             "limits": format_limits(limits),
+            **self._further_costs(limits),
             "evaluations": limit.evaluations,
             "batch_size": limit.batch_size,
             "confirm": confirm,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Json, Macs, Params, Space, budget_of
+from nasformer.cli.options import Json, Latency, LatencyTable, Macs, Params, Space, budget_of, timed_space
 from nasformer.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def cost(
     ] = "centroid",
     params: Params = None,
     macs: Macs = None,
+    latency: Latency = None,
+    latency_table: LatencyTable = None,
     json: Json = False,
 ) -> None:
     """Print the exact parameters and multiply-accumulates of an architecture.
@@ -36,11 +38,9 @@ def cost(
 
       nasformer cost autoformer-small centroid --params 18e6:23e6
     """
-    from nasformer.space import load_space
-
-    declared = load_space(space)
+    declared = timed_space(space, latency_table, latency)
     arch = read_architecture(declared, architecture)
-    figures = _figures(declared, arch, budget_of(params, macs))
+    figures = _figures(declared, arch, budget_of(params, macs, latency))
     if json:
         print_json({"architecture": arch.to_dict(), **figures})
         return
@@ -53,14 +53,14 @@ def cost(
 
 
 def _figures(space: SearchSpace, arch: Architecture, budget: dict[str, str]) -> dict[str, Any]:
-    from nasformer.cost import COSTS, as_limits, official_complexity
+    from nasformer.cost import as_limits, official_complexity
 
     why_not = space.codec.why_not(arch)
     costs = space.costs(arch)
     figures: dict[str, Any] = {**costs, "official_complexity": int(official_complexity(space.geometry, arch))}
     figures |= {"member": why_not is None, "why_not": why_not or ""}
     if budget:
-        limits = as_limits(budget, COSTS)
+        limits = as_limits(budget, space.known_costs)
         figures["feasible"] = why_not is None and all(costs[name] in bounds for name, bounds in limits.items())
     return figures
 

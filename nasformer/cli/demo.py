@@ -171,7 +171,8 @@ def _score(
     return Finalist(
         label,
         architecture,
-        **space.costs(architecture),
+        params=space.params(architecture),
+        macs=space.macs(architecture),
         inherited={"search_accuracy": searched.value, "test_accuracy": inherited.accuracy},
         retrained={"test_accuracy": evaluate(alone, data.test, device=fitness.device).accuracy},
         chosen=label.startswith("winner"),

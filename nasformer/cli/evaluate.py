@@ -92,7 +92,8 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
 
 
 def _uniform(result: SearchResult) -> dict[str, Architecture]:
-    members = result.space.feasible(**result.limits).uniform()
+    known = {name: bounds for name, bounds in result.limits.items() if name in result.space.known_costs}
+    members = result.space.feasible(**known).uniform()  # a table's latency is not known to a result that was read
     return {"uniform ViT": members[-1]} if members else {}
 
 

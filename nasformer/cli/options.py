@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from nasformer.space import SearchSpace
 
 Space = Annotated[
     str, typer.Argument(metavar="SPACE", help="Built-in name, or a .yaml or .json file (AutoFormer's own too).")
@@ -16,6 +19,14 @@ Params = Annotated[
 Macs = Annotated[
     str | None,
     typer.Option(metavar="[LEAST:]MOST", help="Multiply-accumulates of one image, as 1.4G.", show_default=False),
+]
+Latency = Annotated[
+    str | None,
+    typer.Option(metavar="[LEAST:]MOST", help="Milliseconds, with --latency-table, as 5 or 4:5.", show_default=False),
+]
+LatencyTable = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What 'nasformer latency' measured.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 Seed = Annotated[int, typer.Option(help="Of all randomness.", min=0)]
@@ -30,6 +41,27 @@ SupernetPath = Annotated[
 ]
 
 
-def budget_of(params: str | None, macs: str | None) -> dict[str, str]:
-    """Return the budget that ``--params`` and ``--macs`` declare."""
-    return {name: value for name, value in (("params", params), ("macs", macs)) if value is not None}
+def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:
+    """Return the budget that ``--params``, ``--macs`` and ``--latency`` declare."""
+    given = {"params": params, "macs": macs, "latency_ms": latency}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def timed_space(space: str, table: Path | None, latency: str | None) -> SearchSpace:
+    """Return the space of a name or file, knowing the latencies of a table.
+
+    Raises:
+        BudgetError: A latency is bounded without a table, or the table is not of this space.
+    """
+    from nasformer.cost import LatencyTable as Table
+    from nasformer.errors import BudgetError
+    from nasformer.space import load_space
+
+    declared = load_space(space)
+    if table is not None:
+        return declared.with_cost(Table.load(table).cost())
+    if latency is not None:
+        raise BudgetError(
+            f"--latency {latency} needs --latency-table FILE; 'nasformer latency {space}' measures one", latency
+        )
+    return declared

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Macs, Params, Root, Seed, Space, SupernetPath, budget_of
+from nasformer.cli.options import (
+    Data,
+    Device,
+    Json,
+    Latency,
+    LatencyTable,
+    Macs,
+    Params,
+    Root,
+    Seed,
+    Space,
+    SupernetPath,
+    budget_of,
+    timed_space,
+)
 from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,6 +39,8 @@ def search(
     ] = None,
     params: Params = None,
     macs: Macs = None,
+    latency: Latency = None,
+    latency_table: LatencyTable = None,
     evaluations: Annotated[int, typer.Option("--evaluations", "-n", min=1, help="Distinct architectures.")] = 1050,
     seconds: Annotated[float | None, typer.Option(min=0, help="Most seconds.", show_default=False)] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Architectures per ask.")] = 1,
@@ -70,9 +86,8 @@ def search(
     from nasformer.fitness.weights import find_weights
     from nasformer.registry import make_fitness
     from nasformer.searcher import Searcher
-    from nasformer.space import load_space
 
-    declared = load_space(space)
+    declared = timed_space(space, latency_table, latency)
     trained = supernet or data or find_weights(declared)
     kind = fitness or ("inherited" if trained else None)
     judge = make_fitness(kind, declared, supernet=supernet, data=data, root=root, device=device) if kind else None
@@ -80,7 +95,7 @@ def search(
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")
     try:
         result = searcher.run(
-            budget_of(params, macs) or None,
+            budget_of(params, macs, latency) or None,
             evaluations=evaluations,
             seconds=seconds,
             batch_size=batch_size,
@@ -138,6 +153,11 @@ def _keep(result: SearchResult, folder: Path) -> None:
     write_report(folder, [result], title=title, command=command_line())
 
 
+def _further_costs(result: SearchResult) -> dict[str, float]:
+    costs = result.space.costs(result.best.architecture)
+    return {name: cost for name, cost in costs.items() if name not in ("params", "macs")}
+
+
 def _summary(result: SearchResult, folder: Path) -> dict[str, Any]:
     best = result.best
     return {
@@ -146,6 +166,7 @@ def _summary(result: SearchResult, folder: Path) -> dict[str, Any]:
         "loss": best.loss,
         "params": best.params,
         "macs": best.macs,
+        **_further_costs(result),
         "evaluations": len(result.trials),
         "stopped": result.stopped,
         "feasible": result.feasible,
@@ -162,6 +183,7 @@ def _show(result: SearchResult, folder: Path) -> None:
         ("fitness", best.fitness),
         ("parameters", best.params),
         ("MACs", best.macs),
+        *((name.replace("_", " "), cost) for name, cost in _further_costs(result).items()),
         ("evaluations", len(result.trials)),
         ("feasible", result.feasible),
         ("duplicates", result.counts.get("duplicates", 0)),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nasformer.cli.options import Json, Macs, Params, budget_of
+from nasformer.cli.options import Json, Latency, LatencyTable, Macs, Params, budget_of, timed_space
 from nasformer.cli.output import console, print_json, print_table
 
 
@@ -16,6 +16,8 @@ def spaces(
     ] = None,
     params: Params = None,
     macs: Macs = None,
+    latency: Latency = None,
+    latency_table: LatencyTable = None,
     json: Json = False,
 ) -> None:
     """List the search spaces, or describe one and what a budget leaves of it.
@@ -25,12 +27,12 @@ def spaces(
 
       nasformer spaces autoformer-small --params 18e6:23e6
     """
-    from nasformer.space import load_space, space_names
+    from nasformer.space import space_names
     from nasformer.space.description import describe
 
-    budget = budget_of(params, macs)
+    budget = budget_of(params, macs, latency)
     names = [space] if space else space_names()
-    descriptions = [describe(load_space(name), budget) for name in names]
+    descriptions = [describe(timed_space(name, latency_table, latency), budget) for name in names]
     if json:
         print_json([description.to_dict() for description in descriptions])
     elif space:

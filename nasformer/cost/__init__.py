@@ -1,18 +1,37 @@
 """Costs: closed forms on numbers, and the budgets that bound them. Nothing here touches a network."""
 
-from nasformer.cost.budget import Bounds, Limits, as_bounds, as_limits, format_limits, merge, parse_constraints
-from nasformer.cost.closed_form import COSTS, AdditiveCost, macs, official_complexity, params
+from nasformer.cost.additive import AdditiveCost
+from nasformer.cost.budget import (
+    Bounds,
+    Cost,
+    Limits,
+    as_bounds,
+    as_limits,
+    format_limits,
+    in_counts,
+    in_units,
+    merge,
+    parse_constraints,
+)
+from nasformer.cost.closed_form import COSTS, macs, official_complexity, params
+from nasformer.cost.function import FunctionCost
 from nasformer.cost.geometry import Geometry
+from nasformer.cost.latency import LatencyTable
 
 __all__ = [
     "COSTS",
     "AdditiveCost",
     "Bounds",
+    "Cost",
+    "FunctionCost",
     "Geometry",
+    "LatencyTable",
     "Limits",
     "as_bounds",
     "as_limits",
     "format_limits",
+    "in_counts",
+    "in_units",
     "macs",
     "merge",
     "official_complexity",

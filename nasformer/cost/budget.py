@@ -1,5 +1,8 @@
 """Budgets: what a network may cost, as numbers, pairs, mappings or one line of text.
 
+A bound is in the unit that the cost's name says, rounded inwards to what the cost can be: whole parameters,
+thousandths of ``latency_ms``. A cost that is any number at all has bounds as they were given.
+
 The text is a small grammar, parsed and never evaluated: comparisons of a cost with a number, chained
 where wanted, joined by ``and``. Numbers take the suffixes K, M, G and T::
 
@@ -13,7 +16,7 @@ import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
@@ -36,11 +39,32 @@ _MIRRORED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "=="}
 _EXAMPLE = "write for instance 'params <= 6M and macs <= 1.4G'"
 
 
+@runtime_checkable
+class Cost(Protocol):
+    """What a budget can bound.
+
+    Attributes:
+        name: The cost's name in budgets, with its unit where it has one.
+        scale: Counts in one unit, 1000 where ``latency_ms`` is counted in microseconds; None: the cost
+            is any number, not counted.
+    """
+
+    @property
+    def name(self) -> str:
+        """The cost's name in budgets."""
+        ...
+
+    @property
+    def scale(self) -> int | None:
+        """Counts in one unit; None: not counted."""
+        ...
+
+
 class Bounds(NamedTuple):
     """The least and the most that a cost may be, both inclusive; None: no bound on that side."""
 
-    low: int | None
-    high: int | None
+    low: float | None
+    high: float | None
 
     def __contains__(self, cost: object) -> bool:
         """Whether a cost lies within both ends."""
@@ -75,8 +99,12 @@ def parse_number(text: str) -> Decimal:
     return Decimal(f"{value:f}")
 
 
-def parse_constraints(text: str) -> Limits:
+def parse_constraints(text: str, scales: Mapping[str, int | None] | None = None) -> Limits:
     """Read one line of constraints.
+
+    Args:
+        text: The line.
+        scales: Counts in one unit by cost, as ``Cost.scale``; 1 for a cost that is not among them.
 
     Raises:
         BudgetError: The line does not follow the grammar; the message gives the column.
@@ -93,13 +121,19 @@ def parse_constraints(text: str) -> Limits:
     limits: Limits = {}
     for clause in tree.children:
         assert isinstance(clause, Tree)
-        for name, bounds in _comparisons(clause):
+        for name, operator, number in _comparisons(clause):
+            bounds = _compare(operator, parse_number(number), (scales or {}).get(name, 1))
             limits[name] = _ordered(name, limits.get(name, Bounds(None, None)) & bounds, text)
     return limits
 
 
-def as_bounds(name: str, value: object) -> Bounds:
+def as_bounds(name: str, value: object, scale: int | None = 1) -> Bounds:
     """Read the bounds of one cost: a number (the most), a (least, most) pair, or ``"5e6:6e6"``.
+
+    Args:
+        name: The cost.
+        value: Its bounds.
+        scale: Counts in one unit, as ``Cost.scale``.
 
     Raises:
         BudgetError: Neither of these, or the least is above the most.
@@ -120,7 +154,33 @@ def as_bounds(name: str, value: object) -> Bounds:
     low, high = (None if end is None else _decimal(name, end) for end in pair)
     if low is not None and high is not None and low > high:
         raise BudgetError(f"{name} has its least {low:,} above its most {high:,}; swap them", value)
-    return Bounds(None if low is None else math.ceil(low), None if high is None else math.floor(high))
+    return Bounds(None if low is None else _least(low, scale), None if high is None else _most(high, scale))
+
+
+def _least(value: Decimal, scale: int | None) -> float:
+    return float(value) if scale is None else in_units(math.ceil(value * scale), scale)
+
+
+def _most(value: Decimal, scale: int | None) -> float:
+    return float(value) if scale is None else in_units(math.floor(value * scale), scale)
+
+
+def in_units(count: int, scale: int) -> float:
+    """Return a count in the cost's unit: a whole number where it is counted in that.
+
+    >>> in_units(4200, 1000), in_units(4200, 1)
+    (4.2, 4200)
+    """
+    return count if scale == 1 else count / scale
+
+
+def in_counts(bounds: Bounds, scale: int) -> Bounds:
+    """Return bounds in the counts of the cost.
+
+    >>> in_counts(Bounds(None, 4.2), 1000)
+    Bounds(low=None, high=4200)
+    """
+    return Bounds(*(None if end is None else round(end * scale) for end in bounds))
 
 
 def _ordered(name: str, bounds: Bounds, text: str) -> Bounds:
@@ -130,23 +190,28 @@ def _ordered(name: str, bounds: Bounds, text: str) -> Bounds:
     return bounds
 
 
-def as_limits(budget: object, known: Iterable[str]) -> Limits:
+def as_limits(budget: object, known: Iterable[str] | Mapping[str, Cost]) -> Limits:
     """Read a whole budget: a number or pair of parameters, a mapping by cost, or a line of text.
 
+    Args:
+        budget: The budget.
+        known: Costs by name; names alone are costs counted in whole units.
+
     Raises:
-        BudgetError: It cannot be read, or names a cost that is not among ``known``.
+        BudgetError: It cannot be read, or names a cost that is not known.
 
     >>> as_limits({"params": (5e6, 6e6), "macs": 1.4e9}, ["params", "macs"])["macs"]
     Bounds(low=None, high=1400000000)
     """
     if budget is None:
         return {}
+    scales = {name: cost.scale for name, cost in known.items()} if isinstance(known, Mapping) else {}
     if isinstance(budget, str) and any(sign in budget for sign in "<>="):
-        limits = parse_constraints(budget)
-    elif isinstance(budget, Mapping):
-        limits = {str(name): as_bounds(str(name), value) for name, value in budget.items() if value is not None}
+        limits = parse_constraints(budget, scales)
     else:
-        limits = {"params": as_bounds("params", budget)}
+        given = budget if isinstance(budget, Mapping) else {"params": budget}
+        named = {str(name): value for name, value in given.items() if value is not None}
+        limits = {name: as_bounds(name, value, scales.get(name, 1)) for name, value in named.items()}
     for name in limits:
         if name not in known:
             raise BudgetError(f"unknown cost {name!r} in the budget; {did_you_mean(name, known)}", budget)
@@ -179,25 +244,32 @@ def _parser() -> Lark:
     return Lark(_GRAMMAR, parser="lalr")
 
 
-def _comparisons(clause: Tree[Token]) -> list[tuple[str, Bounds]]:
+def _comparisons(clause: Tree[Token]) -> list[tuple[str, str, str]]:
+    """Return the name, the operator and the number of each comparison of a clause."""
     parts = [str(child) for child in clause.children]
     if clause.data == "upper":
-        return [(parts[0], _compare(parts[1], parts[2]))]
-    name = parts[2]
-    left = _compare(_MIRRORED[parts[1]], parts[0])
-    return [(name, left)] if clause.data == "lower" else [(name, left), (name, _compare(parts[3], parts[4]))]
+        return [(parts[0], parts[1], parts[2])]
+    left = (parts[2], _MIRRORED[parts[1]], parts[0])
+    return [left] if clause.data == "lower" else [left, (parts[2], parts[3], parts[4])]
 
 
-def _compare(operator: str, text: str) -> Bounds:
-    value = parse_number(text)
-    floor, ceil = math.floor(value), math.ceil(value)
-    return {
-        "<=": Bounds(None, floor),
-        ">=": Bounds(ceil, None),
-        "<": Bounds(None, ceil - 1),
-        ">": Bounds(floor + 1, None),
-        "==": Bounds(ceil, floor),
-    }[operator]
+def _compare(operator: str, value: Decimal, scale: int | None) -> Bounds:
+    if operator == "<=":
+        return Bounds(None, _most(value, scale))
+    if operator == ">=":
+        return Bounds(_least(value, scale), None)
+    if operator == "==":
+        return Bounds(_least(value, scale), _most(value, scale))
+    if scale is None:
+        return (
+            Bounds(None, math.nextafter(value, -math.inf))
+            if operator == "<"
+            else (Bounds(math.nextafter(value, math.inf), None))
+        )
+    count = value * scale
+    if operator == "<":
+        return Bounds(None, in_units(math.ceil(count) - 1, scale))
+    return Bounds(in_units(math.floor(count) + 1, scale), None)
 
 
 def _decimal(name: str, value: object) -> Decimal:

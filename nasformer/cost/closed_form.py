@@ -1,38 +1,13 @@
 """Closed forms of parameters and multiply-accumulates, as sums of a stem and of layers.
 
-Given the embedding width, a network's cost is the cost of its stem (patch embedding, positions,
-final norm, head) plus the sum of its layers' costs; everything exact that ``FeasibleSet`` does rests
-on this. ``official_complexity`` is the figure of AutoFormer's own code, kept for comparison with it.
+``official_complexity`` is the figure of AutoFormer's own code, kept for comparison with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from nasformer.architecture import Architecture
+from nasformer.cost.additive import AdditiveCost
 from nasformer.cost.geometry import Geometry
-
-
-@dataclass(frozen=True, slots=True)
-class AdditiveCost:
-    """A cost that is a stem plus a sum over layers.
-
-    Args:
-        name: The cost's name in budgets, with its unit where it has one.
-        stem: ``(geometry, embed_dim)`` -> cost of all that is not a layer.
-        layer: ``(geometry, embed_dim, num_heads, hidden_dim)`` -> cost of one layer.
-    """
-
-    name: str
-    stem: Callable[[Geometry, int], int]
-    layer: Callable[[Geometry, int, int, int], int]
-
-    def __call__(self, geometry: Geometry, architecture: Architecture) -> int:
-        """Return the cost of one architecture."""
-        embed_dim = architecture.embed_dim
-        layers = zip(architecture.num_heads, architecture.hidden_dims, strict=True)
-        return self.stem(geometry, embed_dim) + sum(self.layer(geometry, embed_dim, h, f) for h, f in layers)
 
 
 def _params_stem(g: Geometry, embed_dim: int) -> int:
@@ -68,7 +43,7 @@ params = AdditiveCost("params", _params_stem, _params_layer)
 macs = AdditiveCost("macs", _macs_stem, _macs_layer)
 """Multiply-accumulates of one image: patch embedding, linear layers, attention products, head."""
 
-COSTS = {cost.name: cost for cost in (params, macs)}
+COSTS: dict[str, AdditiveCost] = {cost.name: cost for cost in (params, macs)}
 """The additive costs that every space knows, by the name that budgets use."""
 
 

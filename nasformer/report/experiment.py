@@ -174,8 +174,8 @@ class Experiment:
 
     @property
     def cost_axis(self) -> str:
-        """The cost to plot against: parameters, unless only another cost is limited."""
-        known = [name for name in self.limits if name in self.results[0].best_observed.costs]
+        """The cost to plot against: parameters, unless only another cost is limited that the space can tell."""
+        known = [name for name in self.limits if name in self.space.known_costs]
         return "params" if "params" in known or not known else known[0]
 
 

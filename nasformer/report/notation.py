@@ -31,6 +31,15 @@ def grouped(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
+def amount(cost: float) -> str:
+    """Return a cost: a whole number in groups of three digits, a fraction to the thousandth.
+
+    >>> amount(6_000_000), amount(4.25), amount(5.0)
+    ('6,000,000', '4.25', '5')
+    """
+    return f"{cost:,}" if isinstance(cost, int) else f"{cost:,.3f}".rstrip("0").rstrip(".")
+
+
 def percent(value: float | None) -> str:
     """Return an accuracy in percent.
 
@@ -83,14 +92,12 @@ def budget(limits: Limits) -> str:
     return " and ".join(_bounds(name, low, high) for name, (low, high) in limits.items()) or "no budget"
 
 
-def _bounds(name: str, low: int | None, high: int | None) -> str:
+def _bounds(name: str, low: float | None, high: float | None) -> str:
     if low is None:
-        return f"at most {grouped(high)} {cost_name(name)}"
-    return (
-        f"at least {grouped(low)} {cost_name(name)}"
-        if high is None
-        else (f"{grouped(low)} to {grouped(high)} {cost_name(name)}")
-    )
+        return f"at most {'–' if high is None else amount(high)} {cost_name(name)}"
+    if high is None:
+        return f"at least {amount(low)} {cost_name(name)}"
+    return f"{amount(low)} to {amount(high)} {cost_name(name)}"
 
 
 def listed(items: list[str]) -> str:

@@ -11,7 +11,7 @@ from nasformer.architecture import Architecture
 from nasformer.report.accuracy import interval, split_size
 from nasformer.report.experiment import Experiment, Group
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import MISSING, cost_name, counted, duration, grouped, percent
+from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, grouped, percent
 from nasformer.space import Dimension
 from nasformer.space.description import describe
 
@@ -159,12 +159,12 @@ def geometry_table(experiment: Experiment) -> Table:
     return Table("geometry", "What all architectures of the space share.", ["", ""], rows, wide=True)
 
 
-def _limits(experiment: Experiment) -> Iterable[tuple[str, tuple[int | None, int | None]]]:
+def _limits(experiment: Experiment) -> Iterable[tuple[str, tuple[float | None, float | None]]]:
     return experiment.limits.items()
 
 
-def _end(bound: int | None) -> str:
-    return "any" if bound is None else grouped(bound)
+def _end(bound: float | None) -> str:
+    return "any" if bound is None else amount(bound)
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,10 +1,14 @@
 """Spaces: dimensions are declared, the declaration is a value, and a budget makes it an exact set."""
 
+from nasformer.space.bounded import bounded
 from nasformer.space.built_in import load_space, space_names
 from nasformer.space.counted import CountedSet
 from nasformer.space.dimension import Dimension, choice, per_layer
-from nasformer.space.feasible import EnumeratedSet, FeasibleSet
+from nasformer.space.enumerated import EnumeratedSet
+from nasformer.space.feasible import FeasibleSet
+from nasformer.space.filtered import FilteredSet
 from nasformer.space.released import released
+from nasformer.space.scores import Scores
 from nasformer.space.searchspace import SearchSpace
 
 __all__ = [
@@ -12,7 +16,10 @@ __all__ = [
     "Dimension",
     "EnumeratedSet",
     "FeasibleSet",
+    "FilteredSet",
+    "Scores",
     "SearchSpace",
+    "bounded",
     "choice",
     "load_space",
     "per_layer",

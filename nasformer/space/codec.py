@@ -6,15 +6,16 @@ A row is int64 choice indices: embed_dim, depth, num_heads of layers 0..D-1, mlp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cached_property, lru_cache
+import numbers
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, Geometry
-from nasformer.errors import ArchitectureError
+from nasformer.cost import AdditiveCost, FunctionCost, Geometry, in_units
+from nasformer.errors import ArchitectureError, BudgetError
 from nasformer.space.dimension import Dimension, choice
 
 Codes = NDArray[np.int64]
@@ -25,9 +26,14 @@ class Codec:
     """The translation between a space's architectures and their codes."""
 
     def __init__(
-        self, space: str, geometry: Geometry, embed_dim: Dimension, depth: Dimension, heads: Dimension, ratio: Dimension
+        self,
+        space: str,
+        geometry: Geometry,
+        dimensions: Mapping[str, Dimension],
+        costs: Mapping[str, AdditiveCost | FunctionCost],
     ) -> None:
-        self.space, self.geometry = space, geometry
+        self.space, self.geometry, self.costs = space, geometry, costs
+        embed_dim, depth, heads, ratio = (dimensions[key] for key in ("embed_dim", "depth", "num_heads", "mlp_ratio"))
         self.embed_dim = tuple(int(value) for value in embed_dim)
         self.depth = tuple(int(value) for value in depth)
         self.num_heads = tuple(int(value) for value in heads)
@@ -39,6 +45,9 @@ class Codec:
         }
         self._layer_cost = lru_cache(maxsize=65536)(self._layer)
         self._stem_cost = lru_cache(maxsize=4096)(self._stem)
+        self._asked_cost = lru_cache(maxsize=65536)(self._ask)
+        self.stems = lru_cache(maxsize=None)(self._stems)
+        self.layers = lru_cache(maxsize=None)(self._layers)
 
     @property
     def max_depth(self) -> int:
@@ -89,6 +98,14 @@ class Codec:
 
     def decode(self, codes: Codes) -> list[Architecture]:
         """Return the architectures of rows of codes."""
+        return [self._decode(row) for row in self.check(codes).tolist()]
+
+    def check(self, codes: Codes) -> Codes:
+        """Return rows that are all codes of this space.
+
+        Raises:
+            ArchitectureError: They are not.
+        """
         codes = np.asarray(codes)
         if codes.ndim != 2 or codes.shape[1] != self.columns or codes.dtype.kind not in "iu":
             raise ArchitectureError(
@@ -96,7 +113,7 @@ class Codec:
                 codes,
             )
         self._check_rows(codes)
-        return [self._decode(row) for row in codes.tolist()]
+        return codes
 
     def _decode(self, row: list[int]) -> Architecture:
         depth = self.depth[row[1]]
@@ -123,50 +140,76 @@ class Codec:
 
     # Costs
 
-    def cost(self, name: str, architecture: Architecture) -> int:
-        """Return one cost of any architecture."""
+    def cost(self, name: str, architecture: Architecture) -> float:
+        """Return one cost of any architecture, in the unit of its name."""
+        cost = self.costs[name]
+        if isinstance(cost, FunctionCost):
+            return self._asked_cost(name, architecture)
+        return in_units(self.count(name, architecture), cost.scale)
+
+    def count(self, name: str, architecture: Architecture) -> int:
+        """Return one additive cost of any architecture as it is counted."""
         embed_dim, layer = architecture.embed_dim, self._layer_cost
         total = self._stem_cost(name, embed_dim)
         for heads, ratio in zip(architecture.num_heads, architecture.mlp_ratio, strict=True):
             total += layer(name, embed_dim, heads, ratio)
         return total
 
+    def _additive(self, name: str) -> AdditiveCost:
+        cost = self.costs[name]
+        assert isinstance(cost, AdditiveCost), name
+        return cost
+
     def _stem(self, name: str, embed_dim: int) -> int:
-        return COSTS[name].stem(self.geometry, embed_dim)
+        return _whole(name, self._additive(name).stem(self.geometry, embed_dim))
 
     def _layer(self, name: str, embed_dim: int, num_heads: int, mlp_ratio: float) -> int:
-        return COSTS[name].layer(self.geometry, embed_dim, num_heads, int(embed_dim * mlp_ratio))
+        return _whole(name, self._additive(name).layer(self.geometry, embed_dim, num_heads, int(embed_dim * mlp_ratio)))
 
-    def cost_batch(self, name: str, codes: Codes) -> NDArray[np.int64]:
-        """Return one cost of each row of codes, ``(n,)``."""
-        stems, layers = self.stem_table[name], self.layer_table[name]
+    def _ask(self, name: str, architecture: Architecture) -> float:
+        cost = self.costs[name]
+        assert isinstance(cost, FunctionCost), name
+        return cost(architecture)
+
+    def cost_batch(self, name: str, codes: Codes) -> NDArray[np.int64] | NDArray[np.float64]:
+        """Return one cost of each row of codes, ``(n,)``, in the unit of its name.
+
+        Raises:
+            ArchitectureError: A row is no code of this space.
+        """
+        cost = self.costs[name]
+        if isinstance(cost, FunctionCost):
+            return np.array([self._asked_cost(name, a) for a in self.decode(codes)], dtype=np.float64)
+        counts = self.count_batch(name, self.check(codes))
+        return counts if cost.scale == 1 else counts / cost.scale
+
+    def count_batch(self, name: str, codes: Codes) -> NDArray[np.int64]:
+        """Return one additive cost of each row of valid codes as it is counted, ``(n,)``."""
         embed = codes[:, 0]
-        padded = np.pad(layers, ((0, 0), (0, 1), (0, 1)))  # index -1, beyond the depth, costs nothing
+        padded = np.pad(self.layers(name), ((0, 0), (0, 1), (0, 1)))  # index -1, beyond the depth, costs nothing
         flat, stride = padded.reshape(-1), padded.shape[2]
         heads = self.heads_of(codes) % padded.shape[1]
         ratios = self.ratios_of(codes) % stride
         index = (embed * padded[0].size)[:, None] + heads * stride + ratios
-        total: NDArray[np.int64] = stems[embed] + flat[index].sum(axis=1)
+        total: NDArray[np.int64] = self.stems(name)[embed] + flat[index].sum(axis=1)
         return total
 
-    @cached_property
-    def stem_table(self) -> dict[str, NDArray[np.int64]]:
-        """Stem costs by name, ``(embed_dim,)``."""
-        return {name: np.array([self._stem(name, e) for e in self.embed_dim], dtype=np.int64) for name in COSTS}
+    def _stems(self, name: str) -> NDArray[np.int64]:
+        """Stem counts ``(embed_dim,)``."""
+        return np.array([self._stem(name, e) for e in self.embed_dim], dtype=np.int64)
 
-    @cached_property
-    def layer_table(self) -> dict[str, NDArray[np.int64]]:
-        """Layer costs by name, ``(embed_dim, num_heads, mlp_ratio)``."""
-        return {
-            name: np.array(
-                [
-                    [[self._layer(name, e, h, r) for r in self.mlp_ratio] for h in self.num_heads]
-                    for e in self.embed_dim
-                ],
-                dtype=np.int64,
-            )
-            for name in COSTS
-        }
+    def _layers(self, name: str) -> NDArray[np.int64]:
+        """Layer counts ``(embed_dim, num_heads, mlp_ratio)``."""
+        return np.array(
+            [[[self._layer(name, e, h, r) for r in self.mlp_ratio] for h in self.num_heads] for e in self.embed_dim],
+            dtype=np.int64,
+        )
+
+
+def _whole(name: str, count: object) -> int:
+    if isinstance(count, numbers.Integral) and abs(int(count)) < 10**18:
+        return int(count)
+    raise BudgetError(f"cost {name!r} must count in whole numbers, got {count!r}; give it a finer scale", count)
 
 
 def _listed(values: Iterable[float]) -> str:

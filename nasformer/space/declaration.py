@@ -27,7 +27,7 @@ def read_space(path: str | Path) -> SearchSpace:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        data = _parse(text, path.suffix)
     except OSError as error:
         raise SpaceError(f"cannot read the space {str(path)!r}: {error.strerror}", path) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -41,6 +41,34 @@ def read_space(path: str | Path) -> SearchSpace:
         return SearchSpace.from_dict(data)
     except SpaceError as error:
         raise SpaceError(f"{path.name}: {error}", path) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is a mistake, not the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping whose keys are all different."""
+        seen: list[str] = []
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            seen.append(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, suffix: str) -> Any:
+    if suffix == ".json":
+        return json.loads(text, object_pairs_hook=_each_once)
+    return yaml.load(text, _Loader)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in data:
+            raise ValueError(f"{key!r} is given twice")
+        data[key] = value
+    return data
 
 
 def write_space(space: SearchSpace, path: str | Path) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, as_limits, format_limits, merge
+from nasformer.cost import as_limits, format_limits, merge
 from nasformer.errors import BudgetError
-from nasformer.space.counted import CountedSet
+from nasformer.space.bounded import bounded
 from nasformer.space.searchspace import SearchSpace
 
 
@@ -65,10 +65,13 @@ def describe(space: SearchSpace, budget: object = None) -> Description:
         "maximum": space.largest,
         "supernet": space.maximum,
     }
-    rows = {name: (architecture, space.costs(architecture)) for name, architecture in corners.items()}
-    limits = merge(space.constraints, as_limits(budget, COSTS))
+    rows = {
+        name: (architecture, {"params": space.params(architecture), "macs": space.macs(architecture)})
+        for name, architecture in corners.items()
+    }
+    limits = merge(space.constraints, as_limits(budget, space.known_costs))
     try:
-        feasible, obstacle = CountedSet(space, limits).count(), None
+        feasible, obstacle = bounded(space, limits).count(), None
     except BudgetError as error:
         feasible, obstacle = 0, str(error)
     return Description(space, rows, format_limits(limits) or "no limits", feasible, obstacle)

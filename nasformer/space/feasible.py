@@ -1,22 +1,25 @@
 """FeasibleSet: the architectures of a space that a budget allows, as an exact set.
 
-It is what a strategy searches. Two kinds share this face: ``CountedSet`` counts by dynamic
-programming over costs, ``EnumeratedSet`` lists the architectures that a table knows.
+It is what a strategy searches. Three kinds share this face: ``CountedSet`` counts by dynamic programming
+over costs, ``EnumeratedSet`` lists the architectures that a table knows, and ``FilteredSet`` asks, of
+each architecture that another set gives, what it costs.
 """
 
 from __future__ import annotations
 
+import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, Limits, format_limits
+from nasformer.architecture import Architecture, uniform
+from nasformer.cost import Limits, format_limits
 from nasformer.errors import BudgetError, did_you_mean
 from nasformer.space.codec import Codes
+from nasformer.space.fixed import Fixed, read_fixed
 from nasformer.space.scores import Scores, distance_scores, read_scores
 
 if TYPE_CHECKING:
@@ -28,25 +31,16 @@ Domain = dict[str, tuple[float, ...]]
 """The values of each dimension that occur in a set."""
 
 
-def check_prior(prior: object) -> None:
-    """Refuse what is no prior."""
-    if prior not in ("dimensions", "architectures"):
-        raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
-
-
-def check_cost(name: str) -> None:
-    """Refuse a cost that no space knows."""
-    if name not in COSTS:
-        raise BudgetError(f"unknown cost {name!r}; {did_you_mean(name, COSTS)}", name)
-
-
 class FeasibleSet(ABC):
     """The architectures of a space within limits; never empty.
 
     Attributes:
         space: The space whose members these are.
         limits: Bounds by the name of the cost.
+        countable: Whether ``count``, ``codes`` and ``bounds`` answer; only a ``FilteredSet`` may not.
     """
+
+    countable = True
 
     def __init__(self, space: SearchSpace, limits: Limits) -> None:
         self.space, self.limits = space, dict(limits)
@@ -55,9 +49,9 @@ class FeasibleSet(ABC):
     def count(self) -> int:
         """Return the exact number of architectures."""
 
-    @abstractmethod
-    def sample_codes(self, n: int, seed: Seed = 0, prior: Prior = "dimensions") -> Codes:
-        """Return the codes of ``sample``: ``(n, 2 + 2 * max depth)``."""
+    def at_most(self) -> int:
+        """Return a number that the architectures are not more than: their count, where it is known."""
+        return self.count()
 
     @abstractmethod
     def codes(self, limit: int = 1_000_000) -> Codes:
@@ -68,19 +62,29 @@ class FeasibleSet(ABC):
         """
 
     @abstractmethod
-    def bounds(self, cost: str) -> tuple[int, int]:
-        """Return the least and the most that a cost takes in this set."""
-
-    @abstractmethod
     def reachable(self) -> Domain:
         """Return the values of each dimension that occur in this set."""
 
     @abstractmethod
-    def _argmax(self, scores: Scores) -> Codes:
-        """Return the code with the largest score, ``(1, columns)``."""
+    def _bounds(self, cost: str) -> tuple[float, float]:
+        """Return the least and the most of a known cost."""
 
-    def sample(self, n: int, seed: Seed = 0, prior: Prior = "dimensions") -> list[Architecture]:
-        """Draw architectures independently; none is rejected.
+    @abstractmethod
+    def _draw(self, n: int, rng: np.random.Generator, each_dimension: bool, fixed: Fixed | None) -> Codes:
+        """Draw codes under one prior or the other, given fixed genes."""
+
+    @abstractmethod
+    def _ranked(self, scores: Scores) -> Iterator[Codes]:
+        """Yield the code of every architecture, ``(columns,)``, by falling score."""
+
+    def sample(
+        self,
+        n: int,
+        seed: Seed = 0,
+        prior: Prior = "dimensions",
+        fixed: Mapping[str, Any] | Codes | None = None,
+    ) -> list[Architecture]:
+        """Draw architectures independently; none is rejected where the costs are additive.
 
         Args:
             n: How many.
@@ -88,8 +92,31 @@ class FeasibleSet(ABC):
             prior: ``"dimensions"``: depth, embed_dim and every layer's choices uniform, given that
                 the limits hold, as the paper's rejection draws. ``"architectures"``: every
                 architecture equally likely, which the deepest dominate.
+            fixed: Genes that every draw has; the rest is drawn as the prior has it given these. Values by
+                dimension, ``{"embed_dim": 192, "depth": 13, "num_heads": {0: 3, 5: 4}, "mlp_ratio": 4}``, where
+                one value is for all layers and a named layer must exist; or one row of codes, -1 for what is
+                open.
+
+        Raises:
+            BudgetError: No architecture within the limits has what is fixed.
+            SpaceError: A dimension, layer or value that the space does not have.
         """
-        return self.space.decode(self.sample_codes(n, seed, prior))
+        return self.space.decode(self.sample_codes(n, seed, prior, fixed))
+
+    def sample_codes(
+        self,
+        n: int,
+        seed: Seed = 0,
+        prior: Prior = "dimensions",
+        fixed: Mapping[str, Any] | Codes | None = None,
+    ) -> Codes:
+        """Return the codes of ``sample``: ``(n, 2 + 2 * max depth)``."""
+        if prior not in ("dimensions", "architectures"):
+            raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
+        if not isinstance(n, numbers.Integral) or n < 0:
+            raise BudgetError(f"n is how many to draw, a whole number of 0 or more, got {n!r}", n)
+        given = read_fixed(self.space.codec, fixed)
+        return self._draw(int(n), np.random.default_rng(seed), prior == "dimensions", given)
 
     def __contains__(self, architecture: object) -> bool:
         return (
@@ -99,24 +126,61 @@ class FeasibleSet(ABC):
         )
 
     def __repr__(self) -> str:
-        return f"<{self.count():,} of {self.space.size():,} architectures of {self.space.name}: {self.describe()}>"
+        number = f"{self.count():,}" if self.countable else f"at most {self.at_most():,}"
+        return f"<{number} of {self.space.size():,} architectures of {self.space.name}: {self.describe()}>"
 
     def describe(self) -> str:
         """Return the limits as one line."""
         return format_limits(self.limits) or "no limits"
 
-    def argmax(self, scores: Mapping[str, Any]) -> Architecture:
+    def bounds(self, cost: str) -> tuple[float, float]:
+        """Return the least and the most that a cost takes in this set, in the cost's unit.
+
+        Raises:
+            BudgetError: The space knows no such cost, or it cannot be told.
+        """
+        if cost not in self.space.known_costs:
+            raise BudgetError(f"unknown cost {cost!r}; {did_you_mean(cost, self.space.known_costs)}", cost)
+        return self._bounds(cost)
+
+    def ranked(self, scores: Mapping[str, Any] | Scores) -> Iterator[Architecture]:
+        """Yield every architecture once, by falling score, exactly; each is found when it is asked for.
+
+        Args:
+            scores: As ``argmax`` takes them.
+        """
+        for code in self._ranked(read_scores(self.space.codec, scores)):
+            yield self.space.decode(code[None])[0]
+
+    def best(
+        self, scores: Mapping[str, Any] | Scores, k: int, exclude: Collection[Architecture] = ()
+    ) -> list[Architecture]:
+        """Return the ``k`` architectures with the largest scores, exactly, best first.
+
+        There are fewer only where no more are left.
+
+        Args:
+            scores: As ``argmax`` takes them.
+            k: How many.
+            exclude: Architectures to pass over, such as those asked before; a set is fastest.
+        """
+        if not isinstance(k, numbers.Integral) or k < 0:
+            raise BudgetError(f"k is how many to return, a whole number of 0 or more, got {k!r}", k)
+        return list(islice((a for a in self.ranked(scores) if a not in exclude), int(k)))
+
+    def argmax(self, scores: Mapping[str, Any] | Scores) -> Architecture:
         """Return the architecture with the largest additive score, exactly.
 
         Args:
             scores: Score of each value: ``{"embed_dim": {192: 0.1, …}, "depth": {13: 0.2, …},
-                "layers": [{"num_heads": {3: 0.0, …}, "mlp_ratio": {3.5: 0.1, …}}, …]}``. Keys may
-                be strings; what is left out scores 0.
+                "layers": [{"num_heads": {3: 0.0, …}, "mlp_ratio": {3.5: 0.1, …}, "pair": {(3, 3.5): 0.1, …}},
+                …]}``. Keys may be strings, a pair's ``"3,3.5"``; what is left out scores 0. Or a ``Scores``,
+                whose layers may also score differently under each embed_dim.
 
         Raises:
             SpaceError: A value that the space does not have.
         """
-        return self.space.decode(self._argmax(read_scores(self.space.codec, scores)))[0]
+        return next(self.ranked(scores))
 
     def repair(self, architecture: Architecture) -> Architecture:
         """Return the nearest architecture of this set.
@@ -126,93 +190,11 @@ class FeasibleSet(ABC):
         """
         if architecture in self:
             return architecture
-        return self.space.decode(self._argmax(distance_scores(self.space.codec, architecture)))[0]
+        return self.argmax(distance_scores(self.space.codec, architecture))
 
     def uniform(self) -> list[Architecture]:
         """Return the members whose layers are all alike, as plain ViTs are, fewest parameters first."""
-        from itertools import product
-
-        from nasformer.architecture import uniform
-
         codec = self.space.codec
         grid = product(codec.embed_dim, codec.depth, codec.num_heads, codec.mlp_ratio)
         members = (architecture for sizes in grid if (architecture := uniform(*sizes)) in self)
         return sorted(members, key=self.space.params)
-
-
-class EnumeratedSet(FeasibleSet):
-    """A feasible set given by its architectures, for a fitness that knows only these.
-
-    Args:
-        space: The space whose members they are; others are left out.
-        architectures: The candidates.
-        limits: Bounds by cost.
-
-    Raises:
-        BudgetError: None is within the limits.
-    """
-
-    def __init__(self, space: SearchSpace, architectures: Iterable[Architecture], limits: Limits) -> None:
-        super().__init__(space, limits)
-        members = dict.fromkeys(architecture for architecture in architectures if architecture in space)
-        codes = np.unique(space.encode(members), axis=0)  # the order of a table's rows must not change a search
-        self._costs = {name: space.codec.cost_batch(name, codes) for name in COSTS}
-        inside = np.ones(len(codes), dtype=bool)
-        for name, (low, high) in limits.items():
-            inside &= (self._costs[name] >= (low or 0)) & (self._costs[name] <= (np.inf if high is None else high))
-        if not inside.any():
-            raise BudgetError(
-                f"none of the {len(codes):,} architectures that the fitness knows has {format_limits(limits)}", limits
-            )
-        self._codes = codes[inside]
-        self._costs = {name: values[inside] for name, values in self._costs.items()}
-        self._members = frozenset(space.decode(self._codes))
-
-    def __contains__(self, architecture: object) -> bool:
-        return architecture in self._members
-
-    def count(self) -> int:
-        """Return the number of architectures."""
-        return len(self._codes)
-
-    def sample_codes(self, n: int, seed: Seed = 0, prior: Prior = "dimensions") -> Codes:
-        """Return the codes of ``sample``."""
-        check_prior(prior)
-        rng = np.random.default_rng(seed)
-        weights = self._weights() if prior == "dimensions" else None
-        return self._codes[rng.choice(len(self._codes), size=n, p=weights)]
-
-    def _weights(self) -> NDArray[np.float64]:
-        codec = self.space.codec
-        free = [len(getattr(codec, key)) for key, tied in codec.tied.items() if not tied]
-        depth = np.array(codec.depth)[self._codes[:, 1]]
-        weights = np.exp(-np.log(np.prod(free, initial=1.0)) * (depth - depth.min()))
-        normalised: NDArray[np.float64] = weights / weights.sum()
-        return normalised
-
-    def codes(self, limit: int = 1_000_000) -> Codes:
-        """Return every architecture's code."""
-        if len(self._codes) > limit:
-            raise BudgetError(f"{len(self._codes):,} architectures are more than the limit of {limit:,}", limit)
-        return self._codes
-
-    def bounds(self, cost: str) -> tuple[int, int]:
-        """Return the least and the most of a cost."""
-        check_cost(cost)
-        return int(self._costs[cost].min()), int(self._costs[cost].max())
-
-    def reachable(self) -> Domain:
-        """Return the values of each dimension that occur."""
-        columns = {
-            "embed_dim": self._codes[:, 0],
-            "depth": self._codes[:, 1],
-            "num_heads": self.space.codec.heads_of(self._codes),
-            "mlp_ratio": self.space.codec.ratios_of(self._codes),
-        }
-        return {
-            key: tuple(getattr(self.space.codec, key)[index] for index in np.unique(column) if index >= 0)
-            for key, column in columns.items()
-        }
-
-    def _argmax(self, scores: Scores) -> Codes:
-        return self._codes[[int(scores.of(self.space.codec, self._codes).argmax())]]

@@ -11,13 +11,24 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture, uniform
-from nasformer.cost import COSTS, Bounds, Geometry, Limits, as_limits, format_limits, merge
+from nasformer.cost import (
+    COSTS,
+    AdditiveCost,
+    Bounds,
+    FunctionCost,
+    Geometry,
+    Limits,
+    as_limits,
+    format_limits,
+    merge,
+)
 from nasformer.errors import ArchitectureError, SpaceError
 from nasformer.space.codec import Codec, Codes
 from nasformer.space.dimension import Dimension, as_dimension, choice
@@ -26,6 +37,7 @@ from nasformer.space.validation import (
     KEYS,
     SEARCHED,
     check_complete,
+    check_cost_name,
     check_keys,
     read_constraints,
     read_geometry,
@@ -122,10 +134,11 @@ class SearchSpace:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a SearchSpace is frozen; declare another with {name}={value!r}")
 
-    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], SearchSpace], tuple[dict[str, Any]]]:
-        return SearchSpace.from_dict, (self.to_dict(),)
+    def __reduce__(self) -> tuple[Callable[..., SearchSpace], tuple[Any, ...]]:
+        return _rebuild, (self.to_dict(), *(cost for name, cost in self.known_costs.items() if name not in COSTS))
 
     def __eq__(self, other: object) -> bool:
+        """Whether two spaces are declared alike; which costs they know is no part of that."""
         return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
@@ -240,24 +253,61 @@ class SearchSpace:
 
     # Costs
 
+    @cached_property
+    def known_costs(self) -> Mapping[str, AdditiveCost | FunctionCost]:
+        """The costs that budgets may bound, by name: ``params``, ``macs`` and those of ``with_cost``."""
+        return MappingProxyType(COSTS)
+
+    def with_cost(self, *costs: AdditiveCost | FunctionCost) -> SearchSpace:
+        """Return this space, knowing further costs: budgets may bound them, and trials record them.
+
+        The declaration and the fingerprint stay as they are, so weights fit both.
+
+        Args:
+            *costs: An additive cost, such as a latency table's ``cost()``, or any function of an
+                architecture as a ``FunctionCost``.
+
+        Raises:
+            BudgetError: A name is taken or no word, or a table lacks a block of this space.
+
+        >>> heads = FunctionCost("heads", lambda architecture: sum(architecture.num_heads))
+        >>> space = SearchSpace("mine", embed_dim=64, depth=choice(1, 2), num_heads=choice(1, 2), mlp_ratio=2)
+        >>> space.with_cost(heads).feasible(heads=(3, None)).sample(1)
+        [Architecture(embed_dim=64, num_heads=(2, 2), mlp_ratio=(2.0, 2.0))]
+        """
+        for cost in costs:
+            check_cost_name(cost, self.known_costs)
+        known = {**self.known_costs, **{cost.name: cost for cost in costs}}
+        copy = object.__new__(SearchSpace)
+        declared = ("name", *SEARCHED, "geometry", "pooling", "maximum", "constraints")
+        copy.__dict__.update({key: self.__dict__[key] for key in declared}, known_costs=MappingProxyType(known))
+        for cost in costs:
+            if isinstance(cost, AdditiveCost):  # what is missing is said now
+                copy.codec.stems(cost.name), copy.codec.layers(cost.name)
+        return copy
+
     def params(self, architecture: Architecture) -> int:
         """Return the number of parameters of an architecture, a member or not."""
-        return self.codec.cost("params", architecture)
+        return self.codec.count("params", architecture)
 
     def macs(self, architecture: Architecture) -> int:
         """Return the multiply-accumulates of one image through an architecture, a member or not."""
-        return self.codec.cost("macs", architecture)
+        return self.codec.count("macs", architecture)
 
-    def costs(self, architecture: Architecture) -> dict[str, int]:
-        """Return every cost of an architecture by name."""
-        return {name: self.codec.cost(name, architecture) for name in COSTS}
+    def costs(self, architecture: Architecture) -> dict[str, float]:
+        """Return every known cost of an architecture by name, each in the unit of its name.
+
+        Raises:
+            BudgetError: A table lacks a block of the architecture, which then is no member.
+        """
+        return {name: self.codec.cost(name, architecture) for name in self.known_costs}
 
     # Codes
 
     @cached_property
     def codec(self) -> Codec:
         """The translation between architectures and integer codes."""
-        return Codec(self.name, self.geometry, self.embed_dim, self.depth, self.num_heads, self.mlp_ratio)
+        return Codec(self.name, self.geometry, {key: getattr(self, key) for key in SEARCHED}, self.known_costs)
 
     def encode(self, architectures: Iterable[Architecture]) -> Codes:
         """Return the codes of members: int64 ``(n, 2 + 2 * max depth)`` of choice indices.
@@ -279,27 +329,38 @@ class SearchSpace:
         return self.codec.decode(codes)
 
     def params_batch(self, codes: Codes) -> NDArray[np.int64]:
-        """Return the parameters of each row of codes, ``(n,)``."""
-        return self.codec.cost_batch("params", codes)
+        """Return the parameters of each row of codes, ``(n,)``.
+
+        Raises:
+            ArchitectureError: A row is no code of this space.
+        """
+        return self.codec.count_batch("params", self.codec.check(codes))
 
     def macs_batch(self, codes: Codes) -> NDArray[np.int64]:
-        """Return the multiply-accumulates of each row of codes, ``(n,)``."""
-        return self.codec.cost_batch("macs", codes)
+        """Return the multiply-accumulates of each row of codes, ``(n,)``.
+
+        Raises:
+            ArchitectureError: A row is no code of this space.
+        """
+        return self.codec.count_batch("macs", self.codec.check(codes))
 
     # Sets
 
-    def feasible(self, **limits: object) -> FeasibleSet:
+    def feasible(self, *, resolution: Any = None, **limits: object) -> FeasibleSet:
         """Return the architectures within limits and within the space's own constraints.
 
         Args:
+            resolution: Grid by cost, in the cost's unit, that layer costs are rounded up to; for budgets
+                whose exact sums are too many. All that is left is feasible, some of what is feasible is
+                left out: see ``CountedSet``. None: exact.
             **limits: By cost: the most, or a (least, most) pair; ``params=(5e6, 6e6), macs=1.4e9``.
 
         Raises:
-            BudgetError: An unknown cost, or no architecture is within the limits.
+            BudgetError: An unknown cost, no architecture is within the limits, or too many sums.
         """
-        from nasformer.space.counted import CountedSet
+        from nasformer.space.bounded import bounded
 
-        return CountedSet(self, merge(self.constraints, as_limits(limits, COSTS)))
+        return bounded(self, merge(self.constraints, as_limits(limits, self.known_costs)), resolution=resolution)
 
     def sample(self, n: int, seed: int = 0) -> list[Architecture]:
         """Return ``n`` architectures, every dimension uniform, constraints aside."""
@@ -314,6 +375,11 @@ class SearchSpace:
         from nasformer.space.counted import CountedSet
 
         return CountedSet(self, dict[str, Bounds]())
+
+
+def _rebuild(declaration: dict[str, Any], *costs: AdditiveCost | FunctionCost) -> SearchSpace:
+    space = SearchSpace.from_dict(declaration)
+    return space.with_cost(*costs) if costs else space
 
 
 def _plain(value: object) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numbers
+import re
 from collections.abc import Iterable, Mapping
 
 from nasformer.architecture import Architecture, uniform
-from nasformer.cost import COSTS, Geometry, Limits, as_limits
+from nasformer.cost import COSTS, AdditiveCost, FunctionCost, Geometry, Limits, as_limits
 from nasformer.errors import BudgetError, SpaceError, did_you_mean
 from nasformer.space.dimension import Dimension
 
@@ -38,6 +39,16 @@ def read_constraints(constraints: object) -> Limits:
         return as_limits(constraints, COSTS)
     except BudgetError as error:
         raise SpaceError(f"constraints: {error}", constraints) from error
+
+
+def check_cost_name(cost: object, known: Iterable[str]) -> None:
+    """Refuse what is no cost, or one whose name no budget can have or is taken."""
+    if not isinstance(cost, (AdditiveCost, FunctionCost)):
+        raise BudgetError(f"a cost is an AdditiveCost or a FunctionCost, got {cost!r}", cost)
+    if cost.name in known or cost.name in ("and", "resolution"):
+        raise BudgetError(f"the name {cost.name!r} of a cost is taken; give it another", cost)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", cost.name):
+        raise BudgetError(f"the name of a cost is one word of letters, digits and _, got {cost.name!r}", cost)
 
 
 def read_maximum(dimensions: Mapping[str, Dimension], supernet: Mapping[str, float]) -> Architecture:
@@ -74,8 +85,9 @@ def read_geometry(
         "head_dim": head_dim,
     } | ({} if max_distance is None else {"max_distance": max_distance})
     for key, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
             raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}", value)
     if image_size % patch_size:
         raise SpaceError(f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size))
-    return Geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
+    whole = {"max_distance": None, **{key: int(size) for key, size in sizes.items()}}
+    return Geometry(**whole)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasformer.cost import Bounds, as_bounds, as_limits, format_limits, merge, parse_constraints
+from nasformer.cost import Bounds, as_bounds, as_limits, format_limits, in_counts, in_units, merge, parse_constraints
 from nasformer.cost.budget import parse_number
 from nasformer.errors import BudgetError
 
@@ -67,6 +68,33 @@ def test_numbers_and_suffixes_are_exact(whole: int, millionths: int, suffix: str
 )
 def test_every_comparison(text: str, low: int | None, high: int | None) -> None:
     assert parse_constraints(text) == {"params": (low, high)}
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("latency_ms <= 4.25", None, 4.25),
+        ("latency_ms < 4.25", None, 4.249),
+        ("latency_ms > 4.25", 4.251, None),
+        ("latency_ms >= 4.2501", 4.251, None),
+        ("latency_ms <= 4.2509", None, 4.25),
+        ("4 <= latency_ms <= 5", 4.0, 5.0),
+        ("speed <= 4.2509", None, 4.2509),
+        ("speed == 4.2509", 4.2509, 4.2509),
+        ("speed < 1", None, math.nextafter(1, 0)),
+        ("speed > 1", math.nextafter(1, 2), None),
+    ],
+)
+def test_bounds_are_rounded_inwards_to_what_the_cost_can_be(text: str, low: float | None, high: float | None) -> None:
+    limits = parse_constraints(text, {"latency_ms": 1000, "speed": None})
+    assert list(limits.values()) == [(low, high)]
+    assert parse_constraints(format_limits(limits), {"latency_ms": 1000, "speed": None}) == limits
+
+
+@given(st.integers(0, 10**9), st.sampled_from([1, 10, 1000]))
+def test_counts_and_units_are_each_others_inverse(count: int, scale: int) -> None:
+    assert in_counts(Bounds(in_units(count, scale), None), scale) == (count, None)
+    assert as_bounds("cost", str(Decimal(count) / scale), scale).high == in_units(count, scale)
 
 
 def test_a_name_may_begin_with_and() -> None:

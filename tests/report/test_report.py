@@ -59,9 +59,9 @@ def result(strategy: str = "random", seed: int = 0, evaluations: int = 12, space
 
 
 def finalist(architecture: Architecture, label: str, *, chosen: bool = False) -> Finalist:
-    costs = SPACE.costs(architecture)
+    costs = SPACE.params(architecture), SPACE.macs(architecture)
     inherited = {"search_accuracy": accuracy(architecture), "test_accuracy": 91.25}
-    return Finalist(label, architecture, costs["params"], costs["macs"], inherited, {"test_accuracy": 93.75}, chosen)
+    return Finalist(label, architecture, *costs, inherited, {"test_accuracy": 93.75}, chosen)
 
 
 class _Page(HTMLParser):

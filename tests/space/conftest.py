@@ -1,8 +1,8 @@
-"""Random spaces small enough that brute force lists them."""
+"""Random spaces small enough that brute force lists them, budgets for them, and every kind of set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 
 import pytest
@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from nasformer.architecture import Architecture
-from nasformer.space import Dimension, SearchSpace, choice, per_layer
+from nasformer.cost import AdditiveCost, Bounds, FunctionCost, Limits
+from nasformer.space import CountedSet, Dimension, EnumeratedSet, FeasibleSet, SearchSpace, bounded, choice, per_layer
 
 
 def _values(options: list[float], most: int) -> SearchStrategy[list[float]]:
     return st.lists(st.sampled_from(options), min_size=1, max_size=most, unique=True)
+
+
+ODD = AdditiveCost(
+    "odd", lambda _, embed_dim: embed_dim % 5, lambda _, e, heads, hidden: (3 * e + heads**2 * hidden) % 11, scale=10
+)
+"""A cost in tenths whose layers are no sums of their genes."""
 
 
 @st.composite
@@ -22,7 +29,7 @@ def _spaces(draw: st.DrawFn) -> SearchSpace:
     def layers(options: list[float], most: int) -> Dimension:
         return draw(st.sampled_from([choice, per_layer, per_layer]))(*draw(_values(options, most)))
 
-    return SearchSpace(
+    space = SearchSpace(
         "random",
         embed_dim=choice(*draw(_values([4, 6, 8, 20], 3))),
         depth=choice(*draw(_values([1, 2, 3], 2))),
@@ -36,6 +43,7 @@ def _spaces(draw: st.DrawFn) -> SearchSpace:
         max_distance=draw(st.none() | st.integers(1, 3)),
         pooling=draw(st.sampled_from(["mean", "cls"])),
     )
+    return space.with_cost(ODD)
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +68,81 @@ def brute_force() -> Callable[[SearchSpace], list[Architecture]]:
         ]
 
     return everything
+
+
+Make = Callable[[SearchSpace, Iterable[Architecture], Limits], FeasibleSet]
+
+
+def _asked(space: SearchSpace, _: Iterable[Architecture], limits: Limits) -> FeasibleSet:
+    """The same limits, on costs that must be asked for one architecture at a time."""
+
+    def cost(name: str) -> FunctionCost:
+        return FunctionCost(f"asked_{name}", lambda architecture: space.codec.cost(name, architecture))
+
+    costs = [cost(name) for name in limits] or [FunctionCost("none", lambda _: 0)]
+    asked = {f"asked_{name}": bounds for name, bounds in limits.items()} or {"none": Bounds(None, 0)}
+    return bounded(space.with_cost(*costs), asked)
+
+
+_MAKERS: dict[str, Make] = {
+    "counted": lambda space, _, limits: CountedSet(space, limits),
+    "enumerated": EnumeratedSet,
+    "filtered": _asked,
+}
+
+
+@pytest.fixture(scope="session", params=list(_MAKERS.values()), ids=list(_MAKERS))
+def make(request: pytest.FixtureRequest) -> Make:
+    """Each kind of feasible set, by the function that makes it of a space, its architectures and limits."""
+    maker: Make = request.param
+    return maker
+
+
+@st.composite
+def _limits(draw: st.DrawFn, space: SearchSpace, everything: Sequence[Architecture]) -> Limits:
+    def bounds(cost: str) -> Bounds:
+        costs = sorted({space.codec.cost(cost, architecture) for architecture in everything})
+        steps = [0.0, 0.1, -0.1, 0.0] if cost == "odd" else [-1, 0, 0, 1]
+        ends = sorted(round(draw(st.sampled_from(costs)) + draw(st.sampled_from(steps)), 1) for _ in range(2))
+        return draw(
+            st.sampled_from([Bounds(*ends), Bounds(None, ends[1]), Bounds(ends[0], None), Bounds(None, ends[0])])
+        )
+
+    alone, together = [["params"], ["macs"], ["odd"]], [["params", "macs"], ["macs", "params"], ["odd", "params"]]
+    names = draw(st.sampled_from([*alone, *together, []]))
+    return {name: bounds(name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def limits_of() -> Callable[[SearchSpace, Sequence[Architecture]], SearchStrategy[Limits]]:
+    """Bounds on one cost, on both or on none, that often hit a reachable cost exactly."""
+    return _limits
+
+
+@pytest.fixture(scope="session")
+def within() -> Callable[[SearchSpace, Iterable[Architecture], Limits], list[Architecture]]:
+    """Those of some architectures that are within limits, by the costs alone."""
+
+    def holds(bounds: Bounds, cost: float) -> bool:
+        return (bounds.low is None or bounds.low <= cost) and (bounds.high is None or cost <= bounds.high)
+
+    return lambda space, everything, limits: [
+        a for a in everything if all(holds(bounds, space.codec.cost(name, a)) for name, bounds in limits.items())
+    ]
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    """Both layer dimensions free; 2 · (6 + 36) architectures."""
+    return SearchSpace(
+        "small",
+        embed_dim=choice(8, 16),
+        depth=choice(1, 2),
+        num_heads=per_layer(1, 2, 3),
+        mlp_ratio=per_layer(1, 2),
+        head_dim=4,
+        image_size=4,
+        patch_size=2,
+        num_classes=10,
+        max_distance=None,
+    )

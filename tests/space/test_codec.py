@@ -100,8 +100,9 @@ def test_the_layout(space: SearchSpace) -> None:
     ],
 )
 def test_what_is_no_code_is_refused(space: SearchSpace, codes: list[object], words: str) -> None:
-    with pytest.raises(ArchitectureError, match=words):
-        space.decode(np.array(codes))
+    for question in (space.decode, space.params_batch, space.macs_batch):
+        with pytest.raises(ArchitectureError, match=words):
+            question(np.array(codes))
 
 
 @pytest.mark.parametrize(

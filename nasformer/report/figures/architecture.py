@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from nasformer.architecture import Architecture
 from nasformer.report.figures.picture import Picture, picture
-from nasformer.report.notation import cost_name, grouped
+from nasformer.report.notation import amount, cost_name
 from nasformer.report.palette import BAR, BLOCK, GRID, INK, MUTED
 from nasformer.space import SearchSpace
 
@@ -24,7 +24,7 @@ def draw_architecture(space: SearchSpace, architecture: Architecture, name: str,
         axes = figure.add_axes((0, 0, 1, 1))
         _Sheet(axes, space, architecture).draw()
 
-    costs = " and ".join(f"{grouped(cost)} {cost_name(key)}" for key, cost in space.costs(architecture).items())
+    costs = " and ".join(f"{amount(cost)} {cost_name(key)}" for key, cost in space.costs(architecture).items())
     rows = _tallest(space, architecture).depth + 3
     caption = f"{title[:1].upper()}{title[1:]}: {costs}."
     return picture(name, f"{title}: {architecture}", caption, paint, height=_ROW_INCHES * rows + 0.1)

@@ -1,0 +1,207 @@
+"""Chain: the sums that repeated choices can reach, and which choice leads from which sum to which.
+
+All layers of one embedding width choose from one table of costs, so n layers reach few distinct sums
+(AutoFormer-S: 29 by heads, 29 by MLP ratio). Counting, sampling, maximising and ranking are all walks
+over ``child(n)[s, o]``: the index of s - cost(o) among the sums of n - 1 choices, -1 where there is none.
+
+A sum of several costs is one whole number, its *key*: the digits of a number whose bases no sum reaches.
+Keys add up as sums do, so the child of key k by option o is simply k - key(o).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.errors import BudgetError
+
+Sums = NDArray[np.int64]
+"""Costs, one row each: ``(sums, costs)``."""
+Indices = NDArray[np.integer[Any]]
+Keep = Callable[[int, Sums], NDArray[np.bool_]]
+"""``(choices made, sums)`` -> which sums can still end within the limits."""
+
+MAX_CELLS = 2**25
+"""Most entries of one chain's child tables, four bytes each, before exactness is refused: 128 MiB."""
+
+_BLOCK = 2**20
+"""Entries of a table made at a time, so that what is only passed through stays small."""
+
+
+class Steps(Protocol):
+    """What walks need: how many sums each number of choices reaches, and their children."""
+
+    options: int
+
+    def size(self, n: int) -> int:
+        """Return how many distinct sums ``n`` choices reach."""
+        ...
+
+    def child_at(self, n: int, at: Indices) -> Indices:
+        """Return the children of given sums of ``n`` choices by every last option, ``(len(at), options)``."""
+        ...
+
+    def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the best of value of the child plus score of the option, for every sum of ``n`` choices.
+
+        Args:
+            n: Choices made.
+            values: Of the sums of ``n - 1`` choices, ``(sums,)``.
+            scores: Of the options, ``(options,)``.
+        """
+        ...
+
+
+class Chain:
+    """The sums that up to a number of choices reach, all from one list of options.
+
+    Args:
+        costs: Of each option, none below 0, ``(options, costs)``.
+        choices: The most choices made.
+        keep: Which sums are worth keeping; None: all.
+        cells: Most entries of the child tables.
+
+    Raises:
+        BudgetError: The tables would have more entries.
+    """
+
+    def __init__(self, costs: Sums, choices: int, keep: Keep | None = None, cells: int = MAX_CELLS) -> None:
+        self.costs = np.asarray(costs, dtype=np.int64)
+        self.options = len(self.costs)
+        self._unit = np.maximum(np.gcd.reduce(self.costs, axis=0), 1)
+        self._spans = [int(most) * choices + 1 for most in (self.costs // self._unit).max(axis=0)]
+        step = self._keys_of(self.costs // self._unit)
+        self._keys = [np.zeros(1, dtype=step.dtype)]
+        self._child = [np.zeros((1, 0), dtype=np.int32)]
+        self.cells = 0
+        for n in range(1, choices + 1):
+            self.cells += len(self._keys[-1]) * self.options  # no fewer sums after a choice than before, unless cut
+            _check_cells(self.cells, cells)
+            self._extend(n, step, keep)
+
+    def _keys_of(self, sums: Sums) -> NDArray[Any]:
+        """Pack each row into one number: int64 where that holds it, Python's own where not."""
+        strides = [1]
+        for span in self._spans:
+            strides.append(strides[-1] * span)
+        kind: Any = np.int64 if strides[-1] < 2**62 else object
+        keys: NDArray[Any] = (sums.astype(kind) * np.array(strides[:-1], dtype=kind)).sum(axis=1).astype(kind)
+        return keys
+
+    def _extend(self, n: int, step: NDArray[Any], keep: Keep | None) -> None:
+        before = self._keys[-1]
+        keys = np.unique((before[:, None] + step).reshape(-1))
+        if keep is not None:
+            keys = keys[keep(n, self._sums_of(keys))]
+        child = np.full((len(keys), self.options), -1, dtype=np.int32)
+        rows = max(1, _BLOCK // self.options)
+        for start in range(0, len(keys) if len(before) else 0, rows):
+            wanted = keys[start : start + rows, None] - step  # a borrowed digit is more than n - 1 choices reach
+            place = np.minimum(np.searchsorted(before, wanted), len(before) - 1)
+            child[start : start + rows] = np.where(before[place] == wanted, place, -1)
+        self._keys.append(keys)
+        self._child.append(child)
+
+    def _sums_of(self, keys: NDArray[Any]) -> Sums:
+        columns = []
+        for span, unit in zip(self._spans, self._unit, strict=True):
+            columns.append((keys % span).astype(np.int64) * unit)
+            keys = keys // span
+        return np.stack(columns, axis=1) if columns else np.zeros((len(keys), 0), dtype=np.int64)
+
+    def size(self, n: int) -> int:
+        """Return how many distinct sums ``n`` choices reach."""
+        return len(self._keys[n])
+
+    def sums(self, n: int) -> Sums:
+        """Return the distinct sums of ``n`` choices, ``(sums, costs)``."""
+        return self._sums_of(self._keys[n])
+
+    def child(self, n: int) -> Indices:
+        """Return the child of every sum of ``n`` choices by every last option, ``(sums, options)``."""
+        return self._child[n]
+
+    def child_at(self, n: int, at: Indices) -> Indices:
+        """Return the rows ``at`` of ``child(n)``."""
+        return self._child[n][at]
+
+    def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the best of value of the child plus score of the option, for every sum of ``n`` choices."""
+        before = np.full(len(values) + 1, -np.inf)  # the last is the child that there is none of
+        before[:-1] = values
+        best: NDArray[np.float64] = (before[self._child[n]] + scores).max(axis=1)
+        return best
+
+    def before(self, n: int, at: Indices, option: Indices) -> Indices:
+        """Return the entries of ``child(n)`` at given rows and options, ``(draws,)``."""
+        entries: Indices = self._child[n][at, option]
+        return entries
+
+    def counts(self, n: int) -> NDArray[np.object_]:
+        """Return the exact number of ways to reach each sum of ``n`` choices, Python's integers."""
+        return self._counts[n]
+
+    @cached_property
+    def _counts(self) -> list[NDArray[np.object_]]:
+        counts = [np.ones(1, dtype=object)]
+        for child in self._child[1:]:
+            exact = object if self.options ** len(counts) >= 2**62 else np.int64
+            before = np.append(counts[-1].astype(exact), 0)
+            counts.append(before[child].sum(axis=1).astype(object))
+        return counts
+
+
+class Product:
+    """Two chains walked in step: the sums are pairs of theirs, and so are the options.
+
+    Index and option are ``first * (number of second) + second``. Nothing is stored.
+    """
+
+    def __init__(self, first: Chain, second: Chain) -> None:
+        self.first, self.second = first, second
+        self.options = first.options * second.options
+
+    def size(self, n: int) -> int:
+        """Return how many pairs of sums ``n`` choices reach."""
+        return self.first.size(n) * self.second.size(n)
+
+    def child_at(self, n: int, at: Indices) -> Indices:
+        """Return the children of given pairs of sums by every pair of last options."""
+        i, j = np.divmod(at, self.second.size(n))
+        one, other = self.first.child_at(n, i)[:, :, None], self.second.child_at(n, j)[:, None, :]
+        pairs = one.astype(np.int64) * self.second.size(n - 1) + other
+        return np.where((one >= 0) & (other >= 0), pairs, -1).reshape(len(at), self.options)
+
+    def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the best of value of the child plus score of the option, for every pair of sums."""
+        before = np.full((self.first.size(n - 1) + 1, self.second.size(n - 1) + 1), -np.inf)
+        before[:-1, :-1] = values.reshape(before.shape[0] - 1, -1)
+        best = np.full((self.first.size(n), self.second.size(n)), -np.inf)
+        for rows, own in zip(self.first.child(n).T, scores.reshape(self.first.options, -1), strict=True):
+            taken = before[rows]
+            for columns, score in zip(self.second.child(n).T, own, strict=True):
+                np.maximum(best, taken.take(columns, axis=1, mode="wrap") + score, out=best)  # -1: the last, no sum
+        return best.reshape(-1)
+
+
+def expand(steps: Steps, choices: int, at: Indices) -> Indices:
+    """Return every way to reach given sums: option indices, ``(ways, choices)``."""
+    paths: Indices = np.empty((len(at), 0), dtype=np.int64)
+    for n in range(choices, 0, -1):
+        before = steps.child_at(n, at)
+        row, option = np.nonzero(before >= 0)
+        at, paths = before[row, option], np.column_stack([option, paths[row]])
+    return paths
+
+
+def _check_cells(cells: int, limit: int) -> None:
+    if cells > limit:
+        raise BudgetError(
+            f"these costs take tables of more than {limit:,} entries to count exactly; bound fewer costs, count one "
+            "in coarser units, or give feasible(…) or run(…) a resolution={cost: grid}, which says what it leaves out",
+            cells,
+        )

@@ -1,0 +1,107 @@
+"""EnumeratedSet: a feasible set that is a list, for a fitness that knows only so many architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.architecture import Architecture
+from nasformer.cost import Limits, format_limits
+from nasformer.errors import BudgetError
+from nasformer.space.codec import Codes
+from nasformer.space.feasible import Domain, FeasibleSet
+from nasformer.space.fixed import Fixed
+from nasformer.space.scores import Scores
+
+if TYPE_CHECKING:
+    from nasformer.space.searchspace import SearchSpace
+
+
+class EnumeratedSet(FeasibleSet):
+    """A feasible set given by its architectures.
+
+    Args:
+        space: The space whose members they are; others are left out.
+        architectures: The candidates.
+        limits: Bounds by cost, additive or not.
+
+    Raises:
+        BudgetError: None is within the limits.
+    """
+
+    def __init__(self, space: SearchSpace, architectures: Iterable[Architecture], limits: Limits) -> None:
+        super().__init__(space, limits)
+        members = dict.fromkeys(architecture for architecture in architectures if architecture in space)
+        codes = np.unique(space.encode(members), axis=0)  # the order of a table's rows must not change a search
+        inside = np.ones(len(codes), dtype=bool)
+        for name, (low, high) in limits.items():
+            costs = space.codec.cost_batch(name, codes)
+            inside &= (costs >= (-np.inf if low is None else low)) & (costs <= (np.inf if high is None else high))
+        if not inside.any():
+            raise BudgetError(
+                f"none of the {len(codes):,} architectures that the fitness knows has {format_limits(limits)}", limits
+            )
+        self._codes = codes[inside]
+        self._codes.setflags(write=False)
+        self._members = frozenset(space.decode(self._codes))
+
+    def __contains__(self, architecture: object) -> bool:
+        return architecture in self._members
+
+    def count(self) -> int:
+        """Return the number of architectures."""
+        return len(self._codes)
+
+    def codes(self, limit: int = 1_000_000) -> Codes:
+        """Return every architecture's code, in an array of the caller's own.
+
+        Raises:
+            BudgetError: There are more than ``limit``.
+        """
+        if len(self._codes) > limit:
+            raise BudgetError(f"{len(self._codes):,} architectures are more than the limit of {limit:,}", limit)
+        return self._codes.copy()
+
+    def _draw(self, n: int, rng: np.random.Generator, each_dimension: bool, fixed: Fixed | None) -> Codes:
+        rows = np.arange(len(self._codes))
+        if fixed is not None:
+            rows = np.flatnonzero(fixed.holds(self.space.codec, self._codes))
+            if not len(rows):
+                raise BudgetError(f"no architecture known within the limits has {fixed.words}; fix less", fixed)
+        weights = self._weights(rows) if each_dimension else None
+        drawn: Codes = self._codes[rng.choice(rows, size=n, p=weights)]
+        return drawn
+
+    def _weights(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        codec = self.space.codec
+        free = [len(getattr(codec, key)) for key, tied in codec.tied.items() if not tied]
+        depth = np.array(codec.depth)[self._codes[rows, 1]]
+        weights: NDArray[np.float64] = np.exp(-np.log(np.prod(free, initial=1.0)) * (depth - depth.min()))
+        normalised: NDArray[np.float64] = weights / weights.sum()
+        return normalised
+
+    def _bounds(self, cost: str) -> tuple[float, float]:
+        costs = self.space.codec.cost_batch(cost, self._codes).tolist()
+        return min(costs), max(costs)
+
+    def reachable(self) -> Domain:
+        """Return the values of each dimension that occur."""
+        columns = {
+            "embed_dim": self._codes[:, 0],
+            "depth": self._codes[:, 1],
+            "num_heads": self.space.codec.heads_of(self._codes),
+            "mlp_ratio": self.space.codec.ratios_of(self._codes),
+        }
+        return {
+            key: tuple(getattr(self.space.codec, key)[index] for index in np.unique(column) if index >= 0)
+            for key, column in columns.items()
+        }
+
+    def _ranked(self, scores: Scores) -> Iterator[Codes]:
+        values = scores.of(self.space.codec, self._codes)
+        yield self._codes[int(values.argmax())]
+        for at in np.argsort(-values, kind="stable")[1:]:
+            yield self._codes[at]

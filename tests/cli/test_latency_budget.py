@@ -1,0 +1,51 @@
+"""``--latency`` with a table that was measured before: counts, figures, a search, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nasformer.cost import LatencyTable
+from nasformer.space import SearchSpace, load_space
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SearchSpace]:
+    space = load_space("digits")
+    blocks = [(int(e), int(h), int(e * r)) for e in space.embed_dim for h in space.num_heads for r in space.mlp_ratio]
+    layer = {(e, h, f): e + 20 * h + f // 2 + h * f % 7 for e, h, f in blocks}
+    table = LatencyTable("a model", space.geometry, {int(e): 90 + int(e) for e in space.embed_dim}, layer)
+    path = tmp_path_factory.mktemp("tables") / "digits.json"
+    table.save(path)
+    return path, space.with_cost(table.cost())
+
+
+def test_a_measured_latency_is_a_budget(
+    nasformer: Callable[..., Any], timed: tuple[Path, SearchSpace], tmp_path: Path
+) -> None:
+    path, space = timed
+    budget = ("--latency-table", path, "--latency", "0.4:0.5")
+    count = space.feasible(latency_ms=(0.4, 0.5)).count()
+    assert f"{count:,} with 0.4 <= latency_ms <= 0.5" in nasformer("spaces", "digits", *budget).out
+    figures = json.loads(nasformer("cost", "digits", "centroid", *budget, "--json").out)
+    assert figures["latency_ms"] == space.costs(space.centroid)["latency_ms"]
+    assert figures["feasible"] is False
+    found = nasformer(
+        *("search", "digits", *budget, "--fitness", "training-free", "-n", 3, "--json", "--out", tmp_path / "run")
+    )
+    assert (found.code, found.err) == (0, "")
+    assert 0.4 <= json.loads(found.out)["latency_ms"] <= 0.5
+    assert json.loads(found.out)["feasible"] == count
+
+
+def test_a_latency_without_its_table_is_refused(refused: Callable[..., None], timed: tuple[Path, SearchSpace]) -> None:
+    refused("--latency 5 needs --latency-table FILE; 'nasformer latency digits'", "spaces", "digits", "--latency", 5)
+    refused(
+        "the latency table of 'a model' was measured for Geometry",
+        *("cost", "autoformer-tiny", "--latency", 5, "--latency-table", timed[0]),
+    )
+    refused("cannot read the latency table 'none.json'", "search", "digits", "--latency-table", "none.json")
