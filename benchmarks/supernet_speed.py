@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from timm.models.vision_transformer import VisionTransformer as TimmVisionTransformer
@@ -127,13 +127,13 @@ def agreement(path: Path | None) -> Iterator[Row]:
         reason = "no native bfloat16" if path else "no weights; run 'nasformer train fashion-mnist' or give --supernet"
         print(f"bfloat16 against float32, same class: skipped ({reason})")
         return
-    net, split = Supernet.load(path, space), load_dataset("fashion-mnist").search
+    net, split = Supernet.load(path, space), cast(ImagesInMemory, load_dataset("fashion-mnist").search)
     fitness = InheritedFitness(net, ImagesInMemory(split.images[:SEARCHED], split.labels[:SEARCHED]), device="cpu")
     result = Searcher(space, strategy="thompson", fitness=fitness, seed=0).run(300e3, evaluations=20, progress=False)
     winner = result.best.architecture
     single, half = net.extract(winner), net.extract(winner).to(torch.bfloat16)
     with torch.inference_mode():
-        classes = [(single(x).argmax(1), half(x.bfloat16()).argmax(1)) for x in split.images.split(1000)]
+        classes = [(single(x).argmax(1), half(x.bfloat16()).argmax(1)) for x in torch.split(split.images, 1000)]
     same = [float((a == b).float().mean()) for a, b in classes]
     note = f"{len(split):,} images of fashion-mnist, blocks of 1,000"
     figure = Spread(100 * sum(same) / len(same), 100 * min(same), 100 * max(same))

@@ -208,14 +208,18 @@ def as_limits(budget: object, known: Iterable[str] | Mapping[str, Cost]) -> Limi
     scales = {name: cost.scale for name, cost in known.items()} if isinstance(known, Mapping) else {}
     if isinstance(budget, str) and any(sign in budget for sign in "<>="):
         limits = parse_constraints(budget, scales)
-    else:
-        given = budget if isinstance(budget, Mapping) else {"params": budget}
-        named = {str(name): value for name, value in given.items() if value is not None}
-        limits = {name: as_bounds(name, value, scales.get(name, 1)) for name, value in named.items()}
-    for name in limits:
+        _check_known(limits, known, budget)
+        return limits
+    given = budget if isinstance(budget, Mapping) else {"params": budget}
+    named = {str(name): value for name, value in given.items() if value is not None}
+    _check_known(named, known, budget)
+    return {name: as_bounds(name, value, scales.get(name, 1)) for name, value in named.items()}
+
+
+def _check_known(names: Iterable[str], known: Iterable[str], budget: object) -> None:
+    for name in names:
         if name not in known:
             raise BudgetError(f"unknown cost {name!r} in the budget; {did_you_mean(name, known)}", budget)
-    return limits
 
 
 def merge(first: Limits, second: Limits) -> Limits:

@@ -185,13 +185,12 @@ class Codec:
 
     def count_batch(self, name: str, codes: Codes) -> NDArray[np.int64]:
         """Return one additive cost of each row of valid codes as it is counted, ``(n,)``."""
-        embed = codes[:, 0]
-        padded = np.pad(self.layers(name), ((0, 0), (0, 1), (0, 1)))  # index -1, beyond the depth, costs nothing
-        flat, stride = padded.reshape(-1), padded.shape[2]
-        heads = self.heads_of(codes) % padded.shape[1]
-        ratios = self.ratios_of(codes) % stride
-        index = (embed * padded[0].size)[:, None] + heads * stride + ratios
-        total: NDArray[np.int64] = self.stems(name)[embed] + flat[index].sum(axis=1)
+        layers, embed = self.layers(name), codes[:, 0]
+        _, heads, ratios = layers.shape
+        padded = np.pad(layers, ((0, 0), (1, 0), (1, 0)))  # in front, where -1 points: beyond the depth costs nothing
+        start = embed * ((heads + 1) * (ratios + 1)) + ratios + 2
+        index = self.heads_of(codes) * (ratios + 1) + self.ratios_of(codes) + start[:, None]
+        total: NDArray[np.int64] = self.stems(name)[embed] + padded.reshape(-1).take(index).sum(axis=1)
         return total
 
     def _stems(self, name: str) -> NDArray[np.int64]:

@@ -146,6 +146,7 @@ JUNK = st.recursive(
 
 @settings(max_examples=800, deadline=None)
 @example({"supernet": 5}, set(), {})
+@example({"constraints": {"x\n": []}}, set(), {})
 @given(
     st.dictionaries(st.sampled_from(sorted(SMALL)), JUNK, min_size=1, max_size=2),
     st.sets(st.sampled_from(sorted(SMALL)), max_size=1),
