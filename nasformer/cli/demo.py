@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SPACE = "digits"
 BUDGET = "params <= 54K"
-STRATEGIES = ("random", "evolution", "tpe", "nevergrad")
+STRATEGIES = ("random", "evolution", "tpe", "thompson")
 SEEDS = 3
 EVALUATIONS = 150
 

@@ -168,7 +168,7 @@ def test_demo(nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert Architecture.from_json(Path("demo/winner.json").read_text()).to_dict() == winner["architecture"]
     assert max(winner["params"], rival["params"]) <= 54e3
     results = [SearchResult.load(path) for path in Path("demo/results").iterdir()]
-    assert {r.strategy for r in results} == {"random", "evolution", "tpe", "nevergrad"}
+    assert {r.strategy for r in results} == {"random", "evolution", "tpe", "thompson"}
     assert len(results) == 12
     assert winner["inherited"]["search_accuracy"] == max(r.best.fitness for r in results)
     assert find_weights(load_space("digits")) is not None
