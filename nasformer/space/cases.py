@@ -9,7 +9,7 @@ layers of 8 by 8 choices 225 by 225. Otherwise the pairs make one chain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -146,8 +146,8 @@ class Limited:
         return np.asarray(((counts - slack >= self.low) & (counts <= self.high)).all(axis=-1))
 
 
-def find_cases(codec: Codec, limits: Limits, grid: Grid | None = None) -> Iterator[Case]:
-    """Yield the cases that are not empty.
+def find_layers(codec: Codec, limits: Limits, grid: Grid | None = None) -> Iterator[Layers]:
+    """Yield the layers of each embed_dim and of each value of a shared dimension.
 
     Args:
         codec: Of the space.
@@ -162,11 +162,20 @@ def find_cases(codec: Codec, limits: Limits, grid: Grid | None = None) -> Iterat
     singles = {key: [(index,) for index in range(len(getattr(codec, key)))] for key in codec.tied}
     sets = {key: singles[key] if tied else [sum(singles[key], ())] for key, tied in codec.tied.items()}
     for embed, heads, ratios in product(range(len(codec.embed_dim)), sets["num_heads"], sets["mlp_ratio"]):
-        of = _layers(codec, limits, limited, units, embed, heads, ratios)
-        for depth, layers in enumerate(codec.depth):
-            ends = _ends(of, layers, limited)
-            if len(ends[0]):
-                yield Case(of, depth, layers, ends)
+        yield _layers(codec, limits, limited, units, embed, heads, ratios)
+
+
+def find_cases(codec: Codec, limits: Limits, all_layers: Iterable[Layers]) -> Iterator[Case]:
+    """Yield the cases of layers that are not empty.
+
+    Raises:
+        BudgetError: There are too many sums to tell exactly.
+    """
+    limited = Limited.of(codec, limits)
+    for of, (depth, layers) in product(all_layers, enumerate(codec.depth)):
+        ends = _ends(of, layers, limited)
+        if len(ends[0]):
+            yield Case(of, depth, layers, ends)
 
 
 def _layers(

@@ -17,7 +17,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, in_units
 from nasformer.errors import BudgetError, did_you_mean
-from nasformer.space.cases import Case, Layers, Limited, find_cases
+from nasformer.space.cases import Case, Layers, Limited, find_cases, find_layers
 from nasformer.space.chain import expand
 from nasformer.space.codec import Codes
 from nasformer.space.feasible import Domain, FeasibleSet
@@ -55,7 +55,8 @@ class CountedSet(FeasibleSet):
     def __init__(self, space: SearchSpace, limits: Limits, resolution: Mapping[str, float] | None = None) -> None:
         super().__init__(space, limits)
         self.resolution = dict(resolution or {})
-        self._cases = list(find_cases(space.codec, limits, self._grid()))
+        self._layers = list(find_layers(space.codec, limits, self._grid()))
+        self._cases = list(find_cases(space.codec, limits, self._layers))
         if not self._cases:
             raise BudgetError(self._rounded_away() if resolution else nearest(space, limits), limits)
         self.lost = self._lost()
@@ -78,7 +79,7 @@ class CountedSet(FeasibleSet):
         return scale
 
     def _lost(self) -> dict[str, float]:
-        slack = np.max([case.layers * case.of.slack for case in self._cases], axis=0)
+        slack = self.space.codec.max_depth * np.max([of.slack for of in self._layers], axis=0)
         counts = zip(self.limits, slack.tolist(), strict=True)
         return {name: in_units(count, self._scale(name)) for name, count in counts if count}
 
@@ -95,7 +96,7 @@ class CountedSet(FeasibleSet):
         """Whether the rounded sums of a member are within the limits."""
         codec, layers = self.space.codec, self.space.codec.depth[code[1]]
         genes = [columns(code[None])[0, :layers] for columns in (codec.heads_of, codec.ratios_of)]
-        for of in self._all_layers:
+        for of in self._layers:
             if of.embed == code[0] and genes[0][0] in of.heads and genes[1][0] in of.ratios:
                 at = [np.searchsorted(own, gene) for own, gene in zip((of.heads, of.ratios), genes, strict=True)]
                 options = at if len(of.chains) == 2 else [at[0] * len(of.ratios) + at[1]]
@@ -103,10 +104,6 @@ class CountedSet(FeasibleSet):
                 counts = of.stem + layers * of.least + rounded
                 return bool(Limited.of(codec, self.limits).within(counts, layers * of.slack))
         return False
-
-    @cached_property
-    def _all_layers(self) -> list[Layers]:
-        return list({id(case.of): case.of for case in self._cases}.values())
 
     def count(self) -> int:
         """Return the exact number of architectures."""
@@ -161,7 +158,7 @@ class CountedSet(FeasibleSet):
         return {key: tuple(sorted(values)) for key, values in found.items()}
 
     def _ranked(self, scores: Scores) -> Iterator[Codes]:
-        bests = {id(of): self._bests(of, scores) for of in self._all_layers}
+        bests = {key: self._bests(of, scores) for key, of in {id(case.of): case.of for case in self._cases}.items()}
         tracks = []
         for key, case in enumerate(self._cases):
             best = bests[id(case.of)]
