@@ -206,6 +206,9 @@ def versions() -> dict[str, str]:
 
 
 def _check_options(name: str, factory: StrategyFactory, options: Mapping[str, Any]) -> None:
+    for option in options:
+        if option in getattr(factory, "keywords", {}):
+            raise StrategyError(f"strategy {name!r} has its {option} in its name; leave the option out", options)
     parameters = inspect.signature(factory).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

@@ -37,6 +37,7 @@ _PRIOR = {
 
 _WEIGHT = 2.0
 _LEAST_NOISE = 1e-4
+_LEAST_SPREAD = 1e-200
 _FIRST_STEPS = 30
 
 
@@ -94,7 +95,8 @@ class AdditiveModel:
         """Learn from features ``(n, columns)`` and values ``(n,)``; the variances go on from the last fit."""
         self._centre, self._intercept = x.mean(axis=0), float(y.mean())
         x, y = x - self._centre, y - self._intercept
-        spread = max(float(y.var()), 1e-12)
+        spread = float(y.var())
+        spread = spread if spread > _LEAST_SPREAD else 1.0  # constant values: any spread serves
         steps = 1
         if self._variances is None:
             self._variances, self._noise, steps = spread * self._expected, spread / 10, _FIRST_STEPS

@@ -57,6 +57,8 @@ class Nevergrad(BaseStrategy):
             raise StrategyError(
                 f"Nevergrad has no optimizer {optimizer!r}; {did_you_mean(optimizer, registry)}", optimizer
             )
+        if seed >= 2**32:
+            raise StrategyError(f"Nevergrad takes a seed below 2**32, got {seed}", seed)
         self.optimizer = optimizer
         self.sequential = bool(registry[optimizer].no_parallelization)
         self._globals = random.Random(seed).getstate(), np.random.RandomState(seed).get_state()

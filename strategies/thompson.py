@@ -10,6 +10,8 @@ posterior mean, so that noise does not crown a lucky one.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from nasformer.architecture import Architecture
@@ -21,6 +23,8 @@ from nasformer.strategies._residual import misfit
 
 _POOL = 200
 _LEAST_TOLD = 3
+_MOST_RECOMMENDED = 1500
+"""Of more told, the best so many compete: telling misfit from noise takes the cube of their number."""
 
 
 class Thompson(BaseStrategy):
@@ -65,7 +69,7 @@ class Thompson(BaseStrategy):
         """Return the ``k`` told with the highest posterior mean."""
         if not self._learn():
             return super().recommend(k)
-        told = self.best_told(len(self.told))
+        told = self.best_told(max(k, _MOST_RECOMMENDED))
         codes = self.space.encode([trial.architecture for trial in told])
         means = self.model.predict(np.array([self._rows[trial.architecture] for trial in told]))
         means += misfit(codes, np.array([trial.value for trial in told]) - means)
@@ -73,9 +77,10 @@ class Thompson(BaseStrategy):
 
     def _best(self, effects: Array) -> Architecture:
         try:
-            return self.feasible.best(self.model.scores(effects), 1, exclude=self._asked)[0]
+            best = self.feasible.best(self.model.scores(effects), 1, exclude=self._asked)
         except RejectionError:  # a cost that can only be tried left too few
-            return self.draw()
+            best = []
+        return best[0] if best else self.draw()
 
     def _learn(self) -> bool:
         """Fit the model to what was told; False where that is too little."""
@@ -93,6 +98,8 @@ class Thompson(BaseStrategy):
     def _spread(self, size: int) -> list[Architecture]:
         """Return architectures that the prior is unsure of, each given those before; the first comes last."""
         pool = self._pool()
+        if not pool:
+            return []
         features = self.model.features(self.space.encode(pool))
         features -= features.mean(axis=0)
         order = self.model.least_known(features, min(size, len(pool)))
@@ -100,10 +107,9 @@ class Thompson(BaseStrategy):
 
     def _pool(self) -> list[Architecture]:
         """Return random draws and, as those miss what is rare, the best under draws of the prior."""
-        pool = dict.fromkeys(self.feasible.sample(_POOL, self._numbers))
-        try:
-            for _ in range(_POOL // 4):
+        pool: dict[Architecture, None] = {}
+        with suppress(RejectionError):
+            pool |= dict.fromkeys(self.feasible.sample(_POOL, self._numbers))
+            for _ in range(_POOL // 4 if self.feasible.countable else 0):  # else each would be asked its cost
                 pool[self.feasible.argmax(self.model.scores(self.model.draw_prior(self._numbers)))] = None
-        except RejectionError:
-            pass
         return list(pool)

@@ -39,9 +39,9 @@ def import_autoformer(
 
     declared = load_space(space)
     net = Supernet.from_autoformer(checkpoint, declared, qkv_bias=qkv_bias)  # type: ignore[arg-type]  # checked there
-    kept = keep_weights(net)
     if out is not None:
         net.save(out)
+    kept = keep_weights(net)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     if json:
         print_json({"space": declared.name, "parameters": parameters, "kept": str(kept), "out": out and str(out)})

@@ -34,6 +34,7 @@ def latency(
 
       nasformer latency digits --out digits.json --repeats 100
     """
+    from nasformer.errors import BudgetError
     from nasformer.space import load_space
     from nasformer.supernet.latency import check_prediction, measure_blocks
     from nasformer.training.device import find_device, use_threads
@@ -41,10 +42,13 @@ def latency(
     declared, where = load_space(space), find_device(device)
     if threads is not None:
         use_threads(threads)
-    table = measure_blocks(declared, device=where, batch_size=batch_size, repeats=repeats)
-    found = check_prediction(table, declared, networks=check, seed=seed, device=where)
     path = out or Path(f"{declared.name}-latency.json")
+    if path.is_dir():
+        raise BudgetError(f"--out {path} is a folder; name a file", path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = measure_blocks(declared, device=where, batch_size=batch_size, repeats=repeats)
     table.save(path)
+    found = check_prediction(table, declared, networks=check, seed=seed, device=where)
     if json:
         errors = {"median": found.median_error, "each": found.errors}
         print_json({"out": str(path), "errors": errors, "spread": table.spread, "table": table.to_dict()})

@@ -34,9 +34,15 @@ class FunctionCost:
         """Return the cost of one architecture.
 
         Raises:
-            BudgetError: The function gives no finite number.
+            BudgetError: The function raises, or gives no finite number.
         """
-        value = self.function(architecture)
+        try:
+            value = self.function(architecture)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise BudgetError(
+                f"cost {self.name!r} cannot be told of {architecture}: {type(error).__name__}: {reason}", architecture
+            ) from error
         try:
             cost = float(value)
         except (TypeError, ValueError):

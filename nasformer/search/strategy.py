@@ -120,10 +120,11 @@ class BaseStrategy(ABC):
             return None
 
     def _new(self) -> Architecture | None:
-        for _ in range(self.max_proposals):
-            architecture = self.propose()
-            if architecture is None or self._is_new(architecture):
-                return architecture
+        with suppress(RejectionError):  # a proposal moved into limits that can only be tried may find none inside
+            for _ in range(self.max_proposals):
+                architecture = self.propose()
+                if architecture is None or self._is_new(architecture):
+                    return architecture
         self.counts["replaced"] += 1
         return self.draw()
 

@@ -54,6 +54,8 @@ class CountedSet(FeasibleSet):
 
     def __init__(self, space: SearchSpace, limits: Limits, resolution: Mapping[str, float] | None = None) -> None:
         super().__init__(space, limits)
+        if resolution is not None and not isinstance(resolution, Mapping):
+            raise BudgetError(f"resolution is a grid by cost, as {{'macs': 1e6}}, got {resolution!r}", resolution)
         self.resolution = dict(resolution or {})
         self._layers = list(find_layers(space.codec, limits, self._grid()))
         self._cases = list(find_cases(space.codec, limits, self._layers))
@@ -68,8 +70,8 @@ class CountedSet(FeasibleSet):
                 raise BudgetError(
                     f"resolution of {name!r}, which has no limit; {did_you_mean(name, self.limits)}", name
                 )
-            if not isinstance(size, numbers.Real) or not 0 < size < np.inf:
-                raise BudgetError(f"the resolution of {name} is a number above 0, got {size!r}", size)
+            if not isinstance(size, numbers.Real) or not 0 < size < 1e15:
+                raise BudgetError(f"the resolution of {name} is a number above 0 and below 1e15, got {size!r}", size)
             grid[name] = max(1, int(size * self._scale(name)))
         return grid
 

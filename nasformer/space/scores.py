@@ -28,7 +28,8 @@ class Scores:
     """Scores by choice index, for callers that have no use for names, such as a strategy's model.
 
     The three layer tables may have one more axis in front, of length ``embed_dim choices``: then each
-    embedding width has layer scores of its own. A score may be minus infinity, which forbids a choice.
+    embedding width has layer scores of its own. A score may be minus infinity: what has
+    such a choice comes last.
 
     Args:
         embed_dim: ``(embed_dim choices,)``.

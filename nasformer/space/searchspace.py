@@ -275,9 +275,10 @@ class SearchSpace:
         >>> space.with_cost(heads).feasible(heads=(3, None)).sample(1)
         [Architecture(embed_dim=64, num_heads=(2, 2), mlp_ratio=(2.0, 2.0))]
         """
+        known = dict(self.known_costs)
         for cost in costs:
-            check_cost_name(cost, self.known_costs)
-        known = {**self.known_costs, **{cost.name: cost for cost in costs}}
+            check_cost_name(cost, known)
+            known[cost.name] = cost
         copy = object.__new__(SearchSpace)
         declared = ("name", *SEARCHED, "geometry", "pooling", "maximum", "constraints")
         copy.__dict__.update({key: self.__dict__[key] for key in declared}, known_costs=MappingProxyType(known))

@@ -148,10 +148,16 @@ def _check(expected: Mapping[str, tuple[int, ...]], official: Mapping[str, Tenso
     odd = [name for name, shape in expected.items() if shapes.get(name, shape) != shape]
     missing = [name for name in expected if name not in shapes]
     unknown = [name for name in shapes if name not in expected]
+    strange = [name for name in expected if name in official and not _is_dense(official[name])]
     said = [f"{odd[0]} is {shapes[odd[0]]} in the file, but {expected[odd[0]]} in the space"] if odd else []
     said += [f"the file lacks {missing[0]} {expected[missing[0]]} ({len(missing)} such in all)"] if missing else []
     said += (
         [f"the file has an unknown {unknown[0]} {shapes[unknown[0]]} ({len(unknown)} such in all)"] if unknown else []
     )
+    said += [f"{strange[0]} is no dense tensor of floating-point numbers in the file"] if strange else []
     if said:
-        raise CheckpointError(", ".join(said), odd + missing + unknown)
+        raise CheckpointError(", ".join(said), odd + missing + unknown + strange)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.layout is torch.strided and not tensor.is_meta

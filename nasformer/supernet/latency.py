@@ -168,7 +168,7 @@ class _Bench:
         return run
 
     def layers(self, embed_dim: int, num_heads: int, hidden_dim: int) -> Pass:
-        net = self._net(uniform(embed_dim, STACK, num_heads, hidden_dim / embed_dim))
+        net = self._net(uniform(embed_dim, STACK, num_heads, (hidden_dim + 0.5) / embed_dim))  # rounded down: exact
         tokens = torch.randn(self.batch_size, self.geometry.tokens, embed_dim, device=self.device)
 
         def run() -> Tensor:

@@ -49,3 +49,14 @@ def test_a_latency_without_its_table_is_refused(refused: Callable[..., None], ti
         *("cost", "autoformer-tiny", "--latency", 5, "--latency-table", timed[0]),
     )
     refused("cannot read the latency table 'none.json'", "search", "digits", "--latency-table", "none.json")
+
+
+def test_a_folder_is_refused_before_anything_is_measured(
+    nasformer: Callable[..., Any],
+    refused: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    refused("is a folder; name a file", "latency", "digits", "--out", tmp_path)
+    out = tmp_path / "new" / "table.json"
+    assert nasformer("latency", "digits", "--repeats", 1, "--check", 1, "--out", out).code == 0
+    assert LatencyTable.load(out).stem

@@ -182,3 +182,34 @@ def test_a_function_that_gives_no_number_is_named(space: SearchSpace, value: obj
     known = space.with_cost(FunctionCost("speed", lambda _: value))  # type: ignore[arg-type, return-value]
     with pytest.raises(BudgetError, match=f"cost 'speed' must be a finite number, got {value!r} of embed"):
         known.feasible(speed=3)
+
+
+@pytest.mark.parametrize("strategy", ["thompson", "nevergrad:DE", "local-search", "optuna:RandomSampler"])
+def test_a_search_goes_on_where_a_proposal_finds_nothing_inside(strategy: str) -> None:
+    known = load_space("autoformer-tiny").with_cost(FunctionCost("heads", heads_of))
+    searcher = Searcher(known, strategy, fitness=heads_of)
+    result = searcher.run(budget={"params": (5e6, 6e6), "heads": 39}, evaluations=25, progress=False)
+    assert (len(result.trials), result.stopped) == (25, "evaluations")
+
+
+def test_a_function_that_raises_is_one_line(space: SearchSpace) -> None:
+    broken = space.with_cost(FunctionCost("broken", lambda architecture: 1 // 0))
+    with pytest.raises(BudgetError, match=r"cost 'broken' cannot be told of .*ZeroDivisionError"):
+        broken.feasible(broken=3).sample(1)
+
+
+def test_two_costs_of_one_name_are_refused(space: SearchSpace) -> None:
+    with pytest.raises(BudgetError, match="the name 'heads' of a cost is taken"):
+        space.with_cost(FunctionCost("heads", heads_of), FunctionCost("heads", lambda a: a.depth))
+
+
+@pytest.mark.parametrize(
+    ("resolution", "words"),
+    [
+        (5, r"resolution is a grid by cost, as \{'macs': 1e6\}, got 5"),
+        ({"params": 1e30}, r"the resolution of params is a number above 0 and below 1e15, got 1e\+30"),
+    ],
+)
+def test_a_resolution_that_is_no_grid_is_refused(space: SearchSpace, resolution: object, words: str) -> None:
+    with pytest.raises(BudgetError, match=words):
+        space.feasible(params=3000, resolution=resolution)

@@ -134,8 +134,8 @@ def test_a_grid_loses_only_what_is_near_an_end(
     ("resolution", "words"),
     [
         ({"macs": 5}, "resolution of 'macs', which has no limit; known: params"),
-        ({"params": 0}, "the resolution of params is a number above 0, got 0"),
-        ({"params": "fine"}, "the resolution of params is a number above 0, got 'fine'"),
+        ({"params": 0}, "the resolution of params is a number above 0 and below 1e15, got 0"),
+        ({"params": "fine"}, "the resolution of params is a number above 0 and below 1e15, got 'fine'"),
         (
             {"params": 1e9},
             r"nothing of 'large' is left of .* params .* at a resolution of params 1e\+09; make it finer",

@@ -8,6 +8,7 @@ from nasformer.errors import StrategyError
 from nasformer.registry import get_strategy
 from nasformer.search import Strategy
 from nasformer.space import load_space
+from nasformer.strategies.nevergrad import Nevergrad
 from nasformer.testing import Judge, stream
 
 FEASIBLE = load_space("digits").feasible(params=(40e3, 80e3))
@@ -52,3 +53,8 @@ def test_a_misspelt_optimizer_gets_the_nearest_name() -> None:
 def test_optimizers_are_reproducible() -> None:
     one, two = (stream(make("TwoPointsDE"), Judge(FEASIBLE), [5] * 6) for _ in range(2))
     assert one == two
+
+
+def test_a_seed_that_nevergrad_cannot_take_is_one_line() -> None:
+    with pytest.raises(StrategyError, match=r"Nevergrad takes a seed below 2\*\*32, got 4294967296"):
+        Nevergrad(load_space("digits").feasible(), seed=2**32)

@@ -111,3 +111,8 @@ def test_an_optimizer_of_nevergrad_comes_by_name_too() -> None:
         get_strategy("nevergrad")(FEASIBLE, seed=0, optimizer="TwoPointsDE"),
     ]
     assert stream(strategies[0], Judge(FEASIBLE), [5, 5]) == stream(strategies[1], Judge(FEASIBLE), [5, 5])
+
+
+def test_a_sampler_is_not_named_twice() -> None:
+    with pytest.raises(StrategyError, match="'optuna:GPSampler' has its sampler in its name"):
+        Searcher("digits", "optuna:GPSampler", fitness=lambda a: a.depth, sampler="TPESampler")

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from nasformer.architecture import Architecture
+from nasformer.cost import FunctionCost
 from nasformer.errors import StrategyError
 from nasformer.fitness import SurrogateFitness
 from nasformer.search import Trial
-from nasformer.space import FeasibleSet, SearchSpace, choice, load_space, per_layer
+from nasformer.space import FeasibleSet, FilteredSet, SearchSpace, choice, load_space, per_layer
+from nasformer.space.codec import Codes
 from nasformer.strategies._additive_model import AdditiveModel
 from nasformer.strategies.thompson import Thompson
 
@@ -154,3 +157,45 @@ def test_misfit_is_recommended_where_there_is_no_noise() -> None:
 def test_an_impossible_startup_is_refused(startup: object) -> None:
     with pytest.raises(StrategyError, match=f"startup must be a whole number of at least 1, got {startup!r}"):
         Thompson(TINY.feasible(), seed=0, startup=startup)  # type: ignore[arg-type]
+
+
+def test_a_set_that_turns_out_smaller_than_proposed_is_run_out() -> None:
+    known = load_space("digits").with_cost(FunctionCost("heads", lambda a: sum(a.num_heads)))
+    feasible = known.feasible(params=30e3, heads=(5, 6))
+    assert isinstance(feasible, FilteredSet)
+    wanted = {a for a in known.decode(feasible.proposed.codes()) if 5 <= sum(a.num_heads) <= 6}
+    assert feasible.at_most() > len(wanted)
+    strategy = Thompson(feasible, seed=0)
+    while asked := strategy.ask(3):
+        strategy.tell([Trial(len(strategy.told) + i, 0, a, float(a.depth)) for i, a in enumerate(asked)])
+    assert set(strategy.told) == wanted
+
+
+@pytest.mark.parametrize("scale", [2.0**-60, 2.0**60])
+def test_the_unit_of_the_fitness_does_not_matter(scale: float) -> None:
+    feasible = load_space("digits").feasible(params=60e3)
+    codes = feasible.codes()
+    worth = codes.sum(axis=1) + np.sin(np.arange(len(codes)))
+    asked = []
+    for unit in (1.0, scale):
+        strategy = Thompson(feasible, seed=0, evaluations=40)
+        values = dict(zip(feasible.space.decode(codes), (unit * worth).tolist(), strict=True))
+        told(strategy, values, 40)
+        asked.append(list(strategy.told))
+    assert asked[0] == asked[1]
+
+
+def test_recommending_among_many_told_takes_no_cube_of_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def misfit(codes: Codes, left: NDArray[np.float64]) -> NDArray[np.float64]:
+        sizes.append(len(left))
+        return np.zeros_like(left)
+
+    monkeypatch.setattr("nasformer.strategies.thompson.misfit", misfit)
+    feasible = load_space("digits").feasible()
+    strategy = Thompson(feasible, seed=0)
+    architectures = feasible.space.decode(feasible.codes(100_000)[:1600])
+    strategy.tell([Trial(i, i, a, float(sum(a.num_heads))) for i, a in enumerate(architectures)])
+    assert len(strategy.recommend(5)) == 5
+    assert sizes == [1500]

@@ -122,3 +122,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes)
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"list\.pth is no AutoFormer checkpoint"):
         read_autoformer(tmp_path / "list.pth")
+
+
+@pytest.mark.parametrize("change", [lambda t: t.to("meta"), torch.Tensor.long])
+def test_a_tensor_that_is_no_dense_floats_is_named(tmp_path: Path, change: Callable[[torch.Tensor], object]) -> None:
+    official = to_autoformer(Supernet(load_space("digits")))
+    official["head.weight"] = change(official["head.weight"])  # type: ignore[assignment]
+    torch.save({"model": official}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=r"head\.weight is no dense tensor of floating-point numbers"):
+        Supernet.from_autoformer(tmp_path / "odd.pth", "digits")

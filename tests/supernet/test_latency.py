@@ -7,10 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasformer.cost import LatencyTable
+from nasformer.cost import Geometry, LatencyTable
 from nasformer.errors import BudgetError
 from nasformer.space import SearchSpace
-from nasformer.supernet.latency import Prediction, check_prediction, measure_blocks, measure_networks, measured_cost
+from nasformer.supernet import VisionTransformer
+from nasformer.supernet.latency import (
+    Prediction,
+    _Bench,
+    check_prediction,
+    measure_blocks,
+    measure_networks,
+    measured_cost,
+)
 
 
 @pytest.fixture
@@ -65,3 +73,14 @@ def test_the_time_of_whole_networks_is_a_cost_too(space: SearchSpace) -> None:
 def test_no_rounds_are_refused(space: SearchSpace) -> None:
     with pytest.raises(BudgetError, match="repeats must be at least 1, got 0"):
         measure_blocks(space, repeats=0)
+
+
+def test_a_layer_is_as_wide_as_it_is_listed() -> None:
+    geometry = Geometry(8, 2, 1, 10, 16)
+    widths: list[int] = []
+    bench = _Bench(geometry, torch.device("cpu"), 1)
+    bench._net = lambda architecture: (  # type: ignore[method-assign]
+        widths.extend(architecture.hidden_dims) or VisionTransformer(geometry, architecture)  # type: ignore[func-returns-value]
+    )
+    bench.layers(22, 2, 30)  # int(22 * (30 / 22)) is 29
+    assert set(widths) == {30}
