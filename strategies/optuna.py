@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import optuna
-from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -47,6 +47,8 @@ class Optuna(BaseStrategy):
     max_proposals = 8
     variant: ClassVar[str | None] = "sampler"
     directions: ClassVar[tuple[StudyDirection, ...]] = (StudyDirection.MAXIMIZE,)
+    categorical: ClassVar[bool] = False
+    """Whether the order of a gene's choices is kept from the sampler."""
 
     def __init__(
         self,
@@ -74,7 +76,8 @@ class Optuna(BaseStrategy):
         self._stopped = False
         self._genes = Genes(self.space)
         self._distributions: dict[str, BaseDistribution] = {
-            name: IntDistribution(0, choices - 1) for name, choices in self._genes.choices.items()
+            name: CategoricalDistribution(range(choices)) if self.categorical else IntDistribution(0, choices - 1)
+            for name, choices in self._genes.choices.items()
         }
         self._open: dict[Architecture, list[OptunaTrial | FrozenTrial]] = defaultdict(list)
 

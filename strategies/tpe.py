@@ -1,6 +1,7 @@
 """TPE: Optuna's Tree-structured Parzen Estimator (Bergstra et al., NeurIPS 2011; multivariate, Falkner et al., 2018).
 
-The strategy ``optuna:TPESampler`` under the name that everyone knows, with the two options that matter.
+The strategy ``optuna:TPESampler`` under the name that everyone knows, with the two options that matter. Genes
+are categories, not whole numbers: as good here, in a fraction of the time (``benchmarks/encodings.py``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Tpe(Optuna):
     """
 
     variant = None
+    categorical = True
 
     def __init__(
         self,
