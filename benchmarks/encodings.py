@@ -2,8 +2,9 @@
 
 Each variant is the ordinal encoding with one or two things changed, on the surrogates of ``sample_efficiency``.
 They share seeds and noise, so that each is compared with the ordinal one seed by seed (Wilcoxon's signed-rank
-test after 210 evaluations). By this ``tpe`` is categorical, for its speed, and ``nevergrad`` ordinal; both repair. Only distinct feasible architectures are evaluated; duplicates, infeasible proposals
-and the random draws that replace them are counted and charged to none.
+test after 210 evaluations). Only distinct feasible architectures are evaluated; duplicates, infeasible proposals
+and the random draws that replace them are counted and charged to none. By this ``tpe`` is categorical, as good
+in a fraction of the time, and ``nevergrad`` ordinal; both repair.
 """
 
 from __future__ import annotations
