@@ -96,7 +96,7 @@ def search(
     declared = timed_space(space, latency_table, latency)
     trained = supernet or data or find_weights(declared)
     kind = fitness or ("inherited" if trained or racing or objective != "accuracy" else None)
-    options = {"supernet": supernet, "data": data, "root": root, "device": device}
+    options: dict[str, Any] = {"supernet": supernet, "data": data, "root": root, "device": device}
     judge = make_fitness(kind, declared, **options, objective=objective, racing=racing) if kind else None
     searcher = Searcher(declared, strategy, judge, seed, **read_options(option or []))
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")

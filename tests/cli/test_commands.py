@@ -123,6 +123,9 @@ def test_search_races_on_loss(weights: Path, nasformer: Command) -> None:
     described = result.settings["fitness"]
     assert (described["objective"], described["racing"]["error"]) == ("loss", 0.05)
     assert data["fitness"] == -data["loss"]
+    page = (Path(data["result"]).parent / "report.html").read_text(encoding="utf-8")
+    assert f"{data['fitness']:.5g}" in page
+    assert f"{data['fitness']:.2f} %" not in page
     assert {trial.images for trial in result.confirmed} == {360}
     assert all(0 < (trial.images or 0) <= 360 for trial in result.trials)
 
