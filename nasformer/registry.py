@@ -114,6 +114,8 @@ def make_fitness(
     data: str | None = None,
     root: str | Path | None = None,
     device: str = "auto",
+    objective: str = "accuracy",
+    racing: bool = False,
 ) -> Fitness:
     """Return a fitness by name: ``inherited``, ``training-free``, ``table:PATH`` or ``surrogate:PATH``.
 
@@ -124,14 +126,19 @@ def make_fitness(
         data: Dataset of ``inherited``; None: the one that the supernet was trained on.
         root: Where that dataset's files are.
         device: Where ``inherited`` computes.
+        objective: What ``inherited`` measures: "accuracy" or "loss".
+        racing: Whether ``inherited`` drops an architecture once others are known to be better.
 
     Raises:
-        FitnessError: An unknown name, or no weights for this space.
+        FitnessError: An unknown name, no weights for this space, or an objective or a race for another fitness.
     """
     kind, _, path = spec.partition(":")
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
+    if kind != "inherited" and (objective != "accuracy" or racing):
+        asked = f"objective={objective!r}, racing={racing}"
+        raise FitnessError(f"only fitness 'inherited' has an objective and races, got {spec!r} with {asked}", spec)
     from nasformer import fitness
 
     if kind == "table":
@@ -141,7 +148,10 @@ def make_fitness(
     if kind == "training-free":
         return fitness.TrainingFreeFitness(space)
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
-    return fitness.InheritedFitness(net, dataset.search, device=device, data=dataset.record)
+    aim: Any = objective  # checked where it is used
+    return fitness.InheritedFitness(
+        net, dataset.search, device=device, data=dataset.record, objective=aim, racing=racing
+    )
 
 
 def default_fitness(space: SearchSpace) -> Fitness:

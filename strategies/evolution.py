@@ -70,6 +70,7 @@ class Evolution(BaseStrategy):
         self.counts.setdefault(_WAYS[infeasible], 0)
         self.infeasible = infeasible
         self.population, self.parents, self.mutants, self.crossovers = population, parents, mutants, crossovers
+        self.keeps = parents
         self.mutate_network, self.mutate_layer = mutate_network, mutate_layer
         self._best: list[Architecture] = []
         self._pairs: list[tuple[Architecture, Architecture]] = []

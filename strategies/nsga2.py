@@ -6,6 +6,8 @@ Within the budget it looks for architectures that no other beats in both the val
 
 from __future__ import annotations
 
+import sys
+
 from optuna.study import StudyDirection
 
 from nasformer.architecture import Architecture
@@ -44,7 +46,7 @@ class Nsga2(Optuna):
             raise StrategyError(f"unknown cost {cost!r}; {did_you_mean(str(cost), known)}", cost)
         if not isinstance(population, int) or population < 2:
             raise StrategyError(f"population must be a whole number of at least 2, got {population!r}", population)
-        self.cost = cost
+        self.cost, self.keeps = cost, sys.maxsize  # what has a low value may still be on the front
         super().__init__(
             feasible,
             seed=seed,

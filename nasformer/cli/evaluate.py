@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from nasformer.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
-    from nasformer.search import SearchResult
+    from nasformer.search import Evaluation, SearchResult
     from nasformer.space import SearchSpace
 
 
@@ -51,6 +52,7 @@ def evaluate(
     judge = InheritedFitness(net, images, device=device)
     _require_same(weights, judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
+    _require_values(scores)
     rows = [
         {
             "name": name,
@@ -95,6 +97,14 @@ def _uniform(result: SearchResult) -> dict[str, Architecture]:
     known = {name: bounds for name, bounds in result.limits.items() if name in result.space.known_costs}
     members = result.space.feasible(**known).uniform()  # a table's latency is not known to a result that was read
     return {"uniform ViT": members[-1]} if members else {}
+
+
+def _require_values(scores: Mapping[Architecture, Evaluation]) -> None:
+    from nasformer.errors import FitnessError
+
+    for architecture, evaluation in scores.items():
+        if evaluation.value is None:
+            raise FitnessError(f"{architecture} cannot be evaluated: {evaluation.error}", evaluation)
 
 
 def _require_same(wanted: str | None, found: str) -> None:

@@ -51,6 +51,10 @@ def search(
             metavar="KIND", help="inherited, training-free, table:PATH or surrogate:PATH.", show_default=False
         ),
     ] = None,
+    objective: Annotated[str, typer.Option(help="Of inherited weights: accuracy or loss.")] = "accuracy",
+    racing: Annotated[
+        bool, typer.Option("--racing/--no-racing", help="Show the hopeless of a batch fewer images.")
+    ] = False,
     supernet: SupernetPath = None,
     data: Data = None,
     root: Root = None,
@@ -82,6 +86,8 @@ def search(
       nasformer search autoformer-small --params 18M:23M --fitness table:accuracies.jsonl
 
       nasformer search digits --strategy nevergrad -o optimizer=TwoPointsDE
+
+      nasformer search fashion-mnist --params 300e3 --batch-size 50 --objective loss --racing
     """
     from nasformer.fitness.weights import find_weights
     from nasformer.registry import make_fitness
@@ -89,8 +95,9 @@ def search(
 
     declared = timed_space(space, latency_table, latency)
     trained = supernet or data or find_weights(declared)
-    kind = fitness or ("inherited" if trained else None)
-    judge = make_fitness(kind, declared, supernet=supernet, data=data, root=root, device=device) if kind else None
+    kind = fitness or ("inherited" if trained or racing or objective != "accuracy" else None)
+    options: dict[str, Any] = {"supernet": supernet, "data": data, "root": root, "device": device}
+    judge = make_fitness(kind, declared, **options, objective=objective, racing=racing) if kind else None
     searcher = Searcher(declared, strategy, judge, seed, **read_options(option or []))
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")
     try:

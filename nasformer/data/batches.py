@@ -21,6 +21,8 @@ def iterate(
     seed: int | None = None,
     drop_last: bool = False,
     workers: int = 0,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
 
@@ -31,45 +33,44 @@ def iterate(
         seed: Of the order; None: the order of the split.
         drop_last: Leave out a last batch that is not full.
         workers: Processes that read images that are not in memory.
+        start: First place in the order.
+        stop: Place in the order to stop before; None: its end.
 
     Raises:
         DataError: An image cannot be read.
     """
-    order = None
+    stop = len(split) if stop is None else min(stop, len(split))
+    if drop_last:
+        stop -= (stop - start) % batch_size
+    order = torch.arange(start, stop)
     if seed is not None:
-        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[start:stop]
     if isinstance(split, ImagesInMemory):
-        yield from _from_memory(split.to(device), batch_size, order, drop_last)
+        yield from _from_memory(split.to(device), batch_size, order, in_order=seed is None)
     else:
-        yield from _from_loader(split, batch_size, order, drop_last, workers, torch.device(device), seed or 0)
+        yield from _from_loader(split, batch_size, order, workers, torch.device(device), seed or 0)
 
 
 def _from_memory(
-    split: ImagesInMemory, batch_size: int, order: Tensor | None, drop_last: bool
+    split: ImagesInMemory, batch_size: int, order: Tensor, *, in_order: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    end = len(split) - len(split) % batch_size if drop_last else len(split)
-    order = None if order is None else order.to(split.images.device)
-    for start in range(0, end, batch_size):
-        stop = min(start + batch_size, end)
-        chosen = slice(start, stop) if order is None else order[start:stop]
+    for places in torch.split(order.to(split.images.device), batch_size):
+        chosen = slice(int(places[0]), int(places[-1]) + 1) if in_order else places
         yield split.images[chosen], split.labels[chosen]
 
 
 def _from_loader(
     split: Split,
     batch_size: int,
-    order: Tensor | None,
-    drop_last: bool,
+    order: Tensor,
     workers: int,
     device: torch.device,
     seed: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    sampler = range(len(split)) if order is None else order.tolist()
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         split,  # type: ignore[arg-type]  # any map-style dataset serves
         batch_size,
-        sampler=sampler,
-        drop_last=drop_last,
+        sampler=order.tolist(),
         num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator().manual_seed(seed),  # seeds the workers, and leaves global state alone

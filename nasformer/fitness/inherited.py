@@ -1,9 +1,14 @@
-"""InheritedFitness: accuracy of an architecture with the weights that it inherits from the supernet."""
+"""InheritedFitness: what architectures are worth with the weights that they inherit from the supernet.
+
+A population is judged together: shared prefixes once (``population``), and, where asked for, in a race that
+shows the hopeless ones fewer images (``racing``).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -12,35 +17,52 @@ from typing import Any, Literal
 import torch
 
 from nasformer.architecture import Architecture
+from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
+from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import ArchitectureError, FitnessError
+from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of, require_objective
+from nasformer.fitness.population import bytes_per_image, population_outcomes
+from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
+from nasformer.fitness.racing import Found, Racing, race
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 from nasformer.training.device import find_device
-from nasformer.training.validation import Score, evaluate
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
-_ACTIVATION_BYTES = 64 * 2**20
+_ACTIVATION_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
+_OUTCOME_BYTES = 256 * 2**20
 
 
 class InheritedFitness:
-    """Top-1 accuracy in percent on held-out images; the loss breaks ties.
+    """Top-1 accuracy in percent, or minus the loss, on held-out images.
 
-    Each architecture is evaluated once and remembered, with the time that it took; where ``net`` is trained
-    on, make a new one.
+    Architectures that come together share what they have in common, so hand over many at a time: a search
+    does with ``batch_size``. Each is evaluated once and remembered, with its share of the time; where ``net`` is
+    trained on, make a new one. The metrics of an evaluation are ``loss``, ``accuracy`` where that is not the value,
+    ``standard_error`` of the value, the ``images`` that it saw, and ``dropped`` where that was not all.
 
     Args:
         net: The trained supernet; it is moved to ``device``.
         split: The images that rank architectures: ``data.search``, which never trained the supernet.
         device: "auto" is the first of cuda, mps and cpu that is there.
         dtype: "auto" computes in bfloat16 on a GPU that has it, else in float32.
-        batch_size: Images at a time; None: as many as suit the network, halved where memory runs out.
+        batch_size: Images at a time; None: as many as keep the activations of a path of the tree within 32 MiB
+            on a CPU, 2 GiB on a GPU; halved where memory runs out.
         data: What is recorded of the data with every result; None: the record of the data that trained ``net``.
+        objective: "accuracy", the loss breaks ties; or "loss", of which fewer images say as much.
+        racing: Whether to drop an architecture before it has seen every image, once others are known to be
+            better: True, or options of ``Racing`` by name. What is remembered then takes 5 bytes for each image
+            of each architecture that saw all.
+
+    Attributes:
+        work: ``blocks`` computed and those of ``one_by_one``, each for one image; ``images`` shown to
+            architectures, and those of ``every_image``.
 
     Raises:
-        FitnessError: ``split`` is empty, or ``dtype`` unknown.
+        FitnessError: ``split`` is empty, or ``dtype``, ``objective`` or an option of ``racing`` unknown.
     """
 
     def __init__(
@@ -52,31 +74,132 @@ class InheritedFitness:
         dtype: Dtype = "auto",
         batch_size: int | None = None,
         data: Mapping[str, Any] | None = None,
+        objective: Objective = "accuracy",
+        racing: bool | Mapping[str, Any] = False,
     ) -> None:
         if not len(split):
             raise FitnessError("the split to evaluate on is empty", split)
         if dtype not in ("auto", "float32", "bfloat16"):
             raise FitnessError(f"dtype is 'auto', 'float32' or 'bfloat16', got {dtype!r}", dtype)
+        require_objective(objective)
         self.device = find_device(device)
-        self.net, self.split = net.to(self.device), split
+        self.net = net.to(self.device)
+        self.split = split.to(self.device) if isinstance(split, ImagesInMemory) else split
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bfloat16 = dtype == "bfloat16" or (dtype == "auto" and native)
-        self.batch_size = batch_size or _suitable_batch(net)
+        self.batch_size = batch_size or _suitable_batch(net, self.device)
+        self.objective, self.racing = objective, Racing.read(racing)
+        self.work = dict.fromkeys(("blocks", "one_by_one", "images", "every_image"), 0)
         self._data = dict(data or net.metadata.get("training", {}).get("data", {}))
         self._known: dict[Architecture, Evaluation] = {}
+        self._whole: dict[Architecture, Outcome] = {}
+        self._seconds: defaultdict[Architecture, float] = defaultdict(float)
+        self._keep, self._rivals = 1, list[Architecture]()
+
+    @property
+    def joint(self) -> bool:
+        """Whether a value depends on which others are evaluated with it: in a race."""
+        return self.racing is not None
+
+    def race_for(self, keep: int, rivals: Sequence[Architecture] = ()) -> None:
+        """Say what the next race is for: how many of the best are needed, and who has these places now."""
+        self._keep, self._rivals = keep, list(rivals)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield the accuracy of each architecture on the whole split, with ``loss`` as a metric."""
-        for architecture in architectures:
-            if architecture not in self._known:
-                self._known[architecture] = self._evaluate(architecture)
-            yield self._known[architecture]
+        """Yield the value of each architecture; those that cannot be computed have failed, each for itself."""
+        self.work["every_image"] += len(self.split) * sum(a not in self._known for a in dict.fromkeys(architectures))
+        if self.racing is not None:
+            found = self._raced(self.racing, list(dict.fromkeys(architectures)))
+            yield from (found[architecture] for architecture in architectures)
+            return
+        yield from (self._known[architecture] for architecture in architectures if architecture in self._known)
+        fresh = in_tree_order([each for each in dict.fromkeys(architectures) if each not in self._known])
+        size = max(1, _OUTCOME_BYTES // (5 * len(self.split)))
+        for first in range(0, len(fresh), size):
+            shown = self._show(fresh[first : first + size], 0, len(self.split))
+            yield from (self._judge(architecture, outcome) for architecture, outcome in shown.items())
 
-    def _evaluate(self, architecture: Architecture) -> Evaluation:
-        start = time.perf_counter()
-        score = self._score(architecture)
-        seconds = time.perf_counter() - start
-        return Evaluation(architecture, score.accuracy, seconds=seconds, metrics={"loss": score.loss})
+    def _judge(
+        self, architecture: Architecture, outcome: Outcome | Exception, survivors: Sequence[Outcome] = ()
+    ) -> Evaluation:
+        """Return what an outcome amounts to, and remember it where it is of all images."""
+        if architecture in self._known and isinstance(outcome, Outcome) and outcome.seen == len(self.split):
+            return self._known[architecture]
+        seconds = self._seconds.pop(architecture, 0.0)
+        if isinstance(outcome, Exception):
+            reason = f"{type(outcome).__name__}: {' '.join(str(outcome).split())}"
+            return Evaluation(architecture, None, reason, seconds)
+        dropped = outcome.seen < len(self.split)
+        reference = mean_of(survivors) if dropped else None
+        evaluation = judged(architecture, outcome, self.objective, seconds=seconds, reference=reference)
+        if not dropped and evaluation.value is not None:
+            self._known[architecture] = evaluation
+        return evaluation
+
+    def _raced(self, racing: Racing, architectures: Sequence[Architecture]) -> dict[Architecture, Evaluation]:
+        others = [each for each in self._rivals if each not in architectures]
+        contested = len(others) + len(architectures) > self._keep
+        rivals = self._outcomes_of_rivals(racing, others) if contested else []
+        found = self._race(racing, architectures, self._keep, rivals)
+        whole = {a: o for a, o in found.items() if isinstance(o, Outcome) and o.seen == len(self.split)}
+        self._whole |= whole
+        survivors = [*whole.values(), *rivals]
+        return {architecture: self._judge(architecture, found[architecture], survivors) for architecture in found}
+
+    def _outcomes_of_rivals(self, racing: Racing, rivals: Sequence[Architecture]) -> list[Outcome]:
+        """Return outcomes on all images, computed again where a search goes on after a stop."""
+        missing = [rival for rival in rivals if rival not in self._whole]
+        for rival, outcome in self._race(racing, missing, len(missing) + 1).items():
+            self._seconds.pop(rival, None)
+            if isinstance(outcome, Outcome):
+                self._whole[rival] = outcome
+        return [self._whole[rival] for rival in rivals if rival in self._whole]
+
+    def _race(
+        self, racing: Racing, contestants: Sequence[Architecture], keep: int, rivals: Sequence[Outcome] = ()
+    ) -> dict[Architecture, Outcome | Exception]:
+        images = len(self.split)
+        return race(racing, contestants, self._show, images=images, objective=self.objective, keep=keep, rivals=rivals)
+
+    def _show(
+        self, architectures: Sequence[Architecture], start: int, stop: int
+    ) -> dict[Architecture, Outcome | Exception]:
+        """Return what the images from start to stop say of each, and divide the time among them."""
+        found: dict[Architecture, Outcome | Exception] = {
+            each: self._whole[each].part(start, stop) for each in architectures if each in self._whole
+        }
+        for architecture in architectures:
+            try:
+                self.net.require(architecture)
+            except ArchitectureError as error:
+                found[architecture] = error
+        tree = PrefixTree([architecture for architecture in architectures if architecture not in found])
+        begin = time.perf_counter()
+        found |= self._computed(tree, start, stop)
+        self._account(tree, stop - start, time.perf_counter() - begin)
+        return found
+
+    def _computed(self, tree: PrefixTree, start: int, stop: int) -> Found:
+        seed = None if self.racing is None else self.racing.seed
+        while tree.roots:
+            try:
+                size = self.batch_size
+                batches = iterate(self.split, size, device=self.device, seed=seed, start=start, stop=stop)
+                return population_outcomes(self.net, tree, batches, bfloat16=self.bfloat16)
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+                self.batch_size //= 2
+        return {}
+
+    def _account(self, tree: PrefixTree, images: int, seconds: float) -> None:
+        shares = tree.shares()
+        total = sum(shares.values())
+        for architecture, share in shares.items():
+            self._seconds[architecture] += seconds * share / total
+        self.work["blocks"] += tree.blocks * images
+        self.work["one_by_one"] += tree.one_by_one * images
+        self.work["images"] += len(shares) * images
 
     def check(self, feasible: FeasibleSet) -> None:
         """Check that the supernet holds every architecture of a set.
@@ -106,13 +229,15 @@ class InheritedFitness:
             raise FitnessError(f"the supernet cannot judge space {feasible.space.name!r}: {error}", self.net) from error
 
     def describe(self) -> dict[str, Any]:
-        """Return the hash of the weights, the data and the precision."""
+        """Return the hash of the weights, the data, the precision and what is measured."""
         return {
             "kind": "inherited",
             "weights": self.fingerprint,
             "images": len(self.split),
             "dtype": "bfloat16" if self.bfloat16 else "float32",
             "data": self._data,
+            "objective": self.objective,
+            "racing": None if self.racing is None else self.racing.to_dict(),
         }
 
     @cached_property
@@ -124,25 +249,7 @@ class InheritedFitness:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _score(self, architecture: Architecture) -> Score:
-        while True:
-            try:
-                return evaluate(
-                    self.net,
-                    self.split,
-                    architecture,
-                    device=self.device,
-                    batch_size=self.batch_size,
-                    amp=self.bfloat16,
-                )
-            except torch.OutOfMemoryError:
-                if self.batch_size == 1:
-                    raise
-                self.batch_size //= 2
 
-
-def _suitable_batch(net: Supernet) -> int:
-    """Return how many images keep one layer's activations within a fixed size."""
-    top = net.architecture
-    width = 6 * top.embed_dim + 4 * net.geometry.head_dim * max(top.num_heads) + max(top.hidden_dims)
-    return max(1, min(1024, _ACTIVATION_BYTES // (4 * width * net.geometry.tokens)))
+def _suitable_batch(net: Supernet, device: torch.device) -> int:
+    """Return how many images keep the activations of a walk through the tree within a fixed size."""
+    return max(1, min(1024, _ACTIVATION_BYTES.get(device.type, _ACTIVATION_BYTES["cuda"]) // bytes_per_image(net)))

@@ -160,8 +160,7 @@ class Experiment:
     @cached_property
     def in_percent(self) -> bool:
         """Whether the fitness is an accuracy in percent."""
-        kinds = [_fitness_kind(result) in _PERCENT_KINDS for result in self.results]
-        return all(kinds) or all(_all_accuracies(result) for result in self.results)
+        return all(map(_measures_accuracy, self.results)) or all(_all_accuracies(result) for result in self.results)
 
     @property
     def measure(self) -> str:
@@ -219,9 +218,11 @@ def _winner(groups: Sequence[Group], chosen: Architecture | None) -> Winner:
     return min(confirmed, key=lambda winner: winner.trial.rank)
 
 
-def _fitness_kind(result: SearchResult) -> str:
+def _measures_accuracy(result: SearchResult) -> bool:
     fitness = result.settings.get("fitness")
-    return str(fitness.get("kind", "")) if isinstance(fitness, dict) else ""
+    if not isinstance(fitness, dict) or fitness.get("kind") not in _PERCENT_KINDS:
+        return False
+    return str(fitness.get("objective", "accuracy")) == "accuracy"
 
 
 def _all_accuracies(result: SearchResult) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.search.evaluation import Evaluation, Fitness, Trial
-from nasformer.search.loop import Run, as_trial, evaluate_each
+from nasformer.search.loop import Run, as_trial, evaluate_each, tell_need
 from nasformer.space import FeasibleSet
 
 
@@ -28,7 +28,8 @@ def confirm_recommended(
     """Return the recommended with their confirmed values, best first.
 
     Where the fitness has ``confirm`` each is judged by that; else its trial stands, and what was never
-    evaluated is. One that cannot be confirmed is left out.
+    evaluated, or dropped from a race, is evaluated: with a place for each, no race drops any. One that cannot be
+    confirmed is left out.
 
     Raises:
         FitnessError: None has a value.
@@ -37,9 +38,9 @@ def confirm_recommended(
     if hasattr(fitness, "confirm"):
         judged = list(evaluate_each(_Confirming(fitness), recommended))
     else:
-        judged = list(
-            evaluate_each(fitness, [architecture for architecture in recommended if architecture not in told])
-        )
+        tell_need(fitness, max(1, len(recommended)), ())
+        open_to_doubt = [each for each in recommended if each not in told or told[each].dropped]
+        judged = list(evaluate_each(fitness, open_to_doubt))
     fresh = {evaluation.architecture: evaluation for evaluation in judged}
     trials = []
     for architecture in recommended:

@@ -11,8 +11,30 @@ from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 
 
+class Sampled:
+    """Figures of a value that a sample gave, where the fitness tells them as metrics."""
+
+    __slots__ = ()
+    metrics: Mapping[str, float]
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the value, in its unit."""
+        return self.metrics.get("standard_error")
+
+    @property
+    def images(self) -> int | None:
+        """How many images the architecture saw."""
+        return None if "images" not in self.metrics else int(self.metrics["images"])
+
+    @property
+    def dropped(self) -> bool:
+        """Whether a race dropped it before it saw all; its value is then an estimate, to be confirmed."""
+        return bool(self.metrics.get("dropped", 0.0))
+
+
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Sampled):
     """What a fitness says of one architecture.
 
     Args:
@@ -21,7 +43,7 @@ class Evaluation:
             A value that is not finite counts as failed.
         error: Why there is no value.
         seconds: Time the evaluation took.
-        metrics: Further figures, such as ``loss``.
+        metrics: Further figures, such as ``loss``; ``standard_error``, ``images`` and ``dropped`` are properties too.
     """
 
     architecture: Architecture
@@ -42,7 +64,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Sampled):
     """One evaluated architecture of a search.
 
     Args:
@@ -97,7 +119,9 @@ class Fitness(Protocol):
     Optional members: ``architectures``, the finite set that it knows; ``confirm(architectures)``, a
     more careful evaluation for the few that were recommended; ``check(feasible)``, which raises
     ``FitnessError`` where a reachable choice cannot be judged; ``describe()``, plain data recorded
-    with every result.
+    with every result; ``joint``, whether values depend on which architectures are evaluated together;
+    ``race_for(keep, rivals)``, told before an evaluation how many of the best the strategy needs and
+    which of those evaluated in full have these places now.
     """
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:

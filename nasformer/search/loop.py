@@ -160,12 +160,22 @@ class SearchLoop:
         first = len(self.progress.trials)
         numbers = {architecture: first + index for index, architecture in enumerate(architectures)}
         done = self._recorded(numbers)
-        for evaluation in evaluate_each(self.fitness, [a for a, number in numbers.items() if number not in done]):
+        for evaluation in self._evaluate_rest(numbers, done):
             number = numbers[evaluation.architecture]
             done[number] = as_trial(evaluation, number, batch, self.feasible)
             self.record.add(done[number])
             self._announce(done[number])
         return [done[number] for number in numbers.values()]
+
+    def _evaluate_rest(self, numbers: dict[Architecture, int], done: dict[int, Trial]) -> Iterator[Evaluation]:
+        """Yield what the record lacks; where values depend on each other, the batch is evaluated whole again."""
+        rest = [architecture for architecture, number in numbers.items() if number not in done]
+        if not rest:
+            return
+        keep = getattr(self.strategy, "keeps", 1)
+        tell_need(self.fitness, keep, self.progress.trials)
+        together = list(numbers) if getattr(self.fitness, "joint", False) else rest
+        yield from (each for each in evaluate_each(self.fitness, together) if each.architecture in rest)
 
     def _recorded(self, numbers: dict[Architecture, int]) -> dict[int, Trial]:
         done = {number: self._known[number] for number in numbers.values() if number in self._known}
@@ -198,6 +208,13 @@ class SearchLoop:
         begin = time.perf_counter()
         self.strategy.tell(trials)
         self.progress.strategy_seconds += time.perf_counter() - begin
+
+
+def tell_need(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
+    """Tell a fitness that races what for: ``keep`` places, and who of the trials has them now."""
+    if hasattr(fitness, "race_for"):
+        whole = (trial for trial in trials if trial.value is not None and not trial.dropped)
+        fitness.race_for(keep, [trial.architecture for trial in sorted(whole, key=lambda trial: trial.rank)[:keep]])
 
 
 def as_trial(evaluation: Evaluation, number: int, batch: int, feasible: FeasibleSet) -> Trial:

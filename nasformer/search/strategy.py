@@ -63,6 +63,8 @@ class BaseStrategy(ABC):
 
     Attributes:
         variant: The option that ``name:VALUE`` sets where a strategy is named, if any.
+        keeps: How many of the best told the strategy goes by: a fitness that races may stop looking at what is
+            not among them, and tells an estimate.
         told: Every trial told, by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
         rng: Python's generator, for scalar draws.
@@ -70,6 +72,7 @@ class BaseStrategy(ABC):
 
     max_proposals = 100
     variant: ClassVar[str | None] = None
+    keeps: int = 1
 
     def __init__(
         self, feasible: FeasibleSet, *, seed: int, evaluations: int | None = None, batch_size: int = 1

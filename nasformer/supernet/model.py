@@ -90,14 +90,17 @@ class VisionTransformer(nn.Module):
             ArchitectureError: ``architecture`` is larger than this network.
             DataError: ``images`` have another shape.
         """
-        tokens = self.forward_features(images, architecture)
+        return self.classify(self.forward_features(images, architecture))
+
+    def classify(self, tokens: Tensor) -> Tensor:
+        """Map normalised tokens ``(batch, tokens, embed_dim)`` to logits ``(batch, num_classes)``."""
         pooled = tokens[:, 1:].mean(dim=1) if self.pooling == "mean" else tokens[:, 0]
         logits: Tensor = self.head(pooled, self.geometry.num_classes)
         return logits
 
     def forward_features(self, images: Tensor, architecture: Architecture | None = None) -> Tensor:
         """Return the normalised tokens ``(batch, tokens, embed_dim)``, cls token first."""
-        self._check_images(images)
+        self.check_images(images)
         if architecture is None:
             architecture = self.architecture
         elif architecture != self.architecture:
@@ -174,7 +177,8 @@ class VisionTransformer(nn.Module):
         }
         return write_checkpoint(path, "network", self.state_dict(), header)
 
-    def _check_images(self, images: Tensor) -> None:
+    def check_images(self, images: Tensor) -> None:
+        """Raise DataError, naming both shapes, unless ``images`` have the geometry's size."""
         g = self.geometry
         wanted = (g.in_channels, g.image_size, g.image_size)
         if images.ndim != 4 or tuple(images.shape[1:]) != wanted:

@@ -92,6 +92,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "device": ("train digits --device tpu", "device 'tpu' cannot be used"),
     "epochs": ("train digits --epochs 0", "--epochs"),
     "run": ("evaluate nowhere", "nowhere"),
+    "racing": ("search digits --fitness training-free --racing", "only fitness 'inherited' has an objective and races"),
     "split": ("evaluate digits --split train", "--split is test or search, got 'train'"),
     "architecture": ("cost digits huge", "architecture 'huge' is neither smallest, centroid, largest"),
     "json": ("cost digits {", "no JSON"),
@@ -117,6 +118,18 @@ def test_a_command_that_cannot_be_done(
 )
 def test_a_dataset_that_does_not_fit_the_space(changes: dict[str, Any], message: str, refused: Refused) -> None:
     refused(message, "train", declare("other.yaml", **changes), "--data", "digits", "--json")
+
+
+def test_an_objective_that_there_is_not(weights: Path, refused: Refused) -> None:
+    refused(
+        "objective is 'accuracy' or 'loss', got 'speed'",
+        "search",
+        "digits",
+        "--objective",
+        "speed",
+        "--supernet",
+        weights,
+    )
 
 
 def test_a_checkpoint_of_another_space_names_each_difference(weights: Path, refused: Refused) -> None:

@@ -116,6 +116,20 @@ def test_search_then_evaluate(weights: Path, nasformer: Command, tmp_path: Path)
     assert "winner" in ran(nasformer("evaluate", "run"))
 
 
+def test_search_races_on_loss(weights: Path, nasformer: Command) -> None:
+    command = ["search", "digits", "--supernet", weights, "-n", 30, "--batch-size", 15, "--out", "run", "--json"]
+    data = json.loads(ran(nasformer(*command, "--objective", "loss", "--racing", "-o", "parents=3")))
+    result = SearchResult.load(data["result"])
+    described = result.settings["fitness"]
+    assert (described["objective"], described["racing"]["error"]) == ("loss", 0.05)
+    assert data["fitness"] == -data["loss"]
+    page = (Path(data["result"]).parent / "report.html").read_text(encoding="utf-8")
+    assert f"{data['fitness']:.5g}" in page
+    assert f"{data['fitness']:.2f} %" not in page
+    assert {trial.images for trial in result.confirmed} == {360}
+    assert all(0 < (trial.images or 0) <= 360 for trial in result.trials)
+
+
 def test_search_again_is_the_same_and_json(weights: Path, nasformer: Command) -> None:
     command = ["search", "digits", "--supernet", weights, "-n", 5, "--seed", 4, "--out", "run", "--json"]
     first, again = (json.loads(ran(nasformer(*command))) for _ in range(2))

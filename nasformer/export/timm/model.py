@@ -238,7 +238,7 @@ class TimmVisionTransformer(VisionTransformer):
             )
 
     def _block_outputs(self, images: Tensor, depth: int) -> Iterator[Tensor]:
-        self._check_images(images)
+        self.check_images(images)
         x = self.patch_embed(images, self.embed_dim)
         sizes = zip(self.blocks, self.architecture.num_heads, self.architecture.hidden_dims, strict=True)
         for block, num_heads, hidden_dim in list(sizes)[:depth]:

@@ -1,0 +1,164 @@
+"""Racing: stop showing images to an architecture once the others are known to be better.
+
+Maron and Moore ("Hoeffding Races", NIPS 1993) raced models on a growing share of the data, Birattari et al.
+(F-race, GECCO 2002) with paired tests on shared instances, Jamieson and Talwalkar (AISTATS 2016) in
+geometrically growing shares. Here all see the same images, two are compared by the mean of their paired differences,
+and one is dropped once ``keep`` others beat it. ``docs/evaluation.md`` derives what that errs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.architecture import Architecture
+from nasformer.errors import FitnessError, did_you_mean
+from nasformer.fitness.outcome import Array, Objective, Outcome
+
+Found = Mapping[Architecture, Outcome | Exception]
+Compute = Callable[[Sequence[Architecture], int, int], Found]
+"""``compute(architectures, start, stop)``: what the images from start to stop say of each."""
+
+_OPPONENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Racing:
+    """How to race.
+
+    Args:
+        error: Most probability with which an architecture is dropped that equals all others on the whole split.
+        first: Images before the first look.
+        growth: Images at each look, as a multiple of those at the last.
+        seed: Of the order of the images.
+
+    Raises:
+        FitnessError: A value out of range.
+
+    >>> Racing().looks(1000)
+    [200, 300, 450, 675, 1000]
+    """
+
+    error: float = 0.05
+    first: int = 200
+    growth: float = 1.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules = {
+            "error": (0 < self.error < 1, "a probability between 0 and 1"),
+            "first": (isinstance(self.first, int) and self.first >= 2, "a whole number of at least 2"),
+            "growth": (1 < self.growth < math.inf, "above 1"),
+            "seed": (isinstance(self.seed, int) and self.seed >= 0, "a whole number of at least 0"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise FitnessError(f"racing: {name} must be {rule}, got {getattr(self, name)!r}", self)
+
+    @classmethod
+    def read(cls, racing: bool | Mapping[str, Any]) -> Racing | None:
+        """Return how to race; None for False, the defaults for True, options by name for a mapping.
+
+        Raises:
+            FitnessError: An option that there is not, or out of range.
+        """
+        if isinstance(racing, bool):
+            return cls() if racing else None
+        known = [field.name for field in fields(cls)]
+        for name in racing:
+            if name not in known:
+                raise FitnessError(f"racing has no option {name!r}; {did_you_mean(name, known)}", racing)
+        return cls(**racing)
+
+    def looks(self, images: int) -> list[int]:
+        """Return after how many images there is a look; the last is all of them."""
+        sizes, size = [], float(self.first)
+        while size * math.sqrt(self.growth) < images:  # no look just before the last
+            sizes.append(int(size))
+            size *= self.growth
+        return [*sizes, images]
+
+    def critical(self, keep: int, others: int, images: int) -> float:
+        """Return the standard errors by which one must beat another at a look to count as better.
+
+        Its one-sided tail is ``error * keep / (others * looks)``: see ``docs/evaluation.md``.
+        """
+        looks = max(len(self.looks(images)) - 1, 1)
+        return NormalDist().inv_cdf(1 - min(0.5, self.error * keep / (max(others, 1) * looks)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options by name."""
+        return asdict(self)
+
+
+def race(
+    racing: Racing,
+    contestants: Sequence[Architecture],
+    compute: Compute,
+    *,
+    images: int,
+    objective: Objective,
+    keep: int = 1,
+    rivals: Sequence[Outcome] = (),
+) -> dict[Architecture, Outcome | Exception]:
+    """Return what each contestant's images said of it: all of them, or those until it was dropped.
+
+    Args:
+        racing: How.
+        contestants: Who.
+        compute: Shows further images; what raises leaves the race.
+        images: In the whole split.
+        objective: What is compared.
+        keep: How many of the best are needed: one is dropped once so many others beat it.
+        rivals: Outcomes on all images of others to be beaten too.
+    """
+    critical = racing.critical(keep, len(contestants) + len(rivals) - 1, images)
+    found: dict[Architecture, Outcome | Exception] = {}
+    alive, start = list(contestants), 0
+    for stop in racing.looks(images):
+        for architecture, outcome in compute(alive, start, stop).items():
+            found[architecture] = _joined(found.get(architecture), outcome)
+        running = {a: outcome for a in alive if isinstance(outcome := found[a], Outcome)}
+        rows = [each.values(objective)[:stop] for each in (*running.values(), *rivals)]
+        lost = beaten(np.array(rows), images, keep, critical) if rows and stop < images else np.zeros(len(rows), bool)
+        alive, start = [a for a, out in zip(running, lost, strict=False) if not out], stop
+        if not alive:
+            break
+    return found
+
+
+def beaten(values: Array, images: int, keep: int, critical: float) -> NDArray[np.bool_]:
+    """Return which rows at least ``keep`` others beat.
+
+    One beats another where the mean paired difference is more than ``critical`` standard errors above 0. As
+    the images are drawn from the split without replacement, the error is sqrt(m2 / n * (1 - n / images)) with
+    m2 the mean square of the differences, which is their variance where the two are equal.
+
+    Args:
+        values: ``(architectures, n)``, higher is better; not finite: beaten, and beats none.
+        images: In the whole split.
+        keep: How many must beat it.
+        critical: In standard errors.
+    """
+    broken: NDArray[np.bool_] = ~np.all(np.isfinite(values), axis=1)
+    values = np.where(broken[:, None], 0.0, values)
+    n = values.shape[1]
+    means, squares = np.where(broken, -np.inf, values.mean(axis=1)), (values**2).mean(axis=1)
+    best = np.argsort(-means, kind="stable")[: _OPPONENTS * keep]  # fewer opponents drop fewer
+    best = best[~broken[best]]
+    ahead = means[best][None, :] - means[:, None]  # (architectures, opponents)
+    m2 = squares[:, None] + squares[best][None, :] - 2 * values @ values[best].T / n
+    error = np.sqrt(np.maximum(m2, 0.0) / n * (1 - n / images))
+    beats = (ahead > 1e-12) & (ahead > critical * error)
+    lost: NDArray[np.bool_] = broken | (beats.sum(axis=1) >= keep)
+    return lost
+
+
+def _joined(before: Outcome | Exception | None, after: Outcome | Exception) -> Outcome | Exception:
+    return before.followed_by(after) if isinstance(before, Outcome) and isinstance(after, Outcome) else after

@@ -1,0 +1,223 @@
+"""Racing: the stated error holds where architectures are equal, survivors see all, dropped ones say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nasformer.architecture import Architecture
+from nasformer.data import Dataset
+from nasformer.errors import FitnessError
+from nasformer.fitness import InheritedFitness
+from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of
+from nasformer.fitness.racing import Found, Racing, race
+from nasformer.search import Evaluation, SearchResult, Trial
+from nasformer.searcher import Searcher
+from nasformer.space import SearchSpace, load_space
+from nasformer.supernet import Supernet
+
+IMAGES = 2000
+ARCHS = load_space("digits").sample(60, seed=0)[:20]
+EARLY = {"first": 20, "growth": 1.3}
+"""Options for splits of a few hundred images."""
+
+
+def equal_on_the_whole(rng: np.random.Generator, n: int) -> list[Outcome]:
+    """Return outcomes that differ in order alone: on 2,000 images every architecture is worth the same.
+
+    Images are hard or easy for all; on a tenth of them architectures go their own ways, in heavy-tailed losses.
+    """
+    hard = rng.exponential(0.3, IMAGES)
+    own = rng.permutation(IMAGES)[: IMAGES // 10]
+    amounts = rng.lognormal(0.0, 1.2, len(own))
+    outcomes = []
+    for _ in range(n):
+        loss = hard.copy()
+        loss[own] = rng.permutation(amounts)
+        outcomes.append(Outcome(loss < np.median(amounts), loss.astype(np.float32)))
+    return outcomes
+
+
+def showing(outcomes: Sequence[Outcome]) -> Callable[[Sequence[Architecture], int, int], Found]:
+    table = dict(zip(ARCHS, outcomes, strict=False))
+    return lambda archs, start, stop: {a: table[a].part(start, stop) for a in archs}
+
+
+@pytest.mark.parametrize("keep", [1, 5])
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+@pytest.mark.parametrize("n", [2, 20])
+def test_equals_are_dropped_no_more_often_than_stated(objective: Objective, keep: int, n: int) -> None:
+    rng, racing = np.random.default_rng(7), Racing(error=0.2)
+    dropped = raced = 0
+    for _ in range(60):
+        compute = showing(equal_on_the_whole(rng, n))
+        found = race(racing, ARCHS[:n], compute, images=IMAGES, objective=objective, keep=keep)
+        dropped += sum(isinstance(o, Outcome) and o.seen < IMAGES for o in found.values())
+        raced += n
+    assert dropped / raced <= 0.2, f"{dropped} of {raced} dropped"
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+def test_the_worse_are_dropped_and_the_best_see_every_image(objective: Objective) -> None:
+    rng = np.random.default_rng(1)
+    skill = np.linspace(0.5, 0.9, len(ARCHS))
+    hardness = rng.random(IMAGES)
+    outcomes = [
+        Outcome(hardness < each, (np.maximum(hardness - each, 0) * 5 + rng.normal(1, 0.1, IMAGES)).astype(np.float32))
+        for each in skill
+    ]
+    found = race(Racing(), ARCHS, showing(outcomes), images=IMAGES, objective=objective, keep=5)
+    seen = [o.seen for a in ARCHS if isinstance(o := found[a], Outcome)]
+    assert all(each == IMAGES for each in seen[-5:])
+    assert sum(seen) < 0.5 * IMAGES * len(ARCHS)
+    assert min(seen) == Racing().first
+
+
+def test_rivals_are_to_be_beaten_too() -> None:
+    rng = np.random.default_rng(2)
+    good, bad = (
+        [Outcome(rng.random(IMAGES) < skill, np.ones(IMAGES, np.float32)) for _ in range(3)] for skill in (0.9, 0.5)
+    )
+    alone, against = (
+        race(Racing(), ARCHS[:3], showing(bad), images=IMAGES, objective="accuracy", keep=3, rivals=rivals)
+        for rivals in ((), good)
+    )
+    assert {o.seen for o in alone.values() if isinstance(o, Outcome)} == {IMAGES}
+    assert {o.seen for o in against.values() if isinstance(o, Outcome)} == {Racing().first}
+
+
+def test_what_raises_leaves_the_race() -> None:
+    outcomes = showing(equal_on_the_whole(np.random.default_rng(0), 3))
+
+    def compute(archs: Sequence[Architecture], start: int, stop: int) -> Found:
+        failed = {ARCHS[1]: RuntimeError("late")} if start and ARCHS[1] in archs else {}
+        return {**outcomes(archs, start, stop), **failed}
+
+    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, objective="loss", keep=3)
+    assert [getattr(found[a], "seen", "failed") for a in ARCHS[:3]] == [IMAGES, "failed", IMAGES]
+
+
+def test_a_value_from_few_images_is_corrected_for_how_easy_they_were() -> None:
+    rng = np.random.default_rng(3)
+    easy = np.linspace(1, 0, IMAGES)  # the first images are easy
+    best, other = (Outcome(rng.random(IMAGES) < p * easy, np.ones(IMAGES, np.float32)) for p in (0.9, 0.8))
+    truth = float(other.columns()["accuracy"].mean())
+    whole = judged(ARCHS[0], other, "accuracy")
+    estimate = judged(ARCHS[0], other.part(0, 500), "accuracy", reference=mean_of([best]))
+    assert (whole.value, whole.images, whole.dropped) == (truth, IMAGES, False)
+    assert (estimate.images, estimate.dropped) == (500, True)
+    assert other.part(0, 500).columns()["accuracy"].mean() > truth + 20
+    assert estimate.value == pytest.approx(truth, abs=10)
+    assert whole.standard_error == pytest.approx(np.sqrt(truth * (100 - truth) / IMAGES))
+    assert (estimate.standard_error or 0) > (whole.standard_error or 0)
+
+
+@pytest.fixture
+def varied(net: Supernet) -> Supernet:
+    """A supernet whose architectures differ much: on it, races end early."""
+    net.head.weight.data.mul_(20)
+    return net
+
+
+def told(evaluations: Sequence[Evaluation]) -> dict[Architecture, tuple[float | None, dict[str, float]]]:
+    return {e.architecture: (e.value, dict(e.metrics)) for e in evaluations}
+
+
+def test_a_race_of_the_fitness_shows_fewer_images_and_repeats_itself(
+    space: SearchSpace, varied: Supernet, digits: Dataset
+) -> None:
+    archs = list(dict.fromkeys(space.sample(40, seed=1)))
+    fitness = InheritedFitness(varied, digits.search, device="cpu", objective="loss", racing=EARLY)
+    fitness.race_for(3)
+    found = told(list(fitness.evaluate(archs)))
+    assert fitness.work["images"] < fitness.work["every_image"] == len(archs) * len(digits.search)
+    again = InheritedFitness(varied, digits.search, device="cpu", objective="loss", racing=EARLY)
+    again.race_for(3)
+    assert told(list(again.evaluate(archs))) == found
+    assert told(list(again.evaluate(archs))) == found, "what it remembers must change nothing"
+    full = {
+        e.architecture: e
+        for e in InheritedFitness(varied, digits.search, device="cpu", objective="loss").evaluate(archs)
+    }
+    best = sorted(archs, key=lambda a: -(full[a].value or 0))[:3]
+    for architecture, (value, metrics) in found.items():
+        assert metrics["images"] <= len(digits.search)
+        if "dropped" not in metrics:
+            assert value == pytest.approx(full[architecture].value, rel=1e-5)
+        assert architecture not in best or "dropped" not in metrics
+
+
+def search(net: Supernet, data: Dataset, **options: object) -> SearchResult:
+    fitness = InheritedFitness(net, data.search, device="cpu", objective="loss", racing=EARLY)
+    searcher = Searcher(net.space, "evolution", fitness, seed=1, population=12, parents=3, mutants=6, crossovers=6)
+    return searcher.run(evaluations=36, batch_size=12, progress=False, **options)  # type: ignore[arg-type]
+
+
+def figures(trials: Sequence[Trial]) -> list[tuple[Architecture, float | None, dict[str, float]]]:
+    return [(t.architecture, t.value, dict(t.metrics)) for t in trials]
+
+
+@pytest.mark.parametrize("stop", [5, 12, 19])
+def test_a_search_that_races_goes_on_exactly_after_a_stop(
+    stop: int, varied: Supernet, digits: Dataset, tmp_path: Path
+) -> None:
+    expected = search(varied, digits)
+    assert any(trial.dropped for trial in expected.trials)
+
+    def interrupt(trial: Trial) -> None:
+        if trial.number == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(varied, digits, storage=tmp_path / "study.log", callback=interrupt)
+    resumed = search(varied, digits, storage=tmp_path / "study.log")
+    assert resumed.counts["replayed"] > 0
+    assert figures(resumed.trials) == figures(expected.trials)
+    assert figures(resumed.confirmed) == figures(expected.confirmed)
+    loaded = SearchResult.load(resumed.save(tmp_path / "result.jsonl"))
+    assert figures(loaded.trials) == figures(expected.trials)
+    assert [t.standard_error for t in loaded.trials] == [t.standard_error for t in expected.trials]
+
+
+def test_nothing_dropped_wins_unconfirmed(varied: Supernet, digits: Dataset) -> None:
+    result = search(varied, digits, confirm=30)
+    assert any(trial.dropped for trial in result.trials)
+    assert len(result.confirmed) == 30
+    assert {trial.images for trial in result.confirmed} == {len(digits.search)}
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+def test_the_objective_is_the_value_and_the_other_a_metric(
+    objective: Objective, space: SearchSpace, net: Supernet, digits: Dataset
+) -> None:
+    (plain,) = InheritedFitness(net, digits.search, device="cpu").evaluate([space.smallest])
+    fitness = InheritedFitness(net, digits.search, device="cpu", objective=objective)
+    (found,) = fitness.evaluate([space.smallest])
+    assert found.value == (plain.value if objective == "accuracy" else -plain.metrics["loss"])
+    assert found.metrics["loss"] == plain.metrics["loss"]
+    assert found.metrics.get("accuracy", plain.value) == plain.value
+    assert (found.images, found.dropped) == (len(digits.search), False)
+    assert fitness.describe()["objective"] == objective
+
+
+@pytest.mark.parametrize(
+    ("racing", "said"),
+    [
+        ({"eror": 0.1}, "racing has no option 'eror'; did you mean 'error'"),
+        ({"error": 0}, "error must be a probability between 0 and 1, got 0"),
+        ({"first": 1}, "first must be a whole number of at least 2, got 1"),
+        ({"growth": 1.0}, "growth must be above 1, got 1.0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+    ],
+)
+def test_options_out_of_range_are_refused(racing: dict[str, float], said: str, net: Supernet, digits: Dataset) -> None:
+    with pytest.raises(FitnessError, match=said):
+        InheritedFitness(net, digits.search, racing=racing)
+
+
+def test_an_unknown_objective_is_refused(net: Supernet, digits: Dataset) -> None:
+    with pytest.raises(FitnessError, match="objective is 'accuracy' or 'loss', got 'speed'"):
+        InheritedFitness(net, digits.search, objective="speed")  # type: ignore[arg-type]
