@@ -4,7 +4,8 @@ The truth is the additive surrogate of 1,001 measured subnets in ``imagenet-inhe
 ``NASFORMER_REFERENCE``), its exact optimum known; the search sees it with and without Gaussian noise of 0.15
 points. Printed is the median, over seeds, of the true accuracy of what a strategy recommends after
 some evaluations; ``official`` are the curves of AutoFormer's own code on the same tasks. The figure
-shows the median and the quartiles. Each strategy runs with its default options.
+shows the median and the quartiles. Each strategy runs with its default options, some of which were settled
+on these very tasks.
 """
 
 from __future__ import annotations
