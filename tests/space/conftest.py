@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -12,6 +13,23 @@ from hypothesis.strategies import SearchStrategy
 from nasformer.architecture import Architecture
 from nasformer.cost import AdditiveCost, Bounds, FunctionCost, Limits
 from nasformer.space import CountedSet, Dimension, EnumeratedSet, FeasibleSet, SearchSpace, bounded, choice, per_layer
+
+SMALL: dict[str, Any] = {
+    "name": "x",
+    "embed_dim": {"choice": [32, 64]},
+    "depth": {"choice": [1, 2]},
+    "num_heads": {"per_layer": [1, 2]},
+    "mlp_ratio": {"per_layer": [1, 2.5]},
+    "head_dim": 16,
+    "image_size": 8,
+    "patch_size": 2,
+    "in_channels": 1,
+    "num_classes": 10,
+    "pooling": "mean",
+    "max_distance": 3,
+    "supernet": {"embed_dim": 80, "mlp_ratio": 3},
+    "constraints": "20K <= params <= 90K and macs < 2M",
+}
 
 
 def _values(options: list[float], most: int) -> SearchStrategy[list[float]]:

@@ -14,23 +14,7 @@ from hypothesis import strategies as st
 from nasformer.errors import SpaceError
 from nasformer.space import SearchSpace
 from nasformer.space.declaration import read_space, write_space
-
-SMALL: dict[str, Any] = {
-    "name": "x",
-    "embed_dim": {"choice": [32, 64]},
-    "depth": {"choice": [1, 2]},
-    "num_heads": {"per_layer": [1, 2]},
-    "mlp_ratio": {"per_layer": [1, 2.5]},
-    "head_dim": 16,
-    "image_size": 8,
-    "patch_size": 2,
-    "in_channels": 1,
-    "num_classes": 10,
-    "pooling": "mean",
-    "max_distance": 3,
-    "supernet": {"embed_dim": 80, "mlp_ratio": 3},
-    "constraints": "20K <= params <= 90K and macs < 2M",
-}
+from tests.space.conftest import SMALL
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"pach_size": 2}, r"'pach_size'; did you mean 'patch_size'\?"),

@@ -18,23 +18,8 @@ from hypothesis.strategies import SearchStrategy
 from nasformer.errors import SpaceError
 from nasformer.space import SearchSpace, choice, load_space, per_layer
 from nasformer.space.declaration import read_space, write_space
+from tests.space.conftest import SMALL
 
-SMALL: dict[str, Any] = {
-    "name": "x",
-    "embed_dim": {"choice": [32, 64]},
-    "depth": {"choice": [1, 2]},
-    "num_heads": {"per_layer": [1, 2]},
-    "mlp_ratio": {"per_layer": [1, 2.5]},
-    "head_dim": 16,
-    "image_size": 8,
-    "patch_size": 2,
-    "in_channels": 1,
-    "num_classes": 10,
-    "pooling": "mean",
-    "max_distance": 3,
-    "supernet": {"embed_dim": 80, "mlp_ratio": 3},
-    "constraints": "20K <= params <= 90K and macs < 2M",
-}
 OFFICIAL = """
 SUPERNET:
     MLP_RATIO: 4.0
