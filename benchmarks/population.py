@@ -1,9 +1,9 @@
 """A population evaluated together, against one architecture at a time.
 
 Printed are ratios, both sides measured in this run, on a trained fashion-mnist supernet (``--supernet``; default: the
-weights kept for the space): sharing on a generation of evolution and on a whole space, racing on the generations of a
-real search, and both in bfloat16. ``--images`` are used where time is measured, ``--raced`` where images are
-counted; the more, the better racing does. Block counts of AutoFormer's own spaces need no network.
+weights kept for the space): sharing on a generation of evolution and on all of one embed_dim, racing on the
+generations of a real search, and both in bfloat16. ``--images`` are used where time is measured, ``--raced`` where
+images are counted. Block counts of AutoFormer's own spaces need no network.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ def whole_space(net: Supernet, split: ImagesInMemory) -> dict[str, object]:
     tree = PrefixTree(archs)
     share = f"{100 * tree.blocks / tree.one_by_one:.0f} % of the blocks"
     note = f"{len(archs):,} architectures, {len(images)} images, {share}"
-    return report("a whole space, shared, against one by one", single / whole, 4.0, note)
+    return report(
+        "every architecture of the narrowest embed_dim, shared, against one by one", single / whole, 4.0, note
+    )
 
 
 def outcomes(net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]], bfloat16: bool) -> OUTCOMES:
