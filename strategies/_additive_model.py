@@ -8,7 +8,8 @@ prior whose variance, like the noise, is what makes the data most probable (evid
 MacKay, Neural Computation 1992; Bishop, Pattern Recognition and Machine Learning, section 3.5, by
 expectation maximisation), with an inverse gamma prior on it that stands for two effects more.
 
-With V = diag(variances) and noise s: precision A = X'X / s + 1/V, mean m = A^-1 X'y / s.
+With V = diag(variances), noise s, and D = diag(s + error of each value): precision A = X' D^-1 X + 1/V,
+mean m = A^-1 X' D^-1 y.
 """
 
 from __future__ import annotations
@@ -91,42 +92,48 @@ class AdditiveModel:
             tables = [table + take(widths, *shape) for table, shape in zip(tables, shapes, strict=True)]
         return Scores(width, depth, *tables)
 
-    def fit(self, x: Array, y: Array) -> None:
-        """Learn from features ``(n, columns)`` and values ``(n,)``; the variances go on from the last fit."""
+    def fit(self, x: Array, y: Array, errors: Array | float = 0.0) -> None:
+        """Learn from what was told; the variances go on from the last fit.
+
+        Args:
+            x: Features, ``(n, columns)``.
+            y: Values, ``(n,)``.
+            errors: Variance of each value beyond the noise that all have, ``(n,)``.
+        """
         self._centre, self._intercept = x.mean(axis=0), float(y.mean())
-        x, y = x - self._centre, y - self._intercept
-        spread = float(y.var())
-        spread = spread if spread > _LEAST_SPREAD else 1.0  # constant values: any spread serves
-        steps = 1
+        x, y, errors = x - self._centre, y - self._intercept, np.broadcast_to(errors, y.shape)
+        spread, steps = _spread(y), 1
         if self._variances is None:
             self._variances, self._noise, steps = spread * self._expected, spread / 10, _FIRST_STEPS
-        gram, target, square = x.T @ x, x.T @ y, float(y @ y)
         for _ in range(steps):
-            self._step(gram, target, square, len(y), spread)
-        self._posterior(gram, target)
+            self._posterior(x, y, errors)
+            self._step(x, y, errors, spread)
+        self._posterior(x, y, errors)
 
-    def _posterior(self, gram: Array, target: Array) -> None:
+    def _posterior(self, x: Array, y: Array, errors: Array) -> None:
         assert self._variances is not None
-        precision = gram / self._noise
+        weighted = x.T / (self._noise + errors)
+        precision = weighted @ x
         precision[np.diag_indices(self.columns)] += 1 / self._variances[self._kinds]
         self._factor = cholesky(precision, lower=True, check_finite=False)
-        self.mean_effects = cho_solve((self._factor, True), target / self._noise, check_finite=False)
+        self.mean_effects = cho_solve((self._factor, True), weighted @ y, check_finite=False)
 
-    def _step(self, gram: Array, target: Array, square: float, n: int, spread: float) -> None:
+    def _step(self, x: Array, y: Array, errors: Array, spread: float) -> None:
         """Move variances and noise to where the data are more probable: one step of expectation maximisation."""
         assert self._variances is not None
-        self._posterior(gram, target)
-        mean, half = (
-            self.mean_effects,
-            solve_triangular(self._factor, np.eye(self.columns), lower=True, check_finite=False),
-        )
+        mean = self.mean_effects
+        half = solve_triangular(self._factor, np.eye(self.columns), lower=True, check_finite=False)
         uncertain = (half**2).sum(axis=0)  # the diagonal of A^-1
-        settled = self.columns - float((uncertain / self._variances[self._kinds]).sum())
+        settled = self.columns - float((uncertain / self._variances[self._kinds]).sum())  # trace of X' D^-1 X A^-1
         count = np.bincount(self._kinds)
         total = np.bincount(self._kinds, weights=mean**2 + uncertain)
         self._variances = (total + _WEIGHT * spread * self._expected) / (count + _WEIGHT)
-        misfit = square - 2 * float(mean @ target) + float(mean @ gram @ mean)
-        self._noise = max((misfit + self._noise * settled) / n, _LEAST_NOISE * spread)
+        share = self._noise / (self._noise + errors)  # of the left-over that is noise, the rest is its own error
+        own = errors > 0
+        leverage = ((x[own] @ half.T) ** 2).sum(axis=1)
+        noise = float((share**2 * (y - x @ mean) ** 2).sum()) + self._noise * settled
+        noise += float(((1 - share[own]) * (self._noise - share[own] * leverage)).sum())
+        self._noise = max(noise / len(y), _LEAST_NOISE * spread)
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Return effects drawn from the posterior, ``(columns,)``."""
@@ -174,6 +181,12 @@ class _Reader:
         piece = self._array[self._at : self._at + size].reshape(shape)
         self._at += size
         return piece
+
+
+def _spread(y: Array) -> float:
+    """Return the variance of values; 1 where they are constant, as any serves then."""
+    spread = float(y.var())
+    return spread if spread > _LEAST_SPREAD else 1.0
 
 
 def _one_hot(index: Codes, size: int) -> Array:

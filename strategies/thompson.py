@@ -10,13 +10,14 @@ posterior mean, so that noise does not crown a lucky one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
 
 from nasformer.architecture import Architecture
 from nasformer.errors import RejectionError, StrategyError
-from nasformer.search import BaseStrategy
+from nasformer.search import BaseStrategy, Trial
 from nasformer.space import FeasibleSet
 from nasformer.strategies._additive_model import AdditiveModel, Array
 from nasformer.strategies._residual import misfit
@@ -69,7 +70,7 @@ class Thompson(BaseStrategy):
         """Return the ``k`` told with the highest posterior mean."""
         if not self._learn():
             return super().recommend(k)
-        told = self.best_told(max(k, _MOST_RECOMMENDED))
+        told = [trial for trial in self.best_told(max(k, _MOST_RECOMMENDED)) if not trial.dropped]
         codes = self.space.encode([trial.architecture for trial in told])
         means = self.model.predict(np.array([self._rows[trial.architecture] for trial in told]))
         means += misfit(codes, np.array([trial.value for trial in told]) - means)
@@ -91,7 +92,7 @@ class Thompson(BaseStrategy):
             unknown = [trial.architecture for trial in trials if trial.architecture not in self._rows]
             self._rows.update(zip(unknown, self.model.features(self.space.encode(unknown)), strict=True))
             rows = np.array([self._rows[trial.architecture] for trial in trials])
-            self.model.fit(rows, np.array([trial.value for trial in trials]))
+            self.model.fit(rows, np.array([trial.value for trial in trials]), _own_errors(trials))
             self._fitted = len(trials)
         return True
 
@@ -113,3 +114,9 @@ class Thompson(BaseStrategy):
             for _ in range(_POOL // 4 if self.feasible.countable else 0):  # else each would be asked its cost
                 pool[self.feasible.argmax(self.model.scores(self.model.draw_prior(self._numbers)))] = None
         return list(pool)
+
+
+def _own_errors(trials: Sequence[Trial]) -> Array:
+    """Return the variance that values have beyond that of the surest, for those that a race dropped early."""
+    variances = np.array([(trial.standard_error or 0.0) ** 2 for trial in trials])
+    return np.array([trial.dropped for trial in trials]) * (variances - variances.min())

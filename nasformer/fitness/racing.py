@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError, did_you_mean
+from nasformer.fitness.critical import critical_value
 from nasformer.fitness.outcome import Array, Objective, Outcome
 
 Found = Mapping[Architecture, Outcome | Exception]
@@ -85,12 +85,9 @@ class Racing:
         return [*sizes, images]
 
     def critical(self, keep: int, others: int, images: int) -> float:
-        """Return the standard errors by which one must beat another at a look to count as better.
-
-        Its one-sided tail is ``error * keep / (others * looks)``: see ``docs/evaluation.md``.
-        """
-        looks = max(len(self.looks(images)) - 1, 1)
-        return NormalDist().inv_cdf(1 - min(0.5, self.error * keep / (max(others, 1) * looks)))
+        """Return the standard errors by which one must beat another at a look to count as better."""
+        looks = tuple(self.looks(images)[:-1])
+        return critical_value(self.error, keep, others, looks, images) if looks and others else math.inf
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options by name."""

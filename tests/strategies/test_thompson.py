@@ -43,14 +43,16 @@ def test_scores_of_effects_are_the_features_times_the_effects() -> None:
         assert model.scores(effects).of(space.codec, codes) == pytest.approx(expected)
 
 
-def test_the_posterior_is_the_textbook_one() -> None:
+@pytest.mark.parametrize("uneven", [0.0, 3.0])
+def test_the_posterior_is_the_textbook_one(uneven: float) -> None:
     model, rng = AdditiveModel(TINY.codec), np.random.default_rng(0)
     x = model.features(TINY.sample_codes(60, seed=3))
-    y = x @ rng.standard_normal(model.columns) + rng.standard_normal(60)
-    model.fit(x, y)
+    errors = uneven * (np.arange(60) % 2)
+    y = x @ rng.standard_normal(model.columns) + rng.standard_normal(60) * np.sqrt(1 + errors)
+    model.fit(x, y, errors)
     assert model._variances is not None
     prior, centred = np.diag(model._variances[model._kinds]), x - x.mean(axis=0)
-    gain = prior @ centred.T @ np.linalg.inv(centred @ prior @ centred.T + model._noise * np.eye(60))
+    gain = prior @ centred.T @ np.linalg.inv(centred @ prior @ centred.T + np.diag(model._noise + errors))
     assert model.mean_effects == pytest.approx(gain @ (y - y.mean()), abs=1e-8)
     draws = np.array([model.draw(rng) for _ in range(4000)])
     covariance = prior - gain @ centred @ prior
@@ -59,24 +61,46 @@ def test_the_posterior_is_the_textbook_one() -> None:
     assert draws.var(axis=0) == pytest.approx(np.diag(covariance), rel=0.2)
 
 
-def test_each_step_of_the_evidence_makes_the_data_more_probable() -> None:
+@pytest.mark.parametrize("uneven", [0.0, 1.0])
+def test_each_step_of_the_evidence_makes_the_data_more_probable(uneven: float) -> None:
     model, rng = AdditiveModel(load_space("digits").codec), np.random.default_rng(0)
     x = model.features(load_space("digits").sample_codes(120, seed=3))
     effects = rng.standard_normal(model.columns) * (model._kinds == 1)  # depth alone matters
-    y = x @ effects + 0.1 * rng.standard_normal(120)
+    errors = uneven * (np.arange(120) % 2)
+    y = x @ effects + np.sqrt(0.01 + errors) * rng.standard_normal(120)
 
     def log_evidence() -> float:
         assert model._variances is not None
         centred = x - x.mean(axis=0)
-        covariance = centred * model._variances[model._kinds] @ centred.T + model._noise * np.eye(120)
+        covariance = centred * model._variances[model._kinds] @ centred.T + np.diag(model._noise + errors)
         return float(multivariate_normal(np.zeros(120), covariance).logpdf(y - y.mean()))
 
-    model.fit(x, y)
+    model.fit(x, y, errors)
     before = log_evidence()
     for _ in range(20):
-        model.fit(x, y)
+        model.fit(x, y, errors)
     assert log_evidence() > before - 0.5  # the prior on the variances may cost a little of it
     assert model._noise == pytest.approx(0.01, rel=0.4)
+
+
+def test_what_a_race_dropped_early_counts_for_less() -> None:
+    space = load_space("digits")
+    archs = space.sample(60, seed=4)
+    shallow = {a for a in archs if a.depth == min(space.depth)}
+    strategies = []
+    for error in (0.1, 100.0):
+        strategies.append(Thompson(space.feasible(), seed=0))
+        early = {"standard_error": error, "images": 200, "dropped": 1.0}
+        whole = {"standard_error": 0.1, "images": 2000}
+        strategies[-1].tell(
+            [
+                Trial(i, 0, a, 80.0 - 10 * (a in shallow), metrics=early if a in shallow else whole)
+                for i, a in enumerate(archs)
+            ]
+        )
+        assert not shallow & set(strategies[-1].recommend(60))
+    trusted, doubted = (s.model.mean_effects[s.model._kinds == 1] for s in strategies)
+    assert np.ptp(doubted) < 0.5 * np.ptp(trusted)
 
 
 def test_the_first_asks_cover_what_random_draws_miss() -> None:
