@@ -100,23 +100,26 @@ class AdditiveModel:
             y: Values, ``(n,)``.
             errors: Variance of each value beyond the noise that all have, ``(n,)``.
         """
-        self._centre, self._intercept = x.mean(axis=0), float(y.mean())
-        x, y, errors = x - self._centre, y - self._intercept, np.broadcast_to(errors, y.shape)
+        errors = np.broadcast_to(errors, y.shape)
         spread, steps = _spread(y), 1
         if self._variances is None:
             self._variances, self._noise, steps = spread * self._expected, spread / 10, _FIRST_STEPS
         for _ in range(steps):
-            self._posterior(x, y, errors)
-            self._step(x, y, errors, spread)
+            self._step(*self._posterior(x, y, errors), errors, spread)
         self._posterior(x, y, errors)
 
-    def _posterior(self, x: Array, y: Array, errors: Array) -> None:
+    def _posterior(self, x: Array, y: Array, errors: Array) -> tuple[Array, Array]:
+        """Solve for the effects at the present variances; return features and values about their means."""
         assert self._variances is not None
-        weighted = x.T / (self._noise + errors)
+        weights = 1 / (self._noise + errors)
+        self._centre, self._intercept = weights @ x / weights.sum(), float(weights @ y / weights.sum())
+        x, y = x - self._centre, y - self._intercept
+        weighted = x.T * weights
         precision = weighted @ x
         precision[np.diag_indices(self.columns)] += 1 / self._variances[self._kinds]
         self._factor = cholesky(precision, lower=True, check_finite=False)
         self.mean_effects = cho_solve((self._factor, True), weighted @ y, check_finite=False)
+        return x, y
 
     def _step(self, x: Array, y: Array, errors: Array, spread: float) -> None:
         """Move variances and noise to where the data are more probable: one step of expectation maximisation."""

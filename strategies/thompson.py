@@ -119,4 +119,5 @@ class Thompson(BaseStrategy):
 def _own_errors(trials: Sequence[Trial]) -> Array:
     """Return the variance that values have beyond that of the surest, for those that a race dropped early."""
     variances = np.array([(trial.standard_error or 0.0) ** 2 for trial in trials])
-    return np.array([trial.dropped for trial in trials]) * (variances - variances.min())
+    own: Array = np.where([trial.dropped for trial in trials], variances - variances.min(), 0.0)
+    return own

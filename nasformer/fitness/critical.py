@@ -1,9 +1,9 @@
 """How far behind is too far: the critical value of a race, simulated where all contestants are equal.
 
-Of equals, the mean of the images seen wanders about the mean of the whole split as a Brownian bridge, from 0 at no
-image back to 0 at the last (Rosén, Annals of Mathematical Statistics 1965); contestants' bridges are
-exchangeable. Simulated are all looks of all contestants together, so that looking repeatedly (Armitage, McPherson and Rowe,
-JRSS A 1969) and comparing with many cost what they must, and no more.
+Of equals, the sum over the images seen wanders about its expectation as a Brownian bridge, from 0 at no image back
+to 0 at the last (Rosén, Annals of Mathematical Statistics 1965). Simulated are all looks of all contestants
+together, so that looking repeatedly (Armitage, McPherson and Rowe, JRSS A 1969) and comparing with many cost
+what they must, and no more.
 """
 
 from __future__ import annotations

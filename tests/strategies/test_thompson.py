@@ -47,13 +47,14 @@ def test_scores_of_effects_are_the_features_times_the_effects() -> None:
 def test_the_posterior_is_the_textbook_one(uneven: float) -> None:
     model, rng = AdditiveModel(TINY.codec), np.random.default_rng(0)
     x = model.features(TINY.sample_codes(60, seed=3))
-    errors = uneven * (np.arange(60) % 2)
+    errors = uneven * (np.arange(60) % 2).astype(float)
     y = x @ rng.standard_normal(model.columns) + rng.standard_normal(60) * np.sqrt(1 + errors)
     model.fit(x, y, errors)
     assert model._variances is not None
-    prior, centred = np.diag(model._variances[model._kinds]), x - x.mean(axis=0)
+    weights = 1 / (model._noise + errors)
+    prior, centred = np.diag(model._variances[model._kinds]), x - np.average(x, axis=0, weights=weights)
     gain = prior @ centred.T @ np.linalg.inv(centred @ prior @ centred.T + np.diag(model._noise + errors))
-    assert model.mean_effects == pytest.approx(gain @ (y - y.mean()), abs=1e-8)
+    assert model.mean_effects == pytest.approx(gain @ (y - np.average(y, weights=weights)), abs=1e-8)
     draws = np.array([model.draw(rng) for _ in range(4000)])
     covariance = prior - gain @ centred @ prior
     off = (draws.mean(axis=0) - model.mean_effects) / np.sqrt(np.diag(covariance) / len(draws))
@@ -66,7 +67,7 @@ def test_each_step_of_the_evidence_makes_the_data_more_probable(uneven: float) -
     model, rng = AdditiveModel(load_space("digits").codec), np.random.default_rng(0)
     x = model.features(load_space("digits").sample_codes(120, seed=3))
     effects = rng.standard_normal(model.columns) * (model._kinds == 1)  # depth alone matters
-    errors = uneven * (np.arange(120) % 2)
+    errors = uneven * (np.arange(120) % 2).astype(float)
     y = x @ effects + np.sqrt(0.01 + errors) * rng.standard_normal(120)
 
     def log_evidence() -> float:
