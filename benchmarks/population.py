@@ -1,74 +1,53 @@
 """A population evaluated together, against one architecture at a time.
 
 Printed are ratios, both sides measured in this run, on a trained fashion-mnist supernet (``--supernet``; default: the
-weights kept for the space): sharing on a generation of evolution and on all of one embed_dim, racing on the
-generations of a real search, and both in bfloat16. ``--images`` are used where time is measured, ``--raced`` where
-images are counted. Block counts of AutoFormer's own spaces need no network.
+weights kept for the space): sharing on a generation of evolution and on all of one embed_dim, and all together:
+sharing, races and bfloat16. Whether bfloat16 ranks as float32 does is printed beside. ``--images`` are used where
+time is measured, ``--raced`` in races. Block counts of AutoFormer's own spaces need no network.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks._timing import machine
+from benchmarks._population import (
+    KEEP,
+    Generations,
+    Row,
+    arguments,
+    first,
+    generations,
+    keep,
+    led_by_loss,
+    outcomes,
+    report,
+    trained,
+)
 from nasformer.architecture import Architecture
-from nasformer.data import load_dataset
-from nasformer.data.batches import iterate
 from nasformer.data.memory import ImagesInMemory
-from nasformer.errors import FitnessError
+from nasformer.errors import FitnessError, NasformerError
 from nasformer.fitness import InheritedFitness, SurrogateFitness
-from nasformer.fitness.outcome import Objective, Outcome
-from nasformer.fitness.population import population_outcomes
+from nasformer.fitness.outcome import Objective
 from nasformer.fitness.prefix_tree import PrefixTree
-from nasformer.fitness.racing import Found, Racing, race
-from nasformer.registry import get_strategy, load_supernet
-from nasformer.search import Evaluation, Fitness, Trial
+from nasformer.search import Evaluation, Fitness
 from nasformer.space import FeasibleSet, load_space
 from nasformer.supernet import Supernet
 
-RESULTS = Path(__file__).resolve().parent / "results" / "population.json"
 DATA = Path(os.environ.get("NASFORMER_REFERENCE", "../shared")) / "imagenet-inherited"
 BUDGETS = {"tiny": (5e6, 6e6), "small": (18e6, 23e6), "base": (42e6, 54e6)}
-POPULATION, KEEP = 50, 10
-OUTCOMES = Mapping[Architecture, Outcome]
-
-
-def generations(feasible: FeasibleSet, fitness: Fitness, count: int, seed: int = 0) -> list[list[Architecture]]:
-    """Return the generations of an evolution that a fitness led."""
-    strategy, number, asked = get_strategy("evolution")(feasible, seed=seed), 0, []
-    for batch in range(count):
-        asked.append(strategy.ask(POPULATION))
-        costs = feasible.space.costs
-        trials = [
-            Trial(number + i, batch, e.architecture, e.value, metrics=e.metrics, costs=costs(e.architecture))
-            for i, e in enumerate(fitness.evaluate(asked[-1]))
-        ]
-        strategy.tell(trials)
-        number += len(trials)
-    return asked
-
-
-def report(what: str, figure: float, goal: float, note: str = "") -> dict[str, object]:
-    """Print one ratio beside its goal, and return both."""
-    print(
-        f"{what}: {figure:.3g}; goal ≥ {goal:g}: {'met' if figure >= goal else 'MISSED'}{note and '   ' + note}",
-        flush=True,
-    )
-    return {"what": what, "figure": round(figure, 3), "goal": goal, "note": note}
 
 
 def seconds(fitness: InheritedFitness, architectures: Sequence[Architecture], *, singly: bool = False) -> float:
@@ -81,7 +60,7 @@ def seconds(fitness: InheritedFitness, architectures: Sequence[Architecture], *,
     return time.perf_counter() - start
 
 
-def share_of_blocks() -> list[dict[str, object]]:
+def share_of_blocks() -> list[Row]:
     """Print the part of the block computations that generations of evolution need in AutoFormer's own spaces."""
     rows = []
     for name, params in BUDGETS.items():
@@ -110,9 +89,7 @@ class InOrderOfSize:
         return [Evaluation(a, size + n) for a, size, n in zip(architectures, sizes, noise, strict=True)]
 
 
-def shared_generation(
-    net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]]
-) -> list[dict[str, object]]:
+def shared_generation(net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]]) -> list[Row]:
     """Time generations together, one by one, and together in bfloat16."""
 
     def fitness(**options: object) -> InheritedFitness:
@@ -129,7 +106,7 @@ def shared_generation(
     return rows
 
 
-def whole_space(net: Supernet, split: ImagesInMemory) -> dict[str, object]:
+def whole_space(net: Supernet, split: ImagesInMemory) -> Row:
     """Time all architectures of the narrowest embed_dim; the sample one by one is extrapolated."""
     codec = net.space.codec
     layers = list(product(codec.num_heads, codec.mlp_ratio))
@@ -150,60 +127,21 @@ def whole_space(net: Supernet, split: ImagesInMemory) -> dict[str, object]:
     )
 
 
-def outcomes(net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]], bfloat16: bool) -> OUTCOMES:
-    """Return what every image says of every architecture."""
-    found = population_outcomes(
-        net, PrefixTree([a for each in asked for a in each]), iterate(split, 64), bfloat16=bfloat16
-    )
-    return {a: outcome for a, outcome in found.items() if isinstance(outcome, Outcome)}
-
-
-def raced(
-    table: OUTCOMES, asked: Sequence[Sequence[Architecture]], objective: Objective, repeats: int
-) -> tuple[float, float]:
-    """Return the part of the images that the races of a search used, and of the true top ten that they kept."""
-    images, used, kept, all_images, best = next(iter(table.values())).seen, 0, 0, 0, 0
-    for repeat in range(repeats):
-        order = np.random.default_rng(repeat).permutation(images)
-        shuffled = {a: Outcome(o.correct[order], o.loss[order]) for a, o in table.items()}
-        told: list[Architecture] = []  # those that saw every image, best first
-
-        def compute(archs: Sequence[Architecture], start: int, stop: int, mixed: OUTCOMES = shuffled) -> Found:
-            return {a: mixed[a].part(start, stop) for a in archs}
-
-        def value(a: Architecture) -> float:
-            return float(table[a].values(objective).mean())
-
-        before: list[Architecture] = []
-        for population in asked:
-            rivals = [shuffled[a] for a in told[:KEEP]]
-            found = race(Racing(), population, compute, images=images, objective=objective, keep=KEEP, rivals=rivals)
-            seen = {a: o.seen for a, o in found.items() if isinstance(o, Outcome)}
-            before += population
-            needed = set(sorted(before, key=value, reverse=True)[:KEEP]) & set(population)
-            kept, best = kept + sum(seen[a] == images for a in needed), best + len(needed)
-            used, all_images = used + sum(seen.values()), all_images + images * len(population)
-            told = sorted([*told, *(a for a in seen if seen[a] == images)], key=value, reverse=True)
-    return used / all_images, kept / best
-
-
-def racing(
-    net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]], repeats: int
-) -> list[dict[str, object]]:
-    """Count the images that races need, in many orders of the images."""
-    table = outcomes(net, split, asked, bfloat16=True)
+def precision(net: Supernet, split: ImagesInMemory, asked: Generations) -> list[Row]:
+    """Print how far bfloat16 ranks architectures as float32 does."""
+    single, half = (outcomes(net, split, asked, bfloat16=each) for each in (False, True))
     rows = []
-    for objective in ("loss", "accuracy"):
-        used, kept = raced(table, asked, objective, repeats)
-        note = f"{100 * used:.0f} % of {len(split):,} images, {len(asked)} generations, {repeats} orders"
-        rows.append(report(f"racing on {objective}: fewer images", 1 / used, 3.0 if objective == "loss" else 1.0, note))
-        rows.append(report(f"racing on {objective}: true top ten kept, %", 100 * kept, 98.0))
+    objectives: tuple[Objective, ...] = ("loss", "accuracy")
+    for objective in objectives:
+        fine, coarse = ([float(o[a].values(objective).mean()) for a in single] for o in (single, half))
+        agreement = float(kendalltau(fine, coarse).statistic)
+        top, same = (set(np.argsort(np.negative(each), kind="stable")[:KEEP].tolist()) for each in (fine, coarse))
+        note = f"{len(fine)} architectures, {len(split):,} images; {len(top & same)} of the ten best are the same"
+        rows.append(report(f"Kendall's tau of the {objective} in bfloat16 and in float32", agreement, None, note))
     return rows
 
 
-def everything(
-    net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]], sample: int
-) -> dict[str, object]:
+def everything(net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]], sample: int) -> Row:
     """Time races of the last generations in bfloat16, against a sample one by one in float32 on every image."""
     fast = InheritedFitness(net, split, device="cpu", dtype="bfloat16", objective="loss", racing=True)
     rivals: list[Architecture] = []
@@ -225,36 +163,26 @@ def everything(
 
 def main() -> None:
     """Measure, print and, with ``--write``, keep the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--supernet", type=Path, help="default: the weights kept for fashion-mnist")
-    parser.add_argument("--images", type=int, default=256, help="where time is measured")
-    parser.add_argument("--raced", type=int, default=2000, help="where images are counted; the split has 10,000")
+    parser = arguments(__doc__, images=256)
+    parser.add_argument("--raced", type=int, default=10_000, help="images of the races")
     parser.add_argument("--generations", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = share_of_blocks()
     try:
-        net, _ = load_supernet(load_space("fashion-mnist"), args.supernet)
-        search = load_dataset("fashion-mnist").search
-    except FitnessError as error:
+        net, split = trained(args.supernet, args.raced)
+    except NasformerError as error:
         print(f"the rest is skipped: {error}")
         return
-    assert isinstance(search, ImagesInMemory)
-    few, many = (ImagesInMemory(search.images[:n], search.labels[:n]) for n in (args.images, args.raced))
-    feasible = net.space.feasible(params=300e3)
-    led = InheritedFitness(net, few, device="cpu", dtype="bfloat16", objective="loss")
-    asked = generations(feasible, led, args.generations)
+    few = first(split, args.images)
+    asked = led_by_loss(net, split, args.generations)
     rows += shared_generation(net, few, asked[1:3])
-    rows.append(whole_space(net, search))
-    rows += racing(net, many, asked, args.repeats)
-    rows.append(everything(net, many, asked, sample=10))
-    print(machine("torch", "nasformer"))
+    rows.append(whole_space(net, split))
+    rows += precision(net, first(split, 2000), asked[-1:])
+    rows.append(everything(net, split, asked, sample=6))
     if args.write:
-        RESULTS.write_text(
-            json.dumps({"machine": machine("torch"), "options": str(vars(args)), "rows": rows}, indent=1)
-        )
+        options = {"images": args.images, "raced": args.raced, "generations": args.generations}
+        keep("population.json", options, rows)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,7 @@ def _figures(
         "best_so_far": figures.draw_best_so_far(experiment),
         "cost_scatter": figures.draw_cost_scatter(experiment, finalists),
         "time_spent": figures.draw_time_spent(experiment),
+        "images_seen": figures.draw_images_seen(experiment),
         "learning_curve": figures.draw_learning_curve(training or {}),
     }
     return drawings, {name: picture for name, picture in shown.items() if picture is not None}

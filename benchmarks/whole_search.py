@@ -1,0 +1,127 @@
+"""A whole search to the quality that the paper's protocol ends with, in time.
+
+The protocol: evolution, 1,050 architectures, each shown the whole split in float32, one by one. Its time is that of
+a sample evaluated so in this run, times 1,050; its values are computed together in bfloat16. Against it:
+``thompson``, a fraction of the evaluations, in batches that share prefixes, in bfloat16, timed whole.
+Compared are the best accuracies on the split that they came across; the accuracy of their winners on test images,
+which nobody searched with, is printed beside them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks._population import BUDGET, POPULATION, Row, arguments, keep, report, trained
+from nasformer.architecture import Architecture
+from nasformer.data import load_dataset
+from nasformer.data.memory import ImagesInMemory
+from nasformer.errors import NasformerError
+from nasformer.fitness import InheritedFitness
+from nasformer.search import SearchResult, Trial
+from nasformer.searcher import Searcher
+from nasformer.supernet import Supernet
+
+PROTOCOL = 1050
+SAMPLE = 8
+BATCH = 10
+
+
+def one_by_one(net: Supernet, split: ImagesInMemory, sample: Sequence[Architecture]) -> float:
+    """Return the median seconds of an evaluation as the protocol does it."""
+    seconds = []
+    for architecture in sample:
+        start = time.perf_counter()
+        list(InheritedFitness(net, split, device="cpu").evaluate([architecture]))
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
+
+
+def protocol(fitness: InheritedFitness, seed: int) -> SearchResult:
+    """Return the paper's evolution; what an earlier seed evaluated is remembered, as no time is taken."""
+    searcher = Searcher(fitness.net.space, "evolution", fitness, seed=seed)
+    return searcher.run(BUDGET, evaluations=PROTOCOL, batch_size=POPULATION, progress=False)
+
+
+def ours(net: Supernet, split: ImagesInMemory, seed: int, evaluations: int) -> tuple[SearchResult, list[float]]:
+    """Return a search by ``thompson``, and the seconds since its start at which each trial was known."""
+    clock: list[float] = []
+    start = time.perf_counter()
+
+    def tick(trial: Trial) -> None:
+        clock.append(time.perf_counter() - start)
+
+    fitness = InheritedFitness(net, split, device="cpu", dtype="bfloat16")
+    searcher = Searcher(net.space, "thompson", fitness, seed=seed)
+    result = searcher.run(BUDGET, evaluations=evaluations, batch_size=BATCH, callback=tick, progress=False)
+    return result, [*clock, time.perf_counter() - start]
+
+
+def best_value(result: SearchResult) -> float:
+    """Return the highest accuracy that a search came across."""
+    return max(trial.value for trial in result.trials if trial.value is not None)
+
+
+def reached(result: SearchResult, clock: Sequence[float], target: float) -> tuple[int, float] | None:
+    """Return after how many evaluations and seconds a search first came up to a target."""
+    for trial, seconds in zip(result.trials, clock, strict=False):
+        if trial.value is not None and trial.value >= target:
+            return trial.number + 1, seconds
+    return None
+
+
+def compare(net: Supernet, split: ImagesInMemory, seeds: int, evaluations: int) -> list[Row]:
+    """Run both on every seed, and print how they compare."""
+    fitness = InheritedFitness(net, split, device="cpu", dtype="bfloat16")
+    judge = InheritedFitness(net, load_dataset("fashion-mnist").test, device="cpu")
+    sample = net.space.feasible(**BUDGET).sample(SAMPLE, seed=0)
+    gains, speeds, arrivals, rows = [], [], [], list[Row]()
+    for seed in range(seeds):
+        result, clock = ours(net, split, seed, evaluations)
+        usual = PROTOCOL * one_by_one(net, split, sample)
+        theirs = protocol(fitness, seed)
+        target, found = best_value(theirs), best_value(result)
+        gains.append(found - target)
+        speeds.append(usual / clock[-1])
+        arrival = reached(result, clock, target)
+        arrivals.append(0.0 if arrival is None else usual / arrival[1])
+        tests = [e.value for each in (result, theirs) for e in judge.evaluate([each.best.architecture])]
+        when = "never" if arrival is None else f"after {arrival[0]} evaluations"
+        note = f"seed {seed}: best {found:.2f} against {target:.2f} %, reached {when}; {clock[-1]:.0f} s against"
+        note += f" {usual:.0f} s; winners on test images {tests[0]:.2f} against {tests[1]:.2f} %"
+        print(note, flush=True)
+        rows.append({"what": "one seed", "note": note})
+    note = f"{evaluations} evaluations, {len(split):,} images, medians of {seeds} seeds"
+    rows.append(report("the whole search, times cheaper than the protocol's evaluations", median(speeds), 20.0, note))
+    rows.append(report("its best accuracy less the protocol's, points", median(gains), 0.0))
+    rows.append(report("to the protocol's quality, times cheaper (0: not reached)", median(arrivals), 20.0))
+    return rows
+
+
+def main() -> None:
+    """Measure, print and, with ``--write``, keep the figures."""
+    parser = arguments(__doc__, images=2000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=150, help="of thompson")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    try:
+        net, split = trained(args.supernet, args.images)
+    except NasformerError as error:
+        print(f"skipped: {error}")
+        return
+    rows = compare(net, split, args.seeds, args.evaluations)
+    if args.write:
+        options = {"images": args.images, "seeds": args.seeds, "evaluations": args.evaluations}
+        keep("whole_search.json", options, rows)
+
+
+if __name__ == "__main__":
+    main()
