@@ -1,7 +1,7 @@
 """How far behind is too far: the critical value of a race, simulated where all contestants are equal.
 
 Of equals, the sum over the images seen wanders about its expectation as a Brownian bridge, from 0 at no image back
-to 0 at the last (Rosén, Annals of Mathematical Statistics 1965). Simulated are all looks of all contestants
+to 0 at the last (Rosén, Arkiv för Matematik 1964). Simulated are all looks of all contestants
 together, so that looking repeatedly (Armitage, McPherson and Rowe, JRSS A 1969) and comparing with many cost
 what they must, and no more.
 """

@@ -58,6 +58,13 @@ def result(strategy: str = "random", seed: int = 0, evaluations: int = 12, space
     )
 
 
+def raced(found: SearchResult) -> SearchResult:
+    """Return a result whose odd trials were dropped after 200 of 1,000 images."""
+    early, whole = {"images": 200, "dropped": 1.0}, {"images": 1000}
+    trials = [replace(t, metrics={**t.metrics, **(early if t.number % 2 else whole)}) for t in found.trials]
+    return replace(found, trials=tuple(trials))
+
+
 def finalist(architecture: Architecture, label: str, *, chosen: bool = False) -> Finalist:
     costs = SPACE.params(architecture), SPACE.macs(architecture)
     inherited = {"search_accuracy": accuracy(architecture), "test_accuracy": 91.25}
@@ -313,3 +320,16 @@ def test_summary_lines_fit_a_terminal(results: list[SearchResult], finalists: li
     best = max(r.best.fitness for r in results if r.strategy == "random")
     assert f"{best:.2f} %" in lines[1]
     assert "93.75 %" in lines[-1]
+
+
+def test_a_race_shows_the_images_spent_on_each_architecture(tmp_path: Path) -> None:
+    several = [raced(result()), raced(result("tpe")), raced(result("tpe", seed=1))]
+    page = _Page(write_report(tmp_path, several, title="Races").read_text())
+    assert "of the first run" in page.text
+    assert "random: 7,200 of 12,000 images; tpe: 7,200 of 12,000 images." in page.text
+    assert (tmp_path / "figures" / "images-seen.png").exists()
+
+
+def test_without_a_race_no_figure_speaks_of_images(tmp_path: Path) -> None:
+    write_report(tmp_path, [result()], title="No race")
+    assert not (tmp_path / "figures" / "images-seen.svg").exists()
