@@ -68,5 +68,14 @@ def escape(cell: object) -> str:
     """Return a table cell as text in which nothing is markup."""
     from rich.markup import escape as rich_escape
 
-    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+    text = f"{cell:,}" if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
     return rich_escape(text)
+
+
+def _number(value: float) -> str:
+    """Write a number in two decimals; four digits where it is small, as a loss or a time may be.
+
+    >>> _number(96.944), _number(-0.54464), _number(0.0)
+    ('96.94', '-0.5446', '0.00')
+    """
+    return f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.4g}"
