@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shlex
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -54,6 +55,7 @@ def chosen_to_speak() -> bool:
     """Whether this process tells why the command ends; of several that torchrun started, one does."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # torchrun passes on the Ctrl-C that all of them have seen already
     from nasformer.training import speaks
 
     return speaks()

@@ -1,8 +1,8 @@
 """Training: a recipe, one loop, and two ways into it.
 
 ``recipe`` says how, ``loop`` does it, ``supernet`` and ``subnet`` set it up for an entangled supernet
-and for one network alone, ``distributed`` for several processes at once. ``augment``, ``optimizer``, ``randomness``, ``validation``, ``journal`` and
-``state`` are the loop's parts.
+and for one network alone, and ``distributed`` for several processes at once. ``augment``, ``optimizer``,
+``randomness``, ``validation``, ``journal`` and ``state`` are the loop's parts.
 """
 
 from nasformer.training.device import find_device

@@ -31,7 +31,7 @@ from nasformer.training.recipe import Recipe
 
 REPORT = "reported"
 PATIENCE = timedelta(seconds=3)
-_LOST_PEER = re.compile(r"connection (was )?(closed|reset|refused)|broken pipe|timed out|nccl|gloo", re.IGNORECASE)
+_LOST_PEER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe", re.IGNORECASE)
 _trainings = itertools.count()
 
 
@@ -149,15 +149,17 @@ def one_pass(net: nn.Module, shard: Shard | None, device: torch.device, *, last:
 
 
 def launched() -> bool:
-    """Whether this is one of several processes that torchrun started, or that the caller has joined himself."""
+    """Whether this is one of several processes, which torchrun started or the caller has put in a group."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size() > 1
-    return distributed.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def leads() -> bool:
-    """Whether this process is alone or the first of those that torchrun started."""
-    return not launched() or int(os.environ.get("RANK", "0")) == 0
+    """Whether this process is alone or the first of several."""
+    if not launched():
+        return True
+    return (distributed.get_rank() if distributed.is_initialized() else int(os.environ["RANK"])) == 0
 
 
 def own_device(device: torch.device) -> torch.device:
@@ -167,6 +169,8 @@ def own_device(device: torch.device) -> torch.device:
         RecipeError: There are fewer GPUs than processes, one is named for all, or they cannot talk to each other.
     """
     if not launched() or device.type == "cpu":
+        return device
+    if distributed.is_initialized() and device.index is not None:  # whoever made the group knows its devices
         return device
     if device.type != "cuda" or device.index is not None:
         raise RecipeError(f"device {str(device)!r} cannot serve several processes; take 'cuda' or 'cpu'", device)
@@ -226,7 +230,7 @@ def _join(device: torch.device) -> None:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        store=distributed.PrefixStore(f"training {next(_trainings)}", _store()),
+        store=_named(f"training {next(_trainings)}", _store()),
         rank=rank,
         world_size=count,
         device_id=device if device.type == "cuda" else None,
@@ -236,8 +240,14 @@ def _join(device: torch.device) -> None:
 @lru_cache(maxsize=1)
 def _store() -> Any:
     """Return what torchrun's processes share, under a name that each restart of theirs makes new."""
-    store, _, _ = next(distributed.rendezvous("env://"))
-    return distributed.PrefixStore(f"nasformer {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    from torch.distributed.rendezvous import rendezvous  # absent where torch is built for one process
+
+    store, _, _ = next(rendezvous("env://"))
+    return _named(f"nasformer {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+
+
+def _named(prefix: str, store: Any) -> Any:
+    return distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]  # public, but not declared so
 
 
 def _wait_for_report(store: Any) -> None:

@@ -111,9 +111,8 @@ class Recipe(BaseModel):
         if self.mixes and self.batch_size % 2:
             raise ValueError(f"batch_size must be even for mixup and cutmix, got {self.batch_size}")
         if self.batch_size % self.accumulation_steps:
-            raise ValueError(
-                f"batch_size must be a multiple of accumulation_steps ({self.accumulation_steps}), got {self.batch_size}"
-            )
+            unit = self.accumulation_steps
+            raise ValueError(f"batch_size must be a multiple of accumulation_steps ({unit}), got {self.batch_size}")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
         return self
