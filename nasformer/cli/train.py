@@ -76,8 +76,9 @@ def train(
         for name, score in result.validation.items()
     ]
     print_table("", ("search split", "params", "accuracy %", "loss"), rows)
+    where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
-        f"{result.steps:,} steps in {result.seconds:.0f} s on {result.device}. Weights: {folder / FILE}\n"
+        f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
         f"Searches of this space will find them. Next: nasformer search {space} --strategy evolution",
         markup=False,
         soft_wrap=True,

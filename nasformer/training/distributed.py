@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from nasformer.training.randomness import forked
 from nasformer.training.recipe import Recipe
 
 REPORT = "reported"
-PATIENCE = timedelta(seconds=3)
+PATIENCE_S = 3.0
 _LOST_PEER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe", re.IGNORECASE)
 _trainings = itertools.count()
 
@@ -58,15 +59,14 @@ class Ranks:
         Raises:
             RecipeError: They do not, naming the batch size.
         """
-        unit = self.count * recipe.accumulation_steps
-        if recipe.mixes and self.count > 1 and (recipe.batch_size // self.count) % 2:
-            unit *= 2
+        pairs = 2 if recipe.mixes else 1
+        unit = math.lcm(self.count * recipe.accumulation_steps, self.count * pairs)
         if recipe.batch_size % unit:
             passes = f" in {recipe.accumulation_steps} passes" if recipe.accumulation_steps > 1 else ""
-            pairs = ", as mixup and cutmix pair images" if recipe.mixes else ""
+            why = ", as mixup and cutmix pair images" if recipe.mixes else ""
             raise RecipeError(
                 f"batch_size {recipe.batch_size} cannot be shared equally by {self.count} processes{passes}; "
-                f"take a multiple of {unit}{pairs}",
+                f"take a multiple of {unit}{why}",
                 recipe,
             )
 
@@ -251,7 +251,7 @@ def _named(prefix: str, store: Any) -> Any:
 
 
 def _wait_for_report(store: Any) -> None:
-    try:
-        store.wait([REPORT], PATIENCE)
-    except RuntimeError:  # the first process did not come to speak: it waits for this one
-        return
+    """Wait until another process has spoken; in vain where the first one waits for this one."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and not store.check([REPORT]):
+        time.sleep(0.05)

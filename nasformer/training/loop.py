@@ -60,6 +60,7 @@ class TrainingResult:
         seconds: Time spent, over all sittings.
         steps: Optimizer steps.
         device: Where it ran.
+        processes: How many trained together.
         recipe: The recipe.
         data: The record of the dataset.
     """
@@ -70,6 +71,7 @@ class TrainingResult:
     device: str
     recipe: Recipe
     data: dict[str, Any]
+    processes: int = 1
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
@@ -83,6 +85,7 @@ class TrainingResult:
             "seconds": self.seconds,
             "steps": self.steps,
             "device": self.device,
+            "processes": self.processes,
             "recipe": self.recipe.to_dict(),
             "data": self.data,
             "validation": self.validation,
@@ -154,7 +157,8 @@ class Trainer:
             raise KeyboardInterrupt(_farewell(out, done)) from None
         seconds = sum(row["seconds"] for row in journal.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
-        return TrainingResult(journal.history, seconds, steps, str(self.device), self.recipe, record)
+        device, processes = str(self.device), self.ranks.count
+        return TrainingResult(journal.history, seconds, steps, device, self.recipe, record, processes)
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
         """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""

@@ -15,7 +15,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils.data import TensorDataset
 
 from nasformer.data.batches import iterate
 from nasformer.data.memory import ImagesInMemory
@@ -77,7 +76,8 @@ def test_two_processes_give_the_weights_and_gradients_of_one(variant: str, alone
 
 def test_both_log_the_same_losses_and_scores(alone: Path, two: Path) -> None:
     rows = [
-        [json.loads(row) for row in (folder / "decay" / "log.jsonl").read_text().splitlines()] for folder in (alone, two)
+        [json.loads(row) for row in (folder / "decay" / "log.jsonl").read_text().splitlines()]
+        for folder in (alone, two)
     ]
     for one, other in zip(*rows, strict=True):
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-9)
@@ -162,7 +162,8 @@ def test_what_is_drawn_by_image_is_drawn_for_the_joint_batch(rank: int) -> None:
 @pytest.mark.parametrize(
     ("count", "changes", "words"),
     [
-        (3, {}, "batch_size 32 cannot be shared equally by 3 processes; take a multiple of 3"),
+        (3, {"mixup": 0, "cutmix": 0}, "batch_size 32 cannot be shared equally by 3 processes; take a multiple of 3$"),
+        (5, {}, "batch_size 32 .* by 5 processes; take a multiple of 10, as mixup"),
         (2, {"accumulation_steps": 32}, "batch_size 32 .* by 2 processes in 32 passes; take a multiple of 64"),
         (32, {}, "batch_size 32 .* by 32 processes; take a multiple of 64, as mixup and cutmix pair images"),
     ],
