@@ -22,25 +22,38 @@ from nasformer.supernet import Supernet
 
 posix = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes of torchrun in /proc")
 Start = Callable[..., "subprocess.Popen[str]"]
-EPOCHS = 40
+EPOCHS = 24
 
 
 @pytest.fixture
 def torchrun(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Start a training on two processes, in an empty folder and a session of its own."""
-    monkeypatch.setenv("NASFORMER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.chdir(tmp_path)
-
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        options = ["--standalone", "--nproc-per-node", "2", "-m", "nasformer", "train", "--device", "cpu"]
-        command = [sys.executable, "-m", "torch.distributed.run", *options, *map(str, arguments)]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-
+    """Start a training on two processes, in an empty folder."""
+    settle(root, tmp_path, monkeypatch)
     return start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of a training that was not stopped."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(root, folder, patch)
+        succeed(start("digits", "--recipe", write_recipe("recipe.yaml"), "-q", "--out", "run"))
+    return folder / "run" / "supernet.safetensors"
+
+
+def settle(root: Path, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("NASFORMER_HOME", str(folder / "home"))
+    patch.setenv("OMP_NUM_THREADS", "1")
+    patch.setenv("PYTHONPATH", os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]))
+    patch.chdir(folder)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start a training on two processes, in a session of its own."""
+    options = ["--standalone", "--nproc-per-node", "2", "-m", "nasformer", "train", "--device", "cpu"]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def said(err: str) -> list[str]:
@@ -111,17 +124,14 @@ def test_an_image_that_one_process_cannot_read_ends_both(torchrun: Start) -> Non
     (line,) = said(err)
     assert "cannot read the image images/train/0/7.png" in line
     broken.write_bytes(content)
-    process = torchrun(*arguments, "--resume")
-    assert process.wait() == 0, process.communicate()
+    succeed(torchrun(*arguments, "--resume"))
 
 
 @posix
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C", "one is interrupted", "one is killed", "the leader is killed"])
-def test_a_stopped_training_goes_on_to_the_same_weights(torchrun: Start, how: str) -> None:
+def test_a_stopped_training_goes_on_to_the_same_weights(torchrun: Start, uninterrupted: Path, how: str) -> None:
     arguments = ["digits", "--recipe", write_recipe("recipe.yaml"), "-q"]
-    whole = torchrun(*arguments, "--out", "whole")
-    assert whole.wait() == 0, whole.communicate()
     process = torchrun(*arguments, "--out", "run")
     wait_for_epochs(process, 2)
     if how == "Ctrl-C":
@@ -138,11 +148,15 @@ def test_a_stopped_training_goes_on_to_the_same_weights(torchrun: Start, how: st
         assert "SIGKILL" in err
     else:
         assert [line.startswith("stopped. stopped after ") for line in lines] == [True]
-    resumed = torchrun(*arguments, "--out", "run", "--resume")
-    assert resumed.wait() == 0, resumed.communicate()
-    expected = Supernet.load("whole/supernet.safetensors").state_dict()
+    succeed(torchrun(*arguments, "--out", "run", "--resume"))
+    expected = Supernet.load(uninterrupted).state_dict()
     weights = Supernet.load("run/supernet.safetensors").state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def succeed(process: subprocess.Popen[str]) -> None:
+    _, err = process.communicate()
+    assert process.returncode == 0, err
 
 
 def wait_for_epochs(process: subprocess.Popen[str], count: int) -> None:

@@ -62,8 +62,8 @@ def train(variant: str, out: Path, *, resume: bool = False) -> Supernet:
 def digits() -> Dataset:
     """A few digits in double precision, an odd number of which validate."""
     data = load_dataset("digits")
-    parts = {"train": (data.train, 128), "search": (data.search, 51), "test": (data.test, 50)}
-    return Dataset(**{name: first(split, count) for name, (split, count) in parts.items()}, num_classes=10)
+    train, search, test = first(data.train, 128), first(data.search, 51), first(data.test, 50)
+    return Dataset(train=train, search=search, test=test, num_classes=10)
 
 
 def first(split: Any, count: int) -> ImagesInMemory:
