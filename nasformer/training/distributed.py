@@ -27,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nasformer.errors import CheckpointError, DistributedError, RecipeError
 from nasformer.supernet.layers import Shard
+from nasformer.training.device import find_device
 from nasformer.training.randomness import forked
 from nasformer.training.recipe import Recipe
 
@@ -109,12 +110,25 @@ class Ranks:
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """Let the others in once the leader is out."""
-        if self.count > 1 and not self.leads:
-            distributed.barrier()
-        yield
-        if self.count > 1 and self.leads:
-            distributed.barrier()
+        """Let the others in once the leader is out.
+
+        Raises:
+            DistributedError: To the others, where the leader failed.
+        """
+        if self.count == 1:
+            yield
+            return
+        news = [False]
+        if not self.leads:
+            distributed.broadcast_object_list(news)
+            if not news[0]:
+                raise DistributedError(f"process {self.rank} cannot begin, as the first one failed")
+        try:
+            yield
+            news[0] = True
+        finally:
+            if self.leads:
+                distributed.broadcast_object_list(news)
 
 
 ALONE = Ranks()
@@ -162,21 +176,26 @@ def leads() -> bool:
     return (distributed.get_rank() if distributed.is_initialized() else int(os.environ["RANK"])) == 0
 
 
-def own_device(device: torch.device) -> torch.device:
-    """Return the device of this process: of several GPUs, the one whose number is its local rank.
+def own_device(name: str | torch.device) -> torch.device:
+    """Return the device ``name`` as ``find_device`` does; of several GPUs, that of this process's local rank.
+
+    In a group that the caller has made, "cuda" is the current one.
 
     Raises:
-        RecipeError: There are fewer GPUs than processes, one is named for all, or they cannot talk to each other.
+        RecipeError: There is no such device, one is named for all processes, or they cannot talk to each other on it.
     """
-    if not launched() or device.type == "cpu":
-        return device
-    if distributed.is_initialized() and device.index is not None:  # whoever made the group knows its devices
-        return device
-    if device.type != "cuda" or device.index is not None:
-        raise RecipeError(f"device {str(device)!r} cannot serve several processes; take 'cuda' or 'cpu'", device)
+    if not launched() or distributed.is_initialized():
+        return find_device(name)
     local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if local < there:
+        torch.cuda.set_device(local)
+    device = find_device(name)
+    if device.type == "cpu":
+        return device
+    if device != torch.device("cuda"):
+        raise RecipeError(f"device {str(name)!r} cannot serve several processes; take 'cuda' or 'cpu'", name)
     if local >= there:
-        raise RecipeError(f"--nproc-per-node needs one GPU for each process, and there are {there}", there)
+        raise RecipeError(f"each process needs a GPU of its own, and there are {there}; start as many", there)
     return torch.device("cuda", local)
 
 
@@ -226,8 +245,6 @@ def _join(device: torch.device) -> None:
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if rank:
         logging.getLogger("nasformer").setLevel(logging.WARNING)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         store=_named(f"training {next(_trainings)}", _store()),

@@ -9,7 +9,6 @@ from torch import nn
 
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.device import find_device
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
 from nasformer.training.loop import Task, Trainer, TrainingResult
@@ -45,7 +44,7 @@ def train_subnet(
         candidates={"network": None},
         identity={"network": shapes},
     )
-    place = own_device(find_device(device))
+    place = own_device(device)
     with joined(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)

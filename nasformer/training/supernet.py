@@ -12,7 +12,6 @@ from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import parameter_shapes
 from nasformer.supernet.supernet import Supernet
-from nasformer.training.device import find_device
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
 from nasformer.training.loop import Task, Trainer, TrainingResult
@@ -75,7 +74,7 @@ def train_supernet(
         identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias},
         shapes=shapes,
     )
-    place = own_device(find_device(device))
+    place = own_device(device)
     with joined(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)

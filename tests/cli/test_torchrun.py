@@ -91,11 +91,14 @@ def test_two_processes_leave_what_one_leaves(torchrun: Start, trained: Path) -> 
         (["digitz"], "no built-in space 'digitz'; did you mean 'digits'"),
         (["digits", "--epochs", "many"], "'--epochs'"),
         (["digits", "--recipe", "odd.yaml"], "batch_size 63 cannot be shared equally by 2 processes"),
-        (["digits", "--device", "cuda:0"], "device 'cuda:0' cannot"),
+        (["digits", "--device", "meta"], "device 'meta' cannot serve several processes"),
+        (["digits", "--out", "taken"], "taken holds a training already"),
     ],
 )
 def test_bad_input_is_one_line_of_one_process(torchrun: Start, arguments: list[str], words: str) -> None:
     write_recipe("odd.yaml", batch_size=63)
+    Path("taken").mkdir()
+    Path("taken/training.pt").touch()
     process = torchrun(*arguments)
     _, err = process.communicate()
     (line,) = said(err)
