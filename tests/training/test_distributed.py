@@ -26,7 +26,7 @@ from nasformer.training.distributed import Ranks, own_device
 from nasformer.training.randomness import isolated, seed_epoch
 from tests.training.ranks import RECIPE, VARIANTS, outcome, train
 
-CLOSE = 1e-9
+CLOSE = 1e-11
 """Double precision sums in another order, through AdamW, whose first steps divide a gradient by itself."""
 
 
