@@ -60,6 +60,10 @@ class RecipeError(NasformerError, ValueError):
     """A training recipe that is declared wrongly."""
 
 
+class DistributedError(NasformerError):
+    """Processes that train together and have lost each other."""
+
+
 class CheckpointError(NasformerError):
     """A checkpoint that is unreadable, or that belongs to another space."""
 

@@ -14,7 +14,7 @@ from nasformer.cli.evaluate import evaluate
 from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.import_autoformer import import_autoformer
 from nasformer.cli.latency import latency
-from nasformer.cli.output import Stopped, messages, remember, stoppable
+from nasformer.cli.output import Stopped, chosen_to_speak, remember, say, stoppable
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
 from nasformer.cli.train import train
@@ -61,15 +61,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
-        messages.print(f"stopped. {' '.join(map(str, stop.args))}".strip(), soft_wrap=True, markup=False)
+        say(f"stopped. {' '.join(map(str, stop.args))}".strip())
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):  # click's and typer's complaints about the arguments
             return _fail(f"{error.format_message()} (see 'nasformer --help')")
-        raise
+        if chosen_to_speak():
+            raise
+        return 1
     return code if isinstance(code, int) else 0
 
 
 def _fail(message: str) -> int:
-    messages.print(f"error: {' '.join(message.split())}", style="red", soft_wrap=True, markup=False)
+    say(f"error: {' '.join(message.split())}", style="red")
     return 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shlex
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -47,6 +49,22 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
             raise Stopped(*stop.args) from None
 
     return run
+
+
+def chosen_to_speak() -> bool:
+    """Whether this process tells why the command ends; of several that torchrun started, one does."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # torchrun passes on the Ctrl-C that all of them have seen already
+    from nasformer.training import speaks
+
+    return speaks()
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print a last line on standard error."""
+    if chosen_to_speak():
+        messages.print(text, style=style, soft_wrap=True, markup=False)
 
 
 def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:

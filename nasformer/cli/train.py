@@ -39,12 +39,14 @@ def train(
       nasformer train fashion-mnist --epochs 20 --out runs/fashion
 
       nasformer train my-space.yaml --data imagefolder:/data/pets --recipe my.yaml
+
+      torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """
     from nasformer.data import load_dataset
     from nasformer.fitness.weights import bind_weights
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
-    from nasformer.training import Recipe, train_supernet
+    from nasformer.training import Recipe, leads, train_supernet
     from nasformer.training.supernet import FILE
 
     declared = load_space(space)
@@ -55,13 +57,15 @@ def train(
     chosen = Recipe.load(recipe) if recipe else Recipe.for_dataset(dataset.name)
     chosen = chosen.replace(seed=seed, **({"epochs": epochs} if epochs else {}))
     net = Supernet(declared, seed=seed)
-    if not json:
+    if leads() and not json:
         console.print(
             f"training {declared.name} on {dataset.name}: {_sizes(dataset.record)}", markup=False, soft_wrap=True
         )
     result = train_supernet(
         net, dataset, chosen, out=folder, resume=resume, device=device, progress=not (quiet or json)
     )
+    if not leads():
+        return
     kept = bind_weights(declared, folder / FILE)
     if json:
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
@@ -72,8 +76,9 @@ def train(
         for name, score in result.validation.items()
     ]
     print_table("", ("search split", "params", "accuracy %", "loss"), rows)
+    where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
-        f"{result.steps:,} steps in {result.seconds:.0f} s on {result.device}. Weights: {folder / FILE}\n"
+        f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
         f"Searches of this space will find them. Next: nasformer search {space} --strategy evolution",
         markup=False,
         soft_wrap=True,

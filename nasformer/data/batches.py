@@ -23,6 +23,7 @@ def iterate(
     workers: int = 0,
     start: int = 0,
     stop: int | None = None,
+    rows: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
 
@@ -35,6 +36,7 @@ def iterate(
         workers: Processes that read images that are not in memory.
         start: First place in the order.
         stop: Place in the order to stop before; None: its end.
+        rows: Places within each batch, all of them full, of the images that are yielded; None: all.
 
     Raises:
         DataError: An image cannot be read.
@@ -45,10 +47,16 @@ def iterate(
     order = torch.arange(start, stop)
     if seed is not None:
         order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[start:stop]
+    if not len(order):
+        return
+    stream = seed or 0
+    if rows is not None:
+        order, batch_size = torch.cat([batch[rows] for batch in torch.split(order, batch_size)]), len(rows)
+        stream += int(rows[0])  # those who share a batch augment it differently
     if isinstance(split, ImagesInMemory):
-        yield from _from_memory(split.to(device), batch_size, order, in_order=seed is None)
+        yield from _from_memory(split.to(device), batch_size, order, in_order=seed is None and rows is None)
     else:
-        yield from _from_loader(split, batch_size, order, workers, torch.device(device), seed or 0)
+        yield from _from_loader(split, batch_size, order, workers, torch.device(device), stream)
 
 
 def _from_memory(

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nasformer.cost.geometry import Geometry
 from nasformer.supernet.attention import QkvBias, SlicedAttention
-from nasformer.supernet.layers import SlicedLayerNorm, SlicedMlp, drop_path
+from nasformer.supernet.layers import Shard, SlicedLayerNorm, SlicedMlp, drop_path
 from nasformer.supernet.relative_position import PatchGrid
 
 
@@ -39,8 +39,9 @@ class Block(nn.Module):
         self.mlp_norm = SlicedLayerNorm(embed_dim)
         self.mlp = SlicedMlp(embed_dim, hidden_dim)
         self.drop_path = drop_path
+        self.shard: Shard | None = None
 
     def forward(self, x: Tensor, num_heads: int, hidden_dim: int, grid: PatchGrid | None) -> Tensor:
         """Map ``(batch, tokens, embed_dim)`` to the same shape."""
-        x = x + drop_path(self.attn(self.attn_norm(x), num_heads, grid), self.drop_path, self.training)
-        return x + drop_path(self.mlp(self.mlp_norm(x), hidden_dim), self.drop_path, self.training)
+        x = x + drop_path(self.attn(self.attn_norm(x), num_heads, grid), self.drop_path, self.training, self.shard)
+        return x + drop_path(self.mlp(self.mlp_norm(x), hidden_dim), self.drop_path, self.training, self.shard)

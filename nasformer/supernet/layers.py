@@ -6,6 +6,8 @@ choice of width are the leading rows and columns of one maximal weight, taken as
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -100,15 +102,31 @@ class SlicedPatchEmbedding(nn.Module):
         return torch.cat((cls_token, x), dim=1) + self.positions[:, :, :embed_dim].to(x.dtype)
 
 
-def drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
+class Shard(NamedTuple):
+    """Which images of a joint batch a tensor holds.
+
+    Attributes:
+        joint: Images in the joint batch.
+        rows: Their places in it ``(batch,)``.
+    """
+
+    joint: int
+    rows: Tensor
+
+
+def drop_path(x: Tensor, rate: float, training: bool, shard: Shard | None = None) -> Tensor:
     """Drop whole samples of a residual branch (Huang et al., 2016), scaling the rest.
 
     Args:
         x: A branch's output ``(batch, ...)``.
         rate: Probability that a sample is dropped.
         training: Whether to drop at all.
+        shard: Which images of a joint batch ``x`` holds, for which alone random numbers are kept; None: all.
     """
     if not training or rate == 0.0:
         return x
-    keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1.0 - rate)
+    batch = x.shape[0] if shard is None else shard.joint
+    keep = x.new_empty((batch,) + (1,) * (x.ndim - 1)).bernoulli_(1.0 - rate)
+    if shard is not None:
+        keep = keep[shard.rows]
     return x * keep.div_(1.0 - rate)

@@ -23,7 +23,7 @@ from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
 from nasformer.supernet.initialise import initialise
-from nasformer.supernet.layers import SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
+from nasformer.supernet.layers import Shard, SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
 from nasformer.supernet.relative_position import PatchGrid
 
 Pooling = Literal["mean", "cls"]
@@ -140,6 +140,14 @@ class VisionTransformer(nn.Module):
         self.drop_path_rates = _linspace(last, self.architecture.depth)
         for block, rate in zip(self.blocks, self.drop_path_rates, strict=True):
             cast(Block, block).drop_path = rate
+
+    def set_shard(self, shard: Shard | None) -> None:
+        """Say which images of a joint batch the next ones are, so that drop-path drops what it would drop there.
+
+        None: the next images are a whole batch.
+        """
+        for block in self.blocks:
+            cast(Block, block).shard = shard
 
     def extract(self, architecture: Architecture) -> VisionTransformer:
         """Return an independent network of ``architecture`` that gives the same logits.

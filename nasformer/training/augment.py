@@ -9,23 +9,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nasformer.supernet.layers import Shard
 from nasformer.training.recipe import Affine, Recipe
 
 Batch = tuple[Tensor, Tensor]
 
 
-def random_affine(images: Tensor, affine: Affine, fill: Tensor) -> Tensor:
+def random_affine(images: Tensor, affine: Affine, fill: Tensor, shard: Shard | None = None) -> Tensor:
     """Turn, shift, scale and shear each image at random, about its centre.
 
     Args:
         images: ``(batch, channels, height, width)``.
         affine: Ranges of the map.
         fill: Background of each channel ``(channels,)``, which comes in at the borders.
+        shard: Which images of a joint batch these are, for which alone random numbers are kept; None: all.
     """
     if affine == Affine():
         return images
     background = fill.view(1, -1, 1, 1)
-    grid = F.affine_grid(_matrices(images, affine), list(images.shape), align_corners=False)
+    grid = F.affine_grid(_matrices(images, affine, shard), list(images.shape), align_corners=False)
     return F.grid_sample(images - background, grid, align_corners=False) + background
 
 
@@ -48,9 +50,12 @@ def mixer(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], Batch]
     )
 
 
-def _matrices(images: Tensor, affine: Affine) -> Tensor:
+def _matrices(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
     """Draw ``(batch, 2, 3)``: rotation times scale and shear, then the shift, in units of half an image."""
-    draws = torch.rand(5, images.shape[0], device=images.device) * 2 - 1
+    batch = images.shape[0] if shard is None else shard.joint
+    draws = torch.rand(5, batch, device=images.device) * 2 - 1
+    if shard is not None:
+        draws = draws[:, shard.rows]
     angle = draws[0] * math.radians(affine.degrees)
     size = 1 + draws[1] * affine.scale
     shear = draws[2] * affine.shear

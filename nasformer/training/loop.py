@@ -23,12 +23,13 @@ from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.device import uses_bfloat16
+from nasformer.training.distributed import ALONE, Ranks, one_pass, passes
 from nasformer.training.journal import Callback, Journal, Row, logger
 from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.state import read_state, require_empty, write_state
-from nasformer.training.validation import autocast, evaluate
+from nasformer.training.validation import Score, autocast, tally
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class TrainingResult:
         seconds: Time spent, over all sittings.
         steps: Optimizer steps.
         device: Where it ran.
+        processes: How many trained together.
         recipe: The recipe.
         data: The record of the dataset.
     """
@@ -69,6 +71,7 @@ class TrainingResult:
     device: str
     recipe: Recipe
     data: dict[str, Any]
+    processes: int = 1
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
@@ -82,6 +85,7 @@ class TrainingResult:
             "seconds": self.seconds,
             "steps": self.steps,
             "device": self.device,
+            "processes": self.processes,
             "recipe": self.recipe.to_dict(),
             "data": self.data,
             "validation": self.validation,
@@ -98,10 +102,26 @@ class Trainer:
         recipe: How.
         device: Where.
         workers: Processes that read images that are not in memory.
+        ranks: The processes that train together.
+
+    Raises:
+        RecipeError: The recipe does not fit the data, the network or the number of processes.
     """
 
-    def __init__(self, task: Task, data: Dataset, recipe: Recipe, *, device: torch.device, workers: int = 0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        data: Dataset,
+        recipe: Recipe,
+        *,
+        device: torch.device,
+        workers: int = 0,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        ranks.check(recipe)
         self.task, self.data, self.recipe, self.device, self.workers = task, data, recipe, device, workers
+        self.ranks, self.shard = ranks, ranks.shard(recipe.batch_size)
+        self.passes = passes(self.shard, recipe, device)
         self.net = task.net.to(device)
         _set_grad_checkpointing(self.net, recipe)
         self.train_split, self.search_split = _on(data.train, device), _on(data.search, device)
@@ -117,11 +137,13 @@ class Trainer:
         self.amp = uses_bfloat16(recipe, device)
         self.mix = mixer(recipe, data.num_classes)
         self.fill = _background(self.train_split)
+        self.averaging = ranks.wrap(self.net, device)
 
     def run(self, out: Path | None, resume: bool, progress: bool, callback: Callback | None) -> TrainingResult:
         """Train to the last epoch, from where a state in ``out`` left off if ``resume``."""
-        start, history = self._begin(out, resume)
-        journal = Journal(out, self.recipe.epochs, history, progress=progress, callback=callback)
+        with self.ranks.leader_first():
+            start, history = self._begin(out, resume)
+        journal = self._journal(out, history, progress, callback)
         done = start
         try:
             with isolated(self.device), journal:
@@ -129,48 +151,60 @@ class Trainer:
                     row = self._epoch(epoch)
                     journal.add(row)
                     if out is not None and self._due(epoch, self.recipe.checkpoint_every):
-                        write_state(out, self._state(epoch + 1, journal.history))
+                        self._write(out, epoch + 1, journal.history)
                         done = epoch + 1
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_farewell(out, done)) from None
         seconds = sum(row["seconds"] for row in journal.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
-        return TrainingResult(journal.history, seconds, steps, str(self.device), self.recipe, record)
+        device, processes = str(self.device), self.ranks.count
+        return TrainingResult(journal.history, seconds, steps, device, self.recipe, record, processes)
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
         """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""
         if out is None:
             return 0, []
-        if not resume:
+        if not resume and self.ranks.leads:
             require_empty(out)
         state = read_state(out, self._identity(), self.device)
         if state is None:
-            write_state(out, self._state(0, []))
+            self.ranks.require_shared(out)
+            self._write(out, 0, [])
             return 0, []
         self.net.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         logger.info("going on after epoch %d", state["epoch"])
         return int(state["epoch"]), list(state["history"])
 
-    def _state(self, epoch: int, history: list[Row]) -> dict[str, Any]:
-        return {
+    def _journal(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> Journal:
+        if not self.ranks.leads:
+            out, progress, callback = None, False, None
+        return Journal(out, self.recipe.epochs, history, progress=progress, callback=callback)
+
+    def _write(self, out: Path, epoch: int, history: list[Row]) -> None:
+        if not self.ranks.leads:
+            return
+        state = {
             "identity": self._identity(),
             "epoch": epoch,
             "history": history,
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        write_state(out, state)
 
     def _identity(self) -> dict[str, Any]:
         data = {key: self.data.record.get(key) for key in ("name", "fingerprint")}
-        return {**self.task.identity, "recipe": self.recipe.to_dict(), "data": data}
+        recipe = self.recipe.to_dict()
+        del recipe["accumulation_steps"]  # as the number of processes, it may change on the way
+        return {**self.task.identity, "recipe": recipe, "data": data}
 
     def _due(self, epoch: int, every: int) -> bool:
         return (epoch + 1) % every == 0 or epoch + 1 == self.recipe.epochs
 
     def _epoch(self, epoch: int) -> Row:
         began = time.perf_counter()
-        seed_epoch(self.recipe.seed, epoch)
+        seed_epoch(self.recipe.seed, epoch, self.ranks.rank)
         self.net.train()
         total = torch.zeros((), device=self.device)
         architectures = self.task.draws(epoch, self.steps)
@@ -179,7 +213,7 @@ class Trainer:
             total += self._step(images, labels, architectures[step])
         row: Row = {
             "epoch": epoch + 1,
-            "train_loss": float(total) / self.steps,
+            "train_loss": float(self.ranks.total(total)) / (self.steps * self.ranks.count),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
         if self._due(epoch, self.recipe.validate_every):
@@ -194,19 +228,16 @@ class Trainer:
             seed=derived(self.recipe.seed, epoch, 1),
             drop_last=True,
             workers=self.workers,
+            rows=None if self.shard is None else self.shard.rows,
         )
 
     def _step(self, images: Tensor, labels: Tensor, architecture: Architecture | None) -> Tensor:
         """Move the weights by one batch, and return its loss."""
         if self.fill is not None:
-            images = random_affine(images, self.recipe.affine, self.fill)
+            images = random_affine(images, self.recipe.affine, self.fill, self.shard)
         images, targets = self.mix(images, labels)
-        with autocast(self.device, self.amp):
-            logits = self.net(images) if architecture is None else self.net(images, architecture)
-        smoothing = 0.0 if self.recipe.mixes else self.recipe.label_smoothing
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
         self.optimizer.zero_grad(set_to_none=False)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._differentiate(images, targets, architecture)
         if self.recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.grad_clip)
         if architecture is not None and self.recipe.unused_slices == "freeze" and self.task.shapes is not None:
@@ -214,12 +245,31 @@ class Trainer:
                 self.optimizer.step()
         else:
             self.optimizer.step()
-        return loss.detach()
+        return loss
+
+    def _differentiate(self, images: Tensor, targets: Tensor, architecture: Architecture | None) -> Tensor:
+        """Add up the gradients of all passes over a batch, and return its loss."""
+        count = len(self.passes)
+        smoothing = 0.0 if self.recipe.mixes else self.recipe.label_smoothing
+        total = torch.zeros((), device=self.device)
+        parts = zip(self.passes, images.chunk(count), targets.chunk(count), strict=True)
+        for number, (shard, inputs, wanted) in enumerate(parts, 1):
+            with one_pass(self.averaging, shard, self.device, last=number == count):
+                with autocast(self.device, self.amp):
+                    logits = self.averaging(inputs) if architecture is None else self.averaging(inputs, architecture)
+                loss = F.cross_entropy(logits.float(), wanted, label_smoothing=smoothing) / count
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total
 
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
         split, device = self.search_split, self.device
-        score = evaluate(self.net, split, architecture, device=device, amp=self.amp, workers=self.workers)
-        return score._asdict()
+        start, stop = self.ranks.part(len(split))
+        counts = tally(
+            self.net, split, architecture, device=device, amp=self.amp, workers=self.workers, start=start, stop=stop
+        )
+        correct, loss = map(self.ranks.total, counts)
+        return Score(100.0 * int(correct) / len(split), float(loss) / len(split))._asdict()
 
 
 def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ import torch
 def isolated(device: torch.device) -> Iterator[None]:
     """Give the caller's global random state back at the end."""
     python, numpy = random.getstate(), np.random.get_state()
-    cuda = [device.index if device.index is not None else torch.cuda.current_device()] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with forked(device):
         try:
             yield
         finally:
@@ -28,12 +27,23 @@ def isolated(device: torch.device) -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-def seed_epoch(seed: int, epoch: int) -> None:
-    """Start the streams of one epoch."""
+def forked(device: torch.device) -> AbstractContextManager[None]:
+    """Return the context at whose end torch's random state, on the CPU and on ``device``, is as before."""
+    cuda = [device.index if device.index is not None else torch.cuda.current_device()] if device.type == "cuda" else []
+    context: AbstractContextManager[None] = torch.random.fork_rng(devices=cuda)
+    return context
+
+
+def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
+    """Start the streams of one epoch.
+
+    Processes that train together share those of torch and NumPy, which serve the joint batch, and differ
+    in Python's, from which timm draws for each image that it reads.
+    """
     number = derived(seed, epoch, 0)
     torch.manual_seed(number)
     np.random.seed(number)
-    random.seed(number)
+    random.seed(number + rank)
 
 
 def derived(seed: int, epoch: int, purpose: int) -> int:

@@ -38,7 +38,9 @@ class Recipe(BaseModel):
 
     Attributes:
         epochs: Passes over the train split.
-        batch_size: Images in a step; a last batch that is not full is left out.
+        batch_size: Images in a step, of all processes together; a last batch that is not full is left out.
+        accumulation_steps: Forward and backward passes that share the batch of a step: the same gradients
+            with less memory, in more time.
         learning_rate: Its highest value, after the warm-up.
         min_learning_rate: Where the cosine ends.
         warmup_epochs: Epochs in which the learning rate rises linearly.
@@ -71,6 +73,7 @@ class Recipe(BaseModel):
 
     epochs: int = Field(500, ge=1)
     batch_size: int = Field(1024, ge=1)
+    accumulation_steps: int = Field(1, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     min_learning_rate: float = Field(1e-5, ge=0)
     warmup_epochs: int = Field(20, ge=0)
@@ -107,6 +110,9 @@ class Recipe(BaseModel):
     def _consistent(self) -> Recipe:
         if self.mixes and self.batch_size % 2:
             raise ValueError(f"batch_size must be even for mixup and cutmix, got {self.batch_size}")
+        if self.batch_size % self.accumulation_steps:
+            unit = self.accumulation_steps
+            raise ValueError(f"batch_size must be a multiple of accumulation_steps ({unit}), got {self.batch_size}")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
         return self

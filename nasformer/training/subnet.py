@@ -9,7 +9,7 @@ from torch import nn
 
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.device import find_device
+from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
 from nasformer.training.loop import Task, Trainer, TrainingResult
 from nasformer.training.recipe import Recipe
@@ -44,9 +44,11 @@ def train_subnet(
         candidates={"network": None},
         identity={"network": shapes},
     )
-    trainer = Trainer(task, data, recipe, device=find_device(device), workers=workers)
-    result = trainer.run(None if out is None else Path(out), resume, progress, callback)
-    module.eval()
-    if out is not None and isinstance(module, VisionTransformer):
-        module.save(Path(out) / FILE, {"training": result.to_dict()})
+    place = own_device(device)
+    with joined(place) as ranks:
+        trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
+        result = trainer.run(None if out is None else Path(out), resume, progress, callback)
+        module.eval()
+        if out is not None and ranks.leads and isinstance(module, VisionTransformer):
+            module.save(Path(out) / FILE, {"training": result.to_dict()})
     return result

@@ -12,7 +12,7 @@ from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import parameter_shapes
 from nasformer.supernet.supernet import Supernet
-from nasformer.training.device import find_device
+from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
 from nasformer.training.loop import Task, Trainer, TrainingResult
 from nasformer.training.randomness import derived
@@ -74,10 +74,12 @@ def train_supernet(
         identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias},
         shapes=shapes,
     )
-    trainer = Trainer(task, data, recipe, device=find_device(device), workers=workers)
-    result = trainer.run(None if out is None else Path(out), resume, progress, callback)
-    net.metadata = {**net.metadata, "training": result.to_dict()}
-    net.eval()
-    if out is not None:
-        net.save(Path(out) / FILE)
+    place = own_device(device)
+    with joined(place) as ranks:
+        trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
+        result = trainer.run(None if out is None else Path(out), resume, progress, callback)
+        net.metadata = {**net.metadata, "training": result.to_dict()}
+        net.eval()
+        if out is not None and ranks.leads:
+            net.save(Path(out) / FILE)
     return result

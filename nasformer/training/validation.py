@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasformer.architecture import Architecture
@@ -42,18 +42,38 @@ def evaluate(
         amp: Whether to compute in bfloat16.
         workers: Processes that read images that are not in memory.
     """
+    correct, loss = tally(net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers)
+    return Score(100.0 * int(correct) / len(split), float(loss) / len(split))
+
+
+def tally(
+    net: nn.Module,
+    split: Split,
+    architecture: Architecture | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 512,
+    amp: bool = False,
+    workers: int = 0,
+    start: int = 0,
+    stop: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return how many of the images from ``start`` to ``stop`` are classified rightly, and the sum of their losses.
+
+    The other arguments are those of ``evaluate``.
+    """
     training = net.training
     net.eval()
     device = torch.device(device)
     correct = torch.zeros((), dtype=torch.long, device=device)
     loss = torch.zeros((), device=device)
     with torch.inference_mode(), autocast(device, amp):
-        for images, labels in iterate(split, batch_size, device=device, workers=workers):
+        for images, labels in iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop):
             logits = (net(images) if architecture is None else net(images, architecture)).float()
             correct += (logits.argmax(dim=1) == labels).sum()
             loss += F.cross_entropy(logits, labels, reduction="sum")
     net.train(training)
-    return Score(100.0 * int(correct) / len(split), float(loss) / len(split))
+    return correct, loss
 
 
 def autocast(device: torch.device, amp: bool) -> AbstractContextManager[object]:
