@@ -134,7 +134,7 @@ def make_fitness(
         ray: Address of a Ray cluster where they do, as actors.
 
     Raises:
-        FitnessError: An unknown name, no weights for this space, or an objective, a race or workers for another fitness.
+        FitnessError: An unknown name, no weights for this space, or what only ``inherited`` takes for another.
     """
     kind, _, path = spec.partition(":")
     known = [name.partition(":")[0] for name in FITNESS_KINDS]

@@ -57,7 +57,7 @@ def search(
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that evaluate, each on a device of its own.")] = 1,
     ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster of the workers: auto, local.", show_default=False)
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False)
     ] = None,
     supernet: SupernetPath = None,
     data: Data = None,

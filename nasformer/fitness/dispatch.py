@@ -7,7 +7,7 @@ once, whatever dies: answers come one by one, and of a lost worker's part only w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,7 +127,7 @@ class Dispatcher:
             list(self._next(at_least=1))
         return self._described
 
-    def answers(self, parts: Iterable[Part]) -> Iterator[tuple[Architecture, Answer]]:
+    def answers(self, parts: Iterable[Part]) -> Generator[tuple[Architecture, Answer], None, None]:
         """Yield each architecture of some parts once, as soon as it is judged; what kills its worker has an error.
 
         Raises:

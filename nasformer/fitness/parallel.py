@@ -8,9 +8,9 @@ all; only the showing of images goes to the workers. ``docs/workers.md`` says wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -55,7 +55,7 @@ class SharedFitness:
             return getattr(self._copy, name)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
-    def __enter__(self) -> SharedFitness:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,7 +66,7 @@ class SharedFitness:
         """The workers that are ready: where each runs, and as which process."""
         return list(self._dispatcher.ready.values())
 
-    def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
+    def evaluate(self, architectures: Sequence[Architecture]) -> Generator[Evaluation, None, None]:
         """Yield the value of each distinct architecture as it becomes known."""
         if self._hint and len(architectures) == 1:
             _LOGGER.warning(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,8 +28,8 @@ class RayFitness(SharedFitness):
 
     Args:
         build: Called as ``build(device=…)`` in each actor; it is pickled, with all that it holds.
-        address: Of the cluster: "auto", "ray://HOST:PORT", "HOST:PORT", or "local" for one on this machine that
-            ends with this process. Where this process is connected already, that connection is used.
+        address: Of the cluster that this machine is part of: "auto" or "HOST:PORT"; or "local" for one on this
+            machine that ends with this process. Where this process is connected already, that connection is used.
         workers: How many actors; None: one for each GPU of the cluster, else for each CPU.
         device: Where each computes: "auto" takes a GPU each where the cluster has any.
         threads: Of torch, and CPUs that are reserved, for each actor.
@@ -105,7 +106,7 @@ class Actors:
         except StopIteration:
             del self._streams[stream]
             return
-        except self._ray.exceptions.RayActorError as error:
+        except self._ray.exceptions.RayError as error:
             worker = self._streams.pop(stream)
             yield Lost(worker, f"its actor was lost: {str(error).strip().splitlines()[0]}")
             return
@@ -144,10 +145,26 @@ def connect(address: str) -> Any:
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
+        _knock(address)
         ray.init(address=address, include_dashboard=None if address != "local" else False, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FitnessError(
             f"no Ray cluster at {address!r}: {reason}; start one with 'ray start --head'", address
         ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Check that somebody listens, where Ray itself would try for minutes.
+
+    Raises:
+        OSError: Nobody does.
+        ValueError: This is no address.
+    """
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise ValueError("an address is auto, local or HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=10).close()

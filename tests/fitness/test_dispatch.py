@@ -1,4 +1,4 @@
-"""The dispatcher by itself: each architecture is answered once, whatever dies, and what kills its workers has failed."""
+"""The dispatcher by itself: each architecture is answered once, whatever dies; what kills its workers has failed."""
 
 from __future__ import annotations
 
