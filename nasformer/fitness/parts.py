@@ -54,7 +54,7 @@ def cut(architectures: Sequence[Architecture], workers: int, images: tuple[int, 
     >>> from nasformer.architecture import uniform
     >>> population = [uniform(64, depth, 4, 2) for depth in range(1, 13)]
     >>> [len(part.architectures) for part in cut(population, 2)]
-    [4, 3, 2, 1, 1, 1]
+    [7, 2, 2, 1]
     """
     ordered = in_tree_order(list(dict.fromkeys(architectures)))
     shares = PrefixTree(ordered).shares()

@@ -25,6 +25,7 @@ from nasformer.fitness.worker import Worker
 class _Hand(NamedTuple):
     process: SpawnProcess
     connection: Connection
+    sender: threading.Thread
 
 
 class Processes:
@@ -51,9 +52,10 @@ class Processes:
         with _no_interrupts():
             process.start()
         its.close()
-        self._hands[worker] = _Hand(process, own)
         # From a thread: a pipe takes little until the other end reads, and that begins by importing torch.
-        threading.Thread(target=_send, args=(own, self._recipe), daemon=True).start()
+        sender = threading.Thread(target=_send, args=(own, self._recipe), daemon=True)
+        sender.start()
+        self._hands[worker] = _Hand(process, own, sender)
 
     def give(self, worker: int, part: Part) -> None:
         """Send a part; where nobody is there, ``wait`` finds out."""
@@ -71,7 +73,7 @@ class Processes:
             _end(self._hands.pop(worker))
 
     def _receive(self, worker: int) -> Event:
-        process, connection = self._hands[worker]
+        process, connection, _ = self._hands[worker]
         try:
             event: Event = connection.recv()
         except (EOFError, OSError):
@@ -120,6 +122,7 @@ def _send(connection: Connection, recipe: bytes) -> None:
 def _end(hand: _Hand) -> None:
     hand.process.kill()
     hand.process.join()
+    hand.sender.join()  # nobody reads any more, so it ends
     hand.connection.close()
 
 

@@ -20,7 +20,6 @@ from nasformer.data import Dataset
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness, ParallelFitness
 from nasformer.search import CallableFitness, Evaluation, Fitness, evaluate_each
-from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from tests.fitness.faulty import Faulty
@@ -101,21 +100,6 @@ def test_two_processes_say_what_one_says_also_after_a_death(
     assert plain.joint == any("dropped" in metrics for _, metrics in expected.values())
 
 
-def test_a_search_is_the_same_with_two_processes(net: Supernet, digits: Dataset, space: SearchSpace) -> None:
-    options = {"population": 8, "parents": 4, "mutants": 4, "crossovers": 4}
-    build = partial(InheritedFitness, net, digits.search, racing={"first": 40, "error": 0.2})
-    with ParallelFitness(build, workers=2, devices=["cpu"]) as shared:
-        first, second = (
-            Searcher(space, "evolution", fitness, **options).run(60e3, evaluations=24, batch_size=8, progress=False)
-            for fitness in (build(device="cpu"), shared)
-        )
-    assert first.settings == second.settings
-    assert [(t.number, t.architecture, t.value, t.metrics) for t in first.trials] == [
-        (t.number, t.architecture, t.value, t.metrics) for t in second.trials
-    ]
-    assert first.best.architecture == second.best.architecture
-
-
 def test_an_architecture_that_kills_its_process_has_failed_and_no_other(tmp_path: Path) -> None:
     killer = next(each for each in LINE if each.embed_dim == 48)
     population = [each for each in LINE if each.embed_dim != 48] + [killer]
@@ -194,7 +178,11 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL],
+    ids=lambda n: n.name,
+)
 def test_no_process_outlives_its_parent(number: signal.Signals, root: Path, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
