@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from nasformer.data import load_dataset as load_dataset
     from nasformer.errors import NasformerError as NasformerError
     from nasformer.fitness import InheritedFitness as InheritedFitness
+    from nasformer.fitness import ParallelFitness as ParallelFitness
     from nasformer.fitness import SurrogateFitness as SurrogateFitness
     from nasformer.fitness import TableFitness as TableFitness
     from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
     from nasformer.fitness import bind_weights as bind_weights
+    from nasformer.fitness.ray import RayFitness as RayFitness
     from nasformer.registry import get_strategy as get_strategy
     from nasformer.registry import strategy_names as strategy_names
     from nasformer.search import BaseStrategy as BaseStrategy
@@ -57,11 +59,13 @@ _HOME = {
     "nasformer.errors": ("NasformerError",),
     "nasformer.fitness": (
         "InheritedFitness",
+        "ParallelFitness",
         "SurrogateFitness",
         "TableFitness",
         "TrainingFreeFitness",
         "bind_weights",
     ),
+    "nasformer.fitness.ray": ("RayFitness",),
     "nasformer.registry": ("get_strategy", "strategy_names"),
     "nasformer.search": ("BaseStrategy", "Evaluation", "Fitness", "SearchResult", "Strategy", "Trial"),
     "nasformer.searcher": ("Searcher",),

@@ -116,6 +116,8 @@ def make_fitness(
     device: str = "auto",
     objective: str = "accuracy",
     racing: bool = False,
+    workers: int = 1,
+    ray: str | None = None,
 ) -> Fitness:
     """Return a fitness by name: ``inherited``, ``training-free``, ``table:PATH`` or ``surrogate:PATH``.
 
@@ -128,17 +130,20 @@ def make_fitness(
         device: Where ``inherited`` computes.
         objective: What ``inherited`` measures: "accuracy" or "loss".
         racing: Whether ``inherited`` drops an architecture once others are known to be better.
+        workers: How many processes evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
+        ray: Address of a Ray cluster where they do, as actors.
 
     Raises:
-        FitnessError: An unknown name, no weights for this space, or an objective or a race for another fitness.
+        FitnessError: An unknown name, no weights for this space, or what only ``inherited`` takes for another.
     """
     kind, _, path = spec.partition(":")
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
-    if kind != "inherited" and (objective != "accuracy" or racing):
-        asked = f"objective={objective!r}, racing={racing}"
-        raise FitnessError(f"only fitness 'inherited' has an objective and races, got {spec!r} with {asked}", spec)
+    if kind != "inherited" and (objective != "accuracy" or racing or workers != 1 or ray):
+        asked = f"objective={objective!r}, racing={racing}, workers={workers}, ray={ray!r}"
+        only = "only fitness 'inherited' has an objective and races, and takes workers"
+        raise FitnessError(f"{only}, got {spec!r} with {asked}", spec)
     from nasformer import fitness
 
     if kind == "table":
@@ -148,10 +153,16 @@ def make_fitness(
     if kind == "training-free":
         return fitness.TrainingFreeFitness(space)
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
-    aim: Any = objective  # checked where it is used
-    return fitness.InheritedFitness(
-        net, dataset.search, device=device, data=dataset.record, objective=aim, racing=racing
-    )
+    options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing}
+    build = partial(fitness.InheritedFitness, net, dataset.search, **options)
+    if ray is not None:
+        from nasformer.fitness.ray import RayFitness
+
+        return RayFitness(build, address=ray, workers=workers, device=device)
+    if workers != 1:
+        devices = None if device == "auto" else [device]
+        return fitness.ParallelFitness(build, workers=workers, devices=devices)
+    return build(device=device)
 
 
 def default_fitness(space: SearchSpace) -> Fitness:

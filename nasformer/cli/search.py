@@ -55,6 +55,10 @@ def search(
     racing: Annotated[
         bool, typer.Option("--racing/--no-racing", help="Show the hopeless of a batch fewer images.")
     ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that evaluate, each on a device of its own.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False)
+    ] = None,
     supernet: SupernetPath = None,
     data: Data = None,
     root: Root = None,
@@ -88,6 +92,8 @@ def search(
       nasformer search digits --strategy nevergrad -o optimizer=TwoPointsDE
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --objective loss --racing
+
+      nasformer search fashion-mnist --params 300e3 --batch-size 50 --workers 2
     """
     from nasformer.fitness.weights import find_weights
     from nasformer.registry import make_fitness
@@ -97,6 +103,8 @@ def search(
     trained = supernet or data or find_weights(declared)
     kind = fitness or ("inherited" if trained or racing or objective != "accuracy" else None)
     options: dict[str, Any] = {"supernet": supernet, "data": data, "root": root, "device": device}
+    if workers != 1 or ray is not None:
+        kind, options = kind or "inherited", {**options, "workers": workers, "ray": ray}
     judge = make_fitness(kind, declared, **options, objective=objective, racing=racing) if kind else None
     searcher = Searcher(declared, strategy, judge, seed, **read_options(option or []))
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")

@@ -4,6 +4,7 @@ Each file is one fitness with ``evaluate(architectures)``; any function of an ar
 """
 
 from nasformer.fitness.inherited import InheritedFitness
+from nasformer.fitness.parallel import ParallelFitness
 from nasformer.fitness.surrogate import SurrogateFitness
 from nasformer.fitness.table import TableFitness
 from nasformer.fitness.training_free import TrainingFreeFitness
@@ -11,6 +12,7 @@ from nasformer.fitness.weights import bind_weights, find_weights
 
 __all__ = [
     "InheritedFitness",
+    "ParallelFitness",
     "SurrogateFitness",
     "TableFitness",
     "TrainingFreeFitness",

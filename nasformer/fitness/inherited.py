@@ -24,7 +24,7 @@ from nasformer.errors import ArchitectureError, FitnessError
 from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of, require_objective
 from nasformer.fitness.population import bytes_per_image, population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
-from nasformer.fitness.racing import Found, Racing, race
+from nasformer.fitness.racing import Compute, Found, Racing, race
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
@@ -60,6 +60,7 @@ class InheritedFitness:
     Attributes:
         work: ``blocks`` computed and those of ``one_by_one``, each for one image; ``images`` shown to
             architectures, and those of ``every_image``.
+        compute: Shows the images in place of ``outcomes``: set where other processes do.
 
     Raises:
         FitnessError: ``split`` is empty, or ``dtype``, ``objective`` or an option of ``racing`` unknown.
@@ -95,6 +96,7 @@ class InheritedFitness:
         self._whole: dict[Architecture, Outcome] = {}
         self._seconds: defaultdict[Architecture, float] = defaultdict(float)
         self._keep, self._rivals = 1, list[Architecture]()
+        self.compute: Compute | None = None
 
     @property
     def joint(self) -> bool:
@@ -175,11 +177,13 @@ class InheritedFitness:
                 found[architecture] = error
         tree = PrefixTree([architecture for architecture in architectures if architecture not in found])
         begin = time.perf_counter()
-        found |= self._computed(tree, start, stop)
+        found |= (self.compute or self.outcomes)(list(tree.shares()), start, stop)
         self._account(tree, stop - start, time.perf_counter() - begin)
         return found
 
-    def _computed(self, tree: PrefixTree, start: int, stop: int) -> Found:
+    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
+        """Return what the images from start to stop say of each, in the order that they are shown in."""
+        tree = PrefixTree(architectures)
         seed = None if self.racing is None else self.racing.seed
         while tree.roots:
             try:

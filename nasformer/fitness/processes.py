@@ -1,0 +1,139 @@
+"""Processes: a crew on this machine, one process each.
+
+They are spawned, since a fork of a process that uses CUDA or threads is broken. Ctrl-C is their parent's to
+handle; when the parent is gone, however it ended, they end too.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import NamedTuple
+
+from nasformer.fitness.dispatch import Answered, Event, Finished, Lost
+from nasformer.fitness.parts import Part
+from nasformer.fitness.worker import Worker
+
+
+class _Hand(NamedTuple):
+    process: SpawnProcess
+    connection: Connection
+    sender: threading.Thread
+
+
+class Processes:
+    """Workers in processes.
+
+    Args:
+        recipe: How to build their fitness: ``worker.pack``.
+        devices: Where each computes.
+        threads: Of each.
+    """
+
+    def __init__(self, recipe: bytes, devices: Sequence[str], threads: int) -> None:
+        self.size = len(devices)
+        self._recipe, self._devices, self._threads = recipe, devices, threads
+        self._hands: dict[int, _Hand] = {}
+        weakref.finalize(self, _end_all, self._hands)
+
+    def start(self, worker: int) -> None:
+        """Spawn a process."""
+        context = multiprocessing.get_context("spawn")
+        own, its = context.Pipe()
+        arguments = its, worker, self._devices[worker], self._threads
+        process = context.Process(target=_work, args=arguments, name=f"nasformer-worker-{worker}", daemon=True)
+        with _no_interrupts():
+            process.start()
+        its.close()
+        # From a thread: a pipe takes little until the other end reads, and that begins by importing torch.
+        sender = threading.Thread(target=_send, args=(own, self._recipe), daemon=True)
+        sender.start()
+        self._hands[worker] = _Hand(process, own, sender)
+
+    def give(self, worker: int, part: Part) -> None:
+        """Send a part; where nobody is there, ``wait`` finds out."""
+        with suppress(OSError):
+            self._hands[worker].connection.send(part)
+
+    def wait(self) -> list[Event]:
+        """Return an event of each process that has one."""
+        by_connection = {hand.connection: worker for worker, hand in self._hands.items()}
+        return [self._receive(by_connection[ready]) for ready in wait(list(by_connection))]  # type: ignore[index]
+
+    def stop(self, worker: int) -> None:
+        """Kill a process, where there is one."""
+        if worker in self._hands:
+            _end(self._hands.pop(worker))
+
+    def _receive(self, worker: int) -> Event:
+        process, connection, _ = self._hands[worker]
+        try:
+            event: Event = connection.recv()
+        except (EOFError, OSError):
+            process.join(timeout=10)
+            return Lost(worker, _ended(process))
+        return event
+
+
+def _work(connection: Connection, number: int, device: str, threads: int) -> None:
+    """Be a worker: read the recipe, then judge parts until the parent is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, OSError):
+        worker, event = Worker.make(number, connection.recv_bytes(), device, threads)
+        connection.send(event)
+        while worker is not None:
+            for architecture, answer in worker.answers(connection.recv()):
+                connection.send(Answered(number, architecture, answer))
+            connection.send(Finished(number))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Have processes that are started here not hear of Ctrl-C, from their first moment on."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _send(connection: Connection, recipe: bytes) -> None:
+    with suppress(OSError):
+        connection.send_bytes(recipe)
+
+
+def _end(hand: _Hand) -> None:
+    hand.process.kill()
+    hand.process.join()
+    hand.sender.join()  # nobody reads any more, so it ends
+    hand.connection.close()
+
+
+def _end_all(hands: dict[int, _Hand]) -> None:
+    while hands:
+        _end(hands.popitem()[1])
+
+
+def _ended(process: SpawnProcess) -> str:
+    code = process.exitcode
+    if code is None or code >= 0:
+        return f"process {process.pid} ended with code {code}"
+    how = f"process {process.pid} was ended by {signal.Signals(-code).name}"
+    return how + (" (by hand, or because memory ran out)" if -code == getattr(signal, "SIGKILL", None) else "")

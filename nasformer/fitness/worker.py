@@ -1,0 +1,116 @@
+"""Worker: what every worker does, in a process or on a cluster: build a fitness once, then judge parts with it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from nasformer.architecture import Architecture
+from nasformer.errors import FitnessError
+from nasformer.fitness.dispatch import Answer, Ready, Refused
+from nasformer.fitness.parts import Part
+from nasformer.fitness.racing import Found
+from nasformer.search import Fitness, as_fitness, evaluate_each
+from nasformer.training.device import use_threads
+
+
+class Build(Protocol):
+    """Makes a fitness on a device: ``functools.partial(InheritedFitness, net, data.search)``, or any such function."""
+
+    def __call__(self, *, device: str) -> Fitness:
+        """Return the fitness."""
+        ...
+
+
+class Showing(Protocol):
+    """A fitness of images, for races: ``InheritedFitness``."""
+
+    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
+        """Return what the images from start to stop say of each."""
+        ...
+
+
+def pack(build: Build) -> bytes:
+    """Return how to build a fitness, as it is sent to every worker.
+
+    Raises:
+        FitnessError: It cannot be sent.
+    """
+    try:
+        return pickle.dumps(build, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # PicklingError, TypeError, AttributeError and whatever __reduce__ raises
+        raise FitnessError(
+            f"the fitness cannot be sent to workers ({error}); build it by a function or class of a module, "
+            "of images and weights that pickle takes",
+            build,
+        ) from error
+
+
+def describe(fitness: Fitness) -> Mapping[str, Any]:
+    """Return what a fitness says of itself."""
+    own = getattr(fitness, "describe", None)
+    return dict(own()) if own else {"kind": type(fitness).__qualname__}
+
+
+class Worker:
+    """Judges parts.
+
+    Args:
+        number: Among its crew.
+        recipe: Of ``pack``, as any buffer of bytes.
+        device: Where to compute.
+        threads: Of torch.
+    """
+
+    def __init__(self, number: int, recipe: bytes | memoryview, device: str, threads: int) -> None:
+        use_threads(threads)
+        self.number, self.device = number, device
+        self.fitness = as_fitness(pickle.loads(recipe)(device=device))
+
+    @classmethod
+    def make(
+        cls, number: int, recipe: bytes | memoryview, device: str, threads: int
+    ) -> tuple[Worker | None, Ready | Refused]:
+        """Return a worker and that it is ready, or None and why not."""
+        try:
+            worker = cls(number, recipe, device, threads)
+            return worker, Ready(number, f"{socket.gethostname()} {device}", os.getpid(), describe(worker.fitness))
+        except Exception as error:
+            return None, Refused(number, portable(error))
+
+    def answers(self, part: Part) -> Iterator[tuple[Architecture, Answer]]:
+        """Yield what is said of each architecture; one that raises has its error."""
+        if part.images is None:
+            yield from ((each.architecture, each) for each in evaluate_each(self.fitness, part.architectures))
+        else:
+            yield from self._outcomes(part.architectures, *part.images)
+
+    def _outcomes(
+        self, architectures: Sequence[Architecture], start: int, stop: int
+    ) -> Iterator[tuple[Architecture, Answer]]:
+        fitness: Any = self.fitness
+        showing: Showing = fitness
+        try:
+            found = showing.outcomes(architectures, start, stop)
+        except Exception as error:
+            if len(architectures) == 1:
+                yield architectures[0], portable(error)
+                return
+            for architecture in architectures:
+                yield from self._outcomes([architecture], start, stop)
+            return
+        for architecture, outcome in found.items():
+            yield architecture, portable(outcome) if isinstance(outcome, Exception) else outcome
+
+
+def portable(error: Exception) -> Exception:
+    """Return an error without what it refers to, or its words where another process could not read it."""
+    try:
+        bare = type(error)(*error.args)
+        same: Exception = pickle.loads(pickle.dumps(bare))
+    except Exception:
+        return FitnessError(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return same
