@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks._population import (
     KEEP,
     Generations,
+    InOrderOfSize,
     Row,
     arguments,
     first,
@@ -42,8 +43,8 @@ from nasformer.errors import FitnessError, NasformerError
 from nasformer.fitness import InheritedFitness, SurrogateFitness
 from nasformer.fitness.outcome import Objective
 from nasformer.fitness.prefix_tree import PrefixTree
-from nasformer.search import Evaluation, Fitness
-from nasformer.space import FeasibleSet, load_space
+from nasformer.search import Fitness
+from nasformer.space import load_space
 from nasformer.supernet import Supernet
 
 DATA = Path(os.environ.get("NASFORMER_REFERENCE", "../shared")) / "imagenet-inherited"
@@ -74,19 +75,6 @@ def share_of_blocks() -> list[Row]:
         print(f"blocks needed, 20 generations of evolution on autoformer-{name} led by {led}: {100 * share:.0f} %")
         rows.append({"what": f"share of blocks, autoformer-{name}", "figure": round(share, 3), "note": f"led by {led}"})
     return rows
-
-
-class InOrderOfSize:
-    """The parameters, with a little noise, as a fitness: where accuracies are not known."""
-
-    def __init__(self, feasible: FeasibleSet) -> None:
-        self.feasible, self.rng = feasible, np.random.default_rng(0)
-
-    def evaluate(self, architectures: Sequence[Architecture]) -> list[Evaluation]:
-        """Return an evaluation of each."""
-        noise = self.rng.normal(0, 0.1, len(architectures))
-        sizes = [self.feasible.space.params(each) / 1e6 for each in architectures]
-        return [Evaluation(a, size + n) for a, size, n in zip(architectures, sizes, noise, strict=True)]
 
 
 def shared_generation(net: Supernet, split: ImagesInMemory, asked: Sequence[Sequence[Architecture]]) -> list[Row]:

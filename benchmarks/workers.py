@@ -18,8 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks._population import POPULATION, InOrderOfSize, generations
 from benchmarks._timing import machine, ratio
-from benchmarks.population import POPULATION, InOrderOfSize, generations
 from nasformer.architecture import Architecture
 from nasformer.data import load_dataset
 from nasformer.data.memory import ImagesInMemory

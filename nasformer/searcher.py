@@ -120,7 +120,8 @@ class Searcher:
         settings = self._settings(feasible.limits, limit, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
         record = Study(storage, study or self.default_study, self.space, settings)
-        with ProgressBar(f"{self.strategy} seed {self.seed}", min(evaluations, feasible.at_most()), progress) as bar:
+        total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
+        with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar:
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             run = SearchLoop(strategy, fitness, feasible, limit, record, callbacks).run()
         before = time.perf_counter()

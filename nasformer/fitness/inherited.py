@@ -31,6 +31,7 @@ from nasformer.supernet import Supernet
 from nasformer.training.device import find_device
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 _ACTIVATION_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
 _OUTCOME_BYTES = 256 * 2**20
@@ -176,9 +177,10 @@ class InheritedFitness:
             except ArchitectureError as error:
                 found[architecture] = error
         tree = PrefixTree([architecture for architecture in architectures if architecture not in found])
-        begin = time.perf_counter()
+        begin, counted = time.perf_counter(), self.work["images"]
         found |= (self.compute or self.outcomes)(list(tree.shares()), start, stop)
         self._account(tree, stop - start, time.perf_counter() - begin)
+        self.work["images"] = counted + len(tree.shares()) * (stop - start)
         return found
 
     def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
@@ -189,12 +191,19 @@ class InheritedFitness:
             try:
                 size = self.batch_size
                 batches = iterate(self.split, size, device=self.device, seed=seed, start=start, stop=stop)
-                return population_outcomes(self.net, tree, batches, bfloat16=self.bfloat16)
+                counted = self._counted(batches, len(architectures))
+                return population_outcomes(self.net, tree, counted, bfloat16=self.bfloat16)
             except torch.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise
                 self.batch_size //= 2
         return {}
+
+    def _counted(self, batches: Batches, architectures: int) -> Batches:
+        """Yield batches, and count their images once they have been shown: whoever watches sees them grow."""
+        for images, labels in batches:
+            yield images, labels
+            self.work["images"] += architectures * len(labels)
 
     def _account(self, tree: PrefixTree, images: int, seconds: float) -> None:
         shares = tree.shares()
@@ -203,7 +212,6 @@ class InheritedFitness:
             self._seconds[architecture] += seconds * share / total
         self.work["blocks"] += tree.blocks * images
         self.work["one_by_one"] += tree.one_by_one * images
-        self.work["images"] += len(shares) * images
 
     def check(self, feasible: FeasibleSet) -> None:
         """Check that the supernet holds every architecture of a set.

@@ -37,6 +37,9 @@ class SharedFitness:
         copy: That copy.
         crew: The workers.
 
+    Attributes:
+        work: ``images`` shown to architectures.
+
     Raises:
         FitnessError: It is evaluated jointly, and cannot have others show its images.
     """
@@ -45,6 +48,7 @@ class SharedFitness:
         self._copy: Any = copy
         self._dispatcher = Dispatcher(crew)
         self._hint = crew.size > 1
+        self.work: dict[str, int] = getattr(copy, "work", {"images": 0})
         if getattr(self._copy, "joint", False):
             if not (hasattr(self._copy, "outcomes") and hasattr(self._copy, "compute")):
                 raise FitnessError(f"workers cannot share a {type(self._copy).__name__}: it judges jointly", self._copy)
@@ -78,7 +82,9 @@ class SharedFitness:
             yield from self._copy.evaluate(architectures)
             return
         for architecture, answer in _answers(self._dispatcher, architectures):
-            yield answer if isinstance(answer, Evaluation) else Evaluation(architecture, None, str(answer))
+            told = answer if isinstance(answer, Evaluation) else Evaluation(architecture, None, str(answer))
+            self.work["images"] += told.images or 0
+            yield told
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the workers' fitness says of itself.

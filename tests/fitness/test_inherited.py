@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import TensorDataset
 
 from nasformer.data import Dataset
+from nasformer.data.dataset import Split
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness
 from nasformer.searcher import Searcher
@@ -50,6 +52,30 @@ def test_it_equals_the_accuracy_of_the_extracted_network(space: SearchSpace, net
         assert evaluation.value == accuracy
         assert evaluation.metrics["loss"] == pytest.approx(loss, rel=1e-5)
         assert evaluation.seconds > 0
+
+
+class Watched(TorchDataset[tuple[torch.Tensor, int]]):
+    """Notes how many images a fitness says that it has shown, each time that it is asked for another."""
+
+    def __init__(self, split: Split) -> None:
+        self.split, self.work, self.noted = split, dict[str, int](), list[int]()
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        self.noted.append(self.work.get("images", 0))
+        image, label = self.split[index]
+        return image, label
+
+
+def test_images_are_counted_while_they_are_shown(space: SearchSpace, net: Supernet, digits: Dataset) -> None:
+    split = Watched(digits.search)
+    fitness = InheritedFitness(net, split, device="cpu", batch_size=100)
+    split.work = fitness.work
+    list(fitness.evaluate([space.smallest, space.largest]))
+    assert split.noted[::100] == [0, 200, 400, 600]
+    assert fitness.work["images"] == 2 * len(digits.search)
 
 
 def test_an_architecture_is_computed_once(space: SearchSpace, net: Supernet, digits: Dataset) -> None:
