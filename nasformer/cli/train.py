@@ -43,6 +43,7 @@ def train(
       torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """
     from nasformer.data import load_dataset
+    from nasformer.data.load import FOLDER
     from nasformer.fitness.weights import bind_weights
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
@@ -51,11 +52,17 @@ def train(
 
     declared = load_space(space)
     folder = out or Path("runs") / f"{declared.name}-supernet"
-    dataset = load_dataset(
-        data or declared.name, seed=seed, root=root, image_size=declared.geometry.image_size if data else None
-    )
-    chosen = Recipe.load(recipe) if recipe else Recipe.for_dataset(dataset.name)
+    name = data or declared.name
+    chosen = Recipe.load(recipe) if recipe else Recipe.for_dataset(name)
     chosen = chosen.replace(seed=seed, **({"epochs": epochs} if epochs else {}))
+    options = {"auto_augment": chosen.auto_augment, "random_erasing": chosen.random_erasing}
+    dataset = load_dataset(
+        name,
+        seed=seed,
+        root=root,
+        image_size=declared.geometry.image_size if data else None,
+        **(options if name.startswith(FOLDER) else {}),
+    )
     net = Supernet(declared, seed=seed)
     if leads() and not json:
         console.print(

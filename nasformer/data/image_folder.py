@@ -7,6 +7,7 @@ both are there, ``val/`` searches and all of ``train/`` trains.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
         path, label = self.samples[index]
         try:
             with Image.open(path) as image:
-                return self.transform(image.convert("RGB")), label
+                decoded = image.convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"cannot read the image {path}: {str(error).splitlines()[0]}", path) from error
+        return self.transform(decoded), label
 
 
 def load_image_folder(
@@ -145,4 +147,13 @@ def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[
     transform: Callable[[Any], Tensor] = create_transform(
         image_size, is_training=training, interpolation="bicubic", crop_pct=0.875, **options
     )
+    for each in getattr(transform, "transforms", []):
+        for operation in getattr(each, "ops", []):
+            if operation.name.startswith("Posterize"):
+                operation.level_fn = partial(_some_bits, operation.level_fn)
     return transform
+
+
+def _some_bits(bits: Callable[..., tuple[int]], *arguments: Any) -> tuple[int]:
+    """Leave an image one bit where timm's posterize leaves it none, which Pillow 13 refuses."""
+    return (max(1, *bits(*arguments)),)

@@ -151,3 +151,10 @@ def test_an_unreadable_image_is_named_when_it_is_read(make_folder: MakeFolder) -
     (root / "test" / "dog" / "1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"cannot read the image .*test/dog/1\.png"):
         list(iterate(data.test, 2))
+
+
+def test_the_strongest_augmentation_leaves_every_image_readable(make_folder: MakeFolder) -> None:
+    strongest = "rand-m10-n15-mstd0-inc1"  # posterize to no bits at all, which Pillow refuses
+    data = load_dataset(f"imagefolder:{make_folder({'train': 5, 'val': 1})}", image_size=16, auto_augment=strongest)
+    for place in [*range(len(data.train))] * 5:
+        assert data.train[place][0].shape == (3, 16, 16)
