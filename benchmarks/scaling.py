@@ -203,7 +203,6 @@ def main() -> None:
     for crew in crews:
         crew.close()
     print(f"an ask and a tell: {1e3 * costs.generation:.1f} ms")
-
     print(f"two busy workers take {factor:.2f} times as long as one")
     slower = Costs({width: factor * cost for width, cost in costs.block.items()}, costs.answer, costs.generation)
     compare("1 worker", sum(simulated(each, 1, costs) for each in batches(first)), one)
