@@ -26,8 +26,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks._population import InOrderOfSize, generations
 from benchmarks._timing import machine
-from benchmarks.population import InOrderOfSize, generations
 from nasformer.architecture import Architecture
 from nasformer.data import load_dataset
 from nasformer.fitness import InheritedFitness, ParallelFitness
