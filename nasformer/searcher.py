@@ -119,13 +119,16 @@ class Searcher:
         strategy = self.make(feasible, limit)
         settings = self._settings(feasible.limits, limit, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
-        record = Study(storage, study or self.default_study, self.space, settings)
+        record = Study(storage, study or self.default_study, self.space, settings, feasible.limits)
         total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
-        with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar:
+        with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar, record.crew.session():
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             run = SearchLoop(strategy, fitness, feasible, limit, record, callbacks).run()
-        before = time.perf_counter()
-        confirmed = confirm_recommended(self._recommended(strategy, feasible, run, confirm), fitness, feasible, run)
+            before = time.perf_counter()
+            recommended = self._recommended(strategy, feasible, run, confirm)
+            confirmed = record.crew.confirmed(
+                len(run.trials), lambda: confirm_recommended(recommended, fitness, feasible, run)
+            )
         end = time.perf_counter()
         return SearchResult(
             space=self.space,
