@@ -6,23 +6,34 @@ on SQLite (it reads before it locks). Here its sessions are one session while a 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 _BUSY_SECONDS = 60
+_RIVALS = 20
+_BEING_MADE = ("already exists", "duplicate key", "UNIQUE constraint")
 _LOCK_STUDY = "SELECT study_id FROM studies WHERE study_id = :id FOR UPDATE"
 
 
 def open_database(url: str) -> RDBStorage:
     """Return Optuna's storage on a database; ``postgresql://`` is spoken through psycopg."""
-    if url.startswith("sqlite:"):
-        return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}})
-    return RDBStorage(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    options = {"connect_args": {"timeout": _BUSY_SECONDS}} if url.startswith("sqlite:") else {}
+    url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    for _ in range(_RIVALS):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except (DBAPIError, StorageInternalError) as error:
+            if not any(word in str(error.__cause__ or error) for word in _BEING_MADE):
+                raise
+            time.sleep(0.1)  # another process makes the tables at this moment
+    return RDBStorage(url, engine_kwargs=options)
 
 
 class _Joined:

@@ -73,9 +73,9 @@ class Study:
 
     def _begin(self, settings: dict[str, Any], recipe: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]]:
         storage = self.store.optuna
-        try:
+        if self.name in {study.study_name for study in storage.get_all_studies()}:
             study_id = storage.get_study_id_from_name(self.name)
-        except KeyError:
+        else:
             with quiet():
                 study_id = storage.create_new_study([StudyDirection.MAXIMIZE], self.name)
         kept = storage.get_study_user_attrs(study_id)
