@@ -1,5 +1,6 @@
 """Search: a strategy is asked, a fitness judges, a study remembers."""
 
+from nasformer.search.asynchronous import AsynchronousLoop
 from nasformer.search.evaluate import evaluate_each
 from nasformer.search.evaluation import CallableFitness, Evaluation, Fitness, Trial, as_fitness
 from nasformer.search.loop import Limit, Run, SearchLoop
@@ -8,6 +9,7 @@ from nasformer.search.result import Found, SearchResult
 from nasformer.search.strategy import BaseStrategy, Strategy
 
 __all__ = [
+    "AsynchronousLoop",
     "BaseStrategy",
     "CallableFitness",
     "Evaluation",

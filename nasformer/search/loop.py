@@ -23,7 +23,7 @@ from nasformer.space import FeasibleSet
 
 Callback = Callable[[Trial], None]
 
-_PAUSES = 0.01, 0.5
+PAUSES = 0.01, 0.5
 """Shortest and longest seconds between looks at what other processes have done."""
 
 
@@ -191,7 +191,7 @@ class SearchLoop:
 
     def _settle(self, proposed: list[Trial]) -> list[Trial]:
         """Return a batch with its results: evaluate what falls to this process, wait for the rest."""
-        pause, polling = _PAUSES[0], False
+        pause, polling = PAUSES[0], False
         while True:
             try:
                 share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling)
@@ -203,10 +203,10 @@ class SearchLoop:
                 return sorted(share.settled, key=lambda trial: trial.number)
             if share.mine:
                 self._evaluate(share.mine, proposed)
-                pause, polling = _PAUSES[0], False
+                pause, polling = PAUSES[0], False
             else:
                 time.sleep(pause)
-                pause, polling = min(2 * pause, _PAUSES[1]), True
+                pause, polling = min(2 * pause, PAUSES[1]), True
 
     def _accept(self, drift: DriftError) -> list[Trial]:
         if not self.accept_drift:

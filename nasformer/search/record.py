@@ -30,6 +30,10 @@ class Record(Protocol):
         """Return the finished trials so far, by number."""
         ...
 
+    def size(self) -> int:
+        """Return how many trials there are, finished or not, as of the last look."""
+        ...
+
     def recorded(self, first: int) -> list[Trial]:
         """Return the batch that begins with a trial, finished or not, as far as it is on record."""
         ...

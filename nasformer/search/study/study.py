@@ -28,6 +28,7 @@ from nasformer.search.study.storage import Store, quiet
 from nasformer.space import SearchSpace
 
 _SETTINGS = "nasformer:settings"
+_ASYNCHRONOUS = "nasformer:asynchronous"
 _RECIPE = "nasformer:recipe"
 
 
@@ -103,6 +104,10 @@ class Study:
         self.store.read(self._refresh)
         return [entry.trial for _, entry in sorted(self._entries.items()) if entry.finished]
 
+    def size(self) -> int:
+        """Return how many trials there are, finished or not, as of the last look."""
+        return len(self._entries)
+
     def recorded(self, first: int) -> list[Trial]:
         """Return the batch that begins with a trial, finished or not, as far as it is on record."""
         found = [entry.trial for number, entry in sorted(self._entries.items()) if number >= first]
@@ -175,6 +180,26 @@ class Study:
             return tuple(taken)
 
         return self.store.change(self.id, body)
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its processes do not wait for each other; once so, always so."""
+        return self.store.read(lambda: bool(self.store.optuna.get_study_user_attrs(self.id).get(_ASYNCHRONOUS)))
+
+    def let_run_free(self) -> None:
+        """Make the study asynchronous.
+
+        Raises:
+            StudyError: Other processes are at work on it in step.
+        """
+
+        def body() -> None:
+            if not self.store.optuna.get_study_user_attrs(self.id).get(_ASYNCHRONOUS):
+                if self.crew.living():
+                    raise StudyError(f"study {self.name!r} is run in step by other processes; wait for them", self.name)
+                self.store.optuna.set_study_user_attr(self.id, _ASYNCHRONOUS, True)
+
+        self.store.change(self.id, body)
 
     def tell(self, trial: Trial) -> bool:
         """Keep a result; once this returns it is not lost.
