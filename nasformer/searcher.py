@@ -19,7 +19,7 @@ from nasformer.search import AsynchronousLoop, Fitness, Limit, Run, SearchLoop, 
 from nasformer.search.confirm import confirm_recommended
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
-from nasformer.search.study import Store, Study
+from nasformer.search.study import Study
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class Searcher:
         settings |= {"resolution": dict(resolution)} if resolution else {}
         made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
         kept = {**made, **(recipe or {}), "max_failures": limit.max_failures}
-        record = Study(storage, study or self.default_study, self.space, settings, feasible.limits, kept)
+        record = Study.begin(storage, study or self.default_study, self.space, settings, feasible.limits, kept)
         return _Task(fitness, feasible, settings, record)
 
     @classmethod
@@ -218,8 +218,8 @@ class Searcher:
         Raises:
             StudyError: There is no such study, or it was made in Python with what a storage cannot keep.
         """
-        name, settings, recipe = Study.stored(Store(storage, create=False), study)
-        space = SearchSpace.from_dict(settings["space"])
+        found = Study.load(storage, study)
+        name, settings, recipe, space = found.name, found.settings, found.recipe, found.space
         if recipe.get("latency_table"):
             space = space.with_cost(LatencyTable.from_dict(recipe["latency_table"]).cost())
         missing = [cost for cost in settings.get("costs", {}) if cost not in space.known_costs]

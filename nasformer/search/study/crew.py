@@ -17,7 +17,7 @@ from nasformer.search.study.entry import Entry
 from nasformer.search.study.storage import Store
 from nasformer.search.study.workers import Heart, Watch, new_worker
 
-_WORKERS = "nasformer:workers"
+WORKERS = "nasformer:workers"
 _CONFIRMED = "nasformer:confirmed"
 _SMALLEST_PORTION = 4
 """A worker takes at least this part of its fair share of a batch at a time."""
@@ -54,7 +54,7 @@ class Crew:
 
     def living(self) -> dict[str, int]:
         """Return the beats of those at work."""
-        return self._watch.living(self._get(_WORKERS) or {})
+        return self._watch.living(self._get(WORKERS) or {})
 
     def busy(self, running: Sequence[Entry]) -> list[Entry]:
         """Return the trials that are in live hands; who took one with plain Optuna has a lease and no beat."""
@@ -71,6 +71,11 @@ class Crew:
             return free
         workers = len({*self.living(), self.worker})
         return max(ceil(free / workers), ceil(batch / workers / _SMALLEST_PORTION))
+
+    def confirmation(self, trials: int) -> tuple[Trial, ...]:
+        """Return the confirmation of the first so many trials, if it was made."""
+        kept = self._store.read(lambda: self._get(_CONFIRMED)) or {}
+        return tuple(map(Trial.from_dict, kept["confirmed"])) if kept.get("trials") == trials else ()
 
     def confirmed(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
         """Return the confirmation of the first so many trials, made by one worker and kept for all.
@@ -103,9 +108,9 @@ class Crew:
         self._store.change(self._study_id, self._write_beats)
 
     def _write_beats(self, leave: bool = False) -> None:
-        beats = self._get(_WORKERS) or {}
+        beats = self._get(WORKERS) or {}
         living = {worker: beat for worker, beat in self._watch.living(beats).items() if worker != self.worker}
-        self._set(_WORKERS, living if leave else {**living, self.worker: beats.get(self.worker, 0) + 1})
+        self._set(WORKERS, living if leave else {**living, self.worker: beats.get(self.worker, 0) + 1})
 
     def _get(self, name: str) -> Any:
         return self._store.optuna.get_study_user_attrs(self._study_id).get(name)

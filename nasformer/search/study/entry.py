@@ -21,7 +21,7 @@ from nasformer.search.study.parameters import as_parameters
 
 _ASKED = "nasformer:trial"
 _RESULT = "nasformer:result"
-_WORKER = "nasformer:worker"
+WORKER = "nasformer:worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Entry:
         trial = Trial(**{**asked, "architecture": Architecture.from_dict(asked["architecture"])}, value=None)
         if frozen.state.is_finished():
             trial = _with_result(trial, frozen)
-        return cls(frozen._trial_id, trial, frozen.state, attributes.get(_WORKER))
+        return cls(frozen._trial_id, trial, frozen.state, attributes.get(WORKER))
 
 
 def _with_result(trial: Trial, frozen: FrozenTrial) -> Trial:
@@ -105,14 +105,14 @@ class Ledger:
             state=TrialState.WAITING if worker is None else TrialState.RUNNING,
             params=parameters,
             distributions={name: self._distributions[name] for name in parameters},
-            user_attrs=attributes if worker is None else {**attributes, _WORKER: worker},
+            user_attrs=attributes if worker is None else {**attributes, WORKER: worker},
             system_attrs=_constraints(trial, self._limits),
         )
         return Entry(self._storage.create_new_trial(self._study_id, template), trial, template.state, worker)
 
     def assign(self, entry: Entry, worker: str) -> Entry:
         """Give an unfinished trial to a worker, whoever had it."""
-        self._storage.set_trial_user_attr(entry.id, _WORKER, worker)
+        self._storage.set_trial_user_attr(entry.id, WORKER, worker)
         if entry.state == TrialState.WAITING:
             self._storage.set_trial_state_values(entry.id, TrialState.RUNNING)
         return replace(entry, state=TrialState.RUNNING, worker=worker)

@@ -13,6 +13,11 @@ from nasformer.search.study.storage import Store
 FORMAT = 2
 """Version of what is stored; another is refused."""
 
+SETTINGS = "nasformer:settings"
+RECIPE = "nasformer:recipe"
+ASYNCHRONOUS = "nasformer:asynchronous"
+"""Attributes of a study: what decides it, how to make it again, whether its processes do not wait for each other."""
+
 _NOT_COMPARED = ("package",)
 
 

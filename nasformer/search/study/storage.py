@@ -70,8 +70,7 @@ class Store:
             raise StudyError(f"storage {self.name!r} does not exist; 'nasformer study create' makes one", url)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(path)
-        with self._journal.together():
-            return JournalStorage(self._journal)
+        return JournalStorage(self._journal)
 
     def _check_file(self, url: str, create: bool) -> None:
         path = url.partition("sqlite:///")[2]

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -23,86 +24,92 @@ from nasformer.search.record import Share
 from nasformer.search.study.crew import Crew
 from nasformer.search.study.entry import Entry, Ledger
 from nasformer.search.study.parameters import distributions
-from nasformer.search.study.settings import FORMAT, check_format, compare, find
+from nasformer.search.study.settings import ASYNCHRONOUS, FORMAT, RECIPE, SETTINGS, check_format, compare, find
 from nasformer.search.study.storage import Store, quiet
 from nasformer.space import SearchSpace
 
-_SETTINGS = "nasformer:settings"
-_ASYNCHRONOUS = "nasformer:asynchronous"
-_RECIPE = "nasformer:recipe"
-
 
 class Study:
-    """A search's trials on a storage; made where it is new, continued where it is not.
+    """A search's trials on a storage.
 
     Args:
-        storage: Its URL, or what is opened already.
-        name: Name of the study in the storage.
+        store: Where they are.
+        study_id: The study's number there.
+        name: Its name there.
         space: The space of the architectures.
-        settings: All that decides the search, as plain data; a study found under the name must have
-            been made with the same.
-        limits: Bounds by cost, shown as constraints.
-        recipe: How to make the search again, where that can be told; kept by a new study.
+        settings: All that decides the search, as plain data.
+        recipe: How to make the search again, where that can be told.
+        limits: Bounds by cost, shown as constraints of new trials.
 
     Attributes:
         crew: The processes that share it, this one among them.
-
-    Raises:
-        StudyError: The storage cannot be opened, or holds a study of other settings.
     """
 
     def __init__(
         self,
+        store: Store,
+        study_id: int,
+        name: str,
+        space: SearchSpace,
+        settings: Mapping[str, Any],
+        recipe: Mapping[str, Any],
+        limits: Limits | None = None,
+    ) -> None:
+        self.store, self.id, self.name, self.space = store, study_id, name, space
+        self.settings, self.recipe = settings, recipe
+        self.crew = Crew(store, study_id)
+        self._ledger = Ledger(store.optuna, study_id, distributions(space), limits or {})
+        self._known: dict[int, Entry] = {}
+        self._entries: dict[int, Entry] = {}
+        store.read(self._refresh)
+
+    @classmethod
+    def begin(
+        cls,
         storage: Store | str | Path | None,
         name: str,
         space: SearchSpace,
         settings: Mapping[str, Any],
         limits: Limits | None = None,
         recipe: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.store = storage if isinstance(storage, Store) else Store(storage)
-        self.name, self.space = name, space
-        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **settings}))
-        self.id, self.settings, self.recipe = self.store.change(None, lambda: self._begin(plain, dict(recipe or {})))
-        check_format(name, self.settings)
-        compare(name, self.settings, plain)
-        self.crew = Crew(self.store, self.id)
-        self._ledger = Ledger(self.store.optuna, self.id, distributions(space), limits or {})
-        self._known: dict[int, Entry] = {}
-        self._entries: dict[int, Entry] = {}
-        self.store.read(self._refresh)
+    ) -> Study:
+        """Return the study of a search: made where it is new, continued where it was made with the same settings.
 
-    def _begin(self, settings: dict[str, Any], recipe: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]]:
-        storage = self.store.optuna
-        if self.name in {study.study_name for study in storage.get_all_studies()}:
-            study_id = storage.get_study_id_from_name(self.name)
-        else:
-            with quiet():
-                study_id = storage.create_new_study([StudyDirection.MAXIMIZE], self.name)
-        kept = storage.get_study_user_attrs(study_id)
-        if _SETTINGS not in kept:
-            kept = {_RECIPE: recipe, _SETTINGS: {**settings, "package": version("nasformer")}}
-            for name, value in kept.items():
-                storage.set_study_user_attr(study_id, name, value)
-        return study_id, kept[_SETTINGS], kept.get(_RECIPE, {})
+        Raises:
+            StudyError: The storage cannot be opened, or holds a study of other settings.
+        """
+        store = storage if isinstance(storage, Store) else Store(storage)
+        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **settings}))
+        study_id, kept, how = store.change(None, lambda: _begin(store.optuna, name, plain, dict(recipe or {})))
+        check_format(name, kept)
+        compare(name, kept, plain)
+        return cls(store, study_id, name, space, kept, how, limits)
 
     @classmethod
-    def stored(cls, storage: Store, name: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        """Return the name, settings and recipe of a study; where the storage holds one alone, that.
+    def load(cls, storage: Store | str | Path, name: str | None = None) -> Study:
+        """Return a study to look at; without a name, the only one in the storage.
 
         Raises:
             StudyError: There is none of the name, or it is not ours.
         """
-        found, attributes = storage.read(lambda: find(storage, name))
-        if _SETTINGS not in attributes:
-            raise StudyError(f"study {found!r} in {storage.name!r} was not made by nasformer", found)
-        check_format(found, attributes[_SETTINGS])
-        return found, attributes[_SETTINGS], attributes.get(_RECIPE, {})
+        store = storage if isinstance(storage, Store) else Store(storage, create=False)
+        found, kept = store.read(lambda: find(store, name))
+        if SETTINGS not in kept:
+            raise StudyError(f"study {found!r} in {store.name!r} was not made by nasformer", found)
+        check_format(found, kept[SETTINGS])
+        study_id = store.read(lambda: store.optuna.get_study_id_from_name(found))
+        space = SearchSpace.from_dict(kept[SETTINGS]["space"])
+        return cls(store, study_id, found, space, kept[SETTINGS], kept.get(RECIPE, {}))
 
     def trials(self) -> list[Trial]:
         """Return the finished trials by number, each once."""
         self.store.read(self._refresh)
         return [entry.trial for _, entry in sorted(self._entries.items()) if entry.finished]
+
+    def entries(self) -> list[Entry]:
+        """Return all trials by number, finished or not."""
+        self.store.read(self._refresh)
+        return [entry for _, entry in sorted(self._entries.items())]
 
     def size(self) -> int:
         """Return how many trials there are, finished or not, as of the last look."""
@@ -184,7 +191,7 @@ class Study:
     @property
     def asynchronous(self) -> bool:
         """Whether its processes do not wait for each other; once so, always so."""
-        return self.store.read(lambda: bool(self.store.optuna.get_study_user_attrs(self.id).get(_ASYNCHRONOUS)))
+        return self.store.read(lambda: bool(self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS)))
 
     def let_run_free(self) -> None:
         """Make the study asynchronous.
@@ -194,10 +201,10 @@ class Study:
         """
 
         def body() -> None:
-            if not self.store.optuna.get_study_user_attrs(self.id).get(_ASYNCHRONOUS):
+            if not self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS):
                 if self.crew.living():
                     raise StudyError(f"study {self.name!r} is run in step by other processes; wait for them", self.name)
-                self.store.optuna.set_study_user_attr(self.id, _ASYNCHRONOUS, True)
+                self.store.optuna.set_study_user_attr(self.id, ASYNCHRONOUS, True)
 
         self.store.change(self.id, body)
 
@@ -256,3 +263,20 @@ class Study:
         busy = {each.trial.number for each in self.crew.busy(others)}
         done = {trial.number for trial in self._finished(proposed)}
         return [trial for trial in proposed if trial.number not in done | busy]
+
+
+def _begin(
+    storage: BaseStorage, name: str, settings: dict[str, Any], recipe: dict[str, Any]
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Return the study's number, settings and recipe; its settings come last, so without them it is not ours."""
+    if name in {study.study_name for study in storage.get_all_studies()}:
+        study_id = storage.get_study_id_from_name(name)
+    else:
+        with quiet():
+            study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
+    kept = storage.get_study_user_attrs(study_id)
+    if SETTINGS not in kept:
+        kept = {RECIPE: recipe, SETTINGS: {**settings, "package": version("nasformer")}}
+        for key, value in kept.items():
+            storage.set_study_user_attr(study_id, key, value)
+    return study_id, kept[SETTINGS], kept.get(RECIPE, {})
