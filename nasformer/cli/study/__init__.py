@@ -19,6 +19,5 @@ study = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-for _command in (create, run, best, trials, pareto, importance, export, delete, dashboard):
-    study.command()(stoppable(_command))
-study.command("import")(stoppable(import_))
+for _command in (create, run, best, trials, pareto, importance, export, import_, delete, dashboard):
+    study.command(_command.__name__.rstrip("_"))(stoppable(_command))

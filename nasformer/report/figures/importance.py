@@ -12,11 +12,11 @@ from nasformer.report.palette import GRID, INK, MUTED, style
 
 _LAYERED = {"num_heads": "attention heads", "mlp_ratio": "MLP ratio"}
 _WHOLE = {"embed_dim": "embedding width", "depth": "depth"}
-_ROW_INCHES = 0.3
+_ROW_INCHES = 0.235
 
 
 def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
-    """Return the figure: the whole network's dimensions above, each layer's below.
+    """Return the figure: the whole network's dimensions above, each layer's below, both to a scale of their own.
 
     Args:
         shares: By canonical parameter.
@@ -24,14 +24,15 @@ def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
     """
     whole = {label: shares[name] for name, label in _WHOLE.items() if name in shares}
     layers = sorted({int(name.partition(".")[2]) for name in shares if "." in name})
-    rows = len(whole) + len(layers) + 2
+    rows = len(whole) + len(layers) + 1.5
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
-        most = max([*shares.values(), 1e-9])
+        most = max([*whole.values(), 1e-9])
         for row, (label, share) in enumerate(whole.items()):
             _bar(axes, row, share, most, INK.light)
             _name(axes, row, label)
+        most = max([share for name, share in shares.items() if "." in name] or [1.0]) or 1.0
         for index, (name, label) in enumerate(_LAYERED.items()):
             _heading(axes, len(whole) + 0.75, index, label)
             for row, layer in enumerate(layers):
@@ -41,7 +42,7 @@ def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
             _name(axes, len(whole) + 1.5 + row, f"layer {layer + 1}")
         _finish(axes, rows)
 
-    return picture("importance", "Importance", caption, paint, width=5.6, height=_ROW_INCHES * rows + 0.35)
+    return picture("importance", "Importance", caption, paint, width=5.2, height=_ROW_INCHES * rows + 0.2)
 
 
 _HALF = 0.46
@@ -52,7 +53,7 @@ def _bar(axes: Axes, row: float, share: float, most: float, colour: str, half: i
     """Draw a bar and its percentage; in the left or right half, to the same scale."""
     left = 0.54 * half if half else 0.0
     scale = _HALF * 0.72 / most
-    axes.barh(row, share * scale, left=left, height=0.56, color=colour, linewidth=0)
+    axes.barh(row, share * scale, left=left, height=0.62, color=colour, linewidth=0)
     axes.plot([left, left], [row - 0.36, row + 0.36], color=GRID.light, linewidth=0.8, zorder=0)
     percent = f"{100 * share:.1f} %" if share >= 0.0005 else "0"
     axes.text(left + share * scale + 0.012, row, percent, va="center", color=MUTED.light, fontsize=8)
@@ -66,7 +67,7 @@ def _heading(axes: Axes, row: float, half: int, text: str) -> None:
     axes.text(0.54 * half, row, text, va="center", color=style(half).colour, fontweight="bold")
 
 
-def _finish(axes: Axes, rows: int) -> None:
+def _finish(axes: Axes, rows: float) -> None:
     axes.set_axis_off()
-    axes.set_xlim(-0.3, 1.02)
-    axes.set_ylim(rows - 0.2, -0.6)
+    axes.set_xlim(-0.32, 1.02)
+    axes.set_ylim(rows - 0.4, -0.6)

@@ -29,7 +29,7 @@ def export_study(study: Study) -> Iterator[dict[str, Any]]:
     storage = study.store.optuna
     attributes = study.store.read(lambda: dict(storage.get_study_user_attrs(study.id)))
     attributes.pop(WORKERS, None)
-    yield {"study": {"name": study.name, "attributes": attributes}}
+    yield {"study": {"name": study.name, "attributes": dict(sorted(attributes.items()))}}
     for frozen in study.store.read(lambda: storage.get_all_trials(study.id, deepcopy=False)):
         yield {"trial": _as_data(frozen)}
 
@@ -81,8 +81,8 @@ def _as_data(frozen: FrozenTrial) -> dict[str, Any]:
         "values": frozen.values,
         "params": {name: frozen.distributions[name].to_internal_repr(value) for name, value in frozen.params.items()},
         "distributions": {name: distribution_to_json(each) for name, each in frozen.distributions.items()},
-        "user_attrs": dict(frozen.user_attrs),
-        "system_attrs": dict(frozen.system_attrs),
+        "user_attrs": dict(sorted(frozen.user_attrs.items())),
+        "system_attrs": dict(sorted(frozen.system_attrs.items())),
         "intermediate_values": {str(step): value for step, value in frozen.intermediate_values.items()},
         "start": _written(frozen.datetime_start),
         "complete": _written(frozen.datetime_complete),

@@ -55,7 +55,7 @@ def importances(study: Study, evaluator: str = "fanova") -> dict[str, float]:
                 create_trial(state=TrialState.COMPLETE, value=trial.value, params=parameters, distributions=here)
             )
         found = get_param_importances(copy, evaluator=_made(evaluator))
-    return {name: found[name] for name in kinds if name in found}
+    return {name: float(found[name]) for name in kinds if name in found}
 
 
 def _made(evaluator: str) -> BaseImportanceEvaluator:
