@@ -10,6 +10,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 
 from nasformer.architecture import Architecture
 from nasformer.search import Trial
@@ -48,6 +50,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgresql"))
     return f"sqlite:///{tmp_path}/study.db" if request.param == "sqlite" else str(tmp_path / "study.log")
+
+
+@contextmanager
+def plain_optuna(url: str) -> Iterator[BaseStorage]:
+    """Open a storage as a user of Optuna does, and close its connections."""
+    if "://" not in url:
+        yield JournalStorage(JournalFileBackend(url))
+        return
+    storage = RDBStorage(url)
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import logging
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -58,6 +59,7 @@ class Store:
         if str(url).startswith(_DATABASES):
             self._check_file(str(url), create)
             self._database = open_database(str(url))
+            weakref.finalize(self, self._database.engine.dispose)  # closes its connections
             return _CachedStorage(self._database)
         if "://" in str(url):
             raise StudyError(
