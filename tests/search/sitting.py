@@ -1,6 +1,6 @@
-"""One sitting of a search, as a program that tests start and kill; it notes what it evaluates.
+"""One sitting of a search, as a program that tests start and kill; it notes what it has evaluated.
 
-Arguments: storage, strategy, batch size, seconds for each evaluation, the file for notes.
+    python -m tests.search.sitting STORAGE STRATEGY BATCH_SIZE EVALUATIONS SECONDS_EACH NOTES
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.architecture import Architecture
-from nasformer.search import Evaluation, SearchResult
+from nasformer.registry import strategy_names
+from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
 
-EVALUATIONS = 40
+STRATEGIES = strategy_names()
 OPTIONS: dict[str, dict[str, Any]] = {
     "evolution": {"population": 8, "parents": 3, "mutants": 4, "crossovers": 3},
+    "nsga2": {"population": 8},
     "tpe": {"startup": 6},
     "nevergrad": {"optimizer": "TwoPointsDE"},
 }
@@ -34,25 +36,33 @@ def worth(architecture: Architecture) -> float:
 class Noted:
     """Takes its time, fails now and then, and notes every evaluation that it has finished."""
 
-    def __init__(self, seconds: float, notes: Path) -> None:
+    def __init__(self, seconds: float = 0.0, notes: Path = Path(os.devnull)) -> None:
         self.seconds, self.notes = seconds, notes
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         for architecture in architectures:
             time.sleep(self.seconds)
             with self.notes.open("a") as notes:
-                notes.write(f"{os.getpid()} {architecture}\n")
+                notes.write(f"{architecture}\n")
             value = None if sum(architecture.num_heads) % 5 == 0 else worth(architecture)
             yield Evaluation(architecture, value, metrics={"loss": 1.0})
 
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "noted"}
 
-def search(storage: str | None, strategy: str, batch_size: int, fitness: Any, **run: Any) -> SearchResult:
+
+def search(storage: str | None, strategy: str, fitness: Any = None, **run: Any) -> SearchResult:
     """Run the search, from wherever the storage has got to."""
-    searcher = Searcher("digits", strategy, fitness, seed=3, **OPTIONS.get(strategy, {}))
-    known = {"evaluations": EVALUATIONS, "max_failures": EVALUATIONS, "progress": False}
-    return searcher.run((40e3, 80e3), batch_size=batch_size, storage=storage, **{**known, **run})
+    searcher = Searcher("digits", strategy, fitness or Noted(), seed=3, **OPTIONS.get(strategy, {}))
+    known = {"evaluations": 40, "batch_size": 5, "max_failures": 10**6, "progress": False}
+    return searcher.run((40e3, 80e3), storage=storage, **{**known, **run})
+
+
+def what(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
+    """Return all of the trials but how long they took."""
+    return [(t.number, t.batch, t.architecture, t.value, t.error, t.metrics, t.costs) for t in trials]
 
 
 if __name__ == "__main__":
-    url, name, size, pause, notes = sys.argv[1:]
-    search(url, name, int(size), Noted(float(pause), Path(notes)))
+    url, name, size, total, pause, notes = sys.argv[1:]
+    search(url, name, Noted(float(pause), Path(notes)), batch_size=int(size), evaluations=int(total))
