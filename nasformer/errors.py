@@ -52,6 +52,10 @@ class StudyError(NasformerError):
     """A recorded search that cannot be opened, continued or saved."""
 
 
+class DriftError(StudyError):
+    """A search that is continued asks for another architecture than its record holds."""
+
+
 class DataError(NasformerError):
     """A dataset that is absent, unreadable or of the wrong shape."""
 

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, Limits, as_limits, format_limits, merge
-from nasformer.errors import StrategyError, did_you_mean
-from nasformer.registry import StrategyFactory, default_fitness, get_strategy
-from nasformer.search import Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, as_fitness
+from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
+from nasformer.errors import StrategyError, StudyError, did_you_mean
+from nasformer.registry import StrategyFactory, default_fitness, get_strategy, make_fitness
+from nasformer.search import AsynchronousLoop, Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, as_fitness
 from nasformer.search.confirm import confirm_recommended
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
@@ -24,6 +24,15 @@ from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
 _PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")
+
+
+class _Task(NamedTuple):
+    """What a search needs, checked."""
+
+    fitness: Fitness
+    feasible: FeasibleSet
+    settings: dict[str, Any]
+    record: Study
 
 
 class Searcher:
@@ -72,12 +81,17 @@ class Searcher:
         *,
         evaluations: int = 1050,
         seconds: float | None = None,
+        pause_after: int | None = None,
+        until_no_gain: int | None = None,
         batch_size: int = 1,
         max_failures: int = 10,
         confirm: int = 5,
         resolution: Mapping[str, float] | None = None,
         storage: str | Path | None = None,
         study: str | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        asynchronous: bool = False,
+        accept_drift: bool = False,
         callback: Callback | None = None,
         progress: bool = True,
     ) -> SearchResult:
@@ -89,14 +103,20 @@ class Searcher:
                 (``"params <= 6M"``). Costs beyond parameters and MACs are those of ``space.with_cost``.
             evaluations: Most distinct architectures to look at.
             seconds: Most seconds, checked between batches.
+            pause_after: Evaluations after which to stop for now, checked between batches.
+            until_no_gain: Evaluations without a new best after which to stop for now, checked between batches.
             batch_size: Architectures per ask.
             max_failures: Most failed evaluations.
             confirm: How many of the strategy's recommendations compete to be the winner; a fitness that has
                 ``confirm`` judges them anew, else their trials stand.
             resolution: Grid by cost, for budgets whose exact sums are too many; see ``CountedSet``.
             storage: Journal file (``PATH.log``) or database URL that keeps the trials; a search that
-                was stopped goes on from there. None: memory.
+                was stopped goes on from there, and several processes share one. None: memory.
             study: Name in the storage; default: space, strategy and seed.
+            recipe: Kept with a new study, so that ``Searcher.open`` can make the search again: ``fitness``, the
+                arguments of ``make_fitness``, and ``latency_table``, as plain data.
+            asynchronous: Whether processes that share the study do not wait for each other.
+            accept_drift: Whether to go on where the strategy asks otherwise than the study holds.
             callback: Called with each trial.
             progress: Show a bar.
 
@@ -106,31 +126,27 @@ class Searcher:
             StudyError: The storage cannot be used, or holds other settings under this name.
         """
         start = time.perf_counter()
-        if confirm < 1:
-            raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
-        limit = Limit(evaluations, batch_size, max_failures, seconds)
-        if self.fitness is None:
-            self.make(
-                self.feasible(budget, resolution=resolution), limit
-            )  # what is wrong with these comes before a warning
-        fitness = self.fitness or default_fitness(self.space)
-        feasible = self.feasible(budget, fitness, resolution)
-        _LOGGER.info("searching %r", feasible)
+        limit = Limit(evaluations, batch_size, max_failures, seconds, pause_after, until_no_gain)
+        task = self._prepare(budget, limit, confirm, resolution, storage, study, recipe)
+        record, fitness, feasible = task.record, task.fitness, task.feasible
+        if asynchronous:
+            record.let_run_free()
         strategy = self.make(feasible, limit)
-        settings = self._settings(feasible.limits, limit, confirm, fitness)
-        settings |= {"resolution": dict(resolution)} if resolution else {}
-        record = Study(storage, study or self.default_study, self.space, settings)
         total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
-        with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar:
+        with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar, record.crew.session():
             callbacks = [bar.update] if callback is None else [bar.update, callback]
-            run = SearchLoop(strategy, fitness, feasible, limit, record, callbacks).run()
-        before = time.perf_counter()
-        confirmed = confirm_recommended(self._recommended(strategy, feasible, run, confirm), fitness, feasible, run)
+            loop = AsynchronousLoop if record.asynchronous else SearchLoop
+            run = loop(strategy, fitness, feasible, limit, record, callbacks, accept_drift).run()
+            before = time.perf_counter()
+            recommended = self._recommended(strategy, feasible, run, confirm)
+            confirmed = record.crew.confirmed(
+                len(run.trials), lambda: confirm_recommended(recommended, fitness, feasible, run)
+            )
         end = time.perf_counter()
         return SearchResult(
             space=self.space,
             limits=feasible.limits,
-            settings=settings,
+            settings=task.settings,
             trials=tuple(run.trials),
             confirmed=confirmed,
             counts={**getattr(strategy, "counts", {}), "failed": len(run.failures), "replayed": run.replayed},
@@ -139,6 +155,93 @@ class Searcher:
             feasible=feasible.count() if feasible.countable else 0,
             versions=versions(),
         )
+
+    def create(
+        self,
+        storage: str | Path,
+        study: str | None = None,
+        budget: object = None,
+        *,
+        evaluations: int = 1050,
+        batch_size: int = 1,
+        max_failures: int = 10,
+        confirm: int = 5,
+        resolution: Mapping[str, float] | None = None,
+        recipe: Mapping[str, Any] | None = None,
+    ) -> Study:
+        """Make the study of a search that ``run`` begins later, here or elsewhere; arguments as there.
+
+        Raises:
+            BudgetError: No architecture meets the budget.
+            FitnessError: The fitness cannot judge what the budget allows.
+            StudyError: The storage cannot be used, or holds other settings under this name.
+        """
+        limit = Limit(evaluations, batch_size, max_failures)
+        return self._prepare(budget, limit, confirm, resolution, storage, study, recipe).record
+
+    def _prepare(
+        self,
+        budget: object,
+        limit: Limit,
+        confirm: int,
+        resolution: Mapping[str, float] | None,
+        storage: str | Path | None,
+        study: str | None,
+        recipe: Mapping[str, Any] | None,
+    ) -> _Task:
+        """Check everything that can be checked, then open or make the study."""
+        if confirm < 1:
+            raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
+        if self.fitness is None:  # what is wrong with these comes before a warning
+            self.make(self.feasible(budget, resolution=resolution), limit)
+        fitness = self.fitness or default_fitness(self.space)
+        feasible = self.feasible(budget, fitness, resolution)
+        _LOGGER.info("searching %r", feasible)
+        self.make(feasible, limit)
+        settings = self._settings(feasible.limits, limit, confirm, fitness)
+        settings |= {"resolution": dict(resolution)} if resolution else {}
+        made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
+        kept = {**made, **(recipe or {}), "max_failures": limit.max_failures}
+        record = Study.begin(storage, study or self.default_study, self.space, settings, feasible.limits, kept)
+        return _Task(fitness, feasible, settings, record)
+
+    @classmethod
+    def open(cls, storage: str | Path, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
+        """Return the search of a study, and the arguments with which ``run`` continues it.
+
+        Args:
+            storage: Where the study is.
+            study: Its name; None: the only one there.
+            **how: What may differ from one machine to the next, for ``make_fitness``: ``supernet``, ``root``,
+                ``device``, ``workers``, ``ray``. Other weights than the study's are refused.
+
+        Raises:
+            StudyError: There is no such study, or it was made in Python with what a storage cannot keep.
+        """
+        found = Study.load(storage, study)
+        name, settings, recipe, space = found.name, found.settings, found.recipe, found.space
+        if recipe.get("latency_table"):
+            space = space.with_cost(LatencyTable.from_dict(recipe["latency_table"]).cost())
+        missing = [cost for cost in settings.get("costs", {}) if cost not in space.known_costs]
+        if missing or not recipe.get("fitness"):
+            what = f"the cost {missing[0]!r}" if missing else f"the fitness {settings['fitness']}"
+            raise StudyError(
+                f"study {name!r} was made in Python with {what}, which the storage does not hold; "
+                f"continue it there with Searcher(…).run(…, study={name!r})",
+                name,
+            )
+        given = {key: value for key, value in how.items() if value is not None}
+        fitness = make_fitness(space=space, **{**recipe["fitness"], **given})
+        searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
+        kept = {key: settings[key] for key in ("evaluations", "batch_size", "confirm")}
+        return searcher, {
+            "budget": settings["limits"] or None,
+            **kept,
+            "resolution": settings.get("resolution"),
+            "max_failures": recipe["max_failures"],
+            "storage": storage,
+            "study": name,
+        }
 
     def _recommended(self, strategy: Strategy, feasible: FeasibleSet, run: Run, k: int) -> list[Architecture]:
         recommended = strategy.recommend(k)

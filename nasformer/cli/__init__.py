@@ -17,6 +17,7 @@ from nasformer.cli.latency import latency
 from nasformer.cli.output import Stopped, chosen_to_speak, remember, say, stoppable
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
+from nasformer.cli.study import study
 from nasformer.cli.train import train
 from nasformer.errors import NasformerError
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for _command in (demo, spaces, cost, latency, train, search, evaluate, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
+app.add_typer(study)
 
 
 @app.callback(invoke_without_command=True)

@@ -40,6 +40,42 @@ SupernetPath = Annotated[
     Path | None, typer.Option("--supernet", metavar="FILE", help="A trained supernet.", show_default=False)
 ]
 
+Strategy = Annotated[str, typer.Option("--strategy", metavar="NAME", help="A strategy, or module:Class.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of the strategy; repeatable.")
+]
+Evaluations = Annotated[int, typer.Option("--evaluations", "-n", min=1, help="Distinct architectures.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Architectures per ask.")]
+MaxFailures = Annotated[int, typer.Option(min=0, help="Failed evaluations allowed.")]
+FitnessKind = Annotated[
+    str | None,
+    typer.Option(
+        "--fitness", metavar="KIND", help="inherited, training-free, table:PATH or surrogate:PATH.", show_default=False
+    ),
+]
+Objective = Annotated[str, typer.Option(help="Of inherited weights: accuracy or loss.")]
+Racing = Annotated[bool, typer.Option("--racing/--no-racing", help="Show the hopeless of a batch fewer images.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that evaluate, each on a device of its own.")]
+Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False)
+]
+Seconds = Annotated[float | None, typer.Option(min=0, help="Most seconds.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="NASFORMER_STORAGE",
+        help="PATH.log, sqlite:///PATH or postgresql://HOST/NAME.",
+        show_default=False,
+    ),
+]
+StudyName = Annotated[
+    str | None,
+    typer.Option("--study", metavar="NAME", help="In the storage; not needed for the only one.", show_default=False),
+]
+
 
 def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:
     """Return the budget that ``--params``, ``--macs`` and ``--latency`` declare."""

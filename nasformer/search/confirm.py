@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
+from nasformer.search.evaluate import as_trial, evaluate_each, tell_need
 from nasformer.search.evaluation import Evaluation, Fitness, Trial
-from nasformer.search.loop import Run, as_trial, evaluate_each, tell_need
+from nasformer.search.loop import Run
 from nasformer.space import FeasibleSet
 
 

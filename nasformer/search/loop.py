@@ -2,35 +2,29 @@
 
 A search that goes on after a stop runs through the same loop: what the record holds is not evaluated
 again, so the strategy is rebuilt by being asked and told as before, and every ask is compared with
-the record.
+the record. Several processes may run it on one record: each asks the same, evaluates its share of a batch, and
+waits for the others' before it goes on, so the trials do not depend on how many they are.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from nasformer.architecture import Architecture
-from nasformer.errors import FitnessError, StrategyError, StudyError
-from nasformer.search.evaluation import Evaluation, Fitness, Trial
+from nasformer.errors import DriftError, FitnessError, StrategyError
+from nasformer.search.evaluate import as_trial, evaluate_each, tell_need
+from nasformer.search.evaluation import Fitness, Trial
+from nasformer.search.record import Record
 from nasformer.search.strategy import Strategy
 from nasformer.space import FeasibleSet
 
 Callback = Callable[[Trial], None]
 
-
-class Record(Protocol):
-    """Where trials are kept as they come."""
-
-    def trials(self) -> list[Trial]:
-        """Return the trials kept so far."""
-        ...
-
-    def add(self, trial: Trial) -> None:
-        """Keep a trial; once this returns it is not lost."""
-        ...
+PAUSES = 0.01, 0.5
+"""Shortest and longest seconds between looks at what other processes have done."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +36,43 @@ class Limit:
         batch_size: Architectures per ask.
         max_failures: Most failed evaluations; one more raises.
         seconds: Most seconds, checked between batches; None: no limit.
+        pause_after: Evaluations after which to stop for now, checked between batches; None: no stop.
+        until_no_gain: Evaluations without a new best after which to stop for now; None: no stop.
     """
 
     evaluations: int
     batch_size: int = 1
     max_failures: int = 10
     seconds: float | None = None
+    pause_after: int | None = None
+    until_no_gain: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("evaluations", 1), ("batch_size", 1), ("max_failures", 0)):
+        least = {"evaluations": 1, "batch_size": 1, "max_failures": 0, "pause_after": 1, "until_no_gain": 1}
+        for name, lowest in least.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise StrategyError(f"{name} must be a whole number of at least {least}, got {value!r}", value)
+            if value is None and name in ("pause_after", "until_no_gain"):
+                continue
+            if not isinstance(value, int) or value < lowest:
+                raise StrategyError(f"{name} must be a whole number of at least {lowest}, got {value!r}", value)
         if self.seconds is not None and not self.seconds > 0:
             raise StrategyError(f"seconds must be above 0, got {self.seconds!r}", self.seconds)
+
+    def reached(self, trials: Sequence[Trial], seconds: float) -> str | None:
+        """Return why to stop for now, if there is a reason."""
+        if self.seconds is not None and seconds >= self.seconds:
+            return "seconds"
+        if self.pause_after is not None and len(trials) >= self.pause_after:
+            return "paused"
+        if self.until_no_gain is not None and _since_gain(trials) >= self.until_no_gain:
+            return "no gain"
+        return None
+
+
+def _since_gain(trials: Sequence[Trial]) -> int:
+    """Return how many trials came after the first of the highest value."""
+    values = [-math.inf if trial.value is None else trial.value for trial in trials]
+    return len(values) - 1 - values.index(max(values)) if values else 0
 
 
 @dataclass
@@ -65,14 +82,16 @@ class Run:
     Args:
         trials: In the order asked.
         strategy_seconds: Time in ask and tell.
-        replayed: Trials that came from the record.
-        stopped: Why it ended: ``evaluations``, ``exhausted`` or ``seconds``.
+        replayed: Trials that were on record when it began.
+        stopped: Why it ended: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
+        drifted: Number of the first trial that the strategy asked for otherwise than the record holds.
     """
 
     trials: list[Trial] = field(default_factory=list)
     strategy_seconds: float = 0.0
     replayed: int = 0
     stopped: str = "evaluations"
+    drifted: int | None = None
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -95,6 +114,8 @@ class SearchLoop:
         limit: When to stop.
         record: Where trials are kept, and found again after a stop.
         callbacks: Called with each trial once it is recorded.
+        accept_drift: Whether to go on where the strategy asks otherwise than the record holds; what the record
+            holds is then told instead.
     """
 
     def __init__(
@@ -105,12 +126,14 @@ class SearchLoop:
         limit: Limit,
         record: Record,
         callbacks: Sequence[Callback] = (),
+        accept_drift: bool = False,
     ) -> None:
         self.strategy, self.fitness, self.feasible = strategy, fitness, feasible
         self.limit, self.record = limit, record
-        self.callbacks = callbacks
+        self.callbacks, self.accept_drift = callbacks, accept_drift
         self.progress = Run()
-        self._known = {trial.number: trial for trial in record.trials()}
+        self._replayed = {trial.number for trial in record.trials()}
+        self._announced: set[int] = set()
         self._asked: set[Architecture] = set()
 
     def run(self) -> Run:
@@ -119,21 +142,31 @@ class SearchLoop:
         Raises:
             StrategyError: The strategy asked something infeasible, or the same twice.
             FitnessError: More evaluations failed than allowed.
-            StudyError: The record holds other trials than the strategy asks for.
+            DriftError: The record holds other trials than the strategy asks for.
         """
-        run, limit, start = self.progress, self.limit, time.perf_counter()
-        batch = 0
-        while len(run.trials) < limit.evaluations:
-            if limit.seconds is not None and time.perf_counter() - start >= limit.seconds:
-                run.stopped = "seconds"
+        run, start, batch = self.progress, time.perf_counter(), 0
+        while len(run.trials) < self.limit.evaluations:
+            if (reason := self.limit.reached(run.trials, time.perf_counter() - start)) is not None:
+                run.stopped = reason
                 break
-            architectures = self._ask(min(limit.batch_size, limit.evaluations - len(run.trials)))
-            if not architectures:
+            proposed = self._propose(batch)
+            if not proposed:
                 run.stopped = "exhausted"
                 break
-            self._tell(self._evaluate(batch, architectures))
+            self._tell(self._settle(proposed))
             batch += 1
+        run.replayed = len(self._replayed & self._announced)
         return run
+
+    def _propose(self, batch: int) -> list[Trial]:
+        """Return the next batch: what the strategy asks, or after a drift what the record holds of it."""
+        first = len(self.progress.trials)
+        if self.progress.drifted is not None and (recorded := self.record.recorded(first)):
+            self._asked.update(trial.architecture for trial in recorded)
+            return recorded
+        asked = self._ask(min(self.limit.batch_size, self.limit.evaluations - first))
+        costs = self.feasible.space.costs
+        return [Trial(first + index, batch, each, None, costs=costs(each)) for index, each in enumerate(asked)]
 
     def _ask(self, n: int) -> list[Architecture]:
         begin = time.perf_counter()
@@ -156,44 +189,52 @@ class SearchLoop:
             self._asked.add(architecture)
         return architectures
 
-    def _evaluate(self, batch: int, architectures: Sequence[Architecture]) -> list[Trial]:
+    def _settle(self, proposed: list[Trial]) -> list[Trial]:
+        """Return a batch with its results: evaluate what falls to this process, wait for the rest."""
+        pause, polling = PAUSES[0], False
+        while True:
+            try:
+                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling)
+            except DriftError as drift:
+                proposed = self._accept(drift)
+                continue
+            self._announce(share.settled)
+            if len(share.settled) == len(proposed):
+                return sorted(share.settled, key=lambda trial: trial.number)
+            if share.mine:
+                self._evaluate(share.mine, proposed)
+                pause, polling = PAUSES[0], False
+            else:
+                time.sleep(pause)
+                pause, polling = min(2 * pause, PAUSES[1]), True
+
+    def _accept(self, drift: DriftError) -> list[Trial]:
+        if not self.accept_drift:
+            raise drift
         first = len(self.progress.trials)
-        numbers = {architecture: first + index for index, architecture in enumerate(architectures)}
-        done = self._recorded(numbers)
-        for evaluation in self._evaluate_rest(numbers, done):
-            number = numbers[evaluation.architecture]
-            done[number] = as_trial(evaluation, number, batch, self.feasible)
-            self.record.add(done[number])
-            self._announce(done[number])
-        return [done[number] for number in numbers.values()]
+        self.progress.drifted = self.progress.drifted if self.progress.drifted is not None else first
+        recorded = self.record.recorded(first)
+        self._asked.update(trial.architecture for trial in recorded)
+        return recorded
 
-    def _evaluate_rest(self, numbers: dict[Architecture, int], done: dict[int, Trial]) -> Iterator[Evaluation]:
-        """Yield what the record lacks; where values depend on each other, the batch is evaluated whole again."""
-        rest = [architecture for architecture, number in numbers.items() if number not in done]
-        if not rest:
-            return
-        keep = getattr(self.strategy, "keeps", 1)
-        tell_need(self.fitness, keep, self.progress.trials)
-        together = list(numbers) if getattr(self.fitness, "joint", False) else rest
-        yield from (each for each in evaluate_each(self.fitness, together) if each.architecture in rest)
+    def _evaluate(self, mine: Sequence[Trial], batch: Sequence[Trial]) -> None:
+        """Evaluate trials and record them; where values depend on each other, all of the batch once more."""
+        waiting = {trial.architecture: trial for trial in mine}
+        tell_need(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
+        joint = getattr(self.fitness, "joint", False)
+        for evaluation in evaluate_each(self.fitness, [each.architecture for each in (batch if joint else mine)]):
+            asked = waiting.get(evaluation.architecture)
+            if asked is not None:
+                trial = as_trial(evaluation, asked.number, asked.batch, self.feasible)
+                if self.record.tell(trial):
+                    self._announce([trial])
 
-    def _recorded(self, numbers: dict[Architecture, int]) -> dict[int, Trial]:
-        done = {number: self._known[number] for number in numbers.values() if number in self._known}
-        for architecture, number in numbers.items():
-            if number in done and done[number].architecture != architecture:
-                raise StudyError(
-                    f"the record cannot be continued: its trial {number} is {done[number].architecture}, but the "
-                    f"strategy now asks for {architecture} (other versions or machine?); start a new study",
-                    done[number],
-                )
-        for trial in done.values():
-            self._announce(trial)
-        self.progress.replayed += len(done)
-        return done
-
-    def _announce(self, trial: Trial) -> None:
-        for callback in self.callbacks:
-            callback(trial)
+    def _announce(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            if trial.number not in self._announced:
+                self._announced.add(trial.number)
+                for callback in self.callbacks:
+                    callback(trial)
 
     def _tell(self, trials: list[Trial]) -> None:
         self.progress.trials += trials
@@ -208,56 +249,3 @@ class SearchLoop:
         begin = time.perf_counter()
         self.strategy.tell(trials)
         self.progress.strategy_seconds += time.perf_counter() - begin
-
-
-def tell_need(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
-    """Tell a fitness that races what for: ``keep`` places, and who of the trials has them now."""
-    if hasattr(fitness, "race_for"):
-        whole = (trial for trial in trials if trial.value is not None and not trial.dropped)
-        fitness.race_for(keep, [trial.architecture for trial in sorted(whole, key=lambda trial: trial.rank)[:keep]])
-
-
-def as_trial(evaluation: Evaluation, number: int, batch: int, feasible: FeasibleSet) -> Trial:
-    """Return the trial of an evaluation, with its costs."""
-    return Trial(
-        number,
-        batch,
-        evaluation.architecture,
-        evaluation.value,
-        evaluation.error,
-        evaluation.seconds,
-        dict(evaluation.metrics),
-        feasible.space.costs(evaluation.architecture),
-    )
-
-
-def evaluate_each(fitness: Fitness, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-    """Yield one evaluation for each architecture, whatever the fitness does.
-
-    Where a batch raises, what it had not yielded is evaluated one at a time, and what raises alone is
-    a failed evaluation.
-    """
-    if not architectures:
-        return
-    waiting, clock = dict.fromkeys(architectures), time.perf_counter()
-    try:
-        for evaluation in fitness.evaluate(architectures):
-            if evaluation.architecture in waiting:
-                del waiting[evaluation.architecture]
-                yield _timed(evaluation, clock)
-                clock = time.perf_counter()
-        failure: str = "the fitness returned nothing for it"
-    except Exception as error:
-        failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if len(architectures) == 1:
-        yield from (Evaluation(architecture, None, failure, time.perf_counter() - clock) for architecture in waiting)
-    else:
-        for architecture in waiting:
-            yield from evaluate_each(fitness, [architecture])
-
-
-def _timed(evaluation: Evaluation, clock: float) -> Evaluation:
-    if evaluation.seconds:
-        return evaluation
-    seconds = time.perf_counter() - clock
-    return Evaluation(evaluation.architecture, evaluation.value, evaluation.error, seconds, evaluation.metrics)

@@ -32,6 +32,7 @@ from nasformer.cost import (
 from nasformer.errors import ArchitectureError, SpaceError
 from nasformer.space.codec import Codec, Codes
 from nasformer.space.dimension import Dimension, as_dimension, choice
+from nasformer.space.suggest import Suggesting, suggest
 from nasformer.space.validation import (
     FIXED,
     KEYS,
@@ -370,6 +371,17 @@ class SearchSpace:
     def sample_codes(self, n: int, seed: int = 0) -> Codes:
         """Return the codes of ``sample``."""
         return self._everything.sample_codes(n, seed)
+
+    def suggest(self, trial: Suggesting) -> Architecture:
+        """Return the architecture that a trial of Optuna suggests, in the parameters of our studies.
+
+        >>> import optuna
+        >>> from nasformer.space import load_space
+        >>> space = load_space("digits")
+        >>> space.suggest(optuna.create_study().ask()) in space
+        True
+        """
+        return suggest(self, trial)
 
     @cached_property
     def _everything(self) -> FeasibleSet:

@@ -2,19 +2,67 @@
 
 from __future__ import annotations
 
+import importlib.util
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 
 from nasformer.architecture import Architecture
 from nasformer.search import Trial
 from nasformer.space import FeasibleSet, SearchSpace, load_space
+from tests.search.postgresql import binaries, server
 
 Worth = Callable[[Architecture], float]
 MakeTrial = Callable[..., Trial]
 Disk = Callable[[int], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if binaries() is None:
+        pytest.skip("no PostgreSQL server: pg_ctl is not installed (Debian: apt install postgresql)")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no driver for PostgreSQL: pip install 'nasformer[postgresql]'")
+    with server(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql(_server: str) -> str:
+    """The URL of a database of the test's own, on a real server."""
+    import psycopg
+
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return _server.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture(params=["journal", "sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new storage of each kind that outlives a process."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql"))
+    return f"sqlite:///{tmp_path}/study.db" if request.param == "sqlite" else str(tmp_path / "study.log")
+
+
+@contextmanager
+def plain_optuna(url: str) -> Iterator[BaseStorage]:
+    """Open a storage as a user of Optuna does, and close its connections."""
+    if "://" not in url:
+        yield JournalStorage(JournalFileBackend(url))
+        return
+    storage = RDBStorage(url)
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
 
 
 @pytest.fixture

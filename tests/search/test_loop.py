@@ -147,7 +147,7 @@ class Listed:
 def loop(
     strategy: Strategy, fitness: Fitness | Judge, feasible: FeasibleSet, record: Study | None = None, **limits: Any
 ) -> SearchLoop:
-    record = record or Study(None, "loop", feasible.space, {})
+    record = record or Study.begin(None, "loop", feasible.space, {})
     callback = limits.pop("callback", None)
     return SearchLoop(
         strategy,
@@ -255,7 +255,7 @@ def test_an_exhausted_set_ends_the_search(archs: list[Architecture], feasible: F
 def test_the_callback_sees_each_trial_when_it_is_on_record(
     archs: list[Architecture], feasible: FeasibleSet, worth: Judge
 ) -> None:
-    record, seen = Study(None, "seen", feasible.space, {}), []
+    record, seen = Study.begin(None, "seen", feasible.space, {}), []
 
     def callback(trial: Trial) -> None:
         assert trial in record.trials()
@@ -270,7 +270,7 @@ def test_the_callback_sees_each_trial_when_it_is_on_record(
 
 
 def test_a_record_of_another_stream_is_refused(feasible: FeasibleSet, worth: Judge) -> None:
-    record = Study(None, "mixed", feasible.space, {})
+    record = Study.begin(None, "mixed", feasible.space, {})
     run = loop(get_strategy("random")(feasible, seed=0), worth, feasible, record).run()
     other, count = get_strategy("random")(feasible, seed=1), Counter[Architecture]()
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from nasformer.cost import Bounds
 from nasformer.errors import StudyError
 from nasformer.search import Trial
 from nasformer.search.study import Study, as_parameters
 from nasformer.space import FeasibleSet, SearchSpace
+from tests.search.conftest import plain_optuna
 
 SETTINGS = {"strategy": "random", "seed": 0, "options": {"population": (3, 4)}}
 
@@ -32,24 +34,27 @@ def trials(feasible: FeasibleSet, make_trial: Callable[..., Trial]) -> list[Tria
     ]
 
 
-@pytest.fixture(params=["journal", "sqlite", "nested journal"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    places = {"journal": "study.log", "sqlite": "study.db", "nested journal": "a/b/study.log"}
-    path = tmp_path / places[request.param]
-    return f"sqlite:///{path}" if request.param == "sqlite" else str(path)
-
-
 def keep(url: object, space: SearchSpace, trials: list[Trial], name: str = "mine") -> Study:
-    study = Study(url, name, space, SETTINGS)  # type: ignore[arg-type]
-    for trial in trials:
-        study.add(trial)
+    """Propose, claim and tell trials."""
+    study = Study.begin(url, name, space, SETTINGS, {"params": Bounds(40e3, 80e3)})  # type: ignore[arg-type]
+    add(study, trials)
     return study
+
+
+def add(study: Study, trials: list[Trial]) -> None:
+    for trial in trials:
+        study.claim([replace(trial, value=None, error=None)])
+        assert study.tell(trial)
+
+
+def again(url: object, space: SearchSpace, settings: dict[str, Any] = SETTINGS) -> Study:
+    return Study.begin(url, "mine", space, settings)  # type: ignore[arg-type]
 
 
 def test_trials_are_there_again_when_the_study_is_reopened(url: str, space: SearchSpace, trials: list[Trial]) -> None:
     keep(url, space, trials[2:] + trials[:2])
-    assert Study(url, "mine", space, SETTINGS).trials() == trials
-    assert Study(url, "another", space, {"seed": 9}).trials() == []
+    assert again(url, space).trials() == trials
+    assert Study.begin(url, "another", space, {"seed": 9}).trials() == []
 
 
 def test_memory_keeps_the_trials_of_this_study_alone(space: SearchSpace, trials: list[Trial]) -> None:
@@ -59,16 +64,21 @@ def test_memory_keeps_the_trials_of_this_study_alone(space: SearchSpace, trials:
 
 def test_plain_optuna_reads_the_study(url: str, space: SearchSpace, trials: list[Trial]) -> None:
     keep(url, space, trials)
-    storage: Any = url if url.startswith("sqlite") else JournalStorage(JournalFileBackend(url))
-    study = optuna.load_study(study_name="mine", storage=storage)
-    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
-    assert (study.best_trial.number, study.best_value) == (2, 91.25)
-    assert study.best_params == as_parameters(trials[2].architecture)
-    assert [t.state == TrialState.FAIL for t in study.trials] == [False, True, False, False, False]
-    assert study.best_trial.user_attrs["params"] == space.params(trials[2].architecture)
-    assert study.best_trial.user_attrs["loss"] == 0.25
-    frame = study.trials_dataframe()
-    assert list(frame["params_embed_dim"]) == [t.architecture.embed_dim for t in trials]
+    with plain_optuna(url) as storage:
+        study = optuna.load_study(study_name="mine", storage=storage)
+        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+        assert (study.best_trial.number, study.best_value) == (2, 91.25)
+        assert study.best_params == as_parameters(trials[2].architecture)
+        assert [t.state == TrialState.FAIL for t in study.trials] == [False, True, False, False, False]
+        assert study.best_trial.user_attrs["params"] == space.params(trials[2].architecture)
+        assert study.best_trial.user_attrs["loss"] == 0.25
+        params = space.params(trials[2].architecture)
+        assert study.best_trial.constraints == {
+            "params at most 80000": params - 80e3,
+            "params at least 40000": 40e3 - params,
+        }
+        frame = study.trials_dataframe()
+        assert list(frame["params_embed_dim"]) == [t.architecture.embed_dim for t in trials]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +94,10 @@ def test_other_settings_are_refused_naming_the_key(
 ) -> None:
     keep(url, space, trials)
     with pytest.raises(StudyError, match=f"study 'mine' was made with .*{named}"):
-        Study(url, "mine", space, {**SETTINGS, **changed})
+        again(url, space, {**SETTINGS, **changed})
     with pytest.raises(StudyError, match="options="):
-        Study(url, "mine", space, {"strategy": "random", "seed": 0})
-    assert Study(url, "mine", space, SETTINGS).trials() == trials
+        again(url, space, {"strategy": "random", "seed": 0})
+    assert again(url, space).trials() == trials
 
 
 def test_a_trial_cut_short_is_dropped_and_the_study_goes_on(
@@ -97,11 +107,10 @@ def test_a_trial_cut_short_is_dropped_and_the_study_goes_on(
     path = tmp_path / "study.log"
     keep(path, space, trials[:3])
     path.write_bytes(path.read_bytes()[:-40])
-    study = Study(path, "mine", space, SETTINGS)
+    study = again(path, space)
     assert study.trials() == trials[:2]
-    for trial in trials[2:]:
-        study.add(trial)
-    assert Study(path, "mine", space, SETTINGS).trials() == trials
+    add(study, trials[2:])
+    assert again(path, space).trials() == trials
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(
@@ -113,11 +122,11 @@ def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(
     path = tmp_path / "study.log"
     study = keep(path, space, trials[:2])
     with disk(path.stat().st_size + 100), pytest.raises(StudyError, match=r"study.log.*File too large") as caught:
-        study.add(trials[2])
+        add(study, [trials[2]])
     assert "\n" not in str(caught.value)
-    assert Study(path, "mine", space, SETTINGS).trials() == trials[:2]
+    assert again(path, space).trials() == trials[:2]
     keep(path, space, trials[2:])
-    assert Study(path, "mine", space, SETTINGS).trials() == trials
+    assert again(path, space).trials() == trials
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,7 @@ def test_a_storage_that_cannot_be_used_is_one_line_with_its_name(
     if url == "/dev/full":
         _refuse_endless_reads(monkeypatch)
     with pytest.raises(StudyError) as caught:
-        Study(url, "mine", space, SETTINGS)
+        again(url, space)
     assert repr(url) in str(caught.value)
     assert "\n" not in str(caught.value)
     left = [path.name for path in tmp_path.iterdir()]

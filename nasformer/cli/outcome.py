@@ -1,0 +1,62 @@
+"""Outcome: what a finished search prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nasformer.cli.output import console, print_table
+
+if TYPE_CHECKING:
+    from nasformer.search import SearchResult
+
+EARLY = {
+    "exhausted": "every architecture within the budget was evaluated",
+    "seconds": "the time was up",
+    "paused": "as many evaluations as were asked for now",
+    "no gain": "no new best for as long as was asked for",
+}
+
+
+def summary(result: SearchResult) -> dict[str, Any]:
+    """Return a search in short, as plain data."""
+    best = result.best
+    return {
+        "architecture": best.architecture.to_dict(),
+        "fitness": best.fitness,
+        "loss": best.loss,
+        "params": best.params,
+        "macs": best.macs,
+        **_further_costs(result),
+        "evaluations": len(result.trials),
+        "stopped": result.stopped,
+        "feasible": result.feasible,
+        "counts": dict(result.counts),
+        "seconds": dict(result.seconds),
+    }
+
+
+def show(result: SearchResult) -> None:
+    """Print the winner and a table of what it took."""
+    best = result.best
+    console.print(f"{best.architecture}", markup=False, style="bold", soft_wrap=True)
+    rows: list[tuple[str, object]] = [
+        ("fitness", best.fitness),
+        ("parameters", best.params),
+        ("MACs", best.macs),
+        *((name.replace("_", " "), cost) for name, cost in _further_costs(result).items()),
+        ("evaluations", len(result.trials)),
+        ("feasible", result.feasible),
+        ("duplicates", result.counts.get("duplicates", 0)),
+        ("infeasible", result.counts.get("infeasible", 0)),
+        ("failed", result.counts["failed"]),
+        ("evaluating, s", result.seconds["evaluation"]),
+        ("strategy, s", result.seconds["strategy"]),
+    ]
+    print_table("", ("", result.strategy), rows)
+    if result.stopped != "evaluations":
+        console.print(f"ended early: {EARLY[result.stopped]}")
+
+
+def _further_costs(result: SearchResult) -> dict[str, float]:
+    costs = result.space.costs(result.best.architecture)
+    return {name: cost for name, cost in costs.items() if name not in ("params", "macs")}

@@ -1,0 +1,110 @@
+"""Searching: the searcher that the options of ``search`` and ``study create`` describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasformer.cli.options import timed_space
+
+if TYPE_CHECKING:
+    from nasformer.searcher import Searcher
+
+
+def make_searcher(
+    space: str,
+    strategy: str,
+    options: list[str],
+    seed: int,
+    *,
+    fitness: str | None,
+    latency_table: Path | None,
+    latency: str | None,
+    supernet: Path | None,
+    data: str | None,
+    root: Path | None,
+    objective: str,
+    racing: bool,
+    device: str = "auto",
+    workers: int = 1,
+    ray: str | None = None,
+) -> tuple[Searcher, dict[str, Any]]:
+    """Return a searcher, and the recipe by which ``Searcher.open`` makes it again.
+
+    Without a fitness, weights where there are any, or where an option speaks of them; else the searcher's own choice.
+    """
+    from nasformer.fitness.weights import find_weights
+    from nasformer.registry import make_fitness
+    from nasformer.searcher import Searcher
+
+    declared = timed_space(space, latency_table, latency)
+    parallel = workers != 1 or ray is not None
+    trained = supernet or data or find_weights(declared)
+    kind = fitness or ("inherited" if trained or parallel or racing or objective != "accuracy" else None)
+    recipe = _recipe(kind, supernet, data, root, objective, racing, latency_table)
+    judge = None
+    if kind:
+        how: dict[str, Any] = {"device": device, "workers": workers, "ray": ray}
+        judge = make_fitness(space=declared, **recipe["fitness"], **how)
+    return Searcher(declared, strategy, judge, seed, **read_options(options)), recipe
+
+
+def _recipe(
+    kind: str | None,
+    supernet: Path | None,
+    data: str | None,
+    root: Path | None,
+    objective: str,
+    racing: bool,
+    latency_table: Path | None,
+) -> dict[str, Any]:
+    """Return what the study has to keep, with paths that hold in any working folder."""
+    from nasformer.cost import LatencyTable
+
+    recipe: dict[str, Any] = {}
+    if kind:
+        name, colon, path = kind.partition(":")
+        recipe["fitness"] = {
+            "spec": f"{name}:{Path(path).absolute()}" if colon else kind,
+            "supernet": str(supernet.absolute()) if supernet else None,
+            "data": _absolute(data),
+            "root": str(root.absolute()) if root else None,
+            "objective": objective,
+            "racing": racing,
+        }
+    if latency_table:
+        recipe["latency_table"] = LatencyTable.load(latency_table).to_dict()
+    return recipe
+
+
+def _absolute(data: str | None) -> str | None:
+    kind, colon, path = (data or "").partition(":")
+    return f"{kind}:{Path(path).absolute()}" if colon else data
+
+
+def read_options(pairs: list[str]) -> dict[str, Any]:
+    """Return ``KEY=VALUE`` pairs as options; values are numbers, booleans, or words.
+
+    Raises:
+        StrategyError: A pair has no ``=``.
+
+    >>> read_options(["population=20", "optimizer=DE"])
+    {'population': 20, 'optimizer': 'DE'}
+    """
+    import yaml
+
+    from nasformer.errors import StrategyError
+
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise StrategyError(f"--option takes KEY=VALUE, got {pair!r}", pair)
+        key = key.replace("-", "_")
+        if key in ("space", "strategy", "fitness", "seed"):
+            raise StrategyError(f"option {key!r} is not the strategy's; give --{key}", pair)
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise StrategyError(f"--option {pair!r}: the value is no number, word or list", pair) from error
+    return options

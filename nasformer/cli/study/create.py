@@ -1,0 +1,97 @@
+"""``nasformer study create``: a search made ready to run, here or elsewhere."""
+
+from __future__ import annotations
+
+from nasformer.cli.options import (
+    BatchSize,
+    Data,
+    Evaluations,
+    FitnessKind,
+    Json,
+    Latency,
+    LatencyTable,
+    Macs,
+    MaxFailures,
+    Objective,
+    Options,
+    Params,
+    Racing,
+    Root,
+    Seed,
+    Space,
+    Storage,
+    Strategy,
+    StudyName,
+    SupernetPath,
+    budget_of,
+)
+from nasformer.cli.output import console, print_json
+from nasformer.cli.searching import make_searcher
+
+
+def create(
+    space: Space,
+    storage: Storage,
+    study: StudyName = None,
+    strategy: Strategy = "evolution",
+    option: Options = None,
+    params: Params = None,
+    macs: Macs = None,
+    latency: Latency = None,
+    latency_table: LatencyTable = None,
+    evaluations: Evaluations = 1050,
+    batch_size: BatchSize = 1,
+    seed: Seed = 0,
+    fitness: FitnessKind = None,
+    objective: Objective = "accuracy",
+    racing: Racing = False,
+    supernet: SupernetPath = None,
+    data: Data = None,
+    root: Root = None,
+    max_failures: MaxFailures = 10,
+    json: Json = False,
+) -> None:
+    """Make a study: space, budget, strategy, seed, fitness and data are kept in it.
+
+    'nasformer study run' then needs the storage and the name alone, on any machine that sees the storage and
+    the weights; other weights are refused.
+
+    Examples:
+      nasformer study create digits --storage digits.log --strategy tpe
+      --params 60e3 -n 300 --batch-size 10
+
+      nasformer study create autoformer-tiny --params 5M:6M
+      --storage postgresql://me@host/studies --study tiny --supernet tiny.safetensors
+    """
+    from nasformer.search.study import shown
+
+    searcher, recipe = make_searcher(
+        space,
+        strategy,
+        option or [],
+        seed,
+        fitness=fitness,
+        latency_table=latency_table,
+        latency=latency,
+        supernet=supernet,
+        data=data,
+        root=root,
+        objective=objective,
+        racing=racing,
+    )
+    made = searcher.create(
+        storage,
+        study,
+        budget_of(params, macs, latency) or None,
+        evaluations=evaluations,
+        batch_size=batch_size,
+        max_failures=max_failures,
+        recipe=recipe,
+    )
+    if json:
+        print_json({"storage": shown(storage), "study": made.name, "settings": dict(made.settings)})
+    else:
+        console.print(f"study {made.name} in {shown(storage)}; begin, here or on another machine, with:", markup=False)
+        console.print(
+            f"  nasformer study run --storage {shown(storage)} --study {made.name}", markup=False, soft_wrap=True
+        )

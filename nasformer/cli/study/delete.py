@@ -1,0 +1,31 @@
+"""``nasformer study delete``: remove a study from its storage."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Storage, StudyName
+from nasformer.cli.output import console
+
+
+def delete(
+    storage: Storage,
+    study: StudyName = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
+) -> None:
+    """Remove a study and all its trials; the storage and its other studies stay.
+
+    Examples:
+      nasformer study delete --storage digits.log --study old --yes
+    """
+    from nasformer.errors import StudyError
+    from nasformer.search.study import Store, delete_study, find
+
+    store = Store(storage, create=False)
+    name, _ = store.read(lambda: find(store, study))
+    if not yes:
+        raise StudyError(f"study {name!r} in {store.name!r} would be lost with all its trials; add --yes", name)
+    delete_study(store, name)
+    console.print(f"deleted {name} from {store.name}", markup=False, soft_wrap=True)

@@ -1,0 +1,55 @@
+"""``nasformer study importance``: which dimensions and layers decide the value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Json, Storage, StudyName
+from nasformer.cli.output import console, print_json, print_table
+
+
+def importance(
+    storage: Storage,
+    study: StudyName = None,
+    evaluator: Annotated[str, typer.Option(help="fanova, mdi or ped-anova, Optuna's.")] = "fanova",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw importance.svg and importance.png.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show how much of the value each dimension and each layer explains.
+
+    Examples:
+      nasformer study importance --storage digits.log --out runs/digits
+    """
+    from nasformer.search.study import Study
+    from nasformer.search.study.importance import importances
+
+    found = Study.load(storage, study)
+    shares = importances(found, evaluator)
+    if out:
+        from nasformer.report.figures import draw_importance
+
+        out.mkdir(parents=True, exist_ok=True)
+        draw_importance(shares, f"Shares of the variance of the value in {found.name}, by {evaluator}.").save(out)
+    if json:
+        print_json(shares)
+        return
+    whole = [(name, f"{100 * shares[name]:.1f} %") for name in ("embed_dim", "depth") if name in shares]
+    print_table("", (found.name, ""), whole)
+    layers = sorted({int(name.partition(".")[2]) for name in shares if "." in name})
+    rows = [(layer + 1, *(_percent(shares, name, layer) for name in ("num_heads", "mlp_ratio"))) for layer in layers]
+    print_table("", ("layer", "num_heads", "mlp_ratio"), rows, left=0)
+    deepest = found.space.largest.depth
+    if len(layers) < deepest:
+        console.print(f"Layers from {len(layers) + 1} on are left out: not every architecture has them.")
+    if out:
+        console.print(f"figure: {out / 'importance.png'}", markup=False, soft_wrap=True)
+
+
+def _percent(shares: dict[str, float], name: str, layer: int) -> str:
+    share = shares.get(f"{name}.{layer}")
+    return "" if share is None else f"{100 * share:.1f} %"

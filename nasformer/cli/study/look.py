@@ -1,0 +1,108 @@
+"""``nasformer study best | trials | pareto``: what a study holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.options import Json, Storage, StudyName
+from nasformer.cli.output import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from nasformer.search import Trial
+
+
+def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
+    """Show the best architecture of a study, while it runs or after.
+
+    Examples:
+      nasformer study best --storage digits.log
+    """
+    from nasformer.errors import StudyError
+    from nasformer.search.study import Study
+
+    found = Study.load(storage, study)
+    trials = found.trials()
+    confirmed = found.crew.confirmation(len(trials))
+    valued = [trial for trial in confirmed or trials if trial.value is not None]
+    if not valued:
+        raise StudyError(f"study {found.name!r} has no trial with a value yet; 'nasformer study run' evaluates", found)
+    winner = min(valued, key=lambda trial: trial.rank)
+    state = {
+        "trials": len(trials),
+        "failed": sum(trial.value is None for trial in trials),
+        "confirmed": bool(confirmed),
+    }
+    if json:
+        print_json({**winner.to_dict(), "study": found.name, **state, "evaluations": found.settings["evaluations"]})
+        return
+    console.print(str(winner.architecture), markup=False, style="bold", soft_wrap=True)
+    rows: list[tuple[str, object]] = [
+        ("confirmed" if confirmed else "highest so far", winner.value),
+        *((name.replace("_", " "), figure) for name, figure in {**winner.metrics, **winner.costs}.items()),
+        ("trial", winner.number),
+        ("failed", state["failed"]),
+        ("finished", f"{len(trials):,} of {found.settings['evaluations']:,}"),
+    ]
+    print_table("", ("", found.name), rows)
+
+
+def trials(
+    storage: Storage,
+    study: StudyName = None,
+    last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """List the trials of a study, those in flight too.
+
+    Examples:
+      nasformer study trials --storage digits.log --last 20
+    """
+    from nasformer.search.study import Study
+
+    found = Study.load(storage, study)
+    entries = found.entries()[-(last or 0) :]
+    if json:
+        states = ({"state": entry.state.name.lower(), "worker": entry.worker} for entry in entries)
+        print_json([{**entry.trial.to_dict(), **state} for entry, state in zip(entries, states, strict=True)])
+        return
+    rows = [_row(entry.trial, entry.state.name.lower()) for entry in entries]
+    print_table("", ("trial", "state", "value", "parameters", "MACs", "width", "depth", "s"), rows, left=0)
+    for entry in entries:
+        if entry.trial.error:
+            console.print(f"{entry.trial.number}: {entry.trial.error}", markup=False, soft_wrap=True)
+
+
+def pareto(
+    storage: Storage,
+    study: StudyName = None,
+    cost: Annotated[str, typer.Option(help="What to weigh the value against.")] = "params",
+    json: Json = False,
+) -> None:
+    """List the trials that no other beats in both value and a cost.
+
+    Examples:
+      nasformer study pareto --storage digits.log --cost macs
+    """
+    from nasformer.search import SearchResult
+    from nasformer.search.study import Study
+
+    found = Study.load(storage, study)
+    result = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ())
+    front = result.pareto_front(cost)
+    if json:
+        print_json([trial.to_dict() for trial in front])
+    else:
+        print_table("", ("trial", "value", cost.replace("_", " "), "architecture"), _front(front, cost), left=0)
+
+
+def _row(trial: Trial, state: str) -> tuple[object, ...]:
+    architecture, value = trial.architecture, "" if trial.value is None else trial.value
+    costs = int(trial.costs["params"]), int(trial.costs["macs"])
+    return trial.number, state, value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
+
+
+def _front(front: Sequence[Trial], cost: str) -> list[tuple[Any, ...]]:
+    return [(trial.number, trial.value, trial.costs[cost], str(trial.architecture)) for trial in front]

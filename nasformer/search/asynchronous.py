@@ -1,0 +1,64 @@
+"""The asynchronous loop: nobody waits for the rest of a batch.
+
+Each process tells its own copy of the strategy every result as it comes, its own and the others', and asks it for
+more as soon as it is free. Nothing is lost and nothing evaluated twice, but what is asked depends on who was
+faster: two runs differ, and so does one that was interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+
+from nasformer.search.evaluation import Trial
+from nasformer.search.loop import PAUSES, Run, SearchLoop
+
+
+class AsynchronousLoop(SearchLoop):
+    """One search, by processes that do not wait for each other."""
+
+    def run(self) -> Run:
+        """Search until a limit is reached.
+
+        Raises:
+            StrategyError: The strategy asked something infeasible, or the same twice.
+            FitnessError: More evaluations failed than allowed.
+        """
+        run, start, pause = self.progress, time.perf_counter(), PAUSES[0]
+        while True:
+            self._hear()
+            if len(run.trials) >= self.limit.evaluations:
+                break
+            if (reason := self.limit.reached(run.trials, time.perf_counter() - start)) is not None:
+                run.stopped = reason
+                break
+            mine = self.record.adopt(self.limit.batch_size) or self._ask_new()
+            if mine:
+                self._evaluate(mine, mine)
+                pause = PAUSES[0]
+            elif self.record.size() == len(run.trials):
+                run.stopped = "exhausted"
+                break
+            else:
+                time.sleep(pause)
+                pause = min(2 * pause, PAUSES[1])
+        run.trials.sort(key=lambda trial: trial.number)
+        run.replayed = len(self._replayed & self._announced)
+        return run
+
+    def _hear(self) -> None:
+        """Tell the strategy every result that it has not heard of."""
+        heard = {trial.number for trial in self.progress.trials}
+        fresh = [trial for trial in self.record.trials() if trial.number not in heard]
+        if fresh:
+            self._announce(fresh)
+            self._tell(fresh)
+
+    def _ask_new(self) -> tuple[Trial, ...]:
+        """Ask until something comes that no other process has asked for; nothing where there is nothing to ask."""
+        while (room := self.limit.evaluations - self.record.size()) > 0:
+            asked = self._ask(min(self.limit.batch_size, room))
+            if not asked:
+                break
+            if mine := self.record.append(asked, self.limit.evaluations):
+                return mine
+        return ()

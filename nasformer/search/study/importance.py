@@ -1,0 +1,66 @@
+"""Importance: how much of the variance of the value each dimension and each layer explains, by Optuna's evaluators.
+
+Layers that not every architecture has are left out: their choices mean nothing where they are absent.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.importance import (
+    BaseImportanceEvaluator,
+    FanovaImportanceEvaluator,
+    MeanDecreaseImpurityImportanceEvaluator,
+    PedAnovaImportanceEvaluator,
+    get_param_importances,
+)
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from nasformer.errors import StudyError, did_you_mean
+from nasformer.search.study.parameters import as_parameters, distributions
+from nasformer.search.study.storage import quiet
+from nasformer.search.study.study import Study
+
+_LEAST = 10
+EVALUATORS = ("fanova", "mdi", "ped-anova")
+
+
+def importances(study: Study, evaluator: str = "fanova") -> dict[str, float]:
+    """Return the share of each canonical parameter, in the order of the network.
+
+    Args:
+        study: The study; its own trials count, not those that other programs added.
+        evaluator: ``fanova``, ``mdi`` (both random forests) or ``ped-anova`` (what sets the best apart).
+
+    Raises:
+        StudyError: There are too few trials with values, or an unknown evaluator.
+    """
+    if evaluator not in EVALUATORS:
+        raise StudyError(f"unknown evaluator {evaluator!r}; {did_you_mean(evaluator, EVALUATORS)}", evaluator)
+    trials = [trial for trial in study.trials() if trial.value is not None]
+    if len({trial.value for trial in trials}) < 2 or len(trials) < _LEAST:
+        raise StudyError(
+            f"importance needs {_LEAST} trials with values that differ, study {study.name!r} has {len(trials)}", study
+        )
+    kinds = distributions(study.space)
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's notes on what is experimental
+        copy = optuna.create_study(direction=StudyDirection.MAXIMIZE)
+        for trial in trials:
+            parameters = as_parameters(trial.architecture)
+            here = {name: kinds[name] for name in parameters}
+            copy.add_trial(
+                create_trial(state=TrialState.COMPLETE, value=trial.value, params=parameters, distributions=here)
+            )
+        found = get_param_importances(copy, evaluator=_made(evaluator))
+    return {name: float(found[name]) for name in kinds if name in found}
+
+
+def _made(evaluator: str) -> BaseImportanceEvaluator:
+    if evaluator == "ped-anova":
+        return PedAnovaImportanceEvaluator()
+    if evaluator == "mdi":
+        return MeanDecreaseImpurityImportanceEvaluator(seed=0)
+    return FanovaImportanceEvaluator(seed=0)

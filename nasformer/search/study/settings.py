@@ -1,0 +1,78 @@
+"""Settings: what decides a search, as it is kept and compared, and the version of how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from nasformer.errors import StudyError, did_you_mean
+from nasformer.search.study.storage import Store
+
+FORMAT = 2
+"""Version of what is stored; another is refused."""
+
+SETTINGS = "nasformer:settings"
+RECIPE = "nasformer:recipe"
+ASYNCHRONOUS = "nasformer:asynchronous"
+"""Attributes of a study: what decides it, how to make it again, whether its processes do not wait for each other."""
+
+_NOT_COMPARED = ("package",)
+
+
+def check_format(name: str, kept: Mapping[str, Any]) -> None:
+    """Refuse a study that was stored in another way.
+
+    Raises:
+        StudyError: It was, with both versions named.
+    """
+    if kept.get("format") != FORMAT:
+        made_by = f"nasformer {kept['package']}" if "package" in kept else "a nasformer before studies were shared"
+        raise StudyError(
+            f"study {name!r} has format {kept.get('format')}, made by {made_by}; "
+            f"nasformer {version('nasformer')} reads format {FORMAT}: finish it with the one that made it, "
+            "or create another study",
+            name,
+        )
+
+
+def compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuse to continue a study with other settings than it was made with.
+
+    Raises:
+        StudyError: A setting differs, named.
+    """
+    for key, was, now in _differences(kept, settings):
+        if key not in _NOT_COMPARED:
+            raise StudyError(
+                f"study {name!r} was made with {key}={json.dumps(was)}, now {json.dumps(now)}; "
+                "continue it with the same settings or choose another name",
+                name,
+            )
+
+
+def _differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for key in {**kept, **now}:
+        before, after = kept.get(key), now.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
+            yield from _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}", before, after
+
+
+def find(storage: Store, name: str | None) -> tuple[str, Mapping[str, Any]]:
+    """Return the name and the attributes of a study; without a name, of the only one.
+
+    Raises:
+        StudyError: There is none of the name, or there are several to choose from.
+    """
+    studies = {study.study_name: study.user_attrs for study in storage.optuna.get_all_studies()}
+    if name is None and len(studies) == 1:
+        return next(iter(studies.items()))
+    if name is None:
+        known = f"it holds {', '.join(sorted(studies))}" if studies else "it holds none"
+        raise StudyError(f"storage {storage.name!r}: name a study with --study; {known}", storage.name)
+    if name not in studies:
+        raise StudyError(f"storage {storage.name!r} has no study {name!r}; {did_you_mean(name, studies)}", name)
+    return name, studies[name]

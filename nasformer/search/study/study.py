@@ -1,0 +1,282 @@
+"""Study: a search on a storage, which any number of processes continue together.
+
+Every change reads what is there and writes what follows from it while nobody else writes, so a trial is proposed
+once, claimed by one worker, and told once: by the worker that has it, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from nasformer.architecture import Architecture
+from nasformer.cost import Limits
+from nasformer.errors import DriftError, StudyError
+from nasformer.search.evaluation import Trial
+from nasformer.search.record import Share
+from nasformer.search.study.crew import Crew
+from nasformer.search.study.entry import Entry, Ledger
+from nasformer.search.study.parameters import distributions
+from nasformer.search.study.settings import ASYNCHRONOUS, FORMAT, RECIPE, SETTINGS, check_format, compare, find
+from nasformer.search.study.storage import Store, quiet
+from nasformer.space import SearchSpace
+
+
+class Study:
+    """A search's trials on a storage.
+
+    Args:
+        store: Where they are.
+        study_id: The study's number there.
+        name: Its name there.
+        space: The space of the architectures.
+        settings: All that decides the search, as plain data.
+        recipe: How to make the search again, where that can be told.
+        limits: Bounds by cost, shown as constraints of new trials.
+
+    Attributes:
+        crew: The processes that share it, this one among them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        study_id: int,
+        name: str,
+        space: SearchSpace,
+        settings: Mapping[str, Any],
+        recipe: Mapping[str, Any],
+        limits: Limits | None = None,
+    ) -> None:
+        self.store, self.id, self.name, self.space = store, study_id, name, space
+        self.settings, self.recipe = settings, recipe
+        self.crew = Crew(store, study_id)
+        self._ledger = Ledger(store.optuna, study_id, distributions(space), limits or {})
+        self._known: dict[int, Entry] = {}
+        self._entries: dict[int, Entry] = {}
+        store.read(self._refresh)
+
+    @classmethod
+    def begin(
+        cls,
+        storage: Store | str | Path | None,
+        name: str,
+        space: SearchSpace,
+        settings: Mapping[str, Any],
+        limits: Limits | None = None,
+        recipe: Mapping[str, Any] | None = None,
+    ) -> Study:
+        """Return the study of a search: made where it is new, continued where it was made with the same settings.
+
+        Raises:
+            StudyError: The storage cannot be opened, or holds a study of other settings.
+        """
+        store = storage if isinstance(storage, Store) else Store(storage)
+        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **settings}))
+        study_id, kept, how = store.change(None, lambda: _begin(store.optuna, name, plain, dict(recipe or {})))
+        check_format(name, kept)
+        compare(name, kept, plain)
+        return cls(store, study_id, name, space, kept, how, limits)
+
+    @classmethod
+    def load(cls, storage: Store | str | Path, name: str | None = None) -> Study:
+        """Return a study to look at; without a name, the only one in the storage.
+
+        Raises:
+            StudyError: There is none of the name, or it is not ours.
+        """
+        store = storage if isinstance(storage, Store) else Store(storage, create=False)
+        found, kept = store.read(lambda: find(store, name))
+        if SETTINGS not in kept:
+            raise StudyError(f"study {found!r} in {store.name!r} was not made by nasformer", found)
+        check_format(found, kept[SETTINGS])
+        study_id = store.read(lambda: store.optuna.get_study_id_from_name(found))
+        space = SearchSpace.from_dict(kept[SETTINGS]["space"])
+        return cls(store, study_id, found, space, kept[SETTINGS], kept.get(RECIPE, {}))
+
+    def trials(self) -> list[Trial]:
+        """Return the finished trials by number, each once."""
+        self.store.read(self._refresh)
+        return [entry.trial for _, entry in sorted(self._entries.items()) if entry.finished]
+
+    def entries(self) -> list[Entry]:
+        """Return all trials by number, finished or not."""
+        self.store.read(self._refresh)
+        return [entry for _, entry in sorted(self._entries.items())]
+
+    def size(self) -> int:
+        """Return how many trials there are, finished or not, as of the last look."""
+        return len(self._entries)
+
+    def recorded(self, first: int) -> list[Trial]:
+        """Return the batch that begins with a trial, finished or not, as far as it is on record."""
+        found = [entry.trial for number, entry in sorted(self._entries.items()) if number >= first]
+        return [trial for trial in found if trial.batch == found[0].batch]
+
+    def claim(self, proposed: Sequence[Trial], whole: bool = False, polling: bool = False) -> Share:
+        """Propose what is not there yet, and take a fair part of what nobody evaluates.
+
+        Args:
+            proposed: A batch.
+            whole: Whether one worker has to evaluate it all.
+            polling: Whether this was asked a moment ago, so that most likely nothing has changed.
+
+        Raises:
+            DriftError: The record holds other architectures under these numbers.
+        """
+        if self._settled(proposed) is None and polling:
+            self.store.read(self._refresh)
+            if all(trial.number in self._entries for trial in proposed) and not self._free(proposed):
+                return Share((), tuple(self._finished(proposed)))
+        settled = self._settled(proposed)
+        if settled is not None:
+            return Share((), tuple(settled))
+        return self.store.change(self.id, lambda: self._claim(proposed, whole))
+
+    def _claim(self, proposed: Sequence[Trial], whole: bool) -> Share:
+        self._refresh()
+        self._compare(proposed)
+        free = self._free(proposed)
+        open_ = len(proposed) - len(self._finished(proposed))
+        size = self.crew.portion(len(free), len(proposed)) if not whole else len(free) if len(free) == open_ else 0
+        mine = {trial.number for trial in free[:size]}
+        for trial in free:
+            entry, take = self._entries.get(trial.number), trial.number in mine
+            if entry is None:
+                self._entries[trial.number] = self._ledger.propose(trial, self.crew.worker if take else None)
+            elif take:
+                self._entries[trial.number] = self._ledger.assign(entry, self.crew.worker)
+        return Share(tuple(free[:size]), tuple(self._finished(proposed)))
+
+    def append(self, architectures: Sequence[Architecture], most: int) -> tuple[Trial, ...]:
+        """Add architectures that no trial has, until there are so many, and take them."""
+
+        def body() -> tuple[Trial, ...]:
+            self._refresh()
+            there = {entry.trial.architecture for entry in self._entries.values()}
+            fresh = [each for each in dict.fromkeys(architectures) if each not in there]
+            first = max(self._entries, default=-1) + 1
+            batch = max((entry.trial.batch for entry in self._entries.values()), default=-1) + 1
+            added = []
+            for number, architecture in enumerate(fresh[: most - len(self._entries)], first):
+                trial = Trial(number, batch, architecture, None, costs=self.space.costs(architecture))
+                self._entries[number] = self._ledger.propose(trial, self.crew.worker)
+                added.append(trial)
+            return tuple(added)
+
+        return self.store.change(self.id, body)
+
+    def adopt(self, most: int) -> tuple[Trial, ...]:
+        """Take what waits, or what a worker that has ended left; nothing where there is none."""
+        self.store.read(self._refresh)
+        if not self._free(self._unfinished()):
+            return ()
+
+        def body() -> tuple[Trial, ...]:
+            self._refresh()
+            taken = self._free(self._unfinished())[:most]
+            for trial in taken:
+                self._entries[trial.number] = self._ledger.assign(self._entries[trial.number], self.crew.worker)
+            return tuple(taken)
+
+        return self.store.change(self.id, body)
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its processes do not wait for each other; once so, always so."""
+        return self.store.read(lambda: bool(self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS)))
+
+    def let_run_free(self) -> None:
+        """Make the study asynchronous.
+
+        Raises:
+            StudyError: Other processes are at work on it in step.
+        """
+
+        def body() -> None:
+            if not self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS):
+                if self.crew.living():
+                    raise StudyError(f"study {self.name!r} is run in step by other processes; wait for them", self.name)
+                self.store.optuna.set_study_user_attr(self.id, ASYNCHRONOUS, True)
+
+        self.store.change(self.id, body)
+
+    def tell(self, trial: Trial) -> bool:
+        """Keep a result; once this returns it is not lost.
+
+        Returns:
+            Whether it counts: not where another worker has taken the trial over.
+        """
+
+        def body() -> bool:
+            entry = self._ledger.entry(self._entries[trial.number].id)
+            if entry.worker != self.crew.worker:
+                return False
+            if not entry.finished:
+                self._ledger.finish(entry, trial)
+                state = TrialState.FAIL if trial.value is None else TrialState.COMPLETE
+                self._entries[trial.number] = Entry(entry.id, trial, state, self.crew.worker)
+            return True
+
+        return self.store.change(self.id, body)
+
+    def _refresh(self) -> None:
+        """Read what is new; of two trials of one number the first counts."""
+        entries = self._ledger.entries(self._known)
+        self._known = {entry.id: entry for entry in entries if entry.finished}
+        self._entries = {entry.trial.number: entry for entry in reversed(entries)}
+
+    def _compare(self, proposed: Sequence[Trial]) -> None:
+        for trial in proposed:
+            entry = self._entries.get(trial.number)
+            if entry is not None and entry.trial.architecture != trial.architecture:
+                raise DriftError(
+                    f"the record cannot be continued: its trial {trial.number} is {entry.trial.architecture}, but the "
+                    f"strategy now asks for {trial.architecture} (other versions or machine?); start a new study, or "
+                    "let the record stand with --accept-drift",
+                    entry.trial,
+                )
+
+    def _settled(self, proposed: Sequence[Trial]) -> list[Trial] | None:
+        self._compare(proposed)
+        found = self._finished(proposed)
+        return found if len(found) == len(proposed) else None
+
+    def _finished(self, proposed: Sequence[Trial]) -> list[Trial]:
+        found = [self._entries[trial.number] for trial in proposed if trial.number in self._entries]
+        return [entry.trial for entry in found if entry.finished]
+
+    def _unfinished(self) -> list[Trial]:
+        return [entry.trial for _, entry in sorted(self._entries.items()) if not entry.finished]
+
+    def _free(self, proposed: Sequence[Trial]) -> list[Trial]:
+        """Return what is not finished and nobody alive evaluates."""
+        running = [self._entries[each.number] for each in proposed if each.number in self._entries]
+        others = [each for each in running if each.state == TrialState.RUNNING and each.worker != self.crew.worker]
+        busy = {each.trial.number for each in self.crew.busy(others)}
+        done = {trial.number for trial in self._finished(proposed)}
+        return [trial for trial in proposed if trial.number not in done | busy]
+
+
+def _begin(
+    storage: BaseStorage, name: str, settings: dict[str, Any], recipe: dict[str, Any]
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Return the study's number, settings and recipe; its settings come last, so without them it is not ours."""
+    if name in {study.study_name for study in storage.get_all_studies()}:
+        study_id = storage.get_study_id_from_name(name)
+    else:
+        with quiet():
+            study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
+    kept = storage.get_study_user_attrs(study_id)
+    if SETTINGS not in kept:
+        kept = {RECIPE: recipe, SETTINGS: {**settings, "package": version("nasformer")}}
+        for key, value in kept.items():
+            storage.set_study_user_attr(study_id, key, value)
+    return study_id, kept[SETTINGS], kept.get(RECIPE, {})
