@@ -1,6 +1,6 @@
 """One sitting of a search, as a program that tests start and kill; it notes what it has evaluated.
 
-    python -m tests.search.sitting STORAGE STRATEGY BATCH_SIZE EVALUATIONS SECONDS_EACH NOTES
+python -m tests.search.sitting STORAGE STRATEGY BATCH_SIZE EVALUATIONS SECONDS_EACH NOTES
 """
 
 from __future__ import annotations
