@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -123,16 +123,16 @@ def _make(files: ImageFiles, path: Path, threads: int) -> DecodedImages:
             left.unlink()
     if shutil.disk_usage(path.parent).free < _bytes(files):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    handle, draft = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".part", dir=path.parent)
+    draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         # Written, not mapped: on a full disk a write raises, and a page of a map kills the process.
-        with os.fdopen(handle, "wb") as file:
+        with draft.open("wb") as file:
             _write(files, file, threads)
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).replace(path)
+        draft.replace(path)
     finally:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     return DecodedImages(files, path)
 
 
