@@ -247,9 +247,11 @@ def test_a_study_of_another_format_is_refused_with_the_version_named(
     study.store.change(
         study.id, lambda: study.store.optuna.set_study_user_attr(study.id, "nasformer:settings", attributes)
     )
-    for open_ in (lambda: begin(url, space), lambda: Study.load(url)):
-        with pytest.raises(StudyError, match=rf"study 'mine' has {named}.* reads format 2"):
-            open_()
+    message = rf"study 'mine' has {named}.* reads format 2"
+    with pytest.raises(StudyError, match=message):
+        begin(url, space)
+    with pytest.raises(StudyError, match=message):
+        Study.load(url)
 
 
 def test_a_study_that_is_not_ours_is_refused(url: str) -> None:
