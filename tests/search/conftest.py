@@ -24,12 +24,12 @@ Disk = Callable[[int], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="session")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _server() -> Iterator[str]:
     if binaries() is None:
         pytest.skip("no PostgreSQL server: pg_ctl is not installed (Debian: apt install postgresql)")
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("no driver for PostgreSQL: pip install 'nasformer[postgresql]'")
-    with server(tmp_path_factory.mktemp("postgresql")) as url:
+    with server() as url:
         yield url
 
 

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,25 +21,29 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Run a server whose files are in a folder, and yield its URL."""
+def server() -> Iterator[str]:
+    """Run a server and yield its URL. Its folder is none of pytest's: those are closed to the server's user."""
     tools = binaries()
     assert tools is not None
     user = _unprivileged()
     prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-    if user:
-        _give(folder, user)
+    with tempfile.TemporaryDirectory(prefix="nasformer-postgresql-") as folder:
+        if user:
+            shutil.chown(folder, user)
+        settings = f"-p {(port := _free_port())} -k {folder} -c listen_addresses=127.0.0.1"
+        base = [*prefix, str(tools / "pg_ctl"), "-D", f"{folder}/data"]
+        _call([*prefix, str(tools / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "tester", "-E", "UTF8"])
+        _call([*base, "-o", settings, "-l", f"{folder}/log", "-w", "start"])
+        try:
+            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+        finally:
+            _call([*base, "-m", "immediate", "stop"])
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    base = [*prefix, str(tools / "pg_ctl"), "-D", str(folder / "data")]
-    _call([*prefix, str(tools / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "tester", "-E", "UTF8"])
-    _call([*base, "-o", settings, "-l", str(folder / "log"), "-w", "start"])
-    try:
-        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-    finally:
-        _call([*base, "-m", "immediate", "stop"])
+        return int(probe.getsockname()[1])
 
 
 def _unprivileged() -> str | None:
@@ -47,14 +52,6 @@ def _unprivileged() -> str | None:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"
-
-
-def _give(folder: Path, user: str) -> None:
-    """Let a user write a folder, and pass through those above it."""
-    shutil.chown(folder, user)
-    for above in folder.parents:
-        if above.stat().st_uid == os.geteuid() and above != Path("/"):
-            above.chmod(above.stat().st_mode | 0o011)
 
 
 def _call(command: list[str]) -> None:

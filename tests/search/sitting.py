@@ -15,6 +15,7 @@ from typing import Any
 from nasformer.architecture import Architecture
 from nasformer.registry import strategy_names
 from nasformer.search import Evaluation, SearchResult, Trial
+from nasformer.search.study import Study, delete_study, export_study, import_study
 from nasformer.searcher import Searcher
 
 STRATEGIES = strategy_names()
@@ -61,6 +62,17 @@ def search(storage: str | None, strategy: str, fitness: Any = None, **run: Any) 
 def what(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
     """Return all of the trials but how long they took."""
     return [(t.number, t.batch, t.architecture, t.value, t.error, t.metrics, t.costs) for t in trials]
+
+
+def exported(study: Study) -> list[dict[str, Any]]:
+    """Return a study as data."""
+    return list(export_study(study))
+
+
+def replaced(study: Study, lines: list[dict[str, Any]]) -> None:
+    """Put other data in a study's place."""
+    delete_study(study.store, study.name)
+    import_study(study.store, lines)
 
 
 if __name__ == "__main__":

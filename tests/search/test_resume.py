@@ -12,6 +12,7 @@ import pytest
 
 from nasformer.architecture import Architecture
 from nasformer.errors import StudyError
+from nasformer.registry import strategy_names
 from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
 
@@ -19,6 +20,7 @@ Judge = Callable[[Architecture], float]
 EVALUATIONS = 34
 OPTIONS: dict[str, dict[str, Any]] = {
     "random": {},
+    "nsga2": {"population": 8},
     "evolution": {"population": 8, "parents": 3, "mutants": 4, "crossovers": 3},
     "tpe": {"startup": 6},
     "nevergrad": {"optimizer": "TwoPointsDE"},
@@ -52,8 +54,9 @@ def what(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
     return [(t.number, t.batch, t.architecture, t.value, t.error, t.metrics, t.costs) for t in trials]
 
 
-@pytest.mark.parametrize("batch_size", [1, 7])
-@pytest.mark.parametrize("strategy", OPTIONS)
+@pytest.mark.parametrize(
+    ("strategy", "batch_size"), [*((name, 7) for name in strategy_names()), *((name, 1) for name in OPTIONS)]
+)
 def test_a_search_stopped_many_times_equals_one_that_was_not(
     strategy: str, batch_size: int, worth: Judge, tmp_path: Path
 ) -> None:

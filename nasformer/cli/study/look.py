@@ -95,7 +95,7 @@ def pareto(
     if json:
         print_json([trial.to_dict() for trial in front])
     else:
-        print_table("", ("trial", "value", cost.replace("_", " "), "architecture"), _front(front, cost), left=0)
+        print_table("", ("architecture", "trial", "value", cost.replace("_", " ")), _front(front, cost))
 
 
 def _row(trial: Trial, state: str) -> tuple[object, ...]:
@@ -105,4 +105,4 @@ def _row(trial: Trial, state: str) -> tuple[object, ...]:
 
 
 def _front(front: Sequence[Trial], cost: str) -> list[tuple[Any, ...]]:
-    return [(trial.number, trial.value, trial.costs[cost], str(trial.architecture)) for trial in front]
+    return [(str(trial.architecture), trial.number, trial.value, trial.costs[cost]) for trial in front]

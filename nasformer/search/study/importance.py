@@ -54,8 +54,9 @@ def importances(study: Study, evaluator: str = "fanova") -> dict[str, float]:
             copy.add_trial(
                 create_trial(state=TrialState.COMPLETE, value=trial.value, params=parameters, distributions=here)
             )
-        found = get_param_importances(copy, evaluator=_made(evaluator))
-    return {name: float(found[name]) for name in kinds if name in found}
+        everywhere = [name for name in kinds if all(name in trial.params for trial in copy.trials)]
+        found = get_param_importances(copy, evaluator=_made(evaluator), params=everywhere)
+    return {name: float(found[name]) for name in everywhere}
 
 
 def _made(evaluator: str) -> BaseImportanceEvaluator:

@@ -14,8 +14,9 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
@@ -34,12 +35,12 @@ class Journal(JournalFileBackend):
         self.path = Path(path)
         self._link = f"{path}.lock"
         self._target = os.path.join(self.path.absolute().parent, ".", self.path.name)  # spelled as only we do
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     @contextmanager
     def together(self) -> Iterator[None]:
         """Exclude every other writer; what is appended meanwhile reaches the disk as one at the end."""
-        with self.path.open("ab+") as file, self._exclusive(file):
+        with self.path.open("ab+", buffering=0) as file, self._exclusive(file):
             _drop_torn_line(file)
             self._file = file
             try:
@@ -54,17 +55,18 @@ class Journal(JournalFileBackend):
             with self.together():
                 self.append_logs(logs)
             return
-        size = os.fstat(self._file.fileno()).st_size
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        number = self._file.fileno()
+        size = os.fstat(number).st_size
+        rest = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
-            self._file.write(lines.encode())
-            self._file.flush()
+            while rest:
+                rest = rest[os.write(number, rest) :]
         except OSError:
-            os.ftruncate(self._file.fileno(), size)
+            os.ftruncate(number, size)
             raise
 
     @contextmanager
-    def _exclusive(self, file: IO[bytes]) -> Iterator[None]:
+    def _exclusive(self, file: FileIO) -> Iterator[None]:
         with suppress(OSError):  # a file system without flock: the link alone has to do
             fcntl.flock(file, fcntl.LOCK_EX)
             self._remove_left_over()
@@ -87,7 +89,7 @@ class Journal(JournalFileBackend):
             JournalFileSymlinkLock(str(self.path)).acquire()
 
 
-def _drop_torn_line(file: IO[bytes]) -> None:
+def _drop_torn_line(file: FileIO) -> None:
     """Cut off a last line without an end; a file that is no journal is left as it is."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:

@@ -144,16 +144,24 @@ class Study:
         self._refresh()
         self._compare(proposed)
         free = self._free(proposed)
-        open_ = len(proposed) - len(self._finished(proposed))
-        size = self.crew.portion(len(free), len(proposed)) if not whole else len(free) if len(free) == open_ else 0
-        mine = {trial.number for trial in free[:size]}
+        mine = [trial for trial in free if self._is_mine(trial)] or free[: self._size(free, proposed, whole)]
         for trial in free:
-            entry, take = self._entries.get(trial.number), trial.number in mine
+            entry, take = self._entries.get(trial.number), trial in mine
             if entry is None:
                 self._entries[trial.number] = self._ledger.propose(trial, self.crew.worker if take else None)
-            elif take:
+            elif take and not self._is_mine(trial):
                 self._entries[trial.number] = self._ledger.assign(entry, self.crew.worker)
-        return Share(tuple(free[:size]), tuple(self._finished(proposed)))
+        return Share(tuple(mine), tuple(self._finished(proposed)))
+
+    def _is_mine(self, trial: Trial) -> bool:
+        entry = self._entries.get(trial.number)
+        return entry is not None and entry.worker == self.crew.worker
+
+    def _size(self, free: Sequence[Trial], proposed: Sequence[Trial], whole: bool) -> int:
+        """Return how many to take; of a batch that must stay whole all that is left, once nobody else has any."""
+        if not whole:
+            return self.crew.portion(len(free), len(proposed))
+        return len(free) if len(free) + len(self._finished(proposed)) == len(proposed) else 0
 
     def append(self, architectures: Sequence[Architecture], most: int) -> tuple[Trial, ...]:
         """Add architectures that no trial has, until there are so many, and take them."""
