@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +15,14 @@ from nasformer.errors import StrategyError, StudyError, did_you_mean
 from nasformer.registry import StrategyFactory, default_fitness, get_strategy, make_fitness
 from nasformer.search import AsynchronousLoop, Fitness, Limit, Run, SearchLoop, SearchResult, Strategy, as_fitness
 from nasformer.search.confirm import confirm_recommended
+from nasformer.search.evaluation import describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
+from nasformer.search.result import versions
 from nasformer.search.study import Study
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
-_PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")
 
 
 class _Task(NamedTuple):
@@ -296,17 +295,6 @@ class Searcher:
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
         }
-
-
-def describe_fitness(fitness: Fitness) -> dict[str, Any]:
-    """Return what a fitness says of itself, else its class."""
-    describe = getattr(fitness, "describe", None)
-    return dict(describe()) if describe else {"kind": type(fitness).__qualname__}
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on, without importing the packages."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
 def _check_options(name: str, factory: StrategyFactory, options: Mapping[str, Any]) -> None:

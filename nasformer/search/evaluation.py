@@ -162,3 +162,9 @@ def as_fitness(fitness: Fitness | Callable[[Architecture], float]) -> Fitness:
     if callable(fitness):
         return CallableFitness(fitness)
     raise FitnessError(f"a fitness has evaluate(architectures) or is a callable, got {fitness!r}", fitness)
+
+
+def describe_fitness(fitness: Fitness) -> dict[str, Any]:
+    """Return what a fitness says of itself, else its class."""
+    describe = getattr(fitness, "describe", None)
+    return dict(describe()) if describe else {"kind": type(fitness).__qualname__}

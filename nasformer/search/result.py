@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -18,6 +20,7 @@ from nasformer.space import SearchSpace
 if TYPE_CHECKING:
     import pandas as pd
 
+_PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")
 Module = TypeVar("Module", covariant=True)
 
 
@@ -71,7 +74,7 @@ class SearchResult:
         confirmed: The recommended with their confirmed values, best first.
         counts: Duplicates, infeasible and replaced proposals, failed and replayed trials.
         seconds: ``strategy``, ``evaluation``, ``confirmation`` and ``total``.
-        stopped: Why it ended: ``evaluations``, ``exhausted`` or ``seconds``.
+        stopped: Why it ended: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
         feasible: Number of feasible architectures; 0 where it is not known.
         versions: Of Python and of the packages that matter.
     """
@@ -215,3 +218,8 @@ def _cost(trial: Trial, name: str) -> float:
     if name not in trial.costs:
         raise StudyError(f"trial {trial.number} has no cost {name!r}; {did_you_mean(name, trial.costs)}", name)
     return trial.costs[name]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on, without importing the packages."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
