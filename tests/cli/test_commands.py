@@ -118,10 +118,13 @@ def test_search_then_evaluate(weights: Path, nasformer: Command, tmp_path: Path)
 
 def test_search_races_on_loss(weights: Path, nasformer: Command) -> None:
     command = ["search", "digits", "--supernet", weights, "-n", 30, "--batch-size", 15, "--out", "run", "--json"]
-    data = json.loads(ran(nasformer(*command, "--objective", "loss", "--racing", "-o", "parents=3")))
+    data = json.loads(
+        ran(nasformer(*command, "--objective", "loss", "--racing", "--dtype", "bfloat16", "-o", "parents=3"))
+    )
     result = SearchResult.load(data["result"])
     described = result.settings["fitness"]
     assert (described["objective"], described["racing"]["error"]) == ("loss", 0.05)
+    assert described["dtype"] == "bfloat16"
     assert data["fitness"] == -data["loss"]
     page = (Path(data["result"]).parent / "report.html").read_text(encoding="utf-8")
     assert f"{data['fitness']:.5g}" in page
