@@ -72,14 +72,23 @@ class CheckpointError(NasformerError):
     """A checkpoint that is unreadable, or that belongs to another space."""
 
 
+_MOST_LISTED = 32
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest of ``known``, or lists them all.
+    """Return a hint that names the nearest of ``known``, or lists them, the first where they are many.
 
     >>> did_you_mean("evolutoin", ["random", "evolution"])
     "did you mean 'evolution'?"
     >>> did_you_mean("xyz", ["random", "evolution"])
     'known: evolution, random'
+    >>> did_you_mean("xyz", [f"choice{number}" for number in range(40)])
+    'known: choice0, choice1, choice10, choice11, choice12, choice13, choice14, choice15 and 32 more'
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    shown = names if len(names) <= _MOST_LISTED else names[: _MOST_LISTED // 4]
+    more = len(names) - len(shown)
+    return f"known: {', '.join(shown)}{f' and {more} more' if more else ''}"

@@ -116,6 +116,7 @@ def make_fitness(
     device: str = "auto",
     objective: str = "accuracy",
     racing: bool = False,
+    dtype: str = "auto",
     workers: int = 1,
     ray: str | None = None,
 ) -> Fitness:
@@ -130,6 +131,7 @@ def make_fitness(
         device: Where ``inherited`` computes.
         objective: What ``inherited`` measures: "accuracy" or "loss".
         racing: Whether ``inherited`` drops an architecture once others are known to be better.
+        dtype: What ``inherited`` computes in: "auto", "float32" or "bfloat16".
         workers: How many processes evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
         ray: Address of a Ray cluster where they do, as actors.
 
@@ -140,9 +142,9 @@ def make_fitness(
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
-    if kind != "inherited" and (objective != "accuracy" or racing or workers != 1 or ray):
-        asked = f"objective={objective!r}, racing={racing}, workers={workers}, ray={ray!r}"
-        only = "only fitness 'inherited' has an objective and races, and takes workers"
+    if kind != "inherited" and ((objective, dtype) != ("accuracy", "auto") or racing or workers != 1 or ray):
+        asked = f"objective={objective!r}, racing={racing}, dtype={dtype!r}, workers={workers}, ray={ray!r}"
+        only = "only fitness 'inherited' has an objective and a dtype, races, and takes workers"
         raise FitnessError(f"{only}, got {spec!r} with {asked}", spec)
     from nasformer import fitness
 
@@ -153,7 +155,7 @@ def make_fitness(
     if kind == "training-free":
         return fitness.TrainingFreeFitness(space)
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
-    options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing}
+    options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing, "dtype": dtype}
     build = partial(fitness.InheritedFitness, net, dataset.search, **options)
     if ray is not None:
         from nasformer.fitness.ray import RayFitness
@@ -207,7 +209,8 @@ def open_supernet(
     if name is None:
         raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
     dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=space.geometry.image_size)
-    if name == trained_on.get("name") and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
+    same = _place(name) == _place(trained_on.get("name"))
+    if same and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
         raise DataError(
             f"{name!r} is not split as it was when {path} was trained, so search images may have trained it; "
             "use the files of that time or give --data NAME",
@@ -216,6 +219,12 @@ def open_supernet(
     dataset.check(space)
     _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
     return net, dataset
+
+
+def _place(data: str | None) -> str | None:
+    """Return a dataset's name, where it is a folder whatever way it is written."""
+    kind, colon, path = (data or "").partition(":")
+    return f"{kind}:{Path(path).resolve()}" if colon else data
 
 
 def load_supernet(space: SearchSpace, supernet: str | Path | None = None) -> tuple[Supernet, Path]:

@@ -42,7 +42,7 @@ class Nsga2(Optuna):
         population: int = 50,
     ) -> None:
         known = feasible.space.costs(feasible.space.smallest)
-        if cost not in known:
+        if not isinstance(cost, str) or cost not in known:
             raise StrategyError(f"unknown cost {cost!r}; {did_you_mean(str(cost), known)}", cost)
         if not isinstance(population, int) or population < 2:
             raise StrategyError(f"population must be a whole number of at least 2, got {population!r}", population)

@@ -49,7 +49,7 @@ def evaluate(
     space, candidates, weights = _candidates(target, architecture)
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
-    judge = InheritedFitness(net, images, device=device)
+    judge = InheritedFitness(net, images, device=device, decoded=split == "search")  # the others are seen once
     _require_same(weights, judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)

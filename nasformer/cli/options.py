@@ -55,6 +55,7 @@ FitnessKind = Annotated[
 ]
 Objective = Annotated[str, typer.Option(help="Of inherited weights: accuracy or loss.")]
 Racing = Annotated[bool, typer.Option("--racing/--no-racing", help="Show the hopeless of a batch fewer images.")]
+Dtype = Annotated[str, typer.Option(help="Of inherited weights: auto (bfloat16 on a GPU), float32 or bfloat16.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that evaluate, each on a device of its own.")]
 Ray = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False)

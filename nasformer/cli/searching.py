@@ -25,6 +25,7 @@ def make_searcher(
     root: Path | None,
     objective: str,
     racing: bool,
+    dtype: str,
     device: str = "auto",
     workers: int = 1,
     ray: str | None = None,
@@ -40,46 +41,33 @@ def make_searcher(
     declared = timed_space(space, latency_table, latency)
     parallel = workers != 1 or ray is not None
     trained = supernet or data or find_weights(declared)
-    kind = fitness or ("inherited" if trained or parallel or racing or objective != "accuracy" else None)
-    recipe = _recipe(kind, supernet, data, root, objective, racing, latency_table)
+    other = (objective, dtype) != ("accuracy", "auto")
+    kind = fitness or ("inherited" if trained or parallel or racing or other else None)
+    asked: dict[str, Any] = {"objective": objective, "racing": racing, "dtype": dtype}
+    asked |= {"spec": kind, "supernet": supernet, "data": data, "root": root}
     judge = None
     if kind:
-        how: dict[str, Any] = {"device": device, "workers": workers, "ray": ray}
-        judge = make_fitness(space=declared, **recipe["fitness"], **how)
-    return Searcher(declared, strategy, judge, seed, **read_options(options)), recipe
+        judge = make_fitness(space=declared, **asked, device=device, workers=workers, ray=ray)
+    return Searcher(declared, strategy, judge, seed, **read_options(options)), _recipe(asked, latency_table)
 
 
-def _recipe(
-    kind: str | None,
-    supernet: Path | None,
-    data: str | None,
-    root: Path | None,
-    objective: str,
-    racing: bool,
-    latency_table: Path | None,
-) -> dict[str, Any]:
+def _recipe(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]:
     """Return what the study has to keep, with paths that hold in any working folder."""
     from nasformer.cost import LatencyTable
 
     recipe: dict[str, Any] = {}
-    if kind:
-        name, colon, path = kind.partition(":")
-        recipe["fitness"] = {
-            "spec": f"{name}:{Path(path).absolute()}" if colon else kind,
-            "supernet": str(supernet.absolute()) if supernet else None,
-            "data": _absolute(data),
-            "root": str(root.absolute()) if root else None,
-            "objective": objective,
-            "racing": racing,
-        }
+    if asked["spec"]:
+        paths = {name: str(asked[name].absolute()) if asked[name] else None for name in ("supernet", "root")}
+        names = {name: _absolute(asked[name]) for name in ("spec", "data")}
+        recipe["fitness"] = {**asked, **paths, **names}
     if latency_table:
         recipe["latency_table"] = LatencyTable.load(latency_table).to_dict()
     return recipe
 
 
-def _absolute(data: str | None) -> str | None:
-    kind, colon, path = (data or "").partition(":")
-    return f"{kind}:{Path(path).absolute()}" if colon else data
+def _absolute(name: str | None) -> str | None:
+    kind, colon, path = (name or "").partition(":")
+    return f"{kind}:{Path(path).absolute()}" if colon else name
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:

@@ -1,16 +1,20 @@
-"""Batches of a split: slices of a tensor where it is in memory, else a DataLoader."""
+"""Batches of a split: slices where it is in memory or an array on disk, else a DataLoader."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from nasformer.data.ahead import one_ahead
 from nasformer.data.dataset import Split
+from nasformer.data.decoded import DecodedImages
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DataError
+
+Batches = Generator[tuple[Tensor, Tensor], None, None]
 
 
 def iterate(
@@ -24,6 +28,7 @@ def iterate(
     start: int = 0,
     stop: int | None = None,
     rows: Tensor | None = None,
+    ahead: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
 
@@ -37,6 +42,8 @@ def iterate(
         start: First place in the order.
         stop: Place in the order to stop before; None: its end.
         rows: Places within each batch, all of them full, of the images that are yielded; None: all.
+        ahead: Prepare the next batch in a thread while the caller computes; not for augmented images, whose random
+            numbers are the caller's too. Nothing is prepared of images in memory, nor where ``workers`` read.
 
     Raises:
         DataError: An image cannot be read.
@@ -53,18 +60,40 @@ def iterate(
     if rows is not None:
         order, batch_size = torch.cat([batch[rows] for batch in torch.split(order, batch_size)]), len(rows)
         stream += int(rows[0])  # those who share a batch augment it differently
+    in_order = seed is None and rows is None
     if isinstance(split, ImagesInMemory):
-        yield from _from_memory(split.to(device), batch_size, order, in_order=seed is None and rows is None)
+        yield from _from_memory(split.to(device), batch_size, order, in_order=in_order)
+        return
+    where = _with_index(torch.device(device))
+    if isinstance(split, DecodedImages):
+        batches, workers = _from_array(split, batch_size, order, where, in_order=in_order), 0
     else:
-        yield from _from_loader(split, batch_size, order, workers, torch.device(device), stream)
+        batches = _from_loader(split, batch_size, order, workers, where, stream)
+    yield from one_ahead(batches) if ahead and not workers else batches
 
 
-def _from_memory(
-    split: ImagesInMemory, batch_size: int, order: Tensor, *, in_order: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _from_memory(split: ImagesInMemory, batch_size: int, order: Tensor, *, in_order: bool) -> Batches:
     for places in torch.split(order.to(split.images.device), batch_size):
-        chosen = slice(int(places[0]), int(places[-1]) + 1) if in_order else places
+        chosen = _run(places) if in_order else places
         yield split.images[chosen], split.labels[chosen]
+
+
+def _from_array(
+    split: DecodedImages, batch_size: int, order: Tensor, device: torch.device, *, in_order: bool
+) -> Batches:
+    for places in torch.split(order, batch_size):
+        yield split.batch(_run(places) if in_order else places.numpy(), device)
+
+
+def _run(places: Tensor) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _with_index(device: torch.device) -> torch.device:
+    """Say which GPU is meant: another thread's current one is the first."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def _from_loader(
@@ -74,7 +103,7 @@ def _from_loader(
     workers: int,
     device: torch.device,
     seed: int,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Batches:
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         split,  # type: ignore[arg-type]  # any map-style dataset serves
         batch_size,

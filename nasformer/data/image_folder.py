@@ -6,6 +6,7 @@ both are there, ``val/`` searches and all of ``train/`` trains.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nasformer.data.dataset import Dataset
@@ -40,15 +42,68 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.read(index)), self.targets[index]
+
+    def read(self, index: int) -> Any:
+        """Return a PIL image, as it is in its file.
+
+        Raises:
+            DataError: It cannot be read.
+        """
         from PIL import Image
 
-        path, label = self.samples[index]
+        path, _ = self.samples[index]
         try:
             with Image.open(path) as image:
-                decoded = image.convert("RGB")
+                return image.convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"cannot read the image {path}: {str(error).splitlines()[0]}", path) from error
-        return self.transform(decoded), label
+            raise _unreadable(path, error) from error
+
+    def stamp(self, index: int) -> tuple[str, int, int]:
+        """Return path, size and time of change of a file: alike where its contents are.
+
+        Raises:
+            DataError: It is not there.
+        """
+        path, _ = self.samples[index]
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        return os.path.abspath(path), status.st_size, status.st_mtime_ns
+
+
+class Plain:
+    """The transform of images that rank or test, in two halves: pixels can be kept, floats are four times as large.
+
+    Args:
+        image_size: Height and width that images are cropped to, in pixels.
+    """
+
+    def __init__(self, image_size: int) -> None:
+        whole: Any = _transform(image_size, training=False)
+        *self._crops, _, normalise = whole.transforms  # between them the change to floats
+        self.image_size, self._name = image_size, repr(whole)
+        self._mean, self._std = (torch.as_tensor(x).view(-1, 1, 1) for x in (normalise.mean, normalise.std))
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __call__(self, image: Any) -> Tensor:
+        """Return ``(3, size, size)`` of a PIL image."""
+        return self.normalised(torch.from_numpy(self.pixels(image)))
+
+    def pixels(self, image: Any) -> NDArray[np.uint8]:
+        """Return ``(3, size, size)`` of a PIL image, resized and cropped."""
+        for crop in self._crops:
+            image = crop(image)
+        return np.array(image).transpose(2, 0, 1).copy()
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Return floats ``(…, 3, size, size)`` with ImageNet's mean and deviation taken out."""
+        # A tensor, since CUDA multiplies by the inverse of a number, which is not the same in the last bit.
+        full = torch.tensor(255.0, device=pixels.device)
+        return pixels.float().div_(full).sub_(self._mean.to(pixels.device)).div_(self._std.to(pixels.device))
 
 
 def load_image_folder(
@@ -78,7 +133,7 @@ def load_image_folder(
     root = Path(path)
     splits, classes = _splits(root, search_fraction, test_fraction, seed)
     augmented = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing)
-    plain = _transform(image_size, training=False)
+    plain = Plain(image_size)
     record = {
         "name": f"imagefolder:{root}",
         "seed": seed,
@@ -96,6 +151,10 @@ def load_image_folder(
         in_channels=3,
         record=record,
     )
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"cannot read the image {path}: {str(error).splitlines()[0]}", path)
 
 
 def _splits(

@@ -37,8 +37,10 @@ def critical_value(error: float, keep: int, others: int, looks: tuple[int, ...],
     >>> round(critical_value(0.05, 1, 1, (1,), 1_000_000), 1)  # one look: the normal quantile
     1.6
     """
+    if (keep, others) == (1, 1):
+        return _simulated(error, 1, 1, looks, images)
     among_all = _simulated(error, keep, others, looks, images) if keep <= others else 0.0
-    return max(among_all, critical_value(error, 1, 1, looks, images) if others > 1 else 0.0)
+    return max(among_all, critical_value(error, 1, 1, looks, images))
 
 
 def _simulated(error: float, keep: int, others: int, looks: tuple[int, ...], images: int) -> float:

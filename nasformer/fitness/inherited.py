@@ -19,12 +19,14 @@ import torch
 from nasformer.architecture import Architecture
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
+from nasformer.data.decoded import decode_once
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import ArchitectureError, FitnessError
 from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of, require_objective
 from nasformer.fitness.population import bytes_per_image, population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 from nasformer.fitness.racing import Compute, Found, Racing, race
+from nasformer.fitness.weights import home
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
@@ -57,6 +59,8 @@ class InheritedFitness:
         racing: Whether to drop an architecture before it has seen every image, once others are known to be
             better: True, or options of ``Racing`` by name. What is remembered then takes 5 bytes for each image
             of each architecture that saw all.
+        decoded: Whether to keep the pixels of image files in an array under ``NASFORMER_HOME``, 3 · size² bytes an
+            image, so that they are decoded once and not in every pass (``data.decoded.decode_once``).
 
     Attributes:
         work: ``blocks`` computed and those of ``one_by_one``, each for one image; ``images`` shown to
@@ -65,6 +69,7 @@ class InheritedFitness:
 
     Raises:
         FitnessError: ``split`` is empty, or ``dtype``, ``objective`` or an option of ``racing`` unknown.
+        DataError: An image that is to be decoded cannot be read.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class InheritedFitness:
         data: Mapping[str, Any] | None = None,
         objective: Objective = "accuracy",
         racing: bool | Mapping[str, Any] = False,
+        decoded: bool = True,
     ) -> None:
         if not len(split):
             raise FitnessError("the split to evaluate on is empty", split)
@@ -86,7 +92,8 @@ class InheritedFitness:
         require_objective(objective)
         self.device = find_device(device)
         self.net = net.to(self.device)
-        self.split = split.to(self.device) if isinstance(split, ImagesInMemory) else split
+        kept = decode_once(split, home() / "decoded") if decoded else split
+        self.split = kept.to(self.device) if isinstance(kept, ImagesInMemory) else kept
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bfloat16 = dtype == "bfloat16" or (dtype == "auto" and native)
         self.batch_size = batch_size or _suitable_batch(net, self.device)
@@ -190,7 +197,7 @@ class InheritedFitness:
         while tree.roots:
             try:
                 size = self.batch_size
-                batches = iterate(self.split, size, device=self.device, seed=seed, start=start, stop=stop)
+                batches = iterate(self.split, size, device=self.device, seed=seed, start=start, stop=stop, ahead=True)
                 counted = self._counted(batches, len(architectures))
                 return population_outcomes(self.net, tree, counted, bfloat16=self.bfloat16)
             except torch.OutOfMemoryError:

@@ -115,6 +115,8 @@ class FeasibleSet(ABC):
             raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
         if not isinstance(n, numbers.Integral) or n < 0:
             raise BudgetError(f"n is how many to draw, a whole number of 0 or more, got {n!r}", n)
+        if isinstance(seed, numbers.Real) and not (isinstance(seed, numbers.Integral) and seed >= 0):
+            raise BudgetError(f"seed is a whole number of 0 or more, or a generator, got {seed!r}", seed)
         given = read_fixed(self.space.codec, fixed)
         return self._draw(int(n), np.random.default_rng(seed), prior == "dimensions", given)
 

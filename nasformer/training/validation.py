@@ -68,7 +68,8 @@ def tally(
     correct = torch.zeros((), dtype=torch.long, device=device)
     loss = torch.zeros((), device=device)
     with torch.inference_mode(), autocast(device, amp):
-        for images, labels in iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop):
+        batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, ahead=True)
+        for images, labels in batches:
             logits = (net(images) if architecture is None else net(images, architecture)).float()
             correct += (logits.argmax(dim=1) == labels).sum()
             loss += F.cross_entropy(logits, labels, reduction="sum")

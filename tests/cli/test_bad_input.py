@@ -92,7 +92,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "device": ("train digits --device tpu", "device 'tpu' cannot be used"),
     "epochs": ("train digits --epochs 0", "--epochs"),
     "run": ("evaluate nowhere", "nowhere"),
-    "racing": ("search digits --fitness training-free --racing", "only fitness 'inherited' has an objective and races"),
+    "racing": (
+        "search digits --fitness training-free --racing",
+        "only fitness 'inherited' has an objective and a dtype",
+    ),
     "split": ("evaluate digits --split train", "--split is test or search, got 'train'"),
     "architecture": ("cost digits huge", "architecture 'huge' is neither smallest, centroid, largest"),
     "json": ("cost digits {", "no JSON"),

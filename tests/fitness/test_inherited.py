@@ -74,7 +74,9 @@ def test_images_are_counted_while_they_are_shown(space: SearchSpace, net: Supern
     fitness = InheritedFitness(net, split, device="cpu", batch_size=100)
     split.work = fitness.work
     list(fitness.evaluate([space.smallest, space.largest]))
-    assert split.noted[::100] == [0, 200, 400, 600]
+    assert split.noted[0] == 0
+    assert split.noted[200] in (200, 400), "the third batch is read while the second is shown"
+    assert split.noted[300] in (400, 600)
     assert fitness.work["images"] == 2 * len(digits.search)
 
 

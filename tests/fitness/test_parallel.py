@@ -59,6 +59,12 @@ def faulty(**options: Any) -> ParallelFitness:
     return ParallelFitness(partial(Faulty, **options), workers=2, devices=["cpu"])
 
 
+@pytest.fixture(autouse=True)
+def _importable(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have spawned processes find this folder's modules, also where pytest was not started as a module."""
+    monkeypatch.syspath_prepend(str(root))
+
+
 @pytest.fixture
 def archs(space: SearchSpace) -> list[Architecture]:
     return list(dict.fromkeys(space.sample(24, seed=2)))

@@ -151,3 +151,9 @@ def test_the_dimensions_prior_is_what_rejection_draws() -> None:
         counts = [np.bincount(rows[:, column], minlength=3) for rows in (kept, drawn)]
         table = np.array([row for row in zip(*counts, strict=True) if sum(row)]).T
         assert scipy.stats.chi2_contingency(table).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5])
+def test_a_seed_that_is_none_is_refused(seed: float) -> None:
+    with pytest.raises(BudgetError, match=f"seed is a whole number of 0 or more, or a generator, got {seed}"):
+        load_space("digits").sample(1, seed=seed)  # type: ignore[arg-type]

@@ -75,6 +75,7 @@ def test_it_keeps_a_better_front_than_random_search() -> None:
     ("options", "words"),
     [
         ({"cost": "param"}, "unknown cost 'param'; did you mean 'params'"),
+        ({"cost": ["params"]}, r"unknown cost \['params'\]; "),
         ({"population": 1}, "population must be a whole number of at least 2, got 1"),
     ],
 )

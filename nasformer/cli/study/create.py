@@ -5,6 +5,7 @@ from __future__ import annotations
 from nasformer.cli.options import (
     BatchSize,
     Data,
+    Dtype,
     Evaluations,
     FitnessKind,
     Json,
@@ -45,6 +46,7 @@ def create(
     fitness: FitnessKind = None,
     objective: Objective = "accuracy",
     racing: Racing = False,
+    dtype: Dtype = "auto",
     supernet: SupernetPath = None,
     data: Data = None,
     root: Root = None,
@@ -78,6 +80,7 @@ def create(
         root=root,
         objective=objective,
         racing=racing,
+        dtype=dtype,
     )
     made = searcher.create(
         storage,

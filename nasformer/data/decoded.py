@@ -1,0 +1,200 @@
+"""DecodedImages: image files decoded once, into an array on disk from which later passes take whole batches.
+
+A search looks at the same images hundreds of times, and decoding one costs more than judging it with a small
+network. So their pixels are kept, as they are after resizing and cropping.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nasformer.data.dataset import Split
+from nasformer.data.image_folder import ImageFiles, Plain
+
+LAYOUT = 1
+"""Of the arrays; raised when what is written for the same files changes."""
+
+_AT_A_TIME = 256
+_SECONDS_BETWEEN_LINES = 10.0
+_LOGGER = logging.getLogger("nasformer.data")
+
+
+class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """The images of files that were decoded before, memory-mapped; their values are those of the files, bit for bit.
+
+    Args:
+        files: The files, with a plain transform.
+        path: The array of their pixels, uint8 ``(n, 3, size, size)``: see ``decode_once``.
+
+    Raises:
+        ValueError: The array is not whole, or not of these files.
+    """
+
+    def __init__(self, files: ImageFiles, path: Path) -> None:
+        self.files, self.path = files, path
+        self.classes, self.targets = files.classes, files.targets
+        self.labels = torch.tensor(files.targets)
+        self._pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if (self._pixels.shape, self._pixels.dtype) != (_shape(files), np.uint8):
+            raise ValueError(f"{path} holds {self._pixels.dtype} {self._pixels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        images, labels = self.batch(slice(index, index + 1) if index >= 0 else [index], torch.device("cpu"))
+        return images[0], int(labels[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DecodedImages, (self.files, self.path)  # another process maps the array itself
+
+    def batch(self, places: slice | Any, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return ``(images (batch, 3, size, size), labels (batch,))`` of some places; bytes travel, floats do not."""
+        pixels, labels = torch.from_numpy(np.array(self._pixels[places])), self.labels[places]
+        if device.type == "cuda":
+            pixels, labels = pixels.pin_memory(), labels.pin_memory()
+        there = pixels.to(device, non_blocking=True)
+        return _plain(self.files).normalised(there), labels.to(device, non_blocking=True)
+
+
+def decode_once(split: Split, folder: Path, *, threads: int | None = None) -> Split:
+    """Return images of files as an array that is kept in ``folder``, made now unless it is there; others as they are.
+
+    An array takes 3 · size² bytes an image: 1.5 GB for 10,000 of 224 pixels. There is one for each split, named by a
+    hash of its files' paths, sizes and times, of the transform and of the versions that decide the pixels; what is
+    not needed any more may be deleted at any time. It comes into place whole, so one that was begun and not
+    finished is made again. Of several processes that want the same array one decodes and the others wait. Where it
+    cannot be written a warning says so, and the files are decoded anew in every pass.
+
+    Args:
+        split: The images. Those are kept that ``imagefolder:`` does not augment.
+        folder: Where the arrays are.
+        threads: How many decode at once; None: one for each core.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
+    if not isinstance(split, ImageFiles) or not isinstance(split.transform, Plain):
+        return split
+    path = folder / f"{_key(split)}.npy"
+    try:
+        found = _find(split, path)
+        if found is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _alone(path):
+                found = _find(split, path) or _make(split, path, threads or _cores())
+    except OSError as error:
+        _LOGGER.warning(
+            "%d decoded images cannot be kept in %s: %s (they need %s bytes); every pass decodes them anew; "
+            "make room, or set NASFORMER_HOME to a folder that has it",
+            *(len(split), folder, error.strerror or error, f"{_bytes(split):,}"),
+        )
+        return split
+    return found
+
+
+def _find(files: ImageFiles, path: Path) -> DecodedImages | None:
+    """Return the images of an array, or None where it is absent or damaged."""
+    with suppress(FileNotFoundError, ValueError, EOFError):
+        return DecodedImages(files, path)
+    return None
+
+
+def _make(files: ImageFiles, path: Path, threads: int) -> DecodedImages:
+    for left in path.parent.glob(f"{path.stem}.*.part"):  # by a process that was killed
+        with suppress(OSError):
+            left.unlink()
+    if shutil.disk_usage(path.parent).free < _bytes(files):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        # Written, not mapped: on a full disk a write raises, and a page of a map kills the process.
+        with draft.open("wb") as file:
+            _write(files, file, threads)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return DecodedImages(files, path)
+
+
+def _write(files: ImageFiles, file: IO[bytes], threads: int) -> None:
+    """Write pixels in order. Threads, since Pillow decodes and resizes without the interpreter's lock."""
+    plain, count, began = _plain(files), len(files), time.perf_counter()
+    header = {"descr": "|u1", "fortran_order": False, "shape": _shape(files)}
+    np.lib.format.write_array_header_1_0(file, header)
+    told = began
+    with ThreadPool(threads) as pool:
+        for first in range(0, count, _AT_A_TIME):  # so that what waits to be written stays small
+            places = range(first, min(first + _AT_A_TIME, count))
+            for pixels in pool.imap(lambda place: plain.pixels(files.read(place)), places):
+                file.write(pixels.tobytes())
+            now = time.perf_counter()
+            if now - told > _SECONDS_BETWEEN_LINES or places.stop == count:
+                told, rate = now, places.stop / (now - began)
+                _LOGGER.info(
+                    "decoded %s of %s images, %.0f a second, %.0f s left",
+                    *(f"{places.stop:,}", f"{count:,}", rate, (count - places.stop) / rate),
+                )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep others out while an array is made, where the system can; the lock ends with the process that holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: each writes a draft of its own, and the last one stays
+        yield
+        return
+    with path.with_suffix(".lock").open("w") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _key(files: ImageFiles) -> str:
+    """Hash what decides the pixels."""
+    from PIL import features
+
+    versions = [f"{name} {version(name)}" for name in ("Pillow", "timm", "torchvision")]
+    codec = features.version("libjpeg_turbo") or features.version("jpg")
+    digest = hashlib.sha256(f"{LAYOUT}\n{versions}\n{codec}\n{files.transform!r}\n".encode())
+    for place in range(len(files)):
+        digest.update(f"{files.stamp(place)}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _plain(files: ImageFiles) -> Plain:
+    assert isinstance(files.transform, Plain)
+    return files.transform
+
+
+def _shape(files: ImageFiles) -> tuple[int, int, int, int]:
+    size = _plain(files).image_size
+    return len(files), 3, size, size
+
+
+def _bytes(files: ImageFiles) -> int:
+    return int(np.prod(_shape(files)))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
