@@ -72,6 +72,10 @@ Storage = Annotated[
         show_default=False,
     ),
 ]
+NewStudyName = Annotated[
+    str | None,
+    typer.Option("--study", metavar="NAME", help="In the storage; default: SPACE-STRATEGY-seedN.", show_default=False),
+]
 StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="In the storage; not needed for the only one.", show_default=False),

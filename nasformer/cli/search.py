@@ -19,6 +19,7 @@ from nasformer.cli.options import (
     LatencyTable,
     Macs,
     MaxFailures,
+    NewStudyName,
     Objective,
     Options,
     Params,
@@ -30,7 +31,6 @@ from nasformer.cli.options import (
     Seed,
     Space,
     Strategy,
-    StudyName,
     SupernetPath,
     Workers,
     budget_of,
@@ -73,7 +73,7 @@ def search(
             metavar="URL", help="PATH.log, sqlite:///… or postgresql://…; default: OUT/study.log.", show_default=False
         ),
     ] = None,
-    study: StudyName = None,
+    study: NewStudyName = None,
     max_failures: MaxFailures = 10,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.", show_default=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from nasformer.search.evaluation import Trial
-from nasformer.search.loop import PAUSES, Run, SearchLoop
+from nasformer.search.loop import Patience, Run, SearchLoop
 
 
 class AsynchronousLoop(SearchLoop):
@@ -23,7 +23,7 @@ class AsynchronousLoop(SearchLoop):
             StrategyError: The strategy asked something infeasible, or the same twice.
             FitnessError: More evaluations failed than allowed.
         """
-        run, start, pause = self.progress, time.perf_counter(), PAUSES[0]
+        run, start, patience = self.progress, time.perf_counter(), Patience()
         while True:
             self._hear()
             if len(run.trials) >= self.limit.evaluations:
@@ -34,13 +34,12 @@ class AsynchronousLoop(SearchLoop):
             mine = self.record.adopt(self.limit.batch_size) or self._ask_new()
             if mine:
                 self._evaluate(mine, mine)
-                pause = PAUSES[0]
+                patience.end()
             elif self.record.size() == len(run.trials):
                 run.stopped = "exhausted"
                 break
             else:
-                time.sleep(pause)
-                pause = min(2 * pause, PAUSES[1])
+                patience.wait()
         run.trials.sort(key=lambda trial: trial.number)
         run.replayed = len(self._replayed & self._announced)
         return run

@@ -23,8 +23,28 @@ from nasformer.space import FeasibleSet
 
 Callback = Callable[[Trial], None]
 
-PAUSES = 0.01, 0.5
-"""Shortest and longest seconds between looks at what other processes have done."""
+
+class Patience:
+    """How long to wait between looks at what other processes have done: a tenth of the time waited so far."""
+
+    shortest, longest = 0.01, 0.5
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it has waited since there was something to do."""
+        return self._since is not None
+
+    def wait(self) -> None:
+        """Wait, the longer the longer it has waited."""
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        time.sleep(min(max((now - self._since) / 10, self.shortest), self.longest))
+
+    def end(self) -> None:
+        """Begin anew: there was something to do."""
+        self._since = None
 
 
 @dataclass(frozen=True)
@@ -191,10 +211,10 @@ class SearchLoop:
 
     def _settle(self, proposed: list[Trial]) -> list[Trial]:
         """Return a batch with its results: evaluate what falls to this process, wait for the rest."""
-        pause, polling = PAUSES[0], False
+        patience = Patience()
         while True:
             try:
-                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling)
+                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling=bool(patience))
             except DriftError as drift:
                 proposed = self._accept(drift)
                 continue
@@ -203,10 +223,9 @@ class SearchLoop:
                 return sorted(share.settled, key=lambda trial: trial.number)
             if share.mine:
                 self._evaluate(share.mine, proposed)
-                pause, polling = PAUSES[0], False
+                patience.end()
             else:
-                time.sleep(pause)
-                pause, polling = min(2 * pause, PAUSES[1]), True
+                patience.wait()
 
     def _accept(self, drift: DriftError) -> list[Trial]:
         if not self.accept_drift:

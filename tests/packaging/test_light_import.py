@@ -29,7 +29,9 @@ print(json.dumps(sorted(sys.modules)))
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["search", "--help"], ["spaces"]], ids=lambda words: " ".join(words) or "import"
+    "arguments",
+    [[], ["--help"], ["search", "--help"], ["study", "--help"], ["spaces"]],
+    ids=lambda words: " ".join(words) or "import",
 )
 def test_no_heavy_library_is_loaded(arguments: list[str], tmp_path: Path) -> None:
     done = subprocess.run(

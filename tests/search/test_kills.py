@@ -88,3 +88,11 @@ def test_a_search_of_one_process_survives_some_kills(root: Path, tmp_path: Path)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_search_survives_50_kills(url: str, workers: int, root: Path, tmp_path: Path) -> None:
     survive(url, root, tmp_path / "notes", workers=workers, kills=50, evaluations=300 * workers, strategy="tpe")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", sitting.STRATEGIES)
+def test_every_strategy_survives_kills_in_two_processes(strategy: str, root: Path, tmp_path: Path) -> None:
+    survive(
+        str(tmp_path / "study.log"), root, tmp_path / "notes", workers=2, kills=3, evaluations=40, strategy=strategy
+    )

@@ -13,6 +13,7 @@ from nasformer.cli.options import (
     LatencyTable,
     Macs,
     MaxFailures,
+    NewStudyName,
     Objective,
     Options,
     Params,
@@ -22,7 +23,6 @@ from nasformer.cli.options import (
     Space,
     Storage,
     Strategy,
-    StudyName,
     SupernetPath,
     budget_of,
 )
@@ -33,7 +33,7 @@ from nasformer.cli.searching import make_searcher
 def create(
     space: Space,
     storage: Storage,
-    study: StudyName = None,
+    study: NewStudyName = None,
     strategy: Strategy = "evolution",
     option: Options = None,
     params: Params = None,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from typing import Any
 
+from nasformer.errors import StudyError
 from nasformer.search.evaluation import Trial
 from nasformer.search.study.entry import Entry
 from nasformer.search.study.storage import Store
@@ -50,7 +51,8 @@ class Crew:
             with Heart(self._beat):
                 yield
         finally:
-            self._store.change(self._study_id, lambda: self._write_beats(leave=True))
+            with suppress(StudyError):  # others see that the process has ended, and an error on its way says more
+                self._store.change(self._study_id, lambda: self._write_beats(leave=True))
 
     def living(self) -> dict[str, int]:
         """Return the beats of those at work."""

@@ -131,22 +131,21 @@ class Study:
         Raises:
             DriftError: The record holds other architectures under these numbers.
         """
-        if self._settled(proposed) is None and polling:
+        if polling:
             self.store.read(self._refresh)
-            if all(trial.number in self._entries for trial in proposed) and not self._free(proposed):
-                return Share((), tuple(self._finished(proposed)))
         settled = self._settled(proposed)
-        if settled is not None:
-            return Share((), tuple(settled))
-        return self.store.change(self.id, lambda: self._claim(proposed, whole))
+        if settled is None and not (polling and not self._free(proposed)):
+            return self.store.change(self.id, lambda: self._claim(proposed, whole))
+        return Share((), tuple(settled or self._finished(proposed)))
 
     def _claim(self, proposed: Sequence[Trial], whole: bool) -> Share:
         self._refresh()
         self._compare(proposed)
         free = self._free(proposed)
         mine = [trial for trial in free if self._is_mine(trial)] or free[: self._size(free, proposed, whole)]
+        numbers = {trial.number for trial in mine}
         for trial in free:
-            entry, take = self._entries.get(trial.number), trial in mine
+            entry, take = self._entries.get(trial.number), trial.number in numbers
             if entry is None:
                 self._entries[trial.number] = self._ledger.propose(trial, self.crew.worker if take else None)
             elif take and not self._is_mine(trial):
