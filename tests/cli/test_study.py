@@ -66,7 +66,7 @@ def test_a_study_run_in_parts_equals_a_search(made: str, study: Any, nasformer: 
 
 
 def test_what_is_printed_fits_in_80_columns(made: str, study: Any) -> None:
-    assert "begin, here or on another machine" in study("create", *SEARCH.split(), "--storage", "other.log").out
+    assert "Begin, here or on another machine" in study("create", *SEARCH.split(), "--storage", "other.log").out
     assert "as many evaluations as were asked for now" in study("run", "--storage", made, "-n", 20, "-q").out
     for command in ("best", "trials", "pareto", "importance"):
         assert "MACs" in (printed := study(command, "--storage", made).out) or "macs" in printed or command[0] in "pi"

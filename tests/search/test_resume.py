@@ -89,16 +89,21 @@ def test_a_finished_search_is_read_from_the_record_alone(worth: Judge, tmp_path:
     assert again.counts["replayed"] == EVALUATIONS
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("study.log", "File too large$"), ("study.db", "(disk I/O error|disk is full)$")]
+)
 def test_a_search_stopped_by_a_full_disk_goes_on_where_it_was(
-    worth: Judge, tmp_path: Path, disk: Callable[[int], AbstractContextManager[None]]
+    name: str, reason: str, worth: Judge, tmp_path: Path, disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    plain, storage = search("evolution", Flaky(worth)), tmp_path / "study.log"
-    with disk(20_000), pytest.raises(StudyError, match=r"study.log.*File too large"):
+    plain, storage = search("evolution", Flaky(worth)), f"{'sqlite:///' if name == 'study.db' else ''}{tmp_path}/{name}"
+    search("evolution", Flaky(worth), storage=storage, pause_after=2)
+    room = (tmp_path / name).stat().st_size + 16_000
+    with disk(room), pytest.raises(StudyError, match=rf"{name}.*{reason}"):
         search("evolution", Flaky(worth), storage=storage)
     fitness = Flaky(worth)
     result = search("evolution", fitness, storage=storage)
     assert what(result.trials) == what(plain.trials)
-    assert 0 < result.counts["replayed"] == EVALUATIONS - fitness.judged.total()
+    assert 2 < result.counts["replayed"] == EVALUATIONS - fitness.judged.total()
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,8 @@ def create(
     if json:
         print_json({"storage": shown(storage), "study": made.name, "settings": dict(made.settings)})
     else:
-        console.print(f"study {made.name} in {shown(storage)}; begin, here or on another machine, with:", markup=False)
+        console.print(f"study {made.name} in {shown(storage)}", markup=False, soft_wrap=True)
+        console.print("Begin, here or on another machine that sees it, with:")
         console.print(
             f"  nasformer study run --storage {shown(storage)} --study {made.name}", markup=False, soft_wrap=True
         )

@@ -122,7 +122,7 @@ def _reason(error: BaseException) -> str:
     """Return what went wrong at the root: Optuna's own words say only that something did."""
     if isinstance(error, ImportError) and "DB access module" in str(error):
         return "its driver is missing: pip install 'nasformer[postgresql]'"
-    cause = getattr(error.__cause__ or error, "orig", None) or error
+    cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
     return f"{type(cause).__name__}: {' '.join(str(cause).split())[:200]}"
 
 
