@@ -18,8 +18,6 @@ from typing import TypeVar
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, _CachedStorage
 
 from nasformer.errors import NasformerError, StudyError
-from nasformer.search.study.database import open_database, passes
-from nasformer.search.study.database import together as database_together
 from nasformer.search.study.journal import Journal
 
 Kept = TypeVar("Kept")
@@ -58,6 +56,8 @@ class Store:
             return InMemoryStorage()
         if str(url).startswith(_DATABASES):
             self._check_file(str(url), create)
+            from nasformer.search.study.database import open_database  # SQLAlchemy takes its time
+
             self._database = open_database(str(url))
             weakref.finalize(self, self._database.engine.dispose)  # closes its connections
             return _CachedStorage(self._database)
@@ -93,7 +93,18 @@ class Store:
     def _together(self, study_id: int | None) -> AbstractContextManager[None]:
         if self._journal is not None:
             return self._journal.together()
-        return nullcontext() if self._database is None else database_together(self._database, study_id)
+        if self._database is None:
+            return nullcontext()
+        from nasformer.search.study.database import together
+
+        return together(self._database, study_id)
+
+    def _may_pass(self, error: Exception) -> bool:
+        if self._database is None:
+            return False
+        from nasformer.search.study.database import passes
+
+        return passes(error)
 
     def _persist(self, context: Callable[[], AbstractContextManager[None]], body: Callable[[], Kept]) -> Kept:
         with self._lock, self._clear_errors():
@@ -102,7 +113,7 @@ class Store:
                     with context():
                         return body()
                 except Exception as error:
-                    if not passes(error):
+                    if not self._may_pass(error):
                         raise
                     time.sleep(pause)
             with context():
