@@ -64,6 +64,10 @@ class RecipeError(NasformerError, ValueError):
     """A training recipe that is declared wrongly."""
 
 
+class ExperimentError(NasformerError, ValueError):
+    """A comparison that is declared wrongly, or whose runs were made in another way."""
+
+
 class DistributedError(NasformerError):
     """Processes that train together and have lost each other."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
+from nasformer.cli.compare import compare
 from nasformer.cli.cost import cost
 from nasformer.cli.demo import demo
 from nasformer.cli.evaluate import evaluate
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-for _command in (demo, spaces, cost, latency, train, search, evaluate, import_autoformer, export_autoformer):
+for _command in (demo, spaces, cost, latency, train, search, compare, evaluate, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)
 

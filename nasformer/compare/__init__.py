@@ -1,5 +1,9 @@
-"""Comparisons: strategies × tasks × seeds, run as resumable studies and told as tidy tables."""
+"""Comparisons: strategies × tasks × seeds, run as resumable studies and told as tidy tables.
 
-from nasformer.compare.comparison import Comparison, Entrant, TaskRecord
+``experiment`` declares one, ``task`` opens what is searched, ``cell`` is one run, ``runner`` runs them over
+processes, ``gather`` collects what they found as a ``Comparison``.
+"""
 
-__all__ = ["Comparison", "Entrant", "TaskRecord"]
+from nasformer.compare.comparison import Comparison, Entrant, LeftOut, TaskRecord
+
+__all__ = ["Comparison", "Entrant", "LeftOut", "TaskRecord"]

@@ -137,6 +137,23 @@ class Entrant:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What could not take part, and why.
+
+    Args:
+        task: Name of the task.
+        strategy: Label of the strategy.
+        reason: In one line.
+        seed: Of the run that failed; None: none was begun.
+    """
+
+    task: str
+    strategy: str
+    reason: str
+    seed: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Several strategies on several tasks with several seeds, run to run paired by the seed.
@@ -148,6 +165,7 @@ class Comparison:
         seeds: Of every strategy on every task.
         trials: One row per evaluation; columns as in the module's table.
         cells: One row per run that is complete; columns as in the module's table.
+        left_out: Strategies that cannot search a task, and runs that failed.
         command: What was typed.
         settings: What else decided the runs: batch size, places confirmed and the like.
         versions: Of Python and of the packages that matter.
@@ -160,6 +178,7 @@ class Comparison:
     seeds: tuple[int, ...]
     trials: pd.DataFrame
     cells: pd.DataFrame
+    left_out: tuple[LeftOut, ...] = ()
     command: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -172,5 +191,6 @@ class Comparison:
 
     @property
     def missing(self) -> int:
-        """How many runs are not complete."""
-        return len(self.tasks) * len(self.entrants) * len(self.seeds) - len(self.cells)
+        """How many runs are not complete, of those that were to be."""
+        impossible = sum(len(self.seeds) if each.seed is None else 0 for each in self.left_out)
+        return len(self.tasks) * len(self.entrants) * len(self.seeds) - impossible - len(self.cells)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from nasformer.compare.machine import machine
 from nasformer.errors import NasformerError
 from nasformer.report import palette, tables
 from nasformer.report.experiment import Experiment
 from nasformer.report.finalist import Finalist
 from nasformer.report.history import last_validation
-from nasformer.report.machine import machine
 from nasformer.report.notation import budget, grouped, percent, printable
 from nasformer.report.summary import caveats, summary
 from nasformer.search.result import SearchResult

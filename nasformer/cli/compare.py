@@ -1,0 +1,199 @@
+"""``nasformer compare``: strategies against each other, with a report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.options import (
+    Data,
+    FitnessKind,
+    Json,
+    Latency,
+    LatencyTable,
+    Macs,
+    Params,
+    Quiet,
+    Root,
+    SupernetPath,
+    budget_of,
+)
+from nasformer.cli.output import command_line, console, print_json
+from nasformer.cli.searching import read_options
+
+if TYPE_CHECKING:
+    from nasformer.compare.comparison import Comparison
+    from nasformer.compare.experiment import Experiment
+
+FORMATS = ("html", "markdown", "json")
+
+
+def compare(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="[EXPERIMENT]", help="A .yaml file; or declare one task by options.")
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", "-s", metavar="NAME", help="A name or module:Class, then KEY=VALUE; repeatable."),
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="Built-in name or file.", show_default=False)] = None,
+    fitness: FitnessKind = None,
+    params: Params = None,
+    macs: Macs = None,
+    latency: Latency = None,
+    latency_table: LatencyTable = None,
+    noise: Annotated[
+        float | None, typer.Option(min=0, help="Standard deviation on what strategies see.", show_default=False)
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="Of inherited weights: accuracy or loss.", show_default=False)
+    ] = None,
+    supernet: SupernetPath = None,
+    data: Data = None,
+    root: Root = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many; default 10.", show_default=False)] = None,
+    evaluations: Annotated[
+        int | None, typer.Option("--evaluations", "-n", min=1, help="Of a run; default 200.", show_default=False)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Architectures per ask.", show_default=False)] = None,
+    initial_design: Annotated[
+        int | None, typer.Option(min=0, help="First architectures that all are told.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one for each core.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/compare-NAME.", show_default=False)
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.", show_default=False)
+    ] = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet instead of CSV.")] = False,
+    keep_studies: Annotated[bool, typer.Option("--keep-studies", help="Keep the study of each complete run.")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is complete.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Compare strategies on the same tasks, with the same seeds and evaluations.
+
+    Each run is a study; the same command goes on after a stop. A strategy of your own takes part as module:Class;
+    --strategy adds to those of the file.
+
+    Examples:
+      nasformer compare benchmarks/experiments/quick.yaml
+
+      nasformer compare --space digits --fitness table:digits-exhaustive
+      --params 54e3 -s random -s tpe -s "thompson startup=10" --seeds 20
+
+      nasformer compare my.yaml -s random -s mypackage.mymodule:MyStrategy
+    """
+    from nasformer.compare.experiment import Experiment
+
+    task = {
+        "space": space,
+        "fitness": fitness,
+        "budget": budget_of(params, macs, latency) or None,
+        "latency_table": latency_table,
+        "noise": noise,
+        "objective": objective,
+        "supernet": supernet,
+        "data": data,
+        "root": root,
+    }
+    shared = {"seeds": seeds, "evaluations": evaluations, "batch_size": batch_size, "initial_design": initial_design}
+    values = _declared(experiment, strategy or [], _given(task), _given(shared))
+    where, start = (experiment.name, experiment.parent) if experiment else ("the options", None)
+    declared = Experiment.of(values, where, start)
+    folder = out or Path("runs") / f"compare-{experiment.stem if experiment else space}"
+    kinds = _checked(formats or ["html"])
+    comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
+    _report(comparison, folder, kinds, json)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: str(each) if isinstance(each, Path) else each for key, each in options.items() if each is not None}
+
+
+def _declared(
+    experiment: Path | None, strategies: list[str], task: dict[str, Any], shared: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the declaration: the file's with what the options add and change, or that of the options alone."""
+    from nasformer.compare.experiment import read_declaration
+    from nasformer.errors import ExperimentError
+
+    if experiment is None and "space" not in task:
+        raise ExperimentError("give an EXPERIMENT.yaml, or --space with --strategy and --fitness", None)
+    if experiment is not None and task:
+        key = next(iter(task)).replace("_", "-")
+        raise ExperimentError(f"tasks are declared in {experiment.name}; leave --{key} out or EXPERIMENT", task)
+    values = {"tasks": [task]} if experiment is None else dict(read_declaration(experiment))
+    added = [_strategy(each) for each in strategies]
+    return {**values, "strategies": [*(values.get("strategies") or []), *added], **shared}
+
+
+def _strategy(text: str) -> dict[str, Any]:
+    """Return a strategy and the options that follow its name.
+
+    >>> _strategy("thompson startup=10")
+    {'name': 'thompson', 'options': {'startup': 10}}
+    """
+    from nasformer.errors import StrategyError
+
+    try:
+        name, *options = shlex.split(text)
+    except ValueError as error:
+        raise StrategyError(f"--strategy is a name and KEY=VALUE, got {text!r} ({error})", text) from error
+    return {"name": name, "options": read_options(options)}
+
+
+def _checked(formats: list[str]) -> list[str]:
+    from nasformer.errors import ExperimentError
+
+    for name in formats:
+        if name not in FORMATS:
+            raise ExperimentError(f"--format is one of {', '.join(FORMATS)}, got {name!r}", formats)
+    return formats
+
+
+def _run(
+    declared: Experiment,
+    folder: Path,
+    workers: int | None,
+    keep_studies: bool,
+    report_only: bool,
+    parquet: bool,
+    progress: bool,
+) -> Comparison:
+    from nasformer.compare.runner import compare as run
+
+    try:
+        return run(
+            declared,
+            folder,
+            workers=workers,
+            keep_studies=keep_studies,
+            only_complete=report_only,
+            parquet=parquet,
+            command=command_line(),
+            progress=progress,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Every trial is in {folder}; go on with: {command_line()}") from None
+
+
+def _report(comparison: Comparison, folder: Path, formats: list[str], json: bool) -> None:
+    """Write the report and print what it says in short."""
+    from nasformer.report import write_comparison
+
+    path, analysis = write_comparison(folder, comparison, formats=formats)
+    if json:
+        print_json({"report": str(path), "summary": list(analysis.summary), "warnings": list(analysis.warnings)})
+    else:
+        for line in analysis.summary:
+            console.print(line, markup=False)
+        for line in analysis.warnings:
+            console.print(f"! {line}", markup=False)
+        console.print(f"report: {path}", markup=False, soft_wrap=True)

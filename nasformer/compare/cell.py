@@ -1,0 +1,203 @@
+"""Cell: one run, of a strategy on a task with a seed; a study while it runs, one file once it is complete."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nasformer.compare.comparison import Entrant
+from nasformer.compare.experiment import Experiment, TaskDeclaration, digest
+from nasformer.compare.task import Task, opened
+from nasformer.errors import ExperimentError
+from nasformer.registry import get_strategy
+from nasformer.search import SearchResult
+from nasformer.searcher import Searcher
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Args:
+        task: What is searched.
+        entrant: Who searches.
+        seed: Of the run and, with noise, of the noise.
+        evaluations: Most distinct evaluations.
+        batch_size: Architectures per ask.
+        confirm: How many of the strategy's recommendations compete.
+        initial_design: How many architectures, drawn by the seed, the strategy is told first.
+    """
+
+    task: TaskDeclaration
+    entrant: Entrant
+    seed: int
+    evaluations: int
+    batch_size: int
+    confirm: int
+    initial_design: int
+
+    def __str__(self) -> str:
+        return f"{self.entrant.label} on {self.task.name}, seed {self.seed}"
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept, below the folder of the comparison and without a suffix."""
+        return Path(_slug(self.task.name)) / _slug(self.entrant.label) / f"seed-{self.seed}"
+
+    def searcher(self, task: Task) -> Searcher:
+        """Return the search, not begun.
+
+        Raises:
+            StrategyError: The strategy or an option of it is unknown.
+        """
+        name: Any = self.entrant.strategy
+        if self.initial_design:
+            from nasformer.compare.design import shared_design
+
+            name = shared_design(get_strategy(name), self.initial_design)
+        return Searcher(task.space, name, task.judge(self.seed), self.seed, **self.entrant.options)
+
+    def identity(self, task: Task) -> str:
+        """Return a hash of all that decides what the run finds."""
+        run = (self.seed, self.evaluations, self.batch_size, self.confirm, self.initial_design)
+        return digest([task.identity, self.entrant.strategy, dict(self.entrant.options), *run])
+
+
+def cells_of(experiment: Experiment) -> list[Cell]:
+    """Return every run; seeds outermost, so that a comparison that is cut short is a fair one of fewer seeds."""
+    shared = (experiment.batch_size, experiment.confirm, experiment.initial_design)
+    return [
+        Cell(task, entrant, seed, experiment.evaluations_of(task), *shared)
+        for seed in experiment.seeds
+        for task in experiment.tasks
+        for entrant in experiment.entrants
+    ]
+
+
+def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
+    """Run a cell, from where it was stopped if it was, and write its file.
+
+    Args:
+        cell: What to run.
+        folder: Of the comparison.
+        keep_study: Whether to leave the study's journal once the file is written.
+
+    Raises:
+        NasformerError: The search could not be made or failed.
+    """
+    task, journal = opened(cell.task, folder / "cache"), (folder / "studies" / cell.path).with_suffix(".log")
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    result = cell.searcher(task).run(
+        cell.task.budget,
+        evaluations=cell.evaluations,
+        batch_size=cell.batch_size,
+        confirm=cell.confirm,
+        storage=journal,
+        study=str(cell),
+        progress=False,
+    )
+    _write(cell_file(folder, cell), {"identity": cell.identity(task), **told(result, cell, task)})
+    if not keep_study:
+        with suppress(OSError):
+            journal.unlink()
+
+
+def cell_file(folder: Path, cell: Cell) -> Path:
+    """Return where a complete cell is."""
+    return (folder / "cells" / cell.path).with_suffix(".json.gz")
+
+
+def load_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
+    """Return a complete cell, however it was run; None where it is not complete.
+
+    Raises:
+        ExperimentError: It is damaged.
+    """
+    path = cell_file(folder, cell)
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            kept: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        raise ExperimentError(f"{path} cannot be read ({error}); delete it to run it again", path) from error
+    return kept
+
+
+def read_cell(folder: Path, cell: Cell, task: Task) -> dict[str, Any] | None:
+    """Return a complete cell; None where it is not complete.
+
+    Raises:
+        ExperimentError: It is damaged, or was run in another way than is asked for now.
+    """
+    kept = load_cell(folder, cell)
+    if kept is not None and kept.get("identity") != cell.identity(task):
+        path = cell_file(folder, cell)
+        raise ExperimentError(
+            f"{path} holds {cell}, run with other settings or on other files; "
+            "give another --out, or delete it to run it again",
+            path,
+        )
+    return kept
+
+
+def _write(path: Path, data: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".part")
+    with gzip.open(draft, "wt", encoding="utf-8", compresslevel=6) as file:
+        json.dump(data, file)
+    draft.replace(path)
+
+
+def _slug(name: str) -> str:
+    """Return a name as a file may have it, unlike that of any other name.
+
+    >>> _slug("tpe"), _slug("nevergrad (optimizer=DE)")
+    ('tpe', 'nevergrad-optimizer-DE-f4d3ad')
+    """
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
+    return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def told(result: SearchResult, cell: Cell, task: Task) -> dict[str, Any]:
+    """Return a run's row of ``cells`` and its columns of ``trials``."""
+    best, truth = result.best, task.truth
+    true = truth(best.architecture) if truth else None
+    row = {
+        "task": cell.task.name,
+        "strategy": cell.entrant.label,
+        "seed": cell.seed,
+        "architecture": json.dumps(best.architecture.to_dict()),
+        "params": best.params,
+        "macs": best.macs,
+        "confirmed": best.fitness,
+        "true": true,
+        "test": task.test(best.architecture) if task.test else None,
+        "observed": result.best_observed.value,
+        "evaluations": len(result.trials),
+        **{name: result.counts.get(name, 0) for name in ("duplicates", "infeasible", "replaced", "failed")},
+        **{f"{name}_seconds": result.seconds[name] for name in ("strategy", "evaluation", "total")},
+        "stopped": result.stopped,
+    }
+    return {"cell": row, "trials": _columns(result, task), "versions": dict(result.versions)}
+
+
+def _columns(result: SearchResult, task: Task) -> dict[str, list[Any]]:
+    trials, truth = result.trials, task.truth
+    costs = list(dict.fromkeys(name for trial in trials for name in trial.costs))
+    return {
+        "evaluation": list(range(1, len(trials) + 1)),
+        "architecture": [json.dumps(trial.architecture.to_dict()) for trial in trials],
+        "value": [trial.value for trial in trials],
+        "true": [truth(trial.architecture) if truth else None for trial in trials],
+        "loss": [trial.metrics.get("loss") for trial in trials],
+        **{name: [trial.costs.get(name) for trial in trials] for name in costs},
+        "seconds": [trial.seconds for trial in trials],
+    }

@@ -1,0 +1,255 @@
+"""Experiment: what is compared, declared in YAML or by flags: tasks × strategies × seeds.
+
+A path inside a declaration may hold ``~`` and ``${NAME}`` of the environment; a relative one starts at the
+declaration's own folder. A task that is ``optional`` is left out where its files are absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nasformer.compare.comparison import Entrant
+from nasformer.errors import ExperimentError, did_you_mean
+
+
+class _Declared(BaseModel):
+    """Plain values; an unknown key is refused with the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: Any) -> Any:
+        for key in values if isinstance(values, Mapping) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"there is no {key!r} here; {did_you_mean(str(key), cls.model_fields)}")
+        return values
+
+
+class TaskDeclaration(_Declared):
+    """A space, a fitness and a budget.
+
+    Attributes:
+        name: Unique in the experiment.
+        space: Built-in name, or path of a declaration.
+        fitness: As ``make_fitness`` names it; None: the weights kept for the space.
+        budget: What a network may cost: a number, a (least, most) pair, a mapping by cost, or a line.
+        evaluations: Most distinct evaluations of a run; None: the experiment's.
+        noise: Standard deviation of noise on what strategies are told.
+        target: The value that "evaluations to target" asks for; None: derived from the runs.
+        supernet, data, root, objective, racing: Of ``inherited``, as in ``make_fitness``.
+        latency_table: What ``nasformer latency`` measured, for a budget in ``latency_ms``.
+        optional: Whether to leave the task out where its files are absent.
+    """
+
+    name: str = Field("", pattern=r"^[^\n]*$")
+    space: str
+    fitness: str | None = None
+    budget: Any = None
+    evaluations: int | None = Field(None, ge=1)
+    noise: float = Field(0.0, ge=0, allow_inf_nan=False)
+    target: float | None = Field(None, allow_inf_nan=False)
+    supernet: str | None = None
+    data: str | None = None
+    root: str | None = None
+    objective: str = "accuracy"
+    racing: bool = False
+    latency_table: str | None = None
+    optional: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name, else the space and the kind of fitness."""
+        return self.name or " ".join([self.space, *([self.fitness.partition(":")[0]] if self.fitness else [])])
+
+
+class EntrantDeclaration(_Declared):
+    """A strategy with options.
+
+    Attributes:
+        name: A strategy's name, or ``module:Class``.
+        label: Its name in the report; None: the strategy's, with its options where there are any.
+        options: Of the strategy.
+    """
+
+    name: str
+    label: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def entrant(self) -> Entrant:
+        """The strategy as it takes part."""
+        chosen = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return Entrant(self.label or (f"{self.name} ({chosen})" if chosen else self.name), self.name, self.options)
+
+
+class Experiment(_Declared):
+    """Tasks × strategies × seeds.
+
+    Attributes:
+        title: Heading of the report.
+        tasks: What is searched.
+        strategies: Who searches; a plain name stands for a strategy without options.
+        seeds: A number of seeds, 0 and on, or a list of them.
+        evaluations: Most distinct evaluations of a run.
+        batch_size: Architectures per ask.
+        confirm: How many of a strategy's recommendations compete to be the run's winner.
+        initial_design: How many architectures, drawn by the seed, every strategy is told first; 0: each begins
+            as it likes.
+    """
+
+    title: str = "Strategies compared"
+    tasks: tuple[TaskDeclaration, ...] = Field(min_length=1)
+    strategies: tuple[EntrantDeclaration, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(tuple(range(10)), min_length=1)
+    evaluations: int = Field(200, ge=1)
+    batch_size: int = Field(1, ge=1)
+    confirm: int = Field(5, ge=1)
+    initial_design: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_short(cls, values: Any) -> Any:
+        values = dict(values)
+        seeds, strategies = values.get("seeds"), values.get("strategies")
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
+            values["seeds"] = range(seeds)
+        if isinstance(strategies, (list, tuple)):
+            values["strategies"] = [{"name": each} if isinstance(each, str) else each for each in strategies]
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        labels = [each.entrant.label for each in self.strategies]
+        for what, names in (("task", [task.label for task in self.tasks]), ("strategy", labels), ("seed", self.seeds)):
+            name, times = Counter(names).most_common(1)[0]
+            if times > 1:
+                raise ValueError(f"the {what} {name!r} is there {times} times; give each its own name")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds are 0 or more, got {min(self.seeds)}")
+        if self.initial_design >= min(self.evaluations_of(task) for task in self.tasks):
+            raise ValueError(f"an initial_design of {self.initial_design} leaves no evaluations to the strategies")
+        return self
+
+    def evaluations_of(self, task: TaskDeclaration) -> int:
+        """Return the evaluations of a task's runs."""
+        return task.evaluations or self.evaluations
+
+    @property
+    def entrants(self) -> tuple[Entrant, ...]:
+        """The strategies as they take part."""
+        return tuple(each.entrant for each in self.strategies)
+
+    @classmethod
+    def of(cls, values: Mapping[Any, Any], where: str = "the experiment", folder: Path | None = None) -> Experiment:
+        """Read plain data.
+
+        Args:
+            values: What YAML or JSON gave.
+            where: How a message calls it.
+            folder: Where relative paths start; None: the working folder.
+
+        Raises:
+            ExperimentError: It is no experiment; the first fault is named.
+        """
+        try:
+            declared = cls(**{str(key): value for key, value in values.items()})
+        except ValidationError as error:
+            raise ExperimentError(f"{where}: {_one_line(error)}", values) from None
+        return declared.model_copy(update={"tasks": tuple(_with_paths(task, folder) for task in declared.tasks)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Experiment:
+        """Read a YAML or JSON file.
+
+        Raises:
+            ExperimentError: The file is absent, unreadable, or declares no experiment.
+        """
+        path = Path(path)
+        return cls.of(read_declaration(path), path.name, path.parent)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, without what has its default value."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def read_declaration(path: Path) -> Any:
+    """Return what a YAML or JSON file holds, as plain data.
+
+    Raises:
+        ExperimentError: It is absent or unreadable, or holds no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ExperimentError(f"cannot read the experiment {str(path)!r}: {error.strerror}", path) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ExperimentError(f"{str(path)!r} is no valid YAML: {reason}", path) from error
+    if not isinstance(values, Mapping):
+        raise ExperimentError(f"{path.name} is a mapping with 'tasks' and 'strategies', got {values!r}", path)
+    return values
+
+
+def digest(values: object) -> str:
+    """Return a hash of plain data."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_FILES = ("supernet", "root", "latency_table")
+_NAMED = ("fitness", "data")
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+def _with_paths(task: TaskDeclaration, folder: Path | None) -> TaskDeclaration:
+    changes = {key: _path(getattr(task, key), folder) for key in _FILES if getattr(task, key)}
+    for key in _NAMED:
+        kind, colon, path = (getattr(task, key) or "").partition(":")
+        if colon and _is_file(path):
+            changes[key] = f"{kind}:{_path(path, folder)}"
+    if Path(task.space).suffix:
+        changes["space"] = _path(task.space, folder)
+    return task.model_copy(update={**changes, "name": task.label})
+
+
+def _is_file(name: str) -> bool:
+    return bool(Path(name).suffix) or os.sep in name
+
+
+def _path(text: str, folder: Path | None) -> str:
+    path = Path(os.path.expandvars(text)).expanduser()
+    return str(path if folder is None or path.is_absolute() or _VARIABLE.search(str(path)) else folder / path)
+
+
+def absent_files(task: TaskDeclaration) -> Sequence[str]:
+    """Return the files of a task that are not there, each with what is to be done about it."""
+    named = [getattr(task, key) for key in _FILES] + [task.space if Path(task.space).suffix else None]
+    named += [path for key in _NAMED if _is_file(path := (getattr(task, key) or "").partition(":")[2])]
+    found = []
+    for path in filter(None, named):
+        unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]
+        if unset:
+            found.append(f"{path} (set {unset[0]})")
+        elif not Path(path).exists():
+            found.append(path)
+    return found
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    got = first["input"]
+    shown = f", got {got!r}" if not isinstance(got, (Mapping, list)) and first["type"] != "value_error" else ""
+    return f"{where}: {message}{shown}" if where else message

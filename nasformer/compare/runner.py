@@ -1,0 +1,176 @@
+"""Runner: every cell of an experiment over processes, each in whatever order, from where it was stopped.
+
+What a cell finds depends on nothing but its task, its strategy and its seed, so neither the number of processes
+nor their order shows in the outcome. A cell that is complete is a file; one that was stopped is a study that goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from nasformer.compare.cell import Cell, cells_of, read_cell, run_cell
+from nasformer.compare.comparison import Comparison, LeftOut
+from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
+from nasformer.compare.gather import gather, write_tables
+from nasformer.compare.task import Task, opened
+from nasformer.errors import ExperimentError, NasformerError, StrategyError
+from nasformer.search.loop import Limit
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def compare(
+    experiment: Experiment | str | Path,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    keep_studies: bool = False,
+    only_complete: bool = False,
+    parquet: bool = False,
+    command: str = "",
+    progress: bool = True,
+) -> Comparison:
+    """Run what is not yet complete of an experiment, and return all of it.
+
+    Args:
+        experiment: Declared, or the path of a declaration.
+        out: Folder of the comparison; the same one goes on after a stop.
+        workers: How many processes; None: one for each core.
+        keep_studies: Whether to keep the study of a complete run, for a closer look.
+        only_complete: Run nothing; return what is complete.
+        parquet: Whether to write the tables as Parquet instead of CSV.
+        command: What was typed, for the report.
+        progress: Show a bar.
+
+    Raises:
+        ExperimentError: It is declared wrongly, or the folder holds runs that were made in another way.
+        NasformerError: A task cannot be opened, or a strategy can search none of them.
+    """
+    declared = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
+    folder = Path(out)
+    present = _present(declared)
+    tasks = {task.name: opened(task, folder / "cache") for task in present.tasks}
+    impossible = _impossible(present, tasks)
+    cells = [cell for cell in cells_of(present) if (cell.task.name, cell.entrant.label) not in impossible]
+    waiting = [cell for cell in cells if read_cell(folder, cell, tasks[cell.task.name]) is None]
+    failed: list[LeftOut] = []
+    if waiting and not only_complete:
+        processes = min(workers or os.cpu_count() or 1, len(waiting))
+        failed = _run(waiting, len(cells), folder, processes, keep_studies, progress)
+    left_out = [LeftOut(task, label, reason) for (task, label), reason in impossible.items()] + failed
+    comparison = gather(present, tasks, cells, folder, left_out, command)
+    write_tables(folder, cells, comparison, parquet)
+    return comparison
+
+
+def _present(experiment: Experiment) -> Experiment:
+    """Return the experiment without optional tasks whose files are absent."""
+    kept: list[TaskDeclaration] = []
+    for task in experiment.tasks:
+        absent = absent_files(task)
+        if absent and not task.optional:
+            raise ExperimentError(f"task {task.name!r} needs {absent[0]}, which is not there", task)
+        if absent:
+            _LOGGER.warning("task %r is left out: %s is not there", task.name, absent[0])
+        else:
+            kept.append(task)
+    if not kept:
+        raise ExperimentError("no task is left: the files of all of them are absent", experiment)
+    return experiment.model_copy(update={"tasks": tuple(kept)})
+
+
+def _impossible(experiment: Experiment, tasks: dict[str, Task]) -> dict[tuple[str, str], str]:
+    """Return which strategies refuse which tasks, with their reasons.
+
+    Raises:
+        StrategyError: A strategy refuses all of them.
+    """
+    found: dict[tuple[str, str], str] = {}
+    first = [cell for cell in cells_of(experiment) if cell.seed == experiment.seeds[0]]
+    for cell in first:
+        task = tasks[cell.task.name]
+        try:
+            cell.searcher(task).make(task.feasible, Limit(cell.evaluations, cell.batch_size))
+        except StrategyError as refusal:
+            found[cell.task.name, cell.entrant.label] = str(refusal)
+            if sum(label == cell.entrant.label for _, label in found) == len(tasks):
+                raise
+    for (name, label), reason in found.items():
+        _LOGGER.warning("%s does not search %r: %s", label, name, reason)
+    return found
+
+
+def _run(
+    cells: Sequence[Cell], total: int, folder: Path, processes: int, keep_studies: bool, progress: bool
+) -> list[LeftOut]:
+    """Run cells; one that fails does not stop the others."""
+    failed: list[LeftOut] = []
+    bar = _bar(progress)
+    with _pool(processes) as pool, bar:
+        row = bar.add_task("runs", total=total, completed=total - len(cells), last="")
+        futures = {pool.submit(run_cell, cell, folder, keep_studies): cell for cell in cells}
+        for future in as_completed(futures):
+            cell = futures[future]
+            reason = _reason(future, cell, folder)
+            if reason is not None:
+                failed.append(LeftOut(cell.task.name, cell.entrant.label, reason, cell.seed))
+            bar.update(row, advance=1, last=str(cell))
+    return failed
+
+
+def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
+    """Return why a cell failed, None where it did not; the whole story of what nobody foresaw goes to a file."""
+    error = future.exception()
+    if error is None:
+        return None
+    if isinstance(error, BrokenProcessPool):
+        raise ExperimentError(
+            "a process was killed, perhaps for want of memory; the same command goes on, with fewer --workers", cell
+        ) from error
+    if isinstance(error, NasformerError):
+        return str(error)
+    path = (folder / "failures" / cell.path).with_suffix(".txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return f"{type(error).__name__}: {error} ({path})"
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield processes that share the cores; when it is left early, what runs is ended: its studies hold it."""
+    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    kept = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = kept or threads
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent)
+    try:
+        yield pool
+    except BaseException:
+        for process in list(pool._processes.values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if kept is None:
+            del os.environ["OMP_NUM_THREADS"]
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _bar(shown: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    ends = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
+    return Progress(*columns, *ends, console=Console(stderr=True), disable=not shown)

@@ -1,0 +1,135 @@
+"""Task: a declared task with its space, its feasible set and its fitness, ready for runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from nasformer.architecture import Architecture
+from nasformer.compare.comparison import TaskRecord
+from nasformer.compare.experiment import TaskDeclaration, digest
+from nasformer.cost import LatencyTable
+from nasformer.fitness.cached import CachedFitness
+from nasformer.registry import default_fitness, make_fitness, open_supernet
+from nasformer.search import Fitness
+from nasformer.search.evaluation import describe_fitness
+from nasformer.searcher import Searcher
+from nasformer.space import FeasibleSet, SearchSpace, load_space
+
+Judge = Callable[[Architecture], float | None]
+_SLOW = ("inherited", "training-free")
+_IN_PERCENT = ("inherited", "table", "surrogate")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every run of a task shares.
+
+    Args:
+        declared: As the experiment has it.
+        space: The space.
+        fitness: What judges, without noise.
+        feasible: What may be asked for.
+    """
+
+    declared: TaskDeclaration
+    space: SearchSpace
+    fitness: Fitness
+    feasible: FeasibleSet
+
+    @classmethod
+    def open(cls, declared: TaskDeclaration, cache: Path | None = None) -> Task:
+        """Make ready what a task declares.
+
+        Args:
+            declared: As the experiment has it.
+            cache: Folder where runs share the evaluations that take time; None: they do not.
+
+        Raises:
+            NasformerError: The space, the fitness or the budget cannot be had.
+        """
+        space = load_space(declared.space)
+        if declared.latency_table:
+            space = space.with_cost(LatencyTable.load(declared.latency_table).cost())
+        fitness = _fitness(declared, space)
+        if cache is not None and describe_fitness(fitness)["kind"] in _SLOW and not getattr(fitness, "joint", False):
+            fitness = CachedFitness(fitness, cache / f"{digest(describe_fitness(fitness))}.sqlite")
+        return cls(declared, space, fitness, Searcher(space, "random", fitness).feasible(declared.budget, fitness))
+
+    def judge(self, seed: int) -> Fitness:
+        """Return what a run of a seed is told by; with noise, the same for every strategy."""
+        if not self.declared.noise:
+            return self.fitness
+        from nasformer.fitness import NoisyFitness
+
+        return NoisyFitness(self.fitness, self.declared.noise, seed)
+
+    @cached_property
+    def truth(self) -> Judge | None:
+        """The value without noise, where it can be had for nothing."""
+        judge: Judge | None = getattr(self.fitness, "truth", None)
+        return judge
+
+    @cached_property
+    def test(self) -> Judge | None:
+        """The value on images or rows that no search sees, where there are any."""
+        if hasattr(self.fitness, "test"):
+            judge: Judge = self.fitness.test
+            return judge
+        return self._on_test_images() if self._description["kind"] == "inherited" else None
+
+    def _on_test_images(self) -> Judge:
+        from nasformer.training import evaluate
+
+        net, data = open_supernet(self.space, **_weights(self.declared))
+        return lambda architecture: evaluate(net, data.test, architecture).accuracy
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        return describe_fitness(self.fitness)
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash of all that decides what a run on this task finds, besides its strategy and seed."""
+        limits = {name: list(bounds) for name, bounds in self.feasible.limits.items()}
+        return digest([self.space.to_dict(), limits, self._description, self.declared.noise])
+
+    def record(self, evaluations: int) -> TaskRecord:
+        """Return what a report says of the task."""
+        optimum = getattr(self.fitness, "optimum", None)
+        return TaskRecord(
+            name=self.declared.name,
+            space=self.space,
+            limits=self.feasible.limits,
+            fitness=self._description,
+            evaluations=evaluations,
+            optimum=optimum(self.feasible) if optimum else None,
+            in_percent=self._description["kind"] in _IN_PERCENT and self.declared.objective == "accuracy",
+            noise=self.declared.noise,
+            feasible=self.feasible.count() if self.feasible.countable else 0,
+            target=self.declared.target,
+        )
+
+
+@lru_cache(maxsize=16)
+def _opened(text: str, cache: Path | None) -> Task:
+    return Task.open(TaskDeclaration.model_validate_json(text), cache)
+
+
+def opened(declared: TaskDeclaration, cache: Path | None = None) -> Task:
+    """Return the task, opened once in a process; arguments as of ``Task.open``."""
+    return _opened(declared.model_dump_json(), cache)
+
+
+def _fitness(declared: TaskDeclaration, space: SearchSpace) -> Fitness:
+    if declared.fitness is None and declared.supernet is None:
+        return default_fitness(space)
+    named: dict[str, Any] = {"objective": declared.objective, "racing": declared.racing, **_weights(declared)}
+    return make_fitness(declared.fitness or "inherited", space, **named)
+
+
+def _weights(declared: TaskDeclaration) -> dict[str, Any]:
+    return {"supernet": declared.supernet, "data": declared.data, "root": declared.root}
