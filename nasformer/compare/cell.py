@@ -14,6 +14,7 @@ from typing import Any
 
 from nasformer.compare.comparison import Entrant
 from nasformer.compare.experiment import Experiment, TaskDeclaration, digest
+from nasformer.compare.tables import cell_row, trial_columns
 from nasformer.compare.task import Task, opened
 from nasformer.errors import ExperimentError
 from nasformer.registry import get_strategy
@@ -103,7 +104,7 @@ def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
         study=str(cell),
         progress=False,
     )
-    _write(cell_file(folder, cell), {"identity": cell.identity(task), **told(result, cell, task)})
+    _write(cell_file(folder, cell), {"identity": cell.identity(task), **_told(result, cell, task)})
     if not keep_study:
         with suppress(OSError):
             journal.unlink()
@@ -166,38 +167,13 @@ def _slug(name: str) -> str:
     return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
-def told(result: SearchResult, cell: Cell, task: Task) -> dict[str, Any]:
-    """Return a run's row of ``cells`` and its columns of ``trials``."""
-    best, truth = result.best, task.truth
-    true = truth(best.architecture) if truth else None
-    row = {
-        "task": cell.task.name,
-        "strategy": cell.entrant.label,
-        "seed": cell.seed,
-        "architecture": json.dumps(best.architecture.to_dict()),
-        "params": best.params,
-        "macs": best.macs,
-        "confirmed": best.fitness,
-        "true": true,
-        "test": task.test(best.architecture) if task.test else None,
-        "observed": result.best_observed.value,
-        "evaluations": len(result.trials),
-        **{name: result.counts.get(name, 0) for name in ("duplicates", "infeasible", "replaced", "failed")},
-        **{f"{name}_seconds": result.seconds[name] for name in ("strategy", "evaluation", "total")},
-        "stopped": result.stopped,
-    }
-    return {"cell": row, "trials": _columns(result, task), "versions": dict(result.versions)}
-
-
-def _columns(result: SearchResult, task: Task) -> dict[str, list[Any]]:
-    trials, truth = result.trials, task.truth
-    costs = list(dict.fromkeys(name for trial in trials for name in trial.costs))
+def _told(result: SearchResult, cell: Cell, task: Task) -> dict[str, Any]:
+    """Return a run's row of ``cells`` and its columns of ``trials``, these with each architecture."""
+    name, label = cell.task.name, cell.entrant.label
+    columns = trial_columns(result, name, label, task.truth)
+    told = {key: column.tolist() for key, column in columns.items() if key not in ("task", "strategy", "seed")}
     return {
-        "evaluation": list(range(1, len(trials) + 1)),
-        "architecture": [json.dumps(trial.architecture.to_dict()) for trial in trials],
-        "value": [trial.value for trial in trials],
-        "true": [truth(trial.architecture) if truth else None for trial in trials],
-        "loss": [trial.metrics.get("loss") for trial in trials],
-        **{name: [trial.costs.get(name) for trial in trials] for name in costs},
-        "seconds": [trial.seconds for trial in trials],
+        "cell": cell_row(result, name, label, truth=task.truth, test=task.test, optimum=task.optimum),
+        "trials": {**told, "architecture": [json.dumps(trial.architecture.to_dict()) for trial in result.trials]},
+        "versions": dict(result.versions),
     }

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer.compare.cell import Cell, load_cell, read_cell
-from nasformer.compare.comparison import CELL_COLUMNS, TRIAL_COLUMNS, Comparison, LeftOut, TaskRecord
+from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.machine import machine
+from nasformer.compare.tables import cell_table, trial_table
 from nasformer.compare.task import Task
 from nasformer.errors import ExperimentError
 from nasformer.search.result import versions
@@ -28,17 +29,15 @@ def gather(
     command: str,
 ) -> Comparison:
     """Return the comparison of what is complete."""
-    import pandas as pd
-
     rows: list[dict[str, Any]] = []
-    frames: list[pd.DataFrame] = []
+    runs: list[dict[str, Any]] = []
     known: dict[str, list[str]] = {}
     records = {name: task.record(_evaluations(experiment, name)) for name, task in tasks.items()}
     for cell in cells:
         kept = read_cell(folder, cell, tasks[cell.task.name])
         if kept is not None:
-            rows.append({**kept["cell"], "regret": _regret(kept["cell"], records[cell.task.name])})
-            frames.append(_frame(cell, kept["trials"]))
+            rows.append(kept["cell"])
+            runs.append(_columns(cell, kept["trials"]))
             for name, version in kept["versions"].items():
                 known.setdefault(name, []).append(str(version))
     shared = experiment.to_dict()
@@ -47,22 +46,14 @@ def gather(
         tasks=tuple(records.values()),
         entrants=experiment.entrants,
         seeds=experiment.seeds,
-        trials=_joined(frames),
-        cells=pd.DataFrame(rows, columns=list(CELL_COLUMNS)),
+        trials=trial_table(runs),
+        cells=cell_table(rows),
         left_out=tuple(left_out),
         command=command,
         settings={key: value for key, value in shared.items() if key not in ("tasks", "strategies", "title")},
         versions={name: ", ".join(dict.fromkeys(values)) for name, values in (known or _now()).items()},
         machine=machine(),
     )
-
-
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    import pandas as pd
-
-    if not frames:
-        return pd.DataFrame(columns=list(TRIAL_COLUMNS))
-    return pd.concat(frames, ignore_index=True).astype({"task": "category", "strategy": "category"})
 
 
 def _now() -> dict[str, list[str]]:
@@ -73,22 +64,9 @@ def _evaluations(experiment: Experiment, name: str) -> int:
     return next(experiment.evaluations_of(task) for task in experiment.tasks if task.name == name)
 
 
-def _regret(row: Mapping[str, Any], record: TaskRecord) -> float | None:
-    if record.optimum is None or row["true"] is None:
-        return None
-    return max(0.0, record.optimum - float(row["true"]))
-
-
-def _frame(cell: Cell, columns: Mapping[str, list[Any]]) -> pd.DataFrame:
-    import pandas as pd
-
-    figures = {name: values for name, values in columns.items() if name != "architecture"}
-    frame = pd.DataFrame(figures, dtype="float64")
-    frame["evaluation"] = frame["evaluation"].astype("int64")
-    frame.insert(0, "task", cell.task.name)
-    frame.insert(1, "strategy", cell.entrant.label)
-    frame.insert(2, "seed", cell.seed)
-    return frame
+def _columns(cell: Cell, kept: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {name: column for name, column in kept.items() if name != "architecture"}
+    return {"task": cell.task.name, "strategy": cell.entrant.label, "seed": cell.seed, **figures}
 
 
 def write_tables(folder: Path, cells: Sequence[Cell], comparison: Comparison, parquet: bool = False) -> list[Path]:
@@ -129,6 +107,6 @@ def _with_architectures(folder: Path, cells: Sequence[Cell]) -> Iterator[pd.Data
     for cell in cells:
         kept = load_cell(folder, cell)
         if kept is not None:
-            frame = _frame(cell, kept["trials"])
+            frame = trial_table([_columns(cell, kept["trials"])])
             frame.insert(4, "architecture", kept["trials"]["architecture"])
             yield frame

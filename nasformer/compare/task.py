@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from nasformer.architecture import Architecture
 from nasformer.compare.comparison import TaskRecord
 from nasformer.compare.experiment import TaskDeclaration, digest
+from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness.cached import CachedFitness
 from nasformer.registry import default_fitness, make_fitness, open_supernet
@@ -19,7 +18,6 @@ from nasformer.search.evaluation import describe_fitness
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace, load_space
 
-Judge = Callable[[Architecture], float | None]
 _SLOW = ("inherited", "training-free")
 _IN_PERCENT = ("inherited", "table", "surrogate")
 
@@ -97,16 +95,21 @@ class Task:
         limits = {name: list(bounds) for name, bounds in self.feasible.limits.items()}
         return digest([self.space.to_dict(), limits, self._description, self.declared.noise])
 
+    @cached_property
+    def optimum(self) -> float | None:
+        """The highest value without noise within the budget, where it can be known."""
+        known = getattr(self.fitness, "optimum", None)
+        return None if known is None else known(self.feasible)
+
     def record(self, evaluations: int) -> TaskRecord:
         """Return what a report says of the task."""
-        optimum = getattr(self.fitness, "optimum", None)
         return TaskRecord(
             name=self.declared.name,
             space=self.space,
             limits=self.feasible.limits,
             fitness=self._description,
             evaluations=evaluations,
-            optimum=optimum(self.feasible) if optimum else None,
+            optimum=self.optimum,
             in_percent=self._description["kind"] in _IN_PERCENT and self.declared.objective == "accuracy",
             noise=self.declared.noise,
             feasible=self.feasible.count() if self.feasible.countable else 0,

@@ -1,0 +1,158 @@
+"""Results: runs of any origin on one task as a comparison, checked, and named so that variants are told apart."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nasformer.compare.comparison import Comparison, Entrant, TaskRecord
+from nasformer.compare.tables import Judge, cell_row, cell_table, trial_columns, trial_table
+from nasformer.cost import format_limits
+from nasformer.errors import NasformerError
+from nasformer.search import SearchResult
+
+_PERCENT_KINDS = ("inherited",)
+
+
+def from_results(
+    results: Sequence[SearchResult],
+    *,
+    title: str = "",
+    truth: Judge | None = None,
+    test: Judge | None = None,
+    optimum: float | None = None,
+    remarks: Sequence[str] = (),
+    command: str = "",
+    machine: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Return finished searches of one task as a comparison; a strategy with other options is another entrant.
+
+    Args:
+        results: Of one or more strategies and seeds, on the same space and limits.
+        title: Heading of the report.
+        truth: Value of an architecture without noise.
+        test: Value of an architecture on the test split.
+        optimum: The highest true value within the limits.
+        remarks: What a reader must know of the task, a sentence each.
+        command: What was typed.
+        machine: What computed.
+
+    Raises:
+        NasformerError: There are none, one has no confirmed winner, they differ in space or limits,
+            or one run is there twice.
+    """
+    check_together(results)
+    first, labels = results[0], strategy_labels(results)
+    record = TaskRecord(
+        name=first.space.name,
+        space=first.space,
+        limits=first.limits,
+        fitness=first.settings.get("fitness") or {},
+        evaluations=max(len(result.trials) for result in results),
+        optimum=optimum,
+        in_percent=in_percent(results),
+        feasible=first.feasible,
+        remarks=tuple(remarks),
+    )
+    entrants = {label: _entrant(label, result) for label, result in zip(labels, results, strict=True)}
+    runs = list(zip(labels, results, strict=True))
+    cells = [cell_row(run, record.name, label, truth=truth, test=test, optimum=optimum) for label, run in runs]
+    return Comparison(
+        title=title,
+        tasks=(record,),
+        entrants=tuple(entrants.values()),
+        seeds=tuple(sorted({result.seed for result in results})),
+        trials=trial_table([trial_columns(run, record.name, label, truth) for label, run in runs]),
+        cells=cell_table(cells),
+        command=command,
+        settings=shared_settings(results),
+        versions=_together([result.versions for result in results]),
+        machine=dict(machine or {}),
+    )
+
+
+def check_together(results: Sequence[SearchResult]) -> None:
+    """Refuse results that may not be shown beside each other.
+
+    Raises:
+        NasformerError: There are none, one has no confirmed winner, they differ in space or limits,
+            or one run is there twice.
+    """
+    if not results:
+        raise NasformerError("a report needs at least one search result, got none", results)
+    for result in results:
+        _check(result, results[0])
+    runs = Counter(zip(strategy_labels(results), (result.seed for result in results), strict=True))
+    (label, seed), times = runs.most_common(1)[0]
+    if times > 1:
+        raise NasformerError(f"{label} with seed {seed} is there {times} times; give each run once", results)
+
+
+def _check(result: SearchResult, first: SearchResult) -> None:
+    run = f"{result.strategy} with seed {result.seed}"
+    differences = result.space.differences(first.space)
+    if differences:
+        raise NasformerError(f"{run} searched another space: {'; '.join(differences)}; report it by itself", result)
+    if result.limits != first.limits:
+        mine, other = (format_limits(limits) or "no limits" for limits in (result.limits, first.limits))
+        raise NasformerError(f"{run} searched within {mine}, others within {other}; report it by itself", result)
+    if not any(trial.value is not None for trial in result.confirmed):
+        raise NasformerError(f"{run} has no confirmed winner; leave it out", result)
+
+
+def strategy_labels(results: Sequence[SearchResult]) -> list[str]:
+    """Return a label for each result: the strategy's name, with its options where the name does not tell it apart."""
+    options = [json.dumps(_options(result), sort_keys=True, default=str) for result in results]
+    variants: dict[str, set[str]] = {}
+    for result, text in zip(results, options, strict=True):
+        variants.setdefault(result.strategy, set()).add(text)
+    return [
+        result.strategy if len(variants[result.strategy]) == 1 else f"{result.strategy} {_plain(json.loads(text))}"
+        for result, text in zip(results, options, strict=True)
+    ]
+
+
+def _options(result: SearchResult) -> dict[str, Any]:
+    return dict(result.settings.get("options") or {})
+
+
+def _plain(options: Mapping[str, object]) -> str:
+    return f"({', '.join(f'{key}={value}' for key, value in options.items()) or 'defaults'})"
+
+
+def _entrant(label: str, result: SearchResult) -> Entrant:
+    return Entrant(label, result.strategy, _options(result))
+
+
+def in_percent(results: Sequence[SearchResult]) -> bool:
+    """Whether the values are accuracies in percent."""
+    return all(map(_measures_accuracy, results)) or all(map(_all_accuracies, results))
+
+
+def _measures_accuracy(result: SearchResult) -> bool:
+    fitness = result.settings.get("fitness")
+    if not isinstance(fitness, dict) or fitness.get("kind") not in _PERCENT_KINDS:
+        return False
+    return str(fitness.get("objective", "accuracy")) == "accuracy"
+
+
+def _all_accuracies(result: SearchResult) -> bool:
+    return all(trial.metrics.get("accuracy") == trial.value for trial in result.trials if trial.value is not None)
+
+
+def shared_settings(results: Sequence[SearchResult]) -> dict[str, Any]:
+    """Return what decided the searches; where runs differ, every value."""
+    known = ("strategy", "options", "space", "fitness", "seed")
+    shown = [{key: value for key, value in result.settings.items() if key not in known} for result in results]
+    return _together(shown)
+
+
+def _together(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    told: dict[str, list[Any]] = {}
+    for record in records:
+        for key, value in record.items():
+            if value not in told.setdefault(key, []):
+                told[key].append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in told.items()}
