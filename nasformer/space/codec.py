@@ -45,6 +45,7 @@ class Codec:
         }
         self._layer_cost = lru_cache(maxsize=65536)(self._layer)
         self._stem_cost = lru_cache(maxsize=4096)(self._stem)
+        self._recent = lru_cache(maxsize=16384)(self._from_bytes)
         self._asked_cost = lru_cache(maxsize=65536)(self._ask)
         self.stems = lru_cache(maxsize=None)(self._stems)
         self.layers = lru_cache(maxsize=None)(self._layers)
@@ -99,6 +100,16 @@ class Codec:
     def decode(self, codes: Codes) -> list[Architecture]:
         """Return the architectures of rows of codes."""
         return [self._decode(row) for row in self.check(codes).tolist()]
+
+    def recent(self, row: Codes) -> Architecture:
+        """Return the architecture of a row ``(columns,)`` that was made here, and so need not be checked.
+
+        A search comes back to the same few thousand, which are remembered.
+        """
+        return self._recent(row.tobytes())
+
+    def _from_bytes(self, row: bytes) -> Architecture:
+        return self._decode(np.frombuffer(row, dtype=np.int64).tolist())
 
     def check(self, codes: Codes) -> Codes:
         """Return rows that are all codes of this space.

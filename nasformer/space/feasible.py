@@ -151,8 +151,9 @@ class FeasibleSet(ABC):
         Args:
             scores: As ``argmax`` takes them.
         """
-        for code in self._ranked(read_scores(self.space.codec, scores)):
-            yield self.space.decode(code[None])[0]
+        codec = self.space.codec
+        for code in self._ranked(read_scores(codec, scores)):
+            yield codec.recent(code)
 
     def best(
         self, scores: Mapping[str, Any] | Scores, k: int, exclude: Collection[Architecture] = ()
