@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -144,7 +145,7 @@ def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
     path = (folder / "failures" / cell.path).with_suffix(".txt")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return f"{type(error).__name__}: {error} ({path})"
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({path})"
 
 
 @contextmanager
@@ -153,7 +154,7 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     kept = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = kept or threads
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin)
     try:
         yield pool
     except BaseException:
@@ -166,8 +167,17 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone, however it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _bar(shown: bool) -> Progress:

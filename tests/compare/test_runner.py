@@ -1,0 +1,243 @@
+"""Whole comparisons: the same whatever the processes and their order, whole again after a stop."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nasformer.compare.comparison import Comparison
+from nasformer.compare.experiment import Experiment
+from nasformer.compare.runner import compare
+from nasformer.errors import ExperimentError, FitnessError, StrategyError
+from nasformer.search import BaseStrategy
+
+TIMES = ["strategy_seconds", "evaluation_seconds", "total_seconds"]
+KEYS = ["task", "strategy", "seed"]
+MINE = f"{__name__}:Breaking"
+
+
+class Breaking(BaseStrategy):
+    """A strategy of somebody's that breaks after three trials with seed 1."""
+
+    def propose(self) -> Any:
+        if self.seed == 1 and len(self.told) == 3:
+            raise ZeroDivisionError("no\nluck")
+        return self.draw()
+
+
+def declared(table: Path, **changes: Any) -> Experiment:
+    tasks = [{"name": "small", "space": "digits", "fitness": f"table:{table}", "budget": "params <= 54K"}]
+    whole = {"tasks": tasks, "strategies": ["random", "local-search"], "seeds": 2, "evaluations": 12}
+    return Experiment.of({**whole, **changes})
+
+
+def outcome(comparison: Comparison) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What does not depend on the clock, in an order of its own."""
+    cells = comparison.cells.drop(columns=TIMES).sort_values(KEYS, ignore_index=True)
+    trials = comparison.trials.drop(columns="seconds").sort_values([*KEYS, "evaluation"], ignore_index=True)
+    return cells, trials
+
+
+def assert_same(one: Comparison, other: Comparison) -> None:
+    for mine, its in zip(outcome(one), outcome(other), strict=True):
+        pd.testing.assert_frame_equal(mine, its)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("comparison")
+
+
+@pytest.fixture(scope="module")
+def whole(table: Path, folder: Path) -> Comparison:
+    return compare(declared(table), folder, workers=2, progress=False, command="typed")
+
+
+def test_every_run_is_there(whole: Comparison) -> None:
+    assert len(whole.cells) == 4
+    assert whole.missing == 0
+    assert (whole.cells.evaluations == 12).all()
+    assert whole.trials.groupby(KEYS).size().tolist() == [12] * 4
+    assert whole.trials.params.max() <= 54_000
+    assert whole.labels == ["random", "local-search"]
+    assert whole.command == "typed"
+    assert whole.versions["nasformer"]
+
+
+def test_cells_agree_with_trials(whole: Comparison) -> None:
+    best = whole.trials.groupby(KEYS).value.max()
+    assert whole.cells.set_index(KEYS).observed.sort_index().tolist() == best.sort_index().tolist()
+    (task,) = whole.tasks
+    assert whole.cells.regret.tolist() == (task.optimum - whole.cells.true).tolist()
+    assert (whole.cells.confirmed <= task.optimum).all()
+
+
+def test_neither_processes_nor_order_change_the_outcome(table: Path, whole: Comparison, tmp_path: Path) -> None:
+    turned = declared(table, strategies=["local-search", "random"], seeds=[1, 0])
+    assert_same(whole, compare(turned, tmp_path, workers=1, progress=False))
+
+
+def test_what_is_complete_is_not_run_again(table: Path, whole: Comparison, folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json.gz")}
+    longer = compare(declared(table, seeds=3), folder, workers=1, progress=False)
+    assert len(longer.cells) == 6
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    shorter = compare(declared(table), folder, workers=1, progress=False, only_complete=True)
+    assert_same(whole, shorter)
+
+
+def test_tables_on_disk_say_the_same(whole: Comparison, folder: Path) -> None:
+    cells, trials = pd.read_csv(folder / "cells.csv"), pd.read_csv(folder / "trials.csv.gz")
+    assert set(zip(cells.strategy, cells.seed, strict=True)) >= {("random", 0), ("local-search", 1)}
+    mine = trials[trials.seed < 2].drop(columns="architecture").sort_values([*KEYS, "evaluation"], ignore_index=True)
+    pd.testing.assert_frame_equal(
+        mine.drop(columns="seconds"), outcome(whole)[1], check_dtype=False, check_column_type=False
+    )
+    assert set(json.loads(trials.architecture[0])) == {"embed_dim", "depth", "num_heads", "mlp_ratio"}
+
+
+def test_studies_are_kept_where_asked(table: Path, tmp_path: Path) -> None:
+    compare(declared(table, seeds=1), tmp_path, workers=1, progress=False, keep_studies=True)
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.log")) == ["local-search", "random"]
+
+
+def test_other_settings_are_refused(table: Path, whole: Comparison, folder: Path) -> None:
+    with pytest.raises(ExperimentError, match="run with other settings or on other files; give another --out"):
+        compare(declared(table, evaluations=13), folder, progress=False)
+
+
+def test_a_damaged_run_is_named(table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cells" / "small" / "random" / "seed-0.json.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(b'{"identity"')[:-9])
+    with pytest.raises(ExperimentError, match=r"seed-0.json.gz cannot be read .*; delete it to run it again"):
+        compare(declared(table), tmp_path, progress=False)
+
+
+def test_noise_is_the_same_for_every_strategy(table: Path, tmp_path: Path) -> None:
+    task = {"name": "noisy", "space": "digits", "fitness": f"table:{table}", "noise": 2.0}
+    found = compare(declared(table, tasks=[task], evaluations=60), tmp_path, workers=1, progress=False)
+    trials = pd.read_csv(tmp_path / "trials.csv.gz")
+    noise = trials.assign(noise=trials.value - trials.true).groupby(["seed", "architecture"]).noise
+    assert noise.nunique().max() == 1
+    assert (noise.size() > 1).sum() > 10
+    assert (trials.groupby("architecture").seed.nunique() > 1).any()
+    assert (found.cells.confirmed != found.cells.observed).all()
+
+
+def test_a_shared_design_is_shared(table: Path, tmp_path: Path) -> None:
+    found = compare(declared(table, initial_design=5), tmp_path, workers=1, progress=False)
+    trials = pd.read_csv(tmp_path / "trials.csv.gz")
+    first = trials[trials.evaluation <= 5].groupby(["seed", "evaluation"]).architecture.nunique()
+    assert first.tolist() == [1] * 10
+    assert found.trials.groupby(KEYS).size().tolist() == [12] * 4
+    assert not trials.groupby(KEYS).architecture.nunique().lt(12).any()
+
+
+def test_a_run_that_breaks_does_not_stop_the_others(
+    table: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(root))
+    found = compare(declared(table, strategies=["random", MINE]), tmp_path, workers=1, progress=False)
+    assert len(found.cells) == 3
+    (broken,) = found.left_out
+    assert (broken.strategy, broken.seed) == (MINE, 1)
+    assert "ZeroDivisionError: no luck" in broken.reason
+    assert "\n" not in broken.reason
+    (story,) = tmp_path.glob("failures/**/*.txt")
+    assert "in propose" in story.read_text()
+    assert found.missing == 1
+
+
+def test_a_task_that_a_strategy_refuses_is_left_out(table: Path, tmp_path: Path, caplog: Any) -> None:
+    large = {"name": "large", "space": "autoformer-tiny", "fitness": "training-free", "evaluations": 1}
+    small = {"name": "small", "space": "digits", "fitness": f"table:{table}"}
+    experiment = declared(table, tasks=[small, large], strategies=["grid"], seeds=1)
+    found = compare(experiment, tmp_path, workers=1, progress=False)
+    assert [(each.task, each.strategy) for each in found.left_out] == [("large", "grid")]
+    assert "grid lists at most" in found.left_out[0].reason
+    assert "grid does not search 'large'" in caplog.text
+    assert found.missing == 0
+    with pytest.raises(StrategyError, match="grid lists at most"):
+        compare(declared(table, tasks=[large], strategies=["grid"]), tmp_path, progress=False)
+
+
+def test_absent_files_leave_out_what_is_optional(table: Path, tmp_path: Path) -> None:
+    gone: dict[str, Any] = {"name": "gone", "space": "digits", "fitness": "table:gone.jsonl"}
+    small = {"name": "small", "space": "digits", "fitness": f"table:{table}"}
+    with pytest.raises(ExperimentError, match=r"task 'gone' needs gone.jsonl, which is not there"):
+        compare(declared(table, tasks=[small, gone]), tmp_path, progress=False)
+    with pytest.raises(ExperimentError, match="no task is left"):
+        compare(declared(table, tasks=[{**gone, "optional": True}]), tmp_path, progress=False)
+    both = declared(table, tasks=[small, {**gone, "optional": True}], strategies=["random"], seeds=1)
+    assert [task.name for task in compare(both, tmp_path, workers=1, progress=False).tasks] == ["small"]
+
+
+def test_what_is_wrong_is_told_before_anything_runs(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(StrategyError, match="unknown strategy 'radom'; did you mean 'random'"):
+        compare(declared(table, strategies=["random", "radom"]), tmp_path, progress=False)
+    wrong = {"name": "random", "options": {"population": 3}}
+    with pytest.raises(StrategyError, match="has no option 'population'"):
+        compare(declared(table, strategies=[wrong]), tmp_path, progress=False)
+    with pytest.raises(FitnessError, match="unknown fitness 'tabel:x'"):
+        compare(declared(table, tasks=[{"space": "digits", "fitness": "tabel:x"}]), tmp_path, progress=False)
+    assert not list(tmp_path.rglob("*.gz"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals to a process group")
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+def test_a_stopped_comparison_goes_on(how: signal.Signals, table: Path, tmp_path: Path, root: Path) -> None:
+    experiment = declared(table, strategies=["random", "tpe"], evaluations=40)
+    (tmp_path / "e.json").write_text(json.dumps(experiment.to_dict()))
+    lines = (
+        "from nasformer.compare.runner import compare",
+        "if __name__ == '__main__': compare('e.json', 'out', workers=2, progress=False)",
+    )
+    (tmp_path / "go.py").write_text("\n".join(lines))
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    process = subprocess.Popen(
+        [sys.executable, "go.py"],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: process.poll() is not None or bool(list(tmp_path.glob("out/cells/**/*.gz"))))
+    process.send_signal(how)  # Ctrl-C reaches the whole group; here the parent alone has to end it
+    _, told = process.communicate(timeout=60)
+    assert process.returncode != 0, told
+    wait_until(lambda: not alive(process.pid))
+    stopped = len(list(tmp_path.glob("out/cells/**/*.gz")))
+    assert 1 <= stopped < 4, told
+    assert_same(
+        compare(experiment, tmp_path / "out", workers=1, progress=False),
+        compare(experiment, tmp_path / "whole", workers=2, progress=False),
+    )
+
+
+def wait_until(there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(group: int) -> bool:
+    """Whether a process of a group runs."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
