@@ -49,6 +49,28 @@ def percent(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f} %"
 
 
+def written(value: float, in_percent: bool) -> str:
+    """Return a value of the fitness.
+
+    >>> written(97.5, True), written(-0.123456, False)
+    ('97.50 %', '-0.12346')
+    """
+    return percent(value) if in_percent else f"{value:.5g}"
+
+
+def signed(difference: float) -> str:
+    """Return a difference in three digits with its sign.
+
+    >>> signed(0.1234), signed(-1234.5), signed(0.0), signed(-1e-12)
+    ('+0.123', '−1,230', '0', '−1e-12')
+    """
+    if difference == 0:
+        return "0"
+    rounded = float(f"{difference:.3g}")
+    text = f"{abs(rounded):,.0f}" if abs(rounded) >= 1000 else f"{abs(rounded):.3g}"
+    return f"{'+' if difference > 0 else '−'}{text}"
+
+
 def duration(seconds: float) -> str:
     """Return a time in its natural unit.
 
