@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 Dashes = str | tuple[float, tuple[float, ...]]
 
 

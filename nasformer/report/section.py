@@ -66,7 +66,7 @@ def task_section(
     return Section(
         f"task{end}",
         task.record.name,
-        _power(task),
+        power_statement(task),
         _figures(comparison, task, series, end),
         _tables(comparison, task, series, end),
         drawings,
@@ -103,7 +103,8 @@ def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str
     return shown
 
 
-def _power(task: TaskAnalysis) -> str:
+def power_statement(task: TaskAnalysis) -> str:
+    """Return what difference this number of seeds could have shown; empty where there is nothing to compare."""
     power = task.power
     if not task.pairs:
         return ""

@@ -45,7 +45,9 @@ def draw_critical_difference(across: Across, series: Mapping[str, int]) -> Pictu
             yield Trace(axes, series[label], label, [rank], [0.0], [f"average rank {rank:.2f}"])
 
     bar = "A bar joins strategies that Nemenyi's test does not tell apart" if bars else "Every strategy stands alone"
-    span = "" if across.critical_difference is None else f"; the critical difference is {across.critical_difference:.2f}"
+    span = (
+        "" if across.critical_difference is None else f"; the critical difference is {across.critical_difference:.2f}"
+    )
     caption = f"Average rank over {len(across.tasks)} tasks, 1 is best. {bar}{span}."
     return picture("critical-difference", "Average ranks over tasks", caption, paint, width=6.6, height=height)
 

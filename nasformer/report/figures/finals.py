@@ -54,9 +54,7 @@ def _what(column: str) -> str:
     return "value without noise" if column == "true" else "confirmed value"
 
 
-def _row(
-    axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, in_percent: bool
-) -> Trace:
+def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, in_percent: bool) -> Trace:
     look, values = style(number), runs[column].to_numpy(dtype=float)
     shift = _HEIGHT * (((np.arange(len(values)) * 0.618034) % 1) - 0.5) if len(values) > 1 else np.zeros(1)
     heights = row + 0.9 * shift[: len(values)]

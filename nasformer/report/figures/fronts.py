@@ -28,7 +28,9 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
         for label, front in shown.items():
             look = style(series[label])
             options = {"drawstyle": "steps-post", "markersize": 3.5, "linewidth": 1.3, "color": look.colour}
-            belongs(axes.plot(front.costs, front.values, marker=look.marker, linestyle=look.line, **options), series[label])
+            belongs(
+                axes.plot(front.costs, front.values, marker=look.marker, linestyle=look.line, **options), series[label]
+            )
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
         axes.set_ylabel(f"value{', %' if percent else ''}")

@@ -33,7 +33,9 @@ def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] 
         ends: Last y value by name.
         series: Number of each strategy, whose marker is set beside its name.
     """
-    places = {name: axes.transAxes.inverted().transform(axes.transData.transform((1, y)))[1] for name, y in ends.items()}
+    places = {
+        name: axes.transAxes.inverted().transform(axes.transData.transform((1, y)))[1] for name, y in ends.items()
+    }
     inches = axes.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
     for name, height in spread(places, gap=_PITCH_INCHES / (0.8 * inches)).items():
         x = 1.02 if series is None else 1.055

@@ -13,11 +13,12 @@ from nasformer.report.tables.record import (
     training_table,
     versions_table,
 )
-from nasformer.report.tables.table import Cell, Table
+from nasformer.report.tables.table import Cell, Table, as_cell
 
 __all__ = [
     "Cell",
     "Table",
+    "as_cell",
     "checklist_table",
     "data_table",
     "effort_table",

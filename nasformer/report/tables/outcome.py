@@ -72,9 +72,9 @@ def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     header += ["evaluating", "in the strategy", "ask + tell"]
     caption = (
         f"How soon each strategy reached the target of {written(task.target, task.record.in_percent)} "
-        f"({task.target_rule}), and what it spent. All but the share of seeds that reached it are medians over "
-        "seeds; a seed that never reached it counts as later than any that did. Duplicate and infeasible proposals cost no evaluation; "
-        "ask + tell is the strategy's own time for each architecture evaluated."
+        f"({task.target_rule}), and what it spent. All but the share of seeds that reached it are medians over seeds; "
+        "a seed that never reached it counts as later than any that did. Duplicate and infeasible proposals cost no "
+        "evaluation; ask + tell is the strategy's own time for each architecture evaluated."
     )
     rows = [_effort(standing, series) for standing in task.ranking]
     return without_empty(Table(name, caption, header, rows))

@@ -82,9 +82,9 @@ def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Ser
     labels = list(across.ranks) or list(across.tallies)
     rows = [_leader(label, across, tasks, series) for label in labels]
     caption = (
-        f"All {len(tasks)} tasks. Average rank of the median over seeds, 1 is best; wins and losses are verdicts of the "
-        "paired tests against each other strategy on each task, ties are tests that showed no difference. Ask + tell: "
-        "the strategy's own time for each architecture evaluated, the median over tasks."
+        f"All {len(tasks)} tasks. Average rank of the median over seeds, 1 is best; wins and losses are verdicts of "
+        "the paired tests against each other strategy on each task, ties are tests that showed no difference. "
+        "Ask + tell: the strategy's own time for each architecture evaluated, the median over tasks."
     )
     return without_empty(Table("leaderboard", caption, header, rows))
 

@@ -34,6 +34,11 @@ class Cell(str):
         return cell
 
 
+def as_cell(text: str) -> Cell:
+    """Return a text as a cell, a cell as it is."""
+    return text if isinstance(text, Cell) else Cell(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table of text.
