@@ -11,7 +11,7 @@ from nasformer.architecture import Architecture
 from nasformer.compare.results import check_together, in_percent, strategy_labels
 from nasformer.cost import Limits
 from nasformer.errors import NasformerError
-from nasformer.report.notation import written
+from nasformer.report.notation import PERCENT, Measure
 from nasformer.search.evaluation import Trial
 from nasformer.search.result import Found, SearchResult
 from nasformer.space import SearchSpace
@@ -124,7 +124,7 @@ class Experiment:
 
     def written(self, value: float) -> str:
         """Return a fitness as the report writes it."""
-        return written(value, self.in_percent)
+        return (PERCENT if self.in_percent else Measure()).written(value)
 
     @property
     def cost_axis(self) -> str:

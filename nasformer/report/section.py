@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
 from nasformer.report import tables
-from nasformer.report.notation import listed, signed, written
+from nasformer.report.notation import listed, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ def _drawings(comparison: Comparison, task: TaskAnalysis, end: str) -> list[Pict
     shown = []
     for number, (text, runs) in enumerate(list(best.groupby("architecture", sort=False))[:_DRAWN], start=1):
         architecture = Architecture.from_dict(json.loads(str(text)))
-        title = f"{written(float(runs[column].iloc[0]), task.record.in_percent)}, found by {_finders(runs)}"
+        title = f"{tables.measure_of(task).written(float(runs[column].iloc[0]))}, found by {_finders(runs)}"
         shown.append(figures.draw_architecture(task.record.space, architecture, f"best{end}-{number}", title))
     return shown
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import compact_ticks, label_ends
-from nasformer.report.notation import written
+from nasformer.report.notation import Measure
 from nasformer.report.palette import MUTED, style
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
     curves = task.regret_curves if regret else task.curves
     floor = _floor(curves) if regret else -np.inf
     percent = task.record.in_percent
+    ends = [float(value) for curve in curves.values() for value in curve.median[[0, -1]]]
+    measure = Measure() if regret else Measure.of(ends, percent)
     unit = ("percentage points" if regret else "%") if percent else ""
 
     def paint(figure: Figure) -> Iterator[Trace]:
@@ -49,7 +51,7 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
         figure.canvas.draw()  # labels are set beside where the curves end
         label_ends(axes, {label: float(middle[-1]) for label, (_, middle, _) in shown.items()}, series)
         for label, (_, middle, _) in shown.items():
-            yield _trace(axes, label, curves[label], middle, series[label], percent and not regret)
+            yield _trace(axes, label, curves[label], middle, series[label], measure)
 
     runs = max(standing.n for standing in task.ranking)
     title = f"{'Regret' if regret else 'Best value'} after each evaluation, by strategy"
@@ -116,6 +118,7 @@ def _logarithmic(axes: Axes, floor: float, top: float) -> None:
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, position: "")
     axes.axhline(floor, color=MUTED.light, linewidth=0.9)
+    axes.text(-0.02, floor, "0", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
 
 
 def _limit(axes: Axes, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> None:
@@ -127,13 +130,13 @@ def _limit(axes: Axes, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> 
         axes.set_ylim(min(lows) - margin, max(highs) + margin)
 
 
-def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number: int, in_percent: bool) -> Trace:
+def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number: int, measure: Measure) -> Trace:
     keep = np.unique(np.linspace(0, len(y) - 1, _NOTES).astype(int))
-    notes = [_note(curve, int(index), in_percent) for index in keep]
+    notes = [_note(curve, int(index), measure) for index in keep]
     return Trace(axes, number, label, curve.evaluations[keep].tolist(), y[keep].tolist(), notes)
 
 
-def _note(curve: Curve, index: int, in_percent: bool) -> str:
+def _note(curve: Curve, index: int, measure: Measure) -> str:
     low, middle, high = (float(values[index]) for values in (curve.low, curve.median, curve.high))
-    after = f"after {curve.evaluations[index]:,}: {written(middle, in_percent)}"
-    return after if low == high else f"{after} ({written(low, False)} – {written(high, in_percent)})"
+    after = f"after {curve.evaluations[index]:,}: {measure.written(middle)}"
+    return after if low == high else f"{after} ({measure.bare(low)} – {measure.written(high)})"

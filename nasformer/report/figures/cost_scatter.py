@@ -40,7 +40,7 @@ def draw_cost_scatter(experiment: Experiment, finalists: Sequence[Finalist] = ()
         for index, found in enumerate(points):
             look = style(index)
             xs, ys = found.T
-            dots = {"s": 9, "c": look.colour, "marker": look.marker, "alpha": 0.5, "linewidths": 0}
+            dots: dict[str, Any] = {"s": 9, "c": look.colour, "marker": look.marker, "alpha": 0.5, "linewidths": 0}
             belongs(axes.scatter(xs, ys, **dots, rasterized=rasterized), index)
         _front(axes, np.concatenate(points))
         _budget(axes, experiment)

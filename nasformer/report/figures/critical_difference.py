@@ -57,8 +57,8 @@ def _scale(axes: Axes, count: int, critical: float | None) -> None:
     for rank in range(1, count + 1):
         axes.plot([rank, rank], [0, -0.06], color=MUTED.light, linewidth=0.9)
         axes.text(rank, -0.1, str(rank), ha="center", va="bottom", color=INK.light)
-    if critical is not None:
-        end = min(1 + critical, count)
+    if critical is not None and 1 + critical <= count:
+        end = 1 + critical
         axes.plot([1, end], [-0.38, -0.38], color=INK.light, linewidth=1.2, marker="|", markersize=5)
         axes.text((1 + end) / 2, -0.41, f"critical difference {critical:.2f}", ha="center", va="bottom", fontsize=8.5)
 
@@ -67,7 +67,7 @@ def _name(axes: Axes, label: str, rank: float, y: float, left: bool, number: int
     edge, align = (0.72, "right") if left else (count + 0.28, "left")
     look = style(number)
     line = axes.plot([rank, rank, edge], [0, y, y], color=GRID.light, linewidth=1.1, zorder=0, clip_on=False)
-    dot = axes.plot(rank, 0, look.marker, color=look.colour, markersize=6, zorder=4)
+    dot = axes.plot(rank, 0, "o", color=INK.light, markersize=3.5, zorder=4)
     shift = -0.02 * count if left else 0.02 * count
     end = axes.plot(edge, y, look.marker, color=look.colour, markersize=4.5, clip_on=False)
     text = axes.text(edge + shift, y, f"{plain(label)}  {rank:.2f}", ha=align, va="center", parse_math=False)

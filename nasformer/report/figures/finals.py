@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import plain
-from nasformer.report.notation import written
+from nasformer.report.notation import Measure
 from nasformer.report.palette import MUTED, PAPER, style
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
     mine = cells[cells.task == task.record.name]
     column = "true" if task.knows_true and mine["true"].notna().all() else "confirmed"
     labels = [standing.label for standing in task.ranking]
+    measure = Measure.of(mine[column], task.record.in_percent)
     optimum = task.record.optimum if column == "true" else None
 
     def paint(figure: Figure) -> Iterator[Trace]:
@@ -36,7 +37,7 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
         traces = []
         for row, label in enumerate(labels):
             runs = mine[(mine.strategy == label) & mine[column].notna()].sort_values("seed")
-            traces.append(_row(axes, row, label, runs, column, series[label], task.record.in_percent))
+            traces.append(_row(axes, row, label, runs, column, series[label], measure))
         if optimum is not None:
             axes.axvline(optimum, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
         _frame(axes, labels)
@@ -54,15 +55,21 @@ def _what(column: str) -> str:
     return "value without noise" if column == "true" else "confirmed value"
 
 
-def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, in_percent: bool) -> Trace:
+def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, measure: Measure) -> Trace:
     look, values = style(number), runs[column].to_numpy(dtype=float)
     shift = _HEIGHT * (((np.arange(len(values)) * 0.618034) % 1) - 0.5) if len(values) > 1 else np.zeros(1)
-    heights = row + 0.9 * shift[: len(values)]
+    heights = row + 1.7 * shift[: len(values)]
     if len(values) >= _BOX_FROM:
         _box(axes, row, values, number)
-    options = {"color": look.colour, "markersize": 3.6, "linestyle": "none", "alpha": 0.75, "markeredgewidth": 0}
+    options: dict[str, Any] = {
+        "color": look.colour,
+        "markersize": 3.6,
+        "linestyle": "none",
+        "alpha": 0.75,
+        "markeredgewidth": 0,
+    }
     belongs(axes.plot(values, heights, look.marker, **options), number)
-    notes = [f"seed {seed}: {written(value, in_percent)}" for seed, value in zip(runs["seed"], values, strict=True)]
+    notes = [f"seed {seed}: {measure.written(value)}" for seed, value in zip(runs["seed"], values, strict=True)]
     return Trace(axes, number, label, values.tolist(), heights.tolist(), notes)
 
 
@@ -75,6 +82,8 @@ def _box(axes: Axes, row: int, values: np.ndarray[tuple[int], np.dtype[np.float6
 
 
 def _frame(axes: Axes, labels: list[str]) -> None:
+    axes.use_sticky_edges = False
+    axes.margins(x=0.04)
     axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
     axes.set_ylim(len(labels) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
@@ -114,7 +123,7 @@ def _shrunk(axes: Axes, row: int, label: str, runs: pd.DataFrame, number: int) -
     low, high = runs["test"].quantile([0.25, 0.75])
     drawn = axes.plot([low, high], [row, row], color=look.colour, linewidth=1)
     drawn += axes.plot(search, row, look.marker, color=look.colour, markersize=6, markeredgewidth=1.4)
-    open_marker = {"markerfacecolor": PAPER.light, "markersize": 6, "markeredgewidth": 1.4}
+    open_marker: dict[str, Any] = {"markerfacecolor": PAPER.light, "markersize": 6, "markeredgewidth": 1.4}
     drawn += axes.plot(test, row, look.marker, color=look.colour, **open_marker)
     belongs(drawn, number)
     notes = [f"search {search:.5g}", f"test {test:.5g} ({test - search:+.3g})"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import compact_ticks, label_ends
-from nasformer.report.notation import amount, cost_name, written
+from nasformer.report.notation import Measure, amount, cost_name
 from nasformer.report.palette import style
 
 if TYPE_CHECKING:
@@ -21,16 +21,17 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
     shown = {label: front for label, front in task.fronts.items() if len(front.costs)}
     if not shown:
         return None
+    measure = Measure.of([value for front in shown.values() for value in front.values], task.record.in_percent)
     what, percent = cost_name(next(iter(shown.values())).cost), task.record.in_percent
 
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
         for label, front in shown.items():
             look = style(series[label])
-            options = {"drawstyle": "steps-post", "markersize": 3.5, "linewidth": 1.3, "color": look.colour}
-            belongs(
-                axes.plot(front.costs, front.values, marker=look.marker, linestyle=look.line, **options), series[label]
-            )
+            options: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
+            sizes = {"markersize": 3.5, "linewidth": 1.3}
+            steps = axes.plot(front.costs, front.values, drawstyle="steps-post", **options, **sizes)
+            belongs(steps, series[label])
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
         axes.set_ylabel(f"value{', %' if percent else ''}")
@@ -39,7 +40,7 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
         label_ends(axes, {label: float(front.values[-1]) for label, front in shown.items()}, series)
         for label, front in shown.items():
             points = list(zip(front.costs.tolist(), front.values.tolist(), strict=True))
-            notes = [f"{amount(cost)} {what}: {written(value, percent)}" for cost, value in points]
+            notes = [f"{amount(cost)} {what}: {measure.written(value)}" for cost, value in points]
             yield Trace(axes, series[label], label, front.costs.tolist(), front.values.tolist(), notes)
 
     caption = f"The best value found at so many {what} or fewer, all seeds of a strategy together."

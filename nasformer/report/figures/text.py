@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,7 +43,12 @@ def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] 
         text = axes.text(x, height, plain(name), transform=axes.transAxes, va="center", parse_math=False)
         if series is not None:
             look = style(series[name])
-            options = {"color": look.colour, "markersize": 4, "transform": axes.transAxes, "clip_on": False}
+            options: dict[str, Any] = {
+                "color": look.colour,
+                "markersize": 4,
+                "transform": axes.transAxes,
+                "clip_on": False,
+            }
             belongs([text, *axes.plot(1.03, height, look.marker, **options)], series[name])
 
 

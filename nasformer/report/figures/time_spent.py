@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -62,6 +62,6 @@ def _row(axes: Axes, row: int, times: tuple[float, float], number: int) -> None:
     look = style(number)
     axes.plot(times, [row, row], color=GRID.light, linewidth=2.5, zorder=1)
     markers = axes.plot(times[0], row, look.marker, color=look.colour, markersize=6)
-    hollow = {"markerfacecolor": PAPER.light, "markersize": 6, "markeredgewidth": 1.4}
+    hollow: dict[str, Any] = {"markerfacecolor": PAPER.light, "markersize": 6, "markeredgewidth": 1.4}
     markers += axes.plot(times[1], row, look.marker, color=look.colour, **hollow)
     belongs(markers, number)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nasformer.report.accuracy import interval, split_size
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import MISSING, grouped
+from nasformer.report.notation import MISSING, PERCENT, grouped
 from nasformer.report.tables.table import Cell, Record, Table, measured, number, without_empty
 
 
@@ -19,10 +19,10 @@ def finalists_table(finalists: Sequence[Finalist], data: Record | None) -> Table
     for finalist in finalists:
         cells = [finalist.label, number(finalist.params, grouped(finalist.params))]
         cells += [number(finalist.macs, grouped(finalist.macs))]
-        cells += [measured(finalist.inherited.get("search_accuracy"), in_percent=True)]
+        cells += [measured(finalist.inherited.get("search_accuracy"), PERCENT)]
         for weights in (finalist.inherited, finalist.retrained):
             accuracy = weights.get("test_accuracy")
-            cells += [measured(accuracy, in_percent=True), _interval(accuracy, images)]
+            cells += [measured(accuracy, PERCENT), _interval(accuracy, images)]
         rows.append(cells)
     caption = (
         "The winner and what it is held against. Search and test accuracy with weights inherited from the supernet; "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
-from nasformer.report.notation import MISSING, amount, cost_name, duration, grouped, written
+from nasformer.report.notation import MISSING, Measure, amount, cost_name, duration, grouped, signed
 from nasformer.report.tables.table import Cell, Table, count, measured, number, without_empty
 
 if TYPE_CHECKING:
@@ -27,34 +27,52 @@ def named(label: str, series: Series) -> Cell:
     return Cell(label, series=series[label])
 
 
+def measure_of(task: TaskAnalysis) -> Measure:
+    """Return how values of a task are written."""
+    ends = [value for standing in task.ranking for value in (standing.best, standing.worst)]
+    return Measure.of(ends, task.record.in_percent)
+
+
+def difference(value: float | None) -> Cell:
+    """Return a difference as a cell."""
+    return number(value, None if value is None else signed(value))
+
+
 def ranking_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return the strategies in the order of what they found."""
-    header = ["strategy", "seeds", "median", "quartiles", "best", "worst", "median regret", "mean regret"]
-    header += ["optimum found", "mean over the run", "told too high by", "search − test"]
-    rows = [_standing(standing, series, task.record.in_percent) for standing in task.ranking]
+    unit = ", %" if task.record.in_percent else ""
+    header = ["strategy", "seeds", f"median{unit}", f"quartiles{unit}", "best", "worst", "median regret", "mean regret"]
+    header += ["optimum found", "mean over run", "observed − true", "search − test"]
+    rows = [_standing(standing, series, measure_of(task)) for standing in task.ranking]
     caption = (
-        "What the confirmed winners are worth, over seeds, best median first. Mean over the run: the best so far, "
-        "averaged over all evaluations; it is high where good architectures come early."
+        "What the confirmed winners are worth, over seeds, best median first. Mean over run: the best so far, "
+        "averaged over all evaluations; it is high where good architectures come early. Observed − true: by how much "
+        "noise and the choice of the highest flattered the best value told; search − test: by how much the winner's "
+        "value on the search split is above that on the test split; medians over seeds."
     )
     return without_empty(Table(name, caption, header, rows))
 
 
-def _standing(standing: Standing, series: Series, in_percent: bool) -> list[str]:
+def _standing(standing: Standing, series: Series, measure: Measure) -> list[str]:
     low, high = standing.quartiles
-    ends = Cell(f"{written(low, False)} – {written(high, in_percent)}", low) if standing.n > 1 else Cell(MISSING)
-    values = [measured(value, in_percent) for value in (standing.best, standing.worst)]
+    ends = Cell(f"{measure.bare(low)} – {measure.bare(high)}", low) if standing.n > 1 else Cell(MISSING)
+    median, best, worst, mean = (
+        number(value, None if value is None else measure.bare(value))
+        for value in (standing.median, standing.best, standing.worst, standing.auc)
+    )
     return [
         named(standing.label, series),
         count(standing.n),
-        measured(standing.median, in_percent),
+        median,
         ends,
-        *values,
+        best,
+        worst,
         number(standing.median_regret, _three(standing.median_regret)),
         number(standing.mean_regret, _three(standing.mean_regret)),
         _share(standing.optimum_found),
-        measured(standing.auc, in_percent),
-        number(standing.observed_bias, _three(standing.observed_bias)),
-        number(standing.curse, _three(standing.curse)),
+        mean,
+        difference(standing.observed_bias),
+        difference(standing.curse),
     ]
 
 
@@ -71,7 +89,7 @@ def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     header = ["strategy", "reached", "evaluations to target", "time to target", "duplicates", "infeasible", "failed"]
     header += ["evaluating", "in the strategy", "ask + tell"]
     caption = (
-        f"How soon each strategy reached the target of {written(task.target, task.record.in_percent)} "
+        f"How soon each strategy reached the target of {measure_of(task).written(task.target)} "
         f"({task.target_rule}), and what it spent. All but the share of seeds that reached it are medians over seeds; "
         "a seed that never reached it counts as later than any that did. Duplicate and infeasible proposals cost no "
         "evaluation; ask + tell is the strategy's own time for each architecture evaluated."
@@ -105,13 +123,13 @@ def runs_table(comparison: Comparison, task: TaskAnalysis, series: Series, name:
     caption = (
         "Every run's winner. Where the fitness is noisy, the best observed value flatters; the confirmed one counts."
     )
-    rows = [_run(run, series, task.record.in_percent) for _, run in mine.iterrows()]
+    rows = [_run(run, series, measure_of(task)) for _, run in mine.iterrows()]
     table = Table(name, caption, [*header, "architecture"], rows)
     return without_empty(table if len(rows) <= _SHOWN else replace(table, folded=f"All {len(rows):,} runs"))
 
 
-def _run(run: pd.Series, series: Series, in_percent: bool) -> list[str]:
-    values = [measured(float(run[name]), in_percent) for name in ("confirmed", "true", "test", "observed")]
+def _run(run: pd.Series, series: Series, measure: Measure) -> list[str]:
+    values = [measured(float(run[name]), measure) for name in ("confirmed", "true", "test", "observed")]
     costs = [number(run[name], grouped(run[name])) for name in ("params", "macs")]
     found = Architecture.from_dict(json.loads(run["architecture"]))
     return [named(run["strategy"], series), number(run["seed"], str(run["seed"])), *values, *costs, str(found)]

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from nasformer.report.notation import MISSING, signed
-from nasformer.report.tables.outcome import Series, named
+from nasformer.report.notation import MISSING, counted, signed
+from nasformer.report.tables.outcome import Series, difference, named
 from nasformer.report.tables.table import Cell, Table, count, number, without_empty
 
 if TYPE_CHECKING:
     from nasformer.report.statistics import Across, Pair, TaskAnalysis
 
-_SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "○", "identical": "＝", "untested": "·"}
+_SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "○", "identical": "=", "untested": "·"}
 _MIRROR = {"better": "worse", "worse": "better"}
 _MOODS = {"better": "good", "worse": "bad"}
 
@@ -24,7 +24,7 @@ def matrix_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     sides = {(pair.a, pair.b): pair for each in task.pairs for pair in (each, each.mirrored())}
     rows = [[named(row, series), *(_verdict(sides.get((row, column))) for column in labels)] for row in labels]
     caption = (
-        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, ＝ identical runs; "
+        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs; "
         "with the median difference of paired runs, the share of all pairs of runs that the row wins (A: Vargha and "
         "Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test after Holm's correction."
     )
@@ -60,7 +60,7 @@ def _pair(pair: Pair, series: Series) -> list[str]:
         named(pair.a, series),
         named(pair.b, series),
         Cell(f"{_SIGNS[pair.verdict]} {pair.verdict}", mood=_MOODS.get(pair.verdict, "")),
-        number(pair.median_difference, None if pair.median_difference is None else signed(pair.median_difference)),
+        difference(pair.median_difference),
         Cell(MISSING) if interval is None else Cell(f"{signed(interval[0])} to {signed(interval[1])}", interval[0]),
         number(pair.effect_a12, None if pair.effect_a12 is None else f"{pair.effect_a12:.2f}"),
         _probability(pair.p_holm),
@@ -82,9 +82,9 @@ def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Ser
     labels = list(across.ranks) or list(across.tallies)
     rows = [_leader(label, across, tasks, series) for label in labels]
     caption = (
-        f"All {len(tasks)} tasks. Average rank of the median over seeds, 1 is best; wins and losses are verdicts of "
-        "the paired tests against each other strategy on each task, ties are tests that showed no difference. "
-        "Ask + tell: the strategy's own time for each architecture evaluated, the median over tasks."
+        f"Over {counted(len(tasks), 'task')}. Average rank of the median over seeds, 1 is best; wins and losses are "
+        "verdicts of the paired tests against each other strategy on each task, ties are tests that showed no "
+        "difference. Ask + tell: the strategy's own time for each architecture evaluated, the median over tasks."
     )
     return without_empty(Table("leaderboard", caption, header, rows))
 

@@ -15,6 +15,8 @@ from nasformer.space.description import describe
 if TYPE_CHECKING:
     from nasformer.report.statistics import Check
 
+_ANSWERS = {"yes": "●", "partly": "◐", "no": "○", "unknown": "?"}
+
 
 def space_table(space: SearchSpace) -> Table:
     """Return the space's dimensions, and its smallest, middle and largest member."""
@@ -118,7 +120,7 @@ def versions_table(comparison: Comparison) -> Table:
 
 def checklist_table(checks: Sequence[Check]) -> Table:
     """Return the habits of a fair comparison, and whether this one has them."""
-    rows = [[check.name, check.answer, check.detail] for check in checks]
+    rows = [[check.name, f"{_ANSWERS[check.answer]} {check.answer}", check.detail] for check in checks]
     caption = "The habits of a fair comparison, as far as the data tell."
     return Table("checklist", caption, ["", "answer", ""], rows, wide=True, sortable=False)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nasformer.report.notation import MISSING, written
+from nasformer.report.notation import MISSING, Measure
 
 Record = Mapping[str, Any]
 
@@ -76,9 +76,9 @@ def count(value: float | None) -> Cell:
     return number(value, None if value is None else f"{value:,.1f}".removesuffix(".0"))
 
 
-def measured(value: float | None, in_percent: bool) -> Cell:
+def measured(value: float | None, measure: Measure) -> Cell:
     """Return a value of the fitness as a cell."""
-    return number(value, None if value is None else written(value, in_percent))
+    return number(value, None if value is None else measure.written(value))
 
 
 def without_empty(table: Table) -> Table:

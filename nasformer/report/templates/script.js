@@ -129,7 +129,7 @@
   // On paper nothing stays folded.
   const folded = [];
   addEventListener("beforeprint", () => {
-    for (const details of all("details:not([open])")) {
+    for (const details of all("details:not([open], .long)")) {
       folded.push(details);
       details.open = true;
     }
