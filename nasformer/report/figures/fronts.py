@@ -28,9 +28,10 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
         axes = figure.add_subplot()
         for label, front in shown.items():
             look = style(series[label])
-            options: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
-            sizes = {"markersize": 3.5, "linewidth": 1.3}
-            steps = axes.plot(front.costs, front.values, drawstyle="steps-post", **options, **sizes)
+            options: dict[str, Any] = {"marker": look.marker, "markersize": 3.5, "linestyle": look.line}
+            steps = axes.plot(
+                front.costs, front.values, color=look.colour, drawstyle="steps-post", linewidth=1.3, **options
+            )
             belongs(steps, series[label])
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)

@@ -83,7 +83,7 @@ class Trace:
         figure = self.axes.get_figure(root=True)
         assert figure is not None
         pixels = self.axes.transData.transform(np.column_stack([self.x, self.y])) * 72 / figure.dpi
-        known = np.isfinite(pixels).all(axis=1).tolist()
+        known = [bool(np.isfinite(pixel).all()) for pixel in pixels]
         points = [
             [round(float(x), 1), round(72 * figure.get_figheight() - float(y), 1), printable(note)]
             for (x, y), note, shown in zip(pixels, self.notes, known, strict=True)
