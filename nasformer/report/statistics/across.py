@@ -74,6 +74,17 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
     return Across(names, ranks, statistic, p, *parts, groups, _tallies(tasks, labels), words)
 
 
+def fewest_tasks(strategies: int, level: float) -> int:
+    """Return with how many tasks Friedman's test can reach the level, all tasks ranking alike.
+
+    >>> fewest_tasks(3, 0.05), fewest_tasks(12, 0.05)
+    (3, 2)
+    """
+    from scipy.stats import chi2
+
+    return math.ceil(float(chi2.isf(level, strategies - 1)) / (strategies - 1))
+
+
 def _ranks(table: Floats, resolutions: Sequence[float], labels: Sequence[str]) -> Mapping[str, float]:
     from scipy.stats import rankdata
 
@@ -139,8 +150,10 @@ def _words(tasks: int, strategies: int, p: float | None, level: float) -> str:
     if tasks < 2:
         return "Fewer than two tasks have a final value of every strategy; ranks over tasks are not tested."
     if strategies < 3:
-        return "Friedman's test needs three strategies; with fewer only the tally over tasks is given."
+        return "Friedman's test needs three strategies; for two there is the tally over tasks."
     if p is None:
         return "Every task gives all strategies the same median; there is nothing to rank."
-    found = "do not differ beyond chance" if p > level else "differ"
-    return f"Average ranks over {counted(tasks, 'task')} {found} (Friedman's test on medians over seeds, p = {p:.2g})."
+    found = "are not shown to differ" if p > level else "differ"
+    said = f"Average ranks over {counted(tasks, 'task')} {found} (Friedman's test on medians over seeds, p = {p:.2g})."
+    fewest = fewest_tasks(strategies, level)
+    return said if tasks >= fewest else f"{said} With fewer than {counted(fewest, 'task')} they cannot be."

@@ -10,6 +10,8 @@ from nasformer.report.notation import counted, grouped, listed
 from nasformer.report.statistics.pairs import UNTESTED
 from nasformer.report.statistics.task import TaskAnalysis
 
+_PROXIES = {"inherited", "surrogate", "training-free"}  # of a fitness: its values stand for training, and are not it
+
 
 @dataclass(frozen=True)
 class Check:
@@ -100,8 +102,9 @@ def _account(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[
     yield Check("Can be run again from what is stated", _answer(len(absent), len(parts)), detail)
     outside = [entrant.label for entrant in comparison.entrants if ":" in entrant.strategy]
     kinds = sorted({str(task.record.fitness.get("kind", "unnamed")) for task in tasks})
+    answer = "no" if kinds and set(kinds) <= _PROXIES else "unknown"
     detail = f"Values are of kind {listed(kinds)}; a network trained by itself may rank otherwise." if kinds else ""
-    yield Check("Values are of networks trained by themselves", "unknown", detail)
+    yield Check("Values are of networks trained by themselves", answer, detail)
     detail = f"The code of {listed(outside)} comes from outside." if outside else "All strategies come with nasformer."
     yield Check("Code of all strategies at hand", "unknown" if outside else "yes", detail)
 

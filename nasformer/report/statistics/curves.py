@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer.report.statistics.runs import Floats, Runs, over_seeds
+from nasformer.report.statistics.runs import Floats, Runs
 
 _POINTS = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """An anytime curve of one strategy over its seeds; NaN before the first value.
+    """An anytime curve of one strategy over its seeds.
+
+    A run has no value before its first evaluation that did not fail. To a quantile that is lower than any value; a
+    mean is NaN until all runs have one.
 
     Args:
         evaluations: (n,) evaluations, spaced evenly in their logarithm, first and last among them.
@@ -61,9 +64,15 @@ def points(evaluations: int) -> NDArray[np.int64]:
 def _curve(values: Floats, level: float, resamples: int, seed: int) -> Curve:
     at = points(values.shape[-1])
     drawn = values[:, at - 1]
-    low, median, high = over_seeds(drawn.T, (0.25, 0.5, 0.75))
+    low, median, high = _quartiles(drawn)
     mean = drawn.mean(axis=0)
     return Curve(at, median, low, high, mean, *_mean_interval(drawn, mean, level, resamples, seed))
+
+
+def _quartiles(values: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        found = np.quantile(np.where(np.isnan(values), -np.inf, values), (0.25, 0.5, 0.75), axis=0)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _mean_interval(values: Floats, mean: Floats, level: float, resamples: int, seed: int) -> tuple[Floats, Floats]:

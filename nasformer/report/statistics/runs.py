@@ -5,7 +5,6 @@ Shapes: S strategies, R seeds (the repeats), N evaluations. What a run lacks is 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,13 +143,6 @@ def read_runs(
     )
 
 
-def over_seeds(values: Floats, quantiles: Sequence[float]) -> Floats:
-    """Return quantiles over the last axis, of what is there; NaN where nothing is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN slices
-        return np.asarray(np.nanquantile(values, quantiles, axis=-1))
-
-
 def middle(values: Floats) -> float | None:
     """Return the median of what is there; None where nothing is."""
     known = values[~np.isnan(values)]
@@ -158,7 +150,11 @@ def middle(values: Floats) -> float | None:
 
 
 def _trial_columns(trials: pd.DataFrame) -> list[str]:
-    return [name for name in trials.columns if name not in ("task", "strategy", "seed", "evaluation", "loss")]
+    from pandas.api.types import is_numeric_dtype
+
+    needed = ("value", "true", "seconds")
+    others = set(trials.columns) - {"task", "strategy", "seed", "evaluation", "loss", *needed}
+    return [*needed, *sorted(name for name in others if is_numeric_dtype(trials[name]))]
 
 
 def _places(
