@@ -34,22 +34,22 @@ def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] 
         ends: Last y value by name.
         series: Number of each strategy, whose marker is set beside its name.
     """
-    places = {
-        name: axes.transAxes.inverted().transform(axes.transData.transform((1, y)))[1] for name, y in ends.items()
-    }
+    across = axes.transData - axes.transAxes
+    places = {name: float(across.transform((1, height))[1]) for name, height in ends.items()}
     inches = axes.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
     for name, height in spread(places, gap=_PITCH_INCHES / (0.8 * inches)).items():
-        x = 1.02 if series is None else 1.055
+        x = 1.02 if series is None else 1.105
         text = axes.text(x, height, plain(name), transform=axes.transAxes, va="center", parse_math=False)
         if series is not None:
-            look = style(series[name])
-            options: dict[str, Any] = {
-                "color": look.colour,
-                "markersize": 4,
-                "transform": axes.transAxes,
-                "clip_on": False,
-            }
-            belongs([text, *axes.plot(1.03, height, look.marker, **options)], series[name])
+            belongs([text, *_leader(axes, places[name], height, series[name])], series[name])
+
+
+def _leader(axes: Axes, end: float, height: float, number: int) -> list[Line2D]:
+    """Draw a line from where a curve ends to the marker beside its name."""
+    look = style(number)
+    place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+    line = axes.plot((1.0, 1.03, 1.065), (end, height, height), color=look.colour, linewidth=0.6, alpha=0.6, **place)
+    return line + axes.plot(1.08, height, look.marker, color=look.colour, markersize=4.2, **place)
 
 
 def spread(heights: Mapping[str, float], gap: float) -> dict[str, float]:
