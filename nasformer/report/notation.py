@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from nasformer.cost import Limits
 
 MISSING = "–"
@@ -47,6 +51,60 @@ def percent(value: float | None) -> str:
     ('97.50 %', '–')
     """
     return MISSING if value is None else f"{value:.2f} %"
+
+
+class Measure(NamedTuple):
+    """How values of a fitness are written: all of a task alike, with digits enough to tell them apart.
+
+    Args:
+        in_percent: Whether they are accuracies in percent.
+        decimals: Digits after the point; None: five significant ones.
+    """
+
+    in_percent: bool = False
+    decimals: int | None = None
+
+    @classmethod
+    def of(cls, values: Iterable[float], in_percent: bool) -> Measure:
+        """Return the measure for values: digits that tell apart what they span, in percent two at least.
+
+        >>> Measure.of([97.101, 97.134], in_percent=True), Measure.of([0.912, 0.934], in_percent=False)
+        (Measure(in_percent=True, decimals=3), Measure(in_percent=False, decimals=4))
+        """
+        known = [value for value in values if math.isfinite(value)]
+        span = max(known, default=0.0) - min(known, default=0.0)
+        if span <= 0:
+            return cls(in_percent, 2 if in_percent else None)
+        decimals = min(9, max(2 if in_percent else 0, math.ceil(1.5 - math.log10(span))))
+        return cls(in_percent, decimals)
+
+    def written(self, value: float) -> str:
+        """Return a value with its unit.
+
+        >>> Measure(True, 2).written(97.5), Measure().written(-0.123456)
+        ('97.50 %', '-0.12346')
+        """
+        return f"{self.bare(value)}{' %' if self.in_percent else ''}"
+
+    def bare(self, value: float) -> str:
+        """Return a value without its unit."""
+        return f"{value:.5g}" if self.decimals is None else f"{value:,.{self.decimals}f}"
+
+
+PERCENT = Measure(True, 2)
+
+
+def signed(difference: float) -> str:
+    """Return a difference in three digits with its sign.
+
+    >>> signed(0.1234), signed(-1234.5), signed(0.0), signed(-1e-12)
+    ('+0.123', '−1,230', '0', '−1e-12')
+    """
+    if difference == 0:
+        return "0"
+    rounded = float(f"{difference:.3g}")
+    text = f"{abs(rounded):,.0f}" if abs(rounded) >= 1000 else f"{abs(rounded):.3g}"
+    return f"{'+' if difference > 0 else '−'}{text}"
 
 
 def duration(seconds: float) -> str:

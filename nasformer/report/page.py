@@ -1,176 +1,130 @@
-"""Page: the report as one HTML file that needs nothing else, with its figures beside it as files."""
+"""Page: one HTML file that needs nothing else, may fetch nothing, and works without its script too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from nasformer.compare.machine import machine
+from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import palette, tables
-from nasformer.report.experiment import Experiment
-from nasformer.report.finalist import Finalist
-from nasformer.report.history import last_validation
-from nasformer.report.notation import budget, grouped, percent, printable
-from nasformer.report.summary import caveats, summary
-from nasformer.search.result import SearchResult
+from nasformer.report.notation import printable
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+
+@dataclass
+class Numbering:
+    """Numbers figures and tables in the order in which the page shows them."""
+
+    figures: int = 0
+    tables: int = 0
+
+    def figure(self) -> int:
+        """Return the next figure's number."""
+        self.figures += 1
+        return self.figures
+
+    def table(self) -> int:
+        """Return the next table's number."""
+        self.tables += 1
+        return self.tables
 
 
-def write_report(
-    folder: str | Path,
-    results: Sequence[SearchResult],
-    *,
-    title: str,
-    finalists: Sequence[Finalist] = (),
-    training: Record | None = None,
-    data: Record | None = None,
-    command: str = "",
-) -> Path:
-    """Write ``report.html`` and ``figures/NAME.svg`` and ``.png`` into a folder.
+def render(
+    template: str, comparison: Comparison, pictures: Iterable[Picture], records: Sequence[tables.Table], **shown: Any
+) -> str:
+    """Return the page.
 
     Args:
-        folder: Where to; it is made where it is absent.
-        results: Of one or more strategies and seeds, on the same space and limits.
-        title: Heading of the page.
-        finalists: The winner, and what it is held against, scored on the test images after the choice.
-        training: The supernet's training, as ``TrainingResult.to_dict`` gives it; its ``history`` is drawn.
-        data: The dataset's record.
-        command: What was typed to get here.
-
-    Returns:
-        The path of ``report.html``.
-
-    Raises:
-        NasformerError: The results do not belong together, or the folder cannot be written.
+        template: Its file; it extends ``base.html.j2``.
+        comparison: Gives the title, the command, the strategies and the CSV.
+        pictures: All figures of the page.
+        records: What one needs to do it again.
+        **shown: What the template asks for besides.
     """
-    chosen = _chosen(finalists)
-    experiment = Experiment.of(results, None if chosen is None else chosen.architecture)
-    drawings, figures = _figures(experiment, finalists, training)
-    html = (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=title,
-            summary=summary(experiment, finalists, data),
-            caveats=caveats(experiment),
-            key_figures=_key_figures(experiment, finalists),
-            drawings=drawings,
-            figures=figures,
-            tables=_tables(experiment, finalists, training, data),
-            command=command,
-            written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-            light=palette.css(dark=False),
-            dark=palette.css(dark=True),
-        )
+    script = _resource("script.js")
+    page = _environment().get_template(template)
+    return page.render(
+        title=comparison.title,
+        command=comparison.command,
+        labels=comparison.labels,
+        csv=csv_link(comparison),
+        records=records,
+        traces={picture.name: picture.traces for picture in pictures if picture.traces},
+        count=Numbering(),
+        policy=_policy(script),
+        script=Markup(script),
+        style=Markup(_resource("style.css")),
+        light=palette.css(dark=False),
+        dark=palette.css(dark=True),
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        **shown,
     )
-    return _write(Path(folder), html, [*drawings, *figures.values()])
 
 
-def _chosen(finalists: Sequence[Finalist]) -> Finalist | None:
-    chosen = [finalist for finalist in finalists if finalist.chosen]
-    if len(chosen) > 1:
-        raise NasformerError(f"one finalist is chosen, got {len(chosen)}", chosen)
-    return chosen[0] if chosen else None
+def _resource(name: str) -> str:
+    return files("nasformer.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """Return the Content-Security-Policy: no network at all, and no script but ours, known by its hash."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = ("default-src 'none'", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'", "img-src data:")
+    return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
+
+
+def csv_link(comparison: Comparison) -> str:
+    """Return the cells as an address that holds them."""
+    text = comparison.cells.to_csv(index=False)
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _environment() -> Environment:
-    loader = PackageLoader("nasformer.report")
-    return Environment(
-        loader=loader,
+    environment = Environment(
+        loader=PackageLoader("nasformer.report"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell"] = tables.as_cell
+    return environment
 
 
 def _shown(value: object) -> object:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _figures(
-    experiment: Experiment, finalists: Sequence[Finalist], training: Record | None
-) -> tuple[list[Picture], dict[str, Picture]]:
-    from nasformer.report import figures
+def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture]) -> Path:
+    """Write files, each whole or not at all, and figures as ``figures/NAME.svg`` and ``.png``.
 
-    best = experiment.winner.found.architecture
-    drawn = [(finalist.label, finalist.architecture) for finalist in finalists] or [("winner", best)]
-    drawings = [
-        figures.draw_architecture(experiment.space, architecture, f"architecture-{number}", label)
-        for number, (label, architecture) in enumerate(drawn, start=1)
-    ]
-    shown = {
-        "best_so_far": figures.draw_best_so_far(experiment),
-        "cost_scatter": figures.draw_cost_scatter(experiment, finalists),
-        "time_spent": figures.draw_time_spent(experiment),
-        "images_seen": figures.draw_images_seen(experiment),
-        "learning_curve": figures.draw_learning_curve(training or {}),
-    }
-    return drawings, {name: picture for name, picture in shown.items() if picture is not None}
+    Returns:
+        The folder.
 
-
-def _tables(
-    experiment: Experiment, finalists: Sequence[Finalist], training: Record | None, data: Record | None
-) -> dict[str, tables.Table]:
-    shown = {
-        "outcome": tables.outcome_table(experiment),
-        "effort": tables.effort_table(experiment),
-        "runs": tables.runs_table(experiment),
-        "space": tables.space_table(experiment),
-        "geometry": tables.geometry_table(experiment),
-        "settings": tables.settings_table(experiment),
-        "versions": tables.versions_table(experiment, machine()),
-    }
-    if finalists:
-        shown["finalists"] = tables.finalists_table(finalists, data)
-    if training:
-        shown["training"] = tables.training_table(training, last_validation(training))
-    if data:
-        shown["data"] = tables.data_table(data)
-    return shown
-
-
-def _key_figures(experiment: Experiment, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
-    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
-    best, test = experiment.winner.found, _test_accuracy(finalists)
-    shown = [(experiment.measure, experiment.written(best.fitness), "of the winner, confirmed")]
-    if test is not None:
-        shown.append(("test accuracy", percent(test[0]), test[1]))
-    shown.append(("parameters", grouped(best.params), budget(experiment.limits)))
-    runs = f"{len(experiment.results)} run{'s' if len(experiment.results) > 1 else ''}"
-    shown.append(("evaluations", grouped(experiment.evaluations), f"in {runs}"))
-    return shown
-
-
-def _test_accuracy(finalists: Sequence[Finalist]) -> tuple[float, str] | None:
-    chosen = _chosen(finalists)
-    if chosen is None:
-        return None
-    if "test_accuracy" in chosen.retrained:
-        return chosen.retrained["test_accuracy"], "trained by itself"
-    accuracy = chosen.inherited.get("test_accuracy")
-    return None if accuracy is None else (accuracy, "with inherited weights")
-
-
-def _write(folder: Path, html: str, pictures: Sequence[Picture]) -> Path:
-    path, draft = folder / "report.html", folder / "report.html.part"
+    Raises:
+        NasformerError: The folder cannot be written.
+    """
+    folder = Path(folder)
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         for picture in pictures:
             picture.save(folder / "figures")
-        draft.write_text(html, encoding="utf-8")
-        draft.replace(path)
+        for name, text in texts.items():
+            draft = folder / f"{name}.part"
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(folder / name)
     except OSError as error:
         raise NasformerError(f"cannot write the report to {str(folder)!r}: {error.strerror}", folder) from error
-    return path
+    return folder

@@ -21,25 +21,19 @@ def summary(
     """Return the findings as paragraphs, claiming nothing that was not measured."""
     chosen = next((finalist for finalist in finalists if finalist.chosen), None)
     others = [finalist for finalist in finalists if not finalist.chosen and "test_accuracy" in finalist.inherited]
-    paragraphs = [f"{_winner(experiment)} {_test(chosen)}".strip(), f"{_effort(experiment)} {_differences(experiment)}"]
+    paragraphs = [f"{_winner(experiment)} {_test(chosen)}".strip(), _effort(experiment)]
     if chosen and others and "test_accuracy" in chosen.inherited:
         paragraphs.insert(1, _beside(chosen, others[0], split_size(data, "test")))
     return [paragraph.strip() for paragraph in paragraphs]
 
 
 def caveats(experiment: Experiment) -> list[str]:
-    """Return what a reader must know before comparing the strategies."""
+    """Return what a reader must know before comparing the runs that the two tables do not say."""
     found = []
-    if len({len(result.trials) for result in experiment.results}) > 1:
-        found.append("The runs did not all evaluate the same number of architectures; compare them with care.")
-    if len({len(group.results) for group in experiment.groups}) > 1:
-        found.append("The strategies did not all run with the same number of seeds.")
     if len({repr(result.settings.get("fitness")) for result in experiment.results}) > 1:
         found.append("The runs record different fitnesses; their values may not be comparable.")
     if any(result.counts.get("replayed") for result in experiment.results):
         found.append("Some runs were continued after a stop; their times are those of the last session alone.")
-    if any(result.counts.get("failed") for result in experiment.results):
-        found.append("Some evaluations failed; they count as evaluations and have no value.")
     return found
 
 
@@ -106,14 +100,6 @@ def _effort(experiment: Experiment) -> str:
     count = counted(seeds.pop(), "seed") if len(seeds) == 1 else "its seeds"
     who = labels if len(groups) == 1 else f"Each of {labels}"
     return f"{who} evaluated {each} with each of {count}, {evaluations:,} evaluations in all."
-
-
-def _differences(experiment: Experiment) -> str:
-    if len(experiment.groups) == 1:
-        return ""
-    fewest = experiment.fewest_seeds
-    few = f"; {counted(fewest, 'seed')} would be too few to call one better" if fewest < 10 else ""
-    return f"Differences between the strategies are not tested here{few}."
 
 
 def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist] = ()) -> list[str]:

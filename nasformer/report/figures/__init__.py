@@ -1,8 +1,11 @@
 """Figures: one file each, drawn with Matplotlib's object interface and kept as ``Picture``."""
 
+from nasformer.report.figures.anytime import draw_anytime
 from nasformer.report.figures.architecture import draw_architecture
-from nasformer.report.figures.best_so_far import draw_best_so_far
 from nasformer.report.figures.cost_scatter import draw_cost_scatter
+from nasformer.report.figures.critical_difference import draw_critical_difference
+from nasformer.report.figures.finals import draw_curse, draw_finals
+from nasformer.report.figures.fronts import draw_fronts
 from nasformer.report.figures.images_seen import draw_images_seen
 from nasformer.report.figures.importance import draw_importance
 from nasformer.report.figures.learning_curve import draw_learning_curve
@@ -11,9 +14,13 @@ from nasformer.report.figures.time_spent import draw_time_spent
 
 __all__ = [
     "Picture",
+    "draw_anytime",
     "draw_architecture",
-    "draw_best_so_far",
     "draw_cost_scatter",
+    "draw_critical_difference",
+    "draw_curse",
+    "draw_finals",
+    "draw_fronts",
     "draw_images_seen",
     "draw_importance",
     "draw_learning_curve",

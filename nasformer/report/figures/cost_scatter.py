@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nasformer.report.experiment import Experiment, Group
-from nasformer.report.figures.picture import Picture, picture
+from nasformer.report.figures.picture import Picture, belongs, picture
 from nasformer.report.figures.text import compact_ticks, key_above
 from nasformer.report.finalist import Finalist
 from nasformer.report.notation import compact, cost_name
@@ -40,7 +40,8 @@ def draw_cost_scatter(experiment: Experiment, finalists: Sequence[Finalist] = ()
         for index, found in enumerate(points):
             look = style(index)
             xs, ys = found.T
-            axes.scatter(xs, ys, s=9, c=look.colour, marker=look.marker, alpha=0.5, linewidths=0, rasterized=rasterized)
+            dots: dict[str, Any] = {"s": 9, "c": look.colour, "marker": look.marker, "alpha": 0.5, "linewidths": 0}
+            belongs(axes.scatter(xs, ys, **dots, rasterized=rasterized), index)
         _front(axes, np.concatenate(points))
         _budget(axes, experiment)
         named = [_mark(axes, mark) for mark in _marks(experiment, finalists)]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from markupsafe import Markup, escape
 from matplotlib import style
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nasformer.report.notation import printable
@@ -55,6 +59,46 @@ _DPI = 200
 
 
 @dataclass(frozen=True)
+class Trace:
+    """Points of a figure that tell what they are when pointed at.
+
+    Args:
+        axes: Where they are drawn.
+        series: Number of the strategy; None: of none.
+        label: What they belong to.
+        x: In the axes' data.
+        y: In the axes' data.
+        notes: What to say of each point.
+    """
+
+    axes: Axes
+    series: int | None
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    notes: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, the points in the SVG's own units."""
+        figure = self.axes.get_figure(root=True)
+        assert figure is not None
+        pixels = self.axes.transData.transform(np.column_stack([self.x, self.y])) * 72 / figure.dpi
+        known = [bool(np.isfinite(pixel).all()) for pixel in pixels]
+        points = [
+            [round(float(x), 1), round(72 * figure.get_figheight() - float(y), 1), printable(note)]
+            for (x, y), note, shown in zip(pixels, self.notes, known, strict=True)
+            if shown
+        ]
+        return {"series": self.series, "label": printable(self.label), "points": points}
+
+
+def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
+    """Let what is drawn light up with the strategy of that number."""
+    for artist in [artists] if isinstance(artists, Artist) else artists:
+        artist.set_gid(f"series-{series}")
+
+
+@dataclass(frozen=True)
 class Picture:
     """A drawn figure.
 
@@ -64,6 +108,7 @@ class Picture:
         caption: What it shows.
         svg: The file, on light paper.
         png: The file, on light paper.
+        traces: What its points say when pointed at.
     """
 
     name: str
@@ -71,6 +116,7 @@ class Picture:
     caption: str
     svg: str
     png: bytes
+    traces: Sequence[dict[str, Any]] = field(default=())
 
     def save(self, folder: Path) -> None:
         """Write ``NAME.svg`` and ``NAME.png``."""
@@ -82,6 +128,7 @@ class Picture:
         """The SVG element for the page: see-through, with the page's colours and ids of its own."""
         text = self.svg[self.svg.index("<svg") :]
         text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+        text = re.sub(r'id="series-(\d+)-\d+"', r'data-s="\1"', text)
         text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{self.name}-", text)
         for variable, tone in VARIABLES.items():
             text = re.sub(rf"(?<=: ){tone.light}\b", f"var(--{variable})", text)
@@ -92,7 +139,13 @@ class Picture:
 
 
 def picture(
-    name: str, title: str, caption: str, paint: Callable[[Figure], None], *, width: float = 4.8, height: float = 3.2
+    name: str,
+    title: str,
+    caption: str,
+    paint: Callable[[Figure], Iterable[Trace] | None],
+    *,
+    width: float = 4.8,
+    height: float = 3.2,
 ) -> Picture:
     """Draw a figure.
 
@@ -100,15 +153,24 @@ def picture(
         name: Stem of its files.
         title: What it is, in a few words.
         caption: What it shows.
-        paint: Draws on the figure it is given.
+        paint: Draws on the figure it is given, and may return what its points say.
         width: In inches.
         height: In inches.
     """
     with style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a strategy may be called what our font cannot write
         figure = Figure(figsize=(width, height))
-        paint(figure)
+        traces = list(paint(figure) or ())
+        _number(figure)
         vector, raster = io.StringIO(), io.BytesIO()
         figure.savefig(vector, format="svg", dpi=_DPI, metadata=_NO_METADATA)
         figure.savefig(raster, format="png", dpi=_DPI)
-    return Picture(name, title, caption, vector.getvalue(), raster.getvalue())
+        shown = [trace.to_dict() for trace in traces]
+    return Picture(name, title, caption, vector.getvalue(), raster.getvalue(), shown)
+
+
+def _number(figure: Figure) -> None:
+    """Make ids of what belongs to one strategy distinct, as a file's must be."""
+    marked = figure.findobj(lambda artist: str(artist.get_gid()).startswith("series-"))
+    for number, artist in enumerate(dict.fromkeys(marked)):
+        artist.set_gid(f"{artist.get_gid()}-{number}")

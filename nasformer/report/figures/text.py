@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,14 +11,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
+from nasformer.report.figures.picture import belongs
 from nasformer.report.notation import compact, shortened
-from nasformer.report.palette import Style
+from nasformer.report.palette import style
 
 _LONGEST = 24
 _LINE = 66  # characters that fit on a line of the key
 _MARKER = 5
 _PITCH_INCHES = 0.19
-_GAP = 0.075
 
 
 def plain(text: str) -> str:
@@ -25,24 +26,30 @@ def plain(text: str) -> str:
     return shortened(text, _LONGEST)
 
 
-def label_ends(axes: Axes, ends: Mapping[str, float], styles: Mapping[str, Style] | None = None) -> None:
+def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] | None = None) -> None:
     """Name curves at their right ends, moved apart where they would touch; the y limits must be final.
 
     Args:
         axes: Where the curves are.
         ends: Last y value by name.
-        styles: How each curve is drawn; a marker beside the name shows it.
+        series: Number of each strategy, whose marker is set beside its name.
     """
-    low, high = axes.get_ylim()
-    fractions = {name: (value - low) / (high - low) for name, value in ends.items()}
-    for name, height in spread(fractions, gap=_GAP).items():
-        if styles is not None:
-            style = styles[name]
-            axes.plot(
-                1.03, height, style.marker, color=style.colour, markersize=4, transform=axes.transAxes, clip_on=False
-            )
-        x = 1.02 if styles is None else 1.055
-        axes.text(x, height, plain(name), transform=axes.transAxes, va="center", parse_math=False)
+    across = axes.transData - axes.transAxes
+    places = {name: float(across.transform((1, height))[1]) for name, height in ends.items()}
+    inches = axes.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
+    for name, height in spread(places, gap=_PITCH_INCHES / (0.8 * inches)).items():
+        x = 1.02 if series is None else 1.105
+        text = axes.text(x, height, plain(name), transform=axes.transAxes, va="center", parse_math=False)
+        if series is not None:
+            belongs([text, *_leader(axes, places[name], height, series[name])], series[name])
+
+
+def _leader(axes: Axes, end: float, height: float, number: int) -> list[Line2D]:
+    """Draw a line from where a curve ends to the marker beside its name."""
+    look = style(number)
+    place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+    line = axes.plot((1.0, 1.03, 1.065), (end, height, height), color=look.colour, linewidth=0.6, alpha=0.6, **place)
+    return line + axes.plot(1.08, height, look.marker, color=look.colour, markersize=4.2, **place)
 
 
 def spread(heights: Mapping[str, float], gap: float) -> dict[str, float]:

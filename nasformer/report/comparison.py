@@ -1,0 +1,118 @@
+"""Comparison: the page of several strategies on several tasks, and the same as Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasformer.compare import Comparison
+from nasformer.errors import NasformerError
+from nasformer.report import tables
+from nasformer.report.markdown import markdown
+from nasformer.report.page import render, write_files
+from nasformer.report.plain import plain_json
+from nasformer.report.section import Section, Series, task_section
+
+if TYPE_CHECKING:
+    from nasformer.report.figures import Picture
+    from nasformer.report.statistics import Across, Analysis
+
+FORMATS = {"html": "report.html", "markdown": "report.md", "json": "report.json"}
+
+
+def write_comparison(
+    folder: str | Path, comparison: Comparison, *, formats: Sequence[str] = ("html",), front: str | None = None
+) -> Path:
+    """Write the report of a comparison, its figures as files, and ``cells.csv``.
+
+    Args:
+        folder: Where to; it is made where it is absent.
+        comparison: The runs.
+        formats: ``html`` (``report.html``, which needs nothing else), ``markdown`` (``report.md``), ``json``.
+        front: A cost, such as ``params``, to show Pareto fronts against; None: none.
+
+    Returns:
+        The path of the first format's file.
+
+    Raises:
+        NasformerError: A format is unknown, no run is complete, or the folder cannot be written.
+    """
+    from nasformer.report.statistics import analyse
+
+    names = [_file_name(name) for name in formats] or [FORMATS["html"]]
+    if comparison.cells.empty:
+        raise NasformerError("no run is complete yet, so there is nothing to report", comparison)
+    analysis = analyse(comparison, front=front)
+    texts = {"cells.csv": comparison.cells.to_csv(index=False)}
+    pictures: list[Picture] = []
+    if FORMATS["html"] in names:
+        texts[FORMATS["html"]], pictures = _html(comparison, analysis)
+    if FORMATS["markdown"] in names:
+        texts[FORMATS["markdown"]] = markdown(comparison, analysis)
+    if FORMATS["json"] in names:
+        texts[FORMATS["json"]] = plain_json(comparison, analysis)
+    return write_files(folder, texts, pictures) / names[0]
+
+
+def _file_name(name: str) -> str:
+    if name not in FORMATS:
+        raise NasformerError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}", name)
+    return FORMATS[name]
+
+
+def series_of(comparison: Comparison) -> Series:
+    """Return the number of each strategy, which decides its colour and marker on all pages."""
+    return {label: number for number, label in enumerate(comparison.labels)}
+
+
+def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture]]:
+    series = series_of(comparison)
+    sections = [task_section(comparison, task, n, series) for n, task in enumerate(analysis.tasks, start=1)]
+    across = None if analysis.across is None else _across(analysis.across, analysis, series)
+    pictures = [picture for section in sections for picture in section.pictures]
+    if across and across["diagram"]:
+        pictures.insert(0, across["diagram"])
+    spaces = {task.record.space.fingerprint: task.record.space for task in analysis.tasks}
+    html = render(
+        "comparison.html.j2",
+        comparison,
+        pictures,
+        [tables.settings_table(comparison), tables.versions_table(comparison)],
+        summary=analysis.summary,
+        key_figures=_key_figures(comparison),
+        warnings=analysis.warnings,
+        chapters=_chapters(sections),
+        across=across,
+        sections=sections,
+        checklist=tables.checklist_table(analysis.checklist),
+        spaces=[(tables.space_table(space), tables.geometry_table(space)) for space in spaces.values()],
+    )
+    return html, pictures
+
+
+def _across(across: Across, analysis: Analysis, series: Series) -> dict[str, Any]:
+    from nasformer.report.figures import draw_critical_difference
+
+    return {
+        "leaderboard": tables.leaderboard_table(across, analysis.tasks, series),
+        "diagram": draw_critical_difference(across, series) if len(across.ranks) > 2 else None,
+        "tally": tables.tally_table(across, series),
+        "words": across.words,
+    }
+
+
+def _key_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
+    strategies, tasks, seeds = len(comparison.entrants), len(comparison.tasks), len(comparison.seeds)
+    runs, evaluations = len(comparison.cells), int(comparison.cells.evaluations.sum())
+    missing = f"{comparison.missing:,} are missing" if comparison.missing else "all complete"
+    return [
+        ("strategies", f"{strategies:,}", f"on {tasks:,} task{'s' if tasks > 1 else ''}"),
+        ("seeds", f"{seeds:,}", "paired between strategies"),
+        ("runs", f"{runs:,}", missing),
+        ("evaluations", f"{evaluations:,}", "distinct within a run"),
+    ]
+
+
+def _chapters(sections: Sequence[Section]) -> list[tuple[str, str]]:
+    return [(section.name, section.title) for section in sections]

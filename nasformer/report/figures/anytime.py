@@ -1,0 +1,142 @@
+"""Anytime: how good each strategy's best architecture is after each evaluation, over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nasformer.report.figures.picture import Picture, Trace, belongs, picture
+from nasformer.report.figures.text import compact_ticks, label_ends
+from nasformer.report.notation import Measure
+from nasformer.report.palette import MUTED, style
+
+if TYPE_CHECKING:
+    from nasformer.report.statistics import Curve, TaskAnalysis
+
+Series = Mapping[str, int]
+_MARKS = 7
+_NOTES = 60
+
+
+def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
+    """Return the curves: the regret where the optimum is known, on a logarithmic axis, else the best seen."""
+    regret = bool(task.regret_curves)
+    curves = task.regret_curves if regret else task.curves
+    floor = _floor(curves) if regret else -np.inf
+    percent = task.record.in_percent
+    ends = [float(value) for curve in curves.values() for value in curve.median[[0, -1]]]
+    measure = Measure() if regret else Measure.of(ends, percent)
+    unit = ("percentage points" if regret else "%") if percent else ""
+
+    def paint(figure: Figure) -> Iterator[Trace]:
+        axes = figure.add_subplot()
+        shown = {label: _band(curve, floor) for label, curve in curves.items() if np.isfinite(curve.median).any()}
+        for turn, (label, (low, middle, high)) in enumerate(shown.items()):
+            _curve(axes, curves[label].evaluations, low, middle, high, series[label], turn)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(compact_ticks)
+        axes.set_xlabel("evaluated architectures")
+        what = "regret" if regret else "best value" if task.knows_true else "best seen"
+        axes.set_ylabel(f"{what}, {unit}" if unit else what)
+        if regret:
+            _logarithmic(axes, floor, max(float(np.nanmax(high)) for _, _, high in shown.values()))
+        else:
+            _limit(axes, shown)
+        axes.set_xlim(0.93, 1.08 * max(2, *(int(curve.evaluations[-1]) for curve in curves.values())))
+        figure.canvas.draw()  # labels are set beside where the curves end
+        label_ends(axes, {label: float(middle[-1]) for label, (_, middle, _) in shown.items()}, series)
+        for label, (_, middle, _) in shown.items():
+            yield _trace(axes, label, curves[label], middle, series[label], measure)
+
+    runs = max(standing.n for standing in task.ranking)
+    title = f"{'Regret' if regret else 'Best value'} after each evaluation, by strategy"
+    height = 3.2 if len(curves) < 9 else 3.9
+    return picture(name, title, _caption(task, regret, runs), paint, height=height)
+
+
+def _caption(task: TaskAnalysis, regret: bool, runs: int) -> str:
+    what = "Distance from the best value within the limits" if regret else "Value"
+    whose = "of the architecture that had been told the highest value"
+    told = "without noise" if task.knows_true else "the values are those that guided the search"
+    band = ", one run each" if runs == 1 else ": median over seeds, with the quartiles as a band"
+    zero = " The bottom line is the optimum itself." if regret else ""
+    return f"{what} {whose} so far{band}; {told}.{zero}"
+
+
+def _band(curve: Curve, floor: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    low, middle, high = (np.maximum(values, floor) for values in (curve.low, curve.median, curve.high))
+    return low, middle, high
+
+
+def _floor(curves: Mapping[str, Curve]) -> float:
+    """Return what stands for a regret of zero: half of the smallest other."""
+    values = np.concatenate([part for curve in curves.values() for part in (curve.low, curve.median, curve.high)])
+    positive = values[np.isfinite(values) & (values > 1e-12)]
+    return 0.5 * float(positive.min()) if positive.size else 1e-3
+
+
+def _curve(
+    axes: Axes,
+    at: NDArray[np.int64],
+    low: NDArray[np.float64],
+    middle: NDArray[np.float64],
+    high: NDArray[np.float64],
+    number: int,
+    turn: int,
+) -> None:
+    look = style(number)
+    steps = axes.fill_between(at, low, high, step="post", color=look.colour, alpha=0.1, linewidth=0)
+    line = axes.plot(
+        at,
+        middle,
+        linestyle=look.line,
+        color=look.colour,
+        drawstyle="steps-post",
+        linewidth=1.6,
+        solid_joinstyle="miter",
+        marker=look.marker,
+        markersize=4,
+        markevery=_marked(at, turn),
+    )
+    belongs([steps, *line], number)
+
+
+def _marked(at: NDArray[np.int64], turn: int) -> list[int]:
+    """Return where a curve carries its marker: evenly on the axis, shifted so that curves on each other all show."""
+    places = at[-1] ** ((np.arange(_MARKS) + (turn % _MARKS) / _MARKS) / _MARKS)
+    return sorted({int(np.searchsorted(at, place)) for place in places} & set(range(len(at))))
+
+
+def _logarithmic(axes: Axes, floor: float, top: float) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(0.9 * floor, 1.15 * max(top, 2 * floor))
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, position: "")
+    axes.axhline(floor, color=MUTED.light, linewidth=0.9)
+    axes.text(-0.02, floor, "0", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
+
+
+def _limit(axes: Axes, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> None:
+    """Leave the very first evaluations out of the y axis: they would flatten all that follows."""
+    lows = [value for low, _, _ in shown.values() for value in low[max(1, len(low) // 5) :] if np.isfinite(value)]
+    highs = [float(high[-1]) for _, _, high in shown.values() if np.isfinite(high[-1])]
+    if lows and highs and max(highs) > min(lows):
+        margin = 0.05 * (max(highs) - min(lows))
+        axes.set_ylim(min(lows) - margin, max(highs) + margin)
+
+
+def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number: int, measure: Measure) -> Trace:
+    keep = np.unique(np.linspace(0, len(y) - 1, _NOTES).astype(int))
+    notes = [_note(curve, int(index), measure) for index in keep]
+    return Trace(axes, number, label, curve.evaluations[keep].tolist(), y[keep].tolist(), notes)
+
+
+def _note(curve: Curve, index: int, measure: Measure) -> str:
+    low, middle, high = (float(values[index]) for values in (curve.low, curve.median, curve.high))
+    after = f"after {curve.evaluations[index]:,}: {measure.written(middle)}"
+    return after if low == high else f"{after} ({measure.bare(low)} – {measure.written(high)})"

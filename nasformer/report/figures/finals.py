@@ -1,0 +1,130 @@
+"""Finals: what each run's confirmed winner is worth, a dot per seed, with its strategy's quartiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nasformer.report.figures.picture import Picture, Trace, belongs, picture
+from nasformer.report.figures.text import plain
+from nasformer.report.notation import Measure
+from nasformer.report.palette import MUTED, PAPER, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasformer.report.statistics import TaskAnalysis
+
+Series = Mapping[str, int]
+_HEIGHT = 0.27
+_BOX_FROM = 4
+
+
+def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: str) -> Picture:
+    """Return the figure, a row per strategy, best median first."""
+    mine = cells[cells.task == task.record.name]
+    column = "true" if task.knows_true and mine["true"].notna().all() else "confirmed"
+    labels = [standing.label for standing in task.ranking]
+    measure = Measure.of(mine[column], task.record.in_percent)
+    optimum = task.record.optimum if column == "true" else None
+
+    def paint(figure: Figure) -> Iterator[Trace]:
+        axes = figure.add_subplot()
+        traces = []
+        for row, label in enumerate(labels):
+            runs = mine[(mine.strategy == label) & mine[column].notna()].sort_values("seed")
+            traces.append(_row(axes, row, label, runs, column, series[label], measure))
+        if optimum is not None:
+            axes.axvline(optimum, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
+        _frame(axes, labels)
+        axes.set_xlabel(f"{_what(column)}{', %' if task.record.in_percent else ''}")
+        yield from traces
+
+    box = ", the box their quartiles and the bar their median" if len(mine) >= _BOX_FROM else ""
+    caption = f"{_what(column).capitalize()} of every run's winner: a dot is a seed{box}."
+    caption += " Dashed: the optimum." if optimum is not None else ""
+    title = "Value of every run's winner, by strategy"
+    return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(labels)))
+
+
+def _what(column: str) -> str:
+    return "value without noise" if column == "true" else "confirmed value"
+
+
+def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, measure: Measure) -> Trace:
+    look, values = style(number), runs[column].to_numpy(dtype=float)
+    shift = _HEIGHT * (((np.arange(len(values)) * 0.618034) % 1) - 0.5) if len(values) > 1 else np.zeros(1)
+    heights = row + 1.7 * shift[: len(values)]
+    if len(values) >= _BOX_FROM:
+        _box(axes, row, values, number)
+    options: dict[str, Any] = {
+        "color": look.colour,
+        "markersize": 3.6,
+        "linestyle": "none",
+        "alpha": 0.75,
+        "markeredgewidth": 0,
+    }
+    belongs(axes.plot(values, heights, look.marker, **options), number)
+    notes = [f"seed {seed}: {measure.written(value)}" for seed, value in zip(runs["seed"], values, strict=True)]
+    return Trace(axes, number, label, values.tolist(), heights.tolist(), notes)
+
+
+def _box(axes: Axes, row: int, values: np.ndarray[tuple[int], np.dtype[np.float64]], number: int) -> None:
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    colour = style(number).colour
+    box = axes.barh(row, high - low, left=low, height=2 * _HEIGHT, color=colour, alpha=0.14, linewidth=0)
+    bar = axes.plot([middle, middle], [row - _HEIGHT, row + _HEIGHT], color=colour, linewidth=2, zorder=3)
+    belongs([*box, *bar], number)
+
+
+def _frame(axes: Axes, labels: list[str]) -> None:
+    axes.use_sticky_edges = False
+    axes.margins(x=0.04)
+    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
+    axes.set_ylim(len(labels) - 0.45, -0.55)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+    axes.ticklabel_format(axis="x", useOffset=False)
+
+
+def draw_curse(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: str) -> Picture | None:
+    """Return winners' values on the search split beside those on the test split; None where no test is known."""
+    mine = cells[(cells.task == task.record.name) & cells["test"].notna() & cells["confirmed"].notna()]
+    if mine.empty:
+        return None
+    labels = [standing.label for standing in task.ranking if (mine.strategy == standing.label).any()]
+
+    def paint(figure: Figure) -> Iterator[Trace]:
+        axes = figure.add_subplot()
+        traces = []
+        for row, label in enumerate(labels):
+            traces.append(_shrunk(axes, row, label, mine[mine.strategy == label], series[label]))
+        _frame(axes, labels)
+        axes.set_xlabel(f"value{', %' if task.record.in_percent else ''}")
+        yield from traces
+
+    caption = (
+        "The winner's curse: median over seeds of the winners' value on the search split (filled), which chose them, "
+        "and on the test split (open), which nothing had seen; the thin line spans the test quartiles. The splits are "
+        "different images, so that even a fair choice differs a little."
+    )
+    title = "Winners on the search split and on the test split, by strategy"
+    return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(labels)))
+
+
+def _shrunk(axes: Axes, row: int, label: str, runs: pd.DataFrame, number: int) -> Trace:
+    look = style(number)
+    search, test = float(runs["confirmed"].median()), float(runs["test"].median())
+    low, high = runs["test"].quantile([0.25, 0.75])
+    drawn = axes.plot([low, high], [row, row], color=look.colour, linewidth=1)
+    drawn += axes.plot(search, row, look.marker, color=look.colour, markersize=6, markeredgewidth=1.4)
+    open_marker: dict[str, Any] = {"markerfacecolor": PAPER.light, "markersize": 6, "markeredgewidth": 1.4}
+    drawn += axes.plot(test, row, look.marker, color=look.colour, **open_marker)
+    belongs(drawn, number)
+    notes = [f"search {search:.5g}", f"test {test:.5g} ({test - search:+.3g})"]
+    return Trace(axes, number, label, [search, test], [row, row], notes)

@@ -1,0 +1,61 @@
+"""Markdown: the findings and the tables of a comparison, to paste into a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nasformer.compare import Comparison
+from nasformer.report import tables
+from nasformer.report.notation import printable
+from nasformer.report.section import power_statement
+from nasformer.report.statistics import Analysis, TaskAnalysis
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+
+
+def markdown(comparison: Comparison, analysis: Analysis) -> str:
+    """Return the findings, the warnings, and the tables that carry them."""
+    series = {label: number for number, label in enumerate(comparison.labels)}
+    blocks = [f"# {escaped(comparison.title)}", *map(escaped, analysis.summary)]
+    if analysis.warnings:
+        blocks += ["**Warnings**", _items(analysis.warnings)]
+    if analysis.across is not None:
+        leaders = tables.leaderboard_table(analysis.across, analysis.tasks, series)
+        blocks += ["## All tasks", _table(leaders), escaped(analysis.across.words)]
+    for task in analysis.tasks:
+        blocks += _task(task, series)
+    blocks += ["## Was it fair?", _table(tables.checklist_table(analysis.checklist))]
+    blocks += ["## To do it again", f"    {printable(comparison.command)}" if comparison.command else ""]
+    blocks += [_table(tables.settings_table(comparison)), _table(tables.versions_table(comparison))]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _task(task: TaskAnalysis, series: dict[str, int]) -> list[str]:
+    blocks = [f"## {escaped(task.record.name)}", _table(tables.ranking_table(task, series, ""))]
+    if task.pairs:
+        blocks += [_table(tables.pairs_table(task, series, "")), escaped(power_statement(task))]
+    return [*blocks, _table(tables.effort_table(task, series, ""))]
+
+
+def _items(texts: Sequence[str]) -> str:
+    return "\n".join(f"- {escaped(text)}" for text in texts)
+
+
+def _table(shown: tables.Table) -> str:
+    first = "| :-- " + ("| :-- " if shown.wide else "| --: ") * (len(shown.header) - 1) + "|"
+    rows = [_row(shown.header), first, *map(_row, shown.rows)]
+    return f"{escaped(shown.caption)}\n\n" + "\n".join(rows)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escaped(" ".join(str(cell).split())) for cell in cells) + " |"
+
+
+def escaped(text: str) -> str:
+    r"""Return text that Markdown shows as it is.
+
+    >>> escaped("a|b <i> _c_")
+    'a\\|b \\<i\\> \\_c\\_'
+    """
+    return _SPECIAL.sub(r"\\\1", printable(text))

@@ -1,0 +1,151 @@
+"""Search: the page of one task's searches, with the winner, what it is held against, and what stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasformer.compare import Comparison, from_results
+from nasformer.errors import NasformerError
+from nasformer.report import tables
+from nasformer.report.experiment import Experiment
+from nasformer.report.finalist import Finalist
+from nasformer.report.history import last_validation
+from nasformer.compare.machine import machine
+from nasformer.report.notation import budget, grouped, percent
+from nasformer.report.page import render, write_files
+from nasformer.report.section import task_section
+from nasformer.report.summary import caveats, summary
+from nasformer.search.result import SearchResult
+
+if TYPE_CHECKING:
+    from nasformer.report.figures import Picture
+
+Record = Mapping[str, Any]
+
+
+def write_report(
+    folder: str | Path,
+    results: Sequence[SearchResult],
+    *,
+    title: str,
+    finalists: Sequence[Finalist] = (),
+    training: Record | None = None,
+    data: Record | None = None,
+    command: str = "",
+) -> Path:
+    """Write ``report.html``, ``cells.csv``, and ``figures/NAME.svg`` and ``.png`` into a folder.
+
+    Args:
+        folder: Where to; it is made where it is absent.
+        results: Of one or more strategies and seeds, on the same space and limits.
+        title: Heading of the page.
+        finalists: The winner, and what it is held against, scored on the test images after the choice.
+        training: The supernet's training, as ``TrainingResult.to_dict`` gives it; its ``history`` is drawn.
+        data: The dataset's record.
+        command: What was typed to get here.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        NasformerError: The results do not belong together, or the folder cannot be written.
+    """
+    chosen = _chosen(finalists)
+    experiment = Experiment.of(results, None if chosen is None else chosen.architecture)
+    comparison = from_results(results, title=title, command=command, machine=machine())
+    html, pictures = _html(experiment, comparison, finalists, training, data)
+    texts = {"cells.csv": comparison.cells.to_csv(index=False), "report.html": html}
+    return write_files(folder, texts, pictures) / "report.html"
+
+
+def _chosen(finalists: Sequence[Finalist]) -> Finalist | None:
+    chosen = [finalist for finalist in finalists if finalist.chosen]
+    if len(chosen) > 1:
+        raise NasformerError(f"one finalist is chosen, got {len(chosen)}", chosen)
+    return chosen[0] if chosen else None
+
+
+def _html(
+    experiment: Experiment,
+    comparison: Comparison,
+    finalists: Sequence[Finalist],
+    training: Record | None,
+    data: Record | None,
+) -> tuple[str, list[Picture]]:
+    from nasformer.report.figures import draw_learning_curve
+    from nasformer.report.statistics import analyse
+
+    analysis = analyse(comparison)
+    several = len(comparison.entrants) > 1
+    series = {label: number for number, label in enumerate(comparison.labels)}
+    section = task_section(comparison, analysis.tasks[0], 1, series, draw=False)
+    drawings, figures = _drawings(experiment, finalists), _search_figures(experiment, finalists)
+    learning = draw_learning_curve(training or {})
+    pictures = [*drawings, *figures, *section.pictures, *([learning] if learning else [])]
+    html = render(
+        "search.html.j2",
+        comparison,
+        pictures,
+        _records(comparison, data),
+        summary=[*summary(experiment, finalists, data), *(analysis.summary if several else ())],
+        key_figures=_key_figures(experiment, finalists),
+        warnings=[*caveats(experiment), *(analysis.warnings if several else ())],
+        chapters=[],
+        drawings=drawings,
+        search_figures=figures,
+        section=section,
+        finalists=tables.finalists_table(finalists, data) if finalists else None,
+        checklist=tables.checklist_table(analysis.checklist if several else ()),
+        space=tables.space_table(experiment.space),
+        geometry=tables.geometry_table(experiment.space),
+        training=tables.training_table(training, last_validation(training)) if training else None,
+        learning_curve=learning,
+    )
+    return html, pictures
+
+
+def _drawings(experiment: Experiment, finalists: Sequence[Finalist]) -> list[Picture]:
+    from nasformer.report.figures import draw_architecture
+
+    best = experiment.winner.found.architecture
+    drawn = [(finalist.label, finalist.architecture) for finalist in finalists] or [("winner", best)]
+    return [
+        draw_architecture(experiment.space, architecture, f"architecture-{number}", label)
+        for number, (label, architecture) in enumerate(drawn, start=1)
+    ]
+
+
+def _search_figures(experiment: Experiment, finalists: Sequence[Finalist]) -> list[Picture]:
+    from nasformer.report.figures import draw_cost_scatter, draw_images_seen
+
+    shown = (draw_cost_scatter(experiment, finalists), draw_images_seen(experiment))
+    return [picture for picture in shown if picture is not None]
+
+
+def _records(comparison: Comparison, data: Record | None) -> list[tables.Table]:
+    settings, versions = tables.settings_table(comparison), tables.versions_table(comparison)
+    return [*([tables.data_table(data)] if data else []), settings, versions]
+
+
+def _key_figures(experiment: Experiment, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
+    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+    best, test = experiment.winner.found, _test_accuracy(finalists)
+    shown = [(experiment.measure, experiment.written(best.fitness), "of the winner, confirmed")]
+    if test is not None:
+        shown.append(("test accuracy", percent(test[0]), test[1]))
+    shown.append(("parameters", grouped(best.params), budget(experiment.limits)))
+    runs = f"{len(experiment.results)} run{'s' if len(experiment.results) > 1 else ''}"
+    shown.append(("evaluations", grouped(experiment.evaluations), f"in {runs}"))
+    return shown
+
+
+def _test_accuracy(finalists: Sequence[Finalist]) -> tuple[float, str] | None:
+    chosen = _chosen(finalists)
+    if chosen is None:
+        return None
+    if "test_accuracy" in chosen.retrained:
+        return chosen.retrained["test_accuracy"], "trained by itself"
+    accuracy = chosen.inherited.get("test_accuracy")
+    return None if accuracy is None else (accuracy, "with inherited weights")

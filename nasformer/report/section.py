@@ -1,0 +1,141 @@
+"""Section: the part of the page that shows one task: its figures, its tables and what was found there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nasformer.architecture import Architecture
+from nasformer.compare import Comparison
+from nasformer.report import tables
+from nasformer.report.notation import listed, signed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasformer.report.figures import Picture
+    from nasformer.report.statistics import TaskAnalysis
+
+Series = Mapping[str, int]
+_DRAWN = 4
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of a task.
+
+    Args:
+        name: Its id in the page.
+        title: Name of the task.
+        power: What the number of seeds could have shown; empty where nothing was tested.
+        figures: By name.
+        tables: By name.
+        drawings: The best architectures.
+    """
+
+    name: str
+    title: str
+    power: str
+    figures: Mapping[str, Picture]
+    tables: Mapping[str, tables.Table]
+    drawings: tuple[Picture, ...] = ()
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All figures, in the order of the page."""
+        return [*self.figures.values(), *self.drawings]
+
+
+def task_section(
+    comparison: Comparison, task: TaskAnalysis, number: int, series: Series, *, draw: bool = True
+) -> Section:
+    """Return the section of a task.
+
+    Args:
+        comparison: The runs.
+        task: What they show on the task.
+        number: Of the task on the page, from 1.
+        series: Number of each strategy, which decides its colour and marker.
+        draw: Whether to draw the best architectures.
+    """
+    end = f"-{number}"
+    drawings = tuple(_drawings(comparison, task, end)) if draw else ()
+    return Section(
+        f"task{end}",
+        task.record.name,
+        power_statement(task),
+        _figures(comparison, task, series, end),
+        _tables(comparison, task, series, end),
+        drawings,
+    )
+
+
+def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Picture]:
+    from nasformer.report import figures
+
+    runs = sum(standing.n for standing in task.ranking)
+    shown = {
+        "anytime": figures.draw_anytime(task, series, f"anytime{end}"),
+        "finals": figures.draw_finals(task, comparison.cells, series, f"finals{end}") if runs > 1 else None,
+        "curse": figures.draw_curse(task, comparison.cells, series, f"curse{end}"),
+        "time_spent": figures.draw_time_spent(task, series, f"time-spent{end}"),
+        "fronts": figures.draw_fronts(task, series, f"fronts{end}"),
+    }
+    return {name: picture for name, picture in shown.items() if picture is not None}
+
+
+def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, tables.Table]:
+    shown = {
+        "ranking": tables.ranking_table(task, series, f"ranking{end}"),
+        "effort": tables.effort_table(task, series, f"effort{end}"),
+        "runs": tables.runs_table(comparison, task, series, f"runs{end}"),
+        "task": tables.task_table(task.record, f"record{end}"),
+    }
+    if task.pairs:
+        shown["pairs"] = tables.pairs_table(task, series, f"pairs{end}")
+    if len(task.ranking) > 2:
+        shown["matrix"] = tables.matrix_table(task, series, f"matrix{end}")
+    if task.fronts:
+        shown["fronts"] = tables.fronts_table(task, series, f"hypervolume{end}")
+    return shown
+
+
+def power_statement(task: TaskAnalysis) -> str:
+    """Return what difference this number of seeds could have shown; empty where there is nothing to compare."""
+    power = task.power
+    if not task.pairs:
+        return ""
+    if power.difference is None:
+        return f"{power.seeds} seeds could not have shown any difference. {power.words}"
+    what = signed(power.difference).lstrip("+")
+    unit = " percentage points" if task.record.in_percent else ""
+    return (
+        f"With {power.seeds} seeds a paired difference of {what}{unit} would have been found with "
+        f"{100 * power.probability:.0f} % probability; a smaller one may well be there unseen. {power.words}"
+    )
+
+
+def _drawings(comparison: Comparison, task: TaskAnalysis, end: str) -> list[Picture]:
+    from nasformer.report import figures
+
+    mine = comparison.cells[comparison.cells.task == task.record.name]
+    column = "true" if task.knows_true and mine["true"].notna().all() else "confirmed"
+    best = mine[mine[column].notna()].sort_values([column, "params"], ascending=[False, True], kind="stable")
+    shown = []
+    for number, (text, runs) in enumerate(list(best.groupby("architecture", sort=False))[:_DRAWN], start=1):
+        architecture = Architecture.from_dict(json.loads(str(text)))
+        title = f"{tables.measure_of(task).written(float(runs[column].iloc[0]))}, found by {_finders(runs)}"
+        shown.append(figures.draw_architecture(task.record.space, architecture, f"best{end}-{number}", title))
+    return shown
+
+
+def _finders(runs: pd.DataFrame) -> str:
+    names = list(dict.fromkeys(runs["strategy"]))
+    if len(names) == 1:
+        count = len(runs)
+        return f"{names[0]} ({f'seed {runs.seed.iloc[0]}' if count == 1 else f'{count} seeds'})"
+    rest = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return listed([*names[:_NAMED], *rest])

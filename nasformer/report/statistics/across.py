@@ -1,0 +1,159 @@
+"""Across: which strategies rank higher over tasks (Demšar, JMLR 2006).
+
+Friedman's test asks whether any differ; where it says so, Nemenyi's says which. Both see one number a task, the
+median over seeds: tasks are the sample here, seeds are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from nasformer.report.notation import counted
+from nasformer.report.statistics.pairs import BETTER, UNTESTED, WORSE
+from nasformer.report.statistics.runs import Floats
+from nasformer.report.statistics.task import TaskAnalysis
+
+
+class Tally(NamedTuple):
+    """On how many tasks one strategy is better than another, not shown to differ, worse, or untested."""
+
+    wins: int
+    ties: int
+    losses: int
+    untested: int = 0
+
+
+@dataclass(frozen=True)
+class Across:
+    """All tasks together.
+
+    Args:
+        tasks: Names of those on which every strategy has a final value; only they are ranked.
+        ranks: Average rank by label, best (lowest) first; 1 is the best of a task, equal medians share a rank.
+        statistic: Friedman's; None where it cannot be asked.
+        p: Of the same.
+        critical_difference: Least difference of average ranks that Nemenyi's test calls different.
+        p_values: Nemenyi's, by label and label; empty where Friedman's cannot be asked.
+        groups: Labels not told apart, best first; the bars of the critical-difference diagram. All labels where
+            Friedman's test finds nothing.
+        tallies: By label and label, from the verdicts of all tasks.
+        words: What was tested, or why it was not.
+    """
+
+    tasks: tuple[str, ...]
+    ranks: Mapping[str, float]
+    statistic: float | None
+    p: float | None
+    critical_difference: float | None
+    p_values: Mapping[str, Mapping[str, float]]
+    groups: tuple[tuple[str, ...], ...]
+    tallies: Mapping[str, Mapping[str, Tally]]
+    words: str
+
+
+def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: float) -> Across | None:
+    """Return the ranks over tasks; None with fewer than two."""
+    if len(tasks) < 2:
+        return None
+    medians = [{standing.label: standing.median for standing in task.ranking} for task in tasks]
+    whole = [number for number, found in enumerate(medians) if set(found) == set(labels)]
+    names = tuple(tasks[number].record.name for number in whole)
+    table = np.array([[medians[number][label] for label in labels] for number in whole])
+    ranks = _ranks(table, [tasks[number].resolution for number in whole], labels)
+    statistic, p = _friedman(table)
+    parts: tuple[float | None, Mapping[str, Mapping[str, float]]] = (None, {})
+    if p is not None:
+        parts = _critical_difference(len(labels), len(whole), level), _nemenyi(table, labels)
+    groups = _groups(ranks, parts[0] if p is not None and p <= level else None)
+    words = _words(len(whole), len(labels), p, level)
+    return Across(names, ranks, statistic, p, *parts, groups, _tallies(tasks, labels), words)
+
+
+def fewest_tasks(strategies: int, level: float) -> int:
+    """Return with how many tasks Friedman's test can reach the level, all tasks ranking alike.
+
+    >>> fewest_tasks(3, 0.05), fewest_tasks(12, 0.05)
+    (3, 2)
+    """
+    from scipy.stats import chi2
+
+    return math.ceil(float(chi2.isf(level, strategies - 1)) / (strategies - 1))
+
+
+def _ranks(table: Floats, resolutions: Sequence[float], labels: Sequence[str]) -> Mapping[str, float]:
+    from scipy.stats import rankdata
+
+    if not len(table):
+        return {}
+    units = np.array(resolutions)[:, None]
+    average = rankdata(-np.round(table / units), axis=1).mean(axis=0)
+    return {labels[place]: float(average[place]) for place in np.argsort(average, kind="stable")}
+
+
+def _friedman(table: Floats) -> tuple[float | None, float | None]:
+    from scipy.stats import friedmanchisquare
+
+    if table.ndim < 2 or table.shape[0] < 2 or table.shape[1] < 3 or not np.ptp(table, axis=1).any():
+        return None, None
+    found = friedmanchisquare(*table.T)
+    return float(found.statistic), float(found.pvalue)
+
+
+def _nemenyi(table: Floats, labels: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    found = posthoc_nemenyi_friedman(table).to_numpy()
+    return {a: {b: float(found[i, j]) for j, b in enumerate(labels)} for i, a in enumerate(labels)}
+
+
+def _critical_difference(strategies: int, tasks: int, level: float) -> float:
+    """Return q / sqrt(2) · sqrt(k (k + 1) / (6 N)) (Demšar 2006, section 3.2.2)."""
+    from scipy.stats import studentized_range
+
+    quantile = float(studentized_range.ppf(1 - level, strategies, np.inf))
+    return quantile * math.sqrt(strategies * (strategies + 1) / (12 * tasks))
+
+
+def _groups(ranks: Mapping[str, float], critical: float | None) -> tuple[tuple[str, ...], ...]:
+    """Return the longest runs of labels whose ranks span less than the critical difference.
+
+    >>> _groups({"a": 1.0, "b": 1.8, "c": 2.6, "d": 4.6}, 1.0)
+    (('a', 'b'), ('b', 'c'), ('d',))
+    """
+    labels, values = list(ranks), np.array(list(ranks.values()))
+    if critical is None:
+        return (tuple(labels),) if labels else ()
+    ends = [int(np.searchsorted(values, value + critical, side="left")) for value in values]
+    firsts = [start for start, end in enumerate(ends) if start == 0 or end > ends[start - 1]]
+    return tuple(tuple(labels[start : ends[start]]) for start in firsts)
+
+
+def _tallies(tasks: Sequence[TaskAnalysis], labels: Sequence[str]) -> Mapping[str, Mapping[str, Tally]]:
+    verdicts: dict[tuple[str, str], list[str]] = {(a, b): [] for a in labels for b in labels if a != b}
+    for pair in (pair for task in tasks for pair in task.pairs):
+        verdicts[pair.a, pair.b].append(pair.verdict)
+        verdicts[pair.b, pair.a].append(pair.mirrored().verdict)
+    return {a: {b: _tally(verdicts[a, b]) for b in labels if a != b} for a in labels}
+
+
+def _tally(verdicts: Sequence[str]) -> Tally:
+    wins, losses, untested = (verdicts.count(verdict) for verdict in (BETTER, WORSE, UNTESTED))
+    return Tally(wins, len(verdicts) - wins - losses - untested, losses, untested)
+
+
+def _words(tasks: int, strategies: int, p: float | None, level: float) -> str:
+    if tasks < 2:
+        return "Fewer than two tasks have a final value of every strategy; ranks over tasks are not tested."
+    if strategies < 3:
+        return "Friedman's test needs three strategies; for two there is the tally over tasks."
+    if p is None:
+        return "Every task gives all strategies the same median; there is nothing to rank."
+    found = "are not shown to differ" if p > level else "differ"
+    said = f"Average ranks over {counted(tasks, 'task')} {found} (Friedman's test on medians over seeds, p = {p:.2g})."
+    fewest = fewest_tasks(strategies, level)
+    return said if tasks >= fewest else f"{said} With fewer than {counted(fewest, 'task')} they cannot be."

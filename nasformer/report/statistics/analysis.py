@@ -1,0 +1,71 @@
+"""Analysis: a comparison's two tables, read through to the conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nasformer.compare.comparison import Comparison
+from nasformer.errors import NasformerError
+from nasformer.report.statistics.across import Across, compare_tasks
+from nasformer.report.statistics.cautions import comparison_warnings
+from nasformer.report.statistics.checklist import Check, checklist
+from nasformer.report.statistics.conclusion import conclude
+from nasformer.report.statistics.runs import Runs, read_runs
+from nasformer.report.statistics.task import TaskAnalysis, analyse_task
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What a comparison shows.
+
+    Args:
+        tasks: One for each task that has complete runs, in the order of the comparison.
+        across: All tasks together; None with fewer than two.
+        warnings: What makes a conclusion unsafe, a sentence each.
+        summary: What follows from the tests, a sentence each, the conclusion first.
+        checklist: The points of docs/comparing.md, answered from the comparison itself.
+        level: Of the tests, and 1 minus that of the intervals.
+    """
+
+    tasks: tuple[TaskAnalysis, ...]
+    across: Across | None
+    warnings: tuple[str, ...]
+    summary: tuple[str, ...]
+    checklist: tuple[Check, ...]
+    level: float
+
+
+def analyse(
+    comparison: Comparison, *, level: float = 0.05, resamples: int = 2000, seed: int = 0, front: str | None = None
+) -> Analysis:
+    """Return what a comparison shows.
+
+    Args:
+        comparison: The runs.
+        level: Of each family of tests: a task's pairs, corrected together, and the ranks over tasks.
+        resamples: Of bootstrap intervals and of the statement of power.
+        seed: Of the resampling; the tests draw nothing.
+        front: A cost, such as ``params``, for which to give Pareto fronts and hypervolumes; None: none.
+
+    Raises:
+        NasformerError: ``level`` is not between 0 and 1, ``resamples`` is not positive, or the trials lack the cost.
+    """
+    if not 0 < level < 1:
+        raise NasformerError(f"level must be between 0 and 1, got {level}; 0.05 is usual", level)
+    if resamples < 1:
+        raise NasformerError(f"resamples must be 1 or more, got {resamples}; 2000 is usual", resamples)
+    tasks = tuple(analyse_task(runs, level, resamples, seed, front) for runs in _runs(comparison))
+    across = compare_tasks(tasks, comparison.labels, level)
+    warnings = (*comparison_warnings(comparison), *(text for task in tasks for text in task.warnings))
+    summary = tuple(conclude(tasks, across, level))
+    return Analysis(tasks, across, warnings, summary, checklist(comparison, tasks), level)
+
+
+def _runs(comparison: Comparison) -> Iterator[Runs]:
+    trials = dict(iter(comparison.trials.groupby("task", sort=False, observed=True)))
+    cells = dict(iter(comparison.cells.groupby("task", sort=False, observed=True)))
+    for record in comparison.tasks:
+        if record.name in cells:
+            found = trials.get(record.name, comparison.trials.iloc[:0])
+            yield read_runs(record, comparison.labels, comparison.seeds, found, cells[record.name])

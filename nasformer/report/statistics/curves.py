@@ -1,0 +1,91 @@
+"""Curves: how good the incumbent is after so many evaluations, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.report.statistics.runs import Floats, Runs
+
+_POINTS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """An anytime curve of one strategy over its seeds.
+
+    A run has no value before its first evaluation that did not fail. To a quantile that is lower than any value; a
+    mean is NaN until all runs have one.
+
+    Args:
+        evaluations: (n,) evaluations, spaced evenly in their logarithm, first and last among them.
+        median: (n,).
+        low: (n,) lower quartile.
+        high: (n,) upper quartile.
+        mean: (n,).
+        mean_low: (n,) lower end of the mean's bootstrap interval.
+        mean_high: (n,) upper end.
+    """
+
+    evaluations: NDArray[np.int64]
+    median: Floats
+    low: Floats
+    high: Floats
+    mean: Floats
+    mean_low: Floats
+    mean_high: Floats
+
+
+def curves(runs: Runs, level: float, resamples: int, seed: int) -> Mapping[str, Curve]:
+    """Return the curve of each strategy, in values."""
+    return {
+        label: _curve(values[complete], level, resamples, seed)
+        for label, values, complete in zip(runs.labels, runs.curve, runs.complete, strict=True)
+    }
+
+
+def regret_curves(found: Mapping[str, Curve], optimum: float | None) -> Mapping[str, Curve]:
+    """Return the same as distances from the optimum; nothing where it is not known."""
+    return {} if optimum is None else {label: _regret(curve, optimum) for label, curve in found.items()}
+
+
+def points(evaluations: int) -> NDArray[np.int64]:
+    """Return numbers of evaluations to draw at, evenly spaced in their logarithm.
+
+    >>> points(8).tolist(), len(points(10**6)) <= 200
+    ([1, 2, 3, 4, 5, 6, 7, 8], True)
+    """
+    return np.unique(np.round(np.geomspace(1, evaluations, _POINTS)).astype(np.int64))
+
+
+def _curve(values: Floats, level: float, resamples: int, seed: int) -> Curve:
+    at = points(values.shape[-1])
+    drawn = values[:, at - 1]
+    low, median, high = _quartiles(drawn)
+    mean = drawn.mean(axis=0)
+    return Curve(at, median, low, high, mean, *_mean_interval(drawn, mean, level, resamples, seed))
+
+
+def _quartiles(values: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        found = np.quantile(np.where(np.isnan(values), -np.inf, values), (0.25, 0.5, 0.75), axis=0)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def _mean_interval(values: Floats, mean: Floats, level: float, resamples: int, seed: int) -> tuple[Floats, Floats]:
+    from scipy.stats import bootstrap
+
+    if len(values) < 2:
+        return mean, mean
+    options = {"n_resamples": resamples, "confidence_level": 1 - level, "method": "percentile"}
+    ends = bootstrap((values,), np.mean, axis=0, rng=np.random.default_rng(seed), **options).confidence_interval
+    return np.asarray(ends.low), np.asarray(ends.high)
+
+
+def _regret(curve: Curve, optimum: float) -> Curve:
+    """Return the mirror image: what was the upper end is the lower."""
+    flipped = (curve.median, curve.high, curve.low, curve.mean, curve.mean_high, curve.mean_low)
+    return Curve(curve.evaluations, *(np.maximum(0.0, optimum - values) for values in flipped))

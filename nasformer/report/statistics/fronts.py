@@ -1,0 +1,91 @@
+"""Fronts: the best value at each cost, and how much of the plane a run's front dominates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasformer.errors import NasformerError
+from nasformer.report.statistics.runs import Floats, Runs
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """What one strategy found for each cost, on one task.
+
+    Args:
+        cost: Name of the cost.
+        costs: (n,) ascending, of the architectures of all seeds that no other of them beats in both.
+        values: (n,) ascending.
+        hypervolume: Median over seeds of the share of the box that a run's front dominates. The box lies between
+            ``reference`` and ``ideal``.
+        quartiles: Of the same, lower and upper.
+        reference: Highest cost and lowest value on the front of any run of the task.
+        ideal: Lowest cost and highest value on the front of any run of the task.
+    """
+
+    cost: str
+    costs: Floats
+    values: Floats
+    hypervolume: float
+    quartiles: tuple[float, float]
+    reference: tuple[float, float]
+    ideal: tuple[float, float]
+
+
+def fronts(runs: Runs, cost: str) -> Mapping[str, Front]:
+    """Return the front of each strategy.
+
+    Raises:
+        NasformerError: The trials have no such cost.
+    """
+    if cost not in runs.costs:
+        raise NasformerError(f"cost {cost!r} is none of the trials' of {runs.record.name}: {sorted(runs.costs)}", cost)
+    single = {
+        label: [undominated(runs.costs[cost][s, r], _values(runs)[s, r]) for r in np.flatnonzero(runs.complete[s])]
+        for s, label in enumerate(runs.labels)
+    }
+    ends = np.concatenate([front for found in single.values() for front in found], axis=1)
+    if not ends.size:
+        return {}
+    reference, ideal = (float(ends[0].max()), float(ends[1].min())), (float(ends[0].min()), float(ends[1].max()))
+    return {label: _front(cost, found, reference, ideal) for label, found in single.items()}
+
+
+def undominated(costs: Floats, values: Floats) -> Floats:
+    """Return the points (2, n) that no other beats, by ascending cost; points with NaN are left out.
+
+    >>> undominated(np.array([3.0, 1.0, 2.0, 2.0]), np.array([9.0, 4.0, 4.0, 6.0])).tolist()
+    [[1.0, 2.0, 3.0], [4.0, 6.0, 9.0]]
+    """
+    known = ~(np.isnan(costs) | np.isnan(values))
+    costs, values = costs[known], values[known]
+    order = np.lexsort((-values, costs))
+    costs, values = costs[order], values[order]
+    before = np.r_[-np.inf, np.maximum.accumulate(values)[:-1]] if len(values) else values
+    return np.stack([costs[values > before], values[values > before]])
+
+
+def hypervolume(front: Floats, reference: tuple[float, float]) -> float:
+    """Return the area between a front (2, n) by ascending cost and a reference (cost, value) that it dominates.
+
+    >>> hypervolume(np.array([[1.0, 3.0], [2.0, 5.0]]), reference=(4.0, 0.0))
+    9.0
+    """
+    costs, values = front
+    widths = np.diff(np.r_[costs, reference[0]])
+    return float(np.sum(widths * (values - reference[1])))
+
+
+def _values(runs: Runs) -> Floats:
+    return np.where(np.isnan(runs.told), np.nan, runs.true)
+
+
+def _front(cost: str, found: list[Floats], reference: tuple[float, float], ideal: tuple[float, float]) -> Front:
+    box = (reference[0] - ideal[0]) * (ideal[1] - reference[1])
+    shares = [hypervolume(front, reference) / box if box else 0.0 for front in found]
+    low, median, high = (float(share) for share in np.quantile(shares, (0.25, 0.5, 0.75)))
+    costs, values = undominated(*np.concatenate(found, axis=1))
+    return Front(cost, costs, values, median, (low, high), reference, ideal)

@@ -1,0 +1,155 @@
+"""Standings: one line for each strategy of a task, best first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from nasformer.report.statistics.runs import Floats, Runs, middle
+
+
+class Target(NamedTuple):
+    """The value that "evaluations to target" asks for, and how it was chosen."""
+
+    value: float
+    rule: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one strategy achieved on one task; medians are over seeds.
+
+    Args:
+        label: The strategy.
+        n: Seeds with a final value.
+        median: Of final values.
+        quartiles: Of final values, lower and upper.
+        best: Highest final value.
+        worst: Lowest final value.
+        mean_regret: Mean distance of final values from the optimum; None where it is not known.
+        median_regret: Median of the same.
+        auc: Median over seeds of the mean height of the anytime curve over evaluations.
+        reached: Share of seeds that reach the target.
+        evaluations_to_target: Median, where a seed that never reaches it counts as later than any that does; None
+            where the median seed does not reach it.
+        seconds_to_target: The same in seconds of evaluation, with the strategy's time in proportion.
+        optimum_found: Share of seeds whose regret is 0; None where the optimum is not known.
+        observed_bias: Median of the highest value told minus the winner's value without noise.
+        curse: Median of the winner's confirmed value minus its value on the test split.
+        strategy_seconds: Median time in the strategy.
+        evaluation_seconds: Median time in the evaluation.
+        ms_per_ask: Median time in the strategy for each architecture evaluated, in milliseconds.
+        evaluations: Median number of distinct architectures evaluated.
+        duplicates: Median number of proposals that had been evaluated before.
+        infeasible: Median number of proposals beyond the budget.
+        failed: Median number of evaluations without a value.
+    """
+
+    label: str
+    n: int
+    median: float
+    quartiles: tuple[float, float]
+    best: float
+    worst: float
+    mean_regret: float | None
+    median_regret: float | None
+    auc: float | None
+    reached: float
+    evaluations_to_target: float | None
+    seconds_to_target: float | None
+    optimum_found: float | None
+    observed_bias: float | None
+    curse: float | None
+    strategy_seconds: float | None
+    evaluation_seconds: float | None
+    ms_per_ask: float | None
+    evaluations: float | None
+    duplicates: float | None
+    infeasible: float | None
+    failed: float | None
+
+
+def choose_target(runs: Runs) -> Target:
+    """Return the task's own target, else the median of what the runs of all strategies end with."""
+    if runs.record.target is not None:
+        return Target(runs.record.target, "the target that the task states")
+    last = runs.curve[..., -1]
+    known = last[runs.complete & ~np.isnan(last)]
+    value = float(np.quantile(known, 0.5, method="lower")) if known.size else float("nan")
+    return Target(value, "the median of the values that the runs of all strategies end with")
+
+
+def standings(runs: Runs, target: float) -> tuple[Standing, ...]:
+    """Return a line for each strategy that has a final value: highest median first, then highest mean."""
+    found = [_standing(runs, strategy, target) for strategy in range(len(runs.labels)) if _finals(runs, strategy).size]
+    means = {
+        runs.labels[s]: float(runs.rounded(np.nanmean(runs.final[s])))
+        for s in range(len(runs.labels))
+        if _finals(runs, s).size
+    }
+    return tuple(sorted(found, key=lambda standing: (-float(runs.rounded(standing.median)), -means[standing.label])))
+
+
+def reach(runs: Runs, strategy: int, target: float) -> tuple[Floats, Floats]:
+    """Return evaluations and seconds to the target, (seeds that ran,) each; infinite where it is never reached."""
+    ran = runs.complete[strategy]
+    hit = runs.curve[strategy, ran] >= target
+    first = np.argmax(hit, axis=-1)
+    evaluations = np.where(hit.any(axis=-1), first + 1.0, np.inf)
+    spent = np.take_along_axis(np.nancumsum(runs.seconds[strategy, ran], axis=-1), first[:, None], axis=-1)[:, 0]
+    share = (first + 1) / np.maximum(1, runs.cells["evaluations"][strategy, ran])
+    seconds = spent + runs.cells["strategy_seconds"][strategy, ran] * share
+    return evaluations, np.where(np.isinf(evaluations), np.inf, seconds)
+
+
+def _finals(runs: Runs, strategy: int) -> Floats:
+    values: Floats = runs.final[strategy]
+    return values[~np.isnan(values)]
+
+
+def _standing(runs: Runs, strategy: int, target: float) -> Standing:
+    finals, cells = _finals(runs, strategy), {name: column[strategy] for name, column in runs.cells.items()}
+    low, median, high = (float(value) for value in np.quantile(finals, (0.25, 0.5, 0.75)))
+    regret = None if runs.record.optimum is None else np.maximum(0.0, runs.record.optimum - finals)
+    evaluations, seconds = reach(runs, strategy, target)
+    per_ask = 1000 * cells["strategy_seconds"] / np.maximum(1, cells["evaluations"])
+    return Standing(
+        label=runs.labels[strategy],
+        n=len(finals),
+        median=median,
+        quartiles=(low, high),
+        best=float(finals.max()),
+        worst=float(finals.min()),
+        mean_regret=None if regret is None else float(regret.mean()),
+        median_regret=None if regret is None else float(np.median(regret)),
+        auc=_area(runs.curve[strategy, runs.complete[strategy]]),
+        reached=float(np.isfinite(evaluations).mean()),
+        evaluations_to_target=_finite_median(evaluations),
+        seconds_to_target=_finite_median(seconds),
+        optimum_found=None if regret is None else float((regret <= runs.resolution).mean()),
+        observed_bias=middle(cells["observed"] - cells["true"]),
+        curse=middle(cells["confirmed"] - cells["test"]),
+        ms_per_ask=middle(per_ask),
+        **{name: middle(cells[name]) for name in _COUNTED},
+    )
+
+
+_COUNTED = ("strategy_seconds", "evaluation_seconds", "evaluations", "duplicates", "infeasible", "failed")
+
+
+def _area(curve: Floats) -> float | None:
+    known = ~np.isnan(curve)
+    heights = np.where(known, curve, 0.0).sum(axis=-1) / np.maximum(1, known.sum(axis=-1))
+    return middle(np.where(known.any(axis=-1), heights, np.nan))
+
+
+def _finite_median(values: Floats) -> float | None:
+    """Return the median where infinite means never; None where the median is infinite or unknown.
+
+    >>> _finite_median(np.array([3.0, 5.0, np.inf])), _finite_median(np.array([3.0, np.inf]))
+    (5.0, None)
+    """
+    median = float(np.median(values)) if not np.isnan(values).any() else float("nan")
+    return median if np.isfinite(median) else None

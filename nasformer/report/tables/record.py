@@ -1,0 +1,129 @@
+"""Record: what stands behind the numbers: spaces, images, training, settings, versions, and the checklist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nasformer.architecture import Architecture
+from nasformer.compare import Comparison, Entrant, TaskRecord
+from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, grouped, percent
+from nasformer.report.tables.table import Record, Table, flattened
+from nasformer.space import Dimension, SearchSpace
+from nasformer.space.description import describe
+
+if TYPE_CHECKING:
+    from nasformer.report.statistics import Check
+
+_ANSWERS = {"yes": "●", "partly": "◐", "no": "○", "unknown": "?"}
+
+
+def space_table(space: SearchSpace) -> Table:
+    """Return the space's dimensions, and its smallest, middle and largest member."""
+    dimensions = ("embed_dim", "depth", "num_heads", "mlp_ratio")
+    rows = [["choices", *(_choices(getattr(space, name)) for name in dimensions), MISSING, MISSING]]
+    for name, (architecture, costs) in describe(space).rows.items():
+        rows.append([name, *_sizes(architecture), grouped(costs["params"]), grouped(costs["macs"])])
+    caption = "The space. Heads and MLP ratio of the lower rows hold for every layer; the supernet holds the weights."
+    header = ["", *dimensions, "parameters", "MACs"]
+    return Table(f"space-{space.fingerprint}", caption, header, rows, sortable=False)
+
+
+def _choices(dimension: Dimension) -> str:
+    values = ", ".join(f"{value:g}" for value in dimension)
+    return f"{values} per layer" if dimension.kind == "per_layer" else values
+
+
+def _sizes(architecture: Architecture) -> list[str]:
+    sizes = (architecture.embed_dim, architecture.depth, architecture.num_heads[0], architecture.mlp_ratio[0])
+    return [f"{size:g}" for size in sizes]
+
+
+def geometry_table(space: SearchSpace) -> Table:
+    """Return what all architectures of a space share."""
+    g = space.geometry
+    rows = [
+        ["space", space.name],
+        ["fingerprint", space.fingerprint],
+        ["images", f"{g.image_size} × {g.image_size}, {counted(g.in_channels, 'channel')}"],
+        ["patches", f"{g.patch_size} × {g.patch_size}, {g.patches} an image"],
+        ["head width", str(g.head_dim)],
+        ["classes", grouped(g.num_classes)],
+        ["pooling", space.pooling],
+        ["relative positions", "none" if g.max_distance is None else f"clipped at {g.max_distance}"],
+    ]
+    caption = "What all architectures of the space share."
+    return _pairs(f"geometry-{space.fingerprint}", caption, rows)
+
+
+def task_table(record: TaskRecord, name: str = "task") -> Table:
+    """Return what was searched, within what, and what judged it."""
+    size, feasible = record.space.size(), record.feasible
+    within = f"{grouped(feasible)} of {grouped(size)} ({100 * feasible / size:.3g} %)" if feasible else MISSING
+    rows = [
+        ["space", record.space.name],
+        ["architectures within the budget", within],
+        *([f"limit on {cost_name(cost)}", f"{_end(low)} to {_end(high)}"] for cost, (low, high) in _limits(record)),
+        ["evaluations of a run", grouped(record.evaluations)],
+        ["optimum", "not known" if record.optimum is None else f"{record.optimum:.6g}, known exactly"],
+        ["noise", f"standard deviation {record.noise:g}" if record.noise else "none"],
+        *(["fitness" if key == "kind" else f"fitness {key}", value] for key, value in flattened(record.fitness)),
+        *(["remark", remark] for remark in record.remarks),
+    ]
+    return _pairs(name, "The task: what was searched, within what, and what judged it.", rows)
+
+
+def _limits(record: TaskRecord) -> Sequence[tuple[str, tuple[float | None, float | None]]]:
+    return [(name, (bounds.low, bounds.high)) for name, bounds in record.limits.items()]
+
+
+def _end(bound: float | None) -> str:
+    return "any" if bound is None else amount(bound)
+
+
+def training_table(training: Record, last: Mapping[str, float | None]) -> Table:
+    """Return how the supernet was trained, and the last validation of its smallest, middle and largest subnet."""
+    rows = [[f"{name} subnet", percent(accuracy)] for name, accuracy in last.items()]
+    if isinstance(training.get("seconds"), (int, float)):
+        rows.append(["time", duration(training["seconds"])])
+    known = ("history", "validation", "seconds", "data", "recipe")
+    rows += flattened({key: value for key, value in training.items() if key not in known})
+    rows += flattened(training.get("recipe") or {})
+    caption = "How the supernet was trained. Accuracies are those of the last validation, on the search images."
+    return _pairs("training", caption, rows)
+
+
+def data_table(data: Record) -> Table:
+    """Return the dataset's record."""
+    caption = "The images. The splits share none: train images train, search images rank, test images wait for the end."
+    return _pairs("data", caption, flattened(data))
+
+
+def settings_table(comparison: Comparison) -> Table:
+    """Return what decided the searches; where runs differ, every value."""
+    seeds = [["seeds", ", ".join(map(str, comparison.seeds))]]
+    options = [[f"options of {entrant.label}", _options(entrant)] for entrant in comparison.entrants]
+    rows = [*seeds, *flattened(comparison.settings), *options]
+    return _pairs("settings", "What decided the searches, seeds included.", rows)
+
+
+def _options(entrant: Entrant) -> str:
+    name = "" if entrant.label.startswith(entrant.strategy) else f"{entrant.strategy}, "
+    return name + (", ".join(f"{key} = {value}" for key, value in flattened(entrant.options)) or "defaults")
+
+
+def versions_table(comparison: Comparison) -> Table:
+    """Return versions of software, and the machine that computed."""
+    rows = [*flattened(comparison.versions), *flattened(comparison.machine)]
+    return _pairs("versions", "Versions, and the machine.", rows)
+
+
+def checklist_table(checks: Sequence[Check]) -> Table:
+    """Return the habits of a fair comparison, and whether this one has them."""
+    rows = [[check.name, f"{_ANSWERS[check.answer]} {check.answer}", check.detail] for check in checks]
+    caption = "The habits of a fair comparison, as far as the data tell."
+    return Table("checklist", caption, ["", "answer", ""], rows, wide=True, sortable=False)
+
+
+def _pairs(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:
+    return Table(name, caption, ["", ""], rows, wide=True, sortable=False)
