@@ -21,7 +21,7 @@ from nasformer.cli.options import (
     SupernetPath,
     budget_of,
 )
-from nasformer.cli.output import command_line, console, print_json
+from nasformer.cli.output import command_line, console, print_json, print_table
 from nasformer.cli.searching import read_options
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ def compare(
     formats: Annotated[
         list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.", show_default=False)
     ] = None,
+    front: Annotated[
+        str | None, typer.Option(metavar="COST", help="Show Pareto fronts against it, as params.", show_default=False)
+    ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet instead of CSV.")] = False,
     keep_studies: Annotated[bool, typer.Option("--keep-studies", help="Keep the study of each complete run.")] = False,
     report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is complete.")] = False,
@@ -110,7 +113,7 @@ def compare(
     folder = out or Path("runs") / f"compare-{experiment.stem if experiment else space}"
     kinds = _checked(formats or ["html"])
     comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
-    _report(comparison, folder, kinds, json)
+    _report(comparison, folder, kinds, front, json)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -184,16 +187,25 @@ def _run(
         raise KeyboardInterrupt(f"Every trial is in {folder}; go on with: {command_line()}") from None
 
 
-def _report(comparison: Comparison, folder: Path, formats: list[str], json: bool) -> None:
+def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
     """Write the report and print what it says in short."""
+    from nasformer.errors import ExperimentError
     from nasformer.report import write_comparison
+    from nasformer.report.statistics import analyse
 
-    path, analysis = write_comparison(folder, comparison, formats=formats)
+    if comparison.cells.empty:
+        reasons = "; ".join(f"{each.strategy}: {each.reason}" for each in comparison.left_out[:1])
+        raise ExperimentError(f"no run is complete in {folder}{f' ({reasons})' if reasons else ''}", comparison)
+    analysis = analyse(comparison, front=front)
+    path = write_comparison(folder, comparison, formats=formats, analysis=analysis)
     if json:
         print_json({"report": str(path), "summary": list(analysis.summary), "warnings": list(analysis.warnings)})
-    else:
-        for line in analysis.summary:
-            console.print(line, markup=False)
-        for line in analysis.warnings:
-            console.print(f"! {line}", markup=False)
-        console.print(f"report: {path}", markup=False, soft_wrap=True)
+        return
+    for task in analysis.tasks:
+        rows = [
+            (each.label, each.n, each.median, each.worst, each.best, each.ms_per_ask or 0.0) for each in task.ranking
+        ]
+        print_table(task.record.name, ("", "seeds", "median", "worst", "best", "ms per ask"), rows)
+    for line in [*analysis.summary, *(f"! {line}" for line in analysis.warnings)]:
+        console.print(line, markup=False)
+    console.print(f"report: {path}", markup=False, soft_wrap=True)

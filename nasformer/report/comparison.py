@@ -22,7 +22,12 @@ FORMATS = {"html": "report.html", "markdown": "report.md", "json": "report.json"
 
 
 def write_comparison(
-    folder: str | Path, comparison: Comparison, *, formats: Sequence[str] = ("html",), front: str | None = None
+    folder: str | Path,
+    comparison: Comparison,
+    *,
+    formats: Sequence[str] = ("html",),
+    front: str | None = None,
+    analysis: Analysis | None = None,
 ) -> Path:
     """Write the report of a comparison, its figures as files, and ``cells.csv``.
 
@@ -31,6 +36,7 @@ def write_comparison(
         comparison: The runs.
         formats: ``html`` (``report.html``, which needs nothing else), ``markdown`` (``report.md``), ``json``.
         front: A cost, such as ``params``, to show Pareto fronts against; None: none.
+        analysis: What ``analyse`` returned, where it is known already.
 
     Returns:
         The path of the first format's file.
@@ -43,7 +49,7 @@ def write_comparison(
     names = [_file_name(name) for name in formats] or [FORMATS["html"]]
     if comparison.cells.empty:
         raise NasformerError("no run is complete yet, so there is nothing to report", comparison)
-    analysis = analyse(comparison, front=front)
+    analysis = analysis or analyse(comparison, front=front)
     texts = {"cells.csv": comparison.cells.to_csv(index=False)}
     pictures: list[Picture] = []
     if FORMATS["html"] in names:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer.compare import Comparison, from_results
+from nasformer.compare.machine import machine
 from nasformer.errors import NasformerError
 from nasformer.report import tables
 from nasformer.report.experiment import Experiment
 from nasformer.report.finalist import Finalist
 from nasformer.report.history import last_validation
-from nasformer.compare.machine import machine
 from nasformer.report.notation import budget, grouped, percent
 from nasformer.report.page import render, write_files
 from nasformer.report.section import task_section
