@@ -72,7 +72,8 @@ def compare(
         failed = _run(waiting, len(cells), folder, processes, keep_studies, progress)
     left_out = [LeftOut(task, label, reason) for (task, label), reason in impossible.items()] + failed
     comparison = gather(present, tasks, cells, folder, left_out, command)
-    write_tables(folder, cells, comparison, parquet)
+    if len(comparison.cells):
+        write_tables(folder, cells, comparison, parquet)
     return comparison
 
 

@@ -1,0 +1,91 @@
+"""``nasformer compare`` as people type it: a file or options, a report, faults in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nasformer.cli import run
+from nasformer.cli.compare import _strategy
+from nasformer.errors import StrategyError
+from nasformer.space import load_space
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "t.jsonl"
+    architectures = dict.fromkeys(load_space("digits").sample(100, seed=1))
+    path.write_text("".join(json.dumps({**each.to_dict(), "top1": each.embed_dim}) + "\n" for each in architectures))
+    return path
+
+
+@pytest.fixture
+def experiment(table: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    task = {"name": "small", "space": "digits", "fitness": f"table:{table}"}
+    path.write_text(yaml.safe_dump({"tasks": [task], "strategies": ["random"], "seeds": 2, "evaluations": 8}))
+    return path
+
+
+def test_a_file_becomes_a_report(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["compare", str(experiment), "--strategy", "local-search", "--quiet", "--workers", "1"]
+    assert run([*arguments, "--format", "html", "--format", "markdown", "--format", "json"]) == 0
+    told = capsys.readouterr().out
+    assert "local-search" in told
+    assert max(map(len, told.splitlines()[:-1])) <= 80
+    folder = Path("runs/compare-mine")
+    assert {"report.html", "report.md", "report.json", "cells.csv", "trials.csv.gz"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert f"compare {experiment}" in (folder / "report.html").read_text()
+    assert run([*arguments, "--report-only", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"report", "summary", "warnings"}
+
+
+def test_options_declare_one_task(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = ["--space", "digits", "--fitness", f"table:{table}", "--params", "54e3", "--seeds", "2", "-n", "6"]
+    chosen = ["-s", "random", "-s", "nevergrad optimizer=DE", "--out", str(tmp_path), "-q", "--workers", "1"]
+    assert run(["compare", *task, *chosen]) == 0
+    assert "nevergrad (optimizer=DE)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give an EXPERIMENT.yaml, or --space with --strategy and --fitness"),
+        (["--space", "digits"], "strategies: .* at least 1"),
+        (["{file}", "--noise", "1"], "tasks are declared in mine.yaml; leave --noise out"),
+        (["{file}", "-s", "random"], "the strategy 'random' is there 2 times"),
+        (["{file}", "--format", "pdf"], "--format is one of html, markdown, json, got 'pdf'"),
+        (["{file}", "--report-only"], "no run is complete in .*compare-mine"),
+        (["{file}", "-s", "tpe 'x"], '--strategy is a name and KEY=VALUE, got "tpe \'x"'),
+        (["absent.yaml"], "cannot read the experiment 'absent.yaml'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str],
+    message: str,
+    experiment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["compare", *(each.format(file=experiment) for each in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+
+    assert re.search(message, error)
+
+
+def test_a_strategy_and_its_options_are_one_word_each() -> None:
+    assert _strategy("thompson startup=10") == {"name": "thompson", "options": {"startup": 10}}
+    with pytest.raises(StrategyError, match="got 'startup'"):
+        _strategy("tpe startup")
