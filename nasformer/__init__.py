@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nasformer.data import load_dataset as load_dataset
     from nasformer.errors import NasformerError as NasformerError
     from nasformer.fitness import InheritedFitness as InheritedFitness
+    from nasformer.fitness import NoisyFitness as NoisyFitness
     from nasformer.fitness import ParallelFitness as ParallelFitness
     from nasformer.fitness import SurrogateFitness as SurrogateFitness
     from nasformer.fitness import TableFitness as TableFitness
@@ -59,6 +60,7 @@ _HOME = {
     "nasformer.errors": ("NasformerError",),
     "nasformer.fitness": (
         "InheritedFitness",
+        "NoisyFitness",
         "ParallelFitness",
         "SurrogateFitness",
         "TableFitness",

@@ -21,6 +21,7 @@ from nasformer.space import SearchSpace
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
+    from nasformer.fitness import InheritedFitness
     from nasformer.supernet import Supernet
 
 _LOGGER = logging.getLogger(__name__)
@@ -102,8 +103,8 @@ def _checked(name: str, loaded: object) -> StrategyFactory:
     return loaded
 
 
-FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH")
-"""How a fitness is named on the command line."""
+FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH", "fit:TABLE")
+"""How a fitness is named on the command line; a table is a file, or the name of one that comes with the package."""
 
 
 def make_fitness(
@@ -119,11 +120,14 @@ def make_fitness(
     dtype: str = "auto",
     workers: int = 1,
     ray: str | None = None,
+    noise: float = 0.0,
+    noise_seed: int = 0,
 ) -> Fitness:
-    """Return a fitness by name: ``inherited``, ``training-free``, ``table:PATH`` or ``surrogate:PATH``.
+    """Return a fitness by name: one of ``FITNESS_KINDS``.
 
     Args:
-        spec: The name.
+        spec: The name. A table is a file or, as ``table:digits-exhaustive``, one that comes with the package;
+            ``fit:TABLE`` is an additive surrogate that is fitted to it now.
         space: The space that is searched.
         supernet: Checkpoint of ``inherited``; None: the weights kept for the space.
         data: Dataset of ``inherited``; None: the one that the supernet was trained on.
@@ -134,13 +138,15 @@ def make_fitness(
         dtype: What ``inherited`` computes in: "auto", "float32" or "bfloat16".
         workers: How many processes evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
         ray: Address of a Ray cluster where they do, as actors.
+        noise: Standard deviation of the noise with which values are told, in their unit; 0: none.
+        noise_seed: Of the noise; one seed is one noise for each architecture.
 
     Raises:
         FitnessError: An unknown name, no weights for this space, or what only ``inherited`` takes for another.
     """
     kind, _, path = spec.partition(":")
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
-    if kind not in known or bool(path) != (kind in ("table", "surrogate")):
+    if kind not in known or bool(path) != (kind in ("table", "surrogate", "fit")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
     if kind != "inherited" and ((objective, dtype) != ("accuracy", "auto") or racing or workers != 1 or ray):
         asked = f"objective={objective!r}, racing={racing}, dtype={dtype!r}, workers={workers}, ray={ray!r}"
@@ -148,22 +154,40 @@ def make_fitness(
         raise FitnessError(f"{only}, got {spec!r} with {asked}", spec)
     from nasformer import fitness
 
+    if kind == "inherited":
+        net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+        options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing, "dtype": dtype}
+        build = partial(fitness.InheritedFitness, net, dataset.search, **options)
+        made = _inherited(build, device, workers, ray)
+    else:
+        made = _of_file(kind, path) if path else fitness.TrainingFreeFitness(space)
+    return fitness.NoisyFitness(made, noise, noise_seed) if noise else made
+
+
+def _of_file(kind: str, path: str) -> Fitness:
+    """Return a table, a surrogate, or one that is fitted to a table."""
+    from nasformer.fitness import SurrogateFitness, TableFitness
+
     if kind == "table":
-        return fitness.TableFitness(path)
+        return TableFitness(path)
     if kind == "surrogate":
-        return fitness.SurrogateFitness.load(path)
-    if kind == "training-free":
-        return fitness.TrainingFreeFitness(space)
-    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
-    options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing, "dtype": dtype}
-    build = partial(fitness.InheritedFitness, net, dataset.search, **options)
+        return SurrogateFitness.load(path)
+    surrogate = SurrogateFitness.fit(path)
+    quality = ", ".join(f"{name} {figure:.3g}" for name, figure in surrogate.quality.items())
+    _LOGGER.info("a surrogate of %s, cross-validated: %s", path, quality)
+    return surrogate
+
+
+def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray: str | None) -> Fitness:
+    """Return inherited accuracy as this process computes it, or as others do for it."""
     if ray is not None:
         from nasformer.fitness.ray import RayFitness
 
         return RayFitness(build, address=ray, workers=workers, device=device)
     if workers != 1:
-        devices = None if device == "auto" else [device]
-        return fitness.ParallelFitness(build, workers=workers, devices=devices)
+        from nasformer.fitness import ParallelFitness
+
+        return ParallelFitness(build, workers=workers, devices=None if device == "auto" else [device])
     return build(device=device)
 
 

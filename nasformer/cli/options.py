@@ -50,9 +50,13 @@ MaxFailures = Annotated[int, typer.Option(min=0, help="Failed evaluations allowe
 FitnessKind = Annotated[
     str | None,
     typer.Option(
-        "--fitness", metavar="KIND", help="inherited, training-free, table:PATH or surrogate:PATH.", show_default=False
+        "--fitness",
+        metavar="KIND",
+        help="inherited, training-free, table:PATH, surrogate:PATH or fit:TABLE.",
+        show_default=False,
     ),
 ]
+Noise = Annotated[float, typer.Option(metavar="SD", help="Of noise, seeded by --seed, in what the strategy is told.")]
 Objective = Annotated[str, typer.Option(help="Of inherited weights: accuracy or loss.")]
 Racing = Annotated[bool, typer.Option("--racing/--no-racing", help="Show the hopeless of a batch fewer images.")]
 Dtype = Annotated[str, typer.Option(help="Of inherited weights: auto (bfloat16 on a GPU), float32 or bfloat16.")]

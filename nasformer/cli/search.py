@@ -20,6 +20,7 @@ from nasformer.cli.options import (
     Macs,
     MaxFailures,
     NewStudyName,
+    Noise,
     Objective,
     Options,
     Params,
@@ -62,6 +63,7 @@ def search(
     objective: Objective = "accuracy",
     racing: Racing = False,
     dtype: Dtype = "auto",
+    noise: Noise = 0.0,
     workers: Workers = 1,
     ray: Ray = None,
     supernet: SupernetPath = None,
@@ -94,6 +96,8 @@ def search(
 
       nasformer search autoformer-small --params 18M:23M --fitness table:accuracies.jsonl
 
+      nasformer search digits --params 60e3 --fitness table:digits-exhaustive --noise 1
+
       nasformer search digits --strategy nevergrad -o optimizer=TwoPointsDE
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --objective loss --racing
@@ -114,6 +118,7 @@ def search(
         objective=objective,
         racing=racing,
         dtype=dtype,
+        noise=noise,
         device=device,
         workers=workers,
         ray=ray,

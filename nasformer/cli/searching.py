@@ -26,6 +26,7 @@ def make_searcher(
     objective: str,
     racing: bool,
     dtype: str,
+    noise: float,
     device: str = "auto",
     workers: int = 1,
     ray: str | None = None,
@@ -41,10 +42,11 @@ def make_searcher(
     declared = timed_space(space, latency_table, latency)
     parallel = workers != 1 or ray is not None
     trained = supernet or data or find_weights(declared)
-    other = (objective, dtype) != ("accuracy", "auto")
+    other = (objective, dtype) != ("accuracy", "auto") or noise
     kind = fitness or ("inherited" if trained or parallel or racing or other else None)
     asked: dict[str, Any] = {"objective": objective, "racing": racing, "dtype": dtype}
     asked |= {"spec": kind, "supernet": supernet, "data": data, "root": root}
+    asked |= {"noise": noise, "noise_seed": seed} if noise else {}
     judge = None
     if kind:
         judge = make_fitness(space=declared, **asked, device=device, workers=workers, ray=ray)
@@ -66,8 +68,11 @@ def _recipe(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]
 
 
 def _absolute(name: str | None) -> str | None:
+    from nasformer.fitness.tables import table_names
+
     kind, colon, path = (name or "").partition(":")
-    return f"{kind}:{Path(path).absolute()}" if colon else name
+    shipped = kind in ("table", "fit") and path in table_names()
+    return f"{kind}:{Path(path).absolute()}" if colon and not shipped else name
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:

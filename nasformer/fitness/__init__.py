@@ -4,6 +4,7 @@ Each file is one fitness with ``evaluate(architectures)``; any function of an ar
 """
 
 from nasformer.fitness.inherited import InheritedFitness
+from nasformer.fitness.noisy import NoisyFitness
 from nasformer.fitness.parallel import ParallelFitness
 from nasformer.fitness.surrogate import SurrogateFitness
 from nasformer.fitness.table import TableFitness
@@ -12,6 +13,7 @@ from nasformer.fitness.weights import bind_weights, find_weights
 
 __all__ = [
     "InheritedFitness",
+    "NoisyFitness",
     "ParallelFitness",
     "SurrogateFitness",
     "TableFitness",

@@ -33,7 +33,8 @@ class SurrogateFitness:
         embed_dim: Term of each embedding width.
         depth: Term of each depth.
         layers: Terms of each layer's heads and MLP ratio, first layer first.
-        quality: Cross-validated ``r2`` and ``kendall_tau``, where it was fitted here.
+        quality: Where it was fitted here, of cross-validated predictions: ``r2``, ``kendall_tau``, and the error
+            in the value's unit as ``rmse`` and ``mae``.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class SurrogateFitness:
     def fit(cls, table: TableFitness | str | Path, folds: int = 10) -> SurrogateFitness:
         """Fit a table by ridge regression; the penalty is chosen by cross-validation.
 
-        ``quality`` holds the R² and Kendall's τ of ``folds``-fold predictions.
+        ``quality`` says how far ``folds``-fold predictions are off: ``r2``, ``kendall_tau``, and in the value's unit
+        the root mean square error ``rmse`` and the mean absolute error ``mae``.
 
         Raises:
             FitnessError: The table has fewer rows than folds.
@@ -100,8 +102,8 @@ class SurrogateFitness:
         """Yield the model's value of each architecture; one with an unknown choice has failed."""
         for architecture in architectures:
             unknown = self._unknown(architecture)
-            value = None if unknown else self._predict(architecture)
-            yield Evaluation(architecture, value, error=f"the surrogate does not know {unknown}" if unknown else None)
+            error = f"the surrogate does not know {unknown}" if unknown else None
+            yield Evaluation(architecture, self.true_value(architecture), error)
 
     def check(self, feasible: FeasibleSet) -> None:
         """Check that every reachable choice is known.
@@ -117,6 +119,22 @@ class SurrogateFitness:
                 raise FitnessError(f"the surrogate knows {len(self.layers)} layers, but depth {layer + 1} is feasible")
             for key in _LAYER:
                 _require(f"{key} of layer {layer}", reachable[key], self.layers[layer][key])
+
+    def true_value(self, architecture: Architecture) -> float | None:
+        """Return the model's value, or None where it does not know a choice."""
+        return None if self._unknown(architecture) else self._predict(architecture)
+
+    def optimum(self, feasible: FeasibleSet) -> float | None:
+        """Return the highest value of the model within a set, exactly.
+
+        Raises:
+            FitnessError: A reachable choice is not known.
+        """
+        self.check(feasible)
+        reachable = feasible.reachable()
+        layers = [{key: _only(layer[key], reachable[key]) for key in _LAYER} for layer in self.layers]
+        network = {key: _only(getattr(self, key), reachable[key]) for key in ("embed_dim", "depth")}
+        return self.true_value(feasible.argmax({**network, "layers": layers[: int(max(reachable["depth"]))]}))
 
     def describe(self) -> dict[str, Any]:
         """Return the model's kind and its cross-validated quality."""
@@ -145,12 +163,14 @@ class SurrogateFitness:
 def _fit(names: list[str], features: NDArray[np.float64], values: NDArray[np.float64], folds: int) -> SurrogateFitness:
     from scipy.stats import kendalltau
     from sklearn.linear_model import RidgeCV
-    from sklearn.metrics import r2_score
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
     from sklearn.model_selection import KFold, cross_val_predict
 
     ridge = RidgeCV(alphas=np.logspace(-3, 3, 13))
     predicted = cross_val_predict(ridge, features, values, cv=KFold(folds, shuffle=True, random_state=0))
-    quality = {"r2": float(r2_score(values, predicted)), "kendall_tau": float(kendalltau(values, predicted).statistic)}
+    measures = {"r2": r2_score, "rmse": root_mean_squared_error, "mae": mean_absolute_error}
+    quality = {name: float(measure(values, predicted)) for name, measure in measures.items()}
+    quality["kendall_tau"] = float(kendalltau(values, predicted).statistic)
     ridge.fit(features, values)
     return _from_terms(float(ridge.intercept_), dict(zip(names, ridge.coef_.tolist(), strict=True)), quality)
 
@@ -189,6 +209,10 @@ def _numbers(terms: Mapping[str, float]) -> dict[float, float]:
         if not math.isfinite(effect):
             raise ValueError(f"the term of {value:g} is {effect}")
     return numbers
+
+
+def _only(terms: Mapping[float, float], values: Sequence[float]) -> dict[float, float]:
+    return {value: terms[value] for value in values}
 
 
 def _require(what: str, reachable: Sequence[float], known: Mapping[float, float]) -> None:

@@ -1,19 +1,28 @@
-"""TableFitness: accuracies that somebody measured, read from a file."""
+"""TableFitness: accuracies that somebody measured, read from a file or shipped with the package."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nasformer.architecture import Architecture
 from nasformer.errors import ArchitectureError, FitnessError
+from nasformer.fitness.table_files import DIMENSIONS, read_rows
+from nasformer.fitness.tables import table_names, table_rows
 from nasformer.search import Evaluation
+from nasformer.space import FeasibleSet
 
-_DIMENSIONS = ("embed_dim", "depth", "num_heads", "mlp_ratio")
+
+class _Row(NamedTuple):
+    """What a table says of one architecture."""
+
+    value: float
+    metrics: dict[str, float]
+    test: float | None
 
 
 class TableFitness:
@@ -21,18 +30,25 @@ class TableFitness:
 
     Args:
         path: JSON lines, CSV or Parquet; each row holds an architecture's dimensions (in CSV, the
-            lists as JSON) and the value. Further columns are left alone, ``loss`` is kept.
+            lists as JSON) and the value. ``loss`` is kept, and where there is one the value on test images,
+            in the value's column with ``test_`` before; further columns are left alone. Or the name of a
+            table that comes with the package, ``digits-exhaustive``.
         value: The column of the value, higher is better.
 
     Raises:
         FitnessError: The file cannot be read, a row is no architecture or has no value, or one
             architecture has two values.
+
+    >>> table = TableFitness("digits-exhaustive")
+    >>> len(table.architectures)
+    22113
     """
 
     def __init__(self, path: str | Path, value: str = "top1") -> None:
         self.path, self.value = Path(path), value
-        self._rows: dict[Architecture, tuple[float, dict[str, float]]] = {}
-        for number, row in enumerate(_read(self.path), start=1):
+        self._rows: dict[Architecture, _Row] = {}
+        rows = table_rows(str(path)) if str(path) in table_names() else read_rows(self.path)
+        for number, row in enumerate(rows, start=1):
             architecture, entry = self._parse(number, row)
             if self._rows.setdefault(architecture, entry) != entry:
                 raise FitnessError(f"{self.path} row {number}: {architecture} has a second value", row)
@@ -48,32 +64,50 @@ class TableFitness:
         """Yield the table's value of each architecture; one that it lacks has failed."""
         for architecture in architectures:
             if architecture in self._rows:
-                value, metrics = self._rows[architecture]
-                yield Evaluation(architecture, value, metrics=metrics)
+                row = self._rows[architecture]
+                yield Evaluation(architecture, row.value, metrics=row.metrics)
             else:
                 yield Evaluation(architecture, None, error=f"not in {self.path.name}")
 
+    def true_value(self, architecture: Architecture) -> float | None:
+        """Return the table's value, or None where it has none."""
+        row = self._rows.get(architecture)
+        return None if row is None else row.value
+
+    def test_value(self, architecture: Architecture) -> float | None:
+        """Return the value on test images, or None where the table has none."""
+        row = self._rows.get(architecture)
+        return None if row is None else row.test
+
+    def optimum(self, feasible: FeasibleSet) -> float | None:
+        """Return the highest value of the table's architectures within a set, or None where it holds none."""
+        return max((row.value for architecture, row in self._rows.items() if architecture in feasible), default=None)
+
     def describe(self) -> dict[str, Any]:
         """Return the file's name, its size and a hash of what it says."""
-        digest = hashlib.sha256(repr(sorted(self._rows.items(), key=str)).encode()).hexdigest()[:16]
         return {
             "kind": "table",
             "file": self.path.name,
             "column": self.value,
             "rows": len(self._rows),
-            "sha256": digest,
+            "sha256": self._digest,
         }
 
-    def _parse(self, number: int, row: Mapping[str, Any]) -> tuple[Architecture, tuple[float, dict[str, float]]]:
+    @cached_property
+    def _digest(self) -> str:
+        told = [(architecture, (row.value, row.metrics)) for architecture, row in self._rows.items()]
+        return hashlib.sha256(repr(sorted(told, key=str)).encode()).hexdigest()[:16]
+
+    def _parse(self, number: int, row: Mapping[str, Any]) -> tuple[Architecture, _Row]:
         if not isinstance(row, Mapping):
             raise FitnessError(f"{self.path} row {number}: a row is a mapping of columns, got {row!r}", row)
         try:
-            architecture = Architecture.from_dict({key: row[key] for key in _DIMENSIONS if key in row})
-            metrics = {"loss": float(row["loss"])} if row.get("loss") is not None else {}
-            value = row[self.value]
+            architecture = Architecture.from_dict({key: row[key] for key in DIMENSIONS if key in row})
+            value, loss = row[self.value], _figure(row, "loss")
             if value is None or not math.isfinite(float(value)):
                 raise ValueError(f"{self.value} is {value}, not a number")
-            return architecture, (float(value), metrics)
+            metrics = {} if loss is None else {"loss": loss}
+            return architecture, _Row(float(value), metrics, _figure(row, f"test_{self.value}"))
         except KeyError:
             known = ", ".join(map(str, row))
             raise FitnessError(f"{self.path} row {number} has no column {self.value!r}; it has {known}", row) from None
@@ -81,52 +115,7 @@ class TableFitness:
             raise FitnessError(f"{self.path} row {number}: {error}", row) from error
 
 
-def _read(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        if path.suffix in (".jsonl", ".json"):
-            yield from _json_lines(path)
-        elif path.suffix == ".csv":
-            yield from _csv(path)
-        elif path.suffix == ".parquet":
-            yield from _parquet(path)
-        else:
-            raise FitnessError(f"a table is .jsonl, .csv or .parquet, got {path.name!r}", path)
-    except OSError as error:
-        raise FitnessError(f"cannot read the table {str(path)!r}: {error.strerror}", path) from error
-    except UnicodeDecodeError as error:
-        raise FitnessError(f"cannot read the table {str(path)!r}: {error}", path) from error
-
-
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise FitnessError(f"{path} line {number} is no JSON: {error}", line) from error
-
-
-def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    import csv
-
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.DictReader(lines), start=1):
-            try:
-                yield {key: json.loads(cell) if key in _DIMENSIONS else cell or None for key, cell in row.items()}
-            except (TypeError, ValueError):
-                raise FitnessError(
-                    f"{path} row {number}: dimensions are JSON, as 192 or [3, 4], got {row}", row
-                ) from None
-
-
-def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except ImportError:
-        raise FitnessError(f"reading {path.name} needs pyarrow: pip install 'nasformer[parquet]'", path) from None
-    except Exception as error:  # whatever the reader says of a damaged file
-        raise FitnessError(f"{str(path)!r} is no readable Parquet file: {error}", path) from error
-    yield from frame.to_dict(orient="records")  # type: ignore[misc]
+def _figure(row: Mapping[str, Any], column: str) -> float | None:
+    """Return what a column may leave out; Parquet has NaN there."""
+    figure = None if row.get(column) is None else float(row[column])
+    return None if figure is None or math.isnan(figure) else figure

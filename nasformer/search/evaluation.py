@@ -122,6 +122,11 @@ class Fitness(Protocol):
     with every result; ``joint``, whether values depend on which architectures are evaluated together;
     ``race_for(keep, rivals)``, told before an evaluation how many of the best the strategy needs and
     which of those evaluated in full have these places now.
+
+    Optional too, for comparisons, which show them to no strategy: ``true_value(architecture)``, what it would be
+    told without noise; ``test_value(architecture)``, its value on what chose nothing; ``optimum(feasible)``, the
+    highest true value within a feasible set. Each may be None where it is not known. ``nasformer.search.known``
+    asks any fitness for them.
     """
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:

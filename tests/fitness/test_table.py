@@ -110,7 +110,7 @@ def test_a_bad_row_is_named_with_its_fault(case: str, suffix: str, tmp_path: Pat
         ("t.csv", "embed_dim,num_heads,mlp_ratio,top1\n48,[3,[1],5\n", r"t.csv row 1: dimensions are JSON"),
         ("t.csv", "embed_dim,num_heads,mlp_ratio,top1\n48\n", r"t.csv row 1"),
         ("t.jsonl", b"\xff\xfe{", r"cannot read the table '.*t.jsonl'"),
-        ("t.xlsx", "", r"a table is .jsonl, .csv or .parquet, got 't.xlsx'"),
+        ("t.xlsx", "", r"a table is .jsonl, .csv or .parquet, or is named digits-exhaustive; got 't.xlsx'"),
     ],
     ids=str,
 )
@@ -140,6 +140,36 @@ def test_a_search_is_confined_to_the_table(strategy: str, rows: Rows, table: Pat
 def test_a_budget_that_no_row_meets_says_so(table: Path, space: SearchSpace) -> None:
     with pytest.raises(BudgetError, match=r"none of the \d+ architectures that the fitness knows has params <= 15082"):
         Searcher(space, "random", TableFitness(table)).run(15_082, progress=False)
+
+
+def test_the_test_column_is_known_but_never_told(rows: Rows, tmp_path: Path) -> None:
+    for number, row in enumerate(rows):
+        row["test_top1"] = None if number == 1 else 50.0 + number
+    path = write(tmp_path / "t.csv", rows)
+    table = TableFitness(path)
+    found = [table.test_value(architecture) for architecture in table.architectures]
+    assert found == [row["test_top1"] for row in rows]
+    assert all(set(told.metrics) == {"loss"} for told in table.evaluate(table.architectures))
+    assert [table.true_value(a) for a in table.architectures] == [row["top1"] for row in rows]
+    assert table.true_value(uniform(640, 2, 3, 1)) is None
+    assert table.test_value(uniform(640, 2, 3, 1)) is None
+    rows[0]["test_top1"] = "good"
+    with pytest.raises(FitnessError, match=r"t\.csv row 1: .*'good'"):
+        TableFitness(write(path, rows))
+
+
+def test_the_optimum_is_the_best_row_within_the_budget(rows: Rows, table: Path, space: SearchSpace) -> None:
+    fitness, feasible = TableFitness(table), space.feasible(params=40e3)
+    within = [row["top1"] for row in rows if space.params(Architecture.from_dict(dimensions(row))) <= 40e3]
+    assert fitness.optimum(feasible) == max(within) < max(row["top1"] for row in rows)
+    least = space.feasible().bounds("params")[0]
+    smallest = [row for row in rows if space.params(Architecture.from_dict(dimensions(row))) <= least]
+    assert not smallest
+    assert fitness.optimum(space.feasible(params=least)) is None
+
+
+def dimensions(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("embed_dim", "num_heads", "mlp_ratio")}
 
 
 def test_an_edited_table_is_another_fitness(table: Path, rows: Rows, tmp_path: Path) -> None:

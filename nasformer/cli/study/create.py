@@ -14,6 +14,7 @@ from nasformer.cli.options import (
     Macs,
     MaxFailures,
     NewStudyName,
+    Noise,
     Objective,
     Options,
     Params,
@@ -47,6 +48,7 @@ def create(
     objective: Objective = "accuracy",
     racing: Racing = False,
     dtype: Dtype = "auto",
+    noise: Noise = 0.0,
     supernet: SupernetPath = None,
     data: Data = None,
     root: Root = None,
@@ -81,6 +83,7 @@ def create(
         objective=objective,
         racing=racing,
         dtype=dtype,
+        noise=noise,
     )
     made = searcher.create(
         storage,

@@ -1,0 +1,99 @@
+"""NoisyFitness: a known value told with noise, the same noise to every strategy.
+
+The noise is a pure function of the seed, the architecture and the purpose: a hash of the three, read as a
+uniform number, through the inverse of the normal distribution. So runs of one seed are paired: whichever
+strategy asks, in whatever order and on whichever worker, hears the same of the same architecture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import NormalDist
+from typing import Any
+
+from nasformer.architecture import Architecture
+from nasformer.errors import FitnessError
+from nasformer.search import Evaluation, Fitness
+from nasformer.search.evaluation import describe_fitness
+
+_OWN = ("architectures", "check", "true_value", "test_value", "optimum", "work", "workers", "close")
+_TOLD = ("images",)
+
+
+class NoisyFitness:
+    """What a fitness says of an architecture, with Gaussian noise of its own.
+
+    Of the metrics only ``standard_error`` and ``images`` are told: an exact loss would betray the value. What the
+    fitness knows (``true_value``, ``test_value``, ``optimum``) stays without noise.
+
+    Args:
+        fitness: It judges each architecture by itself; races do not.
+        sd: Standard deviation of the noise, in the value's unit.
+        seed: Of the noise.
+        confirmation_sd: The same of the fresh noise with which ``confirm`` tells; None: ``sd``.
+
+    Raises:
+        FitnessError: A standard deviation is no number of 0 or more, or the fitness judges jointly.
+
+    >>> from nasformer.architecture import uniform
+    >>> from nasformer.search import CallableFitness
+    >>> noisy = NoisyFitness(CallableFitness(lambda architecture: architecture.depth), sd=0.5, seed=3)
+    >>> told = [next(noisy.evaluate([uniform(64, 3, 4, 2)])).value for _ in range(2)]
+    >>> told[0] == told[1] != next(noisy.confirm([uniform(64, 3, 4, 2)])).value
+    True
+    """
+
+    def __init__(self, fitness: Fitness, sd: float, seed: int = 0, confirmation_sd: float | None = None) -> None:
+        self.sd = _deviation("noise", sd)
+        self.confirmation_sd = self.sd if confirmation_sd is None else _deviation("confirmation_sd", confirmation_sd)
+        self.fitness, self.seed = fitness, seed
+        if getattr(fitness, "joint", False):
+            raise FitnessError(f"noise {sd} needs a fitness that judges each architecture by itself; a race does not", fitness)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OWN and "fitness" in vars(self):
+            return getattr(self.fitness, name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
+        """Yield the value of each with the noise that every search of this seed hears."""
+        return self._told(self.fitness.evaluate(architectures), self.sd, "evaluate")
+
+    def confirm(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
+        """Yield the value of each, as carefully as the fitness confirms, with noise that no search heard."""
+        found = getattr(self.fitness, "confirm", self.fitness.evaluate)(architectures)
+        return self._told(found, self.confirmation_sd, "confirm")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the fitness says of itself, and the noise."""
+        noise = {"sd": self.sd, "seed": self.seed, "confirmation_sd": self.confirmation_sd}
+        return {**describe_fitness(self.fitness), "noise": noise}
+
+    def _told(self, found: Iterable[Evaluation], sd: float, purpose: str) -> Iterator[Evaluation]:
+        for each in found:
+            value = each.value
+            if value is not None:
+                value += sd * standard_normal(self.seed, each.architecture, purpose)
+            metrics = {name: each.metrics[name] for name in _TOLD if name in each.metrics}
+            metrics["standard_error"] = math.hypot(sd, each.standard_error or 0.0)
+            yield Evaluation(each.architecture, value, each.error, each.seconds, metrics)
+
+
+def standard_normal(seed: int, architecture: Architecture, purpose: str) -> float:
+    """Return a draw from the standard normal distribution that its arguments alone decide.
+
+    >>> from nasformer.architecture import uniform
+    >>> round(standard_normal(0, uniform(64, 3, 4, 2), "evaluate"), 5)
+    -0.35534
+    """
+    words = f"{seed}|{purpose}|{architecture.to_json()}"
+    number = int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "big") >> 12
+    return NormalDist().inv_cdf((number + 0.5) / 2**52)  # exact, and neither 0 nor 1
+
+
+def _deviation(name: str, sd: float) -> float:
+    if not (isinstance(sd, (int, float)) and math.isfinite(sd) and sd >= 0):
+        raise FitnessError(f"{name} is a standard deviation, a number of 0 or more, got {sd!r}", sd)
+    return float(sd)

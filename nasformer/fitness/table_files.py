@@ -1,0 +1,70 @@
+"""Table files: the rows of JSON lines, CSV and Parquet, and every fault by the row that has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nasformer.errors import FitnessError
+from nasformer.fitness.tables import table_names
+
+DIMENSIONS = ("embed_dim", "depth", "num_heads", "mlp_ratio")
+
+
+def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a file, whose name says its format.
+
+    Raises:
+        FitnessError: It cannot be read, or is no such file.
+    """
+    try:
+        if path.suffix in (".jsonl", ".json"):
+            yield from _json_lines(path)
+        elif path.suffix == ".csv":
+            yield from _csv(path)
+        elif path.suffix == ".parquet":
+            yield from _parquet(path)
+        else:
+            shipped = ", ".join(table_names())
+            raise FitnessError(f"a table is .jsonl, .csv or .parquet, or is named {shipped}; got {path.name!r}", path)
+    except OSError as error:
+        raise FitnessError(f"cannot read the table {str(path)!r}: {error.strerror}", path) from error
+    except UnicodeDecodeError as error:
+        raise FitnessError(f"cannot read the table {str(path)!r}: {error}", path) from error
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise FitnessError(f"{path} line {number} is no JSON: {error}", line) from error
+
+
+def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
+    import csv
+
+    with path.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), start=1):
+            try:
+                yield {key: json.loads(cell) if key in DIMENSIONS else cell or None for key, cell in row.items()}
+            except (TypeError, ValueError):
+                raise FitnessError(
+                    f"{path} row {number}: dimensions are JSON, as 192 or [3, 4], got {row}", row
+                ) from None
+
+
+def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError:
+        raise FitnessError(f"reading {path.name} needs pyarrow: pip install 'nasformer[parquet]'", path) from None
+    except Exception as error:  # whatever the reader says of a damaged file
+        raise FitnessError(f"{str(path)!r} is no readable Parquet file: {error}", path) from error
+    yield from frame.to_dict(orient="records")  # type: ignore[misc]

@@ -1,0 +1,46 @@
+"""Tables that come with the package, by name: arrays without pickles, and a JSON record beside each of how it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_HERE = Path(__file__).parent
+_SPLITS = {"search": "", "test": "test_"}
+
+
+def table_names() -> list[str]:
+    """Return the names of the tables that come with the package.
+
+    >>> table_names()
+    ['digits-exhaustive']
+    """
+    return sorted(path.stem for path in _HERE.glob("*.npz"))
+
+
+def table_record(name: str) -> dict[str, Any]:
+    """Return how a table was made: space, splits, recipe, versions, and how informative it is.
+
+    >>> table_record("digits-exhaustive")["rows"]
+    22113
+    """
+    record: dict[str, Any] = json.loads((_HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return record
+
+
+def table_rows(name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a table: dimensions, ``top1`` in percent and ``loss``, the same of test with ``test_`` before."""
+    with np.load(_HERE / f"{name}.npz", allow_pickle=False) as arrays:
+        columns = {key: arrays[key] for key in arrays.files}
+    for split, prefix in _SPLITS.items():
+        columns[f"{prefix}top1"] = 100.0 * columns.pop(f"{split}_correct") / table_record(name)["images"][split]
+        columns[f"{prefix}loss"] = columns.pop(f"{split}_loss")
+    plain = {key: column.tolist() for key, column in columns.items()}
+    for values in zip(*plain.values(), strict=True):
+        row = dict(zip(plain, values, strict=True))
+        depth = row["depth"]  # what lies beyond it is padding
+        yield {**row, "num_heads": row["num_heads"][:depth], "mlp_ratio": row["mlp_ratio"][:depth]}
