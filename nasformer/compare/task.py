@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from nasformer.compare.comparison import TaskRecord
 from nasformer.compare.experiment import TaskDeclaration, digest
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
-from nasformer.fitness.cached import CachedFitness
+from nasformer.fitness import CachedFitness, NoisyFitness
 from nasformer.registry import default_fitness, make_fitness, open_supernet
 from nasformer.search import Fitness
 from nasformer.search.evaluation import describe_fitness
+from nasformer.search.known import optimum, test_value, true_value
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace, load_space
 
@@ -61,22 +62,18 @@ class Task:
         """Return what a run of a seed is told by; with noise, the same for every strategy."""
         if not self.declared.noise:
             return self.fitness
-        from nasformer.fitness import NoisyFitness
-
         return NoisyFitness(self.fitness, self.declared.noise, seed)
 
     @cached_property
     def truth(self) -> Judge | None:
         """The value without noise, where it can be had for nothing."""
-        judge: Judge | None = getattr(self.fitness, "truth", None)
-        return judge
+        return partial(true_value, self.fitness) if hasattr(self.fitness, "true_value") else None
 
     @cached_property
     def test(self) -> Judge | None:
         """The value on images or rows that no search sees, where there are any."""
-        if hasattr(self.fitness, "test"):
-            judge: Judge = self.fitness.test
-            return judge
+        if hasattr(self.fitness, "test_value"):
+            return partial(test_value, self.fitness)
         return self._on_test_images() if self._description["kind"] == "inherited" else None
 
     def _on_test_images(self) -> Judge:
@@ -98,8 +95,7 @@ class Task:
     @cached_property
     def optimum(self) -> float | None:
         """The highest value without noise within the budget, where it can be known."""
-        known = getattr(self.fitness, "optimum", None)
-        return None if known is None else known(self.feasible)
+        return optimum(self.fitness, self.feasible)
 
     def record(self, evaluations: int) -> TaskRecord:
         """Return what a report says of the task."""

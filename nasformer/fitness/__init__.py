@@ -3,6 +3,7 @@
 Each file is one fitness with ``evaluate(architectures)``; any function of an architecture serves as well.
 """
 
+from nasformer.fitness.cached import CachedFitness
 from nasformer.fitness.inherited import InheritedFitness
 from nasformer.fitness.noisy import NoisyFitness
 from nasformer.fitness.parallel import ParallelFitness
@@ -12,6 +13,7 @@ from nasformer.fitness.training_free import TrainingFreeFitness
 from nasformer.fitness.weights import bind_weights, find_weights
 
 __all__ = [
+    "CachedFitness",
     "InheritedFitness",
     "NoisyFitness",
     "ParallelFitness",

@@ -79,6 +79,7 @@ def test_cells_agree_with_trials(whole: Comparison) -> None:
     best = whole.trials.groupby(KEYS).value.max()
     assert whole.cells.set_index(KEYS).observed.sort_index().tolist() == best.sort_index().tolist()
     (task,) = whole.tasks
+    assert task.optimum is not None
     assert whole.cells.regret.tolist() == (task.optimum - whole.cells.true).tolist()
     assert (whole.cells.confirmed <= task.optimum).all()
 
