@@ -20,6 +20,10 @@ for _folder in ("strategies", "spaces"):
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture as Architecture
+    from nasformer.compare import Comparison as Comparison
+    from nasformer.compare import from_results as from_results
+    from nasformer.compare.experiment import Experiment as Experiment
+    from nasformer.compare.runner import run_experiment as run_experiment
     from nasformer.cost import FunctionCost as FunctionCost
     from nasformer.cost import LatencyTable as LatencyTable
     from nasformer.data import Dataset as Dataset
@@ -55,6 +59,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "nasformer.architecture": ("Architecture",),
+    "nasformer.compare": ("Comparison", "from_results"),
+    "nasformer.compare.experiment": ("Experiment",),
+    "nasformer.compare.runner": ("run_experiment",),
     "nasformer.cost": ("FunctionCost", "LatencyTable"),
     "nasformer.data": ("Dataset", "load_dataset"),
     "nasformer.errors": ("NasformerError",),

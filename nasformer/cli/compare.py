@@ -170,10 +170,10 @@ def _run(
     parquet: bool,
     progress: bool,
 ) -> Comparison:
-    from nasformer.compare.runner import compare as run
+    from nasformer.compare.runner import run_experiment
 
     try:
-        return run(
+        return run_experiment(
             declared,
             folder,
             workers=workers,

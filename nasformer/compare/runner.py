@@ -32,7 +32,7 @@ from nasformer.search.loop import Limit
 _LOGGER = logging.getLogger(__name__)
 
 
-def compare(
+def run_experiment(
     experiment: Experiment | str | Path,
     out: str | Path,
     *,

@@ -18,7 +18,7 @@ import pytest
 
 from nasformer.compare.comparison import Comparison
 from nasformer.compare.experiment import Experiment
-from nasformer.compare.runner import compare
+from nasformer.compare.runner import run_experiment
 from nasformer.errors import ExperimentError, FitnessError, StrategyError
 from nasformer.search import BaseStrategy
 
@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(table: Path, folder: Path) -> Comparison:
-    return compare(declared(table), folder, workers=2, progress=False, command="typed")
+    return run_experiment(declared(table), folder, workers=2, progress=False, command="typed")
 
 
 def test_every_run_is_there(whole: Comparison) -> None:
@@ -86,15 +86,15 @@ def test_cells_agree_with_trials(whole: Comparison) -> None:
 
 def test_neither_processes_nor_order_change_the_outcome(table: Path, whole: Comparison, tmp_path: Path) -> None:
     turned = declared(table, strategies=["local-search", "random"], seeds=[1, 0])
-    assert_same(whole, compare(turned, tmp_path, workers=1, progress=False))
+    assert_same(whole, run_experiment(turned, tmp_path, workers=1, progress=False))
 
 
 def test_what_is_complete_is_not_run_again(table: Path, whole: Comparison, folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json.gz")}
-    longer = compare(declared(table, seeds=3), folder, workers=1, progress=False)
+    longer = run_experiment(declared(table, seeds=3), folder, workers=1, progress=False)
     assert len(longer.cells) == 6
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    shorter = compare(declared(table), folder, workers=1, progress=False, only_complete=True)
+    shorter = run_experiment(declared(table), folder, workers=1, progress=False, only_complete=True)
     assert_same(whole, shorter)
 
 
@@ -109,13 +109,13 @@ def test_tables_on_disk_say_the_same(whole: Comparison, folder: Path) -> None:
 
 
 def test_studies_are_kept_where_asked(table: Path, tmp_path: Path) -> None:
-    compare(declared(table, seeds=1), tmp_path, workers=1, progress=False, keep_studies=True)
+    run_experiment(declared(table, seeds=1), tmp_path, workers=1, progress=False, keep_studies=True)
     assert sorted(path.parent.name for path in tmp_path.rglob("*.log")) == ["local-search", "random"]
 
 
 def test_other_settings_are_refused(table: Path, whole: Comparison, folder: Path) -> None:
     with pytest.raises(ExperimentError, match="run with other settings or on other files; give another --out"):
-        compare(declared(table, evaluations=13), folder, progress=False)
+        run_experiment(declared(table, evaluations=13), folder, progress=False)
 
 
 def test_a_damaged_run_is_named(table: Path, tmp_path: Path) -> None:
@@ -123,12 +123,12 @@ def test_a_damaged_run_is_named(table: Path, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(b'{"identity"')[:-9])
     with pytest.raises(ExperimentError, match=r"seed-0.json.gz cannot be read .*; delete it to run it again"):
-        compare(declared(table), tmp_path, progress=False)
+        run_experiment(declared(table), tmp_path, progress=False)
 
 
 def test_noise_is_the_same_for_every_strategy(table: Path, tmp_path: Path) -> None:
     task = {"name": "noisy", "space": "digits", "fitness": f"table:{table}", "noise": 2.0}
-    found = compare(declared(table, tasks=[task], evaluations=60), tmp_path, workers=1, progress=False)
+    found = run_experiment(declared(table, tasks=[task], evaluations=60), tmp_path, workers=1, progress=False)
     trials = pd.read_csv(tmp_path / "trials.csv.gz")
     noise = trials.assign(noise=trials.value - trials.true).groupby(["seed", "architecture"]).noise
     assert noise.nunique().max() == 1
@@ -138,7 +138,7 @@ def test_noise_is_the_same_for_every_strategy(table: Path, tmp_path: Path) -> No
 
 
 def test_a_shared_design_is_shared(table: Path, tmp_path: Path) -> None:
-    found = compare(declared(table, initial_design=5), tmp_path, workers=1, progress=False)
+    found = run_experiment(declared(table, initial_design=5), tmp_path, workers=1, progress=False)
     trials = pd.read_csv(tmp_path / "trials.csv.gz")
     first = trials[trials.evaluation <= 5].groupby(["seed", "evaluation"]).architecture.nunique()
     assert first.tolist() == [1] * 10
@@ -150,7 +150,7 @@ def test_a_run_that_breaks_does_not_stop_the_others(
     table: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(root))
-    found = compare(declared(table, strategies=["random", MINE]), tmp_path, workers=1, progress=False)
+    found = run_experiment(declared(table, strategies=["random", MINE]), tmp_path, workers=1, progress=False)
     assert len(found.cells) == 3
     (broken,) = found.left_out
     assert (broken.strategy, broken.seed) == (MINE, 1)
@@ -165,34 +165,34 @@ def test_a_task_that_a_strategy_refuses_is_left_out(table: Path, tmp_path: Path,
     large = {"name": "large", "space": "autoformer-tiny", "fitness": "training-free", "evaluations": 1}
     small = {"name": "small", "space": "digits", "fitness": f"table:{table}"}
     experiment = declared(table, tasks=[small, large], strategies=["grid"], seeds=1)
-    found = compare(experiment, tmp_path, workers=1, progress=False)
+    found = run_experiment(experiment, tmp_path, workers=1, progress=False)
     assert [(each.task, each.strategy) for each in found.left_out] == [("large", "grid")]
     assert "grid lists at most" in found.left_out[0].reason
     assert "grid does not search 'large'" in caplog.text
     assert found.missing == 0
     with pytest.raises(StrategyError, match="grid lists at most"):
-        compare(declared(table, tasks=[large], strategies=["grid"]), tmp_path, progress=False)
+        run_experiment(declared(table, tasks=[large], strategies=["grid"]), tmp_path, progress=False)
 
 
 def test_absent_files_leave_out_what_is_optional(table: Path, tmp_path: Path) -> None:
     gone: dict[str, Any] = {"name": "gone", "space": "digits", "fitness": "table:gone.jsonl"}
     small = {"name": "small", "space": "digits", "fitness": f"table:{table}"}
     with pytest.raises(ExperimentError, match=r"task 'gone' needs gone.jsonl, which is not there"):
-        compare(declared(table, tasks=[small, gone]), tmp_path, progress=False)
+        run_experiment(declared(table, tasks=[small, gone]), tmp_path, progress=False)
     with pytest.raises(ExperimentError, match="no task is left"):
-        compare(declared(table, tasks=[{**gone, "optional": True}]), tmp_path, progress=False)
+        run_experiment(declared(table, tasks=[{**gone, "optional": True}]), tmp_path, progress=False)
     both = declared(table, tasks=[small, {**gone, "optional": True}], strategies=["random"], seeds=1)
-    assert [task.name for task in compare(both, tmp_path, workers=1, progress=False).tasks] == ["small"]
+    assert [task.name for task in run_experiment(both, tmp_path, workers=1, progress=False).tasks] == ["small"]
 
 
 def test_what_is_wrong_is_told_before_anything_runs(table: Path, tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="unknown strategy 'radom'; did you mean 'random'"):
-        compare(declared(table, strategies=["random", "radom"]), tmp_path, progress=False)
+        run_experiment(declared(table, strategies=["random", "radom"]), tmp_path, progress=False)
     wrong = {"name": "random", "options": {"population": 3}}
     with pytest.raises(StrategyError, match="has no option 'population'"):
-        compare(declared(table, strategies=[wrong]), tmp_path, progress=False)
+        run_experiment(declared(table, strategies=[wrong]), tmp_path, progress=False)
     with pytest.raises(FitnessError, match="unknown fitness 'tabel:x'"):
-        compare(declared(table, tasks=[{"space": "digits", "fitness": "tabel:x"}]), tmp_path, progress=False)
+        run_experiment(declared(table, tasks=[{"space": "digits", "fitness": "tabel:x"}]), tmp_path, progress=False)
     assert not list(tmp_path.rglob("*.gz"))
 
 
@@ -202,8 +202,8 @@ def test_a_stopped_comparison_goes_on(how: signal.Signals, table: Path, tmp_path
     experiment = declared(table, strategies=["random", "tpe"], evaluations=40)
     (tmp_path / "e.json").write_text(json.dumps(experiment.to_dict()))
     lines = (
-        "from nasformer.compare.runner import compare",
-        "if __name__ == '__main__': compare('e.json', 'out', workers=2, progress=False)",
+        "from nasformer.compare.runner import run_experiment",
+        "if __name__ == '__main__': run_experiment('e.json', 'out', workers=2, progress=False)",
     )
     (tmp_path / "go.py").write_text("\n".join(lines))
     environment = {**os.environ, "PYTHONPATH": str(root)}
@@ -223,8 +223,8 @@ def test_a_stopped_comparison_goes_on(how: signal.Signals, table: Path, tmp_path
     stopped = len(list(tmp_path.glob("out/cells/**/*.gz")))
     assert 1 <= stopped < 4, told
     assert_same(
-        compare(experiment, tmp_path / "out", workers=1, progress=False),
-        compare(experiment, tmp_path / "whole", workers=2, progress=False),
+        run_experiment(experiment, tmp_path / "out", workers=1, progress=False),
+        run_experiment(experiment, tmp_path / "whole", workers=2, progress=False),
     )
 
 
