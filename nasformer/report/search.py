@@ -91,7 +91,7 @@ def _html(
         _records(comparison, data),
         summary=[*summary(experiment, finalists, data), *(analysis.summary if several else ())],
         key_figures=_key_figures(experiment, finalists),
-        warnings=[*caveats(experiment), *(analysis.warnings if several else ())],
+        warnings=[*caveats(experiment), *(analysis if several else analysis.tasks[0]).warnings],
         chapters=[],
         drawings=drawings,
         search_figures=figures,
