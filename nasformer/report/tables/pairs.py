@@ -24,9 +24,9 @@ def matrix_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     sides = {(pair.a, pair.b): pair for each in task.pairs for pair in (each, each.mirrored())}
     rows = [[named(row, series), *(_verdict(sides.get((row, column))) for column in labels)] for row in labels]
     caption = (
-        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs; "
-        "with the median difference of paired runs, the share of all pairs of runs that the row wins (A: Vargha and "
-        "Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test after Holm's correction."
+        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs, "
+        "· untested; with the median difference of paired runs, the share of all pairs of runs that the row wins (A: "
+        "Vargha and Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test after Holm's correction."
     )
     header = ["", *(named(label, series) for label in labels)]
     return Table(name, caption, header, rows, sortable=False)
