@@ -26,7 +26,7 @@ def matrix_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     caption = (
         "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs, "
         "· untested; with the median difference of paired runs, the share of all pairs of runs that the row wins (A: "
-        "Vargha and Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test after Holm's correction."
+        "Vargha and Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test by Holm's method."
     )
     header = ["", *(named(label, series) for label in labels)]
     return Table(name, caption, header, rows, sortable=False)
