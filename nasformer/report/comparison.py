@@ -79,7 +79,7 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
         comparison,
         pictures,
         [tables.settings_table(comparison), tables.versions_table(comparison)],
-        summary=analysis.summary,
+        summary=list(analysis.summary),
         key_figures=_key_figures(comparison),
         warnings=analysis.warnings,
         chapters=_chapters(sections),

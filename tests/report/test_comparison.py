@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import tables, write_comparison
-from nasformer.report.figures import Picture
+from nasformer.report.figures import Picture, draw_anytime
 from nasformer.report.markdown import escaped
 from nasformer.report.notation import printable
 from nasformer.report.page import render
@@ -186,6 +186,18 @@ def test_without_optimum_truth_and_test_it_says_best_seen(exact: Comparison, tmp
     assert "Regret after" not in page.text
     assert "curse-1" not in page.ids
     assert "median regret" not in page.text
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.5, 40.0])
+def test_a_regret_that_is_never_zero_has_no_line_for_zero(exact: Comparison, distance: float) -> None:
+    optimum = float(exact.trials["true"].max()) + distance
+    cells = exact.cells.assign(regret=optimum - exact.cells["true"])
+    moved = replace(exact, tasks=(replace(exact.tasks[0], optimum=optimum),), cells=cells)
+    drawn = draw_anytime(analyse(moved).tasks[0], {label: n for n, label in enumerate(exact.labels)}, "anytime")
+    ticks = {float(text) for text in re.findall(r">([\d.]+)</text>", drawn.svg.partition('id="matplotlib.axis_2"')[2])}
+    assert ("The bottom line is the optimum" in drawn.caption) is (distance == 0)
+    assert (0 in ticks) is (distance == 0)
+    assert len(ticks) >= 2
 
 
 def test_names_from_outside_stay_text(exact: Comparison, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _standing(standing: Standing, series: Series, measure: Measure) -> list[str]
 
 
 def _three(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3g}"
+    return None if value is None else "0" if value == 0 else f"{value:#.3g}".rstrip(".")
 
 
 def _share(share: float | None) -> Cell:

@@ -108,7 +108,7 @@ def tally_table(across: Across, series: Series) -> Table:
     labels = list(across.ranks) or list(across.tallies)
     rows = [[named(a, series), *(_tally(across, a, b) for b in labels)] for a in labels]
     caption = (
-        "Wins – ties – losses of the row against the column, in tasks: verdicts of the paired tests on each task; "
+        "Wins–ties–losses of the row against the column, in tasks: verdicts of the paired tests on each task; "
         "a tie is a test that showed no difference."
     )
     return Table("tally", caption, ["", *(named(label, series) for label in labels)], rows, sortable=False)
@@ -119,4 +119,4 @@ def _tally(across: Across, a: str, b: str) -> Cell:
         return Cell("")
     tally = across.tallies[a][b]
     mood = "good" if tally.wins > tally.losses else "bad" if tally.wins < tally.losses else ""
-    return Cell(f"{tally.wins} – {tally.ties} – {tally.losses}", mood=mood)
+    return Cell(f"{tally.wins}–{tally.ties}–{tally.losses}", mood=mood)
