@@ -152,5 +152,5 @@ def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number:
 
 def _note(curve: Curve, index: int, measure: Measure) -> str:
     low, middle, high = (float(values[index]) for values in (curve.low, curve.median, curve.high))
-    after = f"after {curve.evaluations[index]:,}: {measure.written(middle)}"
+    after = f"after {curve.evaluations[index]:,} evaluations: {measure.written(middle)}"
     return after if low == high else f"{after} ({measure.bare(low)} – {measure.written(high)})"
