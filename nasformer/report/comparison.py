@@ -12,7 +12,7 @@ from nasformer.report import tables
 from nasformer.report.markdown import markdown
 from nasformer.report.page import render, write_files
 from nasformer.report.plain import plain_json
-from nasformer.report.section import Section, Series, task_section
+from nasformer.report.section import Section, Series, series_of, task_section
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -59,11 +59,6 @@ def _file_name(name: str) -> str:
     if name not in FORMATS:
         raise NasformerError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}", name)
     return FORMATS[name]
-
-
-def series_of(comparison: Comparison) -> Series:
-    """Return the number of each strategy, which decides its colour and marker on all pages."""
-    return {label: number for number, label in enumerate(comparison.labels)}
 
 
 def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture]]:

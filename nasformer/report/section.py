@@ -23,6 +23,11 @@ _DRAWN = 4
 _NAMED = 3
 
 
+def series_of(comparison: Comparison) -> Series:
+    """Return the number of each strategy, which decides its colour and marker."""
+    return {label: number for number, label in enumerate(comparison.labels)}
+
+
 @dataclass(frozen=True)
 class Section:
     """What the page shows of a task.
