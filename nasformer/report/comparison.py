@@ -12,7 +12,7 @@ from nasformer.report import tables
 from nasformer.report.markdown import markdown
 from nasformer.report.page import render, write_files
 from nasformer.report.plain import plain_json
-from nasformer.report.section import Section, Series, task_section
+from nasformer.report.section import Section, Series, series_of, task_section
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -67,11 +67,6 @@ def _file_name(name: str) -> str:
     return FORMATS[name]
 
 
-def series_of(comparison: Comparison) -> Series:
-    """Return the number of each strategy, which decides its colour and marker on all pages."""
-    return {label: number for number, label in enumerate(comparison.labels)}
-
-
 def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture]]:
     series = series_of(comparison)
     sections = [task_section(comparison, task, n, series) for n, task in enumerate(analysis.tasks, start=1)]
@@ -85,7 +80,7 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
         comparison,
         pictures,
         [tables.settings_table(comparison), tables.versions_table(comparison)],
-        summary=analysis.summary,
+        summary=list(analysis.summary),
         key_figures=_key_figures(comparison),
         warnings=analysis.warnings,
         chapters=_chapters(sections),

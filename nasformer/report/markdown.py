@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nasformer.compare import Comparison
 from nasformer.report import tables
 from nasformer.report.notation import printable
-from nasformer.report.section import power_statement
+from nasformer.report.section import Series, power_statement, series_of
 from nasformer.report.statistics import Analysis, TaskAnalysis
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
@@ -16,7 +16,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 def markdown(comparison: Comparison, analysis: Analysis) -> str:
     """Return the findings, the warnings, and the tables that carry them."""
-    series = {label: number for number, label in enumerate(comparison.labels)}
+    series = series_of(comparison)
     blocks = [f"# {escaped(comparison.title)}", *map(escaped, analysis.summary)]
     if analysis.warnings:
         blocks += ["**Warnings**", _items(analysis.warnings)]
@@ -31,7 +31,7 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _task(task: TaskAnalysis, series: dict[str, int]) -> list[str]:
+def _task(task: TaskAnalysis, series: Series) -> list[str]:
     blocks = [f"## {escaped(task.record.name)}", _table(tables.ranking_table(task, series, ""))]
     if task.pairs:
         blocks += [_table(tables.pairs_table(task, series, "")), escaped(power_statement(task))]

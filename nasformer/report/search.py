@@ -15,7 +15,7 @@ from nasformer.report.finalist import Finalist
 from nasformer.report.history import last_validation
 from nasformer.report.notation import budget, grouped, percent
 from nasformer.report.page import render, write_files
-from nasformer.report.section import task_section
+from nasformer.report.section import series_of, task_section
 from nasformer.report.summary import caveats, summary
 from nasformer.search.result import SearchResult
 
@@ -79,8 +79,7 @@ def _html(
 
     analysis = analyse(comparison)
     several = len(comparison.entrants) > 1
-    series = {label: number for number, label in enumerate(comparison.labels)}
-    section = task_section(comparison, analysis.tasks[0], 1, series, draw=False)
+    section = task_section(comparison, analysis.tasks[0], 1, series_of(comparison), draw=False)
     drawings, figures = _drawings(experiment, finalists), _search_figures(experiment, finalists)
     learning = draw_learning_curve(training or {})
     pictures = [*drawings, *figures, *section.pictures, *([learning] if learning else [])]
@@ -91,7 +90,7 @@ def _html(
         _records(comparison, data),
         summary=[*summary(experiment, finalists, data), *(analysis.summary if several else ())],
         key_figures=_key_figures(experiment, finalists),
-        warnings=[*caveats(experiment), *(analysis.warnings if several else ())],
+        warnings=[*caveats(experiment), *(analysis if several else analysis.tasks[0]).warnings],
         chapters=[],
         drawings=drawings,
         search_figures=figures,

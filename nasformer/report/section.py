@@ -23,6 +23,11 @@ _DRAWN = 4
 _NAMED = 3
 
 
+def series_of(comparison: Comparison) -> Series:
+    """Return the number of each strategy, which decides its colour and marker."""
+    return {label: number for number, label in enumerate(comparison.labels)}
+
+
 @dataclass(frozen=True)
 class Section:
     """What the page shows of a task.
@@ -89,14 +94,15 @@ def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: st
 
 def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, tables.Table]:
     shown = {
-        "ranking": tables.ranking_table(task, series, f"ranking{end}"),
         "effort": tables.effort_table(task, series, f"effort{end}"),
         "runs": tables.runs_table(comparison, task, series, f"runs{end}"),
         "task": tables.task_table(task.record, f"record{end}"),
     }
+    if sum(standing.n for standing in task.ranking) > 1:
+        shown["ranking"] = tables.ranking_table(task, series, f"ranking{end}")
     if task.pairs:
         shown["pairs"] = tables.pairs_table(task, series, f"pairs{end}")
-    if len(task.ranking) > 2:
+    if len(task.ranking) > 2 and any(pair.p is not None for pair in task.pairs):
         shown["matrix"] = tables.matrix_table(task, series, f"matrix{end}")
     if task.fronts:
         shown["fronts"] = tables.fronts_table(task, series, f"hypervolume{end}")

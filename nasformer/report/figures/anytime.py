@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Series = Mapping[str, int]
 _MARKS = 7
 _NOTES = 60
+_ZERO = 1e-12
 
 
 def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
@@ -44,7 +45,7 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
         what = "regret" if regret else "best value" if task.knows_true else "best seen"
         axes.set_ylabel(f"{what}, {unit}" if unit else what)
         if regret:
-            _logarithmic(axes, floor, max(float(np.nanmax(high)) for _, _, high in shown.values()))
+            _logarithmic(axes, floor, shown)
         else:
             _limit(axes, shown)
         axes.set_xlim(0.93, 1.08 * max(2, *(int(curve.evaluations[-1]) for curve in curves.values())))
@@ -64,7 +65,7 @@ def _caption(task: TaskAnalysis, regret: bool, runs: int) -> str:
     whose = "of the architecture that had been told the highest value"
     told = "without noise" if task.knows_true else "the values are those that guided the search"
     band = ", one run each" if runs == 1 else ": median over seeds, with the quartiles as a band"
-    zero = " The bottom line is the optimum itself." if regret else ""
+    zero = " The bottom line is the optimum itself." if regret and _touches(task.regret_curves) else ""
     return f"{what} {whose} so far{band}; {told}.{zero}"
 
 
@@ -76,7 +77,7 @@ def _band(curve: Curve, floor: float) -> tuple[NDArray[np.float64], NDArray[np.f
 def _floor(curves: Mapping[str, Curve]) -> float:
     """Return what stands for a regret of zero: half of the smallest other."""
     values = np.concatenate([part for curve in curves.values() for part in (curve.low, curve.median, curve.high)])
-    positive = values[np.isfinite(values) & (values > 1e-12)]
+    positive = values[np.isfinite(values) & (values > _ZERO)]
     return 0.5 * float(positive.min()) if positive.size else 1e-3
 
 
@@ -112,13 +113,26 @@ def _marked(at: NDArray[np.int64], turn: int) -> list[int]:
     return sorted({int(np.searchsorted(at, place)) for place in places} & set(range(len(at))))
 
 
-def _logarithmic(axes: Axes, floor: float, top: float) -> None:
+def _touches(curves: Mapping[str, Curve]) -> bool:
+    """Whether any part of a curve or its band is at the optimum itself."""
+    return any(bool((curve.low <= _ZERO).any()) for curve in curves.values())
+
+
+def _logarithmic(axes: Axes, floor: float, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> None:
+    low = min(float(np.nanmin(band[0])) for band in shown.values())
+    top = max(float(np.nanmax(band[2])) for band in shown.values())
     axes.set_yscale("log")
-    axes.set_ylim(0.9 * floor, 1.15 * max(top, 2 * floor))
+    axes.set_ylim(0.9 * low, 1.15 * max(top, 2 * low))
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
-    axes.yaxis.set_minor_formatter(lambda value, position: "")
-    axes.axhline(floor, color=MUTED.light, linewidth=0.9)
-    axes.text(-0.02, floor, "0", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
+    between = (2, 3, 4, 6) if top < 8 * low else (2, 5) if top < 60 * low else ()
+    axes.yaxis.set_minor_formatter(lambda value, position: f"{value:g}" if _digit(value) in between else "")
+    if low <= floor:
+        axes.axhline(floor, color=MUTED.light, linewidth=0.9)
+        axes.text(-0.02, floor, "0", transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
+
+
+def _digit(value: float) -> int:
+    return round(float(value / 10 ** np.floor(np.log10(value))))
 
 
 def _limit(axes: Axes, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> None:
@@ -138,5 +152,5 @@ def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number:
 
 def _note(curve: Curve, index: int, measure: Measure) -> str:
     low, middle, high = (float(values[index]) for values in (curve.low, curve.median, curve.high))
-    after = f"after {curve.evaluations[index]:,}: {measure.written(middle)}"
+    after = f"after {curve.evaluations[index]:,} evaluations: {measure.written(middle)}"
     return after if low == high else f"{after} ({measure.bare(low)} – {measure.written(high)})"

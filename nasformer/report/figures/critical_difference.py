@@ -28,7 +28,7 @@ def draw_critical_difference(across: Across, series: Mapping[str, int]) -> Pictu
 
     def paint(figure: Figure) -> Iterator[Trace]:
         figure.set_layout_engine("none")
-        axes = figure.add_axes((0.25, 0, 0.5, 1))
+        axes = figure.add_axes((0.31, 0, 0.38, 1))
         axes.set_axis_off()
         axes.set_xlim(0.8, len(ranks) + 0.2)
         axes.set_ylim(height - 0.62, -0.62)
@@ -49,7 +49,7 @@ def draw_critical_difference(across: Across, series: Mapping[str, int]) -> Pictu
         "" if across.critical_difference is None else f"; the critical difference is {across.critical_difference:.2f}"
     )
     caption = f"Average rank over {len(across.tasks)} tasks, 1 is best. {bar}{span}."
-    return picture("critical-difference", "Average ranks over tasks", caption, paint, width=6.6, height=height)
+    return picture("critical-difference", "Average ranks over tasks", caption, paint, width=7.2, height=height)
 
 
 def _scale(axes: Axes, count: int, critical: float | None) -> None:

@@ -44,7 +44,8 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
         axes.set_xlabel(f"{_what(column)}{', %' if task.record.in_percent else ''}")
         yield from traces
 
-    box = ", the box their quartiles and the bar their median" if len(mine) >= _BOX_FROM else ""
+    most = max(standing.n for standing in task.ranking)
+    box = ", the box their quartiles and the bar their median" if most >= _BOX_FROM else ""
     caption = f"{_what(column).capitalize()} of every run's winner: a dot is a seed{box}."
     caption += " Dashed: the optimum." if optimum is not None else ""
     title = "Value of every run's winner, by strategy"

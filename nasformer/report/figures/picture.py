@@ -164,8 +164,8 @@ def picture(
         _number(figure)
         vector, raster = io.StringIO(), io.BytesIO()
         figure.savefig(vector, format="svg", dpi=_DPI, metadata=_NO_METADATA)
+        shown = [trace.to_dict() for trace in traces]  # a raster file's layout is not quite the same
         figure.savefig(raster, format="png", dpi=_DPI)
-        shown = [trace.to_dict() for trace in traces]
     return Picture(name, title, caption, vector.getvalue(), raster.getvalue(), shown)
 
 

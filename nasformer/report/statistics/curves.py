@@ -80,9 +80,12 @@ def _mean_interval(values: Floats, mean: Floats, level: float, resamples: int, s
 
     if len(values) < 2:
         return mean, mean
-    options = {"n_resamples": resamples, "confidence_level": 1 - level, "method": "percentile"}
-    ends = bootstrap((values,), np.mean, axis=0, rng=np.random.default_rng(seed), **options).confidence_interval
-    return np.asarray(ends.low), np.asarray(ends.high)
+    known, low, high = ~np.isnan(mean), mean.copy(), mean.copy()
+    if known.any():
+        options = {"n_resamples": resamples, "confidence_level": 1 - level, "method": "percentile"}
+        drawn = bootstrap((values[:, known],), np.mean, axis=0, rng=np.random.default_rng(seed), **options)
+        low[known], high[known] = drawn.confidence_interval
+    return low, high
 
 
 def _regret(curve: Curve, optimum: float) -> Curve:

@@ -5,6 +5,7 @@ Shapes: S strategies, R seeds (the repeats), N evaluations. What a run lacks is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +34,7 @@ _CELLS = (
     "strategy_seconds",
     "evaluation_seconds",
 )
-_SAME = 1e-11  # of the largest value: what differs by less differs by rounding
+_DIGITS = 11  # of the largest value, that count: what differs beyond differs by rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +84,19 @@ class Runs:
         return true if known else confirmed
 
     @cached_property
+    def decimals(self) -> int:
+        """Decimals of values that are more than rounding."""
+        largest = float(np.abs(self.final[np.isfinite(self.final)]).max(initial=0.0))
+        return _DIGITS - (math.ceil(math.log10(largest)) if largest > 0 else 0)
+
+    @property
     def resolution(self) -> float:
         """What values must differ by to differ by more than rounding."""
-        values = np.abs(self.final[np.isfinite(self.final)])
-        return _SAME * float(values.max(initial=1e-300))
+        return 10.0**-self.decimals
 
     def rounded(self, values: ArrayLike) -> Floats:
-        """Return values to the resolution, so that equal differences of values are equal."""
-        return np.round(np.asarray(values, dtype=float) / self.resolution) * self.resolution
+        """Return values to these decimals, so that equal differences of values are equal."""
+        return np.round(np.asarray(values, dtype=float), self.decimals)
 
     def same(self, first: int, second: int) -> bool:
         """Whether two strategies saw the same in every seed that both ran."""

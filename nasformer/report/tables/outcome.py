@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from nasformer.report.statistics import Standing, TaskAnalysis
 
 _SHOWN = 12
+_SAID = {
+    "mean over run": "Mean over run: the best so far, averaged over all evaluations; it is high where good "
+    "architectures come early.",
+    "observed − true": "Observed − true: by how much noise and the choice of the highest flattered the best value "
+    "told, the median over seeds.",
+    "search − test": "Search − test: by how much the winner's value on the search split is above that on the test "
+    "split, the median over seeds.",
+}
 Series = Mapping[str, int]
 """Number of each strategy, by label."""
 
@@ -44,13 +53,9 @@ def ranking_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     header = ["strategy", "seeds", f"median{unit}", f"quartiles{unit}", "best", "worst", "median regret", "mean regret"]
     header += ["optimum found", "mean over run", "observed − true", "search − test"]
     rows = [_standing(standing, series, measure_of(task)) for standing in task.ranking]
-    caption = (
-        "What the confirmed winners are worth, over seeds, best median first. Mean over run: the best so far, "
-        "averaged over all evaluations; it is high where good architectures come early. Observed − true: by how much "
-        "noise and the choice of the highest flattered the best value told; search − test: by how much the winner's "
-        "value on the search split is above that on the test split; medians over seeds."
-    )
-    return without_empty(Table(name, caption, header, rows))
+    table = without_empty(Table(name, "", header, rows))
+    caption = "What the confirmed winners are worth, over seeds, best median first. "
+    return replace(table, caption=caption + " ".join(said for column, said in _SAID.items() if column in table.header))
 
 
 def _standing(standing: Standing, series: Series, measure: Measure) -> list[str]:
@@ -77,7 +82,7 @@ def _standing(standing: Standing, series: Series, measure: Measure) -> list[str]
 
 
 def _three(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3g}"
+    return None if value is None else "0" if value == 0 else f"{value:#.3g}".rstrip(".")
 
 
 def _share(share: float | None) -> Cell:
@@ -85,27 +90,34 @@ def _share(share: float | None) -> Cell:
 
 
 def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
-    """Return how soon each strategy reached the target, and what it spent."""
-    header = ["strategy", "reached", "evaluations to target", "time to target", "duplicates", "infeasible", "failed"]
-    header += ["evaluating", "in the strategy", "ask + tell"]
-    caption = (
-        f"How soon each strategy reached the target of {measure_of(task).written(task.target)} "
-        f"({task.target_rule}), and what it spent. All but the share of seeds that reached it are medians over seeds; "
-        "a seed that never reached it counts as later than any that did. Duplicate and infeasible proposals cost no "
-        "evaluation; ask + tell is the strategy's own time for each architecture evaluated."
-    )
-    rows = [_effort(standing, series) for standing in task.ranking]
-    return without_empty(Table(name, caption, header, rows))
+    """Return how soon each strategy reached the target, where there is one to reach, and what it spent."""
+    runs = sum(standing.n for standing in task.ranking)
+    aimed = math.isfinite(task.target) and (task.record.target is not None or runs > 1)
+    header = ["duplicates", "infeasible", "failed", "evaluating", "in the strategy", "ask + tell"]
+    caption = "What each strategy spent, the median over seeds. "
+    if aimed:
+        header = ["reached", "evaluations to target", "time to target", *header]
+        caption = (
+            f"How soon each strategy reached the target of {measure_of(task).written(task.target)} "
+            f"({task.target_rule}), and what it spent. All but the share of seeds that reached it are medians over "
+            "seeds; a seed that never reached it counts as later than any that did. "
+        )
+    caption += "Duplicate and infeasible proposals cost no evaluation; ask + tell is the strategy's own time for each "
+    caption += "architecture evaluated."
+    rows = [
+        [named(standing.label, series), *(_aim(standing) if aimed else ()), *_spent(standing)]
+        for standing in task.ranking
+    ]
+    return without_empty(Table(name, caption, ["strategy", *header], rows))
 
 
-def _effort(standing: Standing, series: Series) -> list[str]:
-    counts = (standing.duplicates, standing.infeasible, standing.failed)
+def _aim(standing: Standing) -> list[Cell]:
+    return [_share(standing.reached), count(standing.evaluations_to_target), _time(standing.seconds_to_target)]
+
+
+def _spent(standing: Standing) -> list[Cell]:
     return [
-        named(standing.label, series),
-        _share(standing.reached),
-        count(standing.evaluations_to_target),
-        _time(standing.seconds_to_target),
-        *map(count, counts),
+        *map(count, (standing.duplicates, standing.infeasible, standing.failed)),
         _time(standing.evaluation_seconds),
         _time(standing.strategy_seconds),
         number(standing.ms_per_ask, None if standing.ms_per_ask is None else f"{standing.ms_per_ask:.2f} ms"),

@@ -24,9 +24,9 @@ def matrix_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     sides = {(pair.a, pair.b): pair for each in task.pairs for pair in (each, each.mirrored())}
     rows = [[named(row, series), *(_verdict(sides.get((row, column))) for column in labels)] for row in labels]
     caption = (
-        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs; "
-        "with the median difference of paired runs, the share of all pairs of runs that the row wins (A: Vargha and "
-        "Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test after Holm's correction."
+        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs, "
+        "· untested; with the median difference of paired runs, the share of all pairs of runs that the row wins (A: "
+        "Vargha and Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test by Holm's method."
     )
     header = ["", *(named(label, series) for label in labels)]
     return Table(name, caption, header, rows, sortable=False)
@@ -108,7 +108,7 @@ def tally_table(across: Across, series: Series) -> Table:
     labels = list(across.ranks) or list(across.tallies)
     rows = [[named(a, series), *(_tally(across, a, b) for b in labels)] for a in labels]
     caption = (
-        "Wins – ties – losses of the row against the column, in tasks: verdicts of the paired tests on each task; "
+        "Wins–ties–losses of the row against the column, in tasks: verdicts of the paired tests on each task; "
         "a tie is a test that showed no difference."
     )
     return Table("tally", caption, ["", *(named(label, series) for label in labels)], rows, sortable=False)
@@ -119,4 +119,4 @@ def _tally(across: Across, a: str, b: str) -> Cell:
         return Cell("")
     tally = across.tallies[a][b]
     mood = "good" if tally.wins > tally.losses else "bad" if tally.wins < tally.losses else ""
-    return Cell(f"{tally.wins} – {tally.ties} – {tally.losses}", mood=mood)
+    return Cell(f"{tally.wins}–{tally.ties}–{tally.losses}", mood=mood)

@@ -122,7 +122,7 @@ def checklist_table(checks: Sequence[Check]) -> Table:
     """Return the habits of a fair comparison, and whether this one has them."""
     rows = [[check.name, f"{_ANSWERS[check.answer]} {check.answer}", check.detail] for check in checks]
     caption = "The habits of a fair comparison, as far as the data tell."
-    return Table("checklist", caption, ["", "answer", ""], rows, wide=True, sortable=False)
+    return Table("checklist", caption, ["", "", ""], rows, wide=True, sortable=False)
 
 
 def _pairs(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:
