@@ -18,7 +18,7 @@ import math
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from nasformer.data.tensors import from_arrays
 from nasformer.fitness import TableFitness
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.population import population_outcomes
-from nasformer.fitness.prefix_tree import PrefixTree
+from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
@@ -59,6 +59,8 @@ RECIPE = Recipe(
 SEED = 0
 SAMPLE = 200
 """Architectures that are judged anew where no command is given."""
+PART = 1000
+"""Architectures judged together."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -98,15 +100,34 @@ def train(path: Path) -> None:
 
 
 def evaluate(path: Path, architectures: Sequence[Architecture]) -> Columns:
-    """Return a table's columns, sorted as the architectures are; whatever prefixes they share is computed once."""
+    """Return a table's columns, in the order of the architectures; prefixes that they share are computed once."""
     net, data = Supernet.load(path, load_space("digits")), images()
     columns = architecture_columns(architectures)
-    tree = PrefixTree(architectures)
     for split in ("search", "test"):
-        outcomes = population_outcomes(net, tree, iterate(data.splits[split], 256))
-        judged = [outcomes[architecture] for architecture in architectures]
-        columns |= figures(split, [outcome for outcome in judged if isinstance(outcome, Outcome)])
+        batches = list(iterate(data.splits[split], 256))
+        found: dict[Architecture, tuple[int, float]] = {}
+        for part in parts(in_tree_order(architectures)):
+            found |= figures(population_outcomes(net, PrefixTree(part), batches))
+        correct, loss = zip(*(found[architecture] for architecture in architectures), strict=True)
+        columns[f"{split}_correct"] = np.array(correct, dtype=np.int16)
+        columns[f"{split}_loss"] = np.array(loss, dtype=np.float32)
     return columns
+
+
+def parts(architectures: Sequence[Architecture]) -> Iterator[Sequence[Architecture]]:
+    """Yield neighbours together, as many as leave memory whole: what each image said of each is kept meanwhile."""
+    for start in range(0, len(architectures), PART):
+        yield architectures[start : start + PART]
+
+
+def figures(outcomes: Mapping[Architecture, Outcome | Exception]) -> dict[Architecture, tuple[int, float]]:
+    """Return how many images each classified rightly, and its mean loss in nats."""
+    found = {}
+    for architecture, outcome in outcomes.items():
+        if isinstance(outcome, Exception):
+            raise outcome
+        found[architecture] = int(outcome.correct.sum()), float(outcome.loss.mean(dtype=np.float64))
+    return found
 
 
 def architecture_columns(architectures: Sequence[Architecture]) -> Columns:
@@ -121,13 +142,6 @@ def architecture_columns(architectures: Sequence[Architecture]) -> Columns:
         "num_heads": np.array(heads, dtype=np.int8),
         "mlp_ratio": np.array(ratios, dtype=np.float64),
     }
-
-
-def figures(split: str, outcomes: Sequence[Outcome]) -> Columns:
-    """Return how many images each classified rightly, and its mean loss in nats."""
-    correct = np.array([outcome.correct.sum() for outcome in outcomes], dtype=np.int16)
-    loss = np.array([outcome.loss.mean(dtype=np.float64) for outcome in outcomes], dtype=np.float32)
-    return {f"{split}_correct": correct, f"{split}_loss": loss}
 
 
 def write(table: Path, supernet: Path, columns: Columns) -> None:

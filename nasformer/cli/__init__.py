@@ -18,6 +18,7 @@ from nasformer.cli.output import Stopped, chosen_to_speak, remember, say, stoppa
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
 from nasformer.cli.study import study
+from nasformer.cli.surrogate import surrogate
 from nasformer.cli.train import train
 from nasformer.errors import NasformerError
 
@@ -29,7 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-for _command in (demo, spaces, cost, latency, train, search, evaluate, import_autoformer, export_autoformer):
+_COMMANDS = (demo, spaces, cost, latency, train, search, surrogate, evaluate, import_autoformer, export_autoformer)
+for _command in _COMMANDS:
     app.command()(stoppable(_command))
 app.add_typer(study)
 
