@@ -38,7 +38,7 @@ from nasformer.fitness import TableFitness
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.population import population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
-from nasformer.space import SearchSpace, load_space
+from nasformer.space import load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
 
@@ -146,7 +146,7 @@ def architecture_columns(architectures: Sequence[Architecture]) -> Columns:
 
 def write(table: Path, supernet: Path, columns: Columns) -> None:
     """Write the columns and, beside them, the record of how they were made."""
-    np.savez_compressed(table, **columns)
+    np.savez_compressed(table, allow_pickle=False, **columns)
     net, data = Supernet.load(supernet), images()
     record = {
         "name": table.stem,

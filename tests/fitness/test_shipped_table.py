@@ -1,4 +1,4 @@
-"""digits-exhaustive: all of the space, each once, with accuracies that a supernet gives; and the commands that made it."""
+"""digits-exhaustive: all of the space, each once, with what a supernet says of it; and the command that made it."""
 
 from __future__ import annotations
 
