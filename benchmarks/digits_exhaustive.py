@@ -162,11 +162,14 @@ def write(table: Path, supernet: Path, columns: Columns) -> None:
     table.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{table}: {table.stat().st_size:,} bytes")
     for name, figure in record["summary"].items():
-        print(f"  {name:<34}{figure:>8.2f}")
+        print(f"  {name.replace('_', ' '):<34}{figure:>8.2f}")
 
 
 def summary(columns: Columns, sizes: dict[str, int]) -> dict[str, float]:
-    """Return what says how informative the table is, in percent of accuracy where nothing else is said."""
+    """Return how informative the table is: accuracies in percent, their spread and its part that both splits share.
+
+    ``scatter_of_images`` is the standard deviation that the accuracy of one network has over as many images.
+    """
     found = {split: 100.0 * columns[f"{split}_correct"] / sizes[split] for split in ("search", "test")}
     search, mean = found["search"], float(found["search"].mean())
     shared = float(np.cov(search, found["test"])[0, 1])
@@ -174,11 +177,11 @@ def summary(columns: Columns, sizes: dict[str, int]) -> dict[str, float]:
         "lowest": float(search.min()),
         "median": float(np.median(search)),
         "highest": float(search.max()),
-        "standard deviation": float(search.std()),
-        "of it, shared with test": math.sqrt(max(shared, 0.0)),
-        "scatter of so many images": math.sqrt(mean * (100.0 - mean) / sizes["search"]),
-        "correlation with test": float(np.corrcoef(search, found["test"])[0, 1]),
-        "correlation with minus loss": float(np.corrcoef(search, -columns["search_loss"])[0, 1]),
+        "standard_deviation": float(search.std()),
+        "shared_with_test": math.sqrt(max(shared, 0.0)),
+        "scatter_of_images": math.sqrt(mean * (100.0 - mean) / sizes["search"]),
+        "correlation_with_test": float(np.corrcoef(search, found["test"])[0, 1]),
+        "correlation_with_minus_loss": float(np.corrcoef(search, -columns["search_loss"])[0, 1]),
     }
 
 

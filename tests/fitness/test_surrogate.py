@@ -183,9 +183,8 @@ def test_the_stated_optimum_is_the_highest_of_all(budget: Any, table: Path, spac
 def test_the_optimum_is_that_of_the_space_though_more_is_known(table: Path) -> None:
     """A table may come from a larger space; what the searched one lacks must not be its optimum."""
     surrogate = SurrogateFitness.fit(table)
-    part = SearchSpace.from_dict(
-        {**load_space("digits").to_dict(), "name": "part", "embed_dim": [32, 64], "depth": [2, 3]}
-    )
+    fewer = {"name": "part", "embed_dim": {"choice": [32, 64]}, "depth": {"choice": [2, 3]}}
+    part = SearchSpace.from_dict({**load_space("digits").to_dict(), **fewer})
     feasible = part.feasible()
     surrogate.check(feasible)
     assert surrogate.optimum(feasible) == pytest.approx(max(values(surrogate, part.decode(feasible.codes()))))
