@@ -18,7 +18,7 @@ import math
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ from nasformer.data.tensors import from_arrays
 from nasformer.fitness import TableFitness
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.population import population_outcomes
-from nasformer.fitness.prefix_tree import PrefixTree
-from nasformer.space import SearchSpace, load_space
+from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
+from nasformer.space import load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
 
@@ -59,6 +59,8 @@ RECIPE = Recipe(
 SEED = 0
 SAMPLE = 200
 """Architectures that are judged anew where no command is given."""
+PART = 1000
+"""Architectures judged together."""
 
 Columns = dict[str, NDArray[Any]]
 
@@ -98,15 +100,34 @@ def train(path: Path) -> None:
 
 
 def evaluate(path: Path, architectures: Sequence[Architecture]) -> Columns:
-    """Return a table's columns, sorted as the architectures are; whatever prefixes they share is computed once."""
+    """Return a table's columns, in the order of the architectures; prefixes that they share are computed once."""
     net, data = Supernet.load(path, load_space("digits")), images()
     columns = architecture_columns(architectures)
-    tree = PrefixTree(architectures)
     for split in ("search", "test"):
-        outcomes = population_outcomes(net, tree, iterate(data.splits[split], 256))
-        judged = [outcomes[architecture] for architecture in architectures]
-        columns |= figures(split, [outcome for outcome in judged if isinstance(outcome, Outcome)])
+        batches = list(iterate(data.splits[split], 256))
+        found: dict[Architecture, tuple[int, float]] = {}
+        for part in parts(in_tree_order(architectures)):
+            found |= figures(population_outcomes(net, PrefixTree(part), batches))
+        correct, loss = zip(*(found[architecture] for architecture in architectures), strict=True)
+        columns[f"{split}_correct"] = np.array(correct, dtype=np.int16)
+        columns[f"{split}_loss"] = np.array(loss, dtype=np.float32)
     return columns
+
+
+def parts(architectures: Sequence[Architecture]) -> Iterator[Sequence[Architecture]]:
+    """Yield neighbours together, as many as leave memory whole: what each image said of each is kept meanwhile."""
+    for start in range(0, len(architectures), PART):
+        yield architectures[start : start + PART]
+
+
+def figures(outcomes: Mapping[Architecture, Outcome | Exception]) -> dict[Architecture, tuple[int, float]]:
+    """Return how many images each classified rightly, and its mean loss in nats."""
+    found = {}
+    for architecture, outcome in outcomes.items():
+        if isinstance(outcome, Exception):
+            raise outcome
+        found[architecture] = int(outcome.correct.sum()), float(outcome.loss.mean(dtype=np.float64))
+    return found
 
 
 def architecture_columns(architectures: Sequence[Architecture]) -> Columns:
@@ -123,16 +144,9 @@ def architecture_columns(architectures: Sequence[Architecture]) -> Columns:
     }
 
 
-def figures(split: str, outcomes: Sequence[Outcome]) -> Columns:
-    """Return how many images each classified rightly, and its mean loss in nats."""
-    correct = np.array([outcome.correct.sum() for outcome in outcomes], dtype=np.int16)
-    loss = np.array([outcome.loss.mean(dtype=np.float64) for outcome in outcomes], dtype=np.float32)
-    return {f"{split}_correct": correct, f"{split}_loss": loss}
-
-
 def write(table: Path, supernet: Path, columns: Columns) -> None:
     """Write the columns and, beside them, the record of how they were made."""
-    np.savez_compressed(table, **columns)
+    np.savez_compressed(table, allow_pickle=False, **columns)
     net, data = Supernet.load(supernet), images()
     record = {
         "name": table.stem,
@@ -148,11 +162,14 @@ def write(table: Path, supernet: Path, columns: Columns) -> None:
     table.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{table}: {table.stat().st_size:,} bytes")
     for name, figure in record["summary"].items():
-        print(f"  {name:<34}{figure:>8.2f}")
+        print(f"  {name.replace('_', ' '):<34}{figure:>8.2f}")
 
 
 def summary(columns: Columns, sizes: dict[str, int]) -> dict[str, float]:
-    """Return what says how informative the table is, in percent of accuracy where nothing else is said."""
+    """Return how informative the table is: accuracies in percent, their spread and its part that both splits share.
+
+    ``scatter_of_images`` is the standard deviation that the accuracy of one network has over as many images.
+    """
     found = {split: 100.0 * columns[f"{split}_correct"] / sizes[split] for split in ("search", "test")}
     search, mean = found["search"], float(found["search"].mean())
     shared = float(np.cov(search, found["test"])[0, 1])
@@ -160,11 +177,11 @@ def summary(columns: Columns, sizes: dict[str, int]) -> dict[str, float]:
         "lowest": float(search.min()),
         "median": float(np.median(search)),
         "highest": float(search.max()),
-        "standard deviation": float(search.std()),
-        "of it, shared with test": math.sqrt(max(shared, 0.0)),
-        "scatter of so many images": math.sqrt(mean * (100.0 - mean) / sizes["search"]),
-        "correlation with test": float(np.corrcoef(search, found["test"])[0, 1]),
-        "correlation with minus loss": float(np.corrcoef(search, -columns["search_loss"])[0, 1]),
+        "standard_deviation": float(search.std()),
+        "shared_with_test": math.sqrt(max(shared, 0.0)),
+        "scatter_of_images": math.sqrt(mean * (100.0 - mean) / sizes["search"]),
+        "correlation_with_test": float(np.corrcoef(search, found["test"])[0, 1]),
+        "correlation_with_minus_loss": float(np.corrcoef(search, -columns["search_loss"])[0, 1]),
     }
 
 

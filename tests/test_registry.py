@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
-from nasformer.fitness import TableFitness, TrainingFreeFitness, bind_weights
+from nasformer.fitness import NoisyFitness, SurrogateFitness, TableFitness, TrainingFreeFitness, bind_weights
 from nasformer.registry import get_strategy, make_fitness, open_supernet, strategy_names
 from nasformer.search import BaseStrategy
 from nasformer.space import load_space, space_names
@@ -118,8 +118,27 @@ def test_fitnesses_come_by_name(tmp_path: Path) -> None:
     assert isinstance(make_fitness("training-free", space), TrainingFreeFitness)
 
 
+def test_a_table_of_ours_comes_by_name_and_is_fitted_by_name() -> None:
+    space = load_space("digits")
+    table, fitted = make_fitness("table:digits-exhaustive", space), make_fitness("fit:digits-exhaustive", space)
+    assert isinstance(table, TableFitness)
+    assert isinstance(fitted, SurrogateFitness)
+    assert fitted.quality["rmse"] > 0
+    assert len(table.architectures) == space.size()
+
+
+def test_noise_comes_with_any_fitness() -> None:
+    space = load_space("digits")
+    noisy = make_fitness("table:digits-exhaustive", space, noise=0.5, noise_seed=3)
+    assert isinstance(noisy, NoisyFitness)
+    assert noisy.describe()["noise"] == {"sd": 0.5, "seed": 3, "confirmation_sd": 0.5}
+    assert isinstance(make_fitness("table:digits-exhaustive", space, noise_seed=3), TableFitness)
+    with pytest.raises(FitnessError, match=r"noise is a standard deviation, a number of 0 or more, got -1"):
+        make_fitness("training-free", space, noise=-1)
+
+
 @pytest.mark.parametrize(
-    "spec", ["tabel:t", "table", "table:", "inherited:x", "training_free", "", "surrogate", "training-free:3"]
+    "spec", ["tabel:t", "table", "table:", "inherited:x", "training_free", "", "surrogate", "fit", "training-free:3"]
 )
 def test_a_wrong_fitness_is_named(spec: str) -> None:
     with pytest.raises(FitnessError, match=f"unknown fitness {spec!r}; (did you mean|known: inherited)"):

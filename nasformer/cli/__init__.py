@@ -19,6 +19,7 @@ from nasformer.cli.output import Stopped, chosen_to_speak, remember, say, stoppa
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
 from nasformer.cli.study import study
+from nasformer.cli.surrogate import surrogate
 from nasformer.cli.train import train
 from nasformer.errors import NasformerError
 
@@ -30,7 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-for _command in (demo, spaces, cost, latency, train, search, compare, evaluate, import_autoformer, export_autoformer):
+_COMMANDS = (demo, spaces, cost, latency, train, search, compare, surrogate, evaluate)
+for _command in (*_COMMANDS, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)
 

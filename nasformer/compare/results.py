@@ -133,7 +133,7 @@ def in_percent(results: Sequence[SearchResult]) -> bool:
 
 def _measures_accuracy(result: SearchResult) -> bool:
     fitness = result.settings.get("fitness")
-    if not isinstance(fitness, dict) or fitness.get("kind") not in _PERCENT_KINDS:
+    if not isinstance(fitness, dict) or fitness.get("kind") not in _PERCENT_KINDS or "noise" in fitness:
         return False
     return str(fitness.get("objective", "accuracy")) == "accuracy"
 

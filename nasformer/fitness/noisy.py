@@ -50,7 +50,9 @@ class NoisyFitness:
         self.confirmation_sd = self.sd if confirmation_sd is None else _deviation("confirmation_sd", confirmation_sd)
         self.fitness, self.seed = fitness, seed
         if getattr(fitness, "joint", False):
-            raise FitnessError(f"noise {sd} needs a fitness that judges each architecture by itself; a race does not", fitness)
+            raise FitnessError(
+                f"noise {sd} needs a fitness that judges each architecture by itself; a race does not", fitness
+            )
 
     def __getattr__(self, name: str) -> Any:
         if name in _OWN and "fitness" in vars(self):

@@ -1,4 +1,4 @@
-"""Known: what a fitness knows beyond what it tells a strategy. A comparison measures regret by it; no search looks at it."""
+"""Known: what a fitness knows beyond what it tells a strategy; a comparison measures by it, no search looks at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NoisyFitness: one noise for each seed and architecture, whoever asks and in whatever order; fresh noise to confirm."""
+"""NoisyFitness: one noise for each seed and architecture, whoever asks and in whatever order; fresh to confirm."""
 
 from __future__ import annotations
 

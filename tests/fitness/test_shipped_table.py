@@ -1,4 +1,4 @@
-"""digits-exhaustive: all of the space, each once, with accuracies that a supernet gives; and the commands that made it."""
+"""digits-exhaustive: all of the space, each once, with what a supernet says of it; and the command that made it."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def test_its_record_says_how_it_was_made_and_it_is_informative(shipped: TableFit
     assert {"images", "training", "versions", "machine", "made_by", "space", "summary"} <= set(record)
     values = np.array([shipped.true_value(architecture) for architecture in shipped.architectures], dtype=float)
     tests = np.array([shipped.test_value(architecture) for architecture in shipped.architectures], dtype=float)
-    assert record["summary"]["standard deviation"] == pytest.approx(values.std())
-    assert record["summary"]["correlation with test"] == pytest.approx(np.corrcoef(values, tests)[0, 1])
+    assert record["summary"]["standard_deviation"] == pytest.approx(values.std())
+    assert record["summary"]["correlation_with_test"] == pytest.approx(np.corrcoef(values, tests)[0, 1])
     assert values.max() < 95, "nobody is near the ceiling"
-    assert record["summary"]["of it, shared with test"] > record["summary"]["scatter of so many images"]
+    assert record["summary"]["shared_with_test"] > record["summary"]["scatter_of_images"]
 
 
 def test_a_search_by_name_finds_the_optimum_of_the_table(shipped: TableFitness, space: SearchSpace) -> None:

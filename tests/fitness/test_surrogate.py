@@ -158,6 +158,42 @@ def test_a_file_that_is_no_surrogate_is_named(content: str, message: str, tmp_pa
         SurrogateFitness.load(path)
 
 
+def test_the_stated_error_is_that_of_rows_held_out(
+    space: SearchSpace, additive: Callable[[Architecture], float], tmp_path: Path
+) -> None:
+    """Of an additive table with Gaussian noise of 2 no model errs less than 2 on what it has not seen."""
+    rng, drawn = np.random.default_rng(0), list(dict.fromkeys(space.sample(900, seed=5)))
+    path = tmp_path / "noisy.jsonl"
+    rows = [{**a.to_dict(), "top1": additive(a) + 2 * rng.standard_normal()} for a in drawn]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    quality = SurrogateFitness.fit(path).quality
+    assert quality["rmse"] == pytest.approx(2, abs=0.2)
+    assert quality["mae"] == pytest.approx(2 * np.sqrt(2 / np.pi), abs=0.2)
+    spread = np.std([row["top1"] for row in rows])
+    assert quality["r2"] == pytest.approx(1 - (quality["rmse"] / spread) ** 2)
+
+
+@pytest.mark.parametrize("budget", [None, 40e3, (60e3, 80e3)])
+def test_the_stated_optimum_is_the_highest_of_all(budget: Any, table: Path, space: SearchSpace) -> None:
+    surrogate, feasible = SurrogateFitness.fit(table), space.feasible(params=budget)
+    assert surrogate.optimum(feasible) == pytest.approx(max(values(surrogate, space.decode(feasible.codes()))))
+    assert surrogate.true_value(space.largest) == values(surrogate, [space.largest])[0]
+
+
+def test_the_optimum_is_that_of_the_space_though_more_is_known(table: Path) -> None:
+    """A table may come from a larger space; what the searched one lacks must not be its optimum."""
+    surrogate = SurrogateFitness.fit(table)
+    fewer = {"name": "part", "embed_dim": {"choice": [32, 64]}, "depth": {"choice": [2, 3]}}
+    part = SearchSpace.from_dict({**load_space("digits").to_dict(), **fewer})
+    feasible = part.feasible()
+    surrogate.check(feasible)
+    assert surrogate.optimum(feasible) == pytest.approx(max(values(surrogate, part.decode(feasible.codes()))))
+    with pytest.raises(FitnessError, match=r"does not know depth = 4"):
+        SurrogateFitness(0.0, surrogate.embed_dim, {2: 0.0, 3: 0.0}, surrogate.layers).optimum(
+            load_space("digits").feasible()
+        )
+
+
 def test_too_few_rows_are_refused(table: Path, tmp_path: Path) -> None:
     (tmp_path / "few.jsonl").write_text("".join(table.read_text().splitlines(keepends=True)[:7]))
     with pytest.raises(FitnessError, match=r"few\.jsonl has 7 rows, too few for 10 folds"):

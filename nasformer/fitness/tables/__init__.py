@@ -1,4 +1,4 @@
-"""Tables that come with the package, by name: arrays without pickles, and a JSON record beside each of how it was made."""
+"""Tables that come with the package, by name: arrays without pickles, each with a JSON record of how it was made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def table_record(name: str) -> dict[str, Any]:
 
 
 def table_rows(name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a table: dimensions, ``top1`` in percent and ``loss``, the same of test with ``test_`` before."""
+    """Yield the rows of a table: dimensions, ``top1`` in percent, ``loss``, and ``test_top1`` and ``test_loss``."""
     with np.load(_HERE / f"{name}.npz", allow_pickle=False) as arrays:
         columns = {key: arrays[key] for key in arrays.files}
     for split, prefix in _SPLITS.items():

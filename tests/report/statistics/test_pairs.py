@@ -70,7 +70,9 @@ def test_holms_correction_is_over_the_tasks_pairs() -> None:
 def test_the_interval_is_of_order_statistics() -> None:
     values = np.arange(1.0, 11.0)
     pair = paired(values.tolist(), [0.0] * 10)
-    assert pair.interval == pytest.approx((2.0, 9.0))  # the second and the ninth of ten: 97.9 %, the narrowest above 95 %
+    assert pair.interval == pytest.approx(
+        (2.0, 9.0)
+    )  # the second and the ninth of ten: 97.9 %, the narrowest above 95 %
     assert paired([1.0, 2, 3, 4, 5], [0.0] * 5).interval is None
 
 

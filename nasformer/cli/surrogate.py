@@ -1,0 +1,50 @@
+"""``nasformer surrogate``: an additive model of a table, and how well it predicts what it has not seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Json
+from nasformer.cli.output import console, print_json, print_table
+
+_MEANING = {
+    "r2": "R²",
+    "kendall_tau": "Kendall's τ",
+    "rmse": "root mean square error",
+    "mae": "mean absolute error",
+}
+
+
+def surrogate(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A file, or the name of a table of ours.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSON.", show_default=False)] = None,
+    column: Annotated[str, typer.Option(metavar="NAME", help="Of the value, higher is better.")] = "top1",
+    json: Json = False,
+) -> None:
+    """Fit an additive model to a table, and print its error on rows held out (10-fold cross-validation).
+
+    A search of it judges any architecture at once: --fitness surrogate:FILE, or
+    --fitness fit:TABLE without a file.
+
+    Examples:
+      nasformer surrogate accuracies.jsonl --out surrogate.json
+
+      nasformer surrogate digits-exhaustive
+    """
+    from nasformer.fitness import SurrogateFitness, TableFitness
+
+    rows = TableFitness(table, value=column)
+    fitted = SurrogateFitness.fit(rows)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fitted.save(out)
+    if json:
+        print_json({"rows": len(rows.architectures), "out": str(out) if out else None, **fitted.quality})
+        return
+    title = f"{len(rows.architectures):,} rows of {rows.path.name}, {column}, cross-validated"
+    print_table(title, ("", "held out"), [(words, f"{fitted.quality[name]:.4g}") for name, words in _MEANING.items()])
+    if out:
+        console.print(f"surrogate: {out}   next: --fitness surrogate:{out}", markup=False, soft_wrap=True)
