@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -110,7 +111,28 @@ class Task:
             noise=self.declared.noise,
             feasible=self.feasible.count() if self.feasible.countable else 0,
             target=self.declared.target,
+            remarks=tuple(_remarks(self._description, self.declared.noise, self.test is not None)),
         )
+
+
+def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:
+    """Yield what a reader must know of where values come from."""
+    if fitness["kind"] == "surrogate":
+        known = {name: fitness[name] for name in ("r2", "kendall_tau", "rmse", "mae") if name in fitness}
+        quality = ", ".join(f"{name.replace('_', ' ')} {figure:.3g}" for name, figure in known.items())
+        yield f"Values are an additive surrogate's, not measured{f' (cross-validated: {quality})' if known else ''}."
+    elif fitness["kind"] == "table":
+        yield f"Values are read from the table {fitness['file']}, {fitness['rows']:,} architectures."
+    elif fitness["kind"] == "training-free":
+        yield "Values are a training-free score, not an accuracy."
+    else:
+        yield "Values are measured on search images, with weights inherited from one supernet."
+    if noise:
+        yield (
+            f"Strategies are told values with Gaussian noise of standard deviation {noise:g}, of an architecture the "
+            "same for every strategy of a seed; winners are confirmed with fresh noise."
+        )
+    yield "Winners are scored on a test split that chose nothing." if tested else "There is no test split."
 
 
 @lru_cache(maxsize=16)
