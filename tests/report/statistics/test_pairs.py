@@ -70,7 +70,9 @@ def test_holms_correction_is_over_the_tasks_pairs() -> None:
 def test_the_interval_is_of_order_statistics() -> None:
     values = np.arange(1.0, 11.0)
     pair = paired(values.tolist(), [0.0] * 10)
-    assert pair.interval == pytest.approx((2.0, 9.0))  # the second and the ninth of ten: 97.9 %, the narrowest above 95 %
+    assert pair.interval == pytest.approx(
+        (2.0, 9.0)
+    )  # the second and the ninth of ten: 97.9 %, the narrowest above 95 %
     assert paired([1.0, 2, 3, 4, 5], [0.0] * 5).interval is None
 
 
@@ -107,7 +109,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
     assert analysis.warnings[0].startswith("1 of 14 runs are missing")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.tuples(SHARES, SHARES), min_size=6, max_size=14))
 def test_swapping_mirrors_everything(values: list[tuple[float, float]]) -> None:
     a, b = (list(side) for side in zip(*values, strict=True))
@@ -124,7 +126,7 @@ def test_swapping_mirrors_everything(values: list[tuple[float, float]]) -> None:
     assert forward.interval == pytest.approx(backward.interval)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.tuples(SHARES, SHARES), min_size=6, max_size=14), constant=st.floats(-50, 50))
 def test_adding_a_constant_changes_nothing(values: list[tuple[float, float]], constant: float) -> None:
     a, b = (np.array(side) for side in zip(*values, strict=True))
