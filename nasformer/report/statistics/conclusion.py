@@ -46,11 +46,16 @@ def _over_tasks(across: Across, level: float) -> Iterator[str]:
 def _two(across: Across) -> str:
     first, second = across.tallies
     tally = across.tallies[first][second]
-    untested = f", and is untested on {tally.untested}" if tally.untested else ""
+    wins, ties, losses, untested = (_tasks(count) for count in tally)
+    also = f", and is untested on {untested}" if tally.untested else ""
     return (
-        f"{first} is shown to be better than {second} on {counted(tally.wins, 'task')} and worse on {tally.losses}, "
-        f"and is not shown to differ on {tally.ties}{untested}."
+        f"{first} is shown to be better than {second} on {wins} and worse on {losses}, and is not shown to differ on "
+        f"{ties}{also}."
     )
+
+
+def _tasks(count: int) -> str:
+    return counted(count, "task") if count else "no task"
 
 
 def _leader(across: Across) -> str:

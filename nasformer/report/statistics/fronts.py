@@ -42,7 +42,9 @@ def fronts(runs: Runs, cost: str) -> Mapping[str, Front]:
         NasformerError: The trials have no such cost.
     """
     if cost not in runs.costs:
-        raise NasformerError(f"cost {cost!r} is none of the trials' of {runs.record.name}: {sorted(runs.costs)}", cost)
+        raise NasformerError(
+            f"cost {cost!r} is none of the trials' of {runs.record.name}: {', '.join(map(repr, runs.costs))}", cost
+        )
     single = {
         label: [undominated(runs.costs[cost][s, r], _values(runs)[s, r]) for r in np.flatnonzero(runs.complete[s])]
         for s, label in enumerate(runs.labels)

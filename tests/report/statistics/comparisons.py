@@ -46,7 +46,7 @@ def compared(
     trials = pd.concat([trials for trials, _ in frames], ignore_index=True)
     longest = int(trials["evaluation"].max())
     records = tuple(
-        TaskRecord(f"task{number}", SPACE, LIMITS, {"kind": "table"}, **{"evaluations": longest, **record})
+        TaskRecord(f"task{number}", SPACE, LIMITS, **{"fitness": {"kind": "table"}, "evaluations": longest, **record})
         for number in range(len(tasks))
     )
     labels = list(dict.fromkeys(label for runs in tasks for label in runs))

@@ -109,7 +109,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
     assert analysis.warnings[0].startswith("1 of 14 runs are missing")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.tuples(SHARES, SHARES), min_size=6, max_size=14))
 def test_swapping_mirrors_everything(values: list[tuple[float, float]]) -> None:
     a, b = (list(side) for side in zip(*values, strict=True))
@@ -126,7 +126,7 @@ def test_swapping_mirrors_everything(values: list[tuple[float, float]]) -> None:
     assert forward.interval == pytest.approx(backward.interval)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.tuples(SHARES, SHARES), min_size=6, max_size=14), constant=st.floats(-50, 50))
 def test_adding_a_constant_changes_nothing(values: list[tuple[float, float]], constant: float) -> None:
     a, b = (np.array(side) for side in zip(*values, strict=True))

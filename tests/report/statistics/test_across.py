@@ -1,0 +1,98 @@
+"""Across: ranks over tasks agree with Demšar's paper, SciPy and scikit-posthocs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import friedmanchisquare
+
+from nasformer.report.statistics import Across, analyse
+from nasformer.report.statistics.across import fewest_tasks
+from tests.report.statistics.comparisons import compared, finals
+
+
+def over(*medians: tuple[float, ...], seeds: int = 7, spread: float = 0.0) -> Across:
+    rng = np.random.default_rng(0)
+    tasks = [
+        finals(**{label: value + spread * rng.normal(size=seeds) for label, value in zip("abcdefg", row, strict=False)})
+        for row in medians
+    ]
+    across = analyse(compared(*tasks), resamples=20).across
+    assert across is not None
+    return across
+
+
+def test_ranks_statistic_and_critical_difference_of_a_table() -> None:
+    table = [(4.0, 3, 2, 1), (4, 2, 3, 1), (4, 3, 2, 1), (4, 3, 1, 2), (3, 4, 2, 1), (4, 3, 2, 1)]
+    across = over(*table)
+    assert across.ranks == pytest.approx({"a": 7 / 6, "b": 2, "c": 3, "d": 23 / 6})
+    expected = friedmanchisquare(*np.array(table).T)
+    assert across.statistic == pytest.approx(expected.statistic)
+    assert across.p == pytest.approx(expected.pvalue)
+    # q for four strategies at 0.05 is 2.569 (Demšar 2006, table 5a)
+    assert across.critical_difference == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 6)), rel=1e-3)
+    assert across.groups == (("a", "b", "c"), ("b", "c", "d"))
+
+
+def test_groups_agree_with_nemenyis_p_values() -> None:
+    rng = np.random.default_rng(1)
+    table = [tuple(np.arange(6) + rng.normal(scale=1.2, size=6)) for _ in range(12)]
+    across = over(*table)
+    assert across.p is not None
+    assert across.p < 0.05
+    together = {(a, b) for group in across.groups for a in group for b in group}
+    for a in across.ranks:
+        for b in across.ranks:
+            assert ((a, b) in together) == (across.p_values[a][b] > 0.05), (a, b)
+
+
+def test_without_a_finding_all_are_in_one_group() -> None:
+    across = over((1.0, 2, 3), (3.0, 2, 1), (2.0, 1, 3), (2.0, 3, 1))
+    assert across.p is not None
+    assert across.p > 0.05
+    assert [set(group) for group in across.groups] == [{"a", "b", "c"}]
+
+
+def test_equal_medians_share_a_rank() -> None:
+    assert over((0.1 + 0.2, 0.3, 0.0), (1, 1, 0)).ranks == {"a": 1.5, "b": 1.5, "c": 3.0}
+
+
+def test_two_strategies_are_tallied_and_not_ranked_by_a_test() -> None:
+    across = over((1.0, 2.0), (5.0, 3.0), (1.0, 2.0))
+    assert (across.statistic, across.p, across.critical_difference, across.p_values) == (None, None, None, {})
+    assert across.tallies["a"]["b"] == (1, 0, 2, 0)
+    assert across.tallies["b"]["a"] == (2, 0, 1, 0)
+    assert "needs three strategies" in across.words
+
+
+def test_tasks_that_a_strategy_lacks_are_not_ranked() -> None:
+    whole, part = finals(a=[3] * 7, b=[2] * 7, c=[1] * 7), finals(a=[3] * 7, b=[2] * 7)
+    across = analyse(compared(whole, part, whole, whole), resamples=20).across
+    assert across is not None
+    assert across.tasks == ("task0", "task2", "task3")
+    assert across.tallies["a"]["b"].wins == 4
+    assert across.tallies["a"]["c"].wins == 3
+
+
+@pytest.mark.parametrize(("strategies", "level"), [(3, 0.05), (4, 0.05), (12, 0.05), (3, 0.001)])
+def test_the_fewest_tasks_are_those_that_scipy_needs(strategies: int, level: float) -> None:
+    fewest = fewest_tasks(strategies, level)
+    clear = np.tile(np.arange(strategies), (fewest, 1))
+    assert friedmanchisquare(*clear.T).pvalue <= level
+    if fewest > 2:
+        assert friedmanchisquare(*clear[1:].T).pvalue > level
+
+
+def test_too_few_tasks_are_said_to_be_too_few() -> None:
+    assert "With fewer than three tasks" in over((3.0, 2, 1), (3.0, 2, 1)).words
+    assert "With fewer" not in over((3.0, 2, 1), (3.0, 2, 1), (3.0, 2, 1)).words
+
+
+def test_one_task_has_no_across() -> None:
+    assert analyse(compared(finals(a=[1] * 6, b=[2] * 6)), resamples=20).across is None
+
+
+def test_ranks_without_any_difference_are_not_tested() -> None:
+    across = over((1.0, 1, 1), (2.0, 2, 2))
+    assert (across.p, across.p_values) == (None, {})
+    assert across.groups == (("a", "b", "c"),)

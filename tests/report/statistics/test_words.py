@@ -1,0 +1,178 @@
+"""Warnings, summary and checklist: what they say, and what they must not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasformer.compare.comparison import Comparison
+from nasformer.errors import NasformerError
+from nasformer.report.statistics import Analysis, analyse
+from tests.report.statistics.comparisons import compared, finals
+
+NAN = float("nan")
+RNG = np.random.default_rng(0)
+NOISE = RNG.normal(size=(3, 12))
+
+
+def said(*tasks: object, **kwargs: object) -> Analysis:
+    return analyse(compared(*tasks, **kwargs), resamples=50)  # type: ignore[arg-type]
+
+
+def changed(comparison: Comparison, **fields: object) -> Comparison:
+    return Comparison(**{**vars(comparison), **fields})  # type: ignore[arg-type]
+
+
+def test_a_clear_best_is_called_better_and_by_how_much() -> None:
+    summary = said(finals(a=NOISE[0] + 9, b=NOISE[1], c=NOISE[2]), in_percent=True).summary
+    assert summary[0].startswith("On task0, a is better than both others (paired signed-rank tests over 12 seeds")
+    assert " points (A₁₂ 1.00)." in summary[0]
+
+
+def test_the_highest_median_is_not_called_better_without_a_test() -> None:
+    analysis = said(finals(a=NOISE[0] + 0.01, b=NOISE[0][::-1], c=NOISE[1] - 9))
+    best, second = (standing.label for standing in analysis.tasks[0].ranking[:2])
+    assert analysis.summary[0] == (
+        f"On task0, {best} has the highest median, but is not shown to be better than {second}; it is better than c."
+    )
+    assert "may still differ" in analysis.summary[-1]
+
+
+def test_equal_medians_are_shared() -> None:
+    assert "b has the highest median, shared with a, but" in said(finals(a=[5, 5, 5, 1], b=[5, 5, 5, 2])).summary[0]
+
+
+def test_over_tasks_the_conclusion_is_of_the_ranks() -> None:
+    tasks = [finals(**{label: NOISE[0] + 9 * place for place, label in enumerate("abcd")}) for _ in range(6)]
+    summary = said(*tasks).summary
+    assert summary[0].startswith("d has the best average rank over six tasks (1.00) and is shown to rank above ")
+    assert "it is not told apart from c" in summary[0]
+    shuffled = [finals(**dict(zip(order, NOISE + [[2], [1], [0]], strict=True))) for order in ("abc", "bca", "cab")]
+    assert said(*shuffled).summary[0].startswith("No strategy is shown to rank above another over these tasks.")
+
+
+def test_two_strategies_over_tasks_are_tallied_first() -> None:
+    win, tie = finals(a=NOISE[0] + 9, b=NOISE[1]), finals(a=NOISE[0], b=NOISE[0])
+    assert said(win, win, tie).summary[0] == (
+        "a is shown to be better than b on two tasks and worse on no task, and is not shown to differ on one task."
+    )
+
+
+def test_a_test_that_favours_another_than_the_median_is_reported() -> None:
+    often_a_little, seldom_a_lot = np.r_[np.ones(20), np.full(21, 10.0)], np.r_[np.full(20, 9.0), np.full(21, 9.99)]
+    summary = said(finals(a=often_a_little, b=seldom_a_lot)).summary
+    assert summary[0] == "On task0, a has the highest median, but the paired test favours b."
+
+
+@pytest.mark.parametrize(
+    ("tasks", "options", "words"),
+    [
+        (finals(a=NOISE[0][:5], b=NOISE[1][:5]), {}, "with five seeds in common no difference, however clear, is sig"),
+        ({"a": np.ones((6, 4)), "b": np.ones((6, 3))}, {}, "did not evaluate equally many architectures (medians: a 4 and"),
+        (finals(a=[9] * 6, b=[9] * 6), {"optimum": 9.0}, "every run ends at the optimum"),
+        (finals(a=[9] * 6, b=[9] * 6), {}, "every run ends with the same value"),
+        (finals(a=[9] * 6, b=[9, 9, 9, 1, 2, 3]), {"optimum": 9.0}, "more than half of all runs end at the optimum"),
+        ({"a": [[NAN, 2.0]] * 6, "b": [[1.0, 2.0]] * 6}, {}, "evaluations failed (a 6)"),
+        ({"a": [[1.0, 2.0]] * 6, "b": NOISE[:, :6].T}, {}, "every seed of a evaluates the same architectures"),
+        (finals(a=NOISE[0], b=NOISE[1]), {"noise": 0.5}, "winners keep the noisy value that chose them"),
+        (finals(a=NOISE[0], b=NOISE[1]), {"cells": {"stopped": "seconds"}}, "runs of a and b were stopped before"),
+    ],
+)  # fmt: skip
+def test_what_is_unsafe_is_warned_of(tasks: dict[str, object], options: dict[str, object], words: str) -> None:
+    found = said(tasks, **options).warnings
+    assert any(words in warning for warning in found), found
+    assert all(warning.startswith("task0: ") for warning in found)
+
+
+def test_a_sound_comparison_has_no_warnings() -> None:
+    runs = {"a": RNG.normal(size=(12, 8)), "b": RNG.normal(size=(12, 8))}
+    assert said(runs, runs, optimum=9.0).warnings == ()
+
+
+def test_runs_that_exhaust_their_set_are_not_unequal() -> None:
+    found = said(
+        {"a": np.ones((6, 4)), "b": NOISE[:, :6].T}, cells={"stopped": ["exhausted"] * 6 + ["evaluations"] * 6}
+    )
+    assert not any("equally many" in warning for warning in found.warnings)
+
+
+def test_the_checklist_answers_from_the_comparison() -> None:
+    comparison = compared(finals(a=NOISE[0], random=NOISE[1]), finals(a=NOISE[0], random=NOISE[1]), optimum=9.0)
+    full = changed(comparison, command="nasformer compare", versions={"python": "3"}, machine={"cpu": "x"})
+    answers = {check.name: check.answer for check in analyse(full, resamples=20).checklist}
+    assert answers == {
+        "Same space and budget for all": "yes",
+        "Same number of evaluations for all": "yes",
+        "Every run complete, paired by seed": "yes",
+        "Enough seeds for a test": "yes",
+        "Random search takes part": "yes",
+        "More than one task": "yes",
+        "Options tuned with equal effort": "unknown",
+        "Winners judged anew, not by the value that chose them": "yes",
+        "Winners scored on data that no choice saw": "yes",
+        "Distance from the optimum known": "yes",
+        "Differences tested, and corrected for their number": "yes",
+        "The whole search shown, not its end alone": "yes",
+        "Tasks can tell strategies apart": "yes",
+        "Cost of the strategy itself stated": "yes",
+        "Can be run again from what is stated": "yes",
+        "Values are of networks trained by themselves": "unknown",
+        "Code of all strategies at hand": "yes",
+    }
+
+
+def test_the_checklist_admits_what_is_lacking() -> None:
+    comparison = compared(
+        {"a": [[1.0]] * 4, "b:B": [[1.0, NAN]] * 4}, noise=1.0, fitness={"kind": "inherited"}, cells={"test": None}
+    )
+    short = changed(comparison, cells=comparison.cells.iloc[:-1])
+    answers = {check.name: check.answer for check in analyse(short, resamples=20).checklist}
+    lacking = {
+        "Same number of evaluations for all": "no",
+        "Every run complete, paired by seed": "partly",
+        "Enough seeds for a test": "no",
+        "Random search takes part": "no",
+        "More than one task": "no",
+        "Winners judged anew, not by the value that chose them": "partly",
+        "Winners scored on data that no choice saw": "no",
+        "Distance from the optimum known": "no",
+        "Differences tested, and corrected for their number": "no",
+        "Tasks can tell strategies apart": "no",
+        "Can be run again from what is stated": "no",
+        "Values are of networks trained by themselves": "no",
+        "Code of all strategies at hand": "unknown",
+    }
+    assert {name: answers[name] for name in lacking} == lacking
+
+
+def test_the_page_of_the_checklist_names_its_points(root: Path) -> None:
+    page = (root / "docs" / "comparing.md").read_text()
+    for check in said(finals(a=NOISE[0], b=NOISE[1])).checklist:
+        assert f"**{check.name}.**" in page, check.name
+
+
+def test_nothing_complete_is_nothing_concluded() -> None:
+    comparison = compared(finals(a=NOISE[0], b=NOISE[1]))
+    empty = changed(comparison, trials=comparison.trials.iloc[:0], cells=comparison.cells.iloc[:0])
+    analysis = analyse(empty, resamples=20)
+    assert (analysis.tasks, analysis.across) == ((), None)
+    assert analysis.summary == ("No run is complete; there is nothing to conclude.",)
+    assert analysis.warnings[0].startswith("24 of 24 runs are missing")
+
+
+def test_trials_without_a_complete_run_are_left_out() -> None:
+    comparison = compared(finals(a=NOISE[0], b=NOISE[1]))
+    stray = comparison.trials.iloc[:1].assign(strategy="c", value=99.0, seed=77)
+    more = changed(comparison, trials=pd.concat([comparison.trials, stray]))
+    assert analyse(more, resamples=20).tasks[0].ranking == analyse(comparison, resamples=20).tasks[0].ranking
+
+
+@pytest.mark.parametrize(
+    ("level", "resamples", "words"), [(1.5, 9, "got 1.5"), (0.0, 9, "got 0.0"), (0.05, 0, "got 0")]
+)
+def test_impossible_options_are_refused(level: float, resamples: int, words: str) -> None:
+    with pytest.raises(NasformerError, match=words):
+        analyse(compared(finals(a=NOISE[0])), level=level, resamples=resamples)
