@@ -141,7 +141,7 @@ def test_noise_comes_with_any_fitness() -> None:
     "spec", ["tabel:t", "table", "table:", "inherited:x", "training_free", "", "surrogate", "fit", "training-free:3"]
 )
 def test_a_wrong_fitness_is_named(spec: str) -> None:
-    with pytest.raises(FitnessError, match=f"unknown fitness {spec!r}; (did you mean|known: inherited)"):
+    with pytest.raises(FitnessError, match=f"unknown fitness {spec!r}; (did you mean|known: fit:TABLE, inherited)"):
         make_fitness(spec, load_space("digits"))
 
 

@@ -40,7 +40,7 @@ def test_a_study_keeps_its_noise(nasformer: Command) -> None:
 
 def test_strategies_of_a_seed_share_their_noise_and_other_seeds_have_other(nasformer: Command) -> None:
     table = TableFitness("digits-exhaustive")
-    wide = SEARCH.replace("60e3", "14e3:17e3").replace("-n 20", "-n 500")
+    wide = SEARCH.replace("60e3", "14e3:24e3").replace("-n 20", "-n 500")
     runs = {"a": wide, "b": wide.replace("random", "evolution"), "c": wide.replace("--seed 3", "--seed 4")}
     for name, command in runs.items():
         assert nasformer("search", *command.split(), "--out", name, "-q").code == 0

@@ -71,10 +71,10 @@ def test_its_record_says_how_it_was_made_and_it_is_informative(shipped: TableFit
 
 def test_a_search_by_name_finds_the_optimum_of_the_table(shipped: TableFitness, space: SearchSpace) -> None:
     searcher = Searcher(space, "random", shipped, seed=1)
-    feasible = searcher.feasible((13e3, 15e3), shipped)
-    result = searcher.run((13e3, 15e3), evaluations=500, progress=False)
+    feasible = searcher.feasible((20e3, 24e3), shipped)
+    result = searcher.run((20e3, 24e3), evaluations=500, progress=False)
     assert result.stopped == "exhausted"
-    assert result.best.fitness == shipped.optimum(feasible) == shipped.optimum(space.feasible(params=(13e3, 15e3)))
+    assert result.best.fitness == shipped.optimum(feasible) == shipped.optimum(space.feasible(params=(20e3, 24e3)))
 
 
 def test_any_column_may_be_the_value(shipped: TableFitness) -> None:
