@@ -18,8 +18,8 @@ seconds         time of the evaluation
 
 ====================  ====================================================================================
 task, strategy, seed  as above
-architecture          the confirmed winner's dimensions, as JSON
-params, macs          its costs
+architecture          the confirmed winner's dimensions, as JSON; empty where the task keeps them to itself
+params, macs          its costs; missing where the architecture is
 confirmed             its confirmed value (whole search split, or fresh noise)
 true                  its value without noise, where the task knows it
 test                  its value on the test split, where the task knows it; it influenced nothing

@@ -1,7 +1,7 @@
 """Experiment: what is compared, declared in YAML or by flags: tasks × strategies × seeds.
 
-A path inside a declaration may hold ``~`` and ``${NAME}`` of the environment; a relative one starts at the
-declaration's own folder. A task that is ``optional`` is left out where its files are absent.
+A path inside a declaration may hold ``~`` and ``${NAME}`` of the environment; any other relative one starts at
+the declaration's own folder. A task that is ``optional`` is left out where its files are absent.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class TaskDeclaration(_Declared):
         supernet, data, root, objective, racing: Of ``inherited``, as in ``make_fitness``.
         latency_table: What ``nasformer latency`` measured, for a budget in ``latency_ms``.
         optional: Whether to leave the task out where its files are absent.
+        aggregates_only: Whether the report keeps architectures to itself, where a table's rows must not be passed on.
     """
 
     name: str = Field("", pattern=r"^[^\n]*$")
@@ -66,6 +67,7 @@ class TaskDeclaration(_Declared):
     racing: bool = False
     latency_table: str | None = None
     optional: bool = False
+    aggregates_only: bool = False
 
     @property
     def label(self) -> str:
@@ -229,7 +231,7 @@ def _is_file(name: str) -> bool:
 
 def _path(text: str, folder: Path | None) -> str:
     path = Path(os.path.expandvars(text)).expanduser()
-    return str(path if folder is None or path.is_absolute() or _VARIABLE.search(str(path)) else folder / path)
+    return str(path if folder is None or path.is_absolute() or _VARIABLE.search(text) else folder / path)
 
 
 def absent_files(task: TaskDeclaration) -> Sequence[str]:

@@ -19,6 +19,8 @@ from nasformer.search.result import versions
 if TYPE_CHECKING:
     import pandas as pd
 
+_UNTOLD = {"architecture": "", "params": None, "macs": None}
+
 
 def gather(
     experiment: Experiment,
@@ -36,7 +38,7 @@ def gather(
     for cell in cells:
         kept = read_cell(folder, cell, tasks[cell.task.name])
         if kept is not None:
-            rows.append(kept["cell"])
+            rows.append({**kept["cell"], **(_UNTOLD if cell.task.aggregates_only else {})})
             runs.append(_columns(cell, kept["trials"]))
             for name, version in kept["versions"].items():
                 known.setdefault(name, []).append(str(version))

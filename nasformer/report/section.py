@@ -129,7 +129,8 @@ def _drawings(comparison: Comparison, task: TaskAnalysis, end: str) -> list[Pict
 
     mine = comparison.cells[comparison.cells.task == task.record.name]
     column = "true" if task.knows_true and mine["true"].notna().all() else "confirmed"
-    best = mine[mine[column].notna()].sort_values([column, "params"], ascending=[False, True], kind="stable")
+    told = mine[mine[column].notna() & (mine["architecture"] != "")]
+    best = told.sort_values([column, "params"], ascending=[False, True], kind="stable")
     shown = []
     for number, (text, runs) in enumerate(list(best.groupby("architecture", sort=False))[:_DRAWN], start=1):
         architecture = Architecture.from_dict(json.loads(str(text)))

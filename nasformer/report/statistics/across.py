@@ -13,10 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nasformer.report.notation import counted
+from nasformer.report.notation import counted, listed
 from nasformer.report.statistics.pairs import BETTER, UNTESTED, WORSE
 from nasformer.report.statistics.runs import Floats
 from nasformer.report.statistics.task import TaskAnalysis
+
+
+_FEWEST = 3
+"""Strategies that Friedman's test needs."""
 
 
 class Tally(NamedTuple):
@@ -33,7 +37,8 @@ class Across:
     """All tasks together.
 
     Args:
-        tasks: Names of those on which every strategy has a final value; only they are ranked.
+        tasks: Names of those that are ranked: all, by the strategies that have a final value on each of them; where
+            these are fewer than three, those on which every strategy has one.
         ranks: Average rank by label, best (lowest) first; 1 is the best of a task, equal medians share a rank.
         statistic: Friedman's; None where it cannot be asked.
         p: Of the same.
@@ -61,7 +66,10 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
     if len(tasks) < 2:
         return None
     medians = [{standing.label: standing.median for standing in task.ranking} for task in tasks]
-    whole = [number for number, found in enumerate(medians) if set(found) == set(labels)]
+    everywhere = [label for label in labels if all(label in found for found in medians)]
+    absent = [label for label in labels if label not in everywhere]
+    everyone, labels = labels, everywhere if len(everywhere) >= _FEWEST else labels
+    whole = [number for number, found in enumerate(medians) if set(labels) <= set(found)]
     names = tuple(tasks[number].record.name for number in whole)
     table = np.array([[medians[number][label] for label in labels] for number in whole])
     ranks = _ranks(table, [tasks[number].resolution for number in whole], labels)
@@ -71,7 +79,9 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
         parts = _critical_difference(len(labels), len(whole), level), _nemenyi(table, labels)
     groups = _groups(ranks, parts[0] if p is not None and p <= level else None)
     words = _words(len(whole), len(labels), p, level)
-    return Across(names, ranks, statistic, p, *parts, groups, _tallies(tasks, labels), words)
+    if len(labels) < len(everyone):
+        words += f" Not ranked, since not on every task: {listed(absent)}."
+    return Across(names, ranks, statistic, p, *parts, groups, _tallies(tasks, everyone), words)
 
 
 def fewest_tasks(strategies: int, level: float) -> int:

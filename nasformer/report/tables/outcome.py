@@ -142,8 +142,9 @@ def runs_table(comparison: Comparison, task: TaskAnalysis, series: Series, name:
 
 def _run(run: pd.Series, series: Series, measure: Measure) -> list[str]:
     values = [measured(float(run[name]), measure) for name in ("confirmed", "true", "test", "observed")]
-    costs = [number(run[name], grouped(run[name])) for name in ("params", "macs")]
-    found = Architecture.from_dict(json.loads(run["architecture"]))
+    told = bool(run["architecture"])
+    costs = [number(run[name], grouped(int(run[name]))) if told else MISSING for name in ("params", "macs")]
+    found = Architecture.from_dict(json.loads(run["architecture"])) if told else MISSING
     return [named(run["strategy"], series), number(run["seed"], str(run["seed"])), *values, *costs, str(found)]
 
 

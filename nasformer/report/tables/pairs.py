@@ -79,7 +79,7 @@ def _probability(p: float | None) -> Cell:
 def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Series) -> Table:
     """Return the strategies by their average rank over the tasks."""
     header = ["strategy", "average rank", "wins", "ties", "losses", "untested", "ask + tell"]
-    labels = list(across.ranks) or list(across.tallies)
+    labels = list(dict.fromkeys([*across.ranks, *across.tallies]))
     rows = [_leader(label, across, tasks, series) for label in labels]
     caption = (
         f"Over {counted(len(tasks), 'task')}. Average rank of the median over seeds, 1 is best; wins and losses are "
@@ -105,7 +105,7 @@ def _leader(label: str, across: Across, tasks: Sequence[TaskAnalysis], series: S
 
 def tally_table(across: Across, series: Series) -> Table:
     """Return on how many tasks each strategy (row) beat each other (column)."""
-    labels = list(across.ranks) or list(across.tallies)
+    labels = list(dict.fromkeys([*across.ranks, *across.tallies]))
     rows = [[named(a, series), *(_tally(across, a, b) for b in labels)] for a in labels]
     caption = (
         "Wins–ties–losses of the row against the column, in tasks: verdicts of the paired tests on each task; "
