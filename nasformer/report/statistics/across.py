@@ -18,7 +18,6 @@ from nasformer.report.statistics.pairs import BETTER, UNTESTED, WORSE
 from nasformer.report.statistics.runs import Floats
 from nasformer.report.statistics.task import TaskAnalysis
 
-
 _FEWEST = 3
 """Strategies that Friedman's test needs."""
 

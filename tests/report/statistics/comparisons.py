@@ -21,7 +21,7 @@ def compared(
     *tasks: Mapping[str, ArrayLike],
     true: tuple[Mapping[str, ArrayLike], ...] | None = None,
     params: Mapping[str, ArrayLike] | None = None,
-    cells: Mapping[str, object] | None = None,
+    cells: Mapping[str, Any] | None = None,
     **record: Any,
 ) -> Comparison:
     """Return a comparison of runs, given for each task by label as (seeds, evaluations) of told values.

@@ -23,7 +23,7 @@ def said(*tasks: object, **kwargs: object) -> Analysis:
 
 
 def changed(comparison: Comparison, **fields: object) -> Comparison:
-    return Comparison(**{**vars(comparison), **fields})  # type: ignore[arg-type]
+    return Comparison(**{**vars(comparison), **fields})
 
 
 def test_a_clear_best_is_called_better_and_by_how_much() -> None:
@@ -50,7 +50,7 @@ def test_over_tasks_the_conclusion_is_of_the_ranks() -> None:
     summary = said(*tasks).summary
     assert summary[0].startswith("d has the best average rank over six tasks (1.00) and is shown to rank above ")
     assert "it is not told apart from c" in summary[0]
-    shuffled = [finals(**dict(zip(order, NOISE + [[2], [1], [0]], strict=True))) for order in ("abc", "bca", "cab")]
+    shuffled = [finals(**dict(zip(order, [*NOISE, [2], [1], [0]], strict=True))) for order in ("abc", "bca", "cab")]
     assert said(*shuffled).summary[0].startswith("No strategy is shown to rank above another over these tasks.")
 
 
@@ -71,7 +71,7 @@ def test_a_test_that_favours_another_than_the_median_is_reported() -> None:
     ("tasks", "options", "words"),
     [
         (finals(a=NOISE[0][:5], b=NOISE[1][:5]), {}, "with five seeds in common no difference, however clear, is sig"),
-        ({"a": np.ones((6, 4)), "b": np.ones((6, 3))}, {}, "did not evaluate equally many architectures (medians: a 4 and"),
+        ({"a": np.ones((6, 4)), "b": np.ones((6, 3))}, {}, "did not evaluate equally many architectures (medians: a 4"),
         (finals(a=[9] * 6, b=[9] * 6), {"optimum": 9.0}, "every run ends at the optimum"),
         (finals(a=[9] * 6, b=[9] * 6), {}, "every run ends with the same value"),
         (finals(a=[9] * 6, b=[9, 9, 9, 1, 2, 3]), {"optimum": 9.0}, "more than half of all runs end at the optimum"),
