@@ -20,7 +20,14 @@ def test_the_offender_travels_with_its_line(kind: type[NasformerError]) -> None:
 
 def test_what_is_wrong_with_a_value_is_a_value_error() -> None:
     values = {kind.__name__ for kind in KINDS if issubclass(kind, ValueError)}
-    assert values == {"ArchitectureError", "SpaceError", "BudgetError", "RejectionError", "RecipeError"}
+    assert values == {
+        "ArchitectureError",
+        "SpaceError",
+        "BudgetError",
+        "RejectionError",
+        "RecipeError",
+        "ExperimentError",
+    }
 
 
 @pytest.mark.parametrize(

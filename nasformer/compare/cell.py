@@ -161,7 +161,7 @@ def _slug(name: str) -> str:
     """Return a name as a file may have it, unlike that of any other name.
 
     >>> _slug("tpe"), _slug("nevergrad (optimizer=DE)")
-    ('tpe', 'nevergrad-optimizer-DE-f4d3ad')
+    ('tpe', 'nevergrad-optimizer-DE-2e3b03')
     """
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
     return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

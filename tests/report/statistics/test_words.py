@@ -50,7 +50,9 @@ def test_over_tasks_the_conclusion_is_of_the_ranks() -> None:
     summary = said(*tasks).summary
     assert summary[0].startswith("d has the best average rank over six tasks (1.00) and is shown to rank above ")
     assert "it is not told apart from c" in summary[0]
-    shuffled = [finals(**dict(zip(order, [*NOISE, [2], [1], [0]], strict=True))) for order in ("abc", "bca", "cab")]
+    shuffled = [
+        finals(**dict(zip(order, np.add(NOISE, [[2], [1], [0]]), strict=True))) for order in ("abc", "bca", "cab")
+    ]
     assert said(*shuffled).summary[0].startswith("No strategy is shown to rank above another over these tasks.")
 
 
