@@ -166,9 +166,10 @@ def write(table: Path, supernet: Path, columns: Columns) -> None:
 
 
 def summary(columns: Columns, sizes: dict[str, int]) -> dict[str, float]:
-    """Return how informative the table is: accuracies in percent, their spread and its part that both splits share.
+    """Return how informative the table is: accuracies on search images in percent, and their spread.
 
-    ``scatter_of_images`` is the standard deviation that the accuracy of one network has over as many images.
+    ``shared_with_test`` is the root of the covariance with those on test images, ``scatter_of_images`` the standard
+    deviation that the accuracy of one network has over as many images.
     """
     found = {split: 100.0 * columns[f"{split}_correct"] / sizes[split] for split in ("search", "test")}
     search, mean = found["search"], float(found["search"].mean())
