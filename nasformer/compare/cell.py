@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nasformer.compare.comparison import Entrant
+from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration, digest
-from nasformer.compare.tables import cell_row, trial_columns
+from nasformer.compare.tables import cell_row, plain_columns, trial_columns
 from nasformer.compare.task import Task, opened
 from nasformer.errors import ExperimentError
 from nasformer.registry import get_strategy
-from nasformer.search import SearchResult
 from nasformer.searcher import Searcher
 
 
@@ -60,15 +62,27 @@ class Cell:
         """
         name: Any = self.entrant.strategy
         if self.initial_design:
-            from nasformer.compare.design import shared_design
-
             name = shared_design(get_strategy(name), self.initial_design)
         return Searcher(task.space, name, task.judge(self.seed), self.seed, **self.entrant.options)
 
     def identity(self, task: Task) -> str:
-        """Return a hash of all that decides what the run finds."""
+        """Return a hash of all that decides what the run finds; of a strategy from outside, its module's code too."""
         run = (self.seed, self.evaluations, self.batch_size, self.confirm, self.initial_design)
-        return digest([task.identity, self.entrant.strategy, dict(self.entrant.options), *run])
+        strategy = self.entrant.strategy, dict(self.entrant.options), *_code(self.entrant.strategy)
+        return digest([task.identity, *strategy, *run])
+
+
+@cache
+def _code(strategy: str) -> tuple[str, ...]:
+    """Return the source of the module that a strategy from outside is in; nothing of one of ours."""
+    factory = get_strategy(strategy)
+    module = inspect.getmodule(getattr(factory, "func", factory))
+    if module is None or module.__name__.startswith("nasformer."):
+        return ()
+    try:
+        return (inspect.getsource(module),)
+    except OSError:  # compiled
+        return ()
 
 
 def cells_of(experiment: Experiment) -> list[Cell]:
@@ -104,7 +118,10 @@ def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
         study=str(cell),
         progress=False,
     )
-    _write(cell_file(folder, cell), {"identity": cell.identity(task), **_told(result, cell, task)})
+    told = result, cell.task.name, cell.entrant.label
+    row = cell_row(*told, truth=task.truth, test=task.test, optimum=task.optimum)
+    header = {"identity": cell.identity(task), "cell": row, "versions": dict(result.versions)}
+    _write(cell_file(folder, cell), header, plain_columns(trial_columns(*told, task.truth)))
     if not keep_study:
         with suppress(OSError):
             journal.unlink()
@@ -115,16 +132,38 @@ def cell_file(folder: Path, cell: Cell) -> Path:
     return (folder / "cells" / cell.path).with_suffix(".json.gz")
 
 
+def is_complete(folder: Path, cell: Cell, task: Task) -> bool:
+    """Return whether a cell is complete.
+
+    Raises:
+        ExperimentError: It is damaged, or was run in another way than is asked for now.
+    """
+    kept = _read(cell_file(folder, cell), with_trials=False)
+    if kept is not None and kept.get("identity") != cell.identity(task):
+        path = cell_file(folder, cell)
+        raise ExperimentError(
+            f"{path} holds {cell}, run with other settings, files or code; "
+            "give another --out, or delete it to run it again",
+            path,
+        )
+    return kept is not None
+
+
 def load_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """Return a complete cell, however it was run; None where it is not complete.
+    """Return what ``run_cell`` wrote: ``cell``, ``versions`` and ``trials``; None where it is not complete.
 
     Raises:
         ExperimentError: It is damaged.
     """
-    path = cell_file(folder, cell)
+    return _read(cell_file(folder, cell), with_trials=True)
+
+
+def _read(path: Path, with_trials: bool) -> dict[str, Any] | None:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            kept: dict[str, Any] = json.load(file)
+            kept: dict[str, Any] = json.loads(file.readline())
+            if with_trials:
+                kept["trials"] = json.loads(file.readline())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as error:
@@ -132,28 +171,12 @@ def load_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
     return kept
 
 
-def read_cell(folder: Path, cell: Cell, task: Task) -> dict[str, Any] | None:
-    """Return a complete cell; None where it is not complete.
-
-    Raises:
-        ExperimentError: It is damaged, or was run in another way than is asked for now.
-    """
-    kept = load_cell(folder, cell)
-    if kept is not None and kept.get("identity") != cell.identity(task):
-        path = cell_file(folder, cell)
-        raise ExperimentError(
-            f"{path} holds {cell}, run with other settings or on other files; "
-            "give another --out, or delete it to run it again",
-            path,
-        )
-    return kept
-
-
-def _write(path: Path, data: Mapping[str, Any]) -> None:
+def _write(path: Path, header: Mapping[str, Any], trials: Mapping[str, Any]) -> None:
+    """Write two lines of JSON: what is asked of a cell before anything runs, and the trials."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".part")
     with gzip.open(draft, "wt", encoding="utf-8", compresslevel=6) as file:
-        json.dump(data, file)
+        file.writelines(json.dumps(line) + "\n" for line in (header, trials))
     draft.replace(path)
 
 
@@ -165,15 +188,3 @@ def _slug(name: str) -> str:
     """
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
     return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
-
-
-def _told(result: SearchResult, cell: Cell, task: Task) -> dict[str, Any]:
-    """Return a run's row of ``cells`` and its columns of ``trials``, these with each architecture."""
-    name, label = cell.task.name, cell.entrant.label
-    columns = trial_columns(result, name, label, task.truth)
-    told = {key: column.tolist() for key, column in columns.items() if key not in ("task", "strategy", "seed")}
-    return {
-        "cell": cell_row(result, name, label, truth=task.truth, test=task.test, optimum=task.optimum),
-        "trials": {**told, "architecture": [json.dumps(trial.architecture.to_dict()) for trial in result.trials]},
-        "versions": dict(result.versions),
-    }

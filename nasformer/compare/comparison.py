@@ -7,6 +7,7 @@ task            name of the task
 strategy        label of the strategy
 seed            seed of the run
 evaluation      1 for the first evaluation of the run
+architecture    its dimensions, as JSON
 value           what the strategy was told, higher is better; missing where the evaluation failed
 true            the same without noise, where the task knows it
 loss            loss told with it, where there is one
@@ -40,16 +41,28 @@ stopped               why it ended, as in ``SearchResult``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nasformer.cost import Bounds, Limits
+from nasformer.cost import Limits
 from nasformer.space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TRIAL_COLUMNS = ("task", "strategy", "seed", "evaluation", "value", "true", "loss", "params", "macs", "seconds")
+TRIAL_COLUMNS = (
+    "task",
+    "strategy",
+    "seed",
+    "evaluation",
+    "architecture",
+    "value",
+    "true",
+    "loss",
+    "params",
+    "macs",
+    "seconds",
+)
 CELL_COLUMNS = (
     "task",
     "strategy",
@@ -110,13 +123,6 @@ class TaskRecord:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {**plain, "space": self.space.to_dict(), "limits": limits, "remarks": list(self.remarks)}
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TaskRecord:
-        """Read what ``to_dict`` wrote."""
-        limits = {name: Bounds(*bounds) for name, bounds in data["limits"].items()}
-        space = SearchSpace.from_dict(data["space"])
-        return cls(**{**data, "space": space, "limits": limits, "remarks": tuple(data["remarks"])})
-
 
 @dataclass(frozen=True)
 class Entrant:
@@ -131,10 +137,6 @@ class Entrant:
     label: str
     strategy: str
     options: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nasformer.compare.cell import Cell, cells_of, read_cell, run_cell
+from nasformer.compare.cell import Cell, cells_of, is_complete, run_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
 from nasformer.compare.gather import gather, write_tables
@@ -56,16 +57,19 @@ def run_experiment(
         progress: Show a bar.
 
     Raises:
-        ExperimentError: It is declared wrongly, or the folder holds runs that were made in another way.
+        ExperimentError: It is declared wrongly, the folder holds runs that were made in another way, or Parquet is
+            asked for and pyarrow is not installed.
         NasformerError: A task cannot be opened, or a strategy can search none of them.
     """
     declared = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
     folder = Path(out)
+    if parquet and find_spec("pyarrow") is None:
+        raise ExperimentError("writing Parquet needs pyarrow: pip install 'nasformer[parquet]'", parquet)
     present = _present(declared)
     tasks = {task.name: opened(task, folder / "cache") for task in present.tasks}
     impossible = _impossible(present, tasks)
     cells = [cell for cell in cells_of(present) if (cell.task.name, cell.entrant.label) not in impossible]
-    waiting = [cell for cell in cells if read_cell(folder, cell, tasks[cell.task.name]) is None]
+    waiting = [cell for cell in cells if not is_complete(folder, cell, tasks[cell.task.name])]
     failed: list[LeftOut] = []
     if waiting and not only_complete:
         processes = min(workers or os.cpu_count() or 1, len(waiting))
@@ -73,7 +77,7 @@ def run_experiment(
     left_out = [LeftOut(task, label, reason) for (task, label), reason in impossible.items()] + failed
     comparison = gather(present, tasks, cells, folder, left_out, command)
     if len(comparison.cells):
-        write_tables(folder, cells, comparison, parquet)
+        write_tables(folder, comparison, parquet)
     return comparison
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,12 +35,19 @@ def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | No
         "strategy": [label] * len(trials),
         "seed": np.full(len(trials), result.seed),
         "evaluation": np.arange(1, len(trials) + 1),
+        "architecture": [json.dumps(trial.architecture.to_dict()) for trial in trials],
         "value": _floats([trial.value for trial in trials]),
         "true": _floats([truth(trial.architecture) if truth else None for trial in trials]),
         "loss": _floats([trial.metrics.get("loss") for trial in trials]),
         **{name: _floats([trial.costs.get(name) for trial in trials]) for name in ("params", "macs", *sorted(costs))},
         "seconds": _floats([trial.seconds for trial in trials]),
     }
+
+
+def plain_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a run as JSON has them, without those that are one value for all of it."""
+    lists = {name: column.tolist() if isinstance(column, np.ndarray) else column for name, column in columns.items()}
+    return {name: column for name, column in lists.items() if name not in ("task", "strategy", "seed")}
 
 
 def trial_table(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:

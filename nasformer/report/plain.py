@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasformer.compare import Comparison, Entrant, TaskRecord
+from nasformer.compare import Comparison, TaskRecord
 
 if TYPE_CHECKING:
     from nasformer.report.statistics import Analysis
@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
     >>> plain({("a", "b"): (np.float64(1.5), float("nan"))})
     {'a, b': [1.5, None]}
     """
-    if isinstance(value, (TaskRecord, Entrant)):
+    if isinstance(value, TaskRecord):
         return plain(value.to_dict())
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}

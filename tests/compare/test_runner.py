@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import linecache
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from nasformer.compare.cell import _code
 from nasformer.compare.comparison import Comparison
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.runner import run_experiment
@@ -99,13 +102,45 @@ def test_what_is_complete_is_not_run_again(table: Path, whole: Comparison, folde
 
 
 def test_tables_on_disk_say_the_same(whole: Comparison, folder: Path) -> None:
-    cells, trials = pd.read_csv(folder / "cells.csv"), pd.read_csv(folder / "trials.csv.gz")
-    assert set(zip(cells.strategy, cells.seed, strict=True)) >= {("random", 0), ("local-search", 1)}
-    mine = trials[trials.seed < 2].drop(columns="architecture").sort_values([*KEYS, "evaluation"], ignore_index=True)
+    trials = pd.read_csv(folder / "trials.csv.gz")
+    mine = trials[trials.seed < 2].sort_values([*KEYS, "evaluation"], ignore_index=True)
     pd.testing.assert_frame_equal(
         mine.drop(columns="seconds"), outcome(whole)[1], check_dtype=False, check_column_type=False
     )
     assert set(json.loads(trials.architecture[0])) == {"embed_dim", "depth", "num_heads", "mlp_ratio"}
+
+
+def test_a_strategy_from_outside_is_run_again_once_its_code_has_changed(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from nasformer.strategies.random import Random\nclass Mine(Random):\n    pass\n"
+    module = tmp_path / "a_strategy_of_mine.py"
+    module.write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    mine = declared(table, strategies=["a_strategy_of_mine:Mine"], seeds=1)
+    assert len(run_experiment(mine, tmp_path / "out", workers=1, progress=False).cells) == 1
+    module.write_text(f"{code}    max_proposals = 7\n")
+    monkeypatch.delitem(sys.modules, "a_strategy_of_mine")
+    _code.cache_clear()
+    linecache.checkcache()
+    with pytest.raises(ExperimentError, match=r"a_strategy_of_mine:Mine on small, seed 0, run with other .* code"):
+        run_experiment(mine, tmp_path / "out", workers=1, progress=False)
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="pyarrow is here")
+def test_parquet_without_pyarrow_is_refused_before_anything_runs(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="needs pyarrow: pip install 'nasformer"):
+        run_experiment(declared(table), tmp_path, parquet=True, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_parquet_says_the_same(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    found = run_experiment(declared(table, seeds=1), tmp_path, workers=1, parquet=True, progress=False)
+    for name in ("cells", "trials"):
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(tmp_path / f"{name}.parquet"), getattr(found, name), check_dtype=False
+        )
 
 
 def test_studies_are_kept_where_asked(table: Path, tmp_path: Path) -> None:
@@ -114,7 +149,7 @@ def test_studies_are_kept_where_asked(table: Path, tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(table: Path, whole: Comparison, folder: Path) -> None:
-    with pytest.raises(ExperimentError, match="run with other settings or on other files; give another --out"):
+    with pytest.raises(ExperimentError, match="run with other settings, files or code; give another --out"):
         run_experiment(declared(table, evaluations=13), folder, progress=False)
 
 
@@ -129,7 +164,7 @@ def test_a_damaged_run_is_named(table: Path, tmp_path: Path) -> None:
 def test_noise_is_the_same_for_every_strategy(table: Path, tmp_path: Path) -> None:
     task = {"name": "noisy", "space": "digits", "fitness": f"table:{table}", "noise": 2.0}
     found = run_experiment(declared(table, tasks=[task], evaluations=60), tmp_path, workers=1, progress=False)
-    trials = pd.read_csv(tmp_path / "trials.csv.gz")
+    trials = found.trials
     noise = trials.assign(noise=trials.value - trials.true).groupby(["seed", "architecture"]).noise
     assert noise.nunique().max() == 1
     assert (noise.size() > 1).sum() > 10
@@ -139,10 +174,10 @@ def test_noise_is_the_same_for_every_strategy(table: Path, tmp_path: Path) -> No
 
 def test_a_shared_design_is_shared(table: Path, tmp_path: Path) -> None:
     found = run_experiment(declared(table, initial_design=5), tmp_path, workers=1, progress=False)
-    trials = pd.read_csv(tmp_path / "trials.csv.gz")
+    trials = found.trials
     first = trials[trials.evaluation <= 5].groupby(["seed", "evaluation"]).architecture.nunique()
     assert first.tolist() == [1] * 10
-    assert found.trials.groupby(KEYS).size().tolist() == [12] * 4
+    assert trials.groupby(KEYS).size().tolist() == [12] * 4
     assert not trials.groupby(KEYS).architecture.nunique().lt(12).any()
 
 
