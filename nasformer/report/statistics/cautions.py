@@ -22,6 +22,10 @@ def comparison_warnings(comparison: Comparison) -> Iterator[str]:
             f"{grouped(comparison.missing)} of {grouped(whole)} runs are missing; strategies are compared on the "
             "seeds that both have."
         )
+    for each in comparison.left_out:
+        run = "" if each.seed is None else f" with seed {each.seed}"
+        what = "does not take part" if each.seed is None else "failed"
+        yield f"{each.task}: {each.strategy}{run} {what}: {each.reason.rstrip('.')}."
     if len(comparison.entrants) < 2:
         yield "One strategy took part: there is nothing to compare it with."
 

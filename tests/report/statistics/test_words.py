@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasformer.compare.comparison import Comparison
+from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.errors import NasformerError
 from nasformer.report.statistics import Analysis, analyse
 from tests.report.statistics.comparisons import compared, finals
@@ -178,3 +178,11 @@ def test_trials_without_a_complete_run_are_left_out() -> None:
 def test_impossible_options_are_refused(level: float, resamples: int, words: str) -> None:
     with pytest.raises(NasformerError, match=words):
         analyse(compared(finals(a=NOISE[0])), level=level, resamples=resamples)
+
+
+def test_what_was_left_out_is_told_with_its_reason() -> None:
+    whole = compared(finals(a=NOISE[0], b=NOISE[1]))
+    left = (LeftOut("task0", "grid", "the set is too large."), LeftOut("task0", "b", "ZeroDivisionError: no luck", 3))
+    warnings = analyse(changed(whole, left_out=left), resamples=20).warnings
+    assert "task0: grid does not take part: the set is too large." in warnings
+    assert "task0: b with seed 3 failed: ZeroDivisionError: no luck." in warnings
