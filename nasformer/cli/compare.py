@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from nasformer.compare.comparison import Comparison
     from nasformer.compare.experiment import Experiment
 
-FORMATS = ("html", "markdown", "json")
-
 
 def compare(
     experiment: Annotated[
@@ -94,7 +92,10 @@ def compare(
       nasformer compare my.yaml -s random -s mypackage.mymodule:MyStrategy
     """
     from nasformer.compare.experiment import Experiment
+    from nasformer.report.comparison import file_names
 
+    kinds = formats or ["html"]
+    file_names(kinds)
     task = {
         "space": space,
         "fitness": fitness,
@@ -111,9 +112,9 @@ def compare(
     where, start = (experiment.name, experiment.parent) if experiment else ("the options", None)
     declared = Experiment.of(values, where, start)
     folder = out or Path("runs") / f"compare-{experiment.stem if experiment else space}"
-    kinds = _checked(formats or ["html"])
     comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
     _report(comparison, folder, kinds, front, json)
+    _lament(comparison)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -150,15 +151,6 @@ def _strategy(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise StrategyError(f"--strategy is a name and KEY=VALUE, got {text!r} ({error})", text) from error
     return {"name": name, "options": read_options(options)}
-
-
-def _checked(formats: list[str]) -> list[str]:
-    from nasformer.errors import ExperimentError
-
-    for name in formats:
-        if name not in FORMATS:
-            raise ExperimentError(f"--format is one of {', '.join(FORMATS)}, got {name!r}", formats)
-    return formats
 
 
 def _run(
@@ -209,3 +201,17 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
     for line in [*analysis.summary, *(f"! {line}" for line in analysis.warnings)]:
         console.print(line, markup=False)
     console.print(f"report: {path}", markup=False, soft_wrap=True)
+
+
+def _lament(comparison: Comparison) -> None:
+    """Fail where runs failed, now that the others are reported."""
+    from nasformer.errors import ExperimentError
+
+    failed = [each for each in comparison.left_out if each.seed is not None]
+    if failed:
+        first = failed[0]
+        raise ExperimentError(
+            f"{len(failed)} of {len(failed) + len(comparison.cells)} runs failed, the first of {first.strategy} on "
+            f"{first.task}, seed {first.seed}: {first.reason}; the same command tries them again",
+            failed,
+        )

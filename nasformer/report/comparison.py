@@ -46,7 +46,7 @@ def write_comparison(
     """
     from nasformer.report.statistics import analyse
 
-    names = [_file_name(name) for name in formats] or [FORMATS["html"]]
+    names = file_names(formats) or [FORMATS["html"]]
     if comparison.cells.empty:
         raise NasformerError("no run is complete yet, so there is nothing to report", comparison)
     analysis = analysis or analyse(comparison, front=front)
@@ -61,10 +61,16 @@ def write_comparison(
     return write_files(folder, texts, pictures) / names[0]
 
 
-def _file_name(name: str) -> str:
-    if name not in FORMATS:
-        raise NasformerError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}", name)
-    return FORMATS[name]
+def file_names(formats: Sequence[str]) -> list[str]:
+    """Return the file of each format.
+
+    Raises:
+        NasformerError: A format is unknown.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise NasformerError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}", name)
+    return [FORMATS[name] for name in formats]
 
 
 def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture]]:

@@ -49,6 +49,21 @@ def test_a_file_becomes_a_report(
     assert set(json.loads(capsys.readouterr().out)) == {"report", "summary", "warnings"}
 
 
+def test_failed_runs_are_told_and_the_others_reported(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ("from nasformer.strategies.random import Random", "class Breaking(Random):", "    def propose(self):")
+    code = "\n".join([*lines, "        return 1 / (self.seed != 1) and super().propose()"])
+    (tmp_path / "breaks_with_seed_one.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["-s", "breaks_with_seed_one:Breaking", "-q", "--workers", "1", "--out", str(tmp_path / "out")]
+    assert run(["compare", str(experiment), *arguments]) == 2
+    told = capsys.readouterr()
+    assert "1 of 4 runs failed, the first of breaks_with_seed_one:Breaking on small, seed 1: ZeroDivis" in told.err
+    assert "breaks_with_seed_one:Breaking with seed 1 failed" in " ".join(told.out.split())
+    assert (tmp_path / "out" / "report.html").exists()
+
+
 def test_options_declare_one_task(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = ["--space", "digits", "--fitness", f"table:{table}", "--params", "54e3", "--seeds", "2", "-n", "6"]
     chosen = ["-s", "random", "-s", "nevergrad optimizer=DE", "--out", str(tmp_path), "-q", "--workers", "1"]
@@ -63,7 +78,7 @@ def test_options_declare_one_task(table: Path, tmp_path: Path, capsys: pytest.Ca
         (["--space", "digits"], "strategies: .* at least 1"),
         (["{file}", "--noise", "1"], "tasks are declared in mine.yaml; leave --noise out"),
         (["{file}", "-s", "random"], "the strategy 'random' is there 2 times"),
-        (["{file}", "--format", "pdf"], "--format is one of html, markdown, json, got 'pdf'"),
+        (["{file}", "--format", "pdf"], "format 'pdf' is unknown; there are html, markdown, json"),
         (["{file}", "--report-only"], "no run is complete in .*compare-mine"),
         (["{file}", "-s", "tpe 'x"], '--strategy is a name and KEY=VALUE, got "tpe \'x"'),
         (["absent.yaml"], "cannot read the experiment 'absent.yaml'"),
