@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nasformer.compare.comparison import Entrant
 from nasformer.errors import ExperimentError, did_you_mean
+from nasformer.space.declaration import parse
 
 
 class _Declared(BaseModel):
@@ -192,12 +193,12 @@ def read_declaration(path: Path) -> Any:
         ExperimentError: It is absent or unreadable, or holds no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse(path.read_text(encoding="utf-8"), path.suffix)
     except OSError as error:
         raise ExperimentError(f"cannot read the experiment {str(path)!r}: {error.strerror}", path) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ExperimentError(f"{str(path)!r} is no valid YAML: {reason}", path) from error
+        raise ExperimentError(f"{str(path)!r} is no valid {path.suffix[1:].upper() or 'YAML'}: {reason}", path) from error
     if not isinstance(values, Mapping):
         raise ExperimentError(f"{path.name} is a mapping with 'tasks' and 'strategies', got {values!r}", path)
     return values

@@ -27,7 +27,7 @@ def read_space(path: str | Path) -> SearchSpace:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        data = _parse(text, path.suffix)
+        data = parse(text, path.suffix)
     except OSError as error:
         raise SpaceError(f"cannot read the space {str(path)!r}: {error.strerror}", path) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -56,7 +56,13 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(text: str, suffix: str) -> Any:
+def parse(text: str, suffix: str) -> Any:
+    """Return what JSON (``.json``) or YAML holds, as plain data; a key given twice is refused.
+
+    Raises:
+        ValueError: It is no JSON, or a key of it is given twice.
+        yaml.YAMLError: The same of YAML.
+    """
     if suffix == ".json":
         return json.loads(text, object_pairs_hook=_each_once)
     return yaml.load(text, _Loader)

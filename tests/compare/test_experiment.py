@@ -76,7 +76,12 @@ def test_a_fault_is_named(change: dict[str, Any], message: str) -> None:
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"cannot read the experiment .*absent.yaml.*No such file"):
         Experiment.load(tmp_path / "absent.yaml")
-    for text, message in ((b"{", "no valid YAML"), (b"\xff\xfe\xfa", "no valid YAML"), (b"- 1", "is a mapping with")):
+    for text, message in (
+        (b"{", "no valid YAML"),
+        (b"\xff\xfe\xfa", "no valid YAML"),
+        (b"- 1", "is a mapping with"),
+        (b"a: 1\na: 2", "'a' is given twice"),
+    ):
         (tmp_path / "bad.yaml").write_bytes(text)
         with pytest.raises(ExperimentError, match=message):
             read_declaration(tmp_path / "bad.yaml")
