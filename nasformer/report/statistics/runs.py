@@ -14,26 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasformer.compare.comparison import TaskRecord
+from nasformer.compare.comparison import CELL_COLUMNS, TaskRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-_CELLS = (
-    "confirmed",
-    "true",
-    "test",
-    "observed",
-    "regret",
-    "evaluations",
-    "duplicates",
-    "infeasible",
-    "replaced",
-    "failed",
-    "strategy_seconds",
-    "evaluation_seconds",
-)
+_CELLS = tuple(name for name in CELL_COLUMNS if name not in ("task", "strategy", "seed", "architecture", "stopped"))
 _DIGITS = 11  # of the largest value, that count: what differs beyond differs by rounding
 
 
