@@ -48,6 +48,8 @@ class TaskDeclaration(_Declared):
         evaluations: Most distinct evaluations of a run; None: the experiment's.
         noise: Standard deviation of noise on what strategies are told.
         target: The value that "evaluations to target" asks for; None: derived from the runs.
+        in_percent: Whether values are accuracies in percent; None: those of inherited weights and of ``top1`` in a
+            table are.
         supernet, data, root, objective, racing: Of ``inherited``, as in ``make_fitness``.
         latency_table: What ``nasformer latency`` measured, for a budget in ``latency_ms``.
         optional: Whether to leave the task out where its files are absent.
@@ -61,6 +63,7 @@ class TaskDeclaration(_Declared):
     evaluations: int | None = Field(None, ge=1)
     noise: float = Field(0.0, ge=0, allow_inf_nan=False)
     target: float | None = Field(None, allow_inf_nan=False)
+    in_percent: bool | None = None
     supernet: str | None = None
     data: str | None = None
     root: str | None = None
@@ -198,7 +201,9 @@ def read_declaration(path: Path) -> Any:
         raise ExperimentError(f"cannot read the experiment {str(path)!r}: {error.strerror}", path) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ExperimentError(f"{str(path)!r} is no valid {path.suffix[1:].upper() or 'YAML'}: {reason}", path) from error
+        raise ExperimentError(
+            f"{str(path)!r} is no valid {path.suffix[1:].upper() or 'YAML'}: {reason}", path
+        ) from error
     if not isinstance(values, Mapping):
         raise ExperimentError(f"{path.name} is a mapping with 'tasks' and 'strategies', got {values!r}", path)
     return values

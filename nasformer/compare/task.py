@@ -13,6 +13,7 @@ from nasformer.compare.experiment import TaskDeclaration, digest
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
+from nasformer.fitness.tables import table_names, table_record
 from nasformer.registry import default_fitness, make_fitness, open_supernet
 from nasformer.search import Fitness
 from nasformer.search.evaluation import describe_fitness
@@ -21,7 +22,6 @@ from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace, load_space
 
 _SLOW = ("inherited", "training-free")
-_IN_PERCENT = ("inherited", "table", "surrogate")
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,17 @@ class Task:
             fitness=self._description,
             evaluations=evaluations,
             optimum=self.optimum,
-            in_percent=self._description["kind"] in _IN_PERCENT and self.declared.objective == "accuracy",
+            in_percent=_in_percent(self._description) if self.declared.in_percent is None else self.declared.in_percent,
             noise=self.declared.noise,
             feasible=self.feasible.count() if self.feasible.countable else 0,
             target=self.declared.target,
             remarks=tuple(_remarks(self._description, self.declared.noise, self.test is not None)),
         )
+
+
+def _in_percent(fitness: Mapping[str, Any]) -> bool:
+    told = {"inherited": ("objective", "accuracy"), "table": ("column", "top1")}.get(fitness["kind"])
+    return told is not None and fitness.get(told[0]) == told[1]
 
 
 def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:
@@ -123,6 +128,8 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
         yield f"Values are an additive surrogate's, not measured{f' (cross-validated: {quality})' if known else ''}."
     elif fitness["kind"] == "table":
         yield f"Values are read from the table {fitness['file']}, {fitness['rows']:,} architectures."
+        if fitness["file"] in table_names():
+            yield table_record(fitness["file"])["remark"]
     elif fitness["kind"] == "training-free":
         yield "Values are a training-free score, not an accuracy."
     else:
@@ -132,7 +139,7 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
             f"Strategies are told values with Gaussian noise of standard deviation {noise:g}, of an architecture the "
             "same for every strategy of a seed; winners are confirmed with fresh noise."
         )
-    yield "Winners are scored on a test split that chose nothing." if tested else "There is no test split."
+    yield "Winners are scored on a test split that no search saw." if tested else "There is no test split."
 
 
 @lru_cache(maxsize=16)
