@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ _IDENTITY = "CREATE TABLE IF NOT EXISTS fitness (description TEXT NOT NULL)"
 
 class CachedFitness:
     """A fitness whose evaluations are kept in a SQLite file; failed ones are not.
+
+    Where the file fails later on, as on a full disk, evaluations are made and told all the same.
 
     Args:
         fitness: What judges; each value depends on the architecture alone.
@@ -71,29 +74,29 @@ class CachedFitness:
         Raises:
             FitnessError: It is another's.
         """
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
+        with self._file:
+            self._file.execute("BEGIN IMMEDIATE")
             self._file.execute(_TABLE)
             self._file.execute(_IDENTITY)
             kept = self._file.execute("SELECT description FROM fitness").fetchone()
             if kept is None:
                 self._file.execute("INSERT INTO fitness VALUES (?)", (description,))
-        finally:
-            self._file.execute("COMMIT")
         if kept is not None and kept[0] != description:
             raise FitnessError(
                 f"{str(self.path)!r} keeps evaluations of {kept[0]}, not of {description}; use another file", self.path
             )
 
     def _find(self, architecture: Architecture) -> Evaluation | None:
-        query = "SELECT evaluation FROM evaluations WHERE architecture = ?"
-        row = self._file.execute(query, (_key(architecture),)).fetchone()
+        query, row = "SELECT evaluation FROM evaluations WHERE architecture = ?", None
+        with suppress(sqlite3.Error):
+            row = self._file.execute(query, (_key(architecture),)).fetchone()
         return None if row is None else Evaluation(architecture, **json.loads(row[0]))
 
     def _keep(self, evaluation: Evaluation) -> None:
         found = {"value": evaluation.value, "seconds": evaluation.seconds, "metrics": dict(evaluation.metrics)}
         row = _key(evaluation.architecture), json.dumps(found)
-        self._file.execute("INSERT OR IGNORE INTO evaluations VALUES (?, ?)", row)
+        with suppress(sqlite3.Error):
+            self._file.execute("INSERT OR IGNORE INTO evaluations VALUES (?, ?)", row)
 
 
 def _key(architecture: Architecture) -> str:
