@@ -1,14 +1,14 @@
 """Report: what searches found, as one HTML page that opens offline, figures, and a few lines of text.
 
-``experiment`` checks and groups the results, ``statistics`` and ``summary`` say what they show, ``tables``
+``searches`` checks and groups the results, ``statistics`` and ``summary`` say what they show, ``tables``
 and ``figures`` show it, ``section`` puts together what the page says of a task, ``page`` renders it.
 Matplotlib is imported only where a figure is drawn.
 """
 
 from nasformer.report.comparison import write_comparison
-from nasformer.report.experiment import Experiment, Group
 from nasformer.report.finalist import Finalist
 from nasformer.report.search import write_report
+from nasformer.report.searches import Group, Searches
 from nasformer.report.summary import summary_lines
 
-__all__ = ["Experiment", "Finalist", "Group", "summary_lines", "write_comparison", "write_report"]
+__all__ = ["Finalist", "Group", "Searches", "summary_lines", "write_comparison", "write_report"]

@@ -10,11 +10,11 @@ from nasformer.compare import Comparison, from_results
 from nasformer.compare.machine import machine
 from nasformer.errors import NasformerError
 from nasformer.report import tables
-from nasformer.report.experiment import Experiment
 from nasformer.report.finalist import Finalist
 from nasformer.report.history import last_validation
 from nasformer.report.notation import budget, grouped, percent
 from nasformer.report.page import render, write_files
+from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
 from nasformer.report.summary import caveats, summary
 from nasformer.search.result import SearchResult
@@ -53,9 +53,9 @@ def write_report(
         NasformerError: The results do not belong together, or the folder cannot be written.
     """
     chosen = _chosen(finalists)
-    experiment = Experiment.of(results, None if chosen is None else chosen.architecture)
+    searches = Searches.of(results, None if chosen is None else chosen.architecture)
     comparison = from_results(results, title=title, command=command, machine=machine())
-    html, pictures = _html(experiment, comparison, finalists, training, data)
+    html, pictures = _html(searches, comparison, finalists, training, data)
     texts = {"cells.csv": comparison.cells.to_csv(index=False), "report.html": html}
     return write_files(folder, texts, pictures) / "report.html"
 
@@ -68,7 +68,7 @@ def _chosen(finalists: Sequence[Finalist]) -> Finalist | None:
 
 
 def _html(
-    experiment: Experiment,
+    searches: Searches,
     comparison: Comparison,
     finalists: Sequence[Finalist],
     training: Record | None,
@@ -80,7 +80,7 @@ def _html(
     analysis = analyse(comparison)
     several = len(comparison.entrants) > 1
     section = task_section(comparison, analysis.tasks[0], 1, series_of(comparison), draw=False)
-    drawings, figures = _drawings(experiment, finalists), _search_figures(experiment, finalists)
+    drawings, figures = _drawings(searches, finalists), _search_figures(searches, finalists)
     learning = draw_learning_curve(training or {})
     pictures = [*drawings, *figures, *section.pictures, *([learning] if learning else [])]
     html = render(
@@ -88,38 +88,38 @@ def _html(
         comparison,
         pictures,
         _records(comparison, data),
-        summary=[*summary(experiment, finalists, data), *(analysis.summary if several else ())],
-        key_figures=_key_figures(experiment, finalists),
-        warnings=[*caveats(experiment), *(analysis if several else analysis.tasks[0]).warnings],
+        summary=[*summary(searches, finalists, data), *(analysis.summary if several else ())],
+        key_figures=_key_figures(searches, finalists),
+        warnings=[*caveats(searches), *(analysis if several else analysis.tasks[0]).warnings],
         chapters=[],
         drawings=drawings,
         search_figures=figures,
         section=section,
         finalists=tables.finalists_table(finalists, data) if finalists else None,
         checklist=tables.checklist_table(analysis.checklist if several else ()),
-        space=tables.space_table(experiment.space),
-        geometry=tables.geometry_table(experiment.space),
+        space=tables.space_table(searches.space),
+        geometry=tables.geometry_table(searches.space),
         training=tables.training_table(training, last_validation(training)) if training else None,
         learning_curve=learning,
     )
     return html, pictures
 
 
-def _drawings(experiment: Experiment, finalists: Sequence[Finalist]) -> list[Picture]:
+def _drawings(searches: Searches, finalists: Sequence[Finalist]) -> list[Picture]:
     from nasformer.report.figures import draw_architecture
 
-    best = experiment.winner.found.architecture
+    best = searches.winner.found.architecture
     drawn = [(finalist.label, finalist.architecture) for finalist in finalists] or [("winner", best)]
     return [
-        draw_architecture(experiment.space, architecture, f"architecture-{number}", label)
+        draw_architecture(searches.space, architecture, f"architecture-{number}", label)
         for number, (label, architecture) in enumerate(drawn, start=1)
     ]
 
 
-def _search_figures(experiment: Experiment, finalists: Sequence[Finalist]) -> list[Picture]:
+def _search_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[Picture]:
     from nasformer.report.figures import draw_cost_scatter, draw_images_seen
 
-    shown = (draw_cost_scatter(experiment, finalists), draw_images_seen(experiment))
+    shown = (draw_cost_scatter(searches, finalists), draw_images_seen(searches))
     return [picture for picture in shown if picture is not None]
 
 
@@ -128,15 +128,15 @@ def _records(comparison: Comparison, data: Record | None) -> list[tables.Table]:
     return [*([tables.data_table(data)] if data else []), settings, versions]
 
 
-def _key_figures(experiment: Experiment, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
+def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
     """Return the few numbers that a reader looks for first: what, how much, and a remark."""
-    best, test = experiment.winner.found, _test_accuracy(finalists)
-    shown = [(experiment.measure, experiment.written(best.fitness), "of the winner, confirmed")]
+    best, test = searches.winner.found, _test_accuracy(finalists)
+    shown = [(searches.measure, searches.written(best.fitness), "of the winner, confirmed")]
     if test is not None:
         shown.append(("test accuracy", percent(test[0]), test[1]))
-    shown.append(("parameters", grouped(best.params), budget(experiment.limits)))
-    runs = f"{len(experiment.results)} run{'s' if len(experiment.results) > 1 else ''}"
-    shown.append(("evaluations", grouped(experiment.evaluations), f"in {runs}"))
+    shown.append(("parameters", grouped(best.params), budget(searches.limits)))
+    runs = f"{len(searches.results)} run{'s' if len(searches.results) > 1 else ''}"
+    shown.append(("evaluations", grouped(searches.evaluations), f"in {runs}"))
     return shown
 
 

@@ -7,59 +7,57 @@ from statistics import median
 from typing import Any
 
 from nasformer.report.accuracy import interval, split_size
-from nasformer.report.experiment import Experiment
 from nasformer.report.finalist import Finalist
 from nasformer.report.notation import MISSING, budget, compact, cost_name, counted, grouped, listed, percent, shortened
+from nasformer.report.searches import Searches
 from nasformer.search.result import SearchResult
 
 _WIDTH = 80
 
 
-def summary(
-    experiment: Experiment, finalists: Sequence[Finalist] = (), data: Mapping[str, Any] | None = None
-) -> list[str]:
+def summary(searches: Searches, finalists: Sequence[Finalist] = (), data: Mapping[str, Any] | None = None) -> list[str]:
     """Return the findings as paragraphs, claiming nothing that was not measured."""
     chosen = next((finalist for finalist in finalists if finalist.chosen), None)
     others = [finalist for finalist in finalists if not finalist.chosen and "test_accuracy" in finalist.inherited]
-    paragraphs = [f"{_winner(experiment)} {_test(chosen)}".strip(), _effort(experiment)]
+    paragraphs = [f"{_winner(searches)} {_test(chosen)}".strip(), _effort(searches)]
     if chosen and others and "test_accuracy" in chosen.inherited:
         paragraphs.insert(1, _beside(chosen, others[0], split_size(data, "test")))
     return [paragraph.strip() for paragraph in paragraphs]
 
 
-def caveats(experiment: Experiment) -> list[str]:
+def caveats(searches: Searches) -> list[str]:
     """Return what a reader must know before comparing the runs that the two tables do not say."""
     found = []
-    if len({repr(result.settings.get("fitness")) for result in experiment.results}) > 1:
+    if len({repr(result.settings.get("fitness")) for result in searches.results}) > 1:
         found.append("The runs record different fitnesses; their values may not be comparable.")
-    if any(result.counts.get("replayed") for result in experiment.results):
+    if any(result.counts.get("replayed") for result in searches.results):
         found.append("Some runs were continued after a stop; their times are those of the last session alone.")
     return found
 
 
-def _winner(experiment: Experiment) -> str:
-    group, result, best = experiment.winner.group, experiment.winner.result, experiment.winner.found
-    value = experiment.written(best.fitness)
-    measured = f"{value} on the search images" if experiment.in_percent else f"a fitness of {value}"
-    within = f"Within a budget of {budget(experiment.limits)}" if experiment.limits else "Without a budget"
+def _winner(searches: Searches) -> str:
+    group, result, best = searches.winner.group, searches.winner.result, searches.winner.found
+    value = searches.written(best.fitness)
+    measured = f"{value} on the search images" if searches.in_percent else f"a fitness of {value}"
+    within = f"Within a budget of {budget(searches.limits)}" if searches.limits else "Without a budget"
     return (
         f"{within}, the best confirmed winner came from {group.label} (seed {result.seed}): {measured}, "
-        f"with {grouped(best.params)} parameters{_share(experiment)}.{_ties(experiment)}"
+        f"with {grouped(best.params)} parameters{_share(searches)}.{_ties(searches)}"
     )
 
 
-def _ties(experiment: Experiment) -> str:
-    if not experiment.tied:
+def _ties(searches: Searches) -> str:
+    if not searches.tied:
         return ""
-    names = listed([group.label for group in experiment.tied])
-    return f" Winners of {names} had the same {experiment.measure}; lower loss, then fewer parameters, decided."
+    names = listed([group.label for group in searches.tied])
+    return f" Winners of {names} had the same {searches.measure}; lower loss, then fewer parameters, decided."
 
 
-def _share(experiment: Experiment) -> str:
-    limit = experiment.limits.get("params")
+def _share(searches: Searches) -> str:
+    limit = searches.limits.get("params")
     if limit is None or limit.high is None:
         return ""
-    return f", {100 * experiment.winner.found.params / limit.high:.1f} % of the budget"
+    return f", {100 * searches.winner.found.params / limit.high:.1f} % of the budget"
 
 
 def _test(chosen: Finalist | None) -> str:
@@ -89,12 +87,12 @@ def _beside(chosen: Finalist, other: Finalist, images: int | None) -> str:
     )
 
 
-def _effort(experiment: Experiment) -> str:
-    groups, evaluations = experiment.groups, experiment.evaluations
+def _effort(searches: Searches) -> str:
+    groups, evaluations = searches.groups, searches.evaluations
     labels = listed([group.label for group in groups])
-    if len(experiment.results) == 1:
+    if len(searches.results) == 1:
         return f"{labels} evaluated {evaluations:,} architectures in one run."
-    many = {len(result.trials) for result in experiment.results}
+    many = {len(result.trials) for result in searches.results}
     each = f"{many.pop():,} architectures" if len(many) == 1 else "its architectures"
     seeds = {len(group.results) for group in groups}
     count = counted(seeds.pop(), "seed") if len(seeds) == 1 else "its seeds"
@@ -112,11 +110,11 @@ def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist]
     Raises:
         NasformerError: The results do not belong together.
     """
-    experiment = Experiment.of(results)
+    searches = Searches.of(results)
     lines = [_row("strategy", ["seeds", "median", "best", "worst", "evals", "dupl.", "infeas."])]
-    for group in experiment.groups:
-        values = [experiment.written(value) for value in (median(group.confirmed), max(group.confirmed))]
-        values.append(experiment.written(min(group.confirmed)))
+    for group in searches.groups:
+        values = [searches.written(value) for value in (median(group.confirmed), max(group.confirmed))]
+        values.append(searches.written(min(group.confirmed)))
         counts = [group.evaluations, group.count("duplicates"), group.count("infeasible")]
         lines.append(_row(group.label, [str(len(group.results)), *values, *map(compact, counts)]))
     if finalists:

@@ -13,7 +13,7 @@ import pytest
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds
 from nasformer.errors import NasformerError
-from nasformer.report import Experiment, Finalist, summary_lines, write_report
+from nasformer.report import Finalist, Searches, summary_lines, write_report
 from nasformer.search import SearchResult, Trial
 from nasformer.space import SearchSpace, load_space
 from tests.report.html import Page, read
@@ -86,7 +86,7 @@ def results() -> list[SearchResult]:
 
 @pytest.fixture(scope="module")
 def finalists(results: list[SearchResult]) -> list[Finalist]:
-    best = Experiment.of(results).winner.found.architecture
+    best = Searches.of(results).winner.found.architecture
     uniform = SPACE.feasible(params=LIMIT).uniform()[-1]
     return [finalist(best, "winner", chosen=True), finalist(uniform, "uniform ViT")]
 
@@ -208,7 +208,7 @@ def test_the_same_results_draw_the_same_figures(folder: Path, tmp_path: Path, re
 
 def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
     results = [result(HOSTILE), result("_underscored")]
-    winner = finalist(Experiment.of(results).winner.found.architecture, HOSTILE, chosen=True)
+    winner = finalist(Searches.of(results).winner.found.architecture, HOSTILE, chosen=True)
     path = write_report(
         tmp_path,
         results,
@@ -256,7 +256,7 @@ def test_a_fitness_that_is_no_accuracy_has_no_percent(tmp_path: Path) -> None:
 def test_options_tell_variants_of_a_strategy_apart() -> None:
     first = result("nevergrad", 0)
     second = replace(first, settings={**first.settings, "options": {"optimizer": "PSO"}})
-    labels = [group.label for group in Experiment.of([first, second]).groups]
+    labels = [group.label for group in Searches.of([first, second]).groups]
     assert labels == ["nevergrad (defaults)", "nevergrad (optimizer=PSO)"]
 
 
@@ -274,11 +274,11 @@ def test_mixed_limits_are_refused(tmp_path: Path) -> None:
 
 def test_nothing_and_doubles_and_unconfirmed_are_refused() -> None:
     with pytest.raises(NasformerError, match=r"at least one search result, got none"):
-        Experiment.of([])
+        Searches.of([])
     with pytest.raises(NasformerError, match=r"random with seed 0 is there 2 times"):
-        Experiment.of([result(), result()])
+        Searches.of([result(), result()])
     with pytest.raises(NasformerError, match=r"random with seed 0 has no confirmed winner"):
-        Experiment.of([replace(result(), confirmed=())])
+        Searches.of([replace(result(), confirmed=())])
 
 
 def test_a_choice_that_no_run_confirmed_is_refused(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nasformer.report.experiment import Experiment, Group
 from nasformer.report.figures.picture import Picture, belongs, picture
 from nasformer.report.figures.text import compact_ticks, key_above
 from nasformer.report.finalist import Finalist
 from nasformer.report.notation import compact, cost_name
 from nasformer.report.palette import INK, MUTED, PAPER, style
+from nasformer.report.searches import Group, Searches
 
 _VECTOR_UP_TO = 4000
 
@@ -29,10 +29,10 @@ class Mark(NamedTuple):
     chosen: bool
 
 
-def draw_cost_scatter(experiment: Experiment, finalists: Sequence[Finalist] = ()) -> Picture:
+def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) -> Picture:
     """Return the scatter; what every strategy found is drawn once, however many of its seeds found it."""
-    cost, what = experiment.cost_axis, cost_name(experiment.cost_axis)
-    points = [_points(group, cost) for group in experiment.groups]
+    cost, what = searches.cost_axis, cost_name(searches.cost_axis)
+    points = [_points(group, cost) for group in searches.groups]
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -43,16 +43,16 @@ def draw_cost_scatter(experiment: Experiment, finalists: Sequence[Finalist] = ()
             dots: dict[str, Any] = {"s": 9, "c": look.colour, "marker": look.marker, "alpha": 0.5, "linewidths": 0}
             belongs(axes.scatter(xs, ys, **dots, rasterized=rasterized), index)
         _front(axes, np.concatenate(points))
-        _budget(axes, experiment)
-        named = [_mark(axes, mark) for mark in _marks(experiment, finalists)]
+        _budget(axes, searches)
+        named = [_mark(axes, mark) for mark in _marks(searches, finalists)]
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
-        axes.set_ylabel(f"{experiment.measure}{', %' if experiment.in_percent else ''}")
-        key_above(figure, [_entry(group, index) for index, group in enumerate(experiment.groups)], named)
+        axes.set_ylabel(f"{searches.measure}{', %' if searches.in_percent else ''}")
+        key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], named)
 
-    measure = experiment.measure.capitalize()
+    measure = searches.measure.capitalize()
     caption = f"{measure} against {what} of every evaluated architecture. The stepped line is the best value found at "
-    caption += f"that many {what} or fewer{'; dashed, the budget' if cost in experiment.limits else ''}."
+    caption += f"that many {what} or fewer{'; dashed, the budget' if cost in searches.limits else ''}."
     return picture("cost-scatter", f"{measure} against {what} of all evaluated architectures", caption, paint)
 
 
@@ -73,8 +73,8 @@ def _front(axes: Axes, points: np.ndarray[tuple[int, int], np.dtype[np.float64]]
     axes.plot(ordered[:, 0], best, color=INK.light, linewidth=0.9, drawstyle="steps-post")
 
 
-def _budget(axes: Axes, experiment: Experiment) -> None:
-    bounds = experiment.limits.get(experiment.cost_axis)
+def _budget(axes: Axes, searches: Searches) -> None:
+    bounds = searches.limits.get(searches.cost_axis)
     ends = [] if bounds is None else [end for end in bounds if end is not None]
     for end in ends:
         axes.axvline(end, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
@@ -92,18 +92,18 @@ def _budget(axes: Axes, experiment: Experiment) -> None:
         )
 
 
-def _marks(experiment: Experiment, finalists: Sequence[Finalist]) -> list[Mark]:
-    cost = experiment.cost_axis
-    if experiment.in_percent:
+def _marks(searches: Searches, finalists: Sequence[Finalist]) -> list[Mark]:
+    cost = searches.cost_axis
+    if searches.in_percent:
         named = [
-            Mark(finalist.label, experiment.space.costs(finalist.architecture)[cost], accuracy, finalist.chosen)
+            Mark(finalist.label, searches.space.costs(finalist.architecture)[cost], accuracy, finalist.chosen)
             for finalist in finalists
             if (accuracy := finalist.inherited.get("search_accuracy")) is not None
         ]
         if named:
             return named
-    best = experiment.winner.found
-    return [Mark("winner", experiment.space.costs(best.architecture)[cost], best.fitness, True)]
+    best = searches.winner.found
+    return [Mark("winner", searches.space.costs(best.architecture)[cost], best.fitness, True)]
 
 
 def _mark(axes: Axes, mark: Mark) -> tuple[str, Line2D]:

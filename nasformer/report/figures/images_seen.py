@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nasformer.report.experiment import Experiment, Group
 from nasformer.report.figures.picture import Picture, picture
 from nasformer.report.figures.text import compact_ticks, key_above
 from nasformer.report.notation import grouped
 from nasformer.report.palette import PAPER, style
+from nasformer.report.searches import Group, Searches
 from nasformer.search.evaluation import Trial
 
 
-def draw_images_seen(experiment: Experiment) -> Picture | None:
+def draw_images_seen(searches: Searches) -> Picture | None:
     """Return the images of every architecture of each strategy's first run; None where none was dropped early."""
-    raced = {group.label: _raced(group) for group in experiment.groups}
+    raced = {group.label: _raced(group) for group in searches.groups}
     if not any(trial.dropped for trials in raced.values() for trial in trials):
         return None
 
@@ -40,7 +40,7 @@ def draw_images_seen(experiment: Experiment) -> Picture | None:
                 ],
             )
 
-    runs = "" if len(experiment.results) == len(raced) else " of the first run"
+    runs = "" if len(searches.results) == len(raced) else " of the first run"
     caption = f"Images that each architecture{runs} saw, in the order asked: all of them (filled), or those up to the "
     caption += f"look at which it was dropped (open). {_spent(raced)}"
     return picture("images-seen", "Images spent on each architecture", caption, paint)

@@ -1,4 +1,4 @@
-"""Experiment: the results of several strategies and seeds on one task, checked and grouped."""
+"""Searches: the results of several strategies and seeds on one task, checked and grouped."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Winner(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Searches:
     """Results that may be shown beside each other.
 
     Args:
@@ -72,7 +72,7 @@ class Experiment:
     winner: Winner
 
     @classmethod
-    def of(cls, results: Sequence[SearchResult], chosen: Architecture | None = None) -> Experiment:
+    def of(cls, results: Sequence[SearchResult], chosen: Architecture | None = None) -> Searches:
         """Check and group results.
 
         Args:
