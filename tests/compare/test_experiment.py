@@ -103,6 +103,14 @@ def test_paths_start_at_the_declaration_and_know_the_environment(
     ]
 
 
+def test_a_relative_path_of_the_environment_starts_at_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLES", "../tables")
+    declared = Experiment.of({**WHOLE, "tasks": [{**TASK, "fitness": "table:$TABLES/t.jsonl"}]}, folder=tmp_path)
+    assert declared.tasks[0].fitness == "table:../tables/t.jsonl"
+
+
 def test_absent_files_are_told_with_the_variable_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOWHERE", raising=False)
     (tmp_path / "t.jsonl").touch()

@@ -18,11 +18,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from nasformer.architecture import Architecture
 from nasformer.compare.cell import _code
 from nasformer.compare.comparison import Comparison
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.runner import run_experiment
 from nasformer.errors import ExperimentError, FitnessError, StrategyError
+from nasformer.report import write_comparison
 from nasformer.search import BaseStrategy
 
 TIMES = ["strategy_seconds", "evaluation_seconds", "total_seconds"]
@@ -170,6 +172,20 @@ def test_noise_is_the_same_for_every_strategy(table: Path, tmp_path: Path) -> No
     assert (noise.size() > 1).sum() > 10
     assert (trials.groupby("architecture").seed.nunique() > 1).any()
     assert (found.cells.confirmed != found.cells.observed).all()
+
+
+def test_architectures_stay_out_of_a_report_of_aggregates(table: Path, tmp_path: Path) -> None:
+    task = {"name": "t", "space": "digits", "fitness": f"table:{table}", "aggregates_only": True}
+    found = run_experiment(declared(table, tasks=[task]), tmp_path / "out", workers=1, progress=False)
+    assert (found.cells.architecture == "").all()
+    assert found.cells[["params", "macs"]].isna().all(axis=None)
+    page = write_comparison(tmp_path / "report", found, formats=("html", "markdown", "json"))
+    written = "".join(path.read_text() for path in page.parent.iterdir() if path.is_file())
+    winners = found.trials.loc[found.trials.groupby(KEYS).value.idxmax()]
+    assert found.cells.confirmed.tolist() == winners.value.tolist()
+    for architecture in winners.architecture:
+        assert str(Architecture.from_dict(json.loads(architecture))) not in written
+        assert architecture not in written
 
 
 def test_a_shared_design_is_shared(table: Path, tmp_path: Path) -> None:
