@@ -314,3 +314,12 @@ def test_a_race_shows_the_images_spent_on_each_architecture(tmp_path: Path) -> N
 def test_without_a_race_no_figure_speaks_of_images(tmp_path: Path) -> None:
     write_report(tmp_path, [result()], title="No race")
     assert not (tmp_path / "figures" / "images-seen.svg").exists()
+
+
+def test_equal_accuracies_are_shown_on_a_narrow_axis(results: list[SearchResult], tmp_path: Path) -> None:
+    same = [replace(each, confirmed=tuple(replace(t, value=99.0) for t in each.confirmed)) for each in results]
+    write_report(tmp_path, same, title="t")
+    drawn = (tmp_path / "figures" / "finals-1.svg").read_text()
+    ticks = [float(text) for text in re.findall(r">(\d+\.?\d*)<", drawn)]
+    assert ticks
+    assert all(97 < tick < 100 for tick in ticks)

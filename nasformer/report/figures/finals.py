@@ -85,6 +85,10 @@ def _box(axes: Axes, row: int, values: np.ndarray[tuple[int], np.dtype[np.float6
 def _frame(axes: Axes, labels: list[str]) -> None:
     axes.use_sticky_edges = False
     axes.margins(x=0.04)
+    low, high = axes.dataLim.intervalx
+    if low == high:  # Matplotlib would show five percent to both sides, beyond what an accuracy can be
+        room = 0.005 * abs(low) or 0.5
+        axes.set_xlim(low - room, high + room)
     axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
     axes.set_ylim(len(labels) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
