@@ -13,6 +13,7 @@ from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
 from nasformer.training.loop import Task, Trainer, TrainingResult
 from nasformer.training.recipe import Recipe
+from nasformer.training.teacher import Teacher
 
 FILE = "network.safetensors"
 
@@ -28,6 +29,7 @@ def train_subnet(
     progress: bool = True,
     callback: Callback | None = None,
     workers: int = 0,
+    teacher: nn.Module | None = None,
 ) -> TrainingResult:
     """Train one network in place, as it stands: an extracted subnet, or any module from images to logits.
 
@@ -40,9 +42,10 @@ def train_subnet(
         module.set_drop_path(recipe.drop_path)
     task = Task(
         net=module,
-        draws=lambda epoch, steps: [None] * steps,
+        draws=lambda epoch, steps: [(None,)] * steps,
         candidates={"network": None},
         identity={"network": shapes},
+        teacher=None if teacher is None else Teacher.of(teacher),
     )
     place = own_device(device)
     with joined(place) as ranks:
