@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +81,8 @@ def _shuffled(split: Split, seed: int, repeats: int) -> Tensor:
         return torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     from timm.data.distributed_sampler import RepeatAugSampler
 
-    sampler = RepeatAugSampler(split, num_replicas=1, rank=0, num_repeats=repeats, selected_round=0)
+    make: Callable[..., Any] = RepeatAugSampler
+    sampler = make(split, num_replicas=1, rank=0, num_repeats=repeats, selected_round=0)
     sampler.set_epoch(seed)
     return torch.tensor(list(sampler))
 

@@ -1,7 +1,8 @@
 """Supernets: entangled vision transformers that run at any size of their space.
 
 Read ``layers`` first (a maximal layer and its leading slices), then ``relative_position`` and
-``attention`` (AutoFormer's attention, exact and fast), ``model`` (the whole network at any size),
+``attention`` (AutoFormer's attention, exact and fast), ``sharing`` (which weights a choice gets),
+``model`` (the whole network at any size),
 ``supernet`` (the network of a space), and ``checkpoint`` and ``autoformer`` (files, our own and the
 official ones).
 """

@@ -10,7 +10,6 @@ from torch import nn
 
 from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
-from nasformer.supernet.model import parameter_shapes
 from nasformer.supernet.supernet import Supernet
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
@@ -67,13 +66,13 @@ def train_supernet(
 
     @lru_cache(maxsize=1024)
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-        return parameter_shapes(space.geometry, architecture)
+        return net.taking_part(architecture)
 
     task = Task(
         net=net,
         draws=Sampler(space, recipe),
         candidates=landmarks(space, recipe),
-        identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias},
+        identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name},
         shapes=shapes,
         teacher=None if teacher is None else Teacher.of(teacher),
     )
