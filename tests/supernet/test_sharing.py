@@ -11,7 +11,7 @@ from nasformer.architecture import Architecture, uniform
 from nasformer.data import load_dataset
 from nasformer.errors import ArchitectureError, CheckpointError
 from nasformer.fitness import InheritedFitness
-from nasformer.space import SearchSpace, choice, load_space, per_layer
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, to_autoformer
 from nasformer.training import Recipe, evaluate, train_supernet
 
@@ -89,12 +89,3 @@ def test_what_has_no_weights_is_named(net: Supernet) -> None:
         to_autoformer(net)
     with pytest.raises(ArchitectureError, match="weight_sharing must be 'entangled' or 'classical', got 'shared'"):
         Supernet(load_space("digits"), weight_sharing="shared")  # type: ignore[arg-type]
-
-
-def test_a_classical_supernet_learns() -> None:
-    sizes = {"embed_dim": choice(24, 32), "depth": choice(2), "num_heads": per_layer(2), "mlp_ratio": per_layer(1, 2)}
-    space = SearchSpace("few", **sizes, head_dim=16, image_size=8, patch_size=2, in_channels=1, num_classes=10)
-    net, data = Supernet(space, weight_sharing="classical"), load_dataset("digits")
-    recipe = Recipe.for_dataset("digits").replace(epochs=20, warmup_epochs=2, batch_size=32)
-    result = train_supernet(net, data, recipe, device="cpu", progress=False)
-    assert min(score["accuracy"] for score in result.validation.values()) > 60
