@@ -32,7 +32,7 @@ def train_supernet(
     progress: bool = True,
     callback: Callback | None = None,
     workers: int = 0,
-    teacher: nn.Module | None = None,
+    teacher: nn.Module | Teacher | None = None,
 ) -> TrainingResult:
     """Train a supernet in place; each step trains one architecture, every dimension uniform, or as the recipe samples.
 
