@@ -21,11 +21,10 @@ def figures_on_test(net: VisionTransformer, data: Dataset, device: torch.device,
     Row i of the confusion matrix counts the images of class i by the class that they were taken for.
     """
     confusion, loss = _confusion(net, data.test, data.num_classes, device, workers)
-    names = list(getattr(data.train, "classes", None) or map(str, range(data.num_classes)))
     images, right = confusion.sum(dim=1).tolist(), confusion.diagonal().tolist()
     per_class = [
         {"class": name, "images": count, "accuracy": 100.0 * hits / count if count else None}
-        for name, count, hits in zip(names, images, right, strict=True)
+        for name, count, hits in zip(data.classes, images, right, strict=True)
     ]
     total = sum(images)
     figures = {"images": total, "accuracy": 100.0 * sum(right) / total, "loss": loss / total}
