@@ -9,8 +9,8 @@ serves several processes at once. ``sampling``, ``augment``, ``objective``, ``te
 from nasformer.training.device import find_device
 from nasformer.training.distributed import leads, speaks
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
-from nasformer.training.loop import TrainingResult
 from nasformer.training.recipe import Affine, Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
 from nasformer.training.supernet import train_supernet
 from nasformer.training.teacher import Teacher, load_teacher

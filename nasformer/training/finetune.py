@@ -24,8 +24,8 @@ from nasformer.supernet.checkpoint import library_version, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training.assessment import figures_on_test, speed
 from nasformer.training.distributed import leads
-from nasformer.training.loop import TrainingResult
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
 from nasformer.training.teacher import Teacher
 from nasformer.training.validation import evaluate

@@ -29,6 +29,7 @@ from nasformer.training.objective import Objective, from_soft
 from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.state import read_state, require_empty, write_state
 from nasformer.training.teacher import Teacher
 from nasformer.training.validation import Score, autocast, tally
@@ -55,48 +56,6 @@ class Task:
     identity: Mapping[str, Any] = field(default_factory=dict)
     shapes: Callable[[Architecture], Mapping[str, tuple[int, ...]]] | None = None
     teacher: Teacher | None = None
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training did.
-
-    Attributes:
-        history: One row an epoch: train_loss, learning_rate, seconds, and the validation where there was one.
-        seconds: Time spent, over all sittings.
-        steps: Optimizer steps.
-        device: Where it ran.
-        processes: How many trained together.
-        recipe: The recipe.
-        data: The record of the dataset.
-    """
-
-    history: list[Row]
-    seconds: float
-    steps: int
-    device: str
-    recipe: Recipe
-    data: dict[str, Any]
-    processes: int = 1
-
-    @property
-    def validation(self) -> dict[str, dict[str, float]]:
-        """The last validation: accuracy in percent and loss, by name of what was validated."""
-        rows = [row for row in self.history if "validation" in row]
-        return dict(rows[-1]["validation"]) if rows else {}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {
-            "seconds": self.seconds,
-            "steps": self.steps,
-            "device": self.device,
-            "processes": self.processes,
-            "recipe": self.recipe.to_dict(),
-            "data": self.data,
-            "validation": self.validation,
-            "history": self.history,
-        }
 
 
 class Trainer:

@@ -14,8 +14,9 @@ from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer, TrainingResult
+from nasformer.training.loop import Task, Trainer
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.teacher import Teacher
 
 FILE = "network.safetensors"

@@ -13,8 +13,9 @@ from nasformer.data.dataset import Dataset
 from nasformer.supernet.supernet import Supernet
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer, TrainingResult
+from nasformer.training.loop import Task, Trainer
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.sampling import Sampler, landmarks
 from nasformer.training.teacher import Teacher
 

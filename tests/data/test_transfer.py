@@ -85,10 +85,8 @@ def cars(root: Path, patch: pytest.MonkeyPatch) -> None:
     (folder / "devkit").mkdir(parents=True)
     names = np.array(["AM General", "Acura", "Audi"], dtype=object)
     savemat(folder / "devkit" / "cars_meta.mat", {"class_names": names})
-    for part, each, place in (
-        ("train", 5, "devkit/cars_train_annos.mat"),
-        ("test", 2, "cars_test_annos_withlabels.mat"),
-    ):
+    lists = {"train": "devkit/cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
+    for part, each in (("train", 5), ("test", 2)):
         rows = []
         for number in range(3 * each):
             picture(folder / f"cars_{part}" / f"{number:05d}.jpg")
