@@ -60,7 +60,7 @@ def retrain(
 
       nasformer retrain fashion-mnist centroid --epochs 8
 
-      nasformer retrain thumbnail largest --data imagefolder:/data/pets --image-size 64
+      nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
     """
     from nasformer.training import leads
     from nasformer.training import retrain as train
