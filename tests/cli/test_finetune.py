@@ -103,7 +103,9 @@ def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, wei
     teach = ("--teacher", "three/network.safetensors")
     refused("the teacher (has 3 classes|cannot look)", "finetune", "digits", *teach, *QUICK)
     again = (*options, "--resume")
-    refused("three/training.pt belongs to another training: network.depth 2 there, 4 here", "retrain", "colour.yaml", *again)
+    refused(
+        "three/training.pt belongs to another training: network.depth 2 there, 4 here", "retrain", "colour.yaml", *again
+    )
 
 
 @pytest.mark.slow
