@@ -17,7 +17,9 @@ from nasformer.training.recipe import Recipe
 
 
 def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
-    """Return the smallest, the centroid and the largest architecture, or those nearest to them within the budget.
+    """Return the smallest, the centroid and the largest architecture.
+
+    Within a budget: one of the fewest and one of the most parameters that meet it, and the nearest to the centroid.
 
     Raises:
         BudgetError: The budget cannot be read, or nothing meets it.
@@ -26,7 +28,11 @@ def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
     if recipe.budget is None:
         return corners
     feasible = _feasible(space, recipe)
-    return {name: feasible.repair(corner) for name, corner in corners.items()}
+    within = {name: feasible.repair(corner) for name, corner in corners.items()}
+    if feasible.countable:  # else only the nearest to the corners can be told
+        for name, bound in zip(("smallest", "largest"), feasible.bounds("params"), strict=True):
+            within[name] = space.feasible(**{**recipe.budget, "params": (bound, bound)}).sample(1)[0]
+    return within
 
 
 class Sampler:

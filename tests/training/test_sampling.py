@@ -42,7 +42,11 @@ def test_a_budget_holds_for_every_subnet_and_every_landmark(space: SearchSpace, 
     recipe = Recipe(sampling=sampling, budget={"params": [low, high]})
     asked = {a for step in Sampler(space, recipe)(0, 30) for a in step} | set(landmarks(space, recipe).values())
     assert len(asked) > 5
-    assert all(low <= space.params(architecture) <= high for architecture in asked)
+    costs = [space.params(architecture) for architecture in asked]
+    assert all(low <= cost <= high for cost in costs)
+    ends = space.feasible(params=(low, high)).bounds("params")
+    found = landmarks(space, recipe)
+    assert (space.params(found["smallest"]), space.params(found["largest"])) == ends
 
 
 def test_a_budget_that_nothing_meets_is_one_line(space: SearchSpace, data: Dataset) -> None:
