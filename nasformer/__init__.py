@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from nasformer.space import space_names as space_names
     from nasformer.supernet import Supernet as Supernet
     from nasformer.training import Recipe as Recipe
+    from nasformer.training import finetune as finetune
+    from nasformer.training import retrain as retrain
     from nasformer.training import train_supernet as train_supernet
 
 _HOME = {
@@ -88,7 +90,7 @@ _HOME = {
         "space_names",
     ),
     "nasformer.supernet": ("Supernet",),
-    "nasformer.training": ("Recipe", "train_supernet"),
+    "nasformer.training": ("Recipe", "finetune", "retrain", "train_supernet"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -233,16 +233,35 @@ def open_supernet(
     if name is None:
         raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
     dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=space.geometry.image_size)
-    same = _place(name) == _place(trained_on.get("name"))
-    if same and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
+    require_same_splits(dataset, name, trained_on, path)
+    dataset.check(space)
+    _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
+    return net, dataset
+
+
+def same_data(name: str, trained_on: Mapping[str, Any]) -> bool:
+    """Whether a dataset's name is that of what weights were trained on."""
+    return _place(name) == _place(trained_on.get("name"))
+
+
+def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, Any], path: str | Path) -> None:
+    """Check that a dataset is split as it was when weights were trained on it; another dataset may be as it is.
+
+    Args:
+        dataset: The dataset.
+        name: Its name.
+        trained_on: The record of what the weights were trained on.
+        path: The weights.
+
+    Raises:
+        DataError: It is split otherwise.
+    """
+    if same_data(name, trained_on) and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
         raise DataError(
             f"{name!r} is not split as it was when {path} was trained, so search images may have trained it; "
             "use the files of that time or give --data NAME",
             path,
         )
-    dataset.check(space)
-    _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
-    return net, dataset
 
 
 def _place(data: str | None) -> str | None:

@@ -33,7 +33,7 @@ Seed = Annotated[int, typer.Option(help="Of all randomness.", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="digits, fashion-mnist or imagefolder:PATH.", show_default=False),
+    typer.Option(metavar="NAME", help="digits, fashion-mnist, cifar10, … or imagefolder:PATH.", show_default=False),
 ]
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Where a dataset's files are.", show_default=False)]
 SupernetPath = Annotated[

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Root, Seed, Space
+from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, Space
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.training import (
+    Epochs,
+    RecipeFile,
+    Resume,
+    TeacherName,
+    TeacherWeights,
+    read_data,
+    read_recipe,
+    read_teacher,
+    sizes,
+)
 
 
 def train(
     space: Space,
     data: Data = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML of a training recipe.", show_default=False)
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)] = None,
+    recipe: RecipeFile = None,
+    epochs: Epochs = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    weight_sharing: Annotated[
+        str, typer.Option(help="entangled, or classical: weights of its own for each choice.")
+    ] = "entangled",
+    teacher: TeacherName = None,
+    teacher_weights: TeacherWeights = None,
+    resume: Resume = False,
     root: Root = None,
     seed: Seed = 0,
     device: Device = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a weight-entangled supernet, one sampled subnet a step.
+    """Train a supernet, one sampled subnet a step, or as the recipe samples.
 
     The weights are kept for the space, so that 'nasformer search' finds them. After a stop, the same
     command with --resume goes on: the weights become those of an uninterrupted training.
@@ -42,34 +56,33 @@ def train(
 
       torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """
-    from nasformer.data import load_dataset
-    from nasformer.data.load import FOLDER
     from nasformer.fitness.weights import bind_weights
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
-    from nasformer.training import Recipe, leads, train_supernet
+    from nasformer.training import leads, train_supernet
+    from nasformer.training.sampling import landmarks
     from nasformer.training.supernet import FILE
 
     declared = load_space(space)
     folder = out or Path("runs") / f"{declared.name}-supernet"
     name = data or declared.name
-    chosen = Recipe.load(recipe) if recipe else Recipe.for_dataset(name)
-    chosen = chosen.replace(seed=seed, **({"epochs": epochs} if epochs else {}))
-    options = {"auto_augment": chosen.auto_augment, "random_erasing": chosen.random_erasing}
-    dataset = load_dataset(
-        name,
-        seed=seed,
-        root=root,
-        image_size=declared.geometry.image_size if data else None,
-        **(options if name.startswith(FOLDER) else {}),
-    )
-    net = Supernet(declared, seed=seed)
+    chosen = read_recipe(recipe, {}, name, seed=seed, epochs=epochs)
+    size = declared.geometry.image_size
+    dataset = read_data(name, chosen, seed=seed, root=root, image_size=size, asked=data is not None)
+    net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
     if leads() and not json:
         console.print(
-            f"training {declared.name} on {dataset.name}: {_sizes(dataset.record)}", markup=False, soft_wrap=True
+            f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", markup=False, soft_wrap=True
         )
     result = train_supernet(
-        net, dataset, chosen, out=folder, resume=resume, device=device, progress=not (quiet or json)
+        net,
+        dataset,
+        chosen,
+        out=folder,
+        resume=resume,
+        device=device,
+        progress=not (quiet or json),
+        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
     )
     if not leads():
         return
@@ -77,7 +90,7 @@ def train(
     if json:
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
         return
-    corners = {"smallest": declared.smallest, "centroid": declared.centroid, "largest": declared.largest}
+    corners = landmarks(declared, chosen)
     rows = [
         (name, declared.params(corners[name]), score["accuracy"], score["loss"])
         for name, score in result.validation.items()
@@ -90,7 +103,3 @@ def train(
         markup=False,
         soft_wrap=True,
     )
-
-
-def _sizes(record: dict[str, Any]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in record["splits"].items()) + " images"

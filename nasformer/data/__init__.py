@@ -2,12 +2,12 @@
 
 ``dataset`` holds the splits and checks them, ``splits`` draws them, ``batches`` iterates over them, one batch
 ``ahead`` of the caller, and ``decoded`` keeps the pixels of files that are read again and again; ``digits``,
-``fashion_mnist`` and ``image_folder`` read one source each, and ``load`` finds them by name.
+``fashion_mnist``, ``image_folder`` and ``transfer`` read one source each, and ``load`` finds them by name.
 """
 
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
-from nasformer.data.load import dataset_names, load_dataset
+from nasformer.data.load import dataset_names, load_dataset, resizable
 from nasformer.data.memory import ImagesInMemory
 
-__all__ = ["Dataset", "ImagesInMemory", "dataset_names", "iterate", "load_dataset"]
+__all__ = ["Dataset", "ImagesInMemory", "dataset_names", "iterate", "load_dataset", "resizable"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ def iterate(
     stop: int | None = None,
     rows: Tensor | None = None,
     ahead: bool = False,
+    repeats: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
 
@@ -44,6 +46,7 @@ def iterate(
         rows: Places within each batch, all of them full, of the images that are yielded; None: all.
         ahead: Prepare the next batch in a thread while the caller computes; not for augmented images, whose random
             numbers are the caller's too. Nothing is prepared of images in memory, nor where ``workers`` read.
+        repeats: How often an image comes in a shuffled order, of as many fewer images.
 
     Raises:
         DataError: An image cannot be read.
@@ -53,7 +56,7 @@ def iterate(
         stop -= (stop - start) % batch_size
     order = torch.arange(start, stop)
     if seed is not None:
-        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[start:stop]
+        order = _shuffled(split, seed, repeats)[start:stop]
     if not len(order):
         return
     stream = seed or 0
@@ -70,6 +73,18 @@ def iterate(
     else:
         batches = _from_loader(split, batch_size, order, workers, where, stream)
     yield from one_ahead(batches) if ahead and not workers else batches
+
+
+def _shuffled(split: Split, seed: int, repeats: int) -> Tensor:
+    """Return the places of an epoch; timm's sampler is asked as one process, whose order all of them share."""
+    if repeats == 1:
+        return torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    from timm.data.distributed_sampler import RepeatAugSampler
+
+    make: Callable[..., Any] = RepeatAugSampler
+    sampler = make(split, num_replicas=1, rank=0, num_repeats=repeats, selected_round=0)
+    sampler.set_epoch(seed)
+    return torch.tensor(list(sampler))
 
 
 def _from_memory(split: ImagesInMemory, batch_size: int, order: Tensor, *, in_order: bool) -> Batches:

@@ -5,7 +5,7 @@ The search split ranks architectures and never trains; test images are seen once
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -42,6 +42,7 @@ class Dataset:
         num_classes: Number of classes.
         image_size: Height and width, in pixels.
         in_channels: Channels.
+        classes: Names of the classes; None: those of the train split, or numbers.
         record: What is stored with every result; the built-in sets record how they were split.
 
     Raises:
@@ -64,6 +65,7 @@ class Dataset:
         num_classes: int | None = None,
         image_size: int | None = None,
         in_channels: int | None = None,
+        classes: Sequence[str] | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
         splits = {"train": train, "search": search, "test": test}
@@ -74,6 +76,7 @@ class Dataset:
         self.image_size = size if image_size is None else image_size
         self.in_channels = channels if in_channels is None else in_channels
         self.num_classes = _count_classes(self.train) if num_classes is None else num_classes
+        self.classes = _names(self.num_classes, classes or getattr(self.train, "classes", None) or ())
         self.record: dict[str, Any] = dict(record) if record is not None else self._default_record()
         self._check_splits()
 
@@ -157,6 +160,11 @@ def _count_classes(split: Split) -> int:
     if hasattr(split, "classes"):
         return len(split.classes)
     raise DataError("the number of classes is not known from the train split; give num_classes=", split)
+
+
+def _names(num_classes: int, given: Sequence[Any]) -> list[str]:
+    """Return the names of the classes, numbers where there are not as many names."""
+    return list(map(str, given if len(given) == num_classes else range(num_classes)))
 
 
 def _check_disjoint(splits: Mapping[str, Split]) -> None:

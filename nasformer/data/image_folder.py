@@ -7,10 +7,10 @@ both are there, ``val/`` searches and all of ``train/`` trains.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from nasformer.errors import DataError
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 Sample = tuple[Path, int]
+Marked = TypeVar("Marked", bound=tuple[Any, int])
 
 
 class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -78,6 +79,10 @@ class Plain:
 
     Args:
         image_size: Height and width that images are cropped to, in pixels.
+
+    Attributes:
+        mean: What is taken out of each channel.
+        std: What each channel is divided by.
     """
 
     def __init__(self, image_size: int) -> None:
@@ -85,6 +90,7 @@ class Plain:
         *self._crops, _, normalise = whole.transforms  # between them the change to floats
         self.image_size, self._name = image_size, repr(whole)
         self._mean, self._std = (torch.as_tensor(x).view(-1, 1, 1) for x in (normalise.mean, normalise.std))
+        self.mean, self.std = self._mean.flatten().tolist(), self._std.flatten().tolist()
 
     def __repr__(self) -> str:
         return self._name
@@ -132,25 +138,58 @@ def load_image_folder(
     """
     root = Path(path)
     splits, classes = _splits(root, search_fraction, test_fraction, seed)
+    marks = {key: [(file.relative_to(root).as_posix(), y) for file, y in part] for key, part in splits.items()}
+    return from_samples(
+        f"imagefolder:{root}",
+        splits,
+        marks,
+        classes,
+        image_size,
+        seed=seed,
+        auto_augment=auto_augment,
+        random_erasing=random_erasing,
+    )
+
+
+def from_samples(
+    name: str,
+    splits: Mapping[str, Sequence[Sample]],
+    marks: Mapping[str, Sequence[tuple[object, int]]],
+    classes: Sequence[str],
+    image_size: int,
+    *,
+    seed: int,
+    auto_augment: str | None,
+    random_erasing: float,
+    kind: type[ImageFiles] = ImageFiles,
+) -> Dataset:
+    """Return a dataset of image files, the train images augmented and the others plain.
+
+    Args:
+        name: What reports call it.
+        splits: Path and class number of each image, by split.
+        marks: What stands for each image in the fingerprint, with its class.
+        classes: Names of the classes.
+        image_size: Height and width that images are cropped to, in pixels.
+        seed: Of the splits.
+        auto_augment: timm's augmentation policy; None: crops and flips alone.
+        random_erasing: Probability of erasing a part of an image.
+        kind: What reads the images.
+    """
     augmented = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing)
     plain = Plain(image_size)
+    sets: dict[str, Any] = {
+        key: kind(part, classes, augmented if key == "train" else plain) for key, part in splits.items()
+    }
     record = {
-        "name": f"imagefolder:{root}",
+        "name": name,
         "seed": seed,
         "splits": {key: len(samples) for key, samples in splits.items()},
-        "fingerprint": fingerprint(
-            {key: ((file.relative_to(root).as_posix(), y) for file, y in samples) for key, samples in splits.items()}
-        ),
+        "fingerprint": fingerprint(marks),
+        "mean": plain.mean,
+        "std": plain.std,
     }
-    sets = {key: ImageFiles(part, classes, augmented if key == "train" else plain) for key, part in splits.items()}
-    return Dataset(
-        **sets,
-        name=f"imagefolder:{root}",
-        num_classes=len(classes),
-        image_size=image_size,
-        in_channels=3,
-        record=record,
-    )
+    return Dataset(**sets, name=name, num_classes=len(classes), image_size=image_size, in_channels=3, record=record)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -170,11 +209,16 @@ def _splits(
     if len(held_out) == 2:
         return {"train": train, "search": found["val"], "test": found["test"]}, classes
     fractions = {"search": search_fraction} | ({} if held_out else {"test": float(test_fraction or 0)})
-    parts = _hold_out(train, fractions, seed)
+    parts = hold_out(train, fractions, seed)
     return {**parts, **({"test": found[held_out[0]]} if held_out else {})}, classes
 
 
-def _hold_out(samples: list[Sample], fractions: dict[str, float], seed: int) -> dict[str, list[Sample]]:
+def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: int) -> dict[str, list[Marked]]:
+    """Split samples, each with its class, into train and named shares of it, every class in proportion.
+
+    Raises:
+        DataError: The shares leave nothing to train, or a class is too small for them.
+    """
     rest = 1 - sum(fractions.values())
     if not 0 < rest < 1 or min(fractions.values()) <= 0:
         raise DataError(f"the held out shares must be above 0 and leave some to train, got {fractions}", fractions)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.data.dataset import Dataset
+from nasformer.data.transfer import NAMES, load_transfer
 from nasformer.errors import DataError, did_you_mean
 
 FOLDER = "imagefolder:"
@@ -17,11 +18,12 @@ def load_dataset(
     """Return the dataset ``name`` with its splits.
 
     Args:
-        name: "digits", "fashion-mnist", or "imagefolder:PATH" with images in ImageNet's layout.
+        name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars", or "imagefolder:PATH" with
+            images in ImageNet's layout.
         seed: Of the splits.
-        root: Where fashion-mnist's files are, unless Debian's package holds them.
-        image_size: Height and width of the images of an image folder, in pixels; default 224.
-        **options: More of an image folder, as ``load_image_folder`` takes them.
+        root: Where the files are: a torchvision root; fashion-mnist's may be in Debian's package.
+        image_size: Height and width of images that are read from files, in pixels; default 224, of CIFAR 32.
+        **options: More of those, as ``load_image_folder`` and ``load_transfer`` take them.
 
     Raises:
         DataError: An unknown name, or files that are absent or unreadable.
@@ -34,8 +36,12 @@ def load_dataset(
         from nasformer.data.image_folder import load_image_folder
 
         return load_image_folder(name.removeprefix(FOLDER), seed=seed, image_size=image_size or 224, **options)
+    if name in NAMES:
+        return load_transfer(name, root=root, seed=seed, image_size=image_size, **options)
     if name not in dataset_names():
-        raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, [*dataset_names(), FOLDER + 'PATH'])}", name)
+        raise DataError(
+            f"unknown dataset {name!r}; {did_you_mean(name, [*dataset_names(), *NAMES, FOLDER + 'PATH'])}", name
+        )
     _no_options(name, options)
     data = _built_in(name, seed, root)
     if image_size not in (None, data.image_size):
@@ -44,8 +50,13 @@ def load_dataset(
 
 
 def dataset_names() -> list[str]:
-    """Return the names of the built-in datasets."""
+    """Return the names of the built-in datasets that need no root."""
     return ["digits", "fashion-mnist"]
+
+
+def resizable(name: str) -> bool:
+    """Whether images of the dataset ``name`` are read from files, at a size that can be chosen, and augmented then."""
+    return name.startswith(FOLDER) or name in NAMES
 
 
 def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ def from_arrays(
     *,
     seed: int,
     test: tuple[NDArray[np.float32], NDArray[Any]] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Dataset:
     """Return a dataset in memory.
 
@@ -32,6 +33,7 @@ def from_arrays(
         fractions: Share of train, search and, unless ``test`` is given, test.
         seed: Of the splits.
         test: Images and labels of a test split that is given.
+        classes: Names of the classes; None: their numbers, up to the largest.
     """
     indices = stratified(labels.tolist(), fractions, seed)
     pieces = {key: (images[chosen], labels[chosen], chosen) for key, chosen in indices.items()}
@@ -50,13 +52,14 @@ def from_arrays(
         "mean": mean.tolist(),
         "std": deviation.tolist(),
     }
-    classes = int(labels.max()) + 1
+    num_classes = int(labels.max()) + 1 if classes is None else len(classes)
     return Dataset(
         train=splits["train"],
         search=splits["search"],
         test=splits["test"],
         name=name,
-        num_classes=classes,
+        num_classes=num_classes,
+        classes=classes,
         record=record,
     )
 

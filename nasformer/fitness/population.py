@@ -47,7 +47,7 @@ def population_outcomes(
     rows: dict[Architecture, list[tuple[Tensor, Tensor]]] = {}
     failed: dict[Architecture, Exception] = {}
     try:
-        with torch.inference_mode(), autocast(net.head.weight.device, bfloat16):
+        with torch.inference_mode(), autocast(next(net.parameters()).device, bfloat16):
             for images, labels in batches:
                 for architecture, logits in walk(net, images, tree):
                     if isinstance(logits, Exception):

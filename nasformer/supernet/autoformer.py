@@ -50,7 +50,13 @@ class _Inert:
 
 
 def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
-    """Return the network's weights as an official state dict."""
+    """Return the network's weights as an official state dict.
+
+    Raises:
+        CheckpointError: The weights are not entangled, which is all that the format holds.
+    """
+    if net.sharing.name != "entangled":
+        raise CheckpointError(f"the official format holds entangled weights, not {net.sharing.name} ones", net)
     official: dict[str, Tensor] = {}
     for name, tensor in net.state_dict().items():
         if name.endswith("attn.relative_positions"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from nasformer.cost.geometry import Geometry
 from nasformer.supernet.attention import QkvBias, SlicedAttention
 from nasformer.supernet.layers import Shard, SlicedLayerNorm, SlicedMlp, drop_path
 from nasformer.supernet.relative_position import PatchGrid
+from nasformer.supernet.sharing import ENTANGLED, Sharing
 
 
 class Block(nn.Module):
@@ -20,6 +23,7 @@ class Block(nn.Module):
         hidden_dim: Most hidden units of the MLP.
         qkv_bias: Which bias entries fewer heads use.
         drop_path: Probability that a sample skips a branch, in training.
+        sharing: Which weights smaller sizes get.
     """
 
     def __init__(
@@ -31,13 +35,15 @@ class Block(nn.Module):
         *,
         qkv_bias: QkvBias = "leading",
         drop_path: float = 0.0,
+        sharing: Sharing = ENTANGLED,
     ) -> None:
         super().__init__()
         rows = geometry.position_rows
-        self.attn_norm = SlicedLayerNorm(embed_dim)
-        self.attn = SlicedAttention(embed_dim, num_heads, geometry.head_dim, position_rows=rows, qkv_bias=qkv_bias)
-        self.mlp_norm = SlicedLayerNorm(embed_dim)
-        self.mlp = SlicedMlp(embed_dim, hidden_dim)
+        attention = partial(SlicedAttention, head_dim=geometry.head_dim, position_rows=rows, qkv_bias=qkv_bias)
+        self.attn_norm = sharing.by_width(SlicedLayerNorm, embed_dim)
+        self.attn = sharing.by_heads(attention, embed_dim, num_heads)
+        self.mlp_norm = sharing.by_width(SlicedLayerNorm, embed_dim)
+        self.mlp = sharing.by_hidden(SlicedMlp, embed_dim, hidden_dim)
         self.drop_path = drop_path
         self.shard: Shard | None = None
 

@@ -19,8 +19,9 @@ def initialise(net: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            if name.startswith("patch_embed.") and name.split(".")[1] in ("weight", "bias"):
-                bound = 1 / math.sqrt(net.get_parameter("patch_embed.weight")[0].numel())
+            part, _, kind = name.rpartition(".")
+            if name.startswith("patch_embed.") and kind in ("weight", "bias"):
+                bound = 1 / math.sqrt(net.get_parameter(f"{part}.weight")[0].numel())
                 parameter.uniform_(-bound, bound, generator=generator)
             elif parameter.ndim > 1:
                 nn.init.trunc_normal_(parameter, std=DEVIATION, generator=generator)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -25,6 +26,7 @@ from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoin
 from nasformer.supernet.initialise import initialise
 from nasformer.supernet.layers import Shard, SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
 from nasformer.supernet.relative_position import PatchGrid
+from nasformer.supernet.sharing import ENTANGLED, Sharing
 
 Pooling = Literal["mean", "cls"]
 
@@ -39,6 +41,7 @@ class VisionTransformer(nn.Module):
         qkv_bias: Which bias entries fewer heads use.
         drop_path: Rate of the last layer; the others follow linearly from 0.
         seed: Of the initial weights; None leaves them zero, to be filled.
+        sharing: Which weights smaller sizes get; by default those of leading slices.
 
     Raises:
         ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
@@ -60,22 +63,26 @@ class VisionTransformer(nn.Module):
         qkv_bias: QkvBias = "leading",
         drop_path: float = 0.0,
         seed: int | None = 0,
+        sharing: Sharing = ENTANGLED,
     ) -> None:
         super().__init__()
-        _require_option("pooling", pooling, get_args(Pooling))
-        _require_option("qkv_bias", qkv_bias, get_args(QkvBias))
+        require_option("pooling", pooling, get_args(Pooling))
+        require_option("qkv_bias", qkv_bias, get_args(QkvBias))
         g, embed_dim = geometry, architecture.embed_dim
         self.geometry, self.architecture, self.pooling, self.qkv_bias = geometry, architecture, pooling, qkv_bias
+        self.sharing = sharing
         self.grid = None if g.max_distance is None else PatchGrid(g.grid, g.max_distance, g.head_dim)
-        self.patch_embed = SlicedPatchEmbedding(g.in_channels, g.patch_size, g.patches, embed_dim)
+        patches = partial(SlicedPatchEmbedding, g.in_channels, g.patch_size, g.patches)
+        self.patch_embed = sharing.by_width(patches, embed_dim)
         self.drop_path_rates = _linspace(drop_path, architecture.depth)
         layers = zip(architecture.num_heads, architecture.hidden_dims, self.drop_path_rates, strict=True)
         self.blocks = nn.ModuleList(
-            Block(g, embed_dim, heads, hidden, qkv_bias=qkv_bias, drop_path=rate) for heads, hidden, rate in layers
+            Block(g, embed_dim, heads, hidden, qkv_bias=qkv_bias, drop_path=rate, sharing=sharing)
+            for heads, hidden, rate in layers
         )
         self.grad_checkpointing = False
-        self.norm = SlicedLayerNorm(embed_dim)
-        self.head = SlicedLinear(embed_dim, g.num_classes)
+        self.norm = sharing.by_width(SlicedLayerNorm, embed_dim)
+        self.head = sharing.by_width(partial(SlicedLinear, out_features=g.num_classes), embed_dim)
         if seed is not None:
             initialise(self, seed)
 
@@ -127,6 +134,7 @@ class VisionTransformer(nn.Module):
             _at_most("num_heads", value, limit, layer)
         for layer, (value, limit) in enumerate(zip(architecture.hidden_dims, own.hidden_dims, strict=False)):
             _at_most("MLP width", value, limit, layer)
+        self.sharing.require(architecture)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Keep only the input of each block for the backward pass, which computes the rest again.
@@ -152,7 +160,7 @@ class VisionTransformer(nn.Module):
     def extract(self, architecture: Architecture) -> VisionTransformer:
         """Return an independent network of ``architecture`` that gives the same logits.
 
-        Its parameters are copies of the leading slices and of nothing else.
+        Its parameters are copies of those that take part: leading slices, where they are entangled.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
@@ -162,12 +170,17 @@ class VisionTransformer(nn.Module):
         subnet = VisionTransformer(
             self.geometry, architecture, pooling=self.pooling, qkv_bias=self.qkv_bias, drop_path=rate, seed=None
         )
-        subnet.to(self.head.weight.device, self.head.weight.dtype).train(self.training)
+        subnet.to(next(self.parameters())).train(self.training)
         own = dict(self.named_parameters())
         with torch.no_grad():
             for name, parameter in subnet.named_parameters():
-                parameter.copy_(leading(own[name], parameter.shape))
+                parameter.copy_(leading(own[self.sharing.own_name(name, architecture)], parameter.shape))
         return subnet
+
+    def taking_part(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the leading slice that ``architecture`` uses, by name of the parameter."""
+        shapes = parameter_shapes(self.geometry, architecture)
+        return {self.sharing.own_name(name, architecture): shape for name, shape in shapes.items()}
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
         """Write the weights with the sizes that they need; ``metadata`` is kept as it is.
@@ -222,7 +235,8 @@ def parameter_shapes(geometry: Geometry, architecture: Architecture) -> dict[str
     return {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
 
 
-def _require_option(name: str, value: object, options: tuple[str, ...]) -> None:
+def require_option(name: str, value: object, options: tuple[str, ...]) -> None:
+    """Raise ArchitectureError unless ``value`` is one of ``options``."""
     if value not in options:
         raise ArchitectureError(f"{name} must be {' or '.join(map(repr, options))}, got {value!r}", value)
 

@@ -1,33 +1,38 @@
-"""Supernet: the largest network of a space, whose slices are all its architectures.
+"""Supernet: one network that runs every architecture of a space, on shared weights.
 
-Weight entanglement as in AutoFormer (Chen et al., ICCV 2021, section 3.1).
+Weight entanglement as in AutoFormer (Chen et al., ICCV 2021, section 3.1), or the classical sharing that it is
+compared with there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from nasformer.architecture import Architecture
 from nasformer.errors import CheckpointError, NasformerError
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
-from nasformer.supernet.model import VisionTransformer
+from nasformer.supernet.model import VisionTransformer, require_option
+from nasformer.supernet.sharing import ENTANGLED, Classical, Sharing, WeightSharing
 
 
 class Supernet(VisionTransformer):
-    """The vision transformer of ``space.maximum``, which runs every architecture of the space.
+    """A vision transformer that runs every architecture of its space.
 
     Args:
         space: The search space.
         qkv_bias: Which entries of the qkv bias fewer heads use; "leading" is AutoFormer's own way.
         drop_path: Rate of the last layer in training; the others follow linearly from 0.
         seed: Of the initial weights; None leaves them zero, to be filled.
+        weight_sharing: "entangled": every choice is a leading slice of the weights of ``space.maximum``;
+            "classical": every choice in a layer has weights of its own, in several times the memory.
 
     Attributes:
         space: The search space.
@@ -35,10 +40,24 @@ class Supernet(VisionTransformer):
     """
 
     def __init__(
-        self, space: SearchSpace, *, qkv_bias: QkvBias = "leading", drop_path: float = 0.1, seed: int | None = 0
+        self,
+        space: SearchSpace,
+        *,
+        qkv_bias: QkvBias = "leading",
+        drop_path: float = 0.1,
+        seed: int | None = 0,
+        weight_sharing: WeightSharing = "entangled",
     ) -> None:
+        require_option("weight_sharing", weight_sharing, get_args(WeightSharing))
+        sharing, largest = _shared(space, weight_sharing)
         super().__init__(
-            space.geometry, space.maximum, pooling=space.pooling, qkv_bias=qkv_bias, drop_path=drop_path, seed=seed
+            space.geometry,
+            largest,
+            pooling=space.pooling,
+            qkv_bias=qkv_bias,
+            drop_path=drop_path,
+            seed=seed,
+            sharing=sharing,
         )
         self.space = space
         self.metadata: dict[str, Any] = {}
@@ -52,6 +71,7 @@ class Supernet(VisionTransformer):
         header = {
             "space": self.space.to_dict(),
             "qkv_bias": self.qkv_bias,
+            "weight_sharing": self.sharing.name,
             "drop_path": self.drop_path_rates[-1],
             "metadata": dict(self.metadata if metadata is None else metadata),
         }
@@ -75,7 +95,9 @@ class Supernet(VisionTransformer):
                 differences = "; ".join(space.differences(declared))
                 raise CheckpointError(f"{path} belongs to another space than {space.name!r}: {differences}", space)
             rate, metadata = float(header["drop_path"]), dict(header["metadata"])
-            net = cls(space or declared, qkv_bias=header["qkv_bias"], drop_path=rate, seed=None)
+            shared = header.get("weight_sharing", "entangled")  # files of the first version do not say
+            options = {"qkv_bias": header["qkv_bias"], "drop_path": rate, "weight_sharing": shared}
+            net = cls(space or declared, **options, seed=None)
         except CheckpointError:
             raise
         except (KeyError, TypeError, ValueError, NasformerError) as error:
@@ -111,6 +133,14 @@ class Supernet(VisionTransformer):
             raise CheckpointError(f"{path} and the space {declared.name!r}: {error}{way_out}", error.offender) from None
         net.metadata = {"imported": {"format": "autoformer", "file": Path(path).name}}
         return net.eval()
+
+
+def _shared(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing, Architecture]:
+    """Return how the weights are shared, and the largest architecture that they run."""
+    if weight_sharing == "entangled":
+        return ENTANGLED, space.maximum
+    codec = space.codec
+    return Classical(codec.embed_dim, codec.num_heads, codec.mlp_ratio), space.largest
 
 
 def _fits(space: SearchSpace, official: Mapping[str, Tensor]) -> bool:

@@ -1,26 +1,34 @@
-"""Training: a recipe, one loop, and two ways into it.
+"""Training: a recipe, one loop, and the ways into it.
 
 ``recipe`` says how, ``loop`` does it, ``supernet`` and ``subnet`` set it up for an entangled supernet
-and for one network alone, and ``distributed`` for several processes at once. ``augment``, ``optimizer``,
+and for one network alone, ``finetune`` makes of the latter a network with figures to show, and ``distributed``
+serves several processes at once. ``sampling``, ``augment``, ``objective``, ``teacher``, ``optimizer``, ``average``,
 ``randomness``, ``validation``, ``journal`` and ``state`` are the loop's parts.
 """
 
 from nasformer.training.device import find_device
 from nasformer.training.distributed import leads, speaks
-from nasformer.training.loop import TrainingResult
+from nasformer.training.finetune import FinetuneResult, finetune, retrain
 from nasformer.training.recipe import Affine, Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
 from nasformer.training.supernet import train_supernet
+from nasformer.training.teacher import Teacher, load_teacher
 from nasformer.training.validation import Score, evaluate
 
 __all__ = [
     "Affine",
+    "FinetuneResult",
     "Recipe",
     "Score",
+    "Teacher",
     "TrainingResult",
     "evaluate",
     "find_device",
+    "finetune",
     "leads",
+    "load_teacher",
+    "retrain",
     "speaks",
     "train_subnet",
     "train_supernet",

@@ -60,12 +60,17 @@ def _matrices(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
     size = 1 + draws[1] * affine.scale
     shear = draws[2] * affine.shear
     cosine, sine = torch.cos(angle) * size, torch.sin(angle) * size
+    mirror = _mirrors(images, affine, shard)
     rows = (
-        (cosine, cosine * shear - sine, 2 * affine.translate * draws[3]),
-        (
-            sine,
-            sine * shear + cosine,
-            2 * affine.translate * draws[4],
-        ),
+        (cosine * mirror, cosine * shear - sine, 2 * affine.translate * draws[3]),
+        (sine * mirror, sine * shear + cosine, 2 * affine.translate * draws[4]),
     )
     return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+
+
+def _mirrors(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
+    """Draw ``(batch,)``: -1 for images that are flipped, 1 for the others; nothing is drawn where none is."""
+    if not affine.flip:
+        return torch.ones(len(images), device=images.device)
+    draws = torch.rand(len(images) if shard is None else shard.joint, device=images.device)
+    return 1.0 - 2.0 * ((draws if shard is None else draws[shard.rows]) < affine.flip)

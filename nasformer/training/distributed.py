@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -145,21 +145,20 @@ def passes(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Sh
 
 @contextmanager
 def one_pass(net: nn.Module, shard: Shard | None, device: torch.device, *, last: bool) -> Iterator[None]:
-    """Go forward and backward through ``net`` with some rows of a joint batch.
-
-    Every pass draws the random numbers of the joint batch, and gradients are averaged in the last one.
-    """
-    bare = net.module if isinstance(net, DistributedDataParallel) else net
-    set_shard = getattr(bare, "set_shard", None)
+    """Go forward and backward through ``net`` with some rows of a joint batch, which draws the numbers of it all."""
+    set_shard = getattr(net, "set_shard", None)
     with ExitStack() as stack:
-        if not last and isinstance(net, DistributedDataParallel):
-            stack.enter_context(net.no_sync())
         if shard is not None and set_shard is not None:
             set_shard(shard)
             stack.callback(set_shard, None)
             if not last:
                 stack.enter_context(forked(device))
         yield
+
+
+def averaged(net: nn.Module, *, last: bool) -> AbstractContextManager[object]:
+    """Return the context of one backward pass; the last one of a step averages what all of them added up."""
+    return net.no_sync() if isinstance(net, DistributedDataParallel) and not last else nullcontext()
 
 
 def launched() -> bool:

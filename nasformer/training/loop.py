@@ -1,6 +1,6 @@
 """The training loop, the same for a supernet and for one network alone.
 
-One subnet a step (Chen et al., ICCV 2021, section 3.2), forward, backward, AdamW. A state is left on
+The subnets of a step (``sampling``), forward, backward, AdamW. A state is left on
 disk between epochs, from which a training goes on to the same weights, bit for bit.
 """
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nasformer.architecture import Architecture
 from nasformer.data.batches import iterate
@@ -22,14 +21,20 @@ from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
 from nasformer.training.augment import mixer, random_affine
+from nasformer.training.average import make_average
 from nasformer.training.device import uses_bfloat16
-from nasformer.training.distributed import ALONE, Ranks, one_pass, passes
+from nasformer.training.distributed import ALONE, Ranks, averaged, one_pass, passes
 from nasformer.training.journal import Callback, Journal, Row, logger
+from nasformer.training.objective import Objective, from_soft
 from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
 from nasformer.training.state import read_state, require_empty, write_state
+from nasformer.training.teacher import Teacher
 from nasformer.training.validation import Score, autocast, tally
+
+Subnets = Sequence[Architecture | None]
 
 
 @dataclass(frozen=True)
@@ -38,59 +43,19 @@ class Task:
 
     Attributes:
         net: The network.
-        draws: ``(epoch, steps)`` -> the subnet of each step; None: all of the network.
+        draws: ``(epoch, steps)`` -> the subnets of each step, the largest first; None: all of the network.
         candidates: What is validated, by name.
         identity: What makes the training this one, as plain values; the recipe and data are added.
         shapes: Architecture -> shapes of its parameters, for slices that are to be frozen.
+        teacher: What the network learns from beside the labels.
     """
 
     net: nn.Module
-    draws: Callable[[int, int], Sequence[Architecture | None]]
+    draws: Callable[[int, int], Sequence[Sequence[Architecture | None]]]
     candidates: Mapping[str, Architecture | None]
     identity: Mapping[str, Any] = field(default_factory=dict)
     shapes: Callable[[Architecture], Mapping[str, tuple[int, ...]]] | None = None
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training did.
-
-    Attributes:
-        history: One row an epoch: train_loss, learning_rate, seconds, and the validation where there was one.
-        seconds: Time spent, over all sittings.
-        steps: Optimizer steps.
-        device: Where it ran.
-        processes: How many trained together.
-        recipe: The recipe.
-        data: The record of the dataset.
-    """
-
-    history: list[Row]
-    seconds: float
-    steps: int
-    device: str
-    recipe: Recipe
-    data: dict[str, Any]
-    processes: int = 1
-
-    @property
-    def validation(self) -> dict[str, dict[str, float]]:
-        """The last validation: accuracy in percent and loss, by name of what was validated."""
-        rows = [row for row in self.history if "validation" in row]
-        return dict(rows[-1]["validation"]) if rows else {}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {
-            "seconds": self.seconds,
-            "steps": self.steps,
-            "device": self.device,
-            "processes": self.processes,
-            "recipe": self.recipe.to_dict(),
-            "data": self.data,
-            "validation": self.validation,
-            "history": self.history,
-        }
+    teacher: Teacher | None = None
 
 
 class Trainer:
@@ -136,6 +101,9 @@ class Trainer:
         self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
         self.amp = uses_bfloat16(recipe, device)
         self.mix = mixer(recipe, data.num_classes)
+        self.objective = Objective(recipe, data.train, data.num_classes, device)
+        self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
+        self.average = make_average(self.net, recipe)
         self.fill = _background(self.train_split)
         self.averaging = ranks.wrap(self.net, device)
 
@@ -155,6 +123,8 @@ class Trainer:
                         done = epoch + 1
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_farewell(out, done)) from None
+        if self.average is not None:
+            self.net.load_state_dict(self.average.module.state_dict())
         seconds = sum(row["seconds"] for row in journal.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
         device, processes = str(self.device), self.ranks.count
@@ -173,6 +143,8 @@ class Trainer:
             return 0, []
         self.net.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
         logger.info("going on after epoch %d", state["epoch"])
         return int(state["epoch"]), list(state["history"])
 
@@ -191,13 +163,16 @@ class Trainer:
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        if self.average is not None:
+            state["average"] = self.average.module.state_dict()
         write_state(out, state)
 
     def _identity(self) -> dict[str, Any]:
         data = {key: self.data.record.get(key) for key in ("name", "fingerprint")}
         recipe = self.recipe.to_dict()
         del recipe["accumulation_steps"]  # as the number of processes, it may change on the way
-        return {**self.task.identity, "recipe": recipe, "data": data}
+        teacher = {} if self.task.teacher is None else {"teacher": self.task.teacher.fingerprint}
+        return {**self.task.identity, **teacher, "recipe": recipe, "data": data}
 
     def _due(self, epoch: int, every: int) -> bool:
         return (epoch + 1) % every == 0 or epoch + 1 == self.recipe.epochs
@@ -211,6 +186,8 @@ class Trainer:
         for step, (images, labels) in enumerate(self._batches(epoch)):
             self.scheduler.step_update(epoch * self.steps + step)
             total += self._step(images, labels, architectures[step])
+            if self.average is not None:
+                self.average.update(self.net, step=epoch * self.steps + step + 1)
         row: Row = {
             "epoch": epoch + 1,
             "train_loss": float(self.ranks.total(total)) / (self.steps * self.ranks.count),
@@ -229,44 +206,62 @@ class Trainer:
             drop_last=True,
             workers=self.workers,
             rows=None if self.shard is None else self.shard.rows,
+            repeats=self.recipe.repeated_augmentation,
         )
 
-    def _step(self, images: Tensor, labels: Tensor, architecture: Architecture | None) -> Tensor:
+    def _step(self, images: Tensor, labels: Tensor, architectures: Subnets) -> Tensor:
         """Move the weights by one batch, and return its loss."""
         if self.fill is not None:
             images = random_affine(images, self.recipe.affine, self.fill, self.shard)
         images, targets = self.mix(images, labels)
         self.optimizer.zero_grad(set_to_none=False)
-        loss = self._differentiate(images, targets, architecture)
+        loss = self._differentiate(images, targets, architectures)
         if self.recipe.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.grad_clip)
-        if architecture is not None and self.recipe.unused_slices == "freeze" and self.task.shapes is not None:
-            with frozen_outside(self.net, self.optimizer, self.task.shapes(architecture)):
+        used = [a for a in architectures if a is not None]
+        if used and self.recipe.unused_slices == "freeze" and self.task.shapes is not None:
+            with frozen_outside(self.net, self.optimizer, [self.task.shapes(a) for a in used]):
                 self.optimizer.step()
         else:
             self.optimizer.step()
         return loss
 
-    def _differentiate(self, images: Tensor, targets: Tensor, architecture: Architecture | None) -> Tensor:
+    def _differentiate(self, images: Tensor, targets: Tensor, architectures: Subnets) -> Tensor:
         """Add up the gradients of all passes over a batch, and return its loss."""
         count = len(self.passes)
-        smoothing = 0.0 if self.recipe.mixes else self.recipe.label_smoothing
         total = torch.zeros((), device=self.device)
         parts = zip(self.passes, images.chunk(count), targets.chunk(count), strict=True)
         for number, (shard, inputs, wanted) in enumerate(parts, 1):
-            with one_pass(self.averaging, shard, self.device, last=number == count):
+            with one_pass(self.net, shard, self.device, last=number == count):
+                total += self._pass(inputs, wanted, architectures, last=number == count) / count
+        return total
+
+    def _pass(self, inputs: Tensor, wanted: Tensor, architectures: Subnets, *, last: bool) -> Tensor:
+        """Add the gradients of every subnet, the first of which may teach the others; return their mean loss."""
+        taught = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
+        first: Tensor | None = None
+        total = torch.zeros((), device=self.device)
+        for place, architecture in enumerate(architectures, 1):
+            with averaged(self.averaging, last=last and place == len(architectures)):
                 with autocast(self.device, self.amp):
                     logits = self.averaging(inputs) if architecture is None else self.averaging(inputs, architecture)
-                loss = F.cross_entropy(logits.float(), wanted, label_smoothing=smoothing) / count
-                loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+                logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+                loss = self.objective(logits, wanted, taught) if first is None else from_soft(logits, first)
+                (loss / (len(architectures) * len(self.passes))).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach() / len(architectures)
+            if self.recipe.inplace_distillation:
+                first = logits.detach() if first is None else first
         return total
+
+    @property
+    def _judged(self) -> nn.Module:
+        return self.net if self.average is None else self.average.module
 
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
         split, device = self.search_split, self.device
         start, stop = self.ranks.part(len(split))
         counts = tally(
-            self.net, split, architecture, device=device, amp=self.amp, workers=self.workers, start=start, stop=stop
+            self._judged, split, architecture, device=device, amp=self.amp, workers=self.workers, start=start, stop=stop
         )
         correct, loss = map(self.ranks.total, counts)
         return Score(100.0 * int(correct) / len(split), float(loss) / len(split))._asdict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,12 +18,14 @@ NO_DECAY = ("cls_token", "positions", "pos_embed")
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     """Return AdamW without decay on cls token, absolute positions and 1-D parameters.
 
-    Every parameter gets a gradient of zero from the start, so that one that takes no part in a step is
+    Every parameter that is trained gets a gradient of zero from the start, so that one that takes no part in a step is
     still decayed and moved by momentum, as in AutoFormer's code.
     """
     decayed: list[Tensor] = []
     exempt: list[Tensor] = []
     for name, parameter in net.named_parameters():
+        if not parameter.requires_grad:
+            continue
         parameter.grad = torch.zeros_like(parameter)
         bare = parameter.ndim <= 1 or name.rpartition(".")[2] in NO_DECAY
         (exempt if bare else decayed).append(parameter)
@@ -49,25 +51,25 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_e
 
 @contextmanager
 def frozen_outside(
-    net: nn.Module, optimizer: torch.optim.Optimizer, shapes: Mapping[str, tuple[int, ...]]
+    net: nn.Module, optimizer: torch.optim.Optimizer, shapes: Sequence[Mapping[str, tuple[int, ...]]]
 ) -> Iterator[None]:
     """Keep weights and moments as they are, except in the leading slices of ``shapes``.
 
     Args:
         net: The network that a step of ``optimizer`` in this context moves.
         optimizer: The optimizer.
-        shapes: Shape of the slice that took part, by name of the parameter; absent: none of it did.
+        shapes: Of each subnet that took part, the shape of its slice by name of the parameter; absent: none of it.
     """
-    kept: list[tuple[Tensor, Tensor, tuple[int, ...] | None]] = []
+    kept: list[tuple[Tensor, Tensor, set[tuple[int, ...]]]] = []
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             state = optimizer.state.get(parameter, {})
             moments = [state[key] for key in ("exp_avg", "exp_avg_sq") if key in state]
-            shape = shapes.get(name)
-            if shape != tuple(parameter.shape):
-                kept += [(tensor, tensor.detach().clone(), shape) for tensor in (parameter, *moments)]
+            used = {each[name] for each in shapes if name in each}
+            if tuple(parameter.shape) not in used:
+                kept += [(tensor, tensor.detach().clone(), used) for tensor in (parameter, *moments)]
         yield
-        for tensor, before, shape in kept:
-            if shape is not None:
+        for tensor, before, used in kept:
+            for shape in used:
                 leading(before, shape).copy_(leading(tensor, shape))
             tensor.copy_(before)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nasformer.errors import RecipeError, did_you_mean
 
@@ -23,6 +23,7 @@ class Affine(BaseModel):
         translate: Largest shift, as a share of the image, along each axis.
         scale: Largest relative change of size.
         shear: Largest shear, as a slope.
+        flip: Probability of a mirror image, left to right.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
@@ -31,6 +32,7 @@ class Affine(BaseModel):
     translate: float = Field(0.0, ge=0, le=1)
     scale: float = Field(0.0, ge=0, lt=1)
     shear: float = Field(0.0, ge=0, le=1)
+    flip: float = Field(0.0, ge=0, le=1)
 
 
 class Recipe(BaseModel):
@@ -53,6 +55,8 @@ class Recipe(BaseModel):
         mix_probability: Share of batches that are mixed at all.
         drop_path: Rate of the last layer; the others follow linearly from 0.
         affine: Random affine map of each image, for images in memory.
+        repeated_augmentation: How often an image comes in an epoch, each time augmented anew; of as many fewer images
+            (Hoffer et al., CVPR 2020).
         auto_augment: timm's policy for image folders; None: crops and flips alone.
         random_erasing: Probability of erasing a part of an image, for image folders.
         grad_clip: Largest norm of the gradient; None: no clipping.
@@ -63,6 +67,20 @@ class Recipe(BaseModel):
             ("decay", AutoFormer's way) or left as they are ("freeze").
         validate_every: Epochs between validations; the last epoch is always validated.
         checkpoint_every: Epochs between checkpoints; the last epoch always leaves one.
+        ema_decay: Of an average of the weights over the steps, which is what is validated and kept; None: no average.
+            The official code has 0.99996 for it, and leaves it off.
+        ema_warmup: Whether that decay rises from 0, as short trainings need.
+        class_weights: Weight of each class in the loss; "balanced": by the inverse of its share of the train images.
+        sampling: One subnet a step ("uniform", the paper's), or the largest, the smallest and random ones ("sandwich",
+            Yu and Huang, ICCV 2019), whose losses are averaged. Only supernets sample.
+        sandwich_random: Random subnets of a sandwich.
+        inplace_distillation: Whether the others of a sandwich learn from the largest, and it alone from the labels.
+        budget: Bounds by cost, as ``{params: 5e6:6e6}``; a supernet samples from what meets them, under the paper's
+            prior. None: the whole space.
+        distillation: Where there is a teacher: learn its choice ("hard", as DeiT, Touvron et al., ICML 2021, and as
+            AutoFormer), or its probabilities ("soft", Hinton et al., 2015).
+        distillation_weight: Share of the teacher in the loss; the labels have the rest.
+        distillation_temperature: Divides both logits in soft distillation.
         seed: Of the order, augmentation, drop-path and sampled subnets.
 
     >>> Recipe(epochs=3, warmup_epochs=1).epochs
@@ -88,10 +106,21 @@ class Recipe(BaseModel):
     affine: Affine = Affine()
     auto_augment: str | None = "rand-m9-mstd0.5-inc1"
     random_erasing: float = Field(0.25, ge=0, le=1)
+    repeated_augmentation: int = Field(1, ge=1)
     grad_clip: float | None = Field(None, gt=0)
     amp: Literal["auto", "bf16", "off"] = "auto"
     grad_checkpointing: bool = False
     unused_slices: Literal["decay", "freeze"] = "decay"
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    ema_warmup: bool = False
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
+    sampling: Literal["uniform", "sandwich"] = "uniform"
+    sandwich_random: int = Field(2, ge=0)
+    inplace_distillation: bool = True
+    budget: dict[str, Any] | None = None
+    distillation: Literal["hard", "soft"] = "hard"
+    distillation_weight: float = Field(0.5, ge=0, le=1)
+    distillation_temperature: float = Field(1.0, gt=0)
     validate_every: int = Field(1, ge=1)
     checkpoint_every: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
@@ -116,6 +145,13 @@ class Recipe(BaseModel):
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
         return self
+
+    @field_validator("class_weights")
+    @classmethod
+    def _no_negative(cls, weights: Any) -> Any:
+        if isinstance(weights, tuple) and (min(weights, default=0) < 0 or not any(weights)):
+            raise ValueError("weights are 0 or more, and one is above")
+        return weights
 
     @property
     def mixes(self) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,8 +14,10 @@ from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer, TrainingResult
+from nasformer.training.loop import Task, Trainer
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
+from nasformer.training.teacher import Teacher
 
 FILE = "network.safetensors"
 
@@ -28,21 +33,23 @@ def train_subnet(
     progress: bool = True,
     callback: Callback | None = None,
     workers: int = 0,
+    teacher: nn.Module | Teacher | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train one network in place, as it stands: an extracted subnet, or any module from images to logits.
 
     Arguments, files and errors are those of ``train_supernet``, with ``network.safetensors`` for the
-    weights of a ``VisionTransformer``.
+    weights of a ``VisionTransformer``. ``identity`` is what else makes this training the one that is resumed.
     """
     recipe = recipe or Recipe.for_dataset(data.name)
-    shapes = {name: list(parameter.shape) for name, parameter in module.named_parameters()}
     if isinstance(module, VisionTransformer):
         module.set_drop_path(recipe.drop_path)
     task = Task(
         net=module,
-        draws=lambda epoch, steps: [None] * steps,
+        draws=lambda epoch, steps: [(None,)] * steps,
         candidates={"network": None},
-        identity={"network": shapes},
+        identity={"network": _described(module), **(identity or {})},
+        teacher=None if teacher is None else Teacher.of(teacher),
     )
     place = own_device(device)
     with joined(place) as ranks:
@@ -52,3 +59,9 @@ def train_subnet(
         if out is not None and ranks.leads and isinstance(module, VisionTransformer):
             module.save(Path(out) / FILE, {"training": result.to_dict()})
     return result
+
+
+def _described(module: nn.Module) -> dict[str, Any]:
+    if isinstance(module, VisionTransformer):
+        return {**module.architecture.to_dict(), **asdict(module.geometry)}
+    return {name: list(parameter.shape) for name, parameter in module.named_parameters()}

@@ -1,22 +1,23 @@
-"""train_supernet: one uniformly sampled subnet a step (Chen et al., ICCV 2021, section 3.2)."""
+"""train_supernet: sampled subnets at each step, all of which share one network's weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
-from nasformer.supernet.model import parameter_shapes
 from nasformer.supernet.supernet import Supernet
 from nasformer.training.distributed import joined, own_device
 from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer, TrainingResult
-from nasformer.training.randomness import derived
+from nasformer.training.loop import Task, Trainer
 from nasformer.training.recipe import Recipe
+from nasformer.training.result import TrainingResult
+from nasformer.training.sampling import Sampler, landmarks
+from nasformer.training.teacher import Teacher
 
 FILE = "supernet.safetensors"
 
@@ -32,11 +33,12 @@ def train_supernet(
     progress: bool = True,
     callback: Callback | None = None,
     workers: int = 0,
+    teacher: nn.Module | Teacher | None = None,
 ) -> TrainingResult:
-    """Train a supernet in place; each step trains one architecture, every dimension uniform.
+    """Train a supernet in place; each step trains one architecture, every dimension uniform, or as the recipe samples.
 
-    The smallest, the centroid and the largest architecture are validated on ``data.search``, which is
-    never trained on.
+    The smallest, the centroid and the largest architecture (within the recipe's budget) are validated on
+    ``data.search``, which is never trained on.
 
     Args:
         net: The supernet; it ends up on ``device``, with the recipe's drop-path, in evaluation mode.
@@ -48,10 +50,13 @@ def train_supernet(
         progress: Whether to show a bar.
         callback: Called with the row of each epoch.
         workers: Processes that read images that are not in memory.
+        teacher: A network from images to logits that every subnet learns from beside the labels, but those that
+            learn from the largest of a sandwich.
 
     Raises:
         DataError: The images do not fit the space.
-        RecipeError: The recipe does not fit the data, or there is no such device.
+        BudgetError: The recipe's budget cannot be read, or nothing meets it.
+        RecipeError: The recipe does not fit the data, the teacher has other classes, or there is no such device.
         CheckpointError: ``out`` holds another training, or cannot be written.
         KeyboardInterrupt: With a message that says what was kept, and how to go on.
     """
@@ -60,19 +65,17 @@ def train_supernet(
     recipe = recipe or Recipe.for_dataset(data.name)
     net.set_drop_path(recipe.drop_path)
 
-    def draws(epoch: int, steps: int) -> Sequence[Architecture]:
-        return space.sample(steps, seed=derived(recipe.seed, epoch, 2))
-
     @lru_cache(maxsize=1024)
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-        return parameter_shapes(space.geometry, architecture)
+        return net.taking_part(architecture)
 
     task = Task(
         net=net,
-        draws=draws,
-        candidates={"smallest": space.smallest, "centroid": space.centroid, "largest": space.largest},
-        identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias},
+        draws=Sampler(space, recipe),
+        candidates=landmarks(space, recipe),
+        identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name},
         shapes=shapes,
+        teacher=None if teacher is None else Teacher.of(teacher),
     )
     place = own_device(device)
     with joined(place) as ranks:

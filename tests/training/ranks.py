@@ -36,11 +36,22 @@ RECIPE = Recipe(
     grad_clip=1.0,
     seed=1,
 )
+SANDWICH: dict[str, Any] = {
+    "sampling": "sandwich",
+    "sandwich_random": 1,
+    "budget": {"params": "30e3:200e3"},
+    "repeated_augmentation": 3,
+    "ema_decay": 0.9,
+    "class_weights": "balanced",
+    "affine": {"degrees": 10, "translate": 0.1, "flip": 0.5},
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "decay": {},
     "freeze": {"unused_slices": "freeze"},
     "accumulation": {"accumulation_steps": 2},
     "checkpointing": {"grad_checkpointing": True, "accumulation_steps": 2},
+    "sandwich": {**SANDWICH, "unused_slices": "freeze"},
+    "sandwich-in-passes": {**SANDWICH, "unused_slices": "freeze", "accumulation_steps": 2},
 }
 RESUMED = {"own": "decay", "alone": "freeze"}
 

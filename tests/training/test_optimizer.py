@@ -48,7 +48,7 @@ def trainer(space: SearchSpace, data: Dataset, **changes: object) -> Trainer:
     recipe = Recipe(batch_size=16, mixup=0, cutmix=0, warmup_epochs=0, epochs=2).replace(**changes)
     net = Supernet(space)
     return Trainer(
-        Task(net, lambda epoch, steps: [SMALL] * steps, {}, shapes=lambda a: parameter_shapes(space.geometry, a)),
+        Task(net, lambda epoch, steps: [(SMALL,)] * steps, {}, shapes=lambda a: parameter_shapes(space.geometry, a)),
         data,
         recipe,
         device=CPU,
@@ -68,7 +68,7 @@ def outside(space: SearchSpace, trained: Trainer) -> dict[str, torch.Tensor]:
 
 def step(trained: Trainer, architecture: Architecture) -> None:
     images, labels = next(iter(trained._batches(0)))
-    trained._step(images, labels, architecture)
+    trained._step(images, labels, (architecture,))
 
 
 def test_unused_slices_decay_and_keep_their_momentum_by_default(space: SearchSpace, data: Dataset) -> None:

@@ -68,3 +68,27 @@ def test_an_absent_recipe_is_one_line(tmp_path: Path) -> None:
 def test_the_warm_up_follows_the_number_of_epochs(epochs: int, warmup: int) -> None:
     assert Recipe.autoformer().replace(epochs=epochs).warmup_epochs == warmup
     assert Recipe.autoformer().replace(epochs=epochs, warmup_epochs=0).warmup_epochs == 0
+
+
+def test_the_recipes_that_are_kept_load(root: Path) -> None:
+    kept = {path.stem: Recipe.load(path) for path in (root / "benchmarks" / "recipes").glob("*.yaml")}
+    assert kept["fashion-mnist-paper"].sampling == "uniform"
+    assert kept["fashion-mnist-sandwich"].sampling == "sandwich"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sampling: both", "recipe sampling: .*'uniform' or 'sandwich', got 'both'"),
+        ("ema_decay: 1", "recipe ema_decay: .*less than 1, got 1"),
+        ("repeated_augmentation: 0", "recipe repeated_augmentation: .*got 0"),
+        ("budget: 5", "recipe budget: .*dictionary, got 5"),
+        ("distillation_temperature: 0", "recipe distillation_temperature: .*greater than 0, got 0"),
+        ("class_weights: even", "recipe class_weights.*got 'even'"),
+    ],
+)
+def test_a_wrong_option_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=words) as e:
+        Recipe.load(tmp_path / "r.yaml")
+    assert "\n" not in str(e.value)

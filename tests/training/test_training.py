@@ -45,13 +45,16 @@ class Stop:
             raise KeyboardInterrupt
 
 
-def test_subnets_learn_and_the_three_that_matter_are_validated(space: SearchSpace, data: Dataset) -> None:
-    net = Supernet(space)
-    recipe = Recipe(epochs=60, batch_size=16, learning_rate=1e-2, warmup_epochs=2, mixup=0, cutmix=0, drop_path=0)
+@pytest.mark.parametrize(("weight_sharing", "epochs"), [("entangled", 60), ("classical", 150)])
+def test_subnets_learn_and_the_three_that_matter_are_validated(
+    space: SearchSpace, data: Dataset, weight_sharing: Any, epochs: int
+) -> None:
+    net = Supernet(space, weight_sharing=weight_sharing)
+    recipe = Recipe(epochs=epochs, batch_size=16, learning_rate=1e-2, warmup_epochs=2, mixup=0, cutmix=0, drop_path=0)
     result = train(net, data, recipe)
     assert set(result.validation) == {"smallest", "centroid", "largest"}
     assert all(score["accuracy"] > 90 for score in result.validation.values())
-    assert result.steps == 60 * 4
+    assert result.steps == epochs * 4
     assert not net.training
     assert net.metadata["training"]["data"] == data.record
     for architecture in space.sample(5, seed=1):

@@ -1,0 +1,142 @@
+"""``nasformer finetune``: one network further from the weights that it inherits, on the same images or on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.output import console
+from nasformer.cli.training import (
+    Epochs,
+    ImageSize,
+    LearningRate,
+    RecipeFile,
+    Resume,
+    TeacherName,
+    TeacherWeights,
+    read_data,
+    read_recipe,
+    read_target,
+    read_teacher,
+    show,
+    sizes,
+)
+
+if TYPE_CHECKING:
+    from nasformer.data import Dataset
+    from nasformer.supernet import VisionTransformer
+
+
+def finetune(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|SPACE|FILE", help="Folder of a search, a space, or a network's .safetensors.")
+    ],
+    architecture: Annotated[
+        str | None,
+        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
+    ] = None,
+    supernet: SupernetPath = None,
+    data: Data = None,
+    image_size: ImageSize = None,
+    recipe: RecipeFile = None,
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    freeze: Annotated[str, typer.Option(help="nothing, or backbone: the head alone is trained.")] = "nothing",
+    teacher: TeacherName = None,
+    teacher_weights: TeacherWeights = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-finetune.", show_default=False)
+    ] = None,
+    resume: Resume = False,
+    root: Root = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train a network further, from the weights that it inherits.
+
+    It takes on the classes and the resolution of the data by itself. Without --recipe, the supernet's holds. After
+    a stop, the same command with --resume goes on to the weights of an uninterrupted training.
+
+    Examples:
+      nasformer finetune runs/digits-tpe-seed0 --epochs 50
+
+      nasformer finetune digits smallest --teacher runs/large/network.safetensors
+
+      nasformer finetune autoformer-tiny released --data pets --root /data --image-size 384
+    """
+    from nasformer.training import finetune as train
+    from nasformer.training import leads
+
+    net, trained, name, source = _start(target, architecture, supernet)
+    images = data or trained.get("data", {}).get("name")
+    chosen = read_recipe(recipe, trained, images or "", seed=seed, epochs=epochs, learning_rate=learning_rate)
+    dataset = _data(images, trained, source, chosen, seed=seed, root=root, size=image_size, net=net)
+    folder = out or Path("runs") / f"{name}-finetune"
+    if leads() and not json:
+        words = f"fine-tuning {net.architecture} on {dataset.name}: {sizes(dataset.record)}"
+        console.print(words, markup=False, soft_wrap=True)
+    result = train(
+        net,
+        dataset,
+        chosen,
+        freeze=freeze,  # type: ignore[arg-type]  # checked there
+        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
+        out=folder,
+        source={"weights": source},
+        resume=resume,
+        device=device,
+        progress=not (quiet or json),
+    )
+    if leads():
+        show(result, folder, json=json)
+
+
+def _start(
+    target: str, architecture: str | None, supernet: Path | None
+) -> tuple[VisionTransformer, dict[str, Any], str, str]:
+    """Return the network, how its weights were trained, a name for it, and the file that they are from."""
+    from nasformer.errors import CheckpointError
+    from nasformer.registry import load_supernet
+    from nasformer.supernet import load_network
+    from nasformer.supernet.checkpoint import read_checkpoint
+
+    path = Path(target)
+    if path.suffix == ".safetensors":
+        if architecture is not None or supernet is not None:
+            other = architecture or supernet
+            raise CheckpointError(f"{target} is a network of its own architecture, got {str(other)!r} too", other)
+        header, _ = read_checkpoint(path, "network")
+        return load_network(path), dict(header["metadata"].get("training", {})), path.parent.name, str(path)
+    space, chosen = read_target(target, architecture)
+    net, file = load_supernet(space, supernet)
+    return net.extract(chosen), dict(net.metadata.get("training", {})), space.name, str(file)
+
+
+def _data(
+    name: str | None,
+    trained: dict[str, Any],
+    source: str,
+    recipe: Any,
+    *,
+    seed: int,
+    root: Path | None,
+    size: int | None,
+    net: VisionTransformer,
+) -> Dataset:
+    """Return the images, split as they were where the weights were trained on the same."""
+    from nasformer.errors import DataError
+    from nasformer.registry import require_same_splits, same_data
+
+    if name is None:
+        raise DataError(f"{source} does not say what it was trained on; give --data NAME", source)
+    record = trained.get("data", {})
+    split_seed = record.get("seed") or 0 if same_data(name, record) else seed
+    wanted = size or net.geometry.image_size
+    dataset = read_data(name, recipe, seed=split_seed, root=root, image_size=wanted, asked=size is not None)
+    require_same_splits(dataset, name, record, source)
+    return dataset

@@ -1,0 +1,101 @@
+"""``nasformer retrain``: an architecture from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.output import console
+from nasformer.cli.training import (
+    Epochs,
+    ImageSize,
+    LearningRate,
+    RecipeFile,
+    Resume,
+    TeacherName,
+    TeacherWeights,
+    read_data,
+    read_recipe,
+    read_target,
+    read_teacher,
+    show,
+    sizes,
+)
+
+
+def retrain(
+    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="Folder of a search, or a space.")],
+    architecture: Annotated[
+        str | None,
+        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
+    ] = None,
+    supernet: SupernetPath = None,
+    data: Data = None,
+    image_size: ImageSize = None,
+    recipe: RecipeFile = None,
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    teacher: TeacherName = None,
+    teacher_weights: TeacherWeights = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.", show_default=False)
+    ] = None,
+    resume: Resume = False,
+    root: Root = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train an architecture from scratch, with nothing inherited.
+
+    Without --recipe, that of the space's supernet holds where one was trained; data likewise. After a stop, the
+    same command with --resume goes on to the weights of an uninterrupted training.
+
+    Examples:
+      nasformer retrain runs/digits-tpe-seed0
+
+      nasformer retrain fashion-mnist centroid --epochs 8
+
+      nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
+    """
+    from nasformer.training import leads
+    from nasformer.training import retrain as train
+
+    space, chosen = read_target(target, architecture)
+    trained = _of_supernet(space, supernet)
+    name = data or trained.get("data", {}).get("name") or space.name
+    how = read_recipe(recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
+    size = image_size or space.geometry.image_size
+    dataset = read_data(name, how, seed=seed, root=root, image_size=size, asked=image_size is not None)
+    folder = out or Path("runs") / f"{space.name}-retrain"
+    if leads() and not json:
+        words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
+        console.print(words, markup=False, soft_wrap=True)
+    result = train(
+        chosen,
+        space,
+        dataset,
+        how,
+        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
+        out=folder,
+        resume=resume,
+        device=device,
+        progress=not (quiet or json),
+    )
+    if leads():
+        show(result, folder, json=json)
+
+
+def _of_supernet(space: Any, supernet: Path | None) -> dict[str, Any]:
+    """Return how the supernet of a space was trained, nothing where there is none."""
+    from nasformer.fitness import find_weights
+    from nasformer.registry import load_supernet
+
+    if supernet is None and find_weights(space) is None:
+        return {}
+    net, _ = load_supernet(space, supernet)
+    return dict(net.metadata.get("training", {}))

@@ -1,0 +1,150 @@
+"""Training: what the commands that train share, from their options to recipe, data and teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.output import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from nasformer.architecture import Architecture
+    from nasformer.data import Dataset
+    from nasformer.space import SearchSpace
+    from nasformer.training import FinetuneResult, Recipe, Teacher
+
+RecipeFile = Annotated[
+    Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)]
+LearningRate = Annotated[float | None, typer.Option(help="Instead of the recipe's.", show_default=False)]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+ImageSize = Annotated[
+    int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.", show_default=False)
+]
+TeacherName = Annotated[
+    str | None,
+    typer.Option("--teacher", metavar="NAME", help="timm:NAME, or a .safetensors of ours.", show_default=False),
+]
+TeacherWeights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.", show_default=False)
+]
+
+
+def read_recipe(
+    file: Path | None,
+    trained: Mapping[str, Any],
+    data: str,
+    *,
+    seed: int,
+    epochs: int | None,
+    learning_rate: float | None = None,
+) -> Recipe:
+    """Return the recipe of a file, else that of a training, else one that suits the data; with what was given instead.
+
+    Raises:
+        RecipeError: It cannot be read, or holds a wrong value.
+    """
+    from nasformer.training import Recipe
+
+    if file is not None:
+        recipe = Recipe.load(file)
+    else:
+        recipe = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data)
+    given = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
+    return recipe.replace(**{name: value for name, value in given.items() if value is not None})
+
+
+def read_data(
+    name: str, recipe: Recipe, *, seed: int, root: Path | None, image_size: int | None, asked: bool = False
+) -> Dataset:
+    """Return a dataset, augmented by its reader as the recipe says where it is read from files.
+
+    Args:
+        name: The dataset.
+        recipe: The recipe.
+        seed: Of the splits.
+        root: Where its files are.
+        image_size: Pixels that images of files are cropped to.
+        asked: Whether the user asked for that size, so that a dataset of another fixed one is refused.
+
+    Raises:
+        DataError: It cannot be loaded.
+    """
+    from nasformer.data import load_dataset, resizable
+
+    options: dict[str, Any] = {}
+    if resizable(name):
+        options = {"auto_augment": recipe.auto_augment, "random_erasing": recipe.random_erasing}
+    size = image_size if asked or resizable(name) else None
+    return load_dataset(name, seed=seed, root=root, image_size=size, **options)
+
+
+def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Teacher | None:
+    """Return the teacher of ``--teacher`` and ``--teacher-weights``.
+
+    Raises:
+        RecipeError: There are weights and no teacher that takes them, or timm has no such network.
+        CheckpointError: The weights cannot be found or read.
+    """
+    from nasformer.errors import RecipeError
+    from nasformer.training import load_teacher
+
+    if weights is not None and not (name or "").startswith("timm:"):
+        raise RecipeError(f"--teacher-weights {weights} are for --teacher timm:NAME, got {name!r}", weights)
+    return None if name is None else load_teacher(name, weights=weights, num_classes=num_classes)
+
+
+def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Architecture]:
+    """Return what ``RUN|SPACE [ARCH]`` names: the winner of a search, or an architecture of a space.
+
+    Raises:
+        ArchitectureError: It is neither, or both are named.
+        StudyError: The run cannot be read.
+    """
+    from nasformer.cli.cost import read_architecture
+    from nasformer.cli.search import RESULT
+    from nasformer.errors import ArchitectureError
+    from nasformer.search import SearchResult
+    from nasformer.space import load_space
+
+    path = Path(target)
+    if path.is_dir() or path.suffix == ".jsonl":
+        if architecture is not None:
+            raise ArchitectureError(
+                f"a run brings its own architecture, got {architecture!r}; name its space instead", architecture
+            )
+        result = SearchResult.load(path / RESULT if path.is_dir() else path)
+        return result.space, result.best.architecture
+    space = load_space(target)
+    return space, read_architecture(space, architecture or "largest")
+
+
+def show(result: FinetuneResult, folder: Path, *, json: bool) -> None:
+    """Print what a network has become."""
+    if json:
+        print_json({"folder": str(folder), **result.to_dict()})
+        return
+    figures, rows = result.figures, list[tuple[str, float, float]]()
+    if "before" in figures:
+        rows.append(("inherited", figures["before"]["accuracy"], figures["before"]["loss"]))
+    done = {"finetune": "fine-tuned", "retrain": "retrained"}[figures["kind"]]
+    rows.append((done, figures["test"]["accuracy"], figures["test"]["loss"]))
+    print_table(f"{figures['test']['images']:,} test images", ("", "accuracy %", "loss"), rows)
+    worst = min((row for row in figures["test"]["per_class"] if row["images"]), key=lambda row: row["accuracy"])
+    here = figures["speed"]
+    console.print(
+        f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms an image, "
+        f"{here['images_per_second']:,.0f} images a second here. Hardest class: {worst['class']}, "
+        f"{worst['accuracy']:.1f} %.\nWeights, log and {figures['kind']}.json: {folder}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def sizes(record: Mapping[str, Any]) -> str:
+    """Return the sizes of the splits in words."""
+    return ", ".join(f"{count:,} {name}" for name, count in record["splits"].items()) + " images"

@@ -1,0 +1,165 @@
+"""The sets of AutoFormer's transfer table (section 4.4), as torchvision keeps them under a root; never downloaded.
+
+CIFAR-10 and CIFAR-100 (Krizhevsky, 2009), Oxford Flowers 102 (Nilsback and Zisserman, 2008), Oxford-IIIT Pets
+(Parkhi et al., 2012), Stanford Cars (Krause et al., 2013). What each calls its train images (with Flowers' own
+validation images) trains, less the part held out to search; its test images test. torchvision reads the lists, and
+checks those of CIFAR and Flowers against their known sums before it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.data.dataset import Dataset
+from nasformer.data.image_folder import ImageFiles, Sample, from_samples, hold_out
+from nasformer.data.tensors import from_arrays
+from nasformer.errors import DataError
+
+NAMES = ("cars", "cifar10", "cifar100", "flowers", "pets")
+CIFAR_SIZE = 32
+_LAYOUTS = {
+    "cars": "stanford_cars/",
+    "cifar10": "cifar-10-batches-py/",
+    "cifar100": "cifar-100-python/",
+    "flowers": "flowers-102/",
+    "pets": "oxford-iiit-pet/",
+}
+
+
+def load_transfer(
+    name: str,
+    *,
+    root: str | Path | None,
+    seed: int = 0,
+    image_size: int | None = None,
+    search_fraction: float = 0.1,
+    auto_augment: str | None = "rand-m9-mstd0.5-inc1",
+    random_erasing: float = 0.25,
+) -> Dataset:
+    """Return one of the sets.
+
+    Args:
+        name: "cifar10", "cifar100", "flowers", "pets" or "cars".
+        root: A torchvision root.
+        seed: Of the splits.
+        image_size: Height and width that images are resized and cropped to; None: 224, and CIFAR's own 32, at which
+            it is in memory and a recipe's ``affine`` augments it.
+        search_fraction: Share of the train images that is held out to search.
+        auto_augment: timm's augmentation policy of the train images; None: crops and flips alone.
+        random_erasing: Probability of erasing a part of a train image.
+
+    Raises:
+        DataError: The files are absent or damaged.
+    """
+    folder = _root(name, root)
+    options: dict[str, Any] = {"seed": seed, "auto_augment": auto_augment, "random_erasing": random_erasing}
+    if name in ("cifar10", "cifar100"):
+        if image_size is None or image_size == CIFAR_SIZE:
+            return _cifar_in_memory(name, folder, search_fraction, seed)
+        return _from_parts(name, *_cifar(name, folder), image_size, search_fraction, Pictures, options)
+    train, test, classes = _FILES[name](folder)
+    return _from_parts(name, train, test, classes, image_size or 224, search_fraction, ImageFiles, options)
+
+
+class Pictures(ImageFiles):
+    """Images that are in memory as bytes ``(height, width, 3)``, handed out as those of files are."""
+
+    def read(self, index: int) -> Any:
+        """Return a PIL image."""
+        from PIL import Image
+
+        pixels: Any = self.samples[index][0]
+        return Image.fromarray(pixels)
+
+
+def _from_parts(
+    name: str,
+    train: Sequence[Sample],
+    test: Sequence[Sample],
+    classes: Sequence[str],
+    image_size: int,
+    search_fraction: float,
+    kind: type[ImageFiles],
+    options: dict[str, Any],
+) -> Dataset:
+    numbered = [(number, label) for number, (_, label) in enumerate(train)]
+    held = hold_out(numbered, {"search": search_fraction}, options["seed"])
+    splits = {key: [train[number] for number, _ in part] for key, part in held.items()} | {"test": list(test)}
+    marks = {**held, "test": [(number, label) for number, (_, label) in enumerate(test)]}
+    return from_samples(name, splits, marks, classes, image_size, kind=kind, **options)
+
+
+def _cifar_in_memory(name: str, folder: Path, search_fraction: float, seed: int) -> Dataset:
+    train, test, classes = _cifar(name, folder)
+    arrays = [_stacked(part) for part in (train, test)]
+    fractions = {"train": 1 - search_fraction, "search": search_fraction}
+    return from_arrays(name, *arrays[0], fractions, seed=seed, test=arrays[1], classes=classes)
+
+
+def _stacked(samples: Sequence[tuple[Any, int]]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    pixels = np.stack([image for image, _ in samples]).transpose(0, 3, 1, 2)
+    return pixels.astype(np.float32) / np.float32(255), np.array([label for _, label in samples])
+
+
+def _root(name: str, root: str | Path | None) -> Path:
+    layout = _LAYOUTS[name]
+    if root is None:
+        raise DataError(f"{name} is read from files; give root= (--root DIR), a torchvision root with {layout}", name)
+    if not (Path(root) / layout).is_dir():
+        raise DataError(f"{name} is not in {root}: there is no {layout}; give the torchvision root that holds it", root)
+    return Path(root)
+
+
+def _open(make: Callable[..., Any], folder: Path, **options: Any) -> Any:
+    """Return a dataset of torchvision, or say in one line what it misses."""
+    try:
+        return make(str(folder), download=False, **options)
+    except Exception as error:  # torchvision, SciPy and pickle raise whatever torn files make them stumble over
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise DataError(f"cannot read {make.__name__} in {folder}: {lines[0]}; fetch it anew", folder) from error
+
+
+def _cifar(name: str, folder: Path) -> tuple[list[Any], list[Any], list[str]]:
+    from torchvision import datasets
+
+    make = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
+    train, test = (_open(make, folder, train=part) for part in (True, False))
+    samples = [list(zip(part.data, map(int, part.targets), strict=True)) for part in (train, test)]
+    return samples[0], samples[1], list(train.classes)
+
+
+def _flowers(folder: Path) -> tuple[list[Sample], list[Sample], list[str]]:
+    from torchvision.datasets import Flowers102
+
+    parts = {part: _open(Flowers102, folder, split=part) for part in ("train", "val", "test")}
+    samples = {key: list(zip(part._image_files, map(int, part._labels), strict=True)) for key, part in parts.items()}
+    classes = getattr(parts["train"], "classes", None) or [str(number) for number in range(102)]
+    return samples["train"] + samples["val"], samples["test"], list(classes)
+
+
+def _pets(folder: Path) -> tuple[list[Sample], list[Sample], list[str]]:
+    from torchvision.datasets import OxfordIIITPet
+
+    train, test = (_open(OxfordIIITPet, folder, split=part) for part in ("trainval", "test"))
+    samples = [list(zip(part._images, map(int, part._labels), strict=True)) for part in (train, test)]
+    return samples[0], samples[1], list(train.classes)
+
+
+def _cars(folder: Path) -> tuple[list[Sample], list[Sample], list[str]]:
+    from torchvision.datasets import StanfordCars
+
+    train, test = (_open(StanfordCars, folder, split=part) for part in ("train", "test"))
+    samples = [[(Path(path), int(label)) for path, label in part._samples] for part in (train, test)]
+    return samples[0], samples[1], list(train.classes)
+
+
+_FILES: dict[str, Callable[[Path], tuple[list[Sample], list[Sample], list[str]]]] = {
+    "cars": _cars,
+    "flowers": _flowers,
+    "pets": _pets,
+}

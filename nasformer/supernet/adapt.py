@@ -1,0 +1,91 @@
+"""A trained network for other classes and another resolution.
+
+The head of other classes starts anew. Absolute positions are resampled to the new grid, bicubically, as ViT and DeiT
+do (Dosovitskiy et al., ICLR 2021, section 3.2). Relative tables are extended where the grid grows: an offset
+that the network has not seen begins as the furthest one that it has, so that what it computes is what clipping
+would give, and only then learns for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from nasformer.cost.geometry import Geometry
+from nasformer.errors import DataError
+from nasformer.supernet.initialise import DEVIATION
+from nasformer.supernet.model import VisionTransformer
+
+
+def adapted(
+    net: VisionTransformer, *, num_classes: int | None = None, image_size: int | None = None, seed: int = 0
+) -> VisionTransformer:
+    """Return a copy of a network of one architecture, for other classes or images of another size.
+
+    Args:
+        net: The network.
+        num_classes: Outputs of the head, which is a new one where they differ; None: as they are.
+        image_size: Height and width of the images; None: as it is.
+        seed: Of a new head.
+
+    Raises:
+        DataError: The patches do not fit into the images.
+
+    >>> from nasformer.architecture import uniform
+    >>> net = VisionTransformer(Geometry(num_classes=10), uniform(32, 1, 1, 1))
+    >>> large = adapted(net, num_classes=3, image_size=384)
+    >>> large.geometry.grid, large.geometry.max_distance, large.head.weight.shape
+    (24, 23, torch.Size([3, 32]))
+    """
+    old = net.geometry
+    geometry = _geometry(old, num_classes or old.num_classes, image_size or old.image_size)
+    rate = net.drop_path_rates[-1]
+    options = {"pooling": net.pooling, "qkv_bias": net.qkv_bias}
+    new = VisionTransformer(geometry, net.architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
+    new.to(next(net.parameters())).train(net.training)
+    weights = net.state_dict()
+    if geometry.num_classes != old.num_classes:
+        weights |= _new_head(new.head.weight, seed)
+    if geometry.grid != old.grid:
+        weights["patch_embed.positions"] = _resampled(weights["patch_embed.positions"], old.grid, geometry.grid)
+    for name in weights:
+        if name.endswith("relative_positions"):
+            weights[name] = _extended(weights[name], old, geometry)
+    new.load_state_dict(weights)
+    return new
+
+
+def _geometry(old: Geometry, num_classes: int, image_size: int) -> Geometry:
+    if image_size % old.patch_size:
+        raise DataError(f"patches of {old.patch_size} pixels do not fit into images of {image_size}", image_size)
+    distance, grid = old.max_distance, image_size // old.patch_size
+    if distance is not None and distance >= old.grid - 1:  # it told all offsets apart, and goes on to
+        distance = max(distance, grid - 1)
+    return replace(old, num_classes=num_classes, image_size=image_size, max_distance=distance)
+
+
+def _new_head(like: Tensor, seed: int) -> dict[str, Tensor]:
+    weight = torch.empty(like.shape)
+    nn.init.trunc_normal_(weight, std=DEVIATION, generator=torch.Generator().manual_seed(seed))
+    return {"head.weight": weight.to(like), "head.bias": torch.zeros(len(like)).to(like)}
+
+
+def _resampled(positions: Tensor, old: int, new: int) -> Tensor:
+    """Map ``(1, old² + 1, embed_dim)`` to ``(1, new² + 1, embed_dim)``, the cls token's as it is."""
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    resampled: Tensor = resample_abs_pos_embed(positions, [new, new], [old, old], num_prefix_tokens=1)
+    return resampled
+
+
+def _extended(tables: Tensor, old: Geometry, new: Geometry) -> Tensor:
+    """Map tables ``(2, 2, rows, head_dim)``, row 0 for cls and then one for each offset, to the new rows."""
+    distance, before = new.max_distance or 0, old.max_distance or 0
+    if distance == before:
+        return tables
+    seen = min(before, old.grid - 1)
+    offsets = torch.arange(-distance, distance + 1).clamp(-seen, seen)
+    rows = torch.cat((torch.zeros(1, dtype=torch.long), offsets + before + 1))
+    return tables[:, :, rows.to(tables.device)]

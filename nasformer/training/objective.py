@@ -1,0 +1,102 @@
+"""What a step minimises: cross-entropy on labels, mixed with what a teacher or the largest subnet says.
+
+Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; hard labels as in DeiT (Touvron et al.,
+ICML 2021, section 4); in-place distillation as in Yu and Huang, ICCV 2019. Every loss is a mean over images, so
+that the parts of a batch add up to the whole wherever they are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nasformer.data.dataset import Split
+from nasformer.data.memory import ImagesInMemory
+from nasformer.errors import RecipeError
+from nasformer.training.recipe import Recipe
+
+
+class Objective:
+    """The loss of a recipe.
+
+    Args:
+        recipe: Label smoothing, class weights and distillation.
+        train: The train images, whose classes "balanced" weights count.
+        num_classes: Classes.
+        device: Where.
+
+    Raises:
+        RecipeError: There are not as many class weights as classes, or the classes cannot be counted.
+    """
+
+    def __init__(self, recipe: Recipe, train: Split, num_classes: int, device: torch.device) -> None:
+        self._recipe = recipe
+        self._smoothing = 0.0 if recipe.mixes else recipe.label_smoothing  # mixing smooths its targets itself
+        weights = class_weights(recipe, train, num_classes)
+        self._weights = None if weights is None else torch.tensor(weights, device=device)
+
+    def __call__(self, logits: Tensor, targets: Tensor, taught: Tensor | None = None) -> Tensor:
+        """Return the loss.
+
+        Args:
+            logits: ``(batch, num_classes)``.
+            targets: Classes ``(batch,)``, or shares of them ``(batch, num_classes)``.
+            taught: A teacher's logits ``(batch, num_classes)``.
+        """
+        loss = self._labels(logits, targets)
+        if taught is None:
+            return loss
+        share = self._recipe.distillation_weight
+        return (1 - share) * loss + share * self._teacher(logits, taught)
+
+    def _labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self._weights is None:
+            return F.cross_entropy(logits, targets, label_smoothing=self._smoothing)
+        # torch's mean is over the weights of these images, which a part of a batch does not know of the others
+        weights = self._weights.to(logits.dtype)
+        total = F.cross_entropy(logits, targets, weights, label_smoothing=self._smoothing, reduction="sum")
+        return total / len(logits)
+
+    def _teacher(self, logits: Tensor, taught: Tensor) -> Tensor:
+        if self._recipe.distillation == "hard":
+            return F.cross_entropy(logits, taught.argmax(dim=1))
+        temperature = self._recipe.distillation_temperature
+        return temperature**2 * from_soft(logits / temperature, taught / temperature)
+
+
+def from_soft(logits: Tensor, taught: Tensor) -> Tensor:
+    """Return the divergence of ``taught`` from ``logits``, both ``(batch, num_classes)``, as a mean over images."""
+    return F.kl_div(logits.log_softmax(1), taught.log_softmax(1), reduction="batchmean", log_target=True)
+
+
+def class_weights(recipe: Recipe, train: Split, num_classes: int) -> list[float] | None:
+    """Return the weight of each class, by which the mean over the train images is 1 where they are "balanced".
+
+    Raises:
+        RecipeError: There are not as many class weights as classes, or the classes cannot be counted.
+    """
+    if recipe.class_weights is None:
+        return None
+    if recipe.class_weights != "balanced":
+        if len(recipe.class_weights) != num_classes:
+            given = len(recipe.class_weights)
+            raise RecipeError(f"class_weights has {given} weights, but the data {num_classes} classes", recipe)
+        return list(recipe.class_weights)
+    counts = torch.bincount(torch.tensor(_labels(train)), minlength=num_classes)
+    if not counts.all():
+        empty = int((counts == 0).nonzero()[0])
+        raise RecipeError(f"class {empty} has no train image to balance; give class_weights as a list", recipe)
+    return [float(weight) for weight in counts.sum() / (num_classes * counts)]
+
+
+def _labels(split: Split) -> Sequence[int]:
+    if isinstance(split, ImagesInMemory):
+        labels: list[int] = split.labels.tolist()
+        return labels
+    targets = getattr(split, "targets", None)
+    if targets is None:
+        raise RecipeError("class_weights 'balanced' needs the classes of the train images (.targets); give a list")
+    return [int(target) for target in targets]

@@ -1,0 +1,72 @@
+"""Which subnets a step of a supernet trains: one at random, or a sandwich of them; all within a budget.
+
+Uniform sampling as in AutoFormer (Chen et al., ICCV 2021, section 3.2), the sandwich rule of Yu and Huang,
+"Universally Slimmable Networks and Improved Training Techniques", ICCV 2019, as BigNAS uses it (Yu et al.,
+ECCV 2020). A budget is met by drawing from the feasible set under the paper's prior: every dimension uniform,
+given that the budget holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasformer.architecture import Architecture
+from nasformer.space import FeasibleSet, SearchSpace
+from nasformer.training.randomness import derived
+from nasformer.training.recipe import Recipe
+
+
+def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
+    """Return the smallest, the centroid and the largest architecture.
+
+    Within a budget: one of the fewest and one of the most parameters that meet it, and the nearest to the centroid.
+
+    Raises:
+        BudgetError: The budget cannot be read, or nothing meets it.
+    """
+    corners = {"smallest": space.smallest, "centroid": space.centroid, "largest": space.largest}
+    if recipe.budget is None:
+        return corners
+    feasible = _feasible(space, recipe)
+    within = {name: feasible.repair(corner) for name, corner in corners.items()}
+    if feasible.countable:  # else only the nearest to the corners can be told
+        for name, bound in zip(("smallest", "largest"), feasible.bounds("params"), strict=True):
+            within[name] = space.feasible(**{**recipe.budget, "params": (bound, bound)}).sample(1)[0]
+    return within
+
+
+class Sampler:
+    """Draws the subnets of each step; the largest of a sandwich comes first.
+
+    Args:
+        space: The space.
+        recipe: How to sample, and the seed.
+
+    Raises:
+        BudgetError: The budget cannot be read, or nothing meets it.
+
+    >>> from nasformer.space import load_space
+    >>> space = load_space("digits")
+    >>> sampler = Sampler(space, Recipe(sampling="sandwich", sandwich_random=1))
+    >>> first, second, third = sampler(epoch=0, steps=5)[0]
+    >>> first == space.largest, third == space.smallest
+    (True, True)
+    """
+
+    def __init__(self, space: SearchSpace, recipe: Recipe) -> None:
+        self._recipe, self._ends = recipe, landmarks(space, recipe)
+        self._sample = space.sample if recipe.budget is None else _feasible(space, recipe).sample
+
+    def __call__(self, epoch: int, steps: int) -> Sequence[tuple[Architecture, ...]]:
+        """Return the subnets of each step of an epoch."""
+        seed = derived(self._recipe.seed, epoch, 2)
+        if self._recipe.sampling == "uniform":
+            return [(architecture,) for architecture in self._sample(steps, seed=seed)]
+        k = self._recipe.sandwich_random
+        drawn = self._sample(steps * k, seed=seed)
+        largest, smallest = self._ends["largest"], self._ends["smallest"]
+        return [(largest, *drawn[step * k : (step + 1) * k], smallest) for step in range(steps)]
+
+
+def _feasible(space: SearchSpace, recipe: Recipe) -> FeasibleSet:
+    return space.feasible(**(recipe.budget or {}))

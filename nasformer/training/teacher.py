@@ -1,0 +1,156 @@
+"""Teacher: a network whose logits another one learns from; it is never trained, nor does it drop anything.
+
+It sees the augmented images of its pupil (Touvron et al., ICML 2021; Beyer et al., "Knowledge distillation: A
+good teacher is patient and consistent", CVPR 2022), in the size and with the normalisation that it was trained with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasformer.data.dataset import Dataset
+from nasformer.errors import CheckpointError, RecipeError
+from nasformer.supernet import Supernet, VisionTransformer, load_network
+from nasformer.supernet.checkpoint import first_line
+from nasformer.training.validation import autocast
+
+TIMM = "timm:"
+
+
+class Teacher:
+    """A network from images to logits.
+
+    Args:
+        net: The network; left in evaluation mode.
+        image_size: What images are resized to; None: they stay.
+        mean: Of each channel, which the network expects to be taken out; None: that of the data.
+        std: Likewise the deviation.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        image_size: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        self.net, self.image_size, self.mean, self.std = net.eval(), image_size, mean, std
+        self._scale: Tensor | None = None
+        self._shift: Tensor | None = None
+
+    @classmethod
+    def of(cls, net: nn.Module | Teacher) -> Teacher:
+        """Return a network as a teacher: ours in their size, timm's as their configuration says."""
+        if isinstance(net, Teacher):
+            return net
+        if isinstance(net, VisionTransformer):
+            return cls(net, image_size=net.geometry.image_size)
+        told: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
+        size = told.get("input_size") if told.get("fixed_input_size") else None
+        return cls(net, image_size=size[-1] if size else None, mean=told.get("mean"), std=told.get("std"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of the weights, by which a training knows its teacher again."""
+        digest = hashlib.sha256()
+        for name, tensor in self.net.state_dict().items():
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def to(self, device: torch.device) -> Teacher:
+        """Move the network to ``device``, and return the teacher."""
+        self.net.to(device)
+        return self
+
+    def check(self, data: Dataset) -> Teacher:
+        """Learn how the images of ``data`` are normalised, look at one of them, and return the teacher.
+
+        Raises:
+            RecipeError: The images do not fit the network, or its classes are not those of ``data``.
+        """
+        self._learn_scale(data.record)
+        device = next((p.device for p in self.net.parameters()), torch.device("cpu"))
+        image: Tensor = data.search[0][0]
+        try:
+            logits = self.logits(image[None].to(device), amp=False)
+        except Exception as error:
+            shape = tuple(image.shape)
+            raise RecipeError(f"the teacher cannot look at images {shape}: {first_line(error)}", self) from error
+        classes = logits.shape[-1] if logits.ndim == 2 else tuple(logits.shape)
+        if classes != data.num_classes:
+            raise RecipeError(
+                f"the teacher has {classes} classes, but {data.name!r} has {data.num_classes}; "
+                "take one that was trained on these classes",
+                self,
+            )
+        return self
+
+    def logits(self, images: Tensor, amp: bool) -> Tensor:
+        """Return the logits ``(batch, num_classes)`` of ``images`` that are normalised as the data are."""
+        with torch.no_grad(), autocast(images.device, amp):
+            if self._scale is not None and self._shift is not None:
+                images = images * self._scale.to(images) + self._shift.to(images)
+            if self.image_size not in (None, images.shape[-1]):
+                size = (self.image_size, self.image_size)
+                images = F.interpolate(images, size, mode="bicubic", antialias=True)
+            logits: Tensor = self.net(images)
+        return logits.float() if amp else logits
+
+    def _learn_scale(self, record: Any) -> None:
+        mine, theirs = (self.mean, self.std), (record.get("mean"), record.get("std"))
+        if None in mine or None in theirs or [list(x) for x in mine] == [list(x) for x in theirs]:  # type: ignore[arg-type]
+            return
+        (mean, std), (data_mean, data_std) = (
+            [torch.tensor(list(x)).view(-1, 1, 1) for x in pair]  # type: ignore[arg-type]
+            for pair in (mine, theirs)
+        )
+        self._scale, self._shift = data_std / std, (data_mean - mean) / std
+
+
+def load_teacher(name: str, *, weights: str | Path | None = None, num_classes: int | None = None) -> Teacher:
+    """Return a teacher by name.
+
+    Args:
+        name: ``timm:NAME`` for a network of timm (``timm:local-dir:PATH`` for an exported folder), or the path of a
+            network or supernet of ours, of which the largest subnet teaches.
+        weights: File of the weights of a network of timm; None: those that timm finds for it.
+        num_classes: Outputs of a network of timm whose weights are in a file; None: as it is.
+
+    Raises:
+        CheckpointError: The weights cannot be found or read.
+        RecipeError: timm has no such network.
+    """
+    if name.startswith(TIMM):
+        return _from_timm(name.removeprefix(TIMM), weights, num_classes)
+    try:
+        return Teacher.of(load_network(name))
+    except CheckpointError as error:
+        if "holds a supernet" not in str(error):
+            raise
+    net = Supernet.load(name)
+    return Teacher.of(net.extract(net.space.largest))
+
+
+def _from_timm(name: str, weights: str | Path | None, num_classes: int | None) -> Teacher:
+    import timm
+
+    if not name.startswith("local-dir:") and not timm.is_model(name):
+        raise RecipeError(f"timm has no network {name!r}; see timm.list_models()", name)
+    options: dict[str, Any] = {"pretrained": True}
+    if weights is not None:
+        options = {"checkpoint_path": str(weights)} | ({} if num_classes is None else {"num_classes": num_classes})
+    try:
+        return Teacher.of(timm.create_model(name, **options))
+    except Exception as error:  # timm raises whatever the hub, the file or torch raises
+        way_out = "check --teacher-weights" if weights else "give its weights with --teacher-weights FILE"
+        raise CheckpointError(f"the teacher {name!r} has no weights here ({first_line(error)}); {way_out}") from error

@@ -1,0 +1,127 @@
+"""``nasformer finetune`` and ``retrain``: from a search to figures, over a kill, and past what does not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from nasformer.space import load_space
+from nasformer.supernet import load_network
+from tests.cli.conftest import Command
+
+Refused = Callable[..., None]
+QUICK = ("--epochs", 1, "--device", "cpu", "-q")
+
+
+def images(folder: str, classes: int) -> str:
+    rng = np.random.default_rng(0)
+    for part, each in (("train", 8), ("test", 2)):
+        for label in range(classes):
+            place = Path(folder, part, str(label))
+            place.mkdir(parents=True)
+            for number in range(each):
+                Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    return f"imagefolder:{folder}"
+
+
+def colour_space() -> str:
+    declared = {**load_space("digits").to_dict(), "in_channels": 3}
+    Path("colour.yaml").write_text(yaml.safe_dump(declared))
+    return "colour.yaml"
+
+
+def test_the_winner_of_a_search_is_finetuned_and_retrained(nasformer: Command, weights: Path) -> None:
+    done = nasformer("search", "digits", "--strategy", "random", "-n", 4, "--out", "run", "-q")
+    assert done.code == 0, done.err
+    done = nasformer("finetune", "run", *QUICK, "--out", "fine", "--learning-rate", 1e-3)
+    assert done.code == 0, done.err
+    assert "fine-tuning embed" in done.out
+    assert "inherited" in done.out
+    fine = json.loads(Path("fine/finetune.json").read_text())
+    assert fine["training"]["recipe"]["learning_rate"] == 1e-3
+    assert fine["training"]["recipe"]["batch_size"] == 64, "the supernet's recipe"
+    assert fine["source"]["weights"].endswith(".safetensors")
+    assert len(fine["test"]["per_class"]) == 10
+    done = nasformer("retrain", "run", *QUICK, "--out", "scratch", "--json")
+    assert done.code == 0, done.err
+    scratch = json.loads(done.out)
+    assert scratch["architecture"] == fine["architecture"]
+    assert "before" not in scratch
+    assert scratch["training"]["data"] == fine["training"]["data"]
+    winner = load_network("fine/network.safetensors")
+    done = nasformer("finetune", "fine/network.safetensors", *QUICK, "--out", "further", "--freeze", "backbone")
+    assert done.code == 0, done.err
+    assert torch.equal(load_network("further/network.safetensors").norm.weight, winner.norm.weight)
+
+
+def test_other_classes_another_resolution_and_a_teacher(nasformer: Command, weights: Path) -> None:
+    space, data = colour_space(), images("pets", 3)
+    recipe = {"epochs": 1, "warmup_epochs": 0, "batch_size": 6, "mixup": 0, "cutmix": 0, "class_weights": "balanced"}
+    Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
+    common = ("--data", data, "--recipe", "recipe.yaml", "--device", "cpu", "-q")
+    done = nasformer("retrain", space, "largest", *common, "--out", "teacher")
+    assert done.code == 0, done.err
+    arguments = ("--image-size", 16, "--teacher", "teacher/network.safetensors", "--out", "pupil")
+    done = nasformer("finetune", "teacher/network.safetensors", *common, *arguments)
+    assert done.code == 0, done.err
+    pupil = load_network("pupil/network.safetensors")
+    assert (pupil.geometry.image_size, pupil.geometry.max_distance, pupil.geometry.num_classes) == (16, 7, 3)
+    assert json.loads(Path("pupil/finetune.json").read_text())["teacher"]
+
+
+def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, weights: Path) -> None:
+    data = images("pets", 3)
+    refused("'imagefolder:pets' have 3 channels, but the network takes 1", "finetune", "digits", "--data", data, *QUICK)
+    refused("freeze is 'nothing' or 'backbone', got 'all'", "finetune", "digits", "--freeze", "all", *QUICK)
+    refused("cifar10 is read from files; give root", "finetune", "digits", "--data", "cifar10", *QUICK)
+    refused("images of 'digits' are 8 pixels wide, not 16", "finetune", "digits", "--image-size", 16, *QUICK)
+    refused("no trained weights for space 'fashion-mnist'", "finetune", "fashion-mnist", *QUICK)
+    refused("belongs to another space", "finetune", "fashion-mnist", "--supernet", weights, *QUICK)
+    refused("holds a supernet, not a network", "finetune", weights, *QUICK)
+    refused("timm has no network 'resnot'", "finetune", "digits", "--teacher", "timm:resnot", *QUICK)
+    refused("--teacher-weights x.pt are for --teacher timm:NAME", "finetune", "digits", "--teacher-weights", "x.pt")
+    refused("a network of its own architecture, got 'largest'", "finetune", "n.safetensors", "largest", *QUICK)
+    done = nasformer("retrain", colour_space(), "smallest", "--data", data, *QUICK, "--out", "x")
+    assert done.code == 2, "1024 images a batch are too many"
+    Path("r.yaml").write_text(yaml.safe_dump({"epochs": 1, "warmup_epochs": 0, "class_weights": [1.0, 2.0]}))
+    refused("class_weights has 2 weights, but the data 10 classes", "retrain", "digits", "--recipe", "r.yaml")
+    Path("r.yaml").write_text(yaml.safe_dump({"epochs": 1, "warmup_epochs": 0, "batch_size": 6}))
+    options = ("--data", data, "--recipe", "r.yaml", "--device", "cpu", "-q", "--out", "three")
+    assert nasformer("retrain", "colour.yaml", "smallest", *options).code == 0
+    teach = ("--teacher", "three/network.safetensors")
+    refused("the teacher (has 3 classes|cannot look)", "finetune", "digits", *teach, *QUICK)
+    again = (*options, "--resume")
+    refused(
+        "three/training.pt belongs to another training: network.depth 2 there, 4 here", "retrain", "colour.yaml", *again
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["finetune", "retrain"])
+def test_a_kill_in_the_middle_changes_nothing(command: str, program: str, weights: Path) -> None:
+    recipe: dict[str, Any] = {"epochs": 40, "warmup_epochs": 1, "batch_size": 64, "mixup": 0.2, "cutmix": 0.2}
+    Path("r.yaml").write_text(yaml.safe_dump({**recipe, "ema_decay": 0.9, "repeated_augmentation": 3}))
+    typed = [program, command, "digits", "centroid", "--recipe", "r.yaml", "--device", "cpu", "-q", "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*typed, "whole"], check=True, env=environment, capture_output=True)
+    victim = subprocess.Popen([*typed, "killed"], env=environment, stdout=subprocess.DEVNULL)
+    log = Path("killed/log.jsonl")
+    while victim.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < 5):
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    subprocess.run([*typed, "killed", "--resume"], check=True, env=environment, capture_output=True)
+    first, second = (load_network(f"{name}/network.safetensors").state_dict() for name in ("whole", "killed"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
