@@ -68,6 +68,10 @@ class ExperimentError(NasformerError, ValueError):
     """A comparison that is declared wrongly, or whose runs were made in another way."""
 
 
+class DiagnosisError(NasformerError, ValueError):
+    """A diagnosis that is asked for wrongly, or whose parts were made in another way."""
+
+
 class DistributedError(NasformerError):
     """Processes that train together and have lost each other."""
 

@@ -11,6 +11,7 @@ import typer
 from nasformer.cli.compare import compare
 from nasformer.cli.cost import cost
 from nasformer.cli.demo import demo
+from nasformer.cli.diagnose import diagnose
 from nasformer.cli.evaluate import evaluate
 from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.finetune import finetune
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-_COMMANDS = (demo, spaces, cost, latency, train, search, compare, surrogate, evaluate, finetune, retrain)
+_COMMANDS = (demo, spaces, cost, latency, train, search, compare, surrogate, evaluate, finetune, retrain, diagnose)
 for _command in (*_COMMANDS, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)

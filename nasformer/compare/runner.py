@@ -7,25 +7,19 @@ nor their order shows in the outcome. A cell that is complete is a file; one tha
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import signal
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nasformer.compare.cell import Cell, cells_of, is_complete, run_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
 from nasformer.compare.gather import gather, write_tables
+from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.compare.task import Task, opened
 from nasformer.errors import ExperimentError, NasformerError, StrategyError
 from nasformer.search.loop import Limit
@@ -123,8 +117,8 @@ def _run(
 ) -> list[LeftOut]:
     """Run cells; one that fails does not stop the others."""
     failed: list[LeftOut] = []
-    bar = _bar(progress)
-    with _pool(processes) as pool, bar:
+    bar = progress_bar(progress)
+    with pool_of(processes) as pool, bar:
         row = bar.add_task("runs", total=total, completed=total - len(cells), last="")
         futures = {pool.submit(run_cell, cell, folder, keep_studies): cell for cell in cells}
         for future in as_completed(futures):
@@ -151,41 +145,3 @@ def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     return f"{type(error).__name__}: {' '.join(str(error).split())} ({path})"
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield processes that share the cores; when it is left early, what runs is ended: its studies hold it."""
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    kept = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = kept or threads
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin)
-    try:
-        yield pool
-    except BaseException:
-        for process in list(pool._processes.values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        if kept is None:
-            del os.environ["OMP_NUM_THREADS"]
-
-
-def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _bar(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    ends = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
-    return Progress(*columns, *ends, console=Console(stderr=True), disable=not shown)

@@ -1,0 +1,120 @@
+"""``nasformer diagnose``: is a supernet fit to be searched? Measured, with a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.options import Data, Device, Json, Macs, Params, Quiet, Root, Seed, Space, SupernetPath, budget_of
+from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.training import Epochs, RecipeFile
+
+if TYPE_CHECKING:
+    from nasformer.training import Recipe
+
+_FINETUNING_RATE = 0.1
+
+
+def diagnose(
+    space: Space,
+    supernet: SupernetPath = None,
+    data: Data = None,
+    params: Params = None,
+    macs: Macs = None,
+    recipe: RecipeFile = None,
+    epochs: Epochs = None,
+    finetune_epochs: Annotated[int, typer.Option(min=1, help="From inherited weights.")] = 1,
+    sharing_recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Of the entangled and the classical supernet; default: --recipe.", show_default=False
+        ),
+    ] = None,
+    architectures: Annotated[int, typer.Option(help="Drawn, and each trained alone.")] = 20,
+    pool: Annotated[int, typer.Option(help="Judged image by image.")] = 100,
+    search_images: Annotated[int, typer.Option(help="That an evaluation of a search sees.")] = 2000,
+    evaluations: Annotated[int, typer.Option(help="Of each search.")] = 100,
+    searches: Annotated[int, typer.Option(help="Seeds of each strategy.")] = 6,
+    retrainings: Annotated[int, typer.Option(help="Seeds of the winner and of the uniform ViT.")] = 3,
+    piece: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="images, curse, strategies, fidelity, sharing or winner; several times for several. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-diagnosis.", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train and search.")] = 1,
+    root: Root = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Measure whether a supernet is fit to be searched, and write a page.
+
+    Do inherited weights rank architectures as training alone does, and what is lost by inheriting? Are entangled
+    weights better than classical ones, strategies better than chance, the winner better than a plain ViT? How many
+    search images does a ranking need, and how much better than it is does the winner look? The trainings take most
+    of the time: (architectures + 2 retrainings + 4) x epochs. After a stop the same command goes on.
+
+    Examples:
+      nasformer diagnose digits --params 60k --workers 2
+
+      nasformer diagnose fashion-mnist --params 200k --epochs 3 --workers 2
+
+      nasformer diagnose fashion-mnist --piece images --piece curse
+    """
+    from nasformer.diagnose import PIECES, Plan
+    from nasformer.diagnose import diagnose as measure
+    from nasformer.registry import load_supernet, open_supernet
+    from nasformer.space import load_space
+
+    declared = load_space(space)
+    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
+    alone = _recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs)
+    rate = alone.learning_rate * _FINETUNING_RATE
+    tuned = alone.replace(epochs=finetune_epochs, learning_rate=rate, warmup_epochs=0)
+    shared = alone if sharing_recipe is None else type(alone).load(sharing_recipe)
+    plan = Plan(
+        recipe=alone.to_dict(),
+        finetuning=tuned.to_dict(),
+        sharing=shared.to_dict(),
+        budget=budget_of(params, macs),
+        architectures=architectures,
+        pool=pool,
+        search_images=search_images,
+        evaluations=evaluations,
+        searches=searches,
+        retrainings=retrainings,
+        seed=seed,
+        pieces=tuple(piece or PIECES),
+    )
+    folder = out or Path("runs") / f"{declared.name}-diagnosis"
+    file = str(load_supernet(declared, supernet)[1])
+    found = measure(net, dataset, plan, folder, file=file, workers=workers, device=device, progress=not (quiet or json))
+    _show(found, folder, json=json)
+
+
+def _recipe(file: Path | None, trained: dict[str, Any], data: str, epochs: int | None) -> Recipe:
+    """Return how a network is trained alone: as the supernet was, where no file says otherwise."""
+    from nasformer.training import Recipe
+
+    if file is not None:
+        chosen = Recipe.load(file)
+    else:
+        chosen = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data)
+    return chosen if epochs is None else chosen.replace(epochs=epochs)
+
+
+def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
+    if json:
+        print_json({"folder": str(folder), **found})
+        return
+    rows = [(claim["claim"], claim["paper"], claim["here"], claim["verdict"]) for claim in found["claims"]]
+    print_table(found["title"], ("claim of the paper", "there", "here", ""), rows)
+    console.print(f"Figures and everything else: {folder / 'diagnosis.json'}", markup=False, soft_wrap=True)

@@ -1,0 +1,121 @@
+"""Bench: the supernet under diagnosis, its images, and the place where what is found is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Subset
+
+from nasformer.architecture import Architecture
+from nasformer.data.dataset import Dataset, Split
+from nasformer.data.memory import ImagesInMemory
+from nasformer.diagnose.plan import Plan, digest
+from nasformer.errors import FitnessError
+from nasformer.fitness import InheritedFitness
+from nasformer.fitness.outcome import Outcome
+from nasformer.fitness.prefix_tree import in_tree_order
+from nasformer.space import FeasibleSet
+from nasformer.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is diagnosed; it travels to the processes that train.
+
+    Args:
+        net: The supernet.
+        data: The images that trained it, split as then.
+        plan: What is measured.
+        folder: Where everything is kept.
+        device: Where networks are trained and judged.
+    """
+
+    net: Supernet
+    data: Dataset
+    plan: Plan
+    folder: Path
+    device: str = "auto"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the arguments alone: what is known besides is found again in another process."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @cached_property
+    def feasible(self) -> FeasibleSet:
+        """What the budget allows."""
+        return self.net.space.feasible(**self.plan.budget)
+
+    @cached_property
+    def weights(self) -> str:
+        """Hash of the supernet's weights."""
+        return InheritedFitness(self.net, self.data.search, device=self.device, decoded=False).fingerprint
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of the weights, the images and the budget, on which everything depends."""
+        return digest([self.weights, self.data.record["fingerprint"], dict(self.plan.budget)])
+
+    def sample(self, count: int, name: str) -> list[Architecture]:
+        """Return distinct architectures under the paper's prior, other ones for each name."""
+        seed = int(digest([self.plan.seed, name]), 16) % 2**31
+        drawn = dict.fromkeys(self.feasible.sample(4 * count, seed=seed))
+        return list(drawn)[:count]
+
+    def accuracies(
+        self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
+    ) -> list[float]:
+        """Return the accuracy of each with the weights that it inherits, in percent.
+
+        Raises:
+            FitnessError: One of them cannot be judged.
+        """
+        judge = InheritedFitness(net or self.net, split, device=self.device, decoded=False)
+        found = {each.architecture: each for each in judge.evaluate(list(architectures))}
+        for each in found.values():
+            if each.value is None:
+                raise FitnessError(f"{each.architecture} cannot be judged: {each.error}", each)
+        return [float(found[architecture].value or 0.0) for architecture in architectures]
+
+    def outcomes(self, architectures: Sequence[Architecture], split: str) -> list[Outcome]:
+        """Return what each image of a split says of each architecture, kept in a file once it is known."""
+        content = [self.identity, split, [architecture.to_dict() for architecture in architectures]]
+        path = self.folder / "outcomes" / f"{split}-{digest(content)}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                return [Outcome(*columns) for columns in zip(kept["correct"], kept["loss"], strict=True)]
+        images = getattr(self.data, split)
+        judge = InheritedFitness(self.net, images, device=self.device, decoded=False)
+        found = judge.outcomes(in_tree_order(list(architectures)), 0, len(images))
+        told = [_outcome(architecture, found[architecture]) for architecture in architectures]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.stem}.part.npz")
+        correct: NDArray[np.bool_] = np.stack([each.correct for each in told])
+        np.savez_compressed(draft, correct=correct, loss=np.stack([each.loss for each in told]))
+        draft.replace(path)
+        return told
+
+    @property
+    def searched(self) -> Split:
+        """The search images that an evaluation sees."""
+        return first(self.data.search, self.plan.search_images)
+
+
+def first(split: Split, count: int) -> Split:
+    """Return the first images of a split."""
+    if count >= len(split):
+        return split
+    if isinstance(split, ImagesInMemory):
+        return ImagesInMemory(split.images[:count], split.labels[:count])
+    return Subset(split, range(count))  # type: ignore[arg-type]  # a Split is all that it needs
+
+
+def _outcome(architecture: Architecture, found: Outcome | Exception) -> Outcome:
+    if isinstance(found, Exception):
+        raise FitnessError(f"{architecture} cannot be judged: {found}", architecture) from found
+    return found

@@ -1,0 +1,75 @@
+"""Intervals: figures with what is known of their error, as plain values.
+
+Means of paired values have Student's interval; rank correlations the percentile bootstrap over architectures
+(Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+_RESAMPLES = 2000
+
+Interval = dict[str, float | None]
+"""``value``, ``low`` and ``high``; the ends are None where there is too little to say."""
+
+
+def mean_of(values: ArrayLike) -> Interval:
+    """Return a mean with its interval.
+
+    >>> mean_of([1.0, 2.0, 3.0])["value"]
+    2.0
+    """
+    from scipy import stats
+
+    x = np.asarray(values, dtype=np.float64)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return {"value": mean, "low": None, "high": None}
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    return {"value": mean, "low": mean - half, "high": mean + half}
+
+
+def spread_of(values: ArrayLike) -> Interval:
+    """Return a mean with the range that holds the middle 95 % of the values themselves."""
+    x = np.asarray(values, dtype=np.float64)
+    low, high = np.quantile(x, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"value": float(x.mean()), "low": float(low), "high": float(high)}
+
+
+def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, Interval]:
+    """Return Kendall's tau-b and Spearman's rho of two rankings of the same architectures, with intervals.
+
+    >>> ranks([1, 2, 3, 4], [10, 20, 30, 40])["kendall"]["value"]
+    1.0
+    """
+    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    rows = np.random.default_rng(seed).integers(len(x), size=(_RESAMPLES, len(x)))
+    return {name: _correlation(name, x, y, rows) for name in ("kendall", "spearman")}
+
+
+def kendall(first: ArrayLike, second: ArrayLike) -> float:
+    """Return Kendall's tau-b; 0 where one of them knows no order."""
+    return _rank_correlation("kendall", np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+
+
+def _correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]) -> Interval:
+    drawn = [_rank_correlation(name, x[row], y[row]) for row in rows]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"value": _rank_correlation(name, x, y), "low": float(low), "high": float(high)}
+
+
+def _rank_correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    from scipy import stats
+
+    function: Any = {"kendall": stats.kendalltau, "spearman": stats.spearmanr}[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.ConstantInputWarning)
+        found = float(function(x, y).statistic)
+    return 0.0 if np.isnan(found) else found

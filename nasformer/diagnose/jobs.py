@@ -1,0 +1,185 @@
+"""Jobs: the trainings and searches of a diagnosis, each on its own, over processes, from where it was stopped.
+
+What a job finds is one small JSON file, named by a hash of all that decides it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from nasformer.architecture import Architecture
+from nasformer.compare.pool import pool_of, progress_bar
+from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.plan import digest
+from nasformer.errors import DiagnosisError
+from nasformer.fitness import CachedFitness, InheritedFitness
+from nasformer.searcher import Searcher
+from nasformer.supernet import Supernet
+from nasformer.supernet.checkpoint import replace_file
+from nasformer.supernet.sharing import WeightSharing
+from nasformer.training import Recipe, finetune, retrain, train_supernet
+from nasformer.training.state import FILE as STATE
+from nasformer.training.supernet import FILE as WEIGHTS
+
+_LOGGER = logging.getLogger(__name__)
+_BATCH = 10
+
+Found = dict[str, Any]
+
+
+class Job(Protocol):
+    """Something that takes minutes."""
+
+    def name(self, bench: Bench) -> str:
+        """Return the name of its file: of all that decides what it finds."""
+
+    def run(self, bench: Bench, folder: Path) -> Found:
+        """Do it, from where it was stopped in ``folder``, and return plain values."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One network trained alone, from scratch or from inherited weights, and judged on the test images."""
+
+    kind: Literal["retrain", "finetune"]
+    architecture: Architecture
+    recipe: Mapping[str, Any]
+    seed: int = 0
+
+    def name(self, bench: Bench) -> str:
+        """Return the name of its file."""
+        inherited = bench.weights if self.kind == "finetune" else bench.net.space.fingerprint
+        data = bench.data.record["fingerprint"]
+        return f"{self.kind}-{digest([self.architecture.to_dict(), dict(self.recipe), self.seed, inherited, data])}"
+
+    def run(self, bench: Bench, folder: Path) -> Found:
+        """Train, judge, and keep the figures alone."""
+        recipe = Recipe(**self.recipe).replace(seed=self.seed)
+        options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+        if self.kind == "retrain":
+            result = retrain(self.architecture, bench.net.space, bench.data, recipe, **options)
+        else:
+            result = finetune(bench.net.extract(self.architecture), bench.data, recipe, **options)
+        (folder / STATE).unlink()
+        test = result.figures["test"]
+        return {"accuracy": test["accuracy"], "loss": test["loss"], "seconds": result.training.seconds}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A supernet, trained with one way of sharing weights."""
+
+    sharing: WeightSharing
+    recipe: Mapping[str, Any]
+
+    def name(self, bench: Bench) -> str:
+        """Return the name of its file."""
+        data = bench.data.record["fingerprint"]
+        return f"{self.sharing}-{digest([bench.net.space.fingerprint, dict(self.recipe), data])}"
+
+    def run(self, bench: Bench, folder: Path) -> Found:
+        """Train, and keep the weights."""
+        recipe = Recipe(**self.recipe)
+        net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
+        options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+        result = train_supernet(net, bench.data, recipe, **options)
+        (folder / STATE).unlink()
+        parameters = sum(parameter.numel() for parameter in net.parameters())
+        return {"file": str(folder / WEIGHTS), "parameters": parameters, "seconds": result.seconds}
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search with inherited weights under the diagnosis's budget."""
+
+    strategy: str
+    seed: int
+    file: str | None = None
+    """Another supernet than the one under diagnosis."""
+
+    def name(self, bench: Bench) -> str:
+        """Return the name of its file."""
+        size = bench.plan.identity("evaluations", "search_images")
+        return f"{self.strategy}-{self.seed}-{digest([bench.identity, size, self.file])}"
+
+    def run(self, bench: Bench, folder: Path) -> Found:
+        """Search, and return the winner and the best accuracy seen so far, evaluation by evaluation."""
+        net = Supernet.load(self.file, bench.net.space) if self.file else bench.net
+        judge = InheritedFitness(net, bench.searched, device=bench.device, decoded=False)
+        kept = bench.folder / "evaluations" / f"{judge.fingerprint}-{len(bench.searched)}.sqlite"
+        folder.mkdir(parents=True, exist_ok=True)
+        result = Searcher(bench.net.space, self.strategy, CachedFitness(judge, kept), self.seed).run(
+            dict(bench.plan.budget) or None,
+            evaluations=bench.plan.evaluations,
+            batch_size=_BATCH,
+            storage=folder / "study.log",
+            study=self.strategy,
+            progress=False,
+        )
+        told = [trial.value for trial in result.trials if trial.value is not None]
+        best = [max(told[: count + 1]) for count in range(len(told))]
+        return {"architecture": result.best.architecture.to_dict(), "search": result.best.fitness, "curve": best}
+
+
+def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[Found]:
+    """Return what each job finds, running those that are not yet done, over processes.
+
+    Raises:
+        DiagnosisError: A process was killed.
+        NasformerError: A job failed.
+    """
+    names = [job.name(bench) for job in jobs]
+    waiting = {name: job for name, job in zip(names, jobs, strict=True) if not _file(bench, name).exists()}
+    bar = progress_bar(progress)
+    with bar:
+        row = bar.add_task(what, total=len(jobs), completed=len(jobs) - len(waiting), last="")
+        for name in _run(bench, waiting, min(workers, len(waiting))):
+            bar.update(row, advance=1, last=name)
+    return [json.loads(_file(bench, name).read_text(encoding="utf-8")) for name in names]
+
+
+def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str]:
+    """Yield the name of each job once it is done."""
+    if workers <= 1:
+        for name, job in waiting.items():
+            _finish(bench, name, job)
+            yield name
+        return
+    try:
+        with pool_of(workers, _begin, bench) as pool:
+            futures = {pool.submit(_finish_here, name, job): name for name, job in waiting.items()}
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+    except BrokenProcessPool as error:
+        raise DiagnosisError(
+            "a process was killed, perhaps for want of memory; the same command goes on, with fewer --workers", workers
+        ) from error
+
+
+_HERE: list[Bench] = []
+
+
+def _begin(bench: Bench) -> None:
+    _HERE.append(bench)
+
+
+def _finish_here(name: str, job: Job) -> None:
+    _finish(_HERE[0], name, job)
+
+
+def _finish(bench: Bench, name: str, job: Job) -> None:
+    found = job.run(bench, bench.folder / "jobs" / name)
+    replace_file(_file(bench, name), (json.dumps(found, indent=1) + "\n").encode())
+    _LOGGER.info("%s: %s", name, {key: value for key, value in found.items() if key != "curve"})
+
+
+def _file(bench: Bench, name: str) -> Path:
+    return bench.folder / "found" / f"{name}.json"

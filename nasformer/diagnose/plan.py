@@ -1,0 +1,68 @@
+"""Plan: what a diagnosis measures, and at which size. Its cost is that of the networks that are trained alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nasformer.errors import DiagnosisError, did_you_mean
+
+PIECES = ("images", "curse", "strategies", "fidelity", "sharing", "winner")
+"""The pieces of a diagnosis, cheap ones first; each can be asked for alone."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        recipe: How a network is trained alone, as ``Recipe.to_dict`` gives it.
+        finetuning: How one goes on from inherited weights.
+        sharing: How the two supernets of the comparison of weight sharing are trained.
+        budget: What architectures may cost, as ``SearchSpace.feasible`` takes it; empty: the space's constraints.
+        architectures: How many are trained alone for the rank correlations.
+        pool: How many are judged image by image, for what the number of images does.
+        search_images: Search images that a strategy's evaluation sees.
+        evaluations: Of each strategy.
+        searches: Seeds of each strategy.
+        retrainings: Seeds of the winner, and of the uniform ViT beside it.
+        seed: Of what is drawn.
+        pieces: Which pieces.
+
+    Raises:
+        DiagnosisError: A size is too small, or there is no such piece.
+    """
+
+    recipe: Mapping[str, Any]
+    finetuning: Mapping[str, Any]
+    sharing: Mapping[str, Any]
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    architectures: int = 20
+    pool: int = 100
+    search_images: int = 2000
+    evaluations: int = 100
+    searches: int = 6
+    retrainings: int = 3
+    seed: int = 0
+    pieces: tuple[str, ...] = PIECES
+
+    def __post_init__(self) -> None:
+        least = {"architectures": 3, "pool": 3, "search_images": 1, "evaluations": 1, "searches": 2, "retrainings": 1}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise DiagnosisError(f"{name} must be at least {bound}, got {getattr(self, name)}", self)
+        for piece in self.pieces:
+            if piece not in PIECES:
+                raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
+
+    def identity(self, *names: str) -> str:
+        """Return a hash of some attributes."""
+        return digest({name: value for name, value in asdict(self).items() if name in names})
+
+
+def digest(value: object) -> str:
+    """Return the hash of plain values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
