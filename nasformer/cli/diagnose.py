@@ -33,6 +33,7 @@ def diagnose(
         ),
     ] = None,
     architectures: Annotated[int, typer.Option(help="Drawn, and each trained alone.")] = 20,
+    finetuned: Annotated[int, typer.Option(help="Of these, fine-tuned too.")] = 10,
     pool: Annotated[int, typer.Option(help="Judged image by image.")] = 100,
     search_images: Annotated[int, typer.Option(help="That an evaluation of a search sees.")] = 2000,
     evaluations: Annotated[int, typer.Option(help="Of each search.")] = 100,
@@ -60,7 +61,7 @@ def diagnose(
     Do inherited weights rank architectures as training alone does, and what is lost by inheriting? Are entangled
     weights better than classical ones, strategies better than chance, the winner better than a plain ViT? How many
     search images does a ranking need, and how much better than it is does the winner look? The trainings take most
-    of the time: (architectures + 2 retrainings + 4) x epochs. After a stop the same command goes on.
+    of the time: (architectures + 2 retrainings + 4) x epochs + finetuned. After a stop the same command goes on.
 
     Examples:
       nasformer diagnose digits --params 60k --workers 2
@@ -86,6 +87,7 @@ def diagnose(
         sharing=shared.to_dict(),
         budget=budget_of(params, macs),
         architectures=architectures,
+        finetuned=finetuned,
         pool=pool,
         search_images=search_images,
         evaluations=evaluations,

@@ -20,7 +20,7 @@ from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
 
 FILE = "diagnosis.json"
-_SIZES = ("architectures", "pool", "search_images", "evaluations", "searches", "retrainings", "seed")
+_SIZES = ("architectures", "finetuned", "pool", "search_images", "evaluations", "searches", "retrainings", "seed")
 
 
 def diagnose(

@@ -140,63 +140,84 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
     """Inherited against fine-tuned and retrained accuracy of architectures that were drawn, not chosen."""
     drawn = bench.sample(bench.plan.architectures, "fidelity")
     inherited = bench.accuracies(drawn, bench.data.test)
-    tuned = do(bench, [Alone("finetune", each, bench.plan.finetuning) for each in drawn], "fine-tuned")
-    alone = do(bench, [Alone("retrain", each, bench.plan.recipe) for each in drawn], "retrained")
+    some = drawn[: bench.plan.finetuned]
+    alone = [Alone("retrain", each, bench.plan.recipe) for each in drawn]
+    found = do(bench, [*alone, *(Alone("finetune", each, bench.plan.finetuning) for each in some)], "trained alone")
+    tuned = [*found[len(drawn) :], *[None] * (len(drawn) - len(some))]
     space = bench.net.space
     rows = [
         {
             "architecture": architecture.to_dict(),
             **space.costs(architecture),
             "inherited": before,
-            "finetuned": after["accuracy"],
+            "finetuned": None if after is None else after["accuracy"],
             "retrained": fresh["accuracy"],
         }
-        for architecture, before, after, fresh in zip(drawn, inherited, tuned, alone, strict=True)
+        for architecture, before, after, fresh in zip(drawn, inherited, tuned, found, strict=False)
     ]
-    pairs = (("inherited", "retrained"), ("finetuned", "retrained"), ("inherited", "finetuned"))
-    told = [{"of": a, "against": b, "n": len(rows), **ranks(_column(rows, a), _column(rows, b))} for a, b in pairs]
-    sizes = {"of": "parameters", "against": "retrained", "n": len(rows)}
-    told.append({**sizes, **ranks(_column(rows, "params"), _column(rows, "retrained"))})
+    pairs = (
+        ("inherited", "retrained"),
+        ("finetuned", "retrained"),
+        ("inherited", "finetuned"),
+        ("params", "retrained"),
+    )
+    told = [_ranked(rows, a, b) for a, b in pairs]
     epochs = {"finetuned": bench.plan.finetuning["epochs"], "retrained": bench.plan.recipe["epochs"]}
     return {"images": len(bench.data.test), "epochs": epochs, "architectures": rows, "ranks": told}
 
 
+def _ranked(rows: Sequence[Mapping[str, Any]], of: str, against: str) -> Piece:
+    both = _with(rows, of, against)
+    return {"of": of, "against": against, "n": len(both), **ranks(_column(both, of), _column(both, against))}
+
+
 def gap(fidelity: Piece) -> Piece:
     """What is lost by inheriting, from the architectures of ``fidelity``."""
-    names, rows = ("inherited", "finetuned", "retrained"), fidelity["architectures"]
-    columns = {name: np.asarray(_column(rows, name)) for name in names}
+    rows = fidelity["architectures"]
     pairs = (("retrained", "inherited"), ("retrained", "finetuned"), ("finetuned", "inherited"))
+    told = {name: _column(_with(rows, name), name) for name in ("inherited", "finetuned", "retrained")}
     return {
-        "rows": [{"name": name, "n": len(rows), "mean": mean_of(columns[name])} for name in names],
-        "differences": [
-            {"of": a, "minus": b, "n": len(rows), "mean": mean_of(columns[a] - columns[b])} for a, b in pairs
-        ],
+        "rows": [{"name": name, "n": len(column), "mean": mean_of(column)} for name, column in told.items()],
+        "differences": [_between(_with(rows, a, b), a, b) for a, b in pairs],
     }
+
+
+def _between(rows: Sequence[Mapping[str, Any]], of: str, minus: str) -> Piece:
+    differences = np.subtract(_column(rows, of), _column(rows, minus))
+    return {"of": of, "minus": minus, "n": len(rows), "mean": mean_of(differences)}
+
+
+def _with(rows: Sequence[Mapping[str, Any]], *names: str) -> list[Mapping[str, Any]]:
+    """Return the rows that have all of these figures."""
+    return [row for row in rows if all(row[name] is not None for name in names)]
 
 
 def sharing(bench: Bench, do: Doing) -> Piece:
     """Entangled against classical weights at equal training, and the paper's table: what a search finds in each."""
-    trained = [_own(bench, name) or do(bench, [Shared(name, bench.plan.sharing)], "supernet")[0] for name in _SHARINGS]
-    nets: dict[str, Supernet] = {
-        name: Supernet.load(each["file"], bench.net.space) if each["file"] else bench.net
-        for name, each in zip(_SHARINGS, trained, strict=True)
-    }
     drawn = bench.sample(bench.plan.architectures, "fidelity")
-    known = _retrained(bench, drawn, do) if "fidelity" in bench.plan.pieces else None
+    alone = [Alone("retrain", each, bench.plan.recipe) for each in drawn] if "fidelity" in bench.plan.pieces else []
+    own = {name: found for name in _SHARINGS if (found := _own(bench, name)) is not None}
+    missing = [name for name in _SHARINGS if name not in own]
+    found = do(bench, [*(Shared(name, bench.plan.sharing) for name in missing), *alone], "supernets, and trained alone")
+    trained = {**own, **dict(zip(missing, found, strict=False))}
+    known = {a: f["accuracy"] for a, f in zip(drawn, found[len(missing) :], strict=True)} if alone else None
+    nets = {
+        name: bench.net if trained[name]["file"] is None else Supernet.load(trained[name]["file"], bench.net.space)
+        for name in _SHARINGS
+    }
     rows = []
-    for (name, net), each in zip(nets.items(), trained, strict=True):
+    for name, net in nets.items():
         inherited = bench.accuracies(drawn, bench.data.test, net)
         told = [
             {"architecture": a.to_dict(), "inherited": i, "retrained": None if known is None else known[a]}
             for a, i in zip(drawn, inherited, strict=True)
         ]
         order = None if known is None else ranks(inherited, [known[a] for a in drawn])["kendall"]
-        told_of = {"name": name, "parameters": each["parameters"], "seconds": each["seconds"]}
+        told_of = {"name": name, **{key: trained[name][key] for key in ("parameters", "seconds")}}
         rows.append({**told_of, "mean": mean_of(inherited), "kendall": order, "architectures": told})
     first, second = ([each["inherited"] for each in row["architectures"]] for row in rows)
     difference = {"of": "entangled", "minus": "classical", "mean": mean_of(np.subtract(first, second)), "n": len(drawn)}
-    found = _ablation(bench, do, nets, [each["file"] for each in trained])
-    return {"epochs": bench.plan.sharing["epochs"], "rows": rows, "difference": difference, "ablation": found}
+        return {"epochs": bench.plan.sharing["epochs"], "rows": rows, "difference": difference, "ablation": _ablation(bench, do, nets, trained)}
 
 
 def _own(bench: Bench, name: WeightSharing) -> Found | None:
@@ -208,11 +229,12 @@ def _own(bench: Bench, name: WeightSharing) -> Found | None:
     return {"file": None, "parameters": parameters, "seconds": training["seconds"]}
 
 
-def _ablation(bench: Bench, do: Doing, nets: Mapping[str, Supernet], files: Sequence[str | None]) -> list[Piece]:
+def _ablation(
+    bench: Bench, do: Doing, nets: Mapping[WeightSharing, Supernet], trained: Mapping[WeightSharing, Found]
+) -> list[Piece]:
     """Return the paper's ablation: the winner of each search in each supernet, inherited and retrained."""
     cells = [(name, strategy) for name in nets for strategy in ("random", "evolution")]
-    of = dict(zip(nets, files, strict=True))
-    winners = do(bench, [Search(strategy, bench.plan.seed, of[name]) for name, strategy in cells], "searches")
+    winners = do(bench, [Search(strategy, bench.plan.seed, trained[name]["file"]) for name, strategy in cells], "searches")
     chosen = [Architecture.from_dict(each["architecture"]) for each in winners]
     alone = _retrained(bench, chosen, do)
     return [
@@ -269,8 +291,8 @@ MEASURES: dict[str, Callable[[Bench, Doing], Piece]] = {
     "images": images,
     "curse": curse,
     "strategies": strategies,
-    "fidelity": fidelity,
     "sharing": sharing,
+    "fidelity": fidelity,
     "winner": winner,
 }
 """By name, in the order in which a diagnosis measures them."""

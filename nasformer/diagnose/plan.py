@@ -10,8 +10,18 @@ from typing import Any
 
 from nasformer.errors import DiagnosisError, did_you_mean
 
-PIECES = ("images", "curse", "strategies", "fidelity", "sharing", "winner")
+PIECES = ("images", "curse", "strategies", "sharing", "fidelity", "winner")
 """The pieces of a diagnosis, cheap ones first; each can be asked for alone."""
+
+_LEAST = {
+    "architectures": 3,
+    "finetuned": 2,
+    "pool": 3,
+    "search_images": 1,
+    "evaluations": 1,
+    "searches": 2,
+    "retrainings": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Plan:
         sharing: How the two supernets of the comparison of weight sharing are trained.
         budget: What architectures may cost, as ``SearchSpace.feasible`` takes it; empty: the space's constraints.
         architectures: How many are trained alone for the rank correlations.
+        finetuned: How many of these are fine-tuned from inherited weights too.
         pool: How many are judged image by image, for what the number of images does.
         search_images: Search images that a strategy's evaluation sees.
         evaluations: Of each strategy.
@@ -41,6 +52,7 @@ class Plan:
     sharing: Mapping[str, Any]
     budget: Mapping[str, Any] = field(default_factory=dict)
     architectures: int = 20
+    finetuned: int = 10
     pool: int = 100
     search_images: int = 2000
     evaluations: int = 100
@@ -50,10 +62,22 @@ class Plan:
     pieces: tuple[str, ...] = PIECES
 
     def __post_init__(self) -> None:
-        least = {"architectures": 3, "pool": 3, "search_images": 1, "evaluations": 1, "searches": 2, "retrainings": 1}
+        least = {
+            "architectures": 3,
+            "finetuned": 2,
+            "pool": 3,
+            "search_images": 1,
+            "evaluations": 1,
+            "searches": 2,
+            "retrainings": 1,
+        }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise DiagnosisError(f"{name} must be at least {bound}, got {getattr(self, name)}", self)
+        if self.finetuned > self.architectures:
+            raise DiagnosisError(
+                f"finetuned is {self.finetuned}, of {self.architectures} architectures; take fewer", self
+            )
         for piece in self.pieces:
             if piece not in PIECES:
                 raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
