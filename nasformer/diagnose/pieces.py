@@ -217,7 +217,8 @@ def sharing(bench: Bench, do: Doing) -> Piece:
         rows.append({**told_of, "mean": mean_of(inherited), "kendall": order, "architectures": told})
     first, second = ([each["inherited"] for each in row["architectures"]] for row in rows)
     difference = {"of": "entangled", "minus": "classical", "mean": mean_of(np.subtract(first, second)), "n": len(drawn)}
-        return {"epochs": bench.plan.sharing["epochs"], "rows": rows, "difference": difference, "ablation": _ablation(bench, do, nets, trained)}
+    ablation = _ablation(bench, do, nets, trained)
+    return {"epochs": bench.plan.sharing["epochs"], "rows": rows, "difference": difference, "ablation": ablation}
 
 
 def _own(bench: Bench, name: WeightSharing) -> Found | None:
@@ -234,7 +235,8 @@ def _ablation(
 ) -> list[Piece]:
     """Return the paper's ablation: the winner of each search in each supernet, inherited and retrained."""
     cells = [(name, strategy) for name in nets for strategy in ("random", "evolution")]
-    winners = do(bench, [Search(strategy, bench.plan.seed, trained[name]["file"]) for name, strategy in cells], "searches")
+    searches = [Search(strategy, bench.plan.seed, trained[name]["file"]) for name, strategy in cells]
+    winners = do(bench, searches, "searches")
     chosen = [Architecture.from_dict(each["architecture"]) for each in winners]
     alone = _retrained(bench, chosen, do)
     return [
