@@ -196,10 +196,11 @@ def sharing(bench: Bench, do: Doing) -> Piece:
     """Entangled against classical weights at equal training, and the paper's table: what a search finds in each."""
     drawn = bench.sample(bench.plan.architectures, "fidelity")
     alone = [Alone("retrain", each, bench.plan.recipe) for each in drawn] if "fidelity" in bench.plan.pieces else []
-    own = {name: found for name in _SHARINGS if (found := _own(bench, name)) is not None}
+    own = {name: itself for name in _SHARINGS if (itself := _own(bench, name)) is not None}
     missing = [name for name in _SHARINGS if name not in own]
-    found = do(bench, [*(Shared(name, bench.plan.sharing) for name in missing), *alone], "supernets, and trained alone")
-    trained = {**own, **dict(zip(missing, found, strict=False))}
+    jobs: list[Job] = [*(Shared(name, bench.plan.sharing) for name in missing), *alone]
+    found = do(bench, jobs, "supernets, and trained alone")
+    trained: dict[WeightSharing, Found] = {**own, **dict(zip(missing, found, strict=False))}
     known = {a: f["accuracy"] for a, f in zip(drawn, found[len(missing) :], strict=True)} if alone else None
     nets = {
         name: bench.net if trained[name]["file"] is None else Supernet.load(trained[name]["file"], bench.net.space)
