@@ -1,0 +1,223 @@
+"""A diagnosis: its figures are what they say, and a stop loses none of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nasformer.architecture import Architecture
+from nasformer.data import Dataset
+from nasformer.diagnose import PIECES, Plan, diagnose
+from nasformer.errors import DataError, DiagnosisError
+from nasformer.space import SearchSpace, load_space
+from nasformer.supernet import Supernet, load_network
+from nasformer.training import Recipe, evaluate
+
+Found = dict[str, Any]
+
+
+def architecture(row: Found) -> Architecture:
+    return Architecture.from_dict(row["architecture"])
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in (folder / "found").iterdir()}
+
+
+def test_every_piece_is_measured_and_kept(found: Found, folder: Path) -> None:
+    assert set(found["pieces"]) == {*PIECES, "gap"}
+    assert json.loads((folder / "diagnosis.json").read_text()) == found
+
+
+def test_inherited_accuracy_is_that_of_the_supernet_on_test_images(
+    found: Found, net: Supernet, data: Dataset, space: SearchSpace
+) -> None:
+    rows = found["pieces"]["fidelity"]["architectures"]
+    assert len({architecture(row) for row in rows}) == 5
+    for row in rows:
+        assert row["inherited"] == pytest.approx(evaluate(net, data.test, architecture(row)).accuracy)
+        assert row["params"] == space.params(architecture(row)) <= 5000
+
+
+def test_retrained_accuracy_is_that_of_the_network_that_was_kept(found: Found, folder: Path, data: Dataset) -> None:
+    kept = [load_network(path) for path in (folder / "jobs").glob("retrain-*/network.safetensors")]
+    by_architecture: dict[Architecture, set[float]] = {}
+    for net in kept:
+        by_architecture.setdefault(net.architecture, set()).add(round(evaluate(net, data.test).accuracy, 6))
+    for row in found["pieces"]["fidelity"]["architectures"]:
+        assert round(row["retrained"], 6) in by_architecture[architecture(row)]
+
+
+def test_some_are_fine_tuned_and_the_gap_is_of_those(found: Found) -> None:
+    rows = found["pieces"]["fidelity"]["architectures"]
+    assert [row["finetuned"] is None for row in rows] == [False] * 3 + [True] * 2
+    by_pair = {(row["of"], row["minus"]): row for row in found["pieces"]["gap"]["differences"]}
+    assert {pair: row["n"] for pair, row in by_pair.items()} == {
+        ("retrained", "inherited"): 5,
+        ("retrained", "finetuned"): 3,
+        ("finetuned", "inherited"): 3,
+    }
+    differences = [row["retrained"] - row["inherited"] for row in rows]
+    told = by_pair["retrained", "inherited"]["mean"]
+    assert told["value"] == pytest.approx(np.mean(differences))
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (told["low"], told["high"]) == pytest.approx((low, high))
+
+
+def test_rank_correlations_are_scipys(found: Found) -> None:
+    piece = found["pieces"]["fidelity"]
+    row = next(each for each in piece["ranks"] if (each["of"], each["against"]) == ("inherited", "retrained"))
+    columns = [[each[name] for each in piece["architectures"]] for name in ("inherited", "retrained")]
+    if np.ptp(columns[0]) and np.ptp(columns[1]):
+        assert row["kendall"]["value"] == pytest.approx(stats.kendalltau(*columns).statistic)
+    assert -1 <= row["kendall"]["low"] <= row["kendall"]["high"] <= 1
+
+
+def test_both_ways_of_sharing_are_trained_alike(found: Found, space: SearchSpace) -> None:
+    piece = found["pieces"]["sharing"]
+    entangled, classical = piece["rows"]
+    assert (entangled["name"], classical["name"]) == ("entangled", "classical")
+    assert entangled["parameters"] == space.params(space.maximum) < classical["parameters"]
+    assert [row["architecture"] for row in entangled["architectures"]] == [
+        row["architecture"] for row in found["pieces"]["fidelity"]["architectures"]
+    ]
+    cells = [(row["sharing"], row["strategy"]) for row in piece["ablation"]]
+    assert cells == [(a, b) for a in ("entangled", "classical") for b in ("random", "evolution")]
+    assert all(row["params"] <= 5000 for row in piece["ablation"])
+
+
+def test_a_supernet_that_was_trained_as_the_plan_says_is_not_trained_again(
+    net: Supernet, data: Dataset, plan: Plan, recipe: Recipe, tmp_path: Path
+) -> None:
+    same = replace(plan, sharing=recipe.to_dict(), pieces=("sharing",))
+    piece = diagnose(net, data, same, tmp_path, device="cpu", progress=False)["pieces"]["sharing"]
+    assert not list(tmp_path.glob("jobs/entangled-*"))
+    assert len(list(tmp_path.glob("jobs/classical-*"))) == 1
+    assert [row["kendall"] for row in piece["rows"]] == [None, None], "nothing was retrained to compare with"
+
+
+def test_strategies_have_equal_evaluations(found: Found) -> None:
+    piece = found["pieces"]["strategies"]
+    assert [row["strategy"] for row in piece["rows"]] == ["evolution", "thompson", "random"]
+    for row in piece["rows"]:
+        assert [count for count, _ in row["curve"]] == [1, 2, 3, 4, 5, 6]
+        values = [value for _, value in row["curve"]]
+        assert values == sorted(values)
+        assert len(row["test"]) == len(row["search"]) == 3
+    assert [row["of"] for row in piece["differences"]] == ["evolution", "thompson"]
+
+
+def test_the_winner_meets_a_uniform_vit_of_the_nearest_cost(found: Found, space: SearchSpace) -> None:
+    best, plain = found["pieces"]["winner"]["rows"]
+    uniform = architecture(plain)
+    assert len(set(uniform.num_heads)) == len(set(uniform.mlp_ratio)) == 1
+    distance = abs(plain["params"] - best["params"])
+    others = space.feasible(params=5000).uniform()
+    assert distance == min(abs(space.params(each) - best["params"]) for each in others)
+    assert len(best["retrained"]) == len(plain["retrained"]) == 2
+    assert found["pieces"]["fidelity"]["noise"] is not None
+
+
+def test_more_images_rank_more_like_all(found: Found) -> None:
+    piece = found["pieces"]["images"]
+    assert [row["images"] for row in piece["rows"]] == [50]
+    assert piece["full"] == 64
+    assert -1 <= piece["rows"][0]["loss"]["low"] <= piece["rows"][0]["loss"]["high"] <= 1
+
+
+def test_the_best_of_more_looks_better_on_what_chose_it(found: Found) -> None:
+    rows = found["pieces"]["curse"]["rows"]
+    assert [row["evaluations"] for row in rows] == [1, 2, 5]
+    for fewer, more in pairwise(rows):
+        assert more["search"] >= fewer["search"]
+    assert all(row["difference"]["value"] == pytest.approx(row["search"] - row["test"]) for row in rows)
+
+
+def test_what_is_measured_is_not_measured_again(
+    found: Found, net: Supernet, data: Dataset, plan: Plan, folder: Path
+) -> None:
+    before = files(folder)
+    again = diagnose(net, data, plan, folder, file="supernet.safetensors", device="cpu", progress=False)
+    assert again == found
+    assert files(folder) == before
+
+
+def test_a_stop_between_jobs_changes_nothing(
+    found: Found, net: Supernet, data: Dataset, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nasformer.diagnose import jobs
+
+    finish, finished = jobs._finish, list[str]()
+
+    def stopping(bench: Any, name: str, job: Any) -> None:
+        if len(finished) == 4:
+            raise KeyboardInterrupt
+        finish(bench, name, job)
+        finished.append(name)
+
+    only = replace(plan, pieces=("fidelity",))
+    monkeypatch.setattr(jobs, "_finish", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        diagnose(net, data, only, tmp_path, device="cpu", progress=False)
+    monkeypatch.setattr(jobs, "_finish", finish)
+    kept = files(tmp_path)
+    assert len(kept) == 4
+    resumed = diagnose(net, data, only, tmp_path, device="cpu", progress=False)["pieces"]
+    assert kept.items() <= files(tmp_path).items()
+    assert resumed["fidelity"]["architectures"] == found["pieces"]["fidelity"]["architectures"]
+    assert resumed["gap"] == found["pieces"]["gap"]
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(
+    found: Found, net: Supernet, data: Dataset, plan: Plan, tmp_path: Path
+) -> None:
+    two = diagnose(net, data, plan, tmp_path, device="cpu", workers=2, progress=False)["pieces"]
+    for name in ("fidelity", "sharing", "strategies", "winner"):
+        one = {key: value for key, value in found["pieces"][name].items() if key != "seconds"}
+        for row in (*one.get("rows", ()), *two[name].get("rows", ())):
+            row.pop("seconds", None)
+        assert {key: value for key, value in two[name].items() if key != "seconds"} == one
+
+
+def test_other_settings_are_other_jobs(net: Supernet, data: Dataset, plan: Plan, folder: Path, found: Found) -> None:
+    other = replace(plan, pieces=("fidelity",), recipe={**plan.recipe, "epochs": 2})
+    before = files(folder)
+    diagnose(net, data, other, folder, device="cpu", progress=False)
+    assert len(files(folder)) == len(before) + 5
+
+
+def test_a_budget_with_too_few_architectures(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
+    narrow = replace(plan, budget={"params": net.space.params(net.space.smallest)})
+    with pytest.raises(DiagnosisError, match=r"too few architectures: 1 were found where 8 are asked for.*--pool"):
+        diagnose(net, data, narrow, tmp_path, device="cpu", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_space(net: Supernet, plan: Plan, tmp_path: Path) -> None:
+    from nasformer.data import load_dataset
+
+    assert load_space("digits").geometry.image_size == 8
+    with pytest.raises(DataError, match="image_size 8"):
+        diagnose(net, load_dataset("digits"), plan, tmp_path, device="cpu", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architectures": 2}, "architectures must be at least 3, got 2"),
+        ({"searches": 1}, "searches must be at least 2, got 1"),
+        ({"finetuned": 6}, "finetuned is 6, of 5 architectures"),
+        ({"pieces": ("fidelty",)}, "no piece 'fidelty'; did you mean 'fidelity'"),
+    ],
+)
+def test_a_plan_that_cannot_be(plan: Plan, change: Found, message: str) -> None:
+    with pytest.raises(DiagnosisError, match=message):
+        replace(plan, **change)

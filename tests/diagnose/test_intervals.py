@@ -1,0 +1,84 @@
+"""Intervals hold what they say, and claims follow from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nasformer.diagnose.claims import claims
+from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
+from nasformer.diagnose.pieces import _chosen
+
+
+def test_a_mean_is_students() -> None:
+    values = [1.0, 2.0, 4.0, 8.0]
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean_of(values) == pytest.approx({"value": 3.75, "low": low, "high": high})
+
+
+def test_one_value_has_no_interval() -> None:
+    assert mean_of([3.0]) == {"value": 3.0, "low": None, "high": None}
+
+
+def test_a_spread_is_of_the_values() -> None:
+    spread = spread_of(np.arange(1001.0))
+    assert spread == pytest.approx({"low": 25.0, "value": 500.0, "high": 975.0})
+
+
+def test_intervals_of_tau_cover_it() -> None:
+    draw = np.random.default_rng(0)
+    true, covered = stats.kendalltau(*draw.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 20000).T).statistic, 0
+    for seed in range(60):
+        x, y = draw.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 25).T
+        interval = ranks(x.tolist(), y.tolist(), seed=seed)["kendall"]
+        assert interval["low"] is not None
+        assert interval["high"] is not None
+        covered += interval["low"] <= true <= interval["high"]
+    assert covered >= 50, "of 60, at 95 %"
+
+
+def test_no_order_agrees_with_none() -> None:
+    assert kendall([1, 1, 1], [1, 2, 3]) == 0.0
+    assert ranks([1, 1, 1], [1, 2, 3])["spearman"]["value"] == 0.0
+
+
+def test_equals_look_unequal_to_who_chose_the_best() -> None:
+    draw = np.random.default_rng(0)
+    seen = 100.0 * (draw.random((40, 5000)) < 0.8)
+    test = np.full(40, 80.0)
+    curse = {count: np.mean([_chosen(seen, test, count, 200, draw)[0] - 80.0 for _ in range(300)]) for count in (1, 40)}
+    error = 100 * np.sqrt(0.8 * 0.2 / 200)
+    assert abs(curse[1]) < 0.2 * error
+    assert curse[40] == pytest.approx(2.16 * error, rel=0.15), "the mean of the highest of 40 normal values"
+
+
+def interval(value: float, half: float) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "verdict"),
+    [(0.1, 0.2, "holds"), (2.0, 0.5, "does not hold"), (0.5, 0.3, "not decided"), (-3.0, 1.0, "not decided")],
+)
+def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict: str) -> None:
+    row = {"of": "retrained", "minus": "inherited", "mean": interval(value, half)}
+    (claim,) = claims({"gap": {"differences": [row]}})
+    assert claim["verdict"] == verdict
+    assert f"{value:+.2f}" in claim["here"]
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "verdict"),
+    [(1.0, 0.5, "holds"), (-1.0, 0.5, "does not hold"), (0.1, 0.5, "not decided"), (0.0, 0.0, "not decided")],
+)
+def test_better_is_above_none(value: float, half: float, verdict: str) -> None:
+    difference: dict[str, Any] = {"mean": interval(value, half), "n": 3}
+    (claim,) = claims({"winner": {"difference": difference}})
+    assert claim["verdict"] == verdict
+
+
+def test_nothing_measured_is_nothing_claimed() -> None:
+    assert claims({}) == []
