@@ -222,11 +222,12 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
     "fashion-mnist": {
         **_SMALL,
         "epochs": 8,
-        "batch_size": 128,
-        "learning_rate": 1.5e-3,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
         "grad_clip": 1.0,
         "warmup_epochs": 1,
-        "affine": {"translate": 0.05, "scale": 0.05},
+        "ema_decay": 0.998,
+        "ema_warmup": True,
     },
 }
 

@@ -47,7 +47,7 @@ def test_no_order_agrees_with_none() -> None:
 
 def test_equals_look_unequal_to_who_chose_the_best() -> None:
     draw = np.random.default_rng(0)
-    seen = 100.0 * (draw.random((40, 5000)) < 0.8)
+    seen = np.where(draw.random((40, 5000)) < 0.8, 100.0, 0.0)
     test = np.full(40, 80.0)
     curse = {count: np.mean([_chosen(seen, test, count, 200, draw)[0] - 80.0 for _ in range(300)]) for count in (1, 40)}
     error = 100 * np.sqrt(0.8 * 0.2 / 200)
