@@ -44,6 +44,7 @@ def adapted(
     rate = net.drop_path_rates[-1]
     options = {"pooling": net.pooling, "qkv_bias": net.qkv_bias}
     new = VisionTransformer(geometry, net.architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
+    new.set_norm_eps(net.norm_eps)
     new.to(next(net.parameters())).train(net.training)
     weights = net.state_dict()
     if geometry.num_classes != old.num_classes:

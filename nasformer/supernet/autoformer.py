@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nasformer.errors import CheckpointError
 from nasformer.supernet.checkpoint import first_line, replace_file
+from nasformer.supernet.layers import LAYER_NORM_EPS
 from nasformer.supernet.model import VisionTransformer
 
 _NAMES = {
@@ -57,6 +58,12 @@ def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
     """
     if net.sharing.name != "entangled":
         raise CheckpointError(f"the official format holds entangled weights, not {net.sharing.name} ones", net)
+    if net.norm_eps != LAYER_NORM_EPS:
+        raise CheckpointError(
+            f"AutoFormer's layer norms add {LAYER_NORM_EPS:g} to the variance, this network's {net.norm_eps:g}: "
+            "its code would compute something else",
+            net,
+        )
     official: dict[str, Tensor] = {}
     for name, tensor in net.state_dict().items():
         if name.endswith("attn.relative_positions"):

@@ -24,7 +24,7 @@ from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
 from nasformer.supernet.initialise import initialise
-from nasformer.supernet.layers import Shard, SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
+from nasformer.supernet.layers import LAYER_NORM_EPS, Shard, SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.supernet.sharing import ENTANGLED, Sharing
 
@@ -149,6 +149,17 @@ class VisionTransformer(nn.Module):
         for block, rate in zip(self.blocks, self.drop_path_rates, strict=True):
             cast(Block, block).drop_path = rate
 
+    @property
+    def norm_eps(self) -> float:
+        """What layer norms add to the variance."""
+        return next(module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm))
+
+    def set_norm_eps(self, eps: float) -> None:
+        """Set what layer norms add to the variance."""
+        for module in self.modules():
+            if isinstance(module, SlicedLayerNorm):
+                module.eps = eps
+
     def set_shard(self, shard: Shard | None) -> None:
         """Say which images of a joint batch the next ones are, so that drop-path drops what it would drop there.
 
@@ -170,6 +181,7 @@ class VisionTransformer(nn.Module):
         subnet = VisionTransformer(
             self.geometry, architecture, pooling=self.pooling, qkv_bias=self.qkv_bias, drop_path=rate, seed=None
         )
+        subnet.set_norm_eps(self.norm_eps)
         subnet.to(next(self.parameters())).train(self.training)
         own = dict(self.named_parameters())
         with torch.no_grad():
@@ -194,6 +206,7 @@ class VisionTransformer(nn.Module):
             "pooling": self.pooling,
             "qkv_bias": self.qkv_bias,
             "drop_path": self.drop_path_rates[-1],
+            "norm_eps": self.norm_eps,
             "metadata": dict(metadata or {}),
         }
         return write_checkpoint(path, "network", self.state_dict(), header)
@@ -217,6 +230,7 @@ def load_network(path: str | Path) -> VisionTransformer:
         geometry, architecture = Geometry(**header["geometry"]), Architecture.from_dict(header["architecture"])
         options = {name: header[name] for name in ("pooling", "qkv_bias", "drop_path")}
         net = VisionTransformer(geometry, architecture, **options, seed=None)
+        net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # files of the first version do not say
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
     fill(net, tensors, path)

@@ -6,12 +6,12 @@ compared with there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasformer.architecture import Architecture
 from nasformer.errors import CheckpointError, NasformerError
@@ -19,6 +19,7 @@ from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
+from nasformer.supernet.layers import LAYER_NORM_EPS
 from nasformer.supernet.model import VisionTransformer, require_option
 from nasformer.supernet.sharing import ENTANGLED, Classical, Sharing, WeightSharing
 
@@ -73,6 +74,7 @@ class Supernet(VisionTransformer):
             "qkv_bias": self.qkv_bias,
             "weight_sharing": self.sharing.name,
             "drop_path": self.drop_path_rates[-1],
+            "norm_eps": self.norm_eps,
             "metadata": dict(self.metadata if metadata is None else metadata),
         }
         return write_checkpoint(path, "supernet", self.state_dict(), header)
@@ -98,6 +100,7 @@ class Supernet(VisionTransformer):
             shared = header.get("weight_sharing", "entangled")  # files of the first version do not say
             options = {"qkv_bias": header["qkv_bias"], "drop_path": rate, "weight_sharing": shared}
             net = cls(space or declared, **options, seed=None)
+            net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))
         except CheckpointError:
             raise
         except (KeyError, TypeError, ValueError, NasformerError) as error:
@@ -132,6 +135,50 @@ class Supernet(VisionTransformer):
             way_out = f"; it fits the space {fitting[0]!r}" if fitting else ""
             raise CheckpointError(f"{path} and the space {declared.name!r}: {error}{way_out}", error.offender) from None
         net.metadata = {"imported": {"format": "autoformer", "file": Path(path).name}}
+        return net.eval()
+
+    @classmethod
+    def from_timm(
+        cls,
+        model: nn.Module,
+        space: str | Path | SearchSpace | None = None,
+        *,
+        batches: Iterable[tuple[Tensor, Tensor]] | None = None,
+    ) -> Supernet:
+        """Make a supernet of a plain ViT or DeiT of timm; its largest member equals the model.
+
+        Heads and hidden units of each layer, and the channels of the embedding where there are several widths, are
+        put in the order of their importance, so that smaller members keep what matters most. A short training
+        with the sandwich rule then makes a family of networks of it.
+
+        Args:
+            model: A ``timm.models.vision_transformer.VisionTransformer`` with its weights, as ``timm.create_model``
+                makes it. Layer scale is folded into the weights; dropout is left behind.
+            space: A space whose maximum is the model; None: three quarters of its width or all, up to two layers
+                fewer, half, three quarters or all of its heads and of its MLP ratio.
+            batches: A few batches of images ``(batch, channels, height, width)``, normalised as the model expects them,
+                with their classes ``(batch,)``, on which importance is measured; None: the sums of the weights.
+
+        Raises:
+            ArchitectureError: The model has a part that a supernet has not, naming it, or is not the space's maximum.
+
+        >>> import timm
+        >>> model = timm.create_model("vit_tiny_patch16_224", depth=2, img_size=32, num_classes=10).eval()
+        >>> net, images = Supernet.from_timm(model), torch.randn(2, 3, 32, 32)
+        >>> bool(torch.allclose(net(images), model(images), atol=1e-5))
+        True
+        >>> net.space.size()
+        84
+        """
+        from nasformer.supernet.from_timm import read_timm, require_maximum, suggested_space
+
+        found = read_timm(model, batches)
+        declared = suggested_space(found) if space is None else load_space(space)
+        require_maximum(found, declared)
+        net = cls(declared, qkv_bias="interleaved", drop_path=0.0, seed=None)
+        net.set_norm_eps(found.norm_eps)
+        net.load_state_dict(found.ordered(channels=len(declared.codec.embed_dim) > 1))
+        net.metadata = {"imported": {"format": "timm", "importance": found.criterion}}
         return net.eval()
 
 

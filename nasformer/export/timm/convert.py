@@ -37,6 +37,7 @@ def to_timm(net: VisionTransformer, **description: Any) -> TimmVisionTransformer
     model = TimmVisionTransformer(
         net.geometry, net.architecture, global_pool=pool, qkv_bias=net.qkv_bias, drop_path_rate=rate, seed=None
     )
+    model.set_norm_eps(net.norm_eps)
     model.to(net.patch_embed.weight).train(net.training)
     model.load_state_dict(net.state_dict())
     model.pretrained_cfg = model.default_cfg = _described({**config(net.geometry), **description})

@@ -1,0 +1,128 @@
+"""Importance of a ViT's heads, hidden units and channels: how much the loss would change if each were taken out.
+
+With images: the mean over images of the size of the derivative of the loss by a gate on each (Michel et al., "Are
+Sixteen Heads Really Better than One?", NeurIPS 2019, equation 2; Molchanov et al., CVPR 2019, for units). Without: the
+sum of the sizes of the weights that read it (as Once-for-All sorts its channels, Cai et al., ICLR 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasformer.errors import DataError
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much matters what.
+
+    Attributes:
+        heads: Of each layer's heads ``(num_heads,)``.
+        units: Of each layer's hidden units ``(hidden_dim,)``.
+        channels: Of the channels of the embedding ``(embed_dim,)``.
+    """
+
+    heads: list[Tensor]
+    units: list[Tensor]
+    channels: Tensor
+
+
+def by_weights(model: Any) -> Importance:
+    """Return the sum of the sizes of the weights that read each head, unit and channel.
+
+    Args:
+        model: A timm ViT.
+    """
+    with torch.no_grad():
+        heads = [b.attn.proj.weight.abs().sum(0).view(b.attn.num_heads, -1).sum(1) for b in model.blocks]
+        units = [b.mlp.fc2.weight.abs().sum(0) for b in model.blocks]
+        readers = [(b.norm1, b.attn.qkv) for b in model.blocks] + [(b.norm2, b.mlp.fc1) for b in model.blocks]
+        readers.append((model.norm, model.head))
+        channels = sum(linear.weight.abs().sum(0) * norm.weight.abs() for norm, linear in readers)
+    return Importance(heads, units, channels)
+
+
+def by_images(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> Importance:
+    """Return the mean size of the derivative of the loss by a gate on each head, unit and channel.
+
+    Args:
+        model: A timm ViT; it is left as it is.
+        batches: Images ``(batch, channels, height, width)`` and their classes ``(batch,)``.
+
+    Raises:
+        DataError: There is no batch.
+    """
+    total, images = Importance([], [], torch.zeros(())), 0
+    training, place = model.training, next(model.parameters())
+    model.eval()
+    try:
+        for inputs, labels in batches:
+            found = _of_batch(model, inputs.to(place), labels.to(place.device))
+            total, images = _sum(total, found) if images else found, images + len(labels)
+    finally:
+        model.train(training)
+    if not images:
+        raise DataError("importance needs at least one batch of images, got none", batches)
+    return total
+
+
+def _of_batch(model: Any, images: Tensor, labels: Tensor) -> Importance:
+    """Return the sums over the images of a batch of the sizes of the derivatives."""
+    count = len(images)
+    heads = [images.new_ones(count, 1, b.attn.num_heads, 1).requires_grad_() for b in model.blocks]
+    units = [images.new_ones(count, 1, b.mlp.fc2.in_features).requires_grad_() for b in model.blocks]
+    channels = images.new_ones(count, 1, model.embed_dim).requires_grad_()
+    with ExitStack() as hooks, torch.enable_grad():
+        for block, head, unit in zip(model.blocks, heads, units, strict=True):
+            hooks.enter_context(_Removed(block.attn.proj.register_forward_pre_hook(_gated(head))))
+            hooks.enter_context(_Removed(block.mlp.fc2.register_forward_pre_hook(_gated(unit))))
+        for norm in (model.norm, *(norm for block in model.blocks for norm in (block.norm1, block.norm2))):
+            hooks.enter_context(_Removed(norm.register_forward_hook(_gated_output(channels))))
+        loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
+        sizes = [gradient.abs().sum(0).flatten() for gradient in torch.autograd.grad(loss, [*heads, *units, channels])]
+    depth = len(heads)
+    return Importance(sizes[:depth], sizes[depth:-1], sizes[-1])
+
+
+class _Removed:
+    """A hook that is taken out at the end."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        self._handle.remove()
+
+
+def _gated(gate: Tensor) -> Callable[..., tuple[Tensor]]:
+    """Return a hook that multiplies the input ``(batch, tokens, width)`` by a gate on each of its parts."""
+
+    def hook(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        (x,) = inputs
+        parts = x.view(*x.shape[:2], gate.shape[2], -1) if gate.ndim == 4 else x
+        return ((parts * gate).view_as(x),)
+
+    return hook
+
+
+def _gated_output(gate: Tensor) -> Callable[..., Tensor]:
+    def hook(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        return output * gate
+
+    return hook
+
+
+def _sum(one: Importance, other: Importance) -> Importance:
+    heads = [a + b for a, b in zip(one.heads, other.heads, strict=True)]
+    units = [a + b for a, b in zip(one.units, other.units, strict=True)]
+    return Importance(heads, units, one.channels + other.channels)
