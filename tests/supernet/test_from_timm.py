@@ -27,7 +27,7 @@ SIZES: dict[str, Any] = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_cla
 SHAPE: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 4, "mlp_ratio": 2.0}
 
 
-def vit(seed: int = 0, **options: Any) -> TimmViT:
+def vit(seed: int = 0, **options: Any) -> Any:
     """Return a model of which every parameter is random, so that none can be forgotten."""
     torch.manual_seed(seed)
     model = TimmViT(**{**SIZES, **SHAPE, **options}).eval()
@@ -103,11 +103,12 @@ def test_heads_and_units_come_by_falling_importance() -> None:
     model = vit()
     net = Supernet.from_timm(model, batches=batches())
     importance = by_images(model, batches())
-    for layer, block in enumerate(net.blocks):
+    blocks: Any = net.blocks
+    for layer, block in enumerate(blocks):
         units = importance.units[layer].argsort(descending=True)
         channels = importance.channels.argsort(descending=True)
         expected = model.blocks[layer].mlp.fc1.weight[units][:, channels]
-        assert torch.equal(block.mlp.fc1.weight, expected)  # type: ignore[union-attr]
+        assert torch.equal(block.mlp.fc1.weight, expected)
 
 
 def test_a_gate_measures_what_taking_out_does() -> None:
