@@ -78,6 +78,7 @@ class Dataset:
         self.num_classes = _count_classes(self.train) if num_classes is None else num_classes
         self.classes = _names(self.num_classes, classes or getattr(self.train, "classes", None) or ())
         self.record: dict[str, Any] = dict(record) if record is not None else self._default_record()
+        self.record.setdefault("classes", self.classes)
         self._check_splits()
 
     @property

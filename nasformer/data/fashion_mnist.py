@@ -19,6 +19,7 @@ from nasformer.errors import DataError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 FRACTIONS = {"train": 5 / 6, "search": 1 / 6}
+CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _FILES = {"train": "train", "test": "t10k"}
 
 
@@ -34,7 +35,8 @@ def load_fashion_mnist(*, seed: int = 0, root: str | Path | None = None) -> Data
     """
     folder = _find(root)
     images, labels = _pair(folder, "train")
-    return from_arrays("fashion-mnist", images, labels, FRACTIONS, seed=seed, test=_pair(folder, "test"))
+    test = _pair(folder, "test")
+    return from_arrays("fashion-mnist", images, labels, FRACTIONS, seed=seed, test=test, classes=CLASSES)
 
 
 def _find(root: str | Path | None) -> Path:

@@ -22,6 +22,9 @@ from nasformer.data.splits import fingerprint, stratified
 from nasformer.errors import DataError
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+CROP = 0.875
+"""Share of an image's shorter side that is kept, as AutoFormer tests."""
+
 Sample = tuple[Path, int]
 Marked = TypeVar("Marked", bound=tuple[Any, int])
 
@@ -188,6 +191,7 @@ def from_samples(
         "fingerprint": fingerprint(marks),
         "mean": plain.mean,
         "std": plain.std,
+        "crop_pct": CROP,
     }
     return Dataset(**sets, name=name, num_classes=len(classes), image_size=image_size, in_channels=3, record=record)
 
@@ -248,7 +252,7 @@ def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[
     from timm.data.transforms_factory import create_transform
 
     transform: Callable[[Any], Tensor] = create_transform(
-        image_size, is_training=training, interpolation="bicubic", crop_pct=0.875, **options
+        image_size, is_training=training, interpolation="bicubic", crop_pct=CROP, **options
     )
     for each in getattr(transform, "transforms", []):
         for operation in getattr(each, "ops", []):

@@ -68,13 +68,33 @@ class PatchGrid(nn.Module):
         Returns:
             q, k and v, ``(batch, tokens, heads, head_dim + extra)`` each.
         """
+        if torch.compiler.is_exporting():
+            return self._widened_for_export(qkv, key_offsets)
         wide: tuple[Tensor, Tensor, Tensor] = _Widen.apply(qkv, key_offsets, self.offset, self.one_hot)
         return wide
 
     def narrow(self, out: Tensor, value_offsets: Tensor) -> Tensor:
         """Add the values' positions: ``(batch, tokens, heads, head_dim + extra)`` -> ``(rows, head_dim)``."""
+        if torch.compiler.is_exporting():
+            return self._narrowed_for_export(out, value_offsets)
         narrow: Tensor = _Narrow.apply(out, value_offsets, self.offset, self.ones)
         return narrow
+
+    def _widened_for_export(self, qkv: Tensor, key_offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with products and concatenations alone, which other runtimes have fast."""
+        q, k, v = qkv.unbind(3)
+        extra = torch.matmul(torch.matmul(q, key_offsets.transpose(0, 1)), self._spread(qkv.dtype).transpose(1, 2))
+        place = self.one_hot[:, :, 0].to(qkv.dtype).expand(*q.shape[:-1], -1)
+        return torch.cat((q, extra), dim=-1), torch.cat((k, place), dim=-1), torch.cat((v, place), dim=-1)
+
+    def _narrowed_for_export(self, out: Tensor, value_offsets: Tensor) -> Tensor:
+        plain, marginals = out.split([self.head_dim, self.extra], dim=-1)
+        weights = torch.matmul(marginals, self._spread(out.dtype)) + self.ones.to(out.dtype)
+        return (plain + torch.matmul(weights, value_offsets)).reshape(-1, self.head_dim)
+
+    def _spread(self, dtype: torch.dtype) -> Tensor:
+        """Return ``(tokens, extra, offsets)``: 1 where an extra column holds an offset, seen from a query."""
+        return nn.functional.one_hot(self.offset[:, 0], len(self.ones)).to(dtype)
 
 
 class _Widen(torch.autograd.Function):
