@@ -72,10 +72,6 @@ class DiagnosisError(NasformerError, ValueError):
     """A diagnosis that is asked for wrongly, or whose parts were made in another way."""
 
 
-class ExportError(NasformerError):
-    """A network that cannot be exported, or an exported one that cannot be opened or is not what it was."""
-
-
 class DistributedError(NasformerError):
     """Processes that train together and have lost each other."""
 

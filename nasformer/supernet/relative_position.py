@@ -88,9 +88,10 @@ class PatchGrid(nn.Module):
         return torch.cat((q, extra), dim=-1), torch.cat((k, place), dim=-1), torch.cat((v, place), dim=-1)
 
     def _narrowed_for_export(self, out: Tensor, value_offsets: Tensor) -> Tensor:
-        plain, marginals = out.split([self.head_dim, self.extra], dim=-1)
+        plain, marginals = out[..., : self.head_dim], out[..., self.head_dim :]
         weights = torch.matmul(marginals, self._spread(out.dtype)) + self.ones.to(out.dtype)
-        return (plain + torch.matmul(weights, value_offsets)).reshape(-1, self.head_dim)
+        narrow: Tensor = plain + torch.matmul(weights, value_offsets)
+        return narrow.reshape(-1, self.head_dim)
 
     def _spread(self, dtype: torch.dtype) -> Tensor:
         """Return ``(tokens, extra, offsets)``: 1 where an extra column holds an offset, seen from a query."""
