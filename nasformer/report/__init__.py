@@ -10,5 +10,14 @@ from nasformer.report.finalist import Finalist
 from nasformer.report.search import write_report
 from nasformer.report.searches import Group, Searches
 from nasformer.report.summary import summary_lines
+from nasformer.report.training import write_training_report
 
-__all__ = ["Finalist", "Group", "Searches", "summary_lines", "write_comparison", "write_report"]
+__all__ = [
+    "Finalist",
+    "Group",
+    "Searches",
+    "summary_lines",
+    "write_comparison",
+    "write_report",
+    "write_training_report",
+]

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from nasformer.compare import Comparison
-from nasformer.report import write_report
+from nasformer.report import write_report, write_training_report
 from nasformer.report.palette import PAPER
 from tests.report.test_palette import TEXT, contrast
 from tests.report.test_report import result
+from tests.report.test_training import trained
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed: pip install 'nasformer[browser]'")
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -58,7 +59,12 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(tmp_path_factory.mktemp("searched"), results, title="Searched").parent
 
 
-@pytest.fixture(params=["written", "searched"])
+@pytest.fixture(scope="module")
+def trained_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_training_report(tmp_path_factory.mktemp("trained"), trained(), title="Trained").parent
+
+
+@pytest.fixture(params=["written", "searched", "trained_page"])
 def folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue(request.param))
 

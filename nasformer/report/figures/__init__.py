@@ -2,6 +2,7 @@
 
 from nasformer.report.figures.anytime import draw_anytime
 from nasformer.report.figures.architecture import draw_architecture
+from nasformer.report.figures.confusion import draw_confusion
 from nasformer.report.figures.cost_scatter import draw_cost_scatter
 from nasformer.report.figures.critical_difference import draw_critical_difference
 from nasformer.report.figures.finals import draw_curse, draw_finals
@@ -10,12 +11,14 @@ from nasformer.report.figures.images_seen import draw_images_seen
 from nasformer.report.figures.importance import draw_importance
 from nasformer.report.figures.learning_curve import draw_learning_curve
 from nasformer.report.figures.picture import Picture
+from nasformer.report.figures.progress import draw_progress
 from nasformer.report.figures.time_spent import draw_time_spent
 
 __all__ = [
     "Picture",
     "draw_anytime",
     "draw_architecture",
+    "draw_confusion",
     "draw_cost_scatter",
     "draw_critical_difference",
     "draw_curse",
@@ -24,5 +27,6 @@ __all__ = [
     "draw_images_seen",
     "draw_importance",
     "draw_learning_curve",
+    "draw_progress",
     "draw_time_spent",
 ]
