@@ -6,6 +6,7 @@ Matplotlib is imported only where a figure is drawn.
 """
 
 from nasformer.report.comparison import write_comparison
+from nasformer.report.diagnosis import write_diagnosis_report
 from nasformer.report.finalist import Finalist
 from nasformer.report.search import write_report
 from nasformer.report.searches import Group, Searches
@@ -18,6 +19,7 @@ __all__ = [
     "Searches",
     "summary_lines",
     "write_comparison",
+    "write_diagnosis_report",
     "write_report",
     "write_training_report",
 ]

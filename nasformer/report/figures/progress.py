@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import label_ends
-from nasformer.report.palette import style
+from nasformer.report.figures.lines import Line, draw_lines
+from nasformer.report.figures.picture import Picture
 
 History = Sequence[Mapping[str, Any]]
-_MARKED_UP_TO = 40
-
-
-class Line(NamedTuple):
-    """A curve over epochs.
-
-    Args:
-        label: What it is.
-        epochs: Where it is known.
-        values: What it is there.
-    """
-
-    label: str
-    epochs: list[int]
-    values: list[float]
+_SERIES = {"training": 0, "validation": 1, "learning rate": 2}
+_LOSS = (
+    "Loss of the training's batches, augmented, mixed and smoothed as the recipe says, and on validation images, which "
+    "are shown as they are: the two have no common zero."
+)
 
 
 def draw_progress(history: History) -> list[Picture]:
@@ -36,19 +22,16 @@ def draw_progress(history: History) -> list[Picture]:
     accuracy = [_line(history, "validation", "validation", "accuracy")]
     rate = [_line(history, "learning rate", "learning_rate")]
     drawn = (
-        _curves(
-            "loss",
-            "loss, nats",
-            loss,
-            "Loss of the training's batches, as augmented, mixed and smoothed as the recipe says, and on validation "
-            "images, which are shown as they are: the two have no common zero.",
-        ),
-        _curves(
-            "accuracy", "accuracy, %", accuracy, "Accuracy on the validation images (the search split): none trained."
-        ),
+        _curves("loss", "loss, nats", loss, _LOSS),
+        _curves("accuracy", "accuracy, %", accuracy, "Accuracy on validation images (the search split): none trained."),
         _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."),
     )
     return [figure for figure in drawn if figure is not None]
+
+
+def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:
+    title = f"{what.partition(',')[0].capitalize()} by epoch"
+    return draw_lines(f"training-{name}", title, caption, lines, _SERIES, x="epoch", y=what, height=2.6)
 
 
 def _line(history: History, label: str, key: str, inner: str = "") -> Line:
@@ -62,33 +45,3 @@ def _value(told: Any, inner: str) -> float | None:
     if inner and isinstance(told, Mapping):
         told = next((scores.get(inner) for scores in told.values() if isinstance(scores, Mapping)), None)
     return float(told) if isinstance(told, (int, float)) else None
-
-
-def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:
-    if max(len(line.epochs) for line in lines) < 2:
-        return None
-    shown = [line for line in lines if line.epochs]
-
-    def paint(figure: Figure) -> Iterator[Trace]:
-        axes = figure.add_subplot()
-        for number, line in enumerate(shown):
-            _draw(axes, line, number)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(what)
-        axes.set_ylim(*axes.get_ylim())
-        if len(shown) > 1:
-            series = {line.label: number for number, line in enumerate(shown)}
-            label_ends(axes, {line.label: line.values[-1] for line in shown}, series)
-        for number, line in enumerate(shown):
-            notes = [f"epoch {epoch}: {value:.5g}" for epoch, value in zip(line.epochs, line.values, strict=True)]
-            yield Trace(axes, number, line.label, line.epochs, line.values, notes)
-
-    return picture(f"training-{name}", f"{what.partition(',')[0].capitalize()} by epoch", caption, paint, height=2.6)
-
-
-def _draw(axes: Axes, line: Line, number: int) -> None:
-    look = style(number)
-    marker = look.marker if len(line.epochs) <= _MARKED_UP_TO else None
-    options: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4, "markersize": 3.5}
-    belongs(axes.plot(line.epochs, line.values, marker=marker, **options), number)
