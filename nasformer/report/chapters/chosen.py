@@ -6,6 +6,7 @@ from nasformer.report.chapters.chapter import (
     POINTS,
     Chapter,
     Pieces,
+    Record,
     Series,
     drawn,
     time_taken,
@@ -86,7 +87,8 @@ def _flattered(piece: Record) -> list[str]:
         last = piece["rows"][-1]
         excess = written({"value": last["search"] - last["test"]}, sign=True)
         told.append(
-            f"On the images that chose it, the best of {last['evaluations']:,} scores {excess} {POINTS} against test images."
+            f"On the images that chose it, the best of {last['evaluations']:,} scores {excess} {POINTS} against test "
+            "images."
         )
     if piece.get("bias") is not None:
         bias = written({"value": piece["bias"]}, sign=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import methodcaller
 from typing import Any
 
 from nasformer.report.chapters.chapter import (
@@ -77,10 +78,7 @@ def gap(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         "levels",
         "Accuracy by where the weights come from",
         "Test accuracy of every architecture, by where its weights come from.",
-        [
-            _dots(called(row["name"]), rows, lambda each, key=row["name"]: each.get(key), row["mean"])
-            for row in piece["rows"]
-        ],
+        [_dots(called(row["name"]), rows, methodcaller("get", row["name"]), row["mean"]) for row in piece["rows"]],
         series,
         x="test accuracy, %",
     )

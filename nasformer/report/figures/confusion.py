@@ -104,9 +104,9 @@ def _frame(axes: Axes, classes: Sequence[str]) -> None:
     number = len(classes)
     at = list(range(0, number, _every(number)))
     names = [shortened(classes[index], _LONGEST) for index in at]
-    across = {"rotation": 90} if max(map(len, names)) > 2 else {}
+    rotation = 90 if max(map(len, names)) > 2 else 0
     size = 8.5 if number <= _WRITTEN_UP_TO else 7
-    axes.set_xticks(at, names, parse_math=False, fontsize=size, **across)
+    axes.set_xticks(at, names, parse_math=False, fontsize=size, rotation=rotation)
     axes.set_yticks(at, names, parse_math=False, fontsize=size)
     axes.set_xlim(-0.5, number - 0.5)
     axes.set_ylim(number - 0.5, -0.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -71,7 +70,7 @@ def draw_dots(
 def _row(axes: Axes, place: int, row: Row, number: int) -> list[float]:
     """Draw a row, and return the heights of its dots."""
     look = style(number)
-    heights = (place + _SPREAD * (2 * ((np.arange(len(row.values)) * _GOLDEN) % 1) - 1)).tolist()
+    heights = [place + _SPREAD * (2 * (turn * _GOLDEN % 1) - 1) for turn in range(len(row.values))]
     options: dict[str, Any] = {"color": look.colour, "markersize": 4, "linestyle": "none", "alpha": 0.6}
     belongs(axes.plot(row.values, heights, look.marker, markeredgewidth=0, **options), number)
     mean, low, high = (row.mean.get(key) for key in ("value", "low", "high"))
