@@ -91,13 +91,15 @@ def _verdicts(claims: Sequence[Record]) -> str:
     if not claims:
         return ""
     found = Counter(claim["verdict"] for claim in claims)
-    parts = [f"{found[verdict]} {_plural(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
-    return f"Of {counted(len(claims), 'claim')} of the paper {listed(parts)} here."
+    parts = [f"{counted(found[verdict], 'claim')} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS]
+    shown = [part for part, verdict in zip(parts, _VERDICTS, strict=True) if found[verdict]]
+    return f"Of the paper, {listed(shown)} here."
 
 
-def _plural(verdict: str, count: int) -> str:
+def _verb(verdict: str, count: int) -> str:
+    one = {"not decided": "is not decided"}
     several = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
-    return several[verdict] if count > 1 else verdict.replace("not decided", "is not decided")
+    return several[verdict] if count > 1 else one.get(verdict, verdict)
 
 
 def _findings(claims: Sequence[Record]) -> list[str]:

@@ -49,6 +49,11 @@ def between(row: Record) -> str:
     return f"{called(row['of'])} − {called(row['minus'])}"
 
 
+def sentence(text: str) -> str:
+    """Return a text as it begins a sentence, its other letters as they are."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def drawn(*pictures: Picture | None) -> list[Picture]:
     """Return the figures that there are."""
     return [picture for picture in pictures if picture is not None]

@@ -92,5 +92,5 @@ def _flattered(piece: Record) -> list[str]:
         )
     if piece.get("bias") is not None:
         bias = written({"value": piece["bias"]}, sign=True)
-        told.append(f"Over all architectures, chosen or not, search images make {bias} {POINTS} of it.")
+        told.append(f"Over all architectures, chosen or not, it is {bias}: that much is the images' doing.")
     return told

@@ -16,6 +16,7 @@ from nasformer.report.chapters.chapter import (
     called,
     drawn,
     note,
+    sentence,
     time_taken,
 )
 from nasformer.report.notation import counted
@@ -64,7 +65,7 @@ def _cloud(rows: Sequence[Record], key: str, tau: Record | None) -> Any:
     from nasformer.report.figures import Cloud
 
     known = [row for row in rows if row.get(key) is not None and row.get("retrained") is not None]
-    remark = f"τ {written(tau)}" if tau else ""
+    remark = f"τ {tau['value']:.2f}" if tau and tau["value"] is not None else ""
     xs, ys = [row[key] for row in known], [row["retrained"] for row in known]
     return Cloud(called(key), xs, ys, [note(row) for row in known], remark)
 
@@ -91,9 +92,7 @@ def gap(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         x=POINTS,
         zero=True,
     )
-    words = [
-        f"{between(row).capitalize()}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]
-    ]
+    words = [f"{sentence(between(row))}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]]
     return Chapter("gap", "What inheriting costs", words, [tables.gap_table(piece)], drawn(levels, differences))
 
 

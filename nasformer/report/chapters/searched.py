@@ -34,6 +34,7 @@ def strategies(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         series,
         x="evaluations",
         y="search accuracy, %",
+        steps=True,
     )
     rows = [
         Row(row["strategy"], row["test"], [f"seed {n}: {told:.2f}" for n, told in enumerate(row["test"])], row["mean"])
@@ -47,9 +48,7 @@ def strategies(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         series,
         x="test accuracy, %",
     )
-    words = [
-        f"{between(row).capitalize()}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]
-    ]
+    words = [f"{sentence(between(row))}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]]
     shown = [tables.strategies_table(piece), tables.contests_table(piece)]
     return Chapter("strategies", "Which search finds more", [*words, *time_taken(piece)], shown, drawn(anytime, finals))
 
@@ -81,9 +80,7 @@ def winner(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         for n, row in enumerate(piece["rows"], start=1)
     ]
     difference = piece["difference"]
-    words = (
-        f"{between(difference).capitalize()}: {written(difference['mean'], sign=True)} {POINTS}, trained alone with "
-    )
+    words = f"{sentence(between(difference))}: {written(difference['mean'], sign=True)} {POINTS}, trained alone with "
     words += f"{counted(difference['n'], 'seed')} each."
     title = "The winner beside the plain ViT"
     return Chapter("winner", title, [words, *time_taken(piece)], [tables.winner_table(piece)], drawn(seeds, *drawings))

@@ -10,6 +10,7 @@ from nasformer.report.chapters.chapter import (
     between,
     drawn,
     note,
+    sentence,
     time_taken,
 )
 from nasformer.report.notation import counted
@@ -37,9 +38,7 @@ def sharing(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         y=f"inherited from {first['name']} weights, %",
     )
     difference = piece["difference"]
-    words = (
-        f"{between(difference).capitalize()}: {written(difference['mean'], sign=True)} {POINTS} of inherited accuracy "
-    )
+    words = f"{sentence(between(difference))}: {written(difference['mean'], sign=True)} {POINTS} of inherited accuracy "
     words += f"over {counted(len(pairs), 'architecture')}."
     shown = [tables.sharing_table(piece), tables.shared_table(piece)]
     shown += [tables.ablation_table(piece["ablation"])] if piece.get("ablation") else []

@@ -13,6 +13,9 @@ from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import key_above
 from nasformer.report.palette import MUTED, style
 
+_NEAR = 2.0
+_EQUAL = {True: "On the dashed line the two are equal.", False: "The line on which the two are equal is far off."}
+
 
 class Cloud(NamedTuple):
     """Points of one kind.
@@ -40,32 +43,38 @@ def draw_agreement(
     if not shown:
         return None
 
+    equal = _near(shown)
+
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
         for cloud in shown:
             look = style(series[cloud.label])
             dots = axes.scatter(cloud.x, cloud.y, s=22, c=look.colour, marker=look.marker, alpha=0.75, linewidths=0)
             belongs(dots, series[cloud.label])
-        _identity(axes)
+        if equal:
+            _identity(axes)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        key_above(figure, [_entry(cloud, series[cloud.label]) for cloud in shown])
+        if len(shown) > 1 or shown[0].remark:
+            key_above(figure, [_entry(cloud, series[cloud.label]) for cloud in shown])
         for cloud in shown:
             yield Trace(axes, series[cloud.label], cloud.label, cloud.x, cloud.y, cloud.notes)
 
-    return picture(name, title, f"{caption} On the dashed line the two are equal.", paint, height=3.6)
+    return picture(name, title, f"{caption} {_EQUAL[equal]}", paint, height=3.6)
+
+
+def _near(clouds: Sequence[Cloud]) -> bool:
+    """Whether the line of equal values is near enough to the points to be shown with them."""
+    xs, ys = [x for cloud in clouds for x in cloud.x], [y for cloud in clouds for y in cloud.y]
+    span = max(max(xs) - min(xs), max(ys) - min(ys))
+    return max(min(xs), min(ys)) - min(max(xs), max(ys)) <= _NEAR * span
 
 
 def _identity(axes: Axes) -> None:
-    """Draw the line of equal values where it crosses what is shown; far from it, leave the axes to the points."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    span = max(right - left, high - low)
-    if max(left, low) - min(right, high) < 2 * span:
-        left, right = min(left, low), max(right, high)
-        low, high = left, right
-    axes.set_xlim(left, right)
-    axes.set_ylim(low, high)
-    axes.axline((left, left), slope=1, color=MUTED.light, linewidth=0.9, linestyle=(0, (4, 2)))
+    ends = [*axes.get_xlim(), *axes.get_ylim()]
+    axes.set_xlim(min(ends), max(ends))
+    axes.set_ylim(min(ends), max(ends))
+    axes.axline((min(ends), min(ends)), slope=1, color=MUTED.light, linewidth=0.9, linestyle=(0, (4, 2)))
 
 
 def _entry(cloud: Cloud, number: int) -> tuple[str, Line2D]:

@@ -44,6 +44,7 @@ def draw_lines(
     x: str,
     y: str,
     log: bool = False,
+    steps: bool = False,
     height: float = 2.8,
 ) -> Picture | None:
     """Return the curves of two points or more; None where there are none.
@@ -57,6 +58,7 @@ def draw_lines(
         x: Title of the horizontal axis; what comes before a comma is said of each point.
         y: Title of the vertical axis.
         log: Whether the horizontal axis is logarithmic.
+        steps: Whether a value holds until the next.
         height: In inches.
     """
     shown = [line for line in lines if len(line.x) > 1]
@@ -66,10 +68,11 @@ def draw_lines(
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
         for line in shown:
-            _draw(axes, line, series[line.label])
+            _draw(axes, line, series[line.label], steps)
         if log:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(compact_ticks)
+            axes.xaxis.set_minor_formatter(lambda value, position: "")
         else:
             axes.set_xlim(left=0)
         axes.set_xlabel(x)
@@ -84,11 +87,12 @@ def draw_lines(
     return picture(name, title, caption, paint, height=height)
 
 
-def _draw(axes: Axes, line: Line, number: int) -> None:
+def _draw(axes: Axes, line: Line, number: int, steps: bool) -> None:
     look = style(number)
     marker = look.marker if len(line.x) <= _MARKED_UP_TO else None
     options: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4, "markersize": 3.5}
-    belongs(axes.plot(line.x, line.y, marker=marker, clip_on=False, **options), number)
+    options |= {"marker": marker, "clip_on": False, "drawstyle": "steps-post" if steps else "default"}
+    belongs(axes.plot(line.x, line.y, **options), number)
     if len(line.low):
         low, high = (np.array(edge, dtype=float) for edge in (line.low, line.high))
         belongs(axes.fill_between(line.x, low, high, color=look.colour, alpha=0.12, linewidth=0), number)

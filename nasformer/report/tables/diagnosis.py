@@ -198,11 +198,10 @@ def winner_table(piece: Record) -> Table:
             measured(row["inherited"], PERCENT),
             _interval(row["mean"]),
             ", ".join(f"{value:.2f}" for value in row["retrained"]),
-            _architecture(row),
         ]
         for row in piece["rows"]
     ]
-    header = ["", "parameters", "MACs", "inherited", "retrained, mean %", "each seed", "architecture"]
+    header = ["", "parameters", "MACs", "inherited", "retrained, mean %", "each seed"]
     caption = f"Test accuracy, inherited and after {piece['epochs']} epochs alone, with 95 % intervals over seeds."
     return Table("winner", caption, header, rows)
 
