@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from nasformer.compare import Comparison
-from nasformer.report import write_report, write_training_report
+from nasformer.report import write_diagnosis_report, write_report, write_training_report
 from nasformer.report.palette import PAPER
+from tests.report.diagnosis import diagnosis
 from tests.report.test_palette import TEXT, contrast
 from tests.report.test_report import result
 from tests.report.test_training import trained
@@ -64,7 +65,12 @@ def trained_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_training_report(tmp_path_factory.mktemp("trained"), trained(), title="Trained").parent
 
 
-@pytest.fixture(params=["written", "searched", "trained_page"])
+@pytest.fixture(scope="module")
+def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_diagnosis_report(tmp_path_factory.mktemp("diagnosed"), diagnosis()).parent
+
+
+@pytest.fixture(params=["written", "searched", "trained_page", "diagnosed"])
 def folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue(request.param))
 

@@ -10,6 +10,7 @@ from nasformer.report.chapters.chapter import (
     Series,
     between,
     drawn,
+    sentence,
     time_taken,
 )
 from nasformer.report.notation import counted

@@ -42,7 +42,6 @@ def draw_agreement(
     shown = [cloud for cloud in clouds if len(cloud.x)]
     if not shown:
         return None
-
     equal = _near(shown)
 
     def paint(figure: Figure) -> Iterator[Trace]:
