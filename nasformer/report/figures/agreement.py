@@ -11,9 +11,11 @@ from matplotlib.lines import Line2D
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import key_above
+from nasformer.report.notation import shortened
 from nasformer.report.palette import MUTED, style
 
 _NEAR = 2.0
+_LONGEST = 50
 _EQUAL = {True: "On the dashed line the two are equal.", False: "The line on which the two are equal is far off."}
 
 
@@ -52,8 +54,8 @@ def draw_agreement(
             belongs(dots, series[cloud.label])
         if equal:
             _identity(axes)
-        axes.set_xlabel(x)
-        axes.set_ylabel(y)
+        axes.set_xlabel(shortened(x, _LONGEST), parse_math=False)
+        axes.set_ylabel(shortened(y, _LONGEST), parse_math=False)
         if len(shown) > 1 or shown[0].remark:
             key_above(figure, [_entry(cloud, series[cloud.label]) for cloud in shown])
         for cloud in shown:
