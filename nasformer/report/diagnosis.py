@@ -91,9 +91,8 @@ def _verdicts(claims: Sequence[Record]) -> str:
     if not claims:
         return ""
     found = Counter(claim["verdict"] for claim in claims)
-    parts = [f"{counted(found[verdict], 'claim')} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS]
-    shown = [part for part, verdict in zip(parts, _VERDICTS, strict=True) if found[verdict]]
-    return f"Of the paper, {listed(shown)} here."
+    parts = [f"{found[verdict]} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
+    return f"Of {counted(len(claims), 'claim')} of the paper that it speaks to, {listed(parts)} here."
 
 
 def _verb(verdict: str, count: int) -> str:

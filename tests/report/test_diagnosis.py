@@ -54,7 +54,9 @@ def drawn(folder: Path) -> set[str]:
 
 
 def test_the_claims_come_first_and_are_counted(page: Page) -> None:
-    assert "Of the paper, two claims hold, one claim does not hold and one claim is not decided here." in page.text
+    assert (
+        "Of four claims of the paper that it speaks to, 2 hold, 1 does not hold and 1 is not decided here." in page.text
+    )
     assert page.text.index("Table 1. The paper's claims") < page.text.index("drawn and not chosen")
     for claim in diagnosis()["claims"]:
         assert " ".join(claim[key] for key in ("claim", "paper", "here", "verdict", "why")) in page.text

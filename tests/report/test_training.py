@@ -13,7 +13,7 @@ import pytest
 
 from nasformer.errors import NasformerError
 from nasformer.report import write_training_report
-from nasformer.space import load_space
+from nasformer.space import SearchSpace, load_space
 from tests.report.html import Page, read
 from tests.report.test_report import HOSTILE
 
@@ -22,7 +22,8 @@ FIGURES = {"architecture", "confusion", "training-loss", "training-accuracy", "t
 
 def trained(classes: int = 10, each: int = 40) -> dict[str, Any]:
     """Return figures as ``finetune.json`` has them, of classes that are confused with their neighbours."""
-    space, rng = load_space("digits"), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    space = SearchSpace.from_dict({**load_space("digits").to_dict(), "num_classes": classes})
     confusion = np.zeros((classes, classes), dtype=int)
     for label in range(classes):
         taken = np.clip(label + np.rint(rng.normal(0, 0.6, each)), 0, classes - 1).astype(int)
@@ -49,7 +50,7 @@ def trained(classes: int = 10, each: int = 40) -> dict[str, Any]:
         "start": "f00d",
         "source": {"weights": "home/digits.safetensors"},
         "architecture": space.centroid.to_dict(),
-        "geometry": {**asdict(space.geometry), "num_classes": classes},
+        "geometry": asdict(space.geometry),
         **space.costs(space.centroid),
         "teacher": None,
         "versions": {"nasformer": "0.1.0", "torch": "2.9"},

@@ -69,22 +69,27 @@ def draw_lines(
         axes = figure.add_subplot()
         for line in shown:
             _draw(axes, line, series[line.label], steps)
-        if log:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(compact_ticks)
-            axes.xaxis.set_minor_formatter(lambda value, position: "")
-        else:
-            axes.set_xlim(left=0)
-        axes.set_xlabel(x)
-        axes.set_ylabel(y)
-        axes.set_ylim(*axes.get_ylim())
+        _frame(axes, shown, x, y, log)
         if len(shown) > 1:
-            axes.set_xlim(right=max(max(line.x) for line in shown))
             label_ends(axes, {line.label: line.y[-1] for line in shown}, series)
         for line in shown:
             yield Trace(axes, series[line.label], line.label, line.x, line.y, _notes(line, x.partition(",")[0]))
 
     return picture(name, title, caption, paint, height=height)
+
+
+def _frame(axes: Axes, lines: Sequence[Line], x: str, y: str, log: bool) -> None:
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(compact_ticks)
+        axes.xaxis.set_minor_formatter(lambda value, position: "")
+    else:
+        axes.set_xlim(left=0)
+    if len(lines) > 1:
+        axes.set_xlim(right=max(max(line.x) for line in lines))
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_ylim(*axes.get_ylim())
 
 
 def _draw(axes: Axes, line: Line, number: int, steps: bool) -> None:
