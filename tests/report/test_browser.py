@@ -179,6 +179,16 @@ def test_a_point_tells_what_it_is_and_lights_its_strategy_up(browser: Any, writt
     assert {float(opacity) < 0.2 for opacity in browser.execute_script(dim)} == {True}
 
 
+def test_a_cell_of_the_confusion_matrix_tells_its_images(browser: Any, trained_page: Path) -> None:
+    visit(browser, trained_page)
+    traces = json.loads(browser.execute_script("return document.getElementById('traces').textContent"))
+    row = traces["confusion"][4]
+    for x, y, note in row["points"]:
+        point_at(browser, "confusion", x, y)
+        tip = browser.execute_script("return document.getElementById('tip').innerText")
+        assert tip.splitlines() == ["class 4", note]
+
+
 def test_a_strategy_can_be_held_with_the_keyboard(browser: Any, written: Path) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict
@@ -129,6 +130,18 @@ def test_the_cells_of_the_matrix_tell_their_images(page: Page) -> None:
     assert traces[0]["points"][1][2].startswith(f"taken for class 1: {confusion[0, 1]} of 40, ")
     xs = [point[0] for point in traces[5]["points"]]
     assert xs == sorted(xs)
+
+
+def test_the_page_holds_its_figures(page: Page) -> None:
+    links = [address for _, _, address in page.links if address.startswith("data:application/json")]
+    assert [json.loads(base64.b64decode(link.partition("base64,")[2])) for link in links] == [trained()]
+
+
+def test_a_loss_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    figures = trained()
+    figures["training"]["history"][2]["train_loss"] = float("nan")
+    page = read(write_training_report(tmp_path, figures, title="NaN"))
+    assert len(json.loads(page.scripts[0])["training-loss"][0]["points"]) == 6
 
 
 def test_figures_are_files_that_open(folder: Path) -> None:
