@@ -1,7 +1,8 @@
 """Report: what searches found, as one HTML page that opens offline, figures, and a few lines of text.
 
 ``searches`` checks and groups the results, ``statistics`` and ``summary`` say what they show, ``tables``
-and ``figures`` show it, ``section`` puts together what the page says of a task, ``page`` renders it.
+and ``figures`` show it, ``section`` puts together what the page says of a task and
+``chapters`` what it says of a diagnosis, ``page`` renders it.
 Matplotlib is imported only where a figure is drawn.
 """
 

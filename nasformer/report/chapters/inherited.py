@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import methodcaller
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nasformer.report.chapters.chapter import (
     POINTS,
@@ -23,6 +23,9 @@ from nasformer.report.notation import counted
 from nasformer.report.tables import diagnosis as tables
 from nasformer.report.tables.diagnosis import written
 from nasformer.space import SearchSpace
+
+if TYPE_CHECKING:
+    from nasformer.report.figures import Cloud, Row
 
 
 def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
@@ -61,7 +64,7 @@ def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     )
 
 
-def _cloud(rows: Sequence[Record], key: str, tau: Record | None) -> Any:
+def _cloud(rows: Sequence[Record], key: str, tau: Record | None) -> Cloud:
     from nasformer.report.figures import Cloud
 
     known = [row for row in rows if row.get(key) is not None and row.get("retrained") is not None]
@@ -104,7 +107,7 @@ def _minus(of: str, minus: str) -> Callable[[Record], float | None]:
     return difference
 
 
-def _dots(label: str, rows: Sequence[Record], value: Callable[[Record], float | None], mean: Record) -> Any:
+def _dots(label: str, rows: Sequence[Record], value: Callable[[Record], float | None], mean: Record) -> Row:
     from nasformer.report.figures import Row
 
     known = [(told, row) for row in rows if (told := value(row)) is not None]
