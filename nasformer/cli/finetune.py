@@ -93,7 +93,7 @@ def finetune(
         progress=not (quiet or json),
     )
     if leads():
-        show(result, folder, json=json)
+        show(result, folder, f"{name} fine-tuned on {dataset.name}", json=json)
 
 
 def _start(

@@ -87,7 +87,7 @@ def retrain(
         progress=not (quiet or json),
     )
     if leads():
-        show(result, folder, json=json)
+        show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 
 def _of_supernet(space: Any, supernet: Path | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -123,10 +123,13 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
     return space, read_architecture(space, architecture or "largest")
 
 
-def show(result: FinetuneResult, folder: Path, *, json: bool) -> None:
-    """Print what a network has become."""
+def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
+    """Write the page of what a network has become, and print it in short."""
+    from nasformer.report import write_training_report
+
+    page = write_training_report(folder, result.to_dict(), title=title, command=command_line())
     if json:
-        print_json({"folder": str(folder), **result.to_dict()})
+        print_json({"folder": str(folder), "report": str(page), **result.to_dict()})
         return
     figures, rows = result.figures, list[tuple[str, float, float]]()
     if "before" in figures:
@@ -139,7 +142,7 @@ def show(result: FinetuneResult, folder: Path, *, json: bool) -> None:
     console.print(
         f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms an image, "
         f"{here['images_per_second']:,.0f} images a second here. Hardest class: {worst['class']}, "
-        f"{worst['accuracy']:.1f} %.\nWeights, log and {figures['kind']}.json: {folder}",
+        f"{worst['accuracy']:.1f} %.\nWeights, log and {figures['kind']}.json: {folder}\nReport: {page}",
         markup=False,
         soft_wrap=True,
     )

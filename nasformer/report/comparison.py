@@ -10,7 +10,7 @@ from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import tables
 from nasformer.report.markdown import markdown
-from nasformer.report.page import render, write_files
+from nasformer.report.page import Subject, render, write_files
 from nasformer.report.plain import plain_json
 from nasformer.report.section import Section, Series, series_of, task_section
 
@@ -83,7 +83,7 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
     spaces = {task.record.space.fingerprint: task.record.space for task in analysis.tasks}
     html = render(
         "comparison.html.j2",
-        comparison,
+        Subject.of(comparison),
         pictures,
         [tables.settings_table(comparison), tables.versions_table(comparison)],
         summary=list(analysis.summary),

@@ -41,14 +41,59 @@ class Numbering:
         return self.tables
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that the page holds.
+
+    Args:
+        name: What it is saved as.
+        words: What to click.
+        kind: Its media type.
+        text: What it says.
+    """
+
+    name: str
+    words: str
+    kind: str
+    text: str
+
+    @property
+    def link(self) -> str:
+        """Return the file as an address that holds it."""
+        return f"data:{self.kind};charset=utf-8;base64,{base64.b64encode(self.text.encode()).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a page is about.
+
+    Args:
+        title: Its heading.
+        command: What was typed to get here.
+        download: The data behind the page.
+        labels: Strategies, to be lit up in all figures.
+    """
+
+    title: str
+    command: str
+    download: Download
+    labels: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Subject:
+        """Return a comparison's, whose data are its runs."""
+        runs = Download("cells.csv", "Download all runs as CSV", "text/csv", comparison.cells.to_csv(index=False))
+        return cls(comparison.title, comparison.command, runs, comparison.labels)
+
+
 def render(
-    template: str, comparison: Comparison, pictures: Iterable[Picture], records: Sequence[tables.Table], **shown: Any
+    template: str, subject: Subject, pictures: Iterable[Picture], records: Sequence[tables.Table], **shown: Any
 ) -> str:
     """Return the page.
 
     Args:
         template: Its file; it extends ``base.html.j2``.
-        comparison: Gives the title, the command, the strategies and the CSV.
+        subject: Gives the title, the command, the data and the strategies.
         pictures: All figures of the page.
         records: What one needs to do it again.
         **shown: What the template asks for besides.
@@ -56,10 +101,7 @@ def render(
     script = _resource("script.js")
     page = _environment().get_template(template)
     return page.render(
-        title=comparison.title,
-        command=comparison.command,
-        labels=comparison.labels,
-        csv=csv_link(comparison),
+        subject=subject,
         records=records,
         traces={picture.name: picture.traces for picture in pictures if picture.traces},
         count=Numbering(),
@@ -82,12 +124,6 @@ def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rules = ("default-src 'none'", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'", "img-src data:")
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
-
-
-def csv_link(comparison: Comparison) -> str:
-    """Return the cells as an address that holds them."""
-    text = comparison.cells.to_csv(index=False)
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def _environment() -> Environment:

@@ -13,7 +13,7 @@ from nasformer.report import tables
 from nasformer.report.finalist import Finalist
 from nasformer.report.history import last_validation
 from nasformer.report.notation import budget, grouped, percent
-from nasformer.report.page import render, write_files
+from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
 from nasformer.report.summary import caveats, summary
@@ -85,7 +85,7 @@ def _html(
     pictures = [*drawings, *figures, *section.pictures, *([learning] if learning else [])]
     html = render(
         "search.html.j2",
-        comparison,
+        Subject.of(comparison),
         pictures,
         _records(comparison, data),
         summary=[*summary(searches, finalists, data), *(analysis.summary if several else ())],

@@ -20,6 +20,7 @@ from PIL import Image
 from nasformer.space import load_space
 from nasformer.supernet import load_network
 from tests.cli.conftest import Command
+from tests.report.html import read
 
 Refused = Callable[..., None]
 QUICK = ("--epochs", 1, "--device", "cpu", "-q")
@@ -54,11 +55,16 @@ def test_the_winner_of_a_search_is_finetuned_and_retrained(nasformer: Command, w
     assert fine["training"]["recipe"]["batch_size"] == 64, "the supernet's recipe"
     assert fine["source"]["weights"].endswith(".safetensors")
     assert len(fine["test"]["per_class"]) == 10
+    assert "Report: fine/report.html" in done.out
+    page = read(Path("fine/report.html")).text
+    assert f"{fine['test']['accuracy']:.2f} %" in page
+    assert "nasformer finetune run --epochs 1" in page
     done = nasformer("retrain", "run", *QUICK, "--out", "scratch", "--json")
     assert done.code == 0, done.err
     scratch = json.loads(done.out)
     assert scratch["architecture"] == fine["architecture"]
     assert "before" not in scratch
+    assert "trained from scratch on digits for one epoch" in read(Path(scratch["report"])).text
     assert scratch["training"]["data"] == fine["training"]["data"]
     winner = load_network("fine/network.safetensors")
     done = nasformer("finetune", "fine/network.safetensors", *QUICK, "--out", "further", "--freeze", "backbone")

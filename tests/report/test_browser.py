@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from nasformer.compare import Comparison
-from nasformer.report import write_report
+from nasformer.report import write_diagnosis_report, write_report, write_training_report
 from nasformer.report.palette import PAPER
+from tests.report.diagnosis import diagnosis
 from tests.report.test_palette import TEXT, contrast
 from tests.report.test_report import result
+from tests.report.test_training import trained
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed: pip install 'nasformer[browser]'")
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -58,7 +60,17 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(tmp_path_factory.mktemp("searched"), results, title="Searched").parent
 
 
-@pytest.fixture(params=["written", "searched"])
+@pytest.fixture(scope="module")
+def trained_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_training_report(tmp_path_factory.mktemp("trained"), trained(), title="Trained").parent
+
+
+@pytest.fixture(scope="module")
+def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_diagnosis_report(tmp_path_factory.mktemp("diagnosed"), diagnosis()).parent
+
+
+@pytest.fixture(params=["written", "searched", "trained_page", "diagnosed"])
 def folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue(request.param))
 
@@ -165,6 +177,16 @@ def test_a_point_tells_what_it_is_and_lights_its_strategy_up(browser: Any, writt
     dim = "return [...document.querySelectorAll('svg [data-s]:not(.on)')].map((e) => getComputedStyle(e).opacity)"
     browser.execute_async_script("setTimeout(arguments[0], 300)")
     assert {float(opacity) < 0.2 for opacity in browser.execute_script(dim)} == {True}
+
+
+def test_a_cell_of_the_confusion_matrix_tells_its_images(browser: Any, trained_page: Path) -> None:
+    visit(browser, trained_page)
+    traces = json.loads(browser.execute_script("return document.getElementById('traces').textContent"))
+    row = traces["confusion"][4]
+    for x, y, note in row["points"]:
+        point_at(browser, "confusion", x, y)
+        tip = browser.execute_script("return document.getElementById('tip').innerText")
+        assert tip.splitlines() == ["class 4", note]
 
 
 def test_a_strategy_can_be_held_with_the_keyboard(browser: Any, written: Path) -> None:

@@ -22,7 +22,7 @@ from nasformer.report import tables, write_comparison
 from nasformer.report.figures import Picture, draw_anytime
 from nasformer.report.markdown import escaped
 from nasformer.report.notation import printable
-from nasformer.report.page import render
+from nasformer.report.page import Subject, render
 from nasformer.report.statistics import Analysis, analyse
 from tests.report.html import Page, read
 
@@ -236,7 +236,7 @@ def test_no_name_breaks_the_frame(name: str, exact: Comparison) -> None:
     entrant = replace(exact.entrants[0], label=name)
     html = render(
         "comparison.html.j2",
-        replace(exact, title=name, command=name, entrants=(entrant, entrant)),
+        Subject.of(replace(exact, title=name, command=name, entrants=(entrant, entrant))),
         [drawn],
         [shown],
         summary=[name],

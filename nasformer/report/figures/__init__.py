@@ -1,28 +1,41 @@
 """Figures: one file each, drawn with Matplotlib's object interface and kept as ``Picture``."""
 
+from nasformer.report.figures.agreement import Cloud, draw_agreement
 from nasformer.report.figures.anytime import draw_anytime
 from nasformer.report.figures.architecture import draw_architecture
+from nasformer.report.figures.confusion import draw_confusion
 from nasformer.report.figures.cost_scatter import draw_cost_scatter
 from nasformer.report.figures.critical_difference import draw_critical_difference
+from nasformer.report.figures.dots import Row, draw_dots
 from nasformer.report.figures.finals import draw_curse, draw_finals
 from nasformer.report.figures.fronts import draw_fronts
 from nasformer.report.figures.images_seen import draw_images_seen
 from nasformer.report.figures.importance import draw_importance
 from nasformer.report.figures.learning_curve import draw_learning_curve
+from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
+from nasformer.report.figures.progress import draw_progress
 from nasformer.report.figures.time_spent import draw_time_spent
 
 __all__ = [
+    "Cloud",
+    "Line",
     "Picture",
+    "Row",
+    "draw_agreement",
     "draw_anytime",
     "draw_architecture",
+    "draw_confusion",
     "draw_cost_scatter",
     "draw_critical_difference",
     "draw_curse",
+    "draw_dots",
     "draw_finals",
     "draw_fronts",
     "draw_images_seen",
     "draw_importance",
     "draw_learning_curve",
+    "draw_lines",
+    "draw_progress",
     "draw_time_spent",
 ]

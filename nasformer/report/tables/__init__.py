@@ -13,24 +13,40 @@ from nasformer.report.tables.record import (
     training_table,
     versions_table,
 )
-from nasformer.report.tables.table import Cell, Table, as_cell
+from nasformer.report.tables.table import Cell, Table, as_cell, facts, flattened
+from nasformer.report.tables.training_result import (
+    classes_table,
+    confusions_table,
+    costs_table,
+    origin_table,
+    recipe_table,
+    scores_table,
+)
 
 __all__ = [
     "Cell",
     "Table",
     "as_cell",
     "checklist_table",
+    "classes_table",
+    "confusions_table",
+    "costs_table",
     "data_table",
     "effort_table",
+    "facts",
     "finalists_table",
+    "flattened",
     "fronts_table",
     "geometry_table",
     "leaderboard_table",
     "matrix_table",
     "measure_of",
+    "origin_table",
     "pairs_table",
     "ranking_table",
+    "recipe_table",
     "runs_table",
+    "scores_table",
     "settings_table",
     "space_table",
     "tally_table",

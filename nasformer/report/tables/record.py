@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, grouped, percent
-from nasformer.report.tables.table import Record, Table, flattened
+from nasformer.report.tables.table import Record, Table, facts, flattened
 from nasformer.space import Dimension, SearchSpace
 from nasformer.space.description import describe
 
@@ -53,7 +53,7 @@ def geometry_table(space: SearchSpace) -> Table:
         ["relative positions", "none" if g.max_distance is None else f"clipped at {g.max_distance}"],
     ]
     caption = "What all architectures of the space share."
-    return _pairs(f"geometry-{space.fingerprint}", caption, rows)
+    return facts(f"geometry-{space.fingerprint}", caption, rows)
 
 
 def task_table(record: TaskRecord, name: str = "task") -> Table:
@@ -70,7 +70,7 @@ def task_table(record: TaskRecord, name: str = "task") -> Table:
         *(["fitness" if key == "kind" else f"fitness {key}", value] for key, value in flattened(record.fitness)),
         *(["remark", remark] for remark in record.remarks),
     ]
-    return _pairs(name, "The task: what was searched, within what, and what judged it.", rows)
+    return facts(name, "The task: what was searched, within what, and what judged it.", rows)
 
 
 def _limits(record: TaskRecord) -> Sequence[tuple[str, tuple[float | None, float | None]]]:
@@ -90,13 +90,13 @@ def training_table(training: Record, last: Mapping[str, float | None]) -> Table:
     rows += flattened({key: value for key, value in training.items() if key not in known})
     rows += flattened(training.get("recipe") or {})
     caption = "How the supernet was trained. Accuracies are those of the last validation, on the search images."
-    return _pairs("training", caption, rows)
+    return facts("training", caption, rows)
 
 
 def data_table(data: Record) -> Table:
     """Return the dataset's record."""
     caption = "The images. The splits share none: train images train, search images rank, test images wait for the end."
-    return _pairs("data", caption, flattened(data))
+    return facts("data", caption, flattened(data))
 
 
 def settings_table(comparison: Comparison) -> Table:
@@ -104,7 +104,7 @@ def settings_table(comparison: Comparison) -> Table:
     seeds = [["seeds", ", ".join(map(str, comparison.seeds))]]
     options = [[f"options of {entrant.label}", _options(entrant)] for entrant in comparison.entrants]
     rows = [*seeds, *flattened(comparison.settings), *options]
-    return _pairs("settings", "What decided the searches, seeds included.", rows)
+    return facts("settings", "What decided the searches, seeds included.", rows)
 
 
 def _options(entrant: Entrant) -> str:
@@ -115,7 +115,7 @@ def _options(entrant: Entrant) -> str:
 def versions_table(comparison: Comparison) -> Table:
     """Return versions of software, and the machine that computed."""
     rows = [*flattened(comparison.versions), *flattened(comparison.machine)]
-    return _pairs("versions", "Versions, and the machine.", rows)
+    return facts("versions", "Versions, and the machine.", rows)
 
 
 def checklist_table(checks: Sequence[Check]) -> Table:
@@ -123,7 +123,3 @@ def checklist_table(checks: Sequence[Check]) -> Table:
     rows = [[check.name, f"{_ANSWERS[check.answer]} {check.answer}", check.detail] for check in checks]
     caption = "The habits of a fair comparison, as far as the data tell."
     return Table("checklist", caption, ["", "", ""], rows, wide=True, sortable=False)
-
-
-def _pairs(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:
-    return Table(name, caption, ["", ""], rows, wide=True, sortable=False)

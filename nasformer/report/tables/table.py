@@ -64,6 +64,11 @@ class Table:
     folded: str = ""
 
 
+def facts(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of names and what they are."""
+    return Table(name, caption, ["", ""], rows, wide=True, sortable=False)
+
+
 def number(value: float | None, text: str | None = None) -> Cell:
     """Return a number as a cell, in a text of its own or in four digits."""
     if value is None or not math.isfinite(value):

@@ -1,0 +1,39 @@
+"""Chapters: what the page of a diagnosis says of each piece, in words, in figures and in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nasformer.report.chapters.chapter import Chapter, Pieces, Series, between
+from nasformer.report.chapters.chosen import curse, images
+from nasformer.report.chapters.inherited import fidelity, gap
+from nasformer.report.chapters.searched import strategies, winner
+from nasformer.report.chapters.shared import sharing
+from nasformer.space import SearchSpace
+
+__all__ = ["Chapter", "chapters"]
+
+_NAMES = ("inherited", "fine-tuned", "retrained", "entangled", "classical", "accuracy", "loss", "search", "test")
+_TELL: dict[str, Callable[[Pieces, SearchSpace, Series], Chapter]] = {
+    "fidelity": fidelity,
+    "gap": gap,
+    "sharing": sharing,
+    "strategies": strategies,
+    "winner": winner,
+    "images": images,
+    "curse": curse,
+}
+
+
+def chapters(pieces: Pieces, space: SearchSpace) -> list[Chapter]:
+    """Return a chapter for every piece that is there."""
+    series = _series(pieces)
+    return [tell(pieces, space, series) for name, tell in _TELL.items() if name in pieces]
+
+
+def _series(pieces: Pieces) -> Series:
+    """Return a number, and so a colour, for every name that figures show: the same in all of them."""
+    told = [row["strategy"] for row in pieces.get("strategies", {}).get("rows", ())]
+    told += [row["name"] for piece in ("sharing", "winner") for row in pieces.get(piece, {}).get("rows", ())]
+    told += [between(row) for row in pieces.get("gap", {}).get("differences", ())]
+    return {name: number for number, name in enumerate(dict.fromkeys((*_NAMES, *told)))}

@@ -1,0 +1,174 @@
+"""Diagnosis: the page on whether a supernet is fit to be searched, and which of the paper's claims hold for it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasformer.cost import Bounds
+from nasformer.report import tables
+from nasformer.report.chapters import chapters
+from nasformer.report.notation import budget, counted, listed
+from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.plain import plain
+from nasformer.report.tables.diagnosis import changes, claims_table, supernet_table, written
+from nasformer.space import SearchSpace
+
+if TYPE_CHECKING:
+    from nasformer.report.figures import Picture
+
+Record = Mapping[str, Any]
+_VERDICTS = ("holds", "does not hold", "not decided")
+
+
+def write_diagnosis_report(folder: str | Path, diagnosis: Record, *, command: str = "") -> Path:
+    """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
+
+    Args:
+        folder: Where to; it is made where it is absent.
+        diagnosis: What ``nasformer.diagnose.diagnose`` returns; pieces may be absent.
+        command: What was typed to get here.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        NasformerError: The folder cannot be written.
+    """
+    space = SearchSpace.from_dict(dict(diagnosis["space"]))
+    told = chapters(diagnosis["pieces"], space)
+    learning = _learning(diagnosis)
+    pictures = [*(picture for chapter in told for picture in chapter.pictures), *([learning] if learning else [])]
+    claims = diagnosis.get("claims") or ()
+    text = json.dumps(plain(diagnosis), indent=1) + "\n"
+    html = render(
+        "diagnosis.html.j2",
+        Subject(
+            diagnosis["title"],
+            command,
+            Download("diagnosis.json", "Download all figures as JSON", "application/json", text),
+        ),
+        pictures,
+        _records(diagnosis),
+        summary=_summary(diagnosis, claims),
+        key_figures=_key_figures(diagnosis["pieces"]),
+        warnings=_warnings(diagnosis["pieces"]),
+        chapters=[(chapter.name, chapter.title) for chapter in told],
+        claims=claims_table(claims) if claims else None,
+        told=told,
+        space=tables.space_table(space),
+        geometry=tables.geometry_table(space),
+        supernet=supernet_table(diagnosis.get("supernet") or {}),
+        learning=learning,
+    )
+    return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _learning(diagnosis: Record) -> Picture | None:
+    from nasformer.report.figures import draw_learning_curve
+
+    return draw_learning_curve((diagnosis.get("supernet") or {}).get("training") or {})
+
+
+def _summary(diagnosis: Record, claims: Sequence[Record]) -> list[str]:
+    data, limits = (diagnosis.get("data") or {}).get("name"), _limits(diagnosis.get("limits"))
+    within = f" within {limits}" if limits else ""
+    lead = f"A supernet of {diagnosis['space']['name']} was held against networks trained alone"
+    lead += f" on {data}{within}." if data else f"{within}."
+    return [f"{lead} {_verdicts(claims)}".strip(), *_findings(claims)]
+
+
+def _limits(limits: object) -> str:
+    if isinstance(limits, Mapping):
+        return budget({name: Bounds(*ends) for name, ends in limits.items()}) if limits else ""
+    return str(limits or "")
+
+
+def _verdicts(claims: Sequence[Record]) -> str:
+    if not claims:
+        return ""
+    found = Counter(claim["verdict"] for claim in claims)
+    parts = [f"{found[verdict]} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
+    return f"Of {counted(len(claims), 'claim')} of the paper that it speaks to, {listed(parts)} here."
+
+
+def _verb(verdict: str, count: int) -> str:
+    one = {"not decided": "is not decided"}
+    several = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
+    return several[verdict] if count > 1 else one.get(verdict, verdict)
+
+
+def _findings(claims: Sequence[Record]) -> list[str]:
+    """Return a sentence on each verdict's claims."""
+    words = {"holds": "What holds", "does not hold": "What does not", "not decided": "What the data leave open"}
+    grouped = {verdict: [claim for claim in claims if claim["verdict"] == verdict] for verdict in _VERDICTS}
+    return [f"{words[verdict]}: {'; '.join(map(_finding, mine))}." for verdict, mine in grouped.items() if mine]
+
+
+def _finding(claim: Record) -> str:
+    return f"{claim['claim']} ({claim['here']})"
+
+
+def _key_figures(pieces: Mapping[str, Record]) -> list[tuple[str, str, str]]:
+    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+    found = [
+        ("rank fidelity τ", _where(pieces, "fidelity", "ranks", "inherited", "retrained", "kendall"), False),
+        ("retrained − inherited", _where(pieces, "gap", "differences", "retrained", "inherited", "mean"), True),
+        ("evolution − random", _where(pieces, "strategies", "differences", "evolution", "random", "mean"), True),
+        ("winner − uniform ViT", (pieces.get("winner") or {}).get("difference", {}).get("mean"), True),
+    ]
+    return [_key_figure(name, figure, sign) for name, figure, sign in found if figure and figure["value"] is not None]
+
+
+def _key_figure(name: str, figure: Record, sign: bool) -> tuple[str, str, str]:
+    value, _, ends = written(figure, sign=sign).partition(" ")
+    return name, value, ends.strip("()") or "no interval"
+
+
+def _where(pieces: Mapping[str, Record], piece: str, rows: str, of: str, other: str, key: str) -> Record | None:
+    """Return the figure of the row that is of one thing against, or minus, another."""
+    told = (pieces.get(piece) or {}).get(rows) or ()
+    return next((row[key] for row in told if (row["of"], row.get("against", row.get("minus"))) == (of, other)), None)
+
+
+def _warnings(pieces: Mapping[str, Record]) -> list[str]:
+    told, few = [], (pieces.get("winner") or {}).get("difference", {}).get("n", 5)
+    if few < 5:
+        told.append(
+            f"The winner was retrained with {counted(few, 'seed')} only: its interval is as wide as that makes it."
+        )
+    architectures = (pieces.get("fidelity") or {}).get("architectures")
+    if architectures is not None and len(architectures) < 20:
+        told.append(
+            f"{len(architectures)} architectures are few for a rank correlation; the paper's field asks for 20 or more."
+        )
+    return told
+
+
+def _records(diagnosis: Record) -> list[tables.Table]:
+    recipe = diagnosis.get("recipe") or {}
+    settings = {
+        "limits": _limits(diagnosis.get("limits")) or None,
+        "seed": diagnosis.get("seed"),
+        **(diagnosis.get("sizes") or {}),
+    }
+    for name in ("finetuning", "sharing"):
+        settings |= {f"{name} {key}": value for key, value in changes(recipe, diagnosis.get(name) or {}).items()}
+    machine = diagnosis.get("machine") or {}
+    versions = {
+        **(diagnosis.get("versions") or {}),
+        **(machine if isinstance(machine, Mapping) else {"machine": machine}),
+    }
+    return [
+        *([tables.data_table(diagnosis["data"])] if diagnosis.get("data") else []),
+        tables.facts(
+            "settings",
+            "Sizes and seed, and where other recipes differ from that of networks alone.",
+            tables.flattened(settings),
+        ),
+        tables.facts("recipe", "How networks were trained alone.", tables.flattened(recipe)),
+        tables.facts("versions", "Versions, and the machine.", tables.flattened(versions)),
+    ]

@@ -1,0 +1,47 @@
+"""Progress: a training's loss, accuracy and learning rate, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nasformer.report.figures.lines import Line, draw_lines
+from nasformer.report.figures.picture import Picture
+
+History = Sequence[Mapping[str, Any]]
+_SERIES = {"training": 0, "validation": 1, "learning rate": 2}
+_LOSS = (
+    "Loss of the training's batches, augmented, mixed and smoothed as the recipe says, and on validation images, which "
+    "are shown as they are: the two have no common zero."
+)
+
+
+def draw_progress(history: History) -> list[Picture]:
+    """Return the figures for which two epochs or more are known: losses, validation accuracy, learning rate."""
+    loss = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", "loss")]
+    accuracy = [_line(history, "validation", "validation", "accuracy")]
+    rate = [_line(history, "learning rate", "learning_rate")]
+    drawn = (
+        _curves("loss", "loss, nats", loss, _LOSS),
+        _curves("accuracy", "accuracy, %", accuracy, "Accuracy on validation images (the search split): none trained."),
+        _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."),
+    )
+    return [figure for figure in drawn if figure is not None]
+
+
+def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:
+    title = f"{what.partition(',')[0].capitalize()} by epoch"
+    return draw_lines(f"training-{name}", title, caption, lines, _SERIES, x="epoch", y=what, height=2.6)
+
+
+def _line(history: History, label: str, key: str, inner: str = "") -> Line:
+    found = [(int(row["epoch"]), _value(row.get(key), inner)) for row in history if "epoch" in row]
+    known = [(epoch, value) for epoch, value in found if value is not None]
+    return Line(label, [epoch for epoch, _ in known], [value for _, value in known])
+
+
+def _value(told: Any, inner: str) -> float | None:
+    """Return a number, or what the one network of a validation has under a name."""
+    if inner and isinstance(told, Mapping):
+        told = next((scores.get(inner) for scores in told.values() if isinstance(scores, Mapping)), None)
+    return float(told) if isinstance(told, (int, float)) else None

@@ -1,0 +1,250 @@
+"""Diagnosis: what was measured of a supernet, piece by piece, and the paper's claims beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from nasformer.architecture import Architecture
+from nasformer.report.notation import MISSING, PERCENT, duration, grouped
+from nasformer.report.tables.table import Cell, Record, Table, facts, flattened, measured, number, without_empty
+
+_MOODS = {"holds": "good", "does not hold": "bad"}
+_FOLDED_FROM = 9
+Rows = Sequence[Record]
+
+
+def claims_table(claims: Rows) -> Table:
+    """Return the paper's claims beside what was found, and whether they hold here."""
+    rows = []
+    for told in claims:
+        verdict = Cell(str(told["verdict"]), mood=_MOODS.get(str(told["verdict"]), ""))
+        rows.append([str(told["claim"]), str(told["paper"]), str(told["here"]), verdict, str(told["why"])])
+    caption = (
+        "The paper's claims (its figures: ImageNet) beside what was measured here. A claim holds or does not where the "
+        "95 % interval leaves no other reading."
+    )
+    return Table("claims", caption, ["claim", "paper", "here", "verdict", "why"], rows, wide=True, sortable=False)
+
+
+def written(found: Record | None, *, decimals: int = 2, sign: bool = False) -> str:
+    """Return a figure with its interval.
+
+    >>> written({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), written({"value": 0.5, "low": None})
+    ('+1.50 (−0.25 to +3.00)', '0.50')
+    """
+    if not _known(found):
+        return MISSING
+    assert found is not None
+    ends = [found.get(key) for key in ("value", "low", "high")]
+    value, low, high = (None if end is None else _signed(end, decimals, sign) for end in ends)
+    return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
+
+
+def _known(found: Record | None) -> bool:
+    value = (found or {}).get("value")
+    return value is not None and math.isfinite(value)
+
+
+def _signed(value: float, decimals: int, sign: bool) -> str:
+    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
+
+
+def _interval(found: Record | None, *, sign: bool = False) -> Cell:
+    return Cell(written(found, sign=sign), found["value"] if found is not None and _known(found) else None)
+
+
+def ranks_table(piece: Record) -> Table:
+    """Return the rank correlations between the ways to judge an architecture."""
+    rows = [
+        [
+            f"{_way(row['of'])} against {_way(row['against'])}",
+            number(row["n"]),
+            _interval(row["kendall"]),
+            _interval(row.get("spearman")),
+        ]
+        for row in piece["ranks"]
+    ]
+    caption = "Rank correlations over the same architectures, with 95 % intervals from resampling them."
+    return without_empty(Table("ranks", caption, ["", "architectures", "Kendall τ", "Spearman ρ"], rows))
+
+
+def _way(name: str) -> str:
+    return {"finetuned": "fine-tuned", "params": "parameters", "macs": "MACs"}.get(name, name)
+
+
+def fidelity_table(piece: Record) -> Table:
+    """Return every architecture with what it scored each way."""
+    rows = [
+        [_architecture(row), number(row["params"], grouped(row["params"])), number(row["macs"], grouped(row["macs"]))]
+        + [measured(row.get(key), PERCENT) for key in ("inherited", "finetuned", "retrained")]
+        for row in piece["architectures"]
+    ]
+    caption = f"Test accuracy of every architecture, over {piece['images']:,} images."
+    header = ["architecture", "parameters", "MACs", "inherited", "fine-tuned", "retrained"]
+    return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
+
+
+def _architecture(row: Record) -> str:
+    return str(Architecture.from_dict(dict(row["architecture"])))
+
+
+def _folded(table: Table, what: str) -> Table:
+    folded = f"All {len(table.rows):,} {what}" if len(table.rows) >= _FOLDED_FROM else ""
+    return Table(table.name, table.caption, table.header, table.rows, folded=folded)
+
+
+def gap_table(piece: Record) -> Table:
+    """Return mean accuracies by where the weights come from, and their paired differences."""
+    rows = [[_way(row["name"]), number(row["n"]), _interval(row["mean"])] for row in piece["rows"]]
+    rows += [
+        [f"{_way(row['of'])} − {_way(row['minus'])}", number(row["n"]), _interval(row["mean"], sign=True)]
+        for row in piece["differences"]
+    ]
+    caption = "Mean test accuracy in percent, and paired differences in percentage points, with 95 % intervals."
+    return Table("gap", caption, ["", "architectures", "mean"], rows, sortable=False)
+
+
+def sharing_table(piece: Record) -> Table:
+    """Return the two supernets: their size, their training, what they inherit and how they rank."""
+    rows = [
+        [
+            row["name"],
+            number(row["parameters"], grouped(row["parameters"])),
+            number(row["seconds"], duration(row["seconds"])),
+            _interval(row["mean"]),
+            _interval(row.get("kendall")),
+        ]
+        for row in piece["rows"]
+    ]
+    difference = piece["difference"]
+    between = f"{difference['of']} − {difference['minus']}"
+    rows.append([between, Cell(MISSING), Cell(MISSING), _interval(difference["mean"], sign=True), Cell(MISSING)])
+    caption = f"Supernets of both kinds, each trained for {piece['epochs']} epochs; intervals are over architectures."
+    header = ["weights", "parameters", "training", "inherited accuracy, %", "Kendall τ against retrained"]
+    return without_empty(Table("sharing", caption, header, rows, sortable=False))
+
+
+def shared_table(piece: Record) -> Table:
+    """Return every architecture with what it inherits from each supernet."""
+    columns = [row["architectures"] for row in piece["rows"]]
+    rows = [
+        [
+            _architecture(same[0]),
+            *(measured(each["inherited"], PERCENT) for each in same),
+            measured(same[0].get("retrained"), PERCENT),
+        ]
+        for same in zip(*columns, strict=True)
+    ]
+    header = ["architecture", *(str(row["name"]) for row in piece["rows"]), "retrained"]
+    caption = "Test accuracy that every architecture inherits from each supernet."
+    return without_empty(_folded(Table("shared", caption, header, rows), "architectures"))
+
+
+def ablation_table(rows: Rows) -> Table:
+    """Return the paper's ablation: what each search finds in each supernet."""
+    told = [
+        [
+            f"{row['sharing']}, {row['strategy']}",
+            number(row["params"], grouped(row["params"])),
+            measured(row["inherited"], PERCENT),
+            measured(row["retrained"], PERCENT),
+            _architecture(row),
+        ]
+        for row in rows
+    ]
+    header = ["weights, search", "parameters", "inherited", "retrained", "architecture"]
+    return Table(
+        "ablation", "The paper's ablation: the winner of a search in each supernet, on test images.", header, told
+    )
+
+
+def strategies_table(piece: Record) -> Table:
+    """Return what each strategy found, and what that is worth on test images."""
+    rows = [
+        [
+            row["strategy"],
+            number(len(row["test"])),
+            measured(median(row["search"]), PERCENT),
+            measured(median(row["test"]), PERCENT),
+            measured(max(row["test"]), PERCENT),
+            _interval(row["mean"]),
+        ]
+        for row in piece["rows"]
+    ]
+    caption = f"Winners of {piece['evaluations']:,} evaluations on {piece['images']:,} search images, by strategy."
+    header = ["strategy", "seeds", "search accuracy, median", "test accuracy, median", "best", "mean, %"]
+    return Table("strategies", caption, header, rows)
+
+
+def contests_table(piece: Record) -> Table:
+    """Return the paired differences between strategies."""
+    rows = [
+        [f"{row['of']} − {row['minus']}", _interval(row["mean"], sign=True), number(row.get("p"))]
+        for row in piece["differences"]
+    ]
+    caption = "Test accuracy of winners, paired by seed, in percentage points; p of Wilcoxon's signed-rank test."
+    return Table("contests", caption, ["", "mean difference", "p"], rows, sortable=False)
+
+
+def winner_table(piece: Record) -> Table:
+    """Return the winner beside what it is held against."""
+    rows = [
+        [
+            row["name"],
+            number(row["params"], grouped(row["params"])),
+            number(row["macs"], grouped(row["macs"])),
+            measured(row["inherited"], PERCENT),
+            _interval(row["mean"]),
+            ", ".join(f"{value:.2f}" for value in row["retrained"]),
+        ]
+        for row in piece["rows"]
+    ]
+    header = ["", "parameters", "MACs", "inherited", "retrained, mean %", "each seed"]
+    caption = f"Test accuracy, inherited and after {piece['epochs']} epochs alone, with 95 % intervals over seeds."
+    return Table("winner", caption, header, rows)
+
+
+def images_table(piece: Record) -> Table:
+    """Return how well rankings by few images agree with that by all."""
+    rows = [
+        [Cell(grouped(row["images"]), row["images"]), _interval(row["accuracy"]), _interval(row.get("loss"))]
+        for row in piece["rows"]
+    ]
+    caption = f"Kendall τ of a ranking by so many search images against that by all {piece['full']:,}; 95 % of draws."
+    return without_empty(Table("images", caption, ["images", "by accuracy", "by loss"], rows))
+
+
+def curse_table(piece: Record) -> Table:
+    """Return how the best of several looks where it was chosen, and on test images."""
+    rows = [
+        [
+            Cell(grouped(row["evaluations"]), row["evaluations"]),
+            measured(row["search"], PERCENT),
+            measured(row["test"], PERCENT),
+            _interval(row.get("difference"), sign=True),
+        ]
+        for row in piece["rows"]
+    ]
+    caption = "The best of so many architectures: mean accuracy on the images that chose it, and on test images."
+    return without_empty(Table("curse", caption, ["best of", "search", "test", "search − test"], rows))
+
+
+def supernet_table(supernet: Record) -> Table:
+    """Return which supernet was diagnosed, and how it was trained."""
+    training = supernet.get("training") or {}
+    rows = flattened({key: value for key, value in supernet.items() if key != "training"})
+    if "seconds" in training:
+        rows.append(["time", duration(training["seconds"])])
+    rows += flattened({key: training[key] for key in ("steps", "device", "processes") if key in training})
+    return facts("supernet", "The supernet.", rows + flattened(training.get("recipe") or {}))
+
+
+def changes(recipe: Record, other: Record) -> Mapping[str, object]:
+    """Return what another recipe has otherwise.
+
+    >>> changes({"epochs": 8, "seed": 0}, {"epochs": 1, "seed": 0})
+    {'epochs': 1}
+    """
+    return {key: value for key, value in other.items() if recipe.get(key) != value}

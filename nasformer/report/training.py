@@ -1,0 +1,180 @@
+"""Training: the page of one network that was fine-tuned or retrained, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasformer.architecture import Architecture
+from nasformer.compare.machine import machine
+from nasformer.report import tables
+from nasformer.report.accuracy import interval
+from nasformer.report.notation import compact, counted, duration, grouped, listed, percent, signed
+from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.plain import plain
+from nasformer.space import SearchSpace, choice, per_layer
+
+if TYPE_CHECKING:
+    from nasformer.report.figures import Picture
+
+Record = Mapping[str, Any]
+_FEW = 10
+_MANY = 30
+_DONE = {"finetune": "fine-tuned", "retrain": "trained from scratch"}
+
+
+def write_training_report(folder: str | Path, figures: Record, *, title: str, command: str = "") -> Path:
+    """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
+
+    Args:
+        folder: Where to; it is made where it is absent.
+        figures: What ``FinetuneResult.to_dict`` returns, test scores included.
+        title: Heading of the page.
+        command: What was typed to get here.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        NasformerError: The folder cannot be written.
+    """
+    drawings, curves = [_drawing(figures)], _curves(figures)
+    confusion = _confusion(figures)
+    training = figures.get("training") or {}
+    pictures = [*drawings, *curves, confusion]
+    html = render(
+        "training.html.j2",
+        Subject(title, command, _download(figures)),
+        pictures,
+        _records(figures),
+        summary=_summary(figures),
+        key_figures=_key_figures(figures),
+        warnings=_warnings(figures),
+        chapters=[],
+        drawings=drawings,
+        curves=curves,
+        confusion=confusion,
+        many=len(figures["test"]["confusion"]) > _MANY,
+        scores=tables.scores_table(figures, _done(figures)),
+        classes=tables.classes_table(figures["test"]),
+        confusions=tables.confusions_table(figures["test"]),
+        costs=tables.costs_table(figures),
+        origin=tables.origin_table(figures),
+        recipe=tables.recipe_table(training.get("recipe") or {}),
+    )
+    return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _done(figures: Record) -> str:
+    return _DONE.get(figures.get("kind", ""), "trained")
+
+
+def _drawing(figures: Record) -> Picture:
+    from nasformer.report.figures import draw_architecture
+
+    architecture = Architecture.from_dict(dict(figures["architecture"]))
+    space = SearchSpace(
+        "this network",
+        embed_dim=choice(architecture.embed_dim),
+        depth=choice(architecture.depth),
+        num_heads=per_layer(*set(architecture.num_heads)),
+        mlp_ratio=per_layer(*set(architecture.mlp_ratio)),
+        **figures["geometry"],
+    )
+    return draw_architecture(space, architecture, "architecture", "the network")
+
+
+def _curves(figures: Record) -> list[Picture]:
+    from nasformer.report.figures import draw_progress
+
+    return draw_progress((figures.get("training") or {}).get("history") or ())
+
+
+def _confusion(figures: Record) -> Picture:
+    from nasformer.report.figures import draw_confusion
+
+    test = figures["test"]
+    return draw_confusion(test["confusion"], [str(row["class"]) for row in test["per_class"]])
+
+
+def _download(figures: Record) -> Download:
+    text = json.dumps(plain(figures), indent=1) + "\n"
+    return Download(f"{figures.get('kind', 'training')}.json", "Download all figures as JSON", "application/json", text)
+
+
+def _records(figures: Record) -> list[tables.Table]:
+    data = (figures.get("training") or {}).get("data")
+    rows = tables.flattened({**(figures.get("versions") or {}), **machine()})
+    versions = tables.facts("versions", "Versions, and the machine.", rows)
+    return [*([tables.data_table(data)] if data else []), versions]
+
+
+def _summary(figures: Record) -> list[str]:
+    test = figures["test"]
+    ends = interval(test["accuracy"], test["images"])
+    lead = (
+        f"The network was {_done(figures)}{_from(figures)}{_for(figures)}. It classifies "
+        f"{percent(test['accuracy'])} of {test['images']:,} test images correctly (95 % interval {ends})."
+    )
+    return [lead, *_gain(figures), *_hardest(test)]
+
+
+def _from(figures: Record) -> str:
+    weights = (figures.get("source") or {}).get("weights")
+    head = ", the head alone," if figures.get("freeze") == "backbone" else ""
+    return f"{head} from {weights}" if weights else head
+
+
+def _for(figures: Record) -> str:
+    training = figures.get("training") or {}
+    name = (training.get("data") or {}).get("name")
+    epochs = len(training.get("history") or ())
+    data = f" on {name}" if name else ""
+    return f"{data} for {counted(epochs, 'epoch')}" if epochs else data
+
+
+def _gain(figures: Record) -> list[str]:
+    before, test = figures.get("before"), figures["test"]
+    if not before:
+        return []
+    images, difference = test["images"], test["accuracy"] - before["accuracy"]
+    overlap = interval(before["accuracy"], images).overlaps(interval(test["accuracy"], images))
+    settles = "overlap, so that the difference may be chance" if overlap else "do not overlap"
+    return [
+        f"With the weights as they came it classified {percent(before['accuracy'])} of the same images: "
+        f"{signed(difference)} percentage points. The two 95 % intervals {settles}."
+    ]
+
+
+def _hardest(test: Record) -> list[str]:
+    told = sorted((row for row in test["per_class"] if row["images"]), key=lambda row: (row["accuracy"], row["class"]))
+    if len(told) < 3 or told[0]["accuracy"] == told[-1]["accuracy"]:
+        return []
+    worst = [f"{row['class']} ({row['accuracy']:.1f} %)" for row in told[:3]]
+    return [f"Hardest are {listed(worst)}; easiest is {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
+
+
+def _key_figures(figures: Record) -> list[tuple[str, str, str]]:
+    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+    test, speed = figures["test"], figures.get("speed")
+    shown = [("test accuracy", percent(test["accuracy"]), str(interval(test["accuracy"], test["images"])))]
+    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs an image"))
+    if speed:
+        shown.append(("latency here", duration(speed["latency_ms"] / 1000), "for one image"))
+        batch = f"images a second, {speed['batch_size']} at once"
+        shown.append(("throughput here", f"{speed['images_per_second']:,.0f}", batch))
+    return shown
+
+
+def _warnings(figures: Record) -> list[str]:
+    images = [row["images"] for row in figures["test"]["per_class"]]
+    few, told = sum(1 for count in images if 0 < count < _FEW), []
+    if few:
+        told.append(
+            f"{few:,} of {len(images):,} classes have fewer than {_FEW} test images: such an accuracy says little."
+        )
+    if 0 in images:
+        told.append(f"{images.count(0):,} of {len(images):,} classes have no test image.")
+    return told

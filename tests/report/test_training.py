@@ -1,0 +1,206 @@
+"""The page of a training says what its figures say, whatever they leave out and whatever names they hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasformer.errors import NasformerError
+from nasformer.report import write_training_report
+from nasformer.space import SearchSpace, load_space
+from tests.report.html import Page, read
+from tests.report.test_report import HOSTILE
+
+FIGURES = {"architecture", "confusion", "training-loss", "training-accuracy", "training-learning-rate"}
+
+
+def trained(classes: int = 10, each: int = 40) -> dict[str, Any]:
+    """Return figures as ``finetune.json`` has them, of classes that are confused with their neighbours."""
+    rng = np.random.default_rng(0)
+    space = SearchSpace.from_dict({**load_space("digits").to_dict(), "num_classes": classes})
+    confusion = np.zeros((classes, classes), dtype=int)
+    for label in range(classes):
+        taken = np.clip(label + np.rint(rng.normal(0, 0.6, each)), 0, classes - 1).astype(int)
+        np.add.at(confusion[label], taken, 1)
+    accuracy = 100 * confusion.trace() / confusion.sum()
+    told = [
+        {"class": f"class {label}", "images": each, "accuracy": 100 * float(confusion[label, label]) / each}
+        for label in range(classes)
+    ]
+    history = [
+        {
+            "epoch": epoch,
+            "train_loss": 2.0 / epoch,
+            "learning_rate": 1e-3 / epoch,
+            "seconds": 2.0,
+            **({"validation": {"network": {"accuracy": 60.0 + epoch, "loss": 1.5 / epoch}}} if epoch % 2 else {}),
+        }
+        for epoch in range(1, 8)
+    ]
+    images = int(confusion.sum())
+    return {
+        "kind": "finetune",
+        "freeze": "nothing",
+        "start": "f00d",
+        "source": {"weights": "home/digits.safetensors"},
+        "architecture": space.centroid.to_dict(),
+        "geometry": asdict(space.geometry),
+        **space.costs(space.centroid),
+        "teacher": None,
+        "versions": {"nasformer": "0.1.0", "torch": "2.9"},
+        "test": {
+            "images": images,
+            "accuracy": float(accuracy),
+            "loss": 0.51234,
+            "per_class": told,
+            "confusion": confusion.tolist(),
+        },
+        "before": {"accuracy": 40.0, "loss": 1.9},
+        "speed": {
+            "device": "a processor",
+            "latency_ms": 0.72,
+            "images_per_second": 13476.5,
+            "batch_size": 64,
+            "repeats": 20,
+        },
+        "training": {
+            "seconds": 125.0,
+            "steps": 96,
+            "device": "cpu",
+            "processes": 1,
+            "recipe": {"epochs": 7, "learning_rate": 0.005},
+            "data": {"name": "digits", "splits": {"train": 1078, "search": 360, "test": images}},
+            "history": history,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("training") / "new" / "folder"
+    write_training_report(path, trained(), title="Digits, fine-tuned", command="nasformer finetune digits")
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Page:
+    return read(folder / "report.html")
+
+
+def test_the_page_states_the_result(page: Page) -> None:
+    test = trained()["test"]
+    facts = [f"{test['accuracy']:.2f} % of 400 test images", "40.00 % of the same images", "0.5123", "do not overlap"]
+    facts += ["The network was fine-tuned from home/digits.safetensors on digits for seven epochs."]
+    facts += ["60,106", "0.72 ms", "13,476", "a processor", "2 min 05 s", "nasformer finetune digits", "torch 2.9"]
+    for fact in facts:
+        assert fact in page.text
+
+
+def test_the_interval_is_wilsons(tmp_path: Path) -> None:
+    figures = trained()
+    figures["test"] = {**figures["test"], "accuracy": 97.5, "images": 360}
+    text = read(write_training_report(tmp_path, figures, title="t")).text
+    assert "95 % interval 95.3 – 98.7 %" in text
+
+
+def test_the_page_states_every_class(page: Page) -> None:
+    test = trained()["test"]
+    columns = np.sum(test["confusion"], axis=0)
+    for place, row in enumerate(test["per_class"]):
+        right = test["confusion"][place][place]
+        assert f"{row['class']} 40 {row['accuracy']:.2f} %" in page.text
+        assert f"{100 * right / columns[place]:.2f} % class" in page.text
+    hardest = min(test["per_class"], key=lambda row: (row["accuracy"], row["class"]))
+    assert f"Hardest are {hardest['class']} ({hardest['accuracy']:.1f} %)" in page.text
+
+
+def test_the_cells_of_the_matrix_tell_their_images(page: Page) -> None:
+    confusion = np.array(trained()["test"]["confusion"])
+    traces = json.loads(page.scripts[0])["confusion"]
+    assert sum(len(trace["points"]) for trace in traces) == (confusion > 0).sum()
+    assert traces[0]["label"] == "class 0"
+    assert traces[0]["points"][0][2].startswith(f"right: {confusion[0, 0]} of 40, ")
+    assert traces[0]["points"][1][2].startswith(f"taken for class 1: {confusion[0, 1]} of 40, ")
+    xs = [point[0] for point in traces[5]["points"]]
+    assert xs == sorted(xs)
+
+
+def test_the_page_holds_its_figures(page: Page) -> None:
+    links = [address for _, _, address in page.links if address.startswith("data:application/json")]
+    assert [json.loads(base64.b64decode(link.partition("base64,")[2])) for link in links] == [trained()]
+
+
+def test_a_loss_that_is_no_number_is_left_out(tmp_path: Path) -> None:
+    figures = trained()
+    figures["training"]["history"][2]["train_loss"] = float("nan")
+    page = read(write_training_report(tmp_path, figures, title="NaN"))
+    assert len(json.loads(page.scripts[0])["training-loss"][0]["points"]) == 6
+
+
+def test_figures_are_files_that_open(folder: Path) -> None:
+    files = {path.name for path in (folder / "figures").iterdir()}
+    assert files == {f"{name}.{suffix}" for name in FIGURES for suffix in ("svg", "png")}
+    for name in FIGURES:
+        assert ElementTree.parse(folder / "figures" / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_many_classes_stay_light_and_folded(tmp_path: Path) -> None:
+    path = write_training_report(tmp_path, trained(classes=300), title="Many")
+    page = read(path)
+    assert path.stat().st_size < 1.5e6
+    assert "All 300 classes" in page.text
+    assert "one in 12 is named at the edge" in page.text
+
+
+def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
+    figures = trained()
+    figures["test"]["per_class"][0]["class"] = HOSTILE
+    figures["source"] = {"weights": HOSTILE}
+    figures["speed"]["device"] = figures["training"]["data"]["name"] = HOSTILE
+    figures["training"]["recipe"][HOSTILE] = HOSTILE
+    path = write_training_report(tmp_path, figures, title=HOSTILE, command=HOSTILE)
+    html = path.read_text(encoding="utf-8")
+    assert html.count("<script") == read(path).tags.count("script") == 2
+    assert "\x00" not in html
+    for figure in (tmp_path / "figures").glob("*.svg"):
+        ElementTree.fromstring(figure.read_text(encoding="utf-8"))
+
+
+def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
+    figures = trained()
+    for key in ("before", "speed", "source", "versions", "teacher"):
+        del figures[key]
+    figures["training"] = {"history": figures["training"]["history"][:1]}
+    text = read(write_training_report(tmp_path, figures, title="Bare")).text
+    assert "of the same images" not in text
+    assert "latency" not in text
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"architecture", "confusion"}
+
+
+def test_classes_with_few_test_images_or_none_are_told(tmp_path: Path) -> None:
+    figures = trained(each=4)
+    figures["test"]["per_class"][3] = {"class": "none", "images": 0, "accuracy": None}
+    figures["test"]["confusion"][3] = [0] * 10
+    text = read(write_training_report(tmp_path, figures, title="Few")).text
+    assert "9 of 10 classes have fewer than 10 test images" in text
+    assert "1 of 10 classes have no test image" in text
+    assert "none 0 – –" in text
+
+
+def test_a_network_without_mistakes_has_a_page(tmp_path: Path) -> None:
+    figures = trained()
+    figures["test"]["confusion"] = np.diag([40] * 10).tolist()
+    assert "No test image was mistaken." in read(write_training_report(tmp_path, figures, title="Perfect")).text
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(NasformerError, match=r"cannot write the report to .*file"):
+        write_training_report(tmp_path / "file", trained(), title="Blocked")
