@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.options import Data, Device, Json, Macs, Params, Quiet, Root, Seed, Space, SupernetPath, budget_of
-from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table
 from nasformer.cli.training import Epochs, RecipeFile
 
 if TYPE_CHECKING:
@@ -114,9 +114,12 @@ def _recipe(file: Path | None, trained: dict[str, Any], data: str, epochs: int |
 
 
 def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
+    from nasformer.report import write_diagnosis_report
+
+    page = write_diagnosis_report(folder, found, command=command_line())
     if json:
-        print_json({"folder": str(folder), **found})
+        print_json({"folder": str(folder), "report": str(page), **found})
         return
-    rows = [(claim["claim"], claim["paper"], claim["here"], claim["verdict"]) for claim in found["claims"]]
-    print_table(found["title"], ("claim of the paper", "there", "here", ""), rows)
-    console.print(f"Figures and everything else: {folder / 'diagnosis.json'}", markup=False, soft_wrap=True)
+    rows = [(claim["verdict"], claim["claim"], claim["here"]) for claim in found["claims"]]
+    print_table(found["title"], ("", "claim of the paper", "here"), rows, left=3)
+    console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", markup=False, soft_wrap=True)

@@ -164,4 +164,4 @@ def _above(found: Mapping[str, float]) -> Verdict:
 
 
 def _shown(found: Mapping[str, float]) -> str:
-    return f"{found['value']:+.2f} points ({found['low']:+.2f} to {found['high']:+.2f})"
+    return f"{found['value']:+.2f} points ({found['low']:+.2f} to {found['high']:+.2f})".replace("-", "−")

@@ -67,7 +67,7 @@ def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict
     row = {"of": "retrained", "minus": "inherited", "mean": interval(value, half)}
     (claim,) = claims({"gap": {"differences": [row]}})
     assert claim["verdict"] == verdict
-    assert f"{value:+.2f}" in claim["here"]
+    assert f"{value:+.2f}".replace("-", "−") in claim["here"]
 
 
 @pytest.mark.parametrize(

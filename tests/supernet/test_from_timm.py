@@ -219,7 +219,7 @@ def test_a_space_that_is_not_the_models() -> None:
         "other", embed_dim=choice(32, 48), depth=choice(2), num_heads=per_layer(2, 3), mlp_ratio=per_layer(1, 2),
         head_dim=12, image_size=8, patch_size=2, in_channels=1, num_classes=10, pooling="cls", max_distance=None,
     )  # fmt: skip
-    with pytest.raises(ArchitectureError, match="num_heads is 4, but that of the largest .* 'other' is 3"):
+    with pytest.raises(ArchitectureError, match=r"num_heads is 4, but that of the largest .* 'other' is 3"):
         Supernet.from_timm(vit(), space)
 
 
