@@ -14,8 +14,6 @@ from nasformer.cli.training import Epochs, RecipeFile
 if TYPE_CHECKING:
     from nasformer.training import Recipe
 
-_FINETUNING_RATE = 0.1
-
 
 def diagnose(
     space: Space,
@@ -78,8 +76,7 @@ def diagnose(
     declared = load_space(space)
     net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
     alone = _recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs)
-    rate = alone.learning_rate * _FINETUNING_RATE
-    tuned = alone.replace(epochs=finetune_epochs, learning_rate=rate, warmup_epochs=0)
+    tuned = alone.finetuning().replace(epochs=finetune_epochs)
     shared = alone if sharing_recipe is None else type(alone).load(sharing_recipe)
     plan = Plan(
         recipe=alone.to_dict(),

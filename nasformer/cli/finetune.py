@@ -59,8 +59,9 @@ def finetune(
 ) -> None:
     """Train a network further, from the weights that it inherits.
 
-    It takes on the classes and the resolution of the data by itself. Without --recipe, the supernet's holds. After
-    a stop, the same command with --resume goes on to the weights of an uninterrupted training.
+    It takes on the classes and the resolution of the data by itself. Without --recipe, the supernet's holds, with a
+    tenth of its epochs and of its learning rate. After a stop, the same command with --resume goes on to the
+    weights of an uninterrupted training.
 
     Examples:
       nasformer finetune runs/digits-tpe-seed0 --epochs 50
@@ -74,7 +75,9 @@ def finetune(
 
     net, trained, name, source = _start(target, architecture, supernet)
     images = data or trained.get("data", {}).get("name")
-    chosen = read_recipe(recipe, trained, images or "", seed=seed, epochs=epochs, learning_rate=learning_rate)
+    chosen = read_recipe(
+        recipe, trained, images or "", seed=seed, epochs=epochs, learning_rate=learning_rate, further=True
+    )
     dataset = _data(images, trained, source, chosen, seed=seed, root=root, size=image_size, net=net)
     folder = out or Path("runs") / f"{name}-finetune"
     if leads() and not json:

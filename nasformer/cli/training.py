@@ -42,6 +42,7 @@ def read_recipe(
     seed: int,
     epochs: int | None,
     learning_rate: float | None = None,
+    further: bool = False,
 ) -> Recipe:
     """Return the recipe of a file, else that of a training, else one that suits the data; with what was given instead.
 
@@ -54,6 +55,7 @@ def read_recipe(
         recipe = Recipe.load(file)
     else:
         recipe = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data)
+        recipe = recipe.finetuning() if further else recipe
     given = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
     return recipe.replace(**{name: value for name, value in given.items() if value is not None})
 

@@ -72,7 +72,7 @@ def finetune(
     Args:
         net: The network, such as ``result.best.extract(supernet)``; it is left as it is.
         data: The images.
-        recipe: How; None: one that suits the dataset.
+        recipe: How; None: one that suits the dataset, as ``Recipe.finetuning`` shortens it.
         freeze: "backbone": the head alone is trained, on features without drop-path.
         teacher: What it learns from beside the labels, as the recipe's ``distillation`` says.
         out: Folder for ``network.safetensors``, ``finetune.json``, the log and the state to resume from.
@@ -94,7 +94,7 @@ def finetune(
     >>> result.figures["params"] == space.params(space.smallest), len(result.figures["test"]["confusion"])
     (True, 10)
     """
-    recipe = recipe or Recipe.for_dataset(data.name)
+    recipe = recipe or Recipe.for_dataset(data.name).finetuning()
     if freeze not in get_args(Freeze):
         raise RecipeError(f"freeze is 'nothing' or 'backbone', got {freeze!r}", freeze)
     pupil = fitted(net, data, seed=recipe.seed)
