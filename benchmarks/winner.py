@@ -48,7 +48,9 @@ def plain_vit(geometry: Geometry, params: int) -> PlainTransformer:
             "patch_size": geometry.patch_size,
             "in_chans": geometry.in_channels,
         }
-        made.append(PlainTransformer(**images, num_classes=geometry.num_classes, **sizes))
+        made.append(
+            PlainTransformer(**images, in_chans=geometry.in_channels, num_classes=geometry.num_classes, **sizes)
+        )
     return min(made, key=lambda net: abs(size_of(net) - params))
 
 
