@@ -1,0 +1,117 @@
+"""One network written in each format: safetensors (ours and timm's layout), ONNX, torch.export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nasformer.errors import ExportError
+from nasformer.export.description import DTYPES, FORMATS, KEY, Description
+from nasformer.export.opened import need
+from nasformer.supernet.model import VisionTransformer
+
+OPSET = 20
+"""Of ONNX files: the first with GELU as one operator, which onnxruntime runs as one."""
+
+_DTYPES = {
+    "safetensors": ("fp32", "bf16"),
+    "timm": ("fp32", "bf16"),
+    "onnx": ("fp32", "int8"),
+    "torch-export": ("fp32", "bf16"),
+}
+
+
+def require_format(format: str, dtype: str) -> None:
+    """Check that a format is known, computes in a dtype, and has what writes it.
+
+    Raises:
+        ExportError: One of these does not hold.
+    """
+    if format not in FORMATS:
+        raise ExportError(f"--format is {', '.join(FORMATS)}, got {format!r}", format)
+    if dtype not in DTYPES:
+        raise ExportError(f"--dtype is {', '.join(DTYPES)}, got {dtype!r}", dtype)
+    if dtype not in _DTYPES[format]:
+        takers = ", ".join(name for name, dtypes in _DTYPES.items() if dtype in dtypes)
+        raise ExportError(f"the format {format} is not written in {dtype}; {dtype} is for {takers}", dtype)
+    if format == "onnx":
+        for module in ("onnx", "onnxscript", "onnxruntime"):
+            need(module)
+
+
+def write(net: VisionTransformer, folder: Path, description: Description) -> Path:
+    """Write a network's file in the format and dtype of its description, and return its path."""
+    path = folder / FORMATS[description.format]
+    _WRITERS[path.suffix](deepcopy(net).cpu().float().eval(), path, description)
+    return path
+
+
+def _safetensors(net: VisionTransformer, path: Path, description: Description) -> None:
+    from nasformer.export.timm.folder import write_config
+
+    if description.dtype == "bf16":
+        net.to(torch.bfloat16)
+    net.save(path, {"export": description.to_json()})
+    write_config(net, path.parent, description)
+
+
+class _FloatInAndOut(nn.Module):
+    """A network in another dtype that takes and gives float32."""
+
+    def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.net, self.dtype = net.to(dtype), dtype
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(images.to(self.dtype))
+        return logits.float()
+
+
+def _traced(net: VisionTransformer, dtype: str) -> torch.export.ExportedProgram:
+    """Return the network's graph for any number of images."""
+    g = net.geometry
+    module = _FloatInAndOut(net, torch.bfloat16) if dtype == "bf16" else net
+    example = torch.zeros(2, g.in_channels, g.image_size, g.image_size)
+    batch = {"images": {0: torch.export.Dim("batch", min=1)}}
+    with torch.no_grad():
+        return torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
+
+
+def _program(net: VisionTransformer, path: Path, description: Description) -> None:
+    torch.export.save(_traced(net, description.dtype), path, extra_files={KEY: description.to_json()})
+
+
+def _onnx(net: VisionTransformer, path: Path, description: Description) -> None:
+    program = torch.onnx.export(
+        _traced(net, "fp32"), dynamo=True, verbose=False, opset_version=OPSET, output_names=["logits"]
+    )
+    assert program is not None
+    program.model.metadata_props[KEY] = description.to_json()
+    if description.dtype == "fp32":
+        program.save(path)
+        return
+    plain = path.with_suffix(".fp32.onnx")
+    program.save(plain)
+    _quantise(plain, path)
+    plain.unlink()
+
+
+def _quantise(plain: Path, path: Path) -> None:
+    """Write weights as int8, one scale for each output; activations are quantised as they come."""
+    need("onnxruntime")
+    from onnxruntime import quantization
+
+    kinds: dict[str, Any] = {"weight_type": quantization.QuantType.QInt8, "op_types_to_quantize": ["MatMul", "Gemm"]}
+    quantization.quantize_dynamic(plain, path, per_channel=True, **kinds)
+
+
+_WRITERS: dict[str, Callable[[VisionTransformer, Path, Description], None]] = {
+    ".safetensors": _safetensors,
+    ".onnx": _onnx,
+    ".pt2": _program,
+}
