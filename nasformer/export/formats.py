@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -79,7 +80,10 @@ def _traced(net: VisionTransformer, dtype: str) -> torch.export.ExportedProgram:
     example = torch.zeros(2, g.in_channels, g.image_size, g.image_size)
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}
     with torch.no_grad():
-        return torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
+        program = torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine are nobody's business
+    return program
 
 
 def _program(net: VisionTransformer, path: Path, description: Description) -> None:
@@ -91,23 +95,26 @@ def _onnx(net: VisionTransformer, path: Path, description: Description) -> None:
         _traced(net, "fp32"), dynamo=True, verbose=False, opset_version=OPSET, output_names=["logits"]
     )
     assert program is not None
+    for node in program.model.graph:
+        node.metadata_props.clear()  # several times the weights of a small network
     program.model.metadata_props[KEY] = description.to_json()
     if description.dtype == "fp32":
         program.save(path)
         return
-    plain = path.with_suffix(".fp32.onnx")
-    program.save(plain)
-    _quantise(plain, path)
-    plain.unlink()
+    with TemporaryDirectory() as place:
+        plain = Path(place, path.name)
+        program.save(plain)
+        _quantise(plain, path)
 
 
 def _quantise(plain: Path, path: Path) -> None:
     """Write weights as int8, one scale for each output; activations are quantised as they come."""
-    need("onnxruntime")
     from onnxruntime import quantization
 
+    prepared = plain.with_suffix(".prepared.onnx")
+    quantization.quant_pre_process(plain, prepared, skip_symbolic_shape=True)
     kinds: dict[str, Any] = {"weight_type": quantization.QuantType.QInt8, "op_types_to_quantize": ["MatMul", "Gemm"]}
-    quantization.quantize_dynamic(plain, path, per_channel=True, **kinds)
+    quantization.quantize_dynamic(prepared, path, per_channel=True, **kinds)
 
 
 _WRITERS: dict[str, Callable[[VisionTransformer, Path, Description], None]] = {

@@ -47,7 +47,9 @@ def latencies(
         ExportError: ``repeats`` is below 2, or a batch size below 1.
     """
     if repeats < 2 or min(batch_sizes) < 1:
-        raise ExportError(f"batches are of 1 or more and repeats 2 or more, got {[*batch_sizes]} and {repeats}", repeats)
+        raise ExportError(
+            f"batches are of 1 or more and repeats 2 or more, got {[*batch_sizes]} and {repeats}", repeats
+        )
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
     for batch_size in batch_sizes:
         times = _rounds(models, batch_size, repeats)
