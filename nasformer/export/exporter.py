@@ -112,13 +112,12 @@ def export(
 
 def preprocessing_of(data: Dataset) -> Preprocessing:
     """Return how the test images of a dataset become inputs."""
-    sizes = {"channels": data.in_channels, "size": data.image_size}
+    size, channels, record = data.image_size, data.in_channels, data.record
     if isinstance(data.test, ImageFiles) and isinstance(data.test.transform, Plain):
         plain = data.test.transform
-        resize = floor(data.image_size / CROP)
-        return Preprocessing(**sizes, resize=resize, mean=tuple(plain.mean), std=tuple(plain.std))
-    mean, std = data.record.get("mean", [0.0] * data.in_channels), data.record.get("std", [1.0] * data.in_channels)
-    return Preprocessing(**sizes, resize=data.image_size, mean=tuple(mean), std=tuple(std))
+        return Preprocessing(channels, size, floor(size / CROP), tuple(plain.mean), tuple(plain.std))
+    mean, std = record.get("mean", [0.0] * channels), record.get("std", [1.0] * channels)
+    return Preprocessing(channels, size, size, tuple(mean), tuple(std))
 
 
 def _require_fit(net: VisionTransformer, data: Dataset) -> None:

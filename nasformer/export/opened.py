@@ -43,7 +43,8 @@ class Model:
         """Map inputs ``(batch, channels, size, size)`` to probabilities ``(batch, classes)``."""
         logits = self.run(inputs).astype(np.float64)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        shares: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return shares
 
 
 def open_model(path: str | Path, *, format: str | None = None, device: str = "cpu") -> Model:
