@@ -30,7 +30,8 @@ def predict(
 ) -> None:
     """Print the likeliest classes of images, with their probabilities.
 
-    Images are prepared as the test images were. A .onnx file needs neither torch nor timm.
+    Images are prepared as the test images were. A .onnx file needs neither torch nor timm. A .pt2 file can run
+    code when torch opens it: take those only from people you trust.
 
     Examples:
       nasformer predict runs/digits-onnx-fp32 seven.png

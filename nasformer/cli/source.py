@@ -108,16 +108,15 @@ def _weights_in(folder: Path) -> Path | None:
 
 
 def _is_architecture(target: str) -> bool:
-    """Whether a target is JSON of an architecture, or a file of it, and no space's."""
-    text = target
-    if not target.lstrip().startswith("{"):
-        if Path(target).suffix != ".json" or not Path(target).is_file():
-            return False
-        text = Path(target).read_text(encoding="utf-8", errors="replace")
+    """Whether a target is JSON, which is meant as an architecture, or a file of one, and no space's."""
+    if target.lstrip().startswith("{"):
+        return True
+    if Path(target).suffix != ".json" or not Path(target).is_file():
+        return False
     try:
-        data = json.loads(text)
+        data = json.loads(Path(target).read_text(encoding="utf-8"))
     except ValueError:
-        return target is text  # what was typed as JSON is meant as it, and the reader says what is wrong
+        return False
     return isinstance(data, dict) and ("architecture" in data or isinstance(data.get("num_heads"), list))
 
 

@@ -73,30 +73,29 @@ class _FloatInAndOut(nn.Module):
         return logits.float()
 
 
-def _traced(net: VisionTransformer, dtype: str) -> torch.export.ExportedProgram:
-    """Return the network's graph for any number of images."""
+def _example(net: VisionTransformer) -> dict[str, Any]:
+    """Return what a graph for any number of images is traced with."""
     g = net.geometry
-    module = _FloatInAndOut(net, torch.bfloat16) if dtype == "bf16" else net
-    example = torch.zeros(2, g.in_channels, g.image_size, g.image_size)
-    batch = {"images": {0: torch.export.Dim("batch", min=1)}}
-    with torch.no_grad():
-        program = torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine are nobody's business
-    return program
+    images = torch.zeros(2, g.in_channels, g.image_size, g.image_size)
+    return {"args": (images,), "dynamic_shapes": {"images": {0: torch.export.Dim("batch", min=1)}}}
 
 
 def _program(net: VisionTransformer, path: Path, description: Description) -> None:
-    torch.export.save(_traced(net, description.dtype), path, extra_files={KEY: description.to_json()})
+    module = _FloatInAndOut(net, torch.bfloat16) if description.dtype == "bf16" else net
+    with torch.no_grad():
+        program = torch.export.export(module, **_example(net), strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine are nobody's business
+    torch.export.save(program, path, extra_files={KEY: description.to_json()})
 
 
 def _onnx(net: VisionTransformer, path: Path, description: Description) -> None:
-    program = torch.onnx.export(
-        _traced(net, "fp32"), dynamo=True, verbose=False, opset_version=OPSET, output_names=["logits"]
-    )
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
+    with torch.no_grad():
+        program = torch.onnx.export(net, **_example(net), **names, dynamo=True, verbose=False, opset_version=OPSET)
     assert program is not None
-    for node in program.model.graph:
-        node.metadata_props.clear()  # several times the weights of a small network
+    for part in (program.model.graph, *program.model.graph):
+        part.metadata_props.clear()  # traces: several times the weights of a small network
     program.model.metadata_props[KEY] = description.to_json()
     if description.dtype == "fp32":
         program.save(path)

@@ -1,6 +1,7 @@
 """Exported files opened again, each by the library that it is for: safetensors, timm, onnxruntime, torch.export.
 
-A file opened in onnxruntime needs neither torch nor timm.
+A file opened in onnxruntime needs neither torch nor timm. Safetensors and ONNX files are data; torch reads a ``.pt2``
+in ways that can run code, so open only those of people you trust.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +129,8 @@ def _timm(file: Path) -> tuple[Description, Run]:
 def _program(file: Path, device: str) -> tuple[Description, Run]:
     import torch
 
+    if not is_zipfile(file):
+        raise ExportError(f"cannot open {file}: it is cut short, or no file of torch.export; export it again", file)
     texts = {KEY: ""}
     program = torch.export.load(file, extra_files=texts)
     return Description.from_json(texts[KEY], file), _of_torch(program.module(), torch.float32, torch.device("cpu"))
