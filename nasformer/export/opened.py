@@ -106,13 +106,22 @@ def _safetensors(file: Path, device: str) -> tuple[Description, Run]:
 
     from nasformer.supernet import load_network
     from nasformer.supernet.checkpoint import read_checkpoint
-    from nasformer.training.device import find_device
 
     header, _ = read_checkpoint(file, "network")
     description = Description.from_json(header["metadata"].get("export"), file)
     dtype = torch.bfloat16 if description.dtype == "bf16" else torch.float32
-    place = find_device(device)
+    place = _place(device)
     return description, _of_torch(load_network(file).to(place, dtype), dtype, place)
+
+
+def _place(device: str) -> Any:
+    import torch
+
+    if device == "cpu":
+        return torch.device("cpu")
+    from nasformer.training.device import find_device  # with all of training, for which the CPU need not wait
+
+    return find_device(device)
 
 
 def _timm(file: Path) -> tuple[Description, Run]:
