@@ -14,6 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
+from nasformer.architecture import Architecture
+from nasformer.cli.source import read_source
 from nasformer.data import load_dataset
 from nasformer.space import load_space
 from nasformer.supernet import Supernet, load_network
@@ -57,12 +59,10 @@ def test_the_winner_of_a_search_becomes_an_onnx_file_that_names_digits(nasformer
     needs_onnx()
     done = nasformer("search", "digits", "--strategy", "random", "-n", 4, "--seed", 3, "--out", "run", "-q")
     assert done.code == 0, done.err
-    done = nasformer("export", "run", "--format", "onnx", "--dtype", "int8", "--out", "model", "--licence", "mit")
+    done = nasformer("export", "run", "--format", "onnx", "--out", "model", "--licence", "mit")
     assert done.code == 0, done.err
     assert not done.err
     assert "a fresh process: largest difference" in done.out
-    assert "int8 against fp32" in done.out
-    assert "times as fast, batch 64" in done.out
     record = json.loads(Path("model/nasformer.json").read_text())
     origin = record["provenance"]
     winner = json.loads(Path("run/winner.json").read_text())
@@ -85,6 +85,11 @@ def test_the_winner_of_a_search_becomes_an_onnx_file_that_names_digits(nasformer
         assert chances == sorted(chances, reverse=True)
         assert sum(chances) == pytest.approx(1, abs=1e-5)
         assert {guess["class"] for guess in each["classes"]} == set("0123456789")
+    code = (
+        "import sys; from nasformer.cli import run; code = run(['predict', 'model', '0.png']); "
+        "sys.exit(code or any(name in sys.modules for name in ('torch', 'timm', 'onnx')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 def test_predictions_are_those_of_the_network(nasformer: Command, exported: Path) -> None:
@@ -96,30 +101,37 @@ def test_predictions_are_those_of_the_network(nasformer: Command, exported: Path
         assert guess["probability"] == pytest.approx(float(expected[int(guess["class"])]), abs=1e-5)
 
 
-def test_every_target_is_exported_with_its_origin(nasformer: Command, weights: Path, network: Path) -> None:
+def test_every_target_is_a_network_with_its_origin(nasformer: Command, weights: Path) -> None:
     done = nasformer("search", "digits", "--strategy", "random", "-n", 3, "--out", "run", "-q")
     assert done.code == 0, done.err
-    Path("arch.json").write_text(json.dumps({"architecture": ARCHITECTURE}))
     winner = json.loads(Path("run/winner.json").read_text())
-    study = ("export", "run/study.log")
-    for command, architecture in (
-        (study, winner),
-        ((*study, "--study", "digits-random-seed0"), winner),
-        (("export", "run/result.jsonl"), winner),
-        (("export", json.dumps(ARCHITECTURE), "--supernet", weights), ARCHITECTURE),
-        (("export", "arch.json", "--supernet", weights), ARCHITECTURE),
-        (("export", "digits", "arch.json"), ARCHITECTURE),
+    Path("arch.json").write_text(json.dumps({"architecture": ARCHITECTURE}))
+    given = json.dumps(ARCHITECTURE)
+    for target, architecture, supernet, study, expected in (
+        ("run", None, None, None, winner),
+        ("run/result.jsonl", None, None, None, winner),
+        ("run/study.log", None, None, None, winner),
+        ("run/study.log", None, weights, "digits-random-seed0", winner),
+        (given, None, weights, None, ARCHITECTURE),
+        ("arch.json", None, weights, None, ARCHITECTURE),
+        ("digits", "arch.json", None, None, ARCHITECTURE),
+        ("digits", given, None, None, ARCHITECTURE),
     ):
-        out = Path(f"model{len(list(Path().iterdir()))}")
-        done = nasformer(*command, "--out", out, "--json")
-        assert done.code == 0, done.err
-        record = json.loads(done.out)
-        assert record["network"]["architecture"]["mlp_ratio"] == architecture["mlp_ratio"]
-        assert record["provenance"]["space"] == "digits"
-        assert record["provenance"]["training"].startswith("weights inherited")
-        assert len(record["provenance"]["weights_sha256"]) == 64
-        assert ("study" in record["provenance"]) == (command[:2] == study)
-        assert (out / "model.safetensors").is_file()
+        source = read_source(target, architecture, supernet, study)
+        assert source.net.architecture == Architecture.from_dict(expected)
+        assert torch.equal(source.net.head.bias, Supernet.load(weights).head.bias)
+        assert source.provenance["space"] == source.name == "digits"
+        assert source.provenance["training"].startswith("weights inherited")
+        assert len(source.provenance["weights_sha256"]) == 64
+        assert ("study" in source.provenance) == target.endswith(".log")
+        assert source.dataset(None, None).record == load_dataset("digits").record
+
+
+def test_bfloat16_is_set_beside_float32(nasformer: Command, network: Path) -> None:
+    done = nasformer("export", "fine", "--dtype", "bf16", "--out", "model")
+    assert done.code == 0, done.err
+    for line in ("bf16 against fp32", "accuracy, ratio", "times smaller", "times as fast, batch 64"):
+        assert line in done.out
 
 
 def test_an_export_is_exported_again_and_a_fine_tuned_network_tells_its_past(nasformer: Command, weights: Path) -> None:
@@ -133,7 +145,7 @@ def test_an_export_is_exported_again_and_a_fine_tuned_network_tells_its_past(nas
     assert origin["recipe"]["epochs"] == 1
     kept = json.loads(Path("fine/finetune.json").read_text())
     assert json.loads(first.out)["test"]["accuracy"] == pytest.approx(kept["test"]["accuracy"])
-    again = nasformer("export", "one", "--format", "torch-export", "--out", "two", "--json")
+    again = nasformer("export", "one", "--format", "timm", "--out", "two", "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["provenance"] == origin
     assert json.loads(again.out)["name"] == "my digits"
@@ -149,18 +161,6 @@ def test_a_benchmark_names_machine_batches_and_memory(nasformer: Command, export
     assert [row["batch_size"] for row in found["batches"]] == [2]
     assert found["machine"]["processor"]
     assert found["peak_mib"] > 10
-
-
-def test_an_onnx_file_is_read_without_torch(nasformer: Command, network: Path) -> None:
-    needs_onnx()
-    done = nasformer("export", "fine", "--format", "onnx", "--out", "model")
-    assert done.code == 0, done.err
-    digit(0, "0.png")
-    code = (
-        "import sys; from nasformer.cli import run; code = run(['predict', 'model', '0.png']); "
-        "sys.exit(code or any(name in sys.modules for name in ('torch', 'timm', 'onnx')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 def test_what_cannot_be_exported_is_said_in_one_line(
