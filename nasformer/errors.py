@@ -80,6 +80,10 @@ class CheckpointError(NasformerError):
     """A checkpoint that is unreadable, or that belongs to another space."""
 
 
+class ExportError(NasformerError):
+    """A network that cannot be exported, or an exported one that cannot be opened or is not what it was."""
+
+
 _MOST_LISTED = 32
 
 

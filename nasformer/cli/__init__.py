@@ -8,16 +8,19 @@ from collections.abc import Sequence
 
 import typer
 
+from nasformer.cli.benchmark import benchmark
 from nasformer.cli.compare import compare
 from nasformer.cli.cost import cost
 from nasformer.cli.demo import demo
 from nasformer.cli.diagnose import diagnose
 from nasformer.cli.evaluate import evaluate
+from nasformer.cli.export import export
 from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.finetune import finetune
 from nasformer.cli.import_autoformer import import_autoformer
 from nasformer.cli.latency import latency
 from nasformer.cli.output import Stopped, chosen_to_speak, remember, say, stoppable
+from nasformer.cli.predict import predict
 from nasformer.cli.retrain import retrain
 from nasformer.cli.search import search
 from nasformer.cli.spaces import spaces
@@ -35,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 _COMMANDS = (demo, spaces, cost, latency, train, search, compare, surrogate, evaluate, finetune, retrain, diagnose)
-for _command in (*_COMMANDS, import_autoformer, export_autoformer):
+for _command in (*_COMMANDS, export, predict, benchmark, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)
 

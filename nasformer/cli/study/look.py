@@ -12,6 +12,7 @@ from nasformer.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.search import Trial
+    from nasformer.search.study import Study
 
 
 def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
@@ -20,33 +21,44 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     Examples:
       nasformer study best --storage digits.log
     """
-    from nasformer.errors import StudyError
     from nasformer.search.study import Study
 
     found = Study.load(storage, study)
-    trials = found.trials()
+    leader, trials = winner(found), found.trials()
     confirmed = found.crew.confirmation(len(trials))
-    valued = [trial for trial in confirmed or trials if trial.value is not None]
-    if not valued:
-        raise StudyError(f"study {found.name!r} has no trial with a value yet; 'nasformer study run' evaluates", found)
-    winner = min(valued, key=lambda trial: trial.rank)
     state = {
         "trials": len(trials),
         "failed": sum(trial.value is None for trial in trials),
         "confirmed": bool(confirmed),
     }
     if json:
-        print_json({**winner.to_dict(), "study": found.name, **state, "evaluations": found.settings["evaluations"]})
+        print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.settings["evaluations"]})
         return
-    console.print(str(winner.architecture), markup=False, style="bold", soft_wrap=True)
+    console.print(str(leader.architecture), markup=False, style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
-        ("confirmed" if confirmed else "highest so far", winner.value),
-        *((name.replace("_", " "), figure) for name, figure in {**winner.metrics, **winner.costs}.items()),
-        ("trial", winner.number),
+        ("confirmed" if confirmed else "highest so far", leader.value),
+        *((name.replace("_", " "), figure) for name, figure in {**leader.metrics, **leader.costs}.items()),
+        ("trial", leader.number),
         ("failed", state["failed"]),
         ("finished", f"{len(trials):,} of {found.settings['evaluations']:,}"),
     ]
     print_table("", ("", found.name), rows)
+
+
+def winner(study: Study) -> Trial:
+    """Return the best of the confirmed trials of a study, or of all before they are confirmed.
+
+    Raises:
+        StudyError: There is none with a value yet.
+    """
+    from nasformer.errors import StudyError
+
+    trials = study.trials()
+    confirmed = study.crew.confirmation(len(trials))
+    valued = [trial for trial in confirmed or trials if trial.value is not None]
+    if not valued:
+        raise StudyError(f"study {study.name!r} has no trial with a value yet; 'nasformer study run' evaluates", study)
+    return min(valued, key=lambda trial: trial.rank)
 
 
 def trials(

@@ -1,0 +1,54 @@
+"""``nasformer benchmark``: how fast an exported network is on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nasformer.cli.options import Json
+from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.predict import ExportedModel, ModelDevice
+
+
+def benchmark(
+    model: ExportedModel,
+    batch_size: Annotated[
+        list[int] | None,
+        typer.Option("--batch-size", "-b", min=1, help="Repeatable; default: 1, 8 and 64.", show_default=False),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=2, help="Passes, of which median and quartiles count.")] = 50,
+    device: ModelDevice = "cpu",
+    json: Json = False,
+) -> None:
+    """Measure latency, throughput and memory of a network here.
+
+    OMP_NUM_THREADS says how many threads it may use. Memory is the most that this process has held: the network,
+    its library and the largest batch.
+
+    Examples:
+      nasformer benchmark runs/digits-onnx-fp32
+
+      nasformer benchmark model.pt2 -b 1 -b 32 --repeats 200
+    """
+    from nasformer.export.measure import BATCH_SIZES, latencies, machine, memory
+    from nasformer.export.opened import open_model
+
+    opened = open_model(model, device=device)
+    rows = latencies({"model": opened}, batch_sizes=batch_size or BATCH_SIZES, repeats=repeats)["model"]
+    here, held, described = machine(), memory(), opened.description
+    if json:
+        known = {"model": str(opened.path), "format": described.format, "dtype": described.dtype, "device": device}
+        print_json({**known, "machine": here, "repeats": repeats, "batches": rows, **held})
+        return
+    columns = ("batch", "median ms", "quartiles ms", "images a second")
+    table = [
+        (r["batch_size"], r["median_ms"], f"{r['low_ms']:.2f} – {r['high_ms']:.2f}", f"{r['images_per_second']:,.0f}")
+        for r in rows
+    ]
+    print_table(f"{opened.path}, {described.dtype}", columns, table, left=0)
+    threads = f"{here['threads']} threads" if here["threads"] else f"{here['cores']} cores"
+    where = here["processor"] if device == "cpu" else device
+    console.print(
+        f"{where}, {threads}; {repeats} passes; at most {held['peak_mib']:,.0f} MiB", markup=False, soft_wrap=True
+    )

@@ -1,0 +1,118 @@
+"""``nasformer export``: a network as files for other programs, verified before they are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasformer.cli.options import Data, Json, Root, StudyName, SupernetPath
+from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.source import read_source
+
+if TYPE_CHECKING:
+    from nasformer.export.exporter import Exported
+
+
+def export(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODEL|RUN|STUDY|SPACE|ARCH", help="What finetune, retrain or search left, or a space."),
+    ],
+    architecture: Annotated[
+        str | None,
+        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
+    ] = None,
+    format: Annotated[str, typer.Option(help="safetensors, timm, onnx or torch-export.")] = "safetensors",
+    dtype: Annotated[str, typer.Option(help="fp32, bf16 or int8 (onnx).")] = "fp32",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-FORMAT-DTYPE.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the network is called; default: that of its folder.", show_default=False)
+    ] = None,
+    supernet: SupernetPath = None,
+    study: StudyName = None,
+    data: Data = None,
+    root: Root = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, as apache-2.0; goes on the card.", show_default=False)
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Largest difference of an output that passes.", show_default=False)
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="Upload to a private hub repository.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a network as files for other programs.
+
+    A fresh process opens what was written and compares outputs on test images; the folder is there only if they
+    agree. Beside the weights are nasformer.json (input, classes, sizes, origin, what was measured) and a model card.
+
+    Examples:
+      nasformer export runs/digits-finetune --format onnx
+
+      nasformer export runs/digits-tpe-seed0 --format onnx --dtype int8
+
+      nasformer export digits.log --study mine --format torch-export
+
+      nasformer export digits smallest --format timm --out deit-like
+    """
+    from nasformer.export.exporter import export as write
+    from nasformer.export.formats import require_format
+
+    require_format(format, dtype)
+    source = read_source(target, architecture, supernet, study)
+    dataset = source.dataset(data, root)
+    folder = out or Path("runs") / f"{source.name}-{format}-{dtype}"
+    provenance = {**source.provenance, **({"licence": licence} if licence else {})}
+    done = write(
+        source.net,
+        dataset,
+        folder,
+        format=format,
+        dtype=dtype,
+        name=name or source.name,
+        provenance=provenance,
+        tolerance=tolerance,
+    )
+    if push is not None:
+        from nasformer.export.hub import push as upload
+
+        upload(folder, push)
+    if json:
+        print_json({"folder": str(folder), **done.record})
+    else:
+        _show(done)
+
+
+def _show(done: Exported) -> None:
+    record = done.record
+    seen, test = record["verification"], record["test"]
+    lines = [
+        f"{record['network']['params']:,} parameters, {record['network']['macs']:,} MACs, {record['bytes']:,} bytes",
+        f"a fresh process: largest difference {seen['largest_difference']:.2g} of outputs up to "
+        f"{seen['largest_output']:.3g}, on {seen['images']} images",
+        f"{test['accuracy']:.2f} % of {test['images']:,} test images of {record['provenance']['data']['name']}",
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    if "against_fp32" in record:
+        _compare(record["dtype"], record["against_fp32"], test)
+    console.print(
+        f"{done.folder / record['file']}   next: nasformer predict {done.folder} IMAGE", markup=False, soft_wrap=True
+    )
+
+
+def _compare(dtype: str, against: dict[str, Any], test: dict[str, float]) -> None:
+    rows: list[tuple[str, object]] = [
+        ("accuracy %", test["accuracy"]),
+        ("accuracy % in fp32", against["test"]["accuracy"]),
+        ("accuracy, ratio", f"{against['accuracy_ratio']:.4f}"),
+        ("times smaller", against["times_smaller"]),
+        *((f"times as fast, batch {row['batch_size']}", row["speed"]) for row in against["times_as_fast"]),
+    ]
+    print_table("", ("", f"{dtype} against fp32"), rows)

@@ -1,0 +1,212 @@
+"""What a command's target means where a network with weights is wanted: a training, a search, a study, a space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasformer.architecture import Architecture
+    from nasformer.data import Dataset
+    from nasformer.space import SearchSpace
+    from nasformer.supernet import VisionTransformer
+
+_WEIGHTS = ("network.safetensors", "model.safetensors")
+_RECORDS = ("finetune.json", "retrain.json")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network with weights.
+
+    Attributes:
+        net: The network.
+        name: What it may be called.
+        file: The file that its weights are from.
+        data: The record of the dataset that trained them; empty where it is not known.
+        provenance: Where they come from, ready for JSON.
+    """
+
+    net: VisionTransformer
+    name: str
+    file: Path
+    data: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def dataset(self, name: str | None, root: Path | None) -> Dataset:
+        """Return the images that it was trained on, split as then, or others by name.
+
+        Raises:
+            DataError: They are not known, cannot be loaded, or are not split as then.
+        """
+        from nasformer.data import load_dataset
+        from nasformer.errors import DataError
+        from nasformer.registry import require_same_splits
+
+        wanted = name or self.data.get("name")
+        if wanted is None:
+            raise DataError(f"{self.file} does not say what it was trained on; give --data NAME", self.file)
+        size = self.net.geometry.image_size
+        dataset = load_dataset(wanted, seed=self.data.get("seed") or 0, root=root, image_size=size)
+        require_same_splits(dataset, wanted, self.data, self.file)
+        return dataset
+
+
+def read_source(target: str, architecture: str | None, supernet: Path | None, study: str | None) -> Source:
+    """Return the network that a target means.
+
+    Args:
+        target: A trained network or its folder, a search's folder or ``result.jsonl``, a study's storage, a space, or
+            an architecture as JSON or a file of it, which ``supernet`` has the weights for.
+        architecture: Of a space.
+        supernet: The weights that are inherited; None: those kept for the space.
+        study: Its name in the storage.
+
+    Raises:
+        NasformerError: It is none of these, or what it names cannot be read or does not go together.
+    """
+    from nasformer.errors import ArchitectureError
+
+    path = Path(target)
+    if study is not None or path.suffix == ".log" or "://" in target:
+        _alone(target, architecture)
+        return _of_study(target, study, supernet)
+    weights = path if path.suffix == ".safetensors" else _weights_in(path)
+    if weights is not None:
+        return _of_network(weights, architecture, supernet)
+    if path.is_dir() or path.suffix == ".jsonl":
+        _alone(target, architecture)
+        return _of_search(path, supernet)
+    if _is_architecture(target):
+        _alone(target, architecture)
+        if supernet is None:
+            raise ArchitectureError(
+                f"the architecture {target[:60]!r} has no weights; give --supernet FILE, or its space before it", target
+            )
+        return _of_architecture(target, supernet)
+    from nasformer.cli.training import read_target
+
+    return _inherited(*read_target(target, architecture), supernet, {})
+
+
+def _alone(target: str, architecture: str | None) -> None:
+    from nasformer.errors import ArchitectureError
+
+    if architecture is not None:
+        raise ArchitectureError(
+            f"{target[:60]} brings its own architecture, got {architecture[:60]!r} too; name its space instead",
+            architecture,
+        )
+
+
+def _weights_in(folder: Path) -> Path | None:
+    found = (folder / name for name in _WEIGHTS if (folder / name).is_file())
+    return next(found, None) if folder.is_dir() else None
+
+
+def _is_architecture(target: str) -> bool:
+    """Whether a target is JSON, which is meant as an architecture, or a file of one, and no space's."""
+    if target.lstrip().startswith("{"):
+        return True
+    if Path(target).suffix != ".json" or not Path(target).is_file():
+        return False
+    try:
+        data = json.loads(Path(target).read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(data, dict) and ("architecture" in data or isinstance(data.get("num_heads"), list))
+
+
+def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> Source:
+    from nasformer.errors import CheckpointError
+    from nasformer.supernet import load_network
+    from nasformer.supernet.checkpoint import read_checkpoint
+
+    if architecture is not None or supernet is not None:
+        other = architecture or supernet
+        raise CheckpointError(f"{path} is a network of its own architecture, got {str(other)[:60]!r} too", other)
+    metadata = dict(read_checkpoint(path, "network")[0]["metadata"])
+    net = load_network(path)
+    if "export" in metadata:
+        known = json.loads(metadata["export"])
+        kept = {key: value for key, value in known["provenance"].items() if key not in ("data", "versions")}
+        return Source(net, known["name"], path, known["provenance"]["data"], kept)
+    training = dict(metadata.get("training", {}))
+    provenance = {"weights": str(path), "weights_sha256": _hash(path), **_record_beside(path)}
+    if "recipe" in training:
+        provenance["recipe"] = training["recipe"]
+    return Source(net, path.resolve().parent.name, path, training.get("data", {}), provenance)
+
+
+def _record_beside(path: Path) -> dict[str, Any]:
+    """Return what finetune or retrain wrote beside a network of how it came about."""
+    for name in _RECORDS:
+        try:
+            record = json.loads((path.parent / name).read_text(encoding="utf-8"))
+            return {"training": record["kind"], "from": record["source"], "teacher": record["teacher"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}
+
+
+def _of_search(path: Path, supernet: Path | None) -> Source:
+    from nasformer.cli.search import RESULT
+    from nasformer.search import SearchResult
+
+    result = SearchResult.load(path / RESULT if path.is_dir() else path)
+    return _inherited(result.space, result.best.architecture, supernet, _search(result.settings))
+
+
+def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
+    from nasformer.cli.study.look import winner
+    from nasformer.search.study import Study
+
+    study = Study.load(storage, name)
+    return _inherited(
+        study.space, winner(study).architecture, supernet, {"study": study.name, **_search(study.settings)}
+    )
+
+
+def _search(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "strategy": settings["strategy"],
+        "search_seed": settings["seed"],
+        "evaluations": settings.get("evaluations"),
+    }
+
+
+def _of_architecture(text: str, supernet: Path) -> Source:
+    from nasformer.cli.cost import read_architecture
+    from nasformer.supernet import Supernet
+
+    space = Supernet.load(supernet).space
+    return _inherited(space, read_architecture(space, text), supernet, {})
+
+
+def _inherited(
+    space: SearchSpace, architecture: Architecture, supernet: Path | None, search: Mapping[str, Any]
+) -> Source:
+    from nasformer.registry import load_supernet
+
+    net, path = load_supernet(space, supernet)
+    training = net.metadata.get("training", {})
+    provenance = {
+        "training": "weights inherited from a supernet, not trained further",
+        "space": space.name,
+        "space_fingerprint": space.fingerprint,
+        **search,
+        "weights": str(path),
+        "weights_sha256": _hash(path),
+        **{key: training[key] for key in ("recipe",) if key in training},
+    }
+    return Source(net.extract(architecture), space.name, path, training.get("data", {}), provenance)
+
+
+def _hash(path: Path) -> str:
+    from hashlib import file_digest
+
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

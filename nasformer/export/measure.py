@@ -1,0 +1,112 @@
+"""What exported networks are worth: accuracy on images, milliseconds and images a second on this machine."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasformer.errors import ExportError
+from nasformer.export.opened import Array, Model
+
+BATCH_SIZES = (1, 8, 64)
+_WARM_UP = 3
+
+
+def score(model: Model, batches: Iterable[tuple[Array, Array]]) -> dict[str, float]:
+    """Return accuracy in percent and loss in nats over batches of inputs and class numbers."""
+    images, right, loss = 0, 0, 0.0
+    for inputs, labels in batches:
+        chosen = model.probabilities(inputs)
+        images += len(labels)
+        right += int((chosen.argmax(1) == labels).sum())
+        loss -= float(np.log(np.maximum(chosen[np.arange(len(labels)), labels], 1e-38)).sum())
+    return {"images": images, "accuracy": 100.0 * right / images, "loss": loss / images}
+
+
+def latencies(
+    models: Mapping[str, Model], *, batch_sizes: Sequence[int] = BATCH_SIZES, repeats: int = 30
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the times of models by batch size, measured in turn, round by round, so that a drift hits all alike.
+
+    Args:
+        models: The models by name.
+        batch_sizes: Images in a pass.
+        repeats: Rounds, of which median and quartiles count.
+
+    Returns:
+        For each model one row a batch size: ``batch_size``, ``median_ms``, ``low_ms`` and ``high_ms`` (quartiles) and
+        ``images_per_second``, by the median.
+
+    Raises:
+        ExportError: ``repeats`` is below 2, or a batch size below 1.
+    """
+    if repeats < 2 or min(batch_sizes) < 1:
+        raise ExportError(
+            f"batches are of 1 or more and repeats 2 or more, got {[*batch_sizes]} and {repeats}", repeats
+        )
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
+    for batch_size in batch_sizes:
+        times = _rounds(models, batch_size, repeats)
+        for name, seconds in times.items():
+            rows[name].append({"batch_size": batch_size, **_summary(seconds, batch_size)})
+    return rows
+
+
+def ratios(model: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Return how many times as fast a model is as a plain one, by batch size."""
+    return [
+        {"batch_size": one["batch_size"], "speed": other["median_ms"] / one["median_ms"]}
+        for one, other in zip(model, plain, strict=True)
+    ]
+
+
+def machine() -> dict[str, Any]:
+    """Return the name of the processor, its cores and the threads that this process is given."""
+    import os
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": int(threads) if threads else None,
+        "system": platform.platform(),
+    }
+
+
+def memory() -> dict[str, float]:
+    """Return the most memory that this process has held so far, in MiB."""
+    import resource
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+
+
+def _rounds(models: Mapping[str, Model], batch_size: int, repeats: int) -> dict[str, list[float]]:
+    rng = np.random.default_rng(0)
+    inputs = {}
+    for name, model in models.items():
+        steps = model.description.preprocessing
+        inputs[name] = rng.standard_normal((batch_size, steps.channels, steps.size, steps.size), dtype=np.float32)
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for number in range(_WARM_UP + repeats):
+        for name, model in models.items():
+            start = time.perf_counter()
+            model.run(inputs[name])
+            if number >= _WARM_UP:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def _summary(seconds: Sequence[float], batch_size: int) -> dict[str, float]:
+    low, median, high = (1e3 * value for value in statistics.quantiles(seconds, n=4, method="inclusive"))
+    return {"median_ms": median, "low_ms": low, "high_ms": high, "images_per_second": 1e3 * batch_size / median}

@@ -1,0 +1,113 @@
+"""Verification: what was written, opened by a fresh process, gives the network's outputs on real images.
+
+``python -m nasformer.export.verify FOLDER FORMAT INPUTS OUTPUTS`` is that process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasformer.errors import ExportError, NasformerError
+from nasformer.export.opened import Array, open_model
+
+TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.25}
+"""Largest difference that is let pass, as a share of the largest output: rounding, and not another network."""
+
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a fresh process found.
+
+    Attributes:
+        images: How many images were compared.
+        largest_difference: Between an output of the file and of the float32 network, absolute.
+        largest_output: Of the float32 network, absolute.
+        tolerance: Difference that would have been an error.
+        same_class: Share of the images that both put into the same class.
+    """
+
+    images: int
+    largest_difference: float
+    largest_output: float
+    tolerance: float
+    same_class: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+
+def verify(
+    folder: Path, format: str, dtype: str, inputs: Array, expected: Array, *, tolerance: float | None = None
+) -> Verification:
+    """Compare an export with the network that it was made from.
+
+    Args:
+        folder: The export.
+        format: Its format; "timm" is opened by timm's factory.
+        dtype: Its dtype, which says what passes as rounding.
+        inputs: ``(batch, channels, size, size)``.
+        expected: The network's outputs ``(batch, classes)``.
+        tolerance: Instead of the dtype's, absolute.
+
+    Raises:
+        ExportError: It cannot be opened, or differs by more than the tolerance.
+    """
+    outputs = _outputs_of_a_fresh_process(folder, format, inputs)
+    if outputs.shape != expected.shape:
+        raise ExportError(f"{folder.name} gives outputs {outputs.shape}, expected {expected.shape}", outputs.shape)
+    scale = float(np.abs(expected).max())
+    found = Verification(
+        images=len(inputs),
+        largest_difference=float(np.abs(outputs - expected).max()),
+        largest_output=scale,
+        tolerance=TOLERANCES[dtype] * max(scale, 1e-3) if tolerance is None else tolerance,
+        same_class=float((outputs.argmax(1) == expected.argmax(1)).mean()),
+    )
+    if not found.largest_difference <= found.tolerance:  # a NaN too
+        raise ExportError(
+            f"the {format} file in {dtype} differs from the network by {found.largest_difference:.2g} on "
+            f"{len(inputs)} images, more than {found.tolerance:.2g}; nothing was kept, --tolerance allows more",
+            found,
+        )
+    return found
+
+
+def _outputs_of_a_fresh_process(folder: Path, format: str, inputs: Array) -> Array:
+    with tempfile.TemporaryDirectory() as place:
+        given, returned = Path(place, "inputs.npy"), Path(place, "outputs.npy")
+        np.save(given, inputs)
+        command = [sys.executable, "-m", __name__, str(folder), format, str(given), str(returned)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise ExportError(f"a fresh process cannot run {folder.name}: {last}", folder)
+        outputs: Array = np.load(returned)
+    return outputs
+
+
+def main() -> int:
+    """Run a model on inputs in batches of several sizes; return 1, after one line, where it cannot be opened."""
+    folder, format, given, returned = sys.argv[1:]
+    inputs: Array = np.load(given)
+    try:
+        model = open_model(folder, format=format)
+    except NasformerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    parts = [part for part in np.split(inputs, [1, 3]) if len(part)]  # 1, 2 and the rest: the batch is no constant
+    np.save(returned, np.concatenate([model.run(np.ascontiguousarray(part)) for part in parts]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,311 @@
+"""Exported networks: what each format gives back, says of itself and refuses, on a small network trained on digits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from nasformer.data import Dataset, load_dataset
+from nasformer.errors import ArchitectureError, CheckpointError, DataError, ExportError
+from nasformer.export.description import Description
+from nasformer.export.exporter import Exported, export
+from nasformer.export.formats import require_format, write
+from nasformer.export.measure import latencies, score
+from nasformer.export.opened import Model, open_model
+from nasformer.export.verify import verify
+from nasformer.space import load_space
+from nasformer.supernet import Supernet, VisionTransformer
+from nasformer.supernet.adapt import adapted
+from nasformer.training import Recipe, train_subnet
+from nasformer.training.validation import evaluate
+
+CASES = [
+    ("safetensors", "fp32"),
+    ("safetensors", "bf16"),
+    ("timm", "fp32"),
+    ("torch-export", "fp32"),
+    ("onnx", "fp32"),
+    ("onnx", "int8"),
+]
+ALL = [*CASES, pytest.param("torch-export", "bf16", marks=pytest.mark.slow)]
+Written = Callable[[str, str], Exported]
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def net(data: Dataset) -> VisionTransformer:
+    space = load_space("digits")
+    net = Supernet(space, seed=3).extract(space.smallest)
+    recipe = Recipe.for_dataset("digits").replace(epochs=12, warmup_epochs=1, mixup=0, cutmix=0)
+    train_subnet(net, data, recipe, device="cpu", progress=False)
+    return net
+
+
+@pytest.fixture(scope="module")
+def written(net: VisionTransformer, data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Export in a format and dtype, once."""
+    place, made = tmp_path_factory.mktemp("exports"), dict[tuple[str, str], Exported]()
+
+    def make(format: str, dtype: str) -> Exported:
+        if format == "onnx":
+            for module in ("onnx", "onnxscript", "onnxruntime"):
+                pytest.importorskip(module, reason=f"{module} comes with nasformer[onnx]")
+        if (format, dtype) not in made:
+            options: dict[str, Any] = {"format": format, "dtype": dtype, "repeats": 3}
+            provenance = {"space": "digits", "licence": "mit"}
+            made[format, dtype] = export(net, data, place / f"{format}-{dtype}", provenance=provenance, **options)
+        return made[format, dtype]
+
+    return make
+
+
+def logits(net: VisionTransformer, data: Dataset, count: int) -> tuple[Any, Any]:
+    inputs = torch.stack([data.test[place][0] for place in range(count)])
+    with torch.no_grad():
+        return inputs.numpy(), net(inputs).numpy()
+
+
+@pytest.mark.parametrize(("format", "dtype"), ALL)
+def test_a_file_gives_the_networks_outputs_for_any_number_of_images(
+    format: str, dtype: str, written: Written, net: VisionTransformer, data: Dataset
+) -> None:
+    model = open_model(written(format, dtype).folder, format=format)
+    limit = {"fp32": 1e-5, "bf16": 0.1, "int8": 0.5}[dtype]
+    for count in (1, 2, 7):
+        inputs, expected = logits(net, data, count)
+        assert np.abs(model.run(inputs) - expected).max() < limit
+    assert model.probabilities(inputs).sum(axis=1) == pytest.approx(np.ones(7), abs=1e-5)
+
+
+@pytest.mark.parametrize(("format", "dtype"), ALL)
+def test_what_is_said_of_a_file_was_measured_on_it(
+    format: str, dtype: str, written: Written, net: VisionTransformer, data: Dataset
+) -> None:
+    done = written(format, dtype)
+    kept = json.loads((done.folder / "nasformer.json").read_text())
+    assert kept == json.loads(json.dumps(done.record))
+    found, own = kept["verification"], evaluate(net, data.test)
+    assert found["images"] == 64
+    assert 0 <= found["largest_difference"] <= found["tolerance"] < found["largest_output"]
+    assert kept["test"]["images"] == len(data.test)
+    assert kept["test"]["accuracy"] == pytest.approx(own.accuracy, abs=1e-9 if dtype == "fp32" else 3)
+    if dtype == "fp32":
+        assert kept["test"]["loss"] == pytest.approx(own.loss, rel=1e-5)
+        assert "against_fp32" not in kept
+    else:
+        against = kept["against_fp32"]
+        assert against["test"]["accuracy"] == pytest.approx(own.accuracy)
+        assert against["accuracy_ratio"] == pytest.approx(kept["test"]["accuracy"] / own.accuracy)
+        assert [row["batch_size"] for row in against["times_as_fast"]] == [1, 8, 64]
+        assert all(row["speed"] > 0 for row in against["times_as_fast"])
+    assert kept["bytes"] == (done.folder / kept["file"]).stat().st_size
+
+
+def test_a_file_alone_says_what_it_takes(written: Written, data: Dataset) -> None:
+    for case in CASES:
+        done = written(*case)
+        model = open_model(done.folder / done.record["file"])
+        assert model.description.to_dict() == {name: done.record[name] for name in model.description.to_dict()} | {
+            "preprocessing": model.description.preprocessing.to_dict(),
+            "classes": model.description.classes,
+        }
+        assert model.description.classes == tuple(data.classes)
+        assert model.description.provenance["data"]["fingerprint"] == data.record["fingerprint"]
+
+
+def test_the_card_says_what_was_measured(written: Written) -> None:
+    done = written("safetensors", "bf16")
+    card = (done.folder / "README.md").read_text()
+    assert f"{done.record['test']['accuracy']:.2f} % of 359 test images of digits" in card
+    assert f"| parameters | {done.record['network']['params']:,} |" in card
+    assert 'license: "mit"' in card
+    assert "No licence was stated" not in card
+    assert "times as fast" in card
+    assert done.record["provenance"]["data"]["fingerprint"] in card
+
+
+def test_bf16_and_int8_files_are_smaller(written: Written) -> None:
+    assert written("safetensors", "bf16").record["against_fp32"]["times_smaller"] > 1.5
+    assert written("onnx", "int8").record["against_fp32"]["times_smaller"] > 1.2
+
+
+def test_int8_weights_are_what_is_multiplied(written: Written) -> None:
+    done = written("onnx", "int8")
+    onnx = pytest.importorskip("onnx")
+    kinds = [node.op_type for node in onnx.load(done.folder / "model.onnx").graph.node]
+    blocks = len(done.record["network"]["architecture"]["num_heads"])
+    assert kinds.count("MatMulInteger") >= 4 * blocks + 2, "qkv, proj, fc1, fc2 of each block, patches and head"
+
+
+def test_graphs_hold_no_path_of_this_machine(written: Written, root: Path) -> None:
+    import zipfile
+
+    texts = [path.read_bytes() for path in (written("onnx", "fp32").folder / "model.onnx",)]
+    with zipfile.ZipFile(written("torch-export", "fp32").folder / "model.pt2") as archive:
+        texts += [archive.read(name) for name in archive.namelist()]
+    assert not [text for text in texts if str(root).encode() in text]
+
+
+def test_onnx_takes_a_batch_of_any_size_by_name(written: Written) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    done = written("onnx", "fp32")
+    session = runtime.InferenceSession(done.folder / "model.onnx")
+    assert [(put.name, put.shape) for put in session.get_inputs()] == [("images", ["batch", 1, 8, 8])]
+    assert [(put.name, put.shape) for put in session.get_outputs()] == [("logits", ["batch", 10])]
+    (opset,) = (each for each in pytest.importorskip("onnx").load(done.folder / "model.onnx").opset_import)
+    assert opset.version == done.record["opset"] == 20
+
+
+def test_timm_opens_a_folder_with_its_own_factory(written: Written, net: VisionTransformer, data: Dataset) -> None:
+    import nasformer.export.timm  # noqa: F401 (registers the model)
+
+    folder = written("safetensors", "fp32").folder
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    inputs, expected = logits(net, data, 5)
+    with torch.no_grad():
+        assert np.abs(model(torch.from_numpy(inputs)).numpy() - expected).max() < 1e-5
+    config = timm.data.resolve_model_data_config(model)
+    assert (tuple(config["input_size"]), config["crop_pct"]) == ((1, 8, 8), 1.0)
+    assert config["mean"] == pytest.approx(data.record["mean"])
+    assert list(model.pretrained_cfg["label_names"]) == data.classes
+    other = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=3)
+    assert other.head.weight.shape[0] == 3
+    assert torch.equal(other.norm.weight, net.norm.weight), "all but the head is kept"
+
+
+def test_timms_model_without_a_folder_says_what_it_wants() -> None:
+    with pytest.raises(ArchitectureError, match=r"open the folder of one, as timm.create_model..local-dir:PATH"):
+        timm.create_model("nasformer_vit")
+
+
+def test_pooling_and_bias_layout_survive(data: Dataset, tmp_path: Path) -> None:
+    space = load_space("digits")
+    net = VisionTransformer(space.geometry, space.smallest, pooling="cls", qkv_bias="interleaved", seed=1).eval()
+    for number, parameter in enumerate(net.parameters()):
+        generator = torch.Generator().manual_seed(number)
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+    found = export(net, data, tmp_path / "out", format="timm").record["verification"]
+    assert found["largest_difference"] < 1e-5 < found["largest_output"]
+
+
+def test_other_weights_are_found_out_and_nothing_is_left(
+    written: Written, net: VisionTransformer, data: Dataset, tmp_path: Path
+) -> None:
+    space = load_space("digits")
+    inputs, expected = logits(net, data, 9)
+    stranger = VisionTransformer(space.geometry, space.smallest, seed=4)
+    description = open_model(written("torch-export", "fp32").folder).description
+    write(stranger, tmp_path, description)
+    with pytest.raises(ExportError, match=r"torch-export file in fp32 differs from the network by .* on 9 images"):
+        verify(tmp_path, "torch-export", "fp32", inputs, expected)
+    with pytest.raises(ExportError, match=r"differs from the network"):
+        export(net, data, tmp_path / "strict", format="safetensors", dtype="bf16", tolerance=1e-9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt2"]
+
+
+def test_a_place_that_is_taken_is_left_as_it_is(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work.txt").write_text("kept")
+    with pytest.raises(ExportError, match=r"mine is there already; name another"):
+        export(net, data, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["work.txt"]
+    (tmp_path / "empty").mkdir()
+    export(net, data, tmp_path / "empty")
+    assert (tmp_path / "empty" / "nasformer.json").is_file()
+
+
+def test_classes_sizes_and_channels_that_do_not_fit_are_named(
+    net: VisionTransformer, data: Dataset, tmp_path: Path
+) -> None:
+    for other, message in (
+        (adapted(net, num_classes=7), "num_classes 7, but the images of 'digits' have 10"),
+        (adapted(net, image_size=16), "image_size 16, but the images of 'digits' have 8"),
+        (
+            VisionTransformer(replace(net.geometry, in_channels=3), net.architecture),
+            "in_channels 3, but the images of 'digits' have 1",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            export(other, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_format_or_dtype_that_there_is_not_is_named() -> None:
+    with pytest.raises(ExportError, match=r"--format is safetensors, timm, onnx, torch-export, got 'tflite'"):
+        require_format("tflite", "fp32")
+    with pytest.raises(ExportError, match=r"--dtype is fp32, bf16, int8, got 'int4'"):
+        require_format("onnx", "int4")
+    with pytest.raises(ExportError, match=r"torch-export is not written in int8; int8 is for onnx"):
+        require_format("torch-export", "int8")
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # what import sees where it is not installed
+    with pytest.raises(ExportError, match=r"needs onnxscript, which is not installed: pip install 'nasformer\[onnx\]'"):
+        require_format("onnx", "fp32")
+
+
+def test_files_that_are_torn_or_no_exports_are_named(written: Written, net: VisionTransformer, tmp_path: Path) -> None:
+    for format, dtype in CASES:
+        done = written(format, dtype)
+        torn = tmp_path / done.record["file"]
+        torn.write_bytes((done.folder / done.record["file"]).read_bytes()[:3000])
+        with pytest.raises((ExportError, CheckpointError), match=f"cannot .* {torn}"):
+            open_model(torn)
+    net.save(tmp_path / "network.safetensors")
+    with pytest.raises(ExportError, match=r"network.safetensors does not say what it takes: it is no export"):
+        open_model(tmp_path / "network.safetensors")
+    with pytest.raises(ExportError, match=r"there is no model .*absent.onnx"):
+        open_model(tmp_path / "absent.onnx")
+    with pytest.raises(ExportError, match=r"holds none of model.safetensors, model.onnx, model.pt2"):
+        open_model(tmp_path.parent)
+    with pytest.raises(ExportError, match=r"--device cuda is for model.safetensors"):
+        open_model(written("torch-export", "fp32").folder, device="cuda")
+
+
+def test_a_description_that_is_damaged_or_newer_is_named(written: Written) -> None:
+    known = open_model(written("safetensors", "fp32").folder).description
+    assert Description.from_json(known.to_json(), "here") == known
+    for text, message in (
+        (None, "does not say what it takes"),
+        ("{", "the description in here is damaged"),
+        (json.dumps({**known.to_dict(), "classes": 3}), "is damaged"),
+        (json.dumps({**known.to_dict(), "format_version": 2}), "has format version 2"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            Description.from_json(text, "here")
+
+
+def test_a_score_counts_right_answers_and_their_probability(written: Written) -> None:
+    model = open_model(written("safetensors", "fp32").folder)
+    sure = Model(model.path, model.description, lambda inputs: inputs.reshape(len(inputs), -1)[:, :3])
+    answers = np.zeros((4, 1, 8, 8), dtype=np.float32)
+    answers[:3, 0, 0, 1] = np.log(2)  # probabilities 1/4, 1/2, 1/4
+    found = score(sure, [(answers[:2], np.array([1, 1])), (answers[2:], np.array([0, 2]))])
+    assert (found["images"], found["accuracy"]) == (4, 50.0)
+    assert found["loss"] == pytest.approx((2 * np.log(2) + np.log(4) + np.log(3)) / 4)
+
+
+def test_latencies_are_ordered_quartiles_of_every_batch_size(written: Written) -> None:
+    model = open_model(written("safetensors", "fp32").folder)
+    rows = latencies({"a": model, "b": model}, batch_sizes=(1, 4), repeats=5)
+    assert [row["batch_size"] for row in rows["b"]] == [1, 4]
+    for row in rows["a"]:
+        assert 0 < row["low_ms"] <= row["median_ms"] <= row["high_ms"]
+        assert row["images_per_second"] == pytest.approx(1e3 * row["batch_size"] / row["median_ms"])
+    with pytest.raises(ExportError, match=r"repeats 2 or more, got \[1\] and 1"):
+        latencies({"a": model}, batch_sizes=(1,), repeats=1)
