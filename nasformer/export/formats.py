@@ -113,7 +113,16 @@ def _quantise(plain: Path, path: Path) -> None:
     prepared = plain.with_suffix(".prepared.onnx")
     quantization.quant_pre_process(plain, prepared, skip_symbolic_shape=True)
     kinds: dict[str, Any] = {"weight_type": quantization.QuantType.QInt8, "op_types_to_quantize": ["MatMul", "Gemm"]}
-    quantization.quantize_dynamic(prepared, path, per_channel=True, **kinds)
+    quantization.quantize_dynamic(prepared, path, per_channel=True, nodes_to_exclude=_tables(prepared), **kinds)
+
+
+def _tables(path: Path) -> list[str]:
+    """Return the products with constant tables of zeros and ones, one for each token: they are no weights."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    stacked = {each.name for each in graph.initializer if len(each.dims) > 2}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and stacked & set(node.input)]
 
 
 _WRITERS: dict[str, Callable[[VisionTransformer, Path, Description], None]] = {

@@ -39,6 +39,8 @@ class PatchGrid(nn.Module):
     offset: Tensor  # (tokens, 1, extra): which offset each extra column holds, seen from each query
     one_hot: Tensor  # (tokens, 1, 1, extra): the row and the column of each key
     ones: Tensor  # (offsets,): 1 at the cls term, which every query gets
+    spread: Tensor  # (tokens, extra, offsets): 1 where an extra column holds an offset; for exports
+    gathering: Tensor  # the same, the other way round
 
     def __init__(self, grid: int, max_distance: int, head_dim: int) -> None:
         super().__init__()
@@ -51,6 +53,8 @@ class PatchGrid(nn.Module):
             "one_hot": _one_hot(grid, self.extra),
             "ones": torch.zeros(_round_up(2 * span + 2)).index_fill(0, torch.tensor([2 * span]), 1.0),
         }
+        spread = nn.functional.one_hot(tables["offset"][:, 0], len(tables["ones"])).float()
+        tables |= {"spread": spread, "gathering": spread.transpose(1, 2).contiguous()}
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
 
@@ -83,19 +87,15 @@ class PatchGrid(nn.Module):
     def _widened_for_export(self, qkv: Tensor, key_offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same with products and concatenations alone, which other runtimes have fast."""
         q, k, v = qkv.unbind(3)
-        extra = torch.matmul(torch.matmul(q, key_offsets.transpose(0, 1)), self._spread(qkv.dtype).transpose(1, 2))
+        extra = torch.matmul(torch.matmul(q, key_offsets.transpose(0, 1)), self.gathering.to(qkv.dtype))
         place = self.one_hot[:, :, 0].to(qkv.dtype).expand(*q.shape[:-1], -1)
         return torch.cat((q, extra), dim=-1), torch.cat((k, place), dim=-1), torch.cat((v, place), dim=-1)
 
     def _narrowed_for_export(self, out: Tensor, value_offsets: Tensor) -> Tensor:
         plain, marginals = out[..., : self.head_dim], out[..., self.head_dim :]
-        weights = torch.matmul(marginals, self._spread(out.dtype)) + self.ones.to(out.dtype)
+        weights = torch.matmul(marginals, self.spread.to(out.dtype)) + self.ones.to(out.dtype)
         narrow: Tensor = plain + torch.matmul(weights, value_offsets)
         return narrow.reshape(-1, self.head_dim)
-
-    def _spread(self, dtype: torch.dtype) -> Tensor:
-        """Return ``(tokens, extra, offsets)``: 1 where an extra column holds an offset, seen from a query."""
-        return nn.functional.one_hot(self.offset[:, 0], len(self.ones)).to(dtype)
 
 
 class _Widen(torch.autograd.Function):

@@ -29,8 +29,7 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 def blocks(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the kind and the text of each block that a reader would type."""
-    for kind, text in BLOCK.findall((root / "docs" / "walk.md").read_text()):
-        yield kind, text
+    yield from BLOCK.findall((root / "docs" / "walk.md").read_text())
 
 
 def write_images(folder: Path) -> None:

@@ -22,6 +22,7 @@ from nasformer.export.description import Description
 from nasformer.export.timm.build import build
 from nasformer.export.timm.config import config
 from nasformer.export.timm.convert import to_timm
+from nasformer.export.timm.model import TimmVisionTransformer
 from nasformer.export.timm.weights import pretrained_weights
 from nasformer.supernet.model import VisionTransformer
 
@@ -43,15 +44,21 @@ def nasformer_vit(pretrained: bool = False, *, network: Mapping[str, Any] | None
         raise ArchitectureError(
             f"{NAME} is no one network: open the folder of one, as timm.create_model('local-dir:PATH', pretrained=True)"
         )
-    geometry, architecture = Geometry(**network["geometry"]), Architecture.from_dict(network["architecture"])
     model: nn.Module = build_model_with_cfg(
-        partial(build, NAME, geometry, architecture, None),
+        partial(_built, network),
         NAME,
         pretrained,
         feature_cfg={"out_indices": 3, "feature_cls": "getter"},
         pretrained_filter_fn=pretrained_weights,
         **{"qkv_bias": network["qkv_bias"], "global_pool": network["global_pool"], **options},
     )
+    return model
+
+
+def _built(network: Mapping[str, Any], **options: Any) -> TimmVisionTransformer:
+    geometry, architecture = Geometry(**network["geometry"]), Architecture.from_dict(network["architecture"])
+    model = build(NAME, geometry, architecture, None, **options)
+    model.set_norm_eps(network["norm_eps"])
     return model
 
 
@@ -70,6 +77,7 @@ def write_config(net: VisionTransformer, folder: Path, description: Description)
         "geometry": dict(description.network["geometry"]),
         "architecture": net.architecture.to_dict(),
         "qkv_bias": net.qkv_bias,
+        "norm_eps": net.norm_eps,
         "global_pool": model.global_pool,
     }
     written = {
