@@ -6,6 +6,7 @@ compared with there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nasformer.architecture import Architecture
-from nasformer.errors import CheckpointError, NasformerError
+from nasformer.errors import ArchitectureError, CheckpointError, NasformerError
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
@@ -187,7 +188,30 @@ def _shared(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing,
     if weight_sharing == "entangled":
         return ENTANGLED, space.maximum
     codec = space.codec
-    return Classical(codec.embed_dim, codec.num_heads, codec.mlp_ratio), space.largest
+    sharing = Classical(codec.embed_dim, codec.num_heads, codec.mlp_ratio)
+    _require_memory(space, sharing)
+    return sharing, space.largest
+
+
+def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
+    """Raise ArchitectureError where the weights alone would not fit into the machine's memory."""
+    with torch.device("meta"):
+        net = VisionTransformer(space.geometry, space.largest, seed=None, sharing=sharing)
+    needed, there = 4 * sum(parameter.numel() for parameter in net.parameters()), physical_memory()
+    if there is not None and needed > there:
+        raise ArchitectureError(
+            f"classical sharing of space {space.name!r} needs {needed / 2**30:.1f} GiB for its weights, this machine has "
+            f"{there / 2**30:.1f} GiB; declare fewer choices, or take entangled sharing",
+            space,
+        )
+
+
+def physical_memory() -> int | None:
+    """Return the bytes of memory of this machine, None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _fits(space: SearchSpace, official: Mapping[str, Tensor]) -> bool:

@@ -89,3 +89,14 @@ def test_what_has_no_weights_is_named(net: Supernet) -> None:
         to_autoformer(net)
     with pytest.raises(ArchitectureError, match="weight_sharing must be 'entangled' or 'classical', got 'shared'"):
         Supernet(load_space("digits"), weight_sharing="shared")  # type: ignore[arg-type]
+
+
+def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nasformer.supernet import supernet
+
+    space = load_space("digits")
+    monkeypatch.setattr(supernet, "physical_memory", lambda: 2**20)
+    with pytest.raises(ArchitectureError, match=r"of space 'digits' needs 0\.0 GiB .* this machine has 0\.0 GiB"):
+        Supernet(space, weight_sharing="classical")
+    monkeypatch.setattr(supernet, "physical_memory", lambda: None)
+    Supernet(space, weight_sharing="classical")
