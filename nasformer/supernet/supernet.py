@@ -200,8 +200,8 @@ def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
     needed, there = 4 * sum(parameter.numel() for parameter in net.parameters()), physical_memory()
     if there is not None and needed > there:
         raise ArchitectureError(
-            f"classical sharing of space {space.name!r} needs {needed / 2**30:.1f} GiB for its weights, this machine has "
-            f"{there / 2**30:.1f} GiB; declare fewer choices, or take entangled sharing",
+            f"classical sharing of space {space.name!r} needs {needed / 2**30:.1f} GiB for its weights, this machine "
+            f"has {there / 2**30:.1f} GiB; declare fewer choices, or take entangled sharing",
             space,
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from nasformer.architecture import Architecture
+from nasformer.diagnose.claims import ABLATION
 from nasformer.report.notation import MISSING, PERCENT, duration, grouped
 from nasformer.report.tables.table import Cell, Record, Table, facts, flattened, measured, number, without_empty
 
@@ -150,14 +151,19 @@ def ablation_table(rows: Rows) -> Table:
             number(row["params"], grouped(row["params"])),
             measured(row["inherited"], PERCENT),
             measured(row["retrained"], PERCENT),
+            _in_the_paper(row),
             _architecture(row),
         ]
         for row in rows
     ]
-    header = ["weights, search", "parameters", "inherited", "retrained", "architecture"]
-    return Table(
-        "ablation", "The paper's ablation: the winner of a search in each supernet, on test images.", header, told
-    )
+    header = ["weights, search", "parameters", "inherited", "retrained", "there: inherited → retrained", "architecture"]
+    caption = "The paper's ablation: the winner of a search in each supernet, on test images; there on ImageNet."
+    return Table("ablation", caption, header, told)
+
+
+def _in_the_paper(row: Record) -> str:
+    found = ABLATION.get((row["sharing"], row["strategy"]))
+    return MISSING if found is None else f"{found[0]:.1f} → {found[1]:.1f} %"
 
 
 def strategies_table(piece: Record) -> Table:
