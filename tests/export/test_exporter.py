@@ -180,7 +180,7 @@ def test_timm_opens_a_folder_with_its_own_factory(written: Written, net: VisionT
     assert (tuple(config["input_size"]), config["crop_pct"]) == ((1, 8, 8), 1.0)
     assert config["mean"] == pytest.approx(data.record["mean"])
     assert list(model.pretrained_cfg["label_names"]) == data.classes
-    other = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=3)
+    other: Any = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=3)
     assert other.head.weight.shape[0] == 3
     assert torch.equal(other.norm.weight, net.norm.weight), "all but the head is kept"
 
