@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.data.config import resolve_data_config
 
 from nasformer.data import Dataset, load_dataset
 from nasformer.errors import ArchitectureError, CheckpointError, DataError, ExportError
@@ -172,11 +173,12 @@ def test_timm_opens_a_folder_with_its_own_factory(written: Written, net: VisionT
     import nasformer.export.timm  # noqa: F401 (registers the model)
 
     folder = written("safetensors", "fp32").folder
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    model: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     inputs, expected = logits(net, data, 5)
     with torch.no_grad():
         assert np.abs(model(torch.from_numpy(inputs)).numpy() - expected).max() < 1e-5
-    config = timm.data.resolve_model_data_config(model)
+    resolve: Callable[..., Any] = resolve_data_config
+    config = resolve({}, model=model)
     assert (tuple(config["input_size"]), config["crop_pct"]) == ((1, 8, 8), 1.0)
     assert config["mean"] == pytest.approx(data.record["mean"])
     assert list(model.pretrained_cfg["label_names"]) == data.classes
