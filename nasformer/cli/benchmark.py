@@ -23,8 +23,8 @@ def benchmark(
 ) -> None:
     """Measure latency, throughput and memory of a network here.
 
-    OMP_NUM_THREADS says how many threads it may use. Memory is the most that this process has held: the network,
-    its library and the largest batch.
+    OMP_NUM_THREADS says how many threads it may use. Memory is the most of the host's that this process has held:
+    the network, its library and the largest batch.
 
     Examples:
       nasformer benchmark runs/digits-onnx-fp32

@@ -111,7 +111,7 @@ def _compare(dtype: str, against: dict[str, Any], test: dict[str, float]) -> Non
     rows: list[tuple[str, object]] = [
         ("accuracy %", test["accuracy"]),
         ("accuracy % in fp32", against["test"]["accuracy"]),
-        ("accuracy, ratio", f"{against['accuracy_ratio']:.4f}"),
+        ("accuracy, ratio", "–" if against["accuracy_ratio"] is None else f"{against['accuracy_ratio']:.4f}"),
         ("times smaller", against["times_smaller"]),
         *((f"times as fast, batch {row['batch_size']}", row["speed"]) for row in against["times_as_fast"]),
     ]

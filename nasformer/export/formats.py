@@ -45,10 +45,21 @@ def require_format(format: str, dtype: str) -> None:
             need(module)
 
 
-def write(net: VisionTransformer, folder: Path, description: Description) -> Path:
-    """Write a network's file in the format and dtype of its description, and return its path."""
+def write(net: VisionTransformer, folder: Path, description: Description, plain: Path | None = None) -> Path:
+    """Write a network's file in the format and dtype of its description, and return its path.
+
+    Args:
+        net: The network; it is left as it is.
+        folder: Where.
+        description: What the file says of itself.
+        plain: The file of the same network and format in fp32, which int8 is made from.
+    """
     path = folder / FORMATS[description.format]
-    _WRITERS[path.suffix](deepcopy(net).cpu().float().eval(), path, description)
+    if description.dtype == "int8":
+        assert plain is not None
+        _quantise(plain, path, description)
+    else:
+        _WRITERS[path.suffix](deepcopy(net).cpu().float().eval(), path, description)
     return path
 
 
@@ -97,32 +108,29 @@ def _onnx(net: VisionTransformer, path: Path, description: Description) -> None:
     for part in (program.model.graph, *program.model.graph):
         part.metadata_props.clear()  # traces: several times the weights of a small network
     program.model.metadata_props[KEY] = description.to_json()
-    if description.dtype == "fp32":
-        program.save(path)
-        return
-    with TemporaryDirectory() as place:
-        plain = Path(place, path.name)
-        program.save(plain)
-        _quantise(plain, path)
+    program.save(path)
 
 
-def _quantise(plain: Path, path: Path) -> None:
+def _quantise(plain: Path, path: Path, description: Description) -> None:
     """Write weights as int8, one scale for each output; activations are quantised as they come."""
+    onnx: Any = need("onnx")
     from onnxruntime import quantization
 
-    prepared = plain.with_suffix(".prepared.onnx")
-    quantization.quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-    kinds: dict[str, Any] = {"weight_type": quantization.QuantType.QInt8, "op_types_to_quantize": ["MatMul", "Gemm"]}
-    quantization.quantize_dynamic(prepared, path, per_channel=True, nodes_to_exclude=_tables(prepared), **kinds)
+    with TemporaryDirectory() as place:
+        prepared = Path(place, path.name)
+        quantization.quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        kinds: dict[str, Any] = {"weight_type": quantization.QuantType.QInt8, "per_channel": True}
+        kinds |= {"op_types_to_quantize": ["MatMul", "Gemm"], "nodes_to_exclude": _tables(onnx.load(prepared))}
+        quantization.quantize_dynamic(prepared, path, **kinds)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {KEY: description.to_json()})
+    onnx.save(model, path)
 
 
-def _tables(path: Path) -> list[str]:
+def _tables(model: Any) -> list[str]:
     """Return the products with constant tables of zeros and ones, one for each token: they are no weights."""
-    import onnx
-
-    graph = onnx.load(path).graph
-    stacked = {each.name for each in graph.initializer if len(each.dims) > 2}
-    return [node.name for node in graph.node if node.op_type == "MatMul" and stacked & set(node.input)]
+    stacked = {each.name for each in model.graph.initializer if len(each.dims) > 2}
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and stacked & set(node.input)]
 
 
 _WRITERS: dict[str, Callable[[VisionTransformer, Path, Description], None]] = {

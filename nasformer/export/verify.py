@@ -87,7 +87,10 @@ def _outputs_of_a_fresh_process(folder: Path, format: str, inputs: Array) -> Arr
         given, returned = Path(place, "inputs.npy"), Path(place, "outputs.npy")
         np.save(given, inputs)
         command = [sys.executable, "-m", __name__, str(folder), format, str(given), str(returned)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(f"a fresh process has not run {folder.name} within {_SECONDS} s", folder) from error
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise ExportError(f"a fresh process cannot run {folder.name}: {last}", folder)

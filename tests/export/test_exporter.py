@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from timm.data.config import resolve_model_data_config
+from timm.data.config import resolve_data_config
 
 from nasformer.data import Dataset, load_dataset
 from nasformer.errors import ArchitectureError, CheckpointError, DataError, ExportError
@@ -177,7 +177,8 @@ def test_timm_opens_a_folder_with_its_own_factory(written: Written, net: VisionT
     inputs, expected = logits(net, data, 5)
     with torch.no_grad():
         assert np.abs(model(torch.from_numpy(inputs)).numpy() - expected).max() < 1e-5
-    config = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    resolve: Callable[..., Any] = resolve_data_config
+    config = resolve({}, model=model)
     assert (tuple(config["input_size"]), config["crop_pct"]) == ((1, 8, 8), 1.0)
     assert config["mean"] == pytest.approx(data.record["mean"])
     assert list(model.pretrained_cfg["label_names"]) == data.classes
