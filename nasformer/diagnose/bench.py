@@ -20,6 +20,7 @@ from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.prefix_tree import in_tree_order
+from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 
@@ -70,7 +71,13 @@ class Bench:
     def accuracies(
         self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
     ) -> list[float]:
-        """Return the accuracy of each with the weights that it inherits, in percent.
+        """Return the accuracy of each with the weights that it inherits, in percent; errors as ``judged``."""
+        return [float(each.value or 0.0) for each in self.judged(architectures, split, net)]
+
+    def judged(
+        self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
+    ) -> list[Evaluation]:
+        """Return what each is worth with the weights that it inherits.
 
         Raises:
             FitnessError: One of them cannot be judged.
@@ -80,7 +87,7 @@ class Bench:
         for each in found.values():
             if each.value is None:
                 raise FitnessError(f"{each.architecture} cannot be judged: {each.error}", each)
-        return [float(found[architecture].value or 0.0) for architecture in architectures]
+        return [found[architecture] for architecture in architectures]
 
     def outcomes(self, architectures: Sequence[Architecture], split: str) -> list[Outcome]:
         """Return what each image of a split says of each architecture, kept in a file once it is known."""

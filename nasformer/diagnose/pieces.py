@@ -139,7 +139,7 @@ def _paired(row: Piece, base: Piece) -> Piece:
 def fidelity(bench: Bench, do: Doing) -> Piece:
     """Inherited against fine-tuned and retrained accuracy of architectures that were drawn, not chosen."""
     drawn = bench.sample(bench.plan.architectures, "fidelity")
-    inherited = bench.accuracies(drawn, bench.data.test)
+    inherited = bench.judged(drawn, bench.data.test)
     some = drawn[: bench.plan.finetuned]
     alone = [Alone("retrain", each, bench.plan.recipe) for each in drawn]
     found = do(bench, [*alone, *(Alone("finetune", each, bench.plan.finetuning) for each in some)], "trained alone")
@@ -149,7 +149,8 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
         {
             "architecture": architecture.to_dict(),
             **space.costs(architecture),
-            "inherited": before,
+            "inherited": before.value,
+            "inherited_loss": before.metrics["loss"],
             "finetuned": None if after is None else after["accuracy"],
             "retrained": fresh["accuracy"],
         }
@@ -157,6 +158,7 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
     ]
     pairs = (
         ("inherited", "retrained"),
+        ("inherited_loss", "retrained"),
         ("finetuned", "retrained"),
         ("inherited", "finetuned"),
         ("params", "retrained"),
@@ -167,8 +169,11 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
 
 
 def _ranked(rows: Sequence[Mapping[str, Any]], of: str, against: str) -> Piece:
+    """Return how well one figure ranks as another does; a loss ranks from its lowest."""
     both = _with(rows, of, against)
-    return {"of": of, "against": against, "n": len(both), **ranks(_column(both, of), _column(both, against))}
+    sign = -1.0 if of.endswith("loss") else 1.0
+    figures = [sign * value for value in _column(both, of)], _column(both, against)
+    return {"of": of.replace("_", " "), "against": against, "n": len(both), **ranks(*figures)}
 
 
 def gap(fidelity: Piece) -> Piece:

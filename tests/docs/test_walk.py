@@ -83,15 +83,3 @@ def test_the_walk(
     for page in ("finetuned", "distilled", "retrained"):
         assert (tmp_path / "runs" / "fashion" / page / "report.html").exists()
     assert (tmp_path / "runs" / "fashion" / "onnx" / "model.onnx").exists()
-
-
-def test_the_table_of_the_walk_is_the_one_that_is_kept(root: Path) -> None:
-    """No figure is typed by hand."""
-    import json
-
-    from benchmarks.winner import MARKS, RESULT, markdown
-
-    found = MARKS.search((root / "docs" / "walk.md").read_text())
-    assert found is not None
-    kept = json.loads(RESULT.read_text())
-    assert found.group(0) == f"{found[1]}{markdown(kept['rows'])}{found[2]}"
