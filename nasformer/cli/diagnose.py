@@ -95,7 +95,11 @@ def diagnose(
     )
     folder = out or Path("runs") / f"{declared.name}-diagnosis"
     file = str(load_supernet(declared, supernet)[1])
-    found = measure(net, dataset, plan, folder, file=file, workers=workers, device=device, progress=not (quiet or json))
+    how: dict[str, Any] = {"workers": workers, "device": device, "progress": not (quiet or json)}
+    try:
+        found = measure(net, dataset, plan, folder, file=file, **how)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"What was found is in {folder}; go on with: {command_line()}") from None
     _show(found, folder, json=json)
 
 

@@ -24,6 +24,9 @@ from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 
+_DRAWS = (4, 16, 64)
+"""How often as many are drawn as are wanted distinct, until there are enough."""
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -65,7 +68,11 @@ class Bench:
     def sample(self, count: int, name: str) -> list[Architecture]:
         """Return distinct architectures under the paper's prior, other ones for each name."""
         seed = int(digest([self.plan.seed, name]), 16) % 2**31
-        drawn = dict.fromkeys(self.feasible.sample(4 * count, seed=seed))
+        drawn: dict[Architecture, None] = {}
+        for times in _DRAWS:
+            drawn = dict.fromkeys(self.feasible.sample(times * count, seed=seed))
+            if len(drawn) >= count:
+                break
         return list(drawn)[:count]
 
     def accuracies(

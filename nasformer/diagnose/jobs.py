@@ -67,7 +67,6 @@ class Alone:
             result = retrain(self.architecture, bench.net.space, bench.data, recipe, **options)
         else:
             result = finetune(bench.net.extract(self.architecture), bench.data, recipe, **options)
-        (folder / STATE).unlink()
         test = result.figures["test"]
         return {"accuracy": test["accuracy"], "loss": test["loss"], "seconds": result.training.seconds}
 
@@ -90,7 +89,6 @@ class Shared:
         net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         result = train_supernet(net, bench.data, recipe, **options)
-        (folder / STATE).unlink()
         parameters = sum(parameter.numel() for parameter in net.parameters())
         return {"file": str(folder / WEIGHTS), "parameters": parameters, "seconds": result.seconds}
 
@@ -176,8 +174,10 @@ def _finish_here(name: str, job: Job) -> None:
 
 
 def _finish(bench: Bench, name: str, job: Job) -> None:
-    found = job.run(bench, bench.folder / "jobs" / name)
+    folder = bench.folder / "jobs" / name
+    found = job.run(bench, folder)
     replace_file(_file(bench, name), (json.dumps(found, indent=1) + "\n").encode())
+    (folder / STATE).unlink(missing_ok=True)  # only now: until it is told, a stop goes on from there
     _LOGGER.info("%s: %s", name, {key: value for key, value in found.items() if key != "curve"})
 
 
