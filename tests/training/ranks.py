@@ -52,6 +52,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "checkpointing": {"grad_checkpointing": True, "accumulation_steps": 2},
     "sandwich": {**SANDWICH, "unused_slices": "freeze"},
     "sandwich-in-passes": {**SANDWICH, "unused_slices": "freeze", "accumulation_steps": 2},
+    "taught-hard": {"distillation": "hard", "distillation_weight": 0.4},
+    "taught-soft": {"distillation": "soft", "distillation_temperature": 2.0, "accumulation_steps": 2},
 }
 RESUMED = {"own": "decay", "alone": "freeze"}
 
@@ -66,7 +68,9 @@ def train(variant: str, out: Path, *, resume: bool = False) -> Supernet:
     with double_precision():
         net, recipe = Supernet(load_space("digits"), seed=0), RECIPE.replace(**VARIANTS[variant])
         net.double()
-        train_supernet(net, digits(), recipe, out=out, resume=resume, device="cpu", progress=False, callback=keep)
+        teacher = Supernet(load_space("digits"), seed=9).double() if variant.startswith("taught") else None
+        options: dict[str, Any] = {"out": out, "resume": resume, "device": "cpu", "progress": False}
+        train_supernet(net, digits(), recipe, teacher=teacher, callback=keep, **options)
     return net
 
 

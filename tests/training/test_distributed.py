@@ -77,6 +77,11 @@ def test_the_comparison_would_tell_freezing_from_decay(two: Path) -> None:
     assert max(float((frozen[name] - decayed[name]).abs().max()) for name in frozen) > 1e3 * CLOSE
 
 
+def test_the_comparison_would_tell_a_teacher_from_none(two: Path) -> None:
+    taught, untaught = load(two / "taught-hard.0.pt"), load(two / "decay.0.pt")
+    assert max(float((taught[name] - untaught[name]).abs().max()) for name in taught) > 1e3 * CLOSE
+
+
 def test_both_log_the_same_losses_and_scores(alone: Path, two: Path) -> None:
     logs = [(folder / "decay" / "log.jsonl").read_text().splitlines() for folder in (alone, two)]
     rows = [[json.loads(row) for row in log] for log in logs]
