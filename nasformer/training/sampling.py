@@ -15,11 +15,15 @@ from nasformer.space import FeasibleSet, SearchSpace
 from nasformer.training.randomness import derived
 from nasformer.training.recipe import Recipe
 
+_DRAWN = 256
+
 
 def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
     """Return the smallest, the centroid and the largest architecture.
 
     Within a budget: one of the fewest and one of the most parameters that meet it, and the nearest to the centroid.
+    Where a cost must be asked for, so that the set cannot be counted, the ends are the most extreme of the nearest to
+    the corners and of some that are drawn.
 
     Raises:
         BudgetError: The budget cannot be read, or nothing meets it.
@@ -29,10 +33,12 @@ def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
         return corners
     feasible = _feasible(space, recipe)
     within = {name: feasible.repair(corner) for name, corner in corners.items()}
-    if feasible.countable:  # else only the nearest to the corners can be told
+    if feasible.countable:
         for name, bound in zip(("smallest", "largest"), feasible.bounds("params"), strict=True):
             within[name] = space.feasible(**{**recipe.budget, "params": (bound, bound)}).sample(1)[0]
-    return within
+        return within
+    known = [*within.values(), *feasible.sample(_DRAWN, seed=0)]
+    return {**within, "smallest": min(known, key=space.params), "largest": max(known, key=space.params)}
 
 
 class Sampler:

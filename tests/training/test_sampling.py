@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from nasformer.cost import FunctionCost
 from nasformer.data import Dataset, ImagesInMemory, iterate
 from nasformer.errors import BudgetError, RecipeError
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, evaluate, train_supernet
 from nasformer.training.loop import Task, Trainer
@@ -142,3 +143,14 @@ def test_class_weights_count_images_by_their_class(space: SearchSpace, data: Dat
         train_supernet(Supernet(space), data, recipe.replace(class_weights=[1, 1, 1]), progress=False)
     with pytest.raises(RecipeError, match=r"class_weights.*weights are 0 or more, and one is above"):
         Recipe(class_weights=[-1.0, 2.0])
+
+
+def test_the_ends_of_a_set_that_cannot_be_counted_are_the_most_extreme_known() -> None:
+    space = load_space("digits").with_cost(FunctionCost("heads", lambda arch: sum(arch.num_heads) % 4))
+    found = landmarks(space, Recipe(budget={"heads": (3, 3)}))
+    feasible = space.feasible(heads=(3, 3))
+    assert not feasible.countable
+    drawn = [space.params(each) for each in feasible.sample(100, seed=5)]
+    assert all(each in feasible for each in found.values())
+    assert space.params(found["smallest"]) <= min(drawn)
+    assert space.params(found["largest"]) >= max(drawn)
