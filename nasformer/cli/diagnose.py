@@ -56,10 +56,13 @@ def diagnose(
 ) -> None:
     """Measure whether a supernet is fit to be searched, and write a page.
 
-    Do inherited weights rank architectures as training alone does, and what is lost by inheriting? Are entangled
-    weights better than classical ones, strategies better than chance, the winner better than a plain ViT? How many
-    search images does a ranking need, and how much better than it is does the winner look? The trainings take most
-    of the time: (architectures + 2 retrainings + 4) x epochs + finetuned. After a stop the same command goes on.
+    Do inherited weights rank architectures as training alone does, and what is
+    lost by inheriting? Are entangled weights better than classical ones,
+    strategies better than chance, the winner better than a plain ViT? How many
+    search images does a ranking need, and how much better than it is does the
+    winner look? Most of the time goes into trainings:
+    (architectures + 2 retrainings + 4) x epochs + finetuned.
+    After a stop the same command goes on.
 
     Examples:
       nasformer diagnose digits --params 60k --workers 2

@@ -59,8 +59,9 @@ def finetune(
 ) -> None:
     """Train a network further, from the weights that it inherits.
 
-    It takes on the classes and the resolution of the data by itself. Without --recipe, the supernet's holds, with a
-    tenth of its epochs and of its learning rate. After a stop, the same command with --resume goes on to the
+    It takes on the classes and the resolution of the data by itself. Without
+    --recipe, that of the weights holds, with a tenth of its epochs and of its
+    learning rate. After a stop, the same command with --resume goes on to the
     weights of an uninterrupted training.
 
     Examples:
