@@ -40,18 +40,15 @@ Train = Callable[[int, Path], float]
 
 def plain_vit(geometry: Geometry, params: int) -> PlainTransformer:
     """Return the timm ViT with the parameters nearest to ``params``: heads as wide as ours, an MLP ratio of 4."""
-    made = []
+    images: Row = {"img_size": geometry.image_size, "patch_size": geometry.patch_size}
+    fixed: Row = {**images, "in_chans": geometry.in_channels, "num_classes": geometry.num_classes}
+    near: tuple[int, Row] | None = None
     for depth, heads in product(range(2, 13), range(1, 9)):
         sizes: Row = {"embed_dim": heads * geometry.head_dim, "depth": depth, "num_heads": heads}
-        images: Row = {
-            "img_size": geometry.image_size,
-            "patch_size": geometry.patch_size,
-            "in_chans": geometry.in_channels,
-        }
-        made.append(
-            PlainTransformer(**images, in_chans=geometry.in_channels, num_classes=geometry.num_classes, **sizes)
-        )
-    return min(made, key=lambda net: abs(size_of(net) - params))
+        distance = abs(size_of(PlainTransformer(**fixed, **sizes)) - params)
+        near = (distance, sizes) if near is None or distance < near[0] else near
+    assert near is not None
+    return PlainTransformer(**fixed, **near[1])
 
 
 def size_of(net: PlainTransformer) -> int:
