@@ -40,7 +40,7 @@ def export(
         str | None, typer.Option(help="Of the weights, as apache-2.0; goes on the card.", show_default=False)
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Largest difference of an output that passes.", show_default=False)
+        float | None, typer.Option(min=0, help="Largest difference of an output that passes.", show_default=False)
     ] = None,
     push: Annotated[
         str | None, typer.Option(metavar="USER/NAME", help="Upload to a private hub repository.", show_default=False)

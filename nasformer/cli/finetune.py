@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, SupernetPath
 from nasformer.cli.output import console
+from nasformer.cli.source import Source, read_source
 from nasformer.cli.training import (
     Epochs,
     ImageSize,
@@ -19,7 +20,6 @@ from nasformer.cli.training import (
     TeacherWeights,
     read_data,
     read_recipe,
-    read_target,
     read_teacher,
     show,
     sizes,
@@ -27,12 +27,12 @@ from nasformer.cli.training import (
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
-    from nasformer.supernet import VisionTransformer
+    from nasformer.training import Recipe
 
 
 def finetune(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|SPACE|FILE", help="Folder of a search, a space, or a network's .safetensors.")
+        str, typer.Argument(metavar="MODEL|RUN|STUDY|SPACE", help="What finetune, retrain or search left, or a space.")
     ],
     architecture: Annotated[
         str | None,
@@ -74,73 +74,43 @@ def finetune(
     from nasformer.training import finetune as train
     from nasformer.training import leads
 
-    net, trained, name, source = _start(target, architecture, supernet)
-    images = data or trained.get("data", {}).get("name")
+    source = read_source(target, architecture, supernet, None)
+    images = data or source.data.get("name")
     chosen = read_recipe(
-        recipe, trained, images or "", seed=seed, epochs=epochs, learning_rate=learning_rate, further=True
+        recipe, source.provenance, images or "", seed=seed, epochs=epochs, learning_rate=learning_rate, further=True
     )
-    dataset = _data(images, trained, source, chosen, seed=seed, root=root, size=image_size, net=net)
-    folder = out or Path("runs") / f"{name}-finetune"
+    dataset = _data(images, source, chosen, seed=seed, root=root, size=image_size)
+    folder = out or Path("runs") / f"{source.name}-finetune"
     if leads() and not json:
-        words = f"fine-tuning {net.architecture} on {dataset.name}: {sizes(dataset.record)}"
+        words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)
     result = train(
-        net,
+        source.net,
         dataset,
         chosen,
         freeze=freeze,  # type: ignore[arg-type]  # checked there
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
         out=folder,
-        source={"weights": source},
+        source={**source.provenance, "weights": str(source.file)},
         resume=resume,
         device=device,
         progress=not (quiet or json),
     )
     if leads():
-        show(result, folder, f"{name} fine-tuned on {dataset.name}", json=json)
-
-
-def _start(
-    target: str, architecture: str | None, supernet: Path | None
-) -> tuple[VisionTransformer, dict[str, Any], str, str]:
-    """Return the network, how its weights were trained, a name for it, and the file that they are from."""
-    from nasformer.errors import CheckpointError
-    from nasformer.registry import load_supernet
-    from nasformer.supernet import load_network
-    from nasformer.supernet.checkpoint import read_checkpoint
-
-    path = Path(target)
-    if path.suffix == ".safetensors":
-        if architecture is not None or supernet is not None:
-            other = architecture or supernet
-            raise CheckpointError(f"{target} is a network of its own architecture, got {str(other)!r} too", other)
-        header, _ = read_checkpoint(path, "network")
-        return load_network(path), dict(header["metadata"].get("training", {})), path.parent.name, str(path)
-    space, chosen = read_target(target, architecture)
-    net, file = load_supernet(space, supernet)
-    return net.extract(chosen), dict(net.metadata.get("training", {})), space.name, str(file)
+        show(result, folder, f"{source.name} fine-tuned on {dataset.name}", json=json)
 
 
 def _data(
-    name: str | None,
-    trained: dict[str, Any],
-    source: str,
-    recipe: Any,
-    *,
-    seed: int,
-    root: Path | None,
-    size: int | None,
-    net: VisionTransformer,
+    name: str | None, source: Source, recipe: Recipe, *, seed: int, root: Path | None, size: int | None
 ) -> Dataset:
     """Return the images, split as they were where the weights were trained on the same."""
     from nasformer.errors import DataError
     from nasformer.registry import require_same_splits, same_data
 
     if name is None:
-        raise DataError(f"{source} does not say what it was trained on; give --data NAME", source)
-    record = trained.get("data", {})
-    split_seed = record.get("seed") or 0 if same_data(name, record) else seed
-    wanted = size or net.geometry.image_size
+        raise DataError(f"{source.file} does not say what it was trained on; give --data NAME", source.file)
+    split_seed = source.data.get("seed") or 0 if same_data(name, source.data) else seed
+    wanted = size or source.net.geometry.image_size
     dataset = read_data(name, recipe, seed=split_seed, root=root, image_size=wanted, asked=size is not None)
-    require_same_splits(dataset, name, record, source)
+    require_same_splits(dataset, name, source.data, source.file)
     return dataset

@@ -65,7 +65,7 @@ def retrain(
     from nasformer.training import leads
     from nasformer.training import retrain as train
 
-    space, chosen = read_target(target, architecture)
+    space, chosen, origin = read_target(target, architecture)
     trained = _of_supernet(space, supernet)
     name = data or trained.get("data", {}).get("name") or space.name
     how = read_recipe(recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
@@ -82,6 +82,7 @@ def retrain(
         how,
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
         out=folder,
+        source=origin,
         resume=resume,
         device=device,
         progress=not (quiet or json),

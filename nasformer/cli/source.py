@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _WEIGHTS = ("network.safetensors", "model.safetensors")
 _RECORDS = ("finetune.json", "retrain.json")
+_ARCHITECTURE = ("space", "space_fingerprint", "study", "strategy", "search_seed", "evaluations")
+"""What is recorded of where an architecture comes from; the other entries are of its weights."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,6 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
     weights = path if path.suffix == ".safetensors" else _weights_in(path)
     if weights is not None:
         return _of_network(weights, architecture, supernet)
-    if path.is_dir() or path.suffix == ".jsonl":
-        _alone(target, architecture)
-        return _of_search(path, supernet)
     if _is_architecture(target):
         _alone(target, architecture)
         if supernet is None:
@@ -89,7 +88,20 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
         return _of_architecture(target, supernet)
     from nasformer.cli.training import read_target
 
-    return _inherited(*read_target(target, architecture), supernet, {})
+    _require_contents(path)
+    return _inherited(*read_target(target, architecture), supernet)
+
+
+def _require_contents(path: Path) -> None:
+    from nasformer.cli.search import RESULT
+    from nasformer.errors import CheckpointError
+
+    if path.is_dir() and not (path / RESULT).is_file():
+        raise CheckpointError(
+            f"{path} holds none of {', '.join((*_WEIGHTS, RESULT))}: no network and no search; "
+            "a supernet goes with a space and an architecture, as SPACE ARCH --supernet FILE",
+            path,
+        )
 
 
 def _alone(target: str, architecture: str | None) -> None:
@@ -135,9 +147,7 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
         kept = {key: value for key, value in known["provenance"].items() if key not in ("data", "versions")}
         return Source(net, known["name"], path, known["provenance"]["data"], kept)
     training = dict(metadata.get("training", {}))
-    provenance = {"weights": str(path), "weights_sha256": _hash(path), **_record_beside(path)}
-    if "recipe" in training:
-        provenance["recipe"] = training["recipe"]
+    provenance = {**_record_beside(path), **_weights(path, training)}
     return Source(net, path.resolve().parent.name, path, training.get("data", {}), provenance)
 
 
@@ -146,48 +156,42 @@ def _record_beside(path: Path) -> dict[str, Any]:
     for name in _RECORDS:
         try:
             record = json.loads((path.parent / name).read_text(encoding="utf-8"))
-            return {"training": record["kind"], "from": record["source"], "teacher": record["teacher"]}
-        except (OSError, ValueError, KeyError, TypeError):
+            return {"training": record["kind"], **_past(record["source"]), "teacher": record["teacher"]}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return {}
 
 
-def _of_search(path: Path, supernet: Path | None) -> Source:
-    from nasformer.cli.search import RESULT
-    from nasformer.search import SearchResult
-
-    result = SearchResult.load(path / RESULT if path.is_dir() else path)
-    return _inherited(result.space, result.best.architecture, supernet, _search(result.settings))
+def _past(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what led to a training: of the architecture as it is, of the weights apart from the present ones."""
+    kept = {key: value for key, value in source.items() if key in _ARCHITECTURE}
+    weights = {key: value for key, value in source.items() if key not in _ARCHITECTURE}
+    if "weights" in weights:
+        weights["weights"] = Path(weights["weights"]).name
+    return {**kept, **({"from": weights} if weights else {})}
 
 
 def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
     from nasformer.cli.study.look import winner
+    from nasformer.cli.training import origin
     from nasformer.search.study import Study
 
     study = Study.load(storage, name)
-    return _inherited(
-        study.space, winner(study).architecture, supernet, {"study": study.name, **_search(study.settings)}
-    )
-
-
-def _search(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "strategy": settings["strategy"],
-        "search_seed": settings["seed"],
-        "evaluations": settings.get("evaluations"),
-    }
+    found = {**origin(study.space, study.settings), "study": study.name}
+    return _inherited(study.space, winner(study).architecture, found, supernet)
 
 
 def _of_architecture(text: str, supernet: Path) -> Source:
     from nasformer.cli.cost import read_architecture
+    from nasformer.cli.training import origin
     from nasformer.supernet import Supernet
 
     space = Supernet.load(supernet).space
-    return _inherited(space, read_architecture(space, text), supernet, {})
+    return _inherited(space, read_architecture(space, text), origin(space), supernet)
 
 
 def _inherited(
-    space: SearchSpace, architecture: Architecture, supernet: Path | None, search: Mapping[str, Any]
+    space: SearchSpace, architecture: Architecture, origin: Mapping[str, Any], supernet: Path | None
 ) -> Source:
     from nasformer.registry import load_supernet
 
@@ -195,14 +199,20 @@ def _inherited(
     training = net.metadata.get("training", {})
     provenance = {
         "training": "weights inherited from a supernet, not trained further",
-        "space": space.name,
-        "space_fingerprint": space.fingerprint,
-        **search,
-        "weights": str(path),
-        "weights_sha256": _hash(path),
-        **{key: training[key] for key in ("recipe",) if key in training},
+        **origin,
+        **_weights(path, training),
     }
     return Source(net.extract(architecture), space.name, path, training.get("data", {}), provenance)
+
+
+def _weights(path: Path, training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is recorded of a file of weights: its name and no folder, which is nobody's business."""
+    known = {"weights": path.name, "weights_sha256": _hash(path)}
+    if "recipe" in training:
+        known["recipe"] = training["recipe"]
+    if "fingerprint" in training.get("data", {}):
+        known["trained_on"] = training["data"]["fingerprint"]
+    return known
 
 
 def _hash(path: Path) -> str:

@@ -100,8 +100,8 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
     return None if name is None else load_teacher(name, weights=weights, num_classes=num_classes)
 
 
-def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Architecture]:
-    """Return what ``RUN|SPACE [ARCH]`` names: the winner of a search, or an architecture of a space.
+def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
+    """Return what ``RUN|SPACE [ARCH]`` names, the winner of a search or an architecture of a space, and its origin.
 
     Raises:
         ArchitectureError: It is neither, or both are named.
@@ -120,9 +120,18 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
                 f"a run brings its own architecture, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(path / RESULT if path.is_dir() else path)
-        return result.space, result.best.architecture
+        return result.space, result.best.architecture, origin(result.space, result.settings)
     space = load_space(target)
-    return space, read_architecture(space, architecture or "largest")
+    return space, read_architecture(space, architecture or "largest"), origin(space)
+
+
+def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what is recorded of the space of an architecture, and of the search that found it, if one did."""
+    found = {"space": space.name, "space_fingerprint": space.fingerprint}
+    if settings is None:
+        return found
+    known = {"strategy": "strategy", "search_seed": "seed", "evaluations": "evaluations"}
+    return {**found, **{name: settings.get(key) for name, key in known.items()}}
 
 
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:

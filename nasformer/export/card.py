@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,4 +23,32 @@ def model_card(record: Mapping[str, Any]) -> str:
     """Return the card, in Markdown, of what an export's ``nasformer.json`` says."""
     loader = PackageLoader("nasformer.export", package_path="")
     page = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    return page.get_template("card.md.j2").render(**{**record, "use": _USES[record["format"]]}) + "\n"
+    trainings = [*_trainings(record["provenance"])]
+    words = {
+        "use": _USES[record["format"]],
+        "apart": _apart(trainings, record["provenance"]["data"]["fingerprint"]),
+        "before": [_in_short(training) for training in trainings[1:]],
+    }
+    return page.get_template("card.md.j2").render(**{**record, **words}) + "\n"
+
+
+def _apart(trainings: Sequence[Mapping[str, Any]], data: str | None) -> str:
+    """Say whether the test images were kept from the weights, and from those that they began with."""
+    seen = {training.get("trained_on") for training in trainings}
+    if None in seen:
+        return "What trained its weights is not recorded in full: they may have seen these images."
+    if seen != {data}:
+        return "Its weights were trained on other data too, from which nothing kept these images apart."
+    return "They did not train the network."
+
+
+def _trainings(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what is recorded of each training, the last one first."""
+    yield provenance
+    if "from" in provenance:
+        yield from _trainings(provenance["from"])
+
+
+def _in_short(training: Mapping[str, Any]) -> dict[str, Any]:
+    shown = ("training", "weights", "weights_sha256", "trained_on")
+    return {key.replace("_", " "): training[key] for key in shown if key in training}

@@ -89,7 +89,7 @@ def export(
     require_format(format, dtype)
     _require_fit(net, data)
     folder = Path(out)
-    known = {"licence": None, **(provenance or {}), "data": data.record, "versions": _versions()}
+    known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": _versions()}
     description = Description(
         name or folder.name, format, dtype, preprocessing_of(data), tuple(data.classes), _sizes(net), known
     )
@@ -121,6 +121,12 @@ def preprocessing_of(data: Dataset) -> Preprocessing:
         return Preprocessing(channels, size, floor(size / CROP), tuple(plain.mean), tuple(plain.std))
     mean, std = record.get("mean", [0.0] * channels), record.get("std", [1.0] * channels)
     return Preprocessing(channels, size, size, tuple(mean), tuple(std))
+
+
+def _record(data: Dataset) -> dict[str, Any]:
+    """Return the record of a dataset, with what a caller's own leaves out."""
+    splits = {name: len(split) for name, split in data.splits.items()}
+    return {"name": data.name, "seed": None, "splits": splits, "fingerprint": None, **data.record}
 
 
 def _require_fit(net: VisionTransformer, data: Dataset) -> None:

@@ -123,6 +123,7 @@ def retrain(
     *,
     teacher: nn.Module | Teacher | None = None,
     out: str | Path | None = None,
+    source: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> FinetuneResult:
     """Train an architecture from scratch.
@@ -134,6 +135,7 @@ def retrain(
         recipe: How, and the seed of the initial weights; None: one that suits the dataset.
         teacher: What it learns from beside the labels, as the recipe's ``distillation`` says.
         out: Folder for ``network.safetensors``, ``retrain.json``, the log and the state to resume from.
+        source: What is recorded of where the architecture comes from, beside its space.
         **options: resume, device, progress, callback and workers, as ``train_supernet`` takes them.
 
     Raises:
@@ -147,7 +149,8 @@ def retrain(
         fitted(fresh, data).geometry, architecture, pooling=space.pooling, seed=recipe.seed
     )  # all of it drawn at its own size
     training = train_subnet(net, data, recipe, teacher=teacher, out=out, **options)
-    return _finish(net, data, training, {"kind": "retrain", "source": {"space": space.name}}, None, teacher, out)
+    given = {"kind": "retrain", "source": {"space": space.name, **(source or {})}}
+    return _finish(net, data, training, given, None, teacher, out)
 
 
 def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTransformer:

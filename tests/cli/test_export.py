@@ -141,7 +141,9 @@ def test_an_export_is_exported_again_and_a_fine_tuned_network_tells_its_past(nas
     assert first.code == 0, first.err
     origin = json.loads(first.out)["provenance"]
     assert origin["training"] == "finetune"
-    assert origin["from"]["weights"].endswith(".safetensors")
+    assert origin["space_fingerprint"] == load_space("digits").fingerprint
+    assert origin["from"]["weights"] == f"{load_space('digits').fingerprint}.safetensors", "a name and no folder"
+    assert origin["from"]["weights_sha256"] != origin["weights_sha256"]
     assert origin["recipe"]["epochs"] == 1
     kept = json.loads(Path("fine/finetune.json").read_text())
     assert json.loads(first.out)["test"]["accuracy"] == pytest.approx(kept["test"]["accuracy"])
@@ -150,6 +152,48 @@ def test_an_export_is_exported_again_and_a_fine_tuned_network_tells_its_past(nas
     assert json.loads(again.out)["provenance"] == origin
     assert json.loads(again.out)["name"] == "my digits"
     assert json.loads(again.out)["test"] == pytest.approx(json.loads(first.out)["test"])
+
+
+def test_a_network_remembers_its_search_through_every_training(nasformer: Command, weights: Path) -> None:
+    done = nasformer("search", "digits", "--strategy", "random", "-n", 3, "--seed", 5, "--out", "run", "-q")
+    assert done.code == 0, done.err
+    quick = ("--epochs", 1, "--device", "cpu", "-q", "--out")
+    found = {"space": "digits", "strategy": "random", "search_seed": 5, "evaluations": 3}
+    for folder, command, target in (("a", "finetune", "run"), ("b", "finetune", "a"), ("c", "retrain", "run")):
+        done = nasformer(command, target, *quick, folder)
+        assert done.code == 0, done.err
+        source = read_source(folder, None, None, None)
+        assert {key: source.provenance[key] for key in found} == found
+        assert source.provenance["trained_on"] == load_dataset("digits").record["fingerprint"]
+        assert str(Path.cwd()) not in json.dumps(source.provenance)
+    trainings = read_source("b", None, None, None).provenance
+    assert [trainings["training"], trainings["from"]["training"]] == ["finetune", "finetune"]
+    assert trainings["from"]["from"]["training"].startswith("weights inherited")
+    assert "from" not in read_source("c", None, None, None).provenance
+
+
+def test_a_card_claims_no_more_than_is_recorded(nasformer: Command, weights: Path) -> None:
+    unknown = Supernet(load_space("digits"), seed=1)
+    unknown.save("unknown.safetensors")
+    elsewhere = {"training": {"data": {"name": "elsewhere", "fingerprint": "0"}}}
+    unknown.save("elsewhere.safetensors", elsewhere)
+    for supernet, claim in (
+        (weights, "They did not train the network."),
+        ("unknown.safetensors", "not recorded in full: they may have seen these images"),
+        ("elsewhere.safetensors", "trained on other data too, from which nothing kept these images apart"),
+    ):
+        options = ("--epochs", 1, "--data", "digits", "--device", "cpu", "-q", "--out", f"{Path(supernet).stem}-fine")
+        done = nasformer("finetune", "digits", "smallest", "--supernet", supernet, *options)
+        assert done.code == 0, done.err
+        inherited = ("digits", "smallest", "--supernet", supernet, "--data", "digits")
+        for number, target in enumerate((inherited, (f"{Path(supernet).stem}-fine",))):
+            folder = Path(f"{Path(supernet).stem}-{number}")
+            done = nasformer("export", *target, "--out", folder)
+            assert done.code == 0, done.err
+            card = (folder / "README.md").read_text()
+            assert claim in card
+            assert card.count("- before that: training weights inherited") == number
+            assert "neural architecture search with nasformer" not in card, "nothing was searched"
 
 
 def test_a_benchmark_names_machine_batches_and_memory(nasformer: Command, exported: Path) -> None:
@@ -184,6 +228,8 @@ def test_what_cannot_be_exported_is_said_in_one_line(
             ("fine", "--data", "fashion-mnist"),
         ),
         (r"no built-in space 'nothing'", ("nothing",)),
+        (r"model holds none of network.safetensors, .*: no network and no search", ("model",)),
+        (r"'--tolerance': .*greater than or equal to 0", ("fine", "--tolerance", -1)),
         (r"differs from the network by .* nothing was kept", ("fine", "--dtype", "bf16", "--tolerance", 1e-9)),
         (r"no trained weights for space 'fashion-mnist'", ("fashion-mnist", "smallest")),
     ):

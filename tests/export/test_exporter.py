@@ -229,6 +229,14 @@ def test_a_place_that_is_taken_is_left_as_it_is(net: VisionTransformer, data: Da
     assert (tmp_path / "empty" / "nasformer.json").is_file()
 
 
+def test_images_with_a_record_of_their_own_are_described(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:
+    own = Dataset(train=data.train, search=data.search, test=data.test, name="mine", record={"taken": "in May"})
+    record = export(net, own, tmp_path / "out").record["provenance"]["data"]
+    assert (record["name"], record["taken"], record["fingerprint"]) == ("mine", "in May", None)
+    assert record["splits"] == {"train": 1078, "search": 360, "test": 359}
+    assert "- data: mine, 1,078 train, 360 search, 359 test images\n" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_classes_sizes_and_channels_that_do_not_fit_are_named(
     net: VisionTransformer, data: Dataset, tmp_path: Path
 ) -> None:
