@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch.utils.data import Subset
 
 from nasformer.architecture import Architecture
+from nasformer.compare.experiment import digest
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
-from nasformer.diagnose.plan import Plan, digest
+from nasformer.diagnose.plan import Plan
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.outcome import Outcome
@@ -24,8 +25,11 @@ from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 
-_DRAWS = (4, 16, 64)
-"""How often as many are drawn as are wanted distinct, until there are enough."""
+_BLOCK = 64
+"""Architectures drawn at once: the first of a longer sample are those of a shorter one."""
+
+_TRIES = 64
+"""Draws for each architecture that is wanted, before the budget is said to allow too few."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,21 @@ class Bench:
     @cached_property
     def identity(self) -> str:
         """Hash of the weights, the images and the budget, on which everything depends."""
-        return digest([self.weights, self.data.record["fingerprint"], dict(self.plan.budget)])
+        return digest([self.weights, self.images, dict(self.plan.budget)])
+
+    @property
+    def images(self) -> list[Any]:
+        """What tells these images from others: which are in which split, and how they were standardised."""
+        return told_of(self.data.record)
 
     def sample(self, count: int, name: str) -> list[Architecture]:
-        """Return distinct architectures under the paper's prior, other ones for each name."""
-        seed = int(digest([self.plan.seed, name]), 16) % 2**31
+        """Return distinct architectures under the paper's prior, other ones for each name; fewer where there are few."""
         drawn: dict[Architecture, None] = {}
-        for times in _DRAWS:
-            drawn = dict.fromkeys(self.feasible.sample(times * count, seed=seed))
+        for block in range(1 + _TRIES * count // _BLOCK):
             if len(drawn) >= count:
                 break
+            seed = int(digest([self.plan.seed, name, block]), 16) % 2**31
+            drawn |= dict.fromkeys(self.feasible.sample(_BLOCK, seed=seed))
         return list(drawn)[:count]
 
     def accuracies(
@@ -118,6 +127,11 @@ class Bench:
     def searched(self) -> Split:
         """The search images that an evaluation sees."""
         return first(self.data.search, self.plan.search_images)
+
+
+def told_of(record: Mapping[str, Any]) -> list[Any]:
+    """Return what tells images from others, of a dataset's record."""
+    return [record.get(key) for key in ("fingerprint", "mean", "std")]
 
 
 def first(split: Split, count: int) -> Split:

@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nasformer.compare.experiment import digest
 from nasformer.compare.machine import machine
 from nasformer.cost import as_limits, format_limits
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.claims import claims
 from nasformer.diagnose.pieces import MEASURES, Doing, Piece, gap
-from nasformer.diagnose.plan import Plan, digest
+from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
 from nasformer.search.result import versions
 from nasformer.supernet import Supernet

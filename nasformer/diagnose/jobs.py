@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nasformer.architecture import Architecture
+from nasformer.compare.experiment import digest
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.plan import digest
 from nasformer.errors import DiagnosisError
 from nasformer.fitness import CachedFitness, InheritedFitness
 from nasformer.searcher import Searcher
@@ -56,8 +56,8 @@ class Alone:
     def name(self, bench: Bench) -> str:
         """Return the name of its file."""
         inherited = bench.weights if self.kind == "finetune" else bench.net.space.fingerprint
-        data = bench.data.record["fingerprint"]
-        return f"{self.kind}-{digest([self.architecture.to_dict(), dict(self.recipe), self.seed, inherited, data])}"
+        how = [self.architecture.to_dict(), dict(self.recipe), self.seed]
+        return f"{self.kind}-{digest([*how, inherited, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> Found:
         """Train, judge, and keep the figures alone."""
@@ -80,8 +80,7 @@ class Shared:
 
     def name(self, bench: Bench) -> str:
         """Return the name of its file."""
-        data = bench.data.record["fingerprint"]
-        return f"{self.sharing}-{digest([bench.net.space.fingerprint, dict(self.recipe), data])}"
+        return f"{self.sharing}-{digest([bench.net.space.fingerprint, dict(self.recipe), bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> Found:
         """Train, and keep the weights."""

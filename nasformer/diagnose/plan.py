@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nasformer.compare.experiment import digest
 from nasformer.errors import DiagnosisError, did_you_mean
 
 PIECES = ("images", "curse", "strategies", "sharing", "fidelity", "winner")
@@ -62,22 +61,15 @@ class Plan:
     pieces: tuple[str, ...] = PIECES
 
     def __post_init__(self) -> None:
-        least = {
-            "architectures": 3,
-            "finetuned": 2,
-            "pool": 3,
-            "search_images": 1,
-            "evaluations": 1,
-            "searches": 2,
-            "retrainings": 1,
-        }
-        for name, bound in least.items():
+        for name, bound in _LEAST.items():
             if getattr(self, name) < bound:
                 raise DiagnosisError(f"{name} must be at least {bound}, got {getattr(self, name)}", self)
         if self.finetuned > self.architectures:
             raise DiagnosisError(
                 f"finetuned is {self.finetuned}, of {self.architectures} architectures; take fewer", self
             )
+        if not self.pieces:
+            raise DiagnosisError(f"a diagnosis has at least one piece of {', '.join(PIECES)}", self.pieces)
         for piece in self.pieces:
             if piece not in PIECES:
                 raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
@@ -85,8 +77,3 @@ class Plan:
     def identity(self, *names: str) -> str:
         """Return a hash of some attributes."""
         return digest({name: value for name, value in asdict(self).items() if name in names})
-
-
-def digest(value: object) -> str:
-    """Return the hash of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
