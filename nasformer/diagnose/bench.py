@@ -75,7 +75,7 @@ class Bench:
         return told_of(self.data.record)
 
     def sample(self, count: int, name: str) -> list[Architecture]:
-        """Return distinct architectures under the paper's prior, other ones for each name; fewer where there are few."""
+        """Return distinct architectures under the paper's prior, others for each name; fewer where few are."""
         drawn: dict[Architecture, None] = {}
         for block in range(1 + _TRIES * count // _BLOCK):
             if len(drawn) >= count:
@@ -122,6 +122,12 @@ class Bench:
         np.savez_compressed(draft, correct=correct, loss=np.stack([each.loss for each in told]))
         draft.replace(path)
         return told
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs the supernet was trained for, where that is known."""
+        epochs: int | None = self.net.metadata.get("training", {}).get("recipe", {}).get("epochs")
+        return epochs
 
     @property
     def searched(self) -> Split:

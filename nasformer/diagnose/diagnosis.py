@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nasformer.cost import as_limits, format_limits
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.claims import claims
-from nasformer.diagnose.pieces import MEASURES, Doing, Piece, gap
+from nasformer.diagnose.pieces import MEASURES, Doing, Piece, together
 from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
 from nasformer.search.result import versions
@@ -35,7 +35,7 @@ def diagnose(
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure what a plan asks for, or what of it is not yet measured, and return all of it as plain values.
+    """Measure what a plan asks for and is not yet measured, and return all that is known, as plain values.
 
     Args:
         net: A trained supernet.
@@ -60,26 +60,23 @@ def diagnose(
     bench = Bench(net, data, plan, Path(out), device)
     _require_enough(bench)
     do = Doing(workers, progress)
-    pieces: dict[str, Piece] = {}
+    pieces = {name: kept for name in MEASURES if (kept := _kept(bench, name)) is not None}
     for name in MEASURES:
-        if name in plan.pieces:
-            pieces[name] = _kept(bench, name) or _measured(bench, name, do)
-            if name == "fidelity":
-                pieces["gap"] = gap(pieces[name])
-            found = _record(bench, pieces, file)
-            replace_file(Path(out) / FILE, (json.dumps(found, indent=1) + "\n").encode())
-    return found
+        if name in plan.pieces and name not in pieces:
+            pieces[name] = _measured(bench, name, do)
+            _write(bench, pieces, file)
+    return _write(bench, pieces, file)
 
 
 def _require_enough(bench: Bench) -> None:
-    most = max(bench.plan.architectures, bench.plan.pool)
-    there = len(bench.sample(most, "pool"))
-    if there < most:
-        raise DiagnosisError(
-            f"the budget {format_limits(bench.feasible.limits)} allows too few architectures: {there} were found "
-            f"where {most} are asked for; ask for fewer (--architectures, --pool) or widen the budget",
-            bench.plan,
-        )
+    wanted = {"fidelity": bench.plan.architectures, "pool": bench.plan.pool}
+    for name, count in wanted.items():
+        if (there := len(bench.sample(count, name))) < count:
+            raise DiagnosisError(
+                f"the budget {format_limits(bench.feasible.limits)} allows too few architectures: {there} were found "
+                f"where {count} are asked for; ask for fewer (--architectures, --pool) or widen the budget",
+                bench.plan,
+            )
     if not bench.feasible.uniform():
         raise DiagnosisError(
             f"no uniform ViT meets {format_limits(bench.feasible.limits)}, so the winner has nothing to be held "
@@ -89,9 +86,8 @@ def _require_enough(bench: Bench) -> None:
 
 
 def _path(bench: Bench, name: str) -> Path:
-    plan = bench.plan
-    all_of_it = plan.identity(*_SIZES, "recipe", "finetuning", "sharing")
-    return bench.folder / "pieces" / f"{name}-{digest([bench.identity, all_of_it])}.json"
+    settings = bench.plan.identity(*MEASURES[name].sizes)
+    return bench.folder / "pieces" / f"{name}-{digest([bench.identity, settings])}.json"
 
 
 def _kept(bench: Bench, name: str) -> Piece | None:
@@ -100,25 +96,20 @@ def _kept(bench: Bench, name: str) -> Piece | None:
 
 
 def _measured(bench: Bench, name: str, do: Doing) -> Piece:
-    """Return a piece, and the seconds that it took in all sittings."""
-    path = _path(bench, name)
-    clock = path.with_suffix(".seconds")
-    before = float(clock.read_text(encoding="utf-8")) if clock.exists() else 0.0
-    begin = time.perf_counter()
-    try:
-        found = MEASURES[name](bench, do)
-    finally:
-        seconds = before + time.perf_counter() - begin
-        replace_file(clock, f"{seconds}\n".encode())
-    found = {"seconds": seconds, **found}
-    replace_file(path, (json.dumps(found, indent=1) + "\n").encode())
+    found = MEASURES[name].of(bench, do)
+    replace_file(_path(bench, name), (json.dumps(found, indent=1) + "\n").encode())
     return found
 
 
-def _record(bench: Bench, pieces: dict[str, Piece], file: str) -> dict[str, Any]:
+def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
+    """Write all that is known, and return it."""
+    found = _record(bench, together(pieces), file)
+    replace_file(bench.folder / FILE, (json.dumps(found, indent=1) + "\n").encode())
+    return found
+
+
+def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     plan, space = bench.plan, bench.net.space
-    if "winner" in pieces and "fidelity" in pieces:
-        pieces["fidelity"]["noise"] = _scatter(pieces["winner"])
     return {
         "title": f"Diagnosis of a supernet of {space.name} on {bench.data.name}",
         "space": space.to_dict(),
@@ -135,13 +126,3 @@ def _record(bench: Bench, pieces: dict[str, Piece], file: str) -> dict[str, Any]
         "pieces": pieces,
         "claims": claims(pieces),
     }
-
-
-def _scatter(winner: Piece) -> float | None:
-    """Return the standard deviation of retraining over seeds, pooled over the two architectures."""
-    import numpy as np
-
-    columns = [row["retrained"] for row in winner["rows"]]
-    if min(map(len, columns)) < 2:
-        return None
-    return float(np.sqrt(np.mean([np.var(column, ddof=1) for column in columns])))

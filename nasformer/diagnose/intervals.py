@@ -1,7 +1,8 @@
 """Intervals: figures with what is known of their error, as plain values.
 
-Means of paired values have Student's interval; rank correlations the percentile bootstrap over architectures
-(Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+Means, those of paired differences among them, have Student's interval, differences of unpaired means Welch's; rank
+correlations the percentile bootstrap over architectures (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 13).
 """
 
 from __future__ import annotations
@@ -34,6 +35,22 @@ def mean_of(values: ArrayLike) -> Interval:
         return {"value": mean, "low": None, "high": None}
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
     return {"value": mean, "low": mean - half, "high": mean + half}
+
+
+def difference_of(first: ArrayLike, second: ArrayLike) -> Interval:
+    """Return the difference of two means of unpaired values with Welch's interval.
+
+    >>> difference_of([3.0, 4.0], [1.0, 2.0])["value"]
+    2.0
+    """
+    from scipy import stats
+
+    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    value = float(x.mean() - y.mean())
+    if min(len(x), len(y)) < 2 or not (np.ptp(x) or np.ptp(y)):
+        return {"value": value, "low": None, "high": None}
+    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
+    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def spread_of(values: ArrayLike) -> Interval:

@@ -89,7 +89,8 @@ class Shared:
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         result = train_supernet(net, bench.data, recipe, **options)
         parameters = sum(parameter.numel() for parameter in net.parameters())
-        return {"file": str(folder / WEIGHTS), "parameters": parameters, "seconds": result.seconds}
+        file = (folder / WEIGHTS).relative_to(bench.folder)
+        return {"file": str(file), "parameters": parameters, "seconds": result.seconds}
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Search:
     strategy: str
     seed: int
     file: str | None = None
-    """Another supernet than the one under diagnosis."""
+    """Another supernet than the one under diagnosis: its file in the diagnosis's folder, named by its training."""
 
     def name(self, bench: Bench) -> str:
         """Return the name of its file."""
@@ -108,7 +109,7 @@ class Search:
 
     def run(self, bench: Bench, folder: Path) -> Found:
         """Search, and return the winner and the best accuracy seen so far, evaluation by evaluation."""
-        net = Supernet.load(self.file, bench.net.space) if self.file else bench.net
+        net = Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net
         judge = InheritedFitness(net, bench.searched, device=bench.device, decoded=False)
         kept = bench.folder / "evaluations" / f"{judge.fingerprint}-{len(bench.searched)}.sqlite"
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,12 @@ class Search:
         )
         told = [trial.value for trial in result.trials if trial.value is not None]
         best = [max(told[: count + 1]) for count in range(len(told))]
-        return {"architecture": result.best.architecture.to_dict(), "search": result.best.fitness, "curve": best}
+        return {
+            "architecture": result.best.architecture.to_dict(),
+            "search": result.best.fitness,
+            "curve": best,
+            "seconds": sum(trial.seconds for trial in result.trials),
+        }
 
 
 def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[Found]:

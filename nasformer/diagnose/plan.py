@@ -9,7 +9,7 @@ from typing import Any
 from nasformer.compare.experiment import digest
 from nasformer.errors import DiagnosisError, did_you_mean
 
-PIECES = ("images", "curse", "strategies", "sharing", "fidelity", "winner")
+PIECES = ("images", "curse", "strategies", "fidelity", "sharing", "winner")
 """The pieces of a diagnosis, cheap ones first; each can be asked for alone."""
 
 _LEAST = {

@@ -6,7 +6,6 @@ shows the hopeless ones fewer images (``racing``).
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from nasformer.fitness.weights import home
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
+from nasformer.supernet.checkpoint import fingerprint
 from nasformer.training.device import find_device
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -262,11 +262,7 @@ class InheritedFitness:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the supernet's weights."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.net.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.net)[:16]
 
 
 def _suitable_batch(net: Supernet, device: torch.device) -> int:

@@ -7,6 +7,7 @@ caller's own metadata. Files are written beside their place and moved into it, n
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -51,6 +52,15 @@ def read_checkpoint(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[s
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}", path) from error
     return _header(path, kind, metadata), tensors
+
+
+def fingerprint(net: nn.Module) -> str:
+    """Return the hash of a network's weights, by which they are known again."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:

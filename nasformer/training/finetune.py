@@ -20,7 +20,7 @@ from nasformer.data.dataset import Dataset
 from nasformer.errors import DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
-from nasformer.supernet.checkpoint import library_version, replace_file
+from nasformer.supernet.checkpoint import fingerprint, library_version, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training.assessment import figures_on_test, speed
 from nasformer.training.distributed import leads
@@ -112,7 +112,7 @@ def finetune(
         )
     finally:
         pupil.requires_grad_(True)
-    return _finish(pupil, data, training, given, before, teacher, out)
+    return _finish(pupil, data, training, given, before, out)
 
 
 def retrain(
@@ -150,7 +150,7 @@ def retrain(
     )  # all of it drawn at its own size
     training = train_subnet(net, data, recipe, teacher=teacher, out=out, **options)
     given = {"kind": "retrain", "source": {"space": space.name, **(source or {})}}
-    return _finish(net, data, training, given, None, teacher, out)
+    return _finish(net, data, training, given, None, out)
 
 
 def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTransformer:
@@ -168,18 +168,12 @@ def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTra
     return adapted(net, num_classes=data.num_classes, image_size=data.image_size, seed=seed)
 
 
-def fingerprint(net: nn.Module) -> str:
-    """Return the hash of a network's weights."""
-    return Teacher(net).fingerprint
-
-
 def _finish(
     net: VisionTransformer,
     data: Dataset,
     training: TrainingResult,
     given: Mapping[str, Any],
     before: VisionTransformer | None,
-    teacher: nn.Module | Teacher | None,
     out: str | Path | None,
 ) -> FinetuneResult:
     """Add what is known of the network now, and write it."""
@@ -188,7 +182,7 @@ def _finish(
         "architecture": net.architecture.to_dict(),
         "geometry": asdict(net.geometry),
         **{name: int(cost(net.geometry, net.architecture)) for name, cost in COSTS.items()},
-        "teacher": None if teacher is None else Teacher.of(teacher).fingerprint,
+        "teacher": training.teacher,
         "versions": {"nasformer": library_version(), "torch": str(torch.__version__)},
     }
     result = FinetuneResult(net, training, figures)

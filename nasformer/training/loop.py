@@ -128,7 +128,8 @@ class Trainer:
         seconds = sum(row["seconds"] for row in journal.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
         device, processes = str(self.device), self.ranks.count
-        return TrainingResult(journal.history, seconds, steps, device, self.recipe, record, processes)
+        teacher = None if self.teacher is None else self.teacher.fingerprint
+        return TrainingResult(journal.history, seconds, steps, device, self.recipe, record, processes, teacher)
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
         """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""

@@ -18,9 +18,10 @@ class TrainingResult:
         seconds: Time spent, over all sittings.
         steps: Optimizer steps.
         device: Where it ran.
-        processes: How many trained together.
         recipe: The recipe.
         data: The record of the dataset.
+        processes: How many trained together.
+        teacher: Hash of the weights that it learned from beside the labels.
     """
 
     history: list[Row]
@@ -30,6 +31,7 @@ class TrainingResult:
     recipe: Recipe
     data: dict[str, Any]
     processes: int = 1
+    teacher: str | None = None
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
@@ -46,6 +48,7 @@ class TrainingResult:
             "processes": self.processes,
             "recipe": self.recipe.to_dict(),
             "data": self.data,
+            "teacher": self.teacher,
             "validation": self.validation,
             "history": self.history,
         }

@@ -6,7 +6,6 @@ good teacher is patient and consistent", CVPR 2022), in the size and with the no
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.nn import functional as F
 from nasformer.data.dataset import Dataset
 from nasformer.errors import CheckpointError, RecipeError
 from nasformer.supernet import Supernet, VisionTransformer, load_network
-from nasformer.supernet.checkpoint import first_line
+from nasformer.supernet.checkpoint import fingerprint, first_line
 from nasformer.training.validation import autocast
 
 TIMM = "timm:"
@@ -61,11 +60,7 @@ class Teacher:
     @cached_property
     def fingerprint(self) -> str:
         """The hash of the weights, by which a training knows its teacher again."""
-        digest = hashlib.sha256()
-        for name, tensor in self.net.state_dict().items():
-            digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return fingerprint(self.net)
 
     def to(self, device: torch.device) -> Teacher:
         """Move the network to ``device``, and return the teacher."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import shutil
+from copy import copy
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ from scipy import stats
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset
 from nasformer.diagnose import PIECES, Plan, diagnose
+from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.intervals import kendall
+from nasformer.diagnose.pieces import MEASURES
+from nasformer.diagnose.pieces.shared import _own
 from nasformer.errors import DataError, DiagnosisError
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, load_network
@@ -100,7 +106,7 @@ def test_a_supernet_that_was_trained_as_the_plan_says_is_not_trained_again(
     piece = diagnose(net, data, same, tmp_path, device="cpu", progress=False)["pieces"]["sharing"]
     assert not list(tmp_path.glob("jobs/entangled-*"))
     assert len(list(tmp_path.glob("jobs/classical-*"))) == 1
-    assert [row["kendall"] for row in piece["rows"]] == [None, None], "nothing was retrained to compare with"
+    assert not any("kendall" in row for row in piece["rows"]), "nothing was retrained to compare with"
 
 
 def test_strategies_have_equal_evaluations(found: Found) -> None:
@@ -194,9 +200,75 @@ def test_other_settings_are_other_jobs(net: Supernet, data: Dataset, plan: Plan,
     assert len(files(folder)) == len(before) + 5
 
 
+def test_pieces_are_declared_once() -> None:
+    assert tuple(MEASURES) == PIECES
+    declared = {each.name for each in fields(Plan)} - {"budget", "pieces"}
+    assert {size for measure in MEASURES.values() for size in measure.sizes} == declared
+
+
+def test_a_longer_sample_goes_on_from_a_shorter_one(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
+    bench = Bench(net, data, plan, tmp_path)
+    drawn = bench.sample(30, "fidelity")
+    assert len(set(drawn)) == 30
+    assert bench.sample(10, "fidelity") == drawn[:10]
+    assert bench.sample(10, "pool") != drawn[:10]
+
+
+def test_one_piece_alone_keeps_those_that_are_there(
+    found: Found, net: Supernet, data: Dataset, plan: Plan, folder: Path
+) -> None:
+    before = files(folder)
+    only = replace(plan, pieces=("curse",))
+    assert diagnose(net, data, only, folder, file="supernet.safetensors", device="cpu", progress=False) == found
+    smaller = replace(only, pool=6)
+    fewer = diagnose(net, data, smaller, folder, device="cpu", progress=False)["pieces"]
+    assert set(fewer) == {*PIECES, "gap"} - {"images"}, "its pool was another"
+    assert fewer["curse"]["architectures"] == 6
+    assert files(folder) == before
+    diagnose(net, data, plan, folder, file="supernet.safetensors", device="cpu", progress=False)
+
+
+def test_each_kind_of_weights_ranks_what_was_retrained(found: Found) -> None:
+    alone = [row["retrained"] for row in found["pieces"]["fidelity"]["architectures"]]
+    for row in found["pieces"]["sharing"]["rows"]:
+        assert [each["retrained"] for each in row["architectures"]] == alone
+        inherited = [each["inherited"] for each in row["architectures"]]
+        assert row["kendall"]["value"] == kendall(inherited, alone)
+
+
+def test_seconds_are_those_of_the_jobs(found: Found, folder: Path) -> None:
+    told = {path.name: json.loads(path.read_text())["seconds"] for path in (folder / "found").iterdir()}
+    assert all(seconds > 0 for seconds in told.values())
+    searches = sum(seconds for name, seconds in told.items() if name.startswith(("evolution", "thompson", "random")))
+    assert 0 < found["pieces"]["strategies"]["seconds"] <= searches
+    assert found["pieces"]["fidelity"]["seconds"] <= sum(told.values())
+
+
+def test_a_moved_folder_is_still_whole(net: Supernet, data: Dataset, plan: Plan, folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved)
+    shutil.rmtree(moved / "pieces")
+    before = files(moved)
+    diagnose(net, data, replace(plan, pieces=("sharing",)), moved, device="cpu", progress=False)
+    assert files(moved) == before
+
+
+def test_a_supernet_with_a_teacher_is_not_the_one_without(
+    net: Supernet, data: Dataset, plan: Plan, recipe: Recipe, tmp_path: Path
+) -> None:
+    training = net.metadata["training"]
+    bench = Bench(net, data, replace(plan, sharing=recipe.to_dict()), tmp_path)
+    assert _own(bench, "entangled") is not None
+    assert _own(bench, "classical") is None
+    for change in ({"teacher": "abc"}, {"data": {**training["data"], "mean": [0.3]}}):
+        other = copy(net)
+        other.metadata = {"training": {**training, **change}}
+        assert _own(replace(bench, net=other), "entangled") is None
+
+
 def test_a_budget_with_too_few_architectures(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
     narrow = replace(plan, budget={"params": net.space.params(net.space.smallest)})
-    with pytest.raises(DiagnosisError, match=r"too few architectures: 1 were found where 8 are asked for.*--pool"):
+    with pytest.raises(DiagnosisError, match=r"too few architectures: 1 were found where 5 are asked for.*--pool"):
         diagnose(net, data, narrow, tmp_path, device="cpu", progress=False)
     assert not list(tmp_path.iterdir())
 
@@ -215,6 +287,7 @@ def test_images_of_another_space(net: Supernet, plan: Plan, tmp_path: Path) -> N
         ({"architectures": 2}, "architectures must be at least 3, got 2"),
         ({"searches": 1}, "searches must be at least 2, got 1"),
         ({"finetuned": 6}, "finetuned is 6, of 5 architectures"),
+        ({"pieces": ()}, "at least one piece of images, curse"),
         ({"pieces": ("fidelty",)}, "no piece 'fidelty'; did you mean 'fidelity'"),
     ],
 )

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from nasformer.diagnose.claims import claims
-from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
-from nasformer.diagnose.pieces import _chosen
+from nasformer.diagnose.intervals import difference_of, kendall, mean_of, ranks, spread_of
+from nasformer.diagnose.pieces.chosen import _best
 
 
 def test_a_mean_is_students() -> None:
@@ -21,6 +21,15 @@ def test_a_mean_is_students() -> None:
 
 def test_one_value_has_no_interval() -> None:
     assert mean_of([3.0]) == {"value": 3.0, "low": None, "high": None}
+
+
+def test_a_difference_of_unpaired_means_is_welchs() -> None:
+    first, second = [5.0, 6.0, 8.0], [1.0, 1.5, 4.0, 2.0]
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    expected = {"value": np.mean(first) - np.mean(second), "low": low, "high": high}
+    assert difference_of(first, second) == pytest.approx(expected)
+    for few in ([3.0], [3.0, 3.0]):
+        assert difference_of(few, [1.0] * len(few)) == {"value": 2.0, "low": None, "high": None}
 
 
 def test_a_spread_is_of_the_values() -> None:
@@ -49,10 +58,13 @@ def test_equals_look_unequal_to_who_chose_the_best() -> None:
     draw = np.random.default_rng(0)
     seen = np.where(draw.random((40, 5000)) < 0.8, 100.0, 0.0)
     test = np.full(40, 80.0)
-    curse = {count: np.mean([_chosen(seen, test, count, 200, draw)[0] - 80.0 for _ in range(300)]) for count in (1, 40)}
+    curse = {count: np.mean([_best(seen, test, count, 200, draw)[0] - 80.0 for _ in range(300)]) for count in (1, 40)}
     error = 100 * np.sqrt(0.8 * 0.2 / 200)
     assert abs(curse[1]) < 0.2 * error
     assert curse[40] == pytest.approx(2.16 * error, rel=0.15), "the mean of the highest of 40 normal values"
+
+
+EPOCHS = {"supernet": 8, "finetuned": 1, "retrained": 4}
 
 
 def interval(value: float, half: float) -> dict[str, float]:
@@ -61,13 +73,31 @@ def interval(value: float, half: float) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("value", "half", "verdict"),
-    [(0.1, 0.2, "holds"), (2.0, 0.5, "does not hold"), (0.5, 0.3, "not decided"), (-3.0, 1.0, "not decided")],
+    [
+        (0.1, 0.2, "holds"),
+        (2.0, 0.5, "does not hold"),
+        (0.5, 0.3, "not decided"),
+        (-0.4, 0.3, "not decided"),
+        (-3.0, 1.0, "not decided"),
+    ],
 )
 def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict: str) -> None:
     row = {"of": "retrained", "minus": "inherited", "mean": interval(value, half)}
-    (claim,) = claims({"gap": {"differences": [row]}})
+    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}})
     assert claim["verdict"] == verdict
     assert f"{value:+.2f}".replace("-", "−") in claim["here"]
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "why"),
+    [(0.0, "holds", "little to add"), (2.0, "does not hold", "frees"), (-2.0, "does not hold", "made it worse")],
+)
+def test_fine_tuning_adds_nothing_takes_nothing_away(value: float, verdict: str, why: str) -> None:
+    row = {"of": "finetuned", "minus": "inherited", "mean": interval(value, 0.3)}
+    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}})
+    assert claim["verdict"] == verdict
+    assert why in claim["why"]
+    assert "1 epoch of fine-tuning, 8 of the supernet" in claim["here"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +106,7 @@ def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict
 )
 def test_better_is_above_none(value: float, half: float, verdict: str) -> None:
     difference: dict[str, Any] = {"mean": interval(value, half), "n": 3}
-    (claim,) = claims({"winner": {"difference": difference}})
+    (claim,) = claims({"winner": {"difference": difference, "epochs": 4}})
     assert claim["verdict"] == verdict
 
 

@@ -66,5 +66,7 @@ def note(row: Record) -> str:
 
 
 def time_taken(piece: Record) -> list[str]:
-    """Return how long a piece took, where it is known."""
-    return [f"Measured in {duration(piece['seconds'])}."] if "seconds" in piece else []
+    """Return how long a piece's trainings and searches take, where it is known."""
+    if "seconds" not in piece:
+        return []
+    return [f"Its trainings and searches take {duration(piece['seconds'])} in one process, one after the other."]

@@ -48,7 +48,7 @@ def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
             f"Training one architecture again with another seed moves its accuracy by {piece['noise']:.2f} {POINTS} "
             "(standard deviation): differences below that nothing can rank, not even retraining."
         ]
-    epochs = ", ".join(f"{called(name)} for {counted(many, 'epoch')}" for name, many in piece["epochs"].items())
+    epochs = ", ".join(f"{called(name)} for {counted(many, 'epoch')}" for name, many in piece["epochs"].items() if many)
     figure = draw_agreement(
         "fidelity",
         "Accuracy after training alone against accuracy before",

@@ -39,7 +39,7 @@ def sharing(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     )
     difference = piece["difference"]
     words = f"{sentence(between(difference))}: {written(difference['mean'], sign=True)} {POINTS} of inherited accuracy "
-    words += f"over {counted(len(pairs), 'architecture')}."
+    words += f"over {counted(len(pairs), 'architecture')}, of one supernet of each kind."
     shown = [tables.sharing_table(piece), tables.shared_table(piece)]
     shown += [tables.ablation_table(piece["ablation"])] if piece.get("ablation") else []
     return Chapter("sharing", "Entangled or classical weights", [words, *time_taken(piece)], shown, drawn(figure))

@@ -1,0 +1,63 @@
+"""Chosen: what the number of search images does to a ranking, and what choosing does to the accuracy of the chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.intervals import Interval, kendall, spread_of
+from nasformer.diagnose.pieces.piece import Doing, Piece
+
+_SUBSETS = (50, 100, 200, 500, 1000, 2000, 5000)
+_COUNTS = (1, 2, 5, 10, 20, 50, 100)
+_DRAWS = 200
+
+
+def images(bench: Bench, do: Doing) -> Piece:
+    """How well a ranking by some of the search images agrees with that by all of them, these among them."""
+    pool = bench.sample(bench.plan.pool, "pool")
+    told = bench.outcomes(pool, "search")
+    columns = {
+        "accuracy": np.stack([each.correct for each in told]).astype(np.float64),
+        "loss": -np.stack([each.loss for each in told]).astype(np.float64),
+    }
+    full, draw = len(bench.data.search), np.random.default_rng(bench.plan.seed)
+    rows = []
+    for count in [size for size in _SUBSETS if size < full]:
+        subsets = [draw.choice(full, count, replace=False) for _ in range(_DRAWS)]
+        rows.append({"images": count, **{name: _agreement(told, subsets) for name, told in columns.items()}})
+    return {"architectures": len(pool), "full": full, "draws": _DRAWS, "rows": rows}
+
+
+def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]]) -> Interval:
+    whole = columns.mean(axis=1)
+    return spread_of([kendall(columns[:, subset].mean(axis=1), whole) for subset in subsets])
+
+
+def curse(bench: Bench, do: Doing) -> Piece:
+    """How much better the best of several looks on the images that chose it than on test images."""
+    pool = bench.sample(bench.plan.pool, "pool")
+    seen = np.stack([each.correct for each in bench.outcomes(pool, "search")]).astype(np.float64) * 100.0
+    test = np.stack([each.correct for each in bench.outcomes(pool, "test")]).mean(axis=1) * 100.0
+    bias = float((seen.mean(axis=1) - test).mean())
+    draw, shown = np.random.default_rng(bench.plan.seed), min(bench.plan.search_images, seen.shape[1])
+    rows = []
+    for count in [count for count in _COUNTS if count <= len(pool)]:
+        found = [_best(seen, test, count, shown, draw) for _ in range(_DRAWS)]
+        search, after = np.mean(found, axis=0).tolist()
+        told = [a - b for a, b in found]
+        rows.append({"evaluations": count, "search": search, "test": after, "difference": spread_of(told)})
+    return {"architectures": len(pool), "images": shown, "draws": _DRAWS, "bias": bias, "rows": rows}
+
+
+def _best(
+    seen: NDArray[np.float64], test: NDArray[np.float64], count: int, shown: int, draw: np.random.Generator
+) -> tuple[float, float]:
+    """Return the search and the test accuracy of the best of ``count`` by ``shown`` images, both drawn anew."""
+    some = draw.choice(len(seen), count, replace=False)
+    scores = seen[np.ix_(some, draw.choice(seen.shape[1], shown, replace=False))].mean(axis=1)
+    best = int(scores.argmax())
+    return float(scores[best]), float(test[some[best]])

@@ -1,0 +1,79 @@
+"""Inherited: accuracy with inherited weights, against that of the same architectures fine-tuned and trained alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.intervals import mean_of, ranks
+from nasformer.diagnose.jobs import Alone, Found
+from nasformer.diagnose.pieces.piece import Doing, Piece, Rows, column, having, seconds_of
+
+_PAIRS = (
+    ("inherited", "retrained"),
+    ("inherited_loss", "retrained"),
+    ("finetuned", "retrained"),
+    ("inherited", "finetuned"),
+    ("params", "retrained"),
+)
+
+
+def fidelity(bench: Bench, do: Doing) -> Piece:
+    """Inherited, fine-tuned and retrained accuracy of architectures that were drawn, not chosen, and their ranks."""
+    plan, space = bench.plan, bench.net.space
+    drawn = bench.sample(plan.architectures, "fidelity")
+    jobs = [Alone("retrain", each, plan.recipe) for each in drawn]
+    jobs += [Alone("finetune", each, plan.finetuning) for each in drawn[: plan.finetuned]]
+    found = do(bench, jobs, "trained alone")
+    alone, tuned = found[: len(drawn)], found[len(drawn) :]
+    after: list[Found | None] = [*tuned, *[None] * (len(drawn) - len(tuned))]
+    inherited = bench.judged(drawn, bench.data.test)
+    rows = [
+        {
+            "architecture": architecture.to_dict(),
+            **space.costs(architecture),
+            "inherited": before.value,
+            "inherited_loss": before.metrics["loss"],
+            "finetuned": None if later is None else later["accuracy"],
+            "retrained": fresh["accuracy"],
+        }
+        for architecture, before, later, fresh in zip(drawn, inherited, after, alone, strict=True)
+    ]
+    return {
+        "seconds": seconds_of(found),
+        "images": len(bench.data.test),
+        "epochs": {
+            "supernet": bench.epochs,
+            "finetuned": plan.finetuning["epochs"],
+            "retrained": plan.recipe["epochs"],
+        },
+        "architectures": rows,
+        "ranks": [_ranked(rows, of, against) for of, against in _PAIRS],
+    }
+
+
+def _ranked(rows: Rows, of: str, against: str) -> Piece:
+    """Return how well one figure ranks as another does; a loss ranks from its lowest."""
+    both = having(rows, of, against)
+    sign = -1.0 if of.endswith("loss") else 1.0
+    figures = [sign * value for value in column(both, of)], column(both, against)
+    return {"of": of.replace("_", " "), "against": against, "n": len(both), **ranks(*figures)}
+
+
+def gap(fidelity: Piece) -> Piece:
+    """What is lost by inheriting, from the architectures of ``fidelity``."""
+    rows = fidelity["architectures"]
+    pairs = (("retrained", "inherited"), ("retrained", "finetuned"), ("finetuned", "inherited"))
+    told = {name: column(having(rows, name), name) for name in ("inherited", "finetuned", "retrained")}
+    return {
+        "epochs": fidelity["epochs"],
+        "rows": [{"name": name, "n": len(values), "mean": mean_of(values)} for name, values in told.items()],
+        "differences": [_between(having(rows, a, b), a, b) for a, b in pairs],
+    }
+
+
+def _between(rows: Rows, of: str, minus: str) -> dict[str, Any]:
+    differences = np.subtract(column(rows, of), column(rows, minus))
+    return {"of": of, "minus": minus, "n": len(rows), "mean": mean_of(differences)}
