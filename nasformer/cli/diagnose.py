@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from nasformer.cli.options import Data, Device, Json, Macs, Params, Quiet, Root, Seed, Space, SupernetPath, budget_of
 from nasformer.cli.output import command_line, console, print_json, print_table
-from nasformer.cli.training import Epochs, RecipeFile
-
-if TYPE_CHECKING:
-    from nasformer.training import Recipe
+from nasformer.cli.training import Epochs, RecipeFile, read_recipe
 
 
 def diagnose(
@@ -60,9 +57,9 @@ def diagnose(
     lost by inheriting? Are entangled weights better than classical ones,
     strategies better than chance, the winner better than a plain ViT? How many
     search images does a ranking need, and how much better than it is does the
-    winner look? Most of the time goes into trainings:
-    (architectures + 2 retrainings + 4) x epochs + finetuned.
-    After a stop the same command goes on.
+    winner look? Most of the time goes into trainings: up to
+    (architectures + 2 retrainings + 4) x epochs, finetuned x finetune-epochs,
+    and one or two supernets. After a stop the same command goes on.
 
     Examples:
       nasformer diagnose digits --params 60k --workers 2
@@ -73,12 +70,13 @@ def diagnose(
     """
     from nasformer.diagnose import PIECES, Plan
     from nasformer.diagnose import diagnose as measure
-    from nasformer.registry import load_supernet, open_supernet
+    from nasformer.fitness import find_weights
+    from nasformer.registry import open_supernet
     from nasformer.space import load_space
 
     declared = load_space(space)
     net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
-    alone = _recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs)
+    alone = read_recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs=epochs)
     tuned = alone.finetuning().replace(epochs=finetune_epochs)
     shared = alone if sharing_recipe is None else type(alone).load(sharing_recipe)
     plan = Plan(
@@ -97,24 +95,13 @@ def diagnose(
         pieces=tuple(piece or PIECES),
     )
     folder = out or Path("runs") / f"{declared.name}-diagnosis"
-    file = str(load_supernet(declared, supernet)[1])
+    file = str(supernet or find_weights(declared))
     how: dict[str, Any] = {"workers": workers, "device": device, "progress": not (quiet or json)}
     try:
         found = measure(net, dataset, plan, folder, file=file, **how)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"What was found is in {folder}; go on with: {command_line()}") from None
     _show(found, folder, json=json)
-
-
-def _recipe(file: Path | None, trained: dict[str, Any], data: str, epochs: int | None) -> Recipe:
-    """Return how a network is trained alone: as the supernet was, where no file says otherwise."""
-    from nasformer.training import Recipe
-
-    if file is not None:
-        chosen = Recipe.load(file)
-    else:
-        chosen = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data)
-    return chosen if epochs is None else chosen.replace(epochs=epochs)
 
 
 def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:

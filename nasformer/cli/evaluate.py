@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.cost import read_architecture
-from nasformer.cli.options import Data, Device, Json, Root, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Root, SupernetPath
 from nasformer.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="Folder of a search, or a space.")],
-    architecture: Annotated[
-        str | None,
-        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
-    ] = None,
+    architecture: OfSpace = None,
     supernet: SupernetPath = None,
     data: Data = None,
     root: Root = None,

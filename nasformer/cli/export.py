@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Json, Root, StudyName, SupernetPath
+from nasformer.cli.options import Data, Json, OfSpace, Root, StudyName, SupernetPath
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.source import read_source
 
@@ -20,10 +20,7 @@ def export(
         str,
         typer.Argument(metavar="MODEL|RUN|STUDY|SPACE|ARCH", help="What finetune, retrain or search left, or a space."),
     ],
-    architecture: Annotated[
-        str | None,
-        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
-    ] = None,
+    architecture: OfSpace = None,
     format: Annotated[str, typer.Option(help="safetensors, timm, onnx or torch-export.")] = "safetensors",
     dtype: Annotated[str, typer.Option(help="fp32, bf16 or int8 (onnx).")] = "fp32",
     out: Annotated[
@@ -49,8 +46,10 @@ def export(
 ) -> None:
     """Write a network as files for other programs.
 
-    A fresh process opens what was written and compares outputs on test images; the folder is there only if they
-    agree. Beside the weights are nasformer.json (input, classes, sizes, origin, what was measured) and a model card.
+    A fresh process opens what was written and compares outputs on test images;
+    the folder is there only if they agree. Beside the weights are
+    nasformer.json (input, classes, sizes, origin, what was measured) and a
+    model card.
 
     Examples:
       nasformer export runs/digits-finetune --format onnx

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, SupernetPath
 from nasformer.cli.output import console
 from nasformer.cli.source import Source, read_source
 from nasformer.cli.training import (
@@ -34,10 +34,7 @@ def finetune(
     target: Annotated[
         str, typer.Argument(metavar="MODEL|RUN|STUDY|SPACE", help="What finetune, retrain or search left, or a space.")
     ],
-    architecture: Annotated[
-        str | None,
-        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
-    ] = None,
+    architecture: OfSpace = None,
     supernet: SupernetPath = None,
     data: Data = None,
     image_size: ImageSize = None,

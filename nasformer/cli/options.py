@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 Space = Annotated[
     str, typer.Argument(metavar="SPACE", help="Built-in name, or a .yaml or .json file (AutoFormer's own too).")
 ]
+OfSpace = Annotated[
+    str | None,
+    typer.Argument(metavar="ARCH", help="With a space: JSON, a file, or smallest, centroid, largest."),
+]
 Params = Annotated[
     str | None, typer.Option(metavar="[LEAST:]MOST", help="Parameters, as 6e6, 5e6:6e6 or 5M:6M.", show_default=False)
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, SupernetPath
 from nasformer.cli.output import console
 from nasformer.cli.training import (
     Epochs,
@@ -28,10 +28,7 @@ from nasformer.cli.training import (
 
 def retrain(
     target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="Folder of a search, or a space.")],
-    architecture: Annotated[
-        str | None,
-        typer.Argument(metavar="[ARCH]", help="With a space: JSON, a file, or smallest, centroid, largest."),
-    ] = None,
+    architecture: OfSpace = None,
     supernet: SupernetPath = None,
     data: Data = None,
     image_size: ImageSize = None,

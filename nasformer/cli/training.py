@@ -39,8 +39,8 @@ def read_recipe(
     trained: Mapping[str, Any],
     data: str,
     *,
-    seed: int,
     epochs: int | None,
+    seed: int | None = None,
     learning_rate: float | None = None,
     further: bool = False,
 ) -> Recipe:
