@@ -9,9 +9,9 @@ from typing import Any
 from nasformer.compare.cell import Cell, load_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment
-from nasformer.compare.machine import machine
 from nasformer.compare.tables import cell_table, trial_table
 from nasformer.compare.task import Task
+from nasformer.search.machine import machine
 from nasformer.search.result import versions
 
 _UNTOLD = {"architecture": "", "params": None, "macs": None}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.compare.experiment import digest
-from nasformer.compare.machine import machine
 from nasformer.cost import as_limits, format_limits
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
@@ -16,6 +15,7 @@ from nasformer.diagnose.claims import claims
 from nasformer.diagnose.pieces import MEASURES, Doing, Piece, together
 from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
+from nasformer.search.machine import machine
 from nasformer.search.result import versions
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file

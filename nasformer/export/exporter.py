@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ import torch
 from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
-from nasformer.data.image_folder import ImageFiles, Plain
+from nasformer.data.image_folder import CROP, ImageFiles, Plain
 from nasformer.errors import DataError, ExportError
 from nasformer.export.card import model_card
 from nasformer.export.description import FILE, Description
@@ -32,13 +30,11 @@ from nasformer.export.measure import latencies, machine, ratios, score
 from nasformer.export.opened import Array, Model, open_model
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
+from nasformer.search.result import versions
 from nasformer.supernet.model import VisionTransformer
 
 CARD = "README.md"
-CROP = 0.875
-"""Share of an image file that test images are cropped to."""
-
-_PACKAGES = ("nasformer", "torch", "timm", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime")
+_PACKAGES = ("timm", "safetensors", "onnx", "onnxscript", "onnxruntime")
 _AT_A_TIME = 256
 
 
@@ -89,7 +85,7 @@ def export(
     require_format(format, dtype)
     _require_fit(net, data)
     folder = Path(out)
-    known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": _versions()}
+    known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": versions(*_PACKAGES)}
     description = Description(
         name or folder.name, format, dtype, preprocessing_of(data), tuple(data.classes), _sizes(net), known
     )
@@ -149,22 +145,16 @@ def _sizes(net: VisionTransformer) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def _compared(net: VisionTransformer, data: Dataset, count: int) -> tuple[Array, Array]:
     """Return test images from all over the split, and what the network says of them."""
     places = np.unique(np.linspace(0, len(data.test) - 1, min(count, len(data.test))).astype(int))
     inputs = torch.stack([data.test[int(place)][0] for place in places])
-    with torch.inference_mode():
-        expected = net.eval()(inputs.to(next(net.parameters()).device)).float().cpu()
+    training = net.training
+    try:
+        with torch.inference_mode():
+            expected = net.eval()(inputs.to(next(net.parameters()).device)).float().cpu()
+    finally:
+        net.train(training)
     return inputs.numpy(), expected.numpy()
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nasformer.errors import ExportError
 from nasformer.export.opened import Array, Model
+from nasformer.search.machine import machine as computer
 
 BATCH_SIZES = (1, 8, 64)
 _WARM_UP = 3
@@ -67,19 +67,9 @@ def ratios(model: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]
 
 
 def machine() -> dict[str, Any]:
-    """Return the name of the processor, its cores and the threads that this process is given."""
-    import os
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    """Return what this computer is, and the threads that this process is given, where that is set."""
     threads = os.environ.get("OMP_NUM_THREADS")
-    return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": int(threads) if threads else None,
-        "system": platform.platform(),
-    }
+    return {**computer(), "threads": int(threads) if threads else None}
 
 
 def memory() -> dict[str, float]:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -220,6 +220,10 @@ def _cost(trial: Trial, name: str) -> float:
     return trial.costs[name]
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on, without importing the packages."""
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+def versions(*further: str) -> dict[str, str]:
+    """Return the versions that a result depends on, and those of further packages that there are, importing none."""
+    found = {"python": platform.python_version()}
+    for name in (*_PACKAGES, *further):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -150,6 +150,7 @@ def _require_plain(model: nn.Module) -> None:
     }
     for block in vit.blocks:
         parts |= _parts_of_block(block)
+    parts["blocks of unequal sizes"] = not all(parts.values()) or len({_sizes(block) for block in vit.blocks}) == 1
     eps = getattr(vit.norm, "eps", None)
     norms = [vit.norm, *(norm for block in vit.blocks for norm in (block.norm1, block.norm2))]
     parts["norms of another kind than LayerNorm"] = all(_plain_norm(norm, eps) for norm in norms)
@@ -165,6 +166,10 @@ def _require_plain(model: nn.Module) -> None:
 
 def _plain_norm(norm: nn.Module, eps: float | None) -> bool:
     return isinstance(norm, nn.LayerNorm) and type(norm) in _NORMS and norm.eps == eps and norm.elementwise_affine
+
+
+def _sizes(block: Any) -> tuple[int, ...]:
+    return (block.attn.num_heads, block.attn.head_dim, block.mlp.fc1.out_features)
 
 
 def _parts_of_patches(embedding: nn.Module) -> dict[str, bool]:

@@ -41,12 +41,19 @@ def by_weights(model: Any) -> Importance:
         model: A timm ViT.
     """
     with torch.no_grad():
-        heads = [b.attn.proj.weight.abs().sum(0).view(b.attn.num_heads, -1).sum(1) for b in model.blocks]
-        units = [b.mlp.fc2.weight.abs().sum(0) for b in model.blocks]
+        heads = [_read(b.attn.proj, b.ls1).view(b.attn.num_heads, -1).sum(1) for b in model.blocks]
+        units = [_read(b.mlp.fc2, b.ls2) for b in model.blocks]
         readers = [(b.norm1, b.attn.qkv) for b in model.blocks] + [(b.norm2, b.mlp.fc1) for b in model.blocks]
         readers.append((model.norm, model.head))
         channels = sum(linear.weight.abs().sum(0) * norm.weight.abs() for norm, linear in readers)
     return Importance(heads, units, channels)
+
+
+def _read(linear: nn.Linear, scale: nn.Module) -> Tensor:
+    """Return the sum of the sizes of the weights that read each input, as large as a layer scale leaves them."""
+    gamma: Tensor | None = getattr(scale, "gamma", None)
+    sizes = linear.weight.abs()
+    return (sizes if gamma is None else sizes * gamma.abs()[:, None]).sum(0)
 
 
 def by_images(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> Importance:

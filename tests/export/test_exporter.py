@@ -320,3 +320,11 @@ def test_latencies_are_ordered_quartiles_of_every_batch_size(written: Written) -
         assert row["images_per_second"] == pytest.approx(1e3 * row["batch_size"] / row["median_ms"])
     with pytest.raises(ExportError, match=r"repeats 2 or more, got \[1\] and 1"):
         latencies({"a": model}, batch_sizes=(1,), repeats=1)
+
+
+@pytest.mark.parametrize("format", ["safetensors", "timm", "torch-export"])
+def test_the_network_is_left_in_its_mode(format: str, data: Dataset, tmp_path: Path) -> None:
+    space = load_space("digits")
+    net = Supernet(space).extract(space.smallest).train()
+    export(net, data, tmp_path / "out", format=format, repeats=2, images=2)
+    assert all(module.training for module in net.modules())

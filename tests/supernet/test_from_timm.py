@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from timm.layers.mlp import GluMlp
+from timm.layers.mlp import GluMlp, Mlp
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import Tensor, nn
@@ -207,6 +207,26 @@ def test_round_trips_keep_the_norms(tmp_path: Path) -> None:
 def test_what_a_supernet_cannot_hold_is_refused_by_name(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
         Supernet.from_timm(vit(**options))
+
+
+def test_blocks_of_unequal_sizes_are_refused() -> None:
+    model = vit()
+    model.blocks[1].mlp = Mlp(SHAPE["embed_dim"], 8)
+    with pytest.raises(ArchitectureError, match="blocks of unequal sizes"):
+        Supernet.from_timm(model)
+
+
+def test_what_a_layer_scale_leaves_out_counts_for_nothing() -> None:
+    model = vit(init_values=0.5)
+    with torch.no_grad():
+        for scale in (model.blocks[0].ls1, model.blocks[0].ls2):
+            scale.gamma[0] = 0
+        before = by_weights(model)
+        model.blocks[0].attn.proj.weight[0] = 100
+        model.blocks[0].mlp.fc2.weight[0] = 100
+    after = by_weights(model)
+    torch.testing.assert_close(after.heads, before.heads)
+    torch.testing.assert_close(after.units, before.units)
 
 
 def test_other_models_are_refused_by_name() -> None:
