@@ -1,10 +1,9 @@
 """The winner of a diagnosis before and after fine-tuning and distillation, against plain ViTs trained alike.
 
 The winner, the uniform ViT of nearest cost, and both trained alone with several seeds are the diagnosis's
-(``nasformer diagnose``). Added here, with the same seeds: the winner fine-tuned from inherited weights without and with
-a teacher, and a timm ViT of the nearest number of parameters, trained by the same recipe. Each training is kept in the
-folder of the diagnosis and goes on after a stop. Where ``--seed`` is given, that seed alone is trained, so that two
-processes can share the work; the table is of what is there.
+(``nasformer diagnose``, piece ``winner``). Added here, with the same seeds and in the diagnosis's folder: the winner
+fine-tuned from inherited weights without and with a teacher, and a timm ViT of the nearest number of parameters,
+trained alone by the same recipe. After a stop the same command goes on.
 """
 
 from __future__ import annotations
@@ -13,112 +12,154 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+import torch
 from timm.models.vision_transformer import VisionTransformer as PlainTransformer
 
 from nasformer.architecture import Architecture
+from nasformer.compare.experiment import digest
 from nasformer.cost import Geometry
-from nasformer.data import Dataset, load_dataset
+from nasformer.data import load_dataset
+from nasformer.diagnose import Plan
+from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
+from nasformer.diagnose.jobs import Alone, Found, Job, done
+from nasformer.errors import NasformerError
+from nasformer.search.machine import machine
+from nasformer.search.result import versions
 from nasformer.supernet import Supernet
-from nasformer.supernet.checkpoint import replace_file
 from nasformer.training import Recipe, evaluate, finetune, load_teacher, train_subnet
 
 RESULT = Path(__file__).parent / "results" / "winner.json"
 WALK = Path(__file__).parent.parent / "docs" / "walk.md"
 MARKS = re.compile(r"(<!-- winner -->\n).*?(<!-- /winner -->)", re.DOTALL)
+TUNED, TAUGHT, TIMM = "winner, fine-tuned", "winner, fine-tuned with a teacher", "ViT of timm, from scratch"
 
 Row = dict[str, Any]
-Train = Callable[[int, Path], float]
 
 
-def plain_vit(geometry: Geometry, params: int) -> PlainTransformer:
-    """Return the timm ViT with the parameters nearest to ``params``: heads as wide as ours, an MLP ratio of 4."""
-    images: Row = {"img_size": geometry.image_size, "patch_size": geometry.patch_size}
-    fixed: Row = {**images, "in_chans": geometry.in_channels, "num_classes": geometry.num_classes}
-    near: tuple[int, Row] | None = None
-    for depth, heads in product(range(2, 13), range(1, 9)):
-        sizes: Row = {"embed_dim": heads * geometry.head_dim, "depth": depth, "num_heads": heads}
-        distance = abs(size_of(PlainTransformer(**fixed, **sizes)) - params)
-        near = (distance, sizes) if near is None or distance < near[0] else near
-    assert near is not None
-    return PlainTransformer(**fixed, **near[1])
+@dataclass(frozen=True)
+class Taught:
+    """A network that goes on from inherited weights with a teacher."""
+
+    architecture: Architecture
+    recipe: Mapping[str, Any]
+    seed: int
+    teacher: str
+
+    def name(self, bench: Bench) -> str:
+        """Return the name of its file."""
+        teacher = load_teacher(self.teacher, num_classes=bench.data.num_classes).fingerprint
+        how = [self.architecture.to_dict(), dict(self.recipe), self.seed, teacher]
+        return f"taught-{digest([*how, bench.weights, bench.images])}"
+
+    def run(self, bench: Bench, folder: Path) -> Found:
+        """Fine-tune, judge, and keep the figures alone."""
+        teacher = load_teacher(self.teacher, num_classes=bench.data.num_classes)
+        recipe, net = Recipe(**self.recipe).replace(seed=self.seed), bench.net.extract(self.architecture)
+        options: Row = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+        result = finetune(net, bench.data, recipe, teacher=teacher, **options)
+        return {"accuracy": result.figures["test"]["accuracy"], "seconds": result.training.seconds}
 
 
-def size_of(net: PlainTransformer) -> int:
+@dataclass(frozen=True)
+class Plain:
+    """A ViT of timm, trained alone."""
+
+    sizes: Mapping[str, int]
+    recipe: Mapping[str, Any]
+    seed: int
+
+    def name(self, bench: Bench) -> str:
+        """Return the name of its file."""
+        how = [dict(self.sizes), dict(self.recipe), self.seed]
+        return f"timm-{digest([*how, bench.net.space.fingerprint, bench.images])}"
+
+    def run(self, bench: Bench, folder: Path) -> Found:
+        """Train, judge, and keep the figures alone."""
+        torch.manual_seed(self.seed)
+        net = plain_vit(bench.net.space.geometry, self.sizes)
+        recipe = Recipe(**self.recipe).replace(seed=self.seed)
+        options: Row = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+        training = train_subnet(net, bench.data, recipe, **options)
+        judged = evaluate(net, bench.data.test, device=torch.device(training.device))
+        return {"accuracy": judged.accuracy, "seconds": training.seconds}
+
+
+def plain_vit(geometry: Geometry, sizes: Mapping[str, int]) -> PlainTransformer:
+    """Return a ViT of timm for the same images, patches and classes."""
+    images = {"img_size": geometry.image_size, "patch_size": geometry.patch_size, "in_chans": geometry.in_channels}
+    return PlainTransformer(**images, num_classes=geometry.num_classes, **sizes)
+
+
+def nearest_sizes(geometry: Geometry, params: int) -> dict[str, int]:
+    """Return the width, depth and heads of the timm ViT nearest to ``params``: heads as wide as ours, MLP ratio 4."""
+    choices = [
+        {"embed_dim": heads * geometry.head_dim, "depth": depth, "num_heads": heads}
+        for depth, heads in product(range(2, 13), range(1, 9))
+    ]
+    return min(choices, key=lambda sizes: abs(size_of(plain_vit(geometry, sizes)) - params))
+
+
+def size_of(net: torch.nn.Module) -> int:
     """Return the number of parameters."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def trainings(found: Row, data: Dataset, teacher: str | None) -> dict[str, Train]:
-    """Return what is trained here, by name: a function of the seed and a folder that returns the test accuracy."""
+def open_bench(folder: Path, found: Row, root: Path | None) -> Bench:
+    """Return the bench of a diagnosis.
+
+    Raises:
+        NasformerError: Its supernet is no longer there, or no longer the same.
+    """
     net = Supernet.load(found["supernet"]["file"])
-    winner = net.extract(Architecture.from_dict(found["pieces"]["winner"]["rows"][0]["architecture"]))
-    tuning, alone = Recipe(**found["finetuning"]), Recipe(**found["recipe"])
-    options: Row = {"resume": True, "device": "cpu", "progress": False}
-
-    def tuned(seed: int, out: Path) -> float:
-        result = finetune(winner, data, tuning.replace(seed=seed), out=out, **options)
-        return float(result.figures["test"]["accuracy"])
-
-    def distilled(seed: int, out: Path) -> float:
-        assert teacher is not None
-        recipe = tuning.replace(seed=seed, distillation="soft")
-        kept = load_teacher(teacher, num_classes=data.num_classes)
-        result = finetune(winner, data, recipe, teacher=kept, out=out, **options)
-        return float(result.figures["test"]["accuracy"])
-
-    def timm(seed: int, out: Path) -> float:
-        import torch
-
-        torch.manual_seed(seed)
-        plain = plain_vit(net.space.geometry, found["pieces"]["winner"]["rows"][0]["params"])
-        train_subnet(plain, data, alone.replace(seed=seed), out=out, **options)
-        return evaluate(plain, data.test).accuracy
-
-    return {"fine-tuned": tuned, **({"distilled": distilled} if teacher else {}), "timm ViT": timm}
+    data = load_dataset(found["data"]["name"], seed=found["data"]["seed"], root=root)
+    plan = Plan(recipe=found["recipe"], finetuning=found["finetuning"], sharing=found["sharing"])
+    bench = Bench(net, data, plan, folder)
+    if bench.weights != found["supernet"]["weights"]:
+        raise NasformerError(f"{found['supernet']['file']} is not the supernet of {folder}; diagnose it first", bench)
+    return bench
 
 
-def done(folder: Path, name: str, seed: int, train: Train | None) -> float | None:
-    """Return a test accuracy, trained now where it is not yet there and ``train`` is given."""
-    place = folder / "winner" / f"{name.replace(' ', '-')}-{seed}"
-    kept = place / "accuracy.json"
-    if not kept.exists() and train is not None:
-        replace_file(kept, json.dumps(train(seed, place)).encode())
-        print(f"{name}, seed {seed}: {kept.read_text()} %", flush=True)
-    return float(json.loads(kept.read_text())) if kept.exists() else None
+def jobs_of(found: Row, sizes: Mapping[str, int], teacher: str | None) -> dict[str, list[Job]]:
+    """Return the trainings of each row that is added, one a seed."""
+    winner = Architecture.from_dict(found["pieces"]["winner"]["rows"][0]["architecture"])
+    tuning, alone, seeds = found["finetuning"], found["recipe"], range(found["sizes"]["retrainings"])
+    jobs: dict[str, list[Job]] = {TUNED: [Alone("finetune", winner, tuning, seed) for seed in seeds]}
+    if teacher is not None:
+        jobs[TAUGHT] = [Taught(winner, tuning, seed, teacher) for seed in seeds]
+    return {**jobs, TIMM: [Plain(sizes, alone, seed) for seed in seeds]}
 
 
-def table(found: Row, accuracies: dict[str, list[float]]) -> list[Row]:
+def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapping[str, list[float]]) -> list[Row]:
     """Return the rows of the table."""
     best, plain = found["pieces"]["winner"]["rows"]
-    timm = plain_vit(Supernet.load(found["supernet"]["file"]).space.geometry, best["params"])
     tuned, alone = found["finetuning"]["epochs"], found["recipe"]["epochs"]
     told = {
         "winner, inherited": (best["params"], 0, [best["inherited"]]),
-        "winner, fine-tuned": (best["params"], tuned, accuracies["fine-tuned"]),
-        "winner, fine-tuned with a teacher": (best["params"], tuned, accuracies.get("distilled", [])),
+        TUNED: (best["params"], tuned, scores[TUNED]),
+        TAUGHT: (best["params"], tuned, scores.get(TAUGHT, [])),
         "winner, from scratch": (best["params"], alone, best["retrained"]),
+        "uniform ViT of the space, inherited": (plain["params"], 0, [plain["inherited"]]),
         "uniform ViT of the space, from scratch": (plain["params"], alone, plain["retrained"]),
-        "timm ViT, from scratch": (size_of(timm), alone, accuracies["timm ViT"]),
+        TIMM: (size_of(plain_vit(geometry, sizes)), alone, scores[TIMM]),
     }
     return [
-        {"name": name, "params": params, "epochs": epochs, "accuracies": list(scores), "mean": mean_of(scores)}
-        for name, (params, epochs, scores) in told.items()
-        if scores
+        {"name": name, "params": params, "epochs": epochs, "accuracies": list(each), "mean": mean_of(each)}
+        for name, (params, epochs, each) in told.items()
+        if each
     ]
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the rows as a table of Markdown."""
     lines = [
-        "| network | parameters | epochs of its own | test accuracy % by seed | mean (95 %) |",
+        "| network | parameters | epochs alone | test accuracy, % by seed | mean (95 %) |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
@@ -129,29 +170,48 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
+def write(rows: Sequence[Row], result: Path = RESULT, walk: Path = WALK) -> None:
+    """Keep the rows, and put them into the walk.
+
+    Raises:
+        NasformerError: The walk has no place for them.
+    """
+    text, places = MARKS.subn(lambda marks: marks[1] + markdown(rows) + marks[2], walk.read_text(encoding="utf-8"))
+    if places != 1:
+        raise NasformerError(f"{walk} has {places} places for the table, not one: <!-- winner --> to <!-- /winner -->")
+    record = {"machine": machine(), "versions": versions("timm"), "rows": rows}
+    result.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    walk.write_text(text, encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("diagnosis", type=Path, help="folder of nasformer diagnose, with its piece winner")
-    parser.add_argument("--teacher", help="a .safetensors of ours; without, nothing is distilled")
-    parser.add_argument("--seed", type=int, action="append", help="train this seed alone; several times for several")
+    parser.add_argument("--teacher", help="a .safetensors of ours or timm:NAME; without, nothing is distilled")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train")
+    parser.add_argument("--root", type=Path, help="where the dataset's files are")
     parser.add_argument("--write", action="store_true", help=f"keep it in {RESULT.name} and in docs/{WALK.name}")
-    arguments = parser.parse_args()
-    found = json.loads((arguments.diagnosis / "diagnosis.json").read_text())
-    data = load_dataset(found["data"]["name"], seed=found["data"]["seed"])
-    seeds = range(found["sizes"]["retrainings"])
-    accuracies: dict[str, list[float]] = {}
-    for name, train in trainings(found, data, arguments.teacher).items():
-        mine = {seed: train if seed in (arguments.seed or seeds) else None for seed in seeds}
-        scores = [done(arguments.diagnosis, name, seed, todo) for seed, todo in mine.items()]
-        accuracies[name] = [score for score in scores if score is not None]
-    rows = table(found, accuracies)
+    given = parser.parse_args(arguments)
+    try:
+        found = json.loads((given.diagnosis / "diagnosis.json").read_text(encoding="utf-8"))
+        if "winner" not in found["pieces"]:
+            raise NasformerError(f"{given.diagnosis} has no piece winner yet; run nasformer diagnose --piece winner")
+        bench = open_bench(given.diagnosis, found, given.root)
+        geometry = bench.net.space.geometry
+        sizes = nearest_sizes(geometry, found["pieces"]["winner"]["rows"][0]["params"])
+        jobs = jobs_of(found, sizes, given.teacher)
+        told = done(bench, [job for row in jobs.values() for job in row], workers=given.workers, progress=True, what="")
+        scores = iter(each["accuracy"] for each in told)
+        rows = table(found, sizes, geometry, {name: [next(scores) for _ in row] for name, row in jobs.items()})
+        if given.write:
+            write(rows)
+    except (NasformerError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print(markdown(rows))
-    if arguments.write:
-        record = {"machine": found["machine"], "versions": found["versions"], "rows": rows}
-        RESULT.write_text(json.dumps(record, indent=1) + "\n")
-        WALK.write_text(MARKS.sub(lambda marks: marks[1] + markdown(rows) + marks[2], WALK.read_text()))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -58,8 +58,9 @@ def finetune(
 
     It takes on the classes and the resolution of the data by itself. Without
     --recipe, that of the weights holds, with a tenth of its epochs and of its
-    learning rate. After a stop, the same command with --resume goes on to the
-    weights of an uninterrupted training.
+    learning rate; a network that was fine-tuned goes on by its own. After a
+    stop, the same command with --resume goes on to the weights of an
+    uninterrupted training.
 
     Examples:
       nasformer finetune runs/digits-tpe-seed0 --epochs 50
@@ -74,7 +75,13 @@ def finetune(
     source = read_source(target, architecture, supernet, None)
     images = data or source.data.get("name")
     chosen = read_recipe(
-        recipe, source.provenance, images or "", seed=seed, epochs=epochs, learning_rate=learning_rate, further=True
+        recipe,
+        source.provenance,
+        images or "",
+        seed=seed,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        further=source.provenance.get("training") != "finetune",
     )
     dataset = _data(images, source, chosen, seed=seed, root=root, size=image_size)
     folder = out or Path("runs") / f"{source.name}-finetune"

@@ -70,6 +70,9 @@ def test_the_winner_of_a_search_is_finetuned_and_retrained(nasformer: Command, w
     done = nasformer("finetune", "fine/network.safetensors", *QUICK, "--out", "further", "--freeze", "backbone")
     assert done.code == 0, done.err
     assert torch.equal(load_network("further/network.safetensors").norm.weight, winner.norm.weight)
+    once, twice = (json.loads(Path(f"{name}/finetune.json").read_text()) for name in ("fine", "further"))
+    rate = "learning_rate"
+    assert twice["training"]["recipe"][rate] == once["training"]["recipe"][rate], "no tenth of a tenth"
 
 
 def test_other_classes_another_resolution_and_a_teacher(nasformer: Command, weights: Path) -> None:
