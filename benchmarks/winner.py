@@ -93,8 +93,8 @@ class Plain:
 
 def plain_vit(geometry: Geometry, sizes: Mapping[str, int]) -> PlainTransformer:
     """Return a ViT of timm for the same images, patches and classes."""
-    images = {"img_size": geometry.image_size, "patch_size": geometry.patch_size, "in_chans": geometry.in_channels}
-    return PlainTransformer(**images, num_classes=geometry.num_classes, **sizes)
+    images: Row = {"img_size": geometry.image_size, "patch_size": geometry.patch_size, "in_chans": geometry.in_channels}
+    return PlainTransformer(num_classes=geometry.num_classes, **images, **dict[str, Any](sizes))
 
 
 def nearest_sizes(geometry: Geometry, params: int) -> dict[str, int]:
@@ -159,7 +159,7 @@ def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapp
 def markdown(rows: Sequence[Row]) -> str:
     """Return the rows as a table of Markdown."""
     lines = [
-        "| network | parameters | epochs alone | test accuracy, % by seed | mean (95 %) |",
+        "| network | parameters | epochs alone | test accuracy, % | mean (95 %) |",
         "|---|---|---|---|---|",
     ]
     for row in rows:

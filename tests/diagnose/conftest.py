@@ -7,46 +7,25 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import TensorDataset
 
 from nasformer.data import Dataset
 from nasformer.diagnose import Plan, diagnose
-from nasformer.space import SearchSpace, choice, per_layer
+from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
-
-
-def corners(count: int, seed: int) -> TensorDataset:
-    """Return images of which one corner is a little brighter, with the corner's number."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 4
-    images = torch.randn(count, 1, 4, 4, generator=generator)
-    for image, label in zip(images, labels.tolist(), strict=True):
-        row, column = divmod(label, 2)
-        image[0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 1
-    return TensorDataset(images, labels)
+from tests.tiny import corners, tiny_space
 
 
 @pytest.fixture(scope="package")
 def space() -> SearchSpace:
-    return SearchSpace(
-        "tiny",
-        embed_dim=choice(8, 16),
-        depth=choice(1, 2),
-        num_heads=per_layer(1, 2),
-        mlp_ratio=per_layer(1, 2),
-        head_dim=8,
-        image_size=4,
-        patch_size=2,
-        in_channels=1,
-        num_classes=4,
-        max_distance=1,
-    )
+    return tiny_space()
 
 
 @pytest.fixture(scope="package")
 def data() -> Dataset:
-    return Dataset(train=corners(96, 0), search=corners(64, 1), test=corners(64, 2), name="corners")
+    return Dataset(
+        train=corners(96, 0, noise=1), search=corners(64, 1, noise=1), test=corners(64, 2, noise=1), name="corners"
+    )
 
 
 @pytest.fixture(scope="package")

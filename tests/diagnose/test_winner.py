@@ -1,4 +1,4 @@
-"""The benchmark that sets a winner beside plain ViTs: its table is of networks that were trained, and goes where it says."""
+"""The benchmark that sets a winner beside plain ViTs: its table is of trained networks."""
 
 from __future__ import annotations
 

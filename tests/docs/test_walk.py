@@ -73,9 +73,7 @@ def test_the_walk(
                 line = line.replace(long, short)
             program, *arguments = shlex.split(line)
             assert program == "nasformer"
-            code = run(
-                [*arguments, *(["--quiet"] if arguments[0] in ("train", "search", "finetune", "retrain") else [])]
-            )
+            code = run([*arguments, *(["--quiet"] if arguments[0] in WITH_A_BAR else [])])
             printed = capsys.readouterr()
             assert code == 0, f"{line}: {printed.err}"
             done.append(arguments[0])

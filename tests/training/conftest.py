@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.utils.data import TensorDataset
 
 from nasformer.data import Dataset
-from nasformer.space import SearchSpace, choice, per_layer
+from nasformer.space import SearchSpace
 from nasformer.training import Recipe
+from tests.tiny import corners, tiny_space
 
 
 @pytest.fixture(autouse=True)
@@ -18,29 +18,7 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def space() -> SearchSpace:
-    return SearchSpace(
-        "tiny",
-        embed_dim=choice(8, 16),
-        depth=choice(1, 2),
-        num_heads=per_layer(1, 2),
-        mlp_ratio=per_layer(1, 2),
-        head_dim=8,
-        image_size=4,
-        patch_size=2,
-        in_channels=1,
-        num_classes=4,
-        max_distance=1,
-    )
-
-
-def corners(n: int, seed: int) -> TensorDataset:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(n) % 4
-    images = 0.3 * torch.randn(n, 1, 4, 4, generator=generator)
-    for image, label in zip(images, labels.tolist(), strict=True):
-        row, column = divmod(label, 2)
-        image[0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 1
-    return TensorDataset(images, labels)
+    return tiny_space()
 
 
 @pytest.fixture
