@@ -20,7 +20,7 @@ from nasformer.data import fashion_mnist
 
 SHORTER = {
     "--evaluations 100": "--evaluations 6",
-    "--epochs 3": "--epochs 2",
+    "--epochs 4": "--epochs 2",
     "--strategy thompson": "--strategy random",
 }
 WITH_A_BAR = ("train", "search", "finetune", "retrain")
