@@ -168,8 +168,10 @@ def _check(expected: Mapping[str, tuple[int, ...]], official: Mapping[str, Tenso
         [f"the file has an unknown {unknown[0]} {shapes[unknown[0]]} ({len(unknown)} such in all)"] if unknown else []
     )
     said += [f"{strange[0]} is no dense tensor of floating-point numbers in the file"] if strange else []
+    broken = [] if said else [name for name in expected if not official[name].isfinite().all()]
+    said += [f"{broken[0]} holds NaN or infinite values in the file"] if broken else []
     if said:
-        raise CheckpointError(", ".join(said), odd + missing + unknown + strange)
+        raise CheckpointError(", ".join(said), odd + missing + unknown + strange + broken)
 
 
 def _is_dense(tensor: Tensor) -> bool:

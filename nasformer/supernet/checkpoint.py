@@ -67,7 +67,7 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> Non
     """Copy ``tensors`` into the parameters of ``net``.
 
     Raises:
-        CheckpointError: A tensor is missing, unknown, or of another shape, naming it and both shapes.
+        CheckpointError: A tensor is missing, unknown, of another shape, naming it and both shapes, or not finite.
     """
     own = net.state_dict()
     odd = sorted(own.keys() ^ tensors.keys())
@@ -78,6 +78,12 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> Non
         if tensors[name].shape != tensor.shape:
             shapes = f"{tuple(tensors[name].shape)}, but its header asks for {tuple(tensor.shape)}"
             raise CheckpointError(f"in the checkpoint {path}, {name} is {shapes}", name)
+        if not tensors[name].isfinite().all():
+            raise CheckpointError(
+                f"in the checkpoint {path}, {name} holds NaN or infinite values, as a training leaves that diverged; "
+                "take another checkpoint, or train again at a lower learning rate",
+                name,
+            )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])

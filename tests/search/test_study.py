@@ -57,6 +57,11 @@ def test_trials_are_there_again_when_the_study_is_reopened(url: str, space: Sear
     assert Study.begin(url, "another", space, {"seed": 9}).trials() == []
 
 
+def test_settings_that_cannot_be_recorded_are_named(space: SearchSpace) -> None:
+    with pytest.raises(StudyError, match=r"an option is a number, a text, a list or a mapping: .* function"):
+        Study.begin(None, "mine", space, {"options": {"gamma": lambda count: count}})
+
+
 def test_memory_keeps_the_trials_of_this_study_alone(space: SearchSpace, trials: list[Trial]) -> None:
     assert keep(None, space, trials).trials() == trials
     assert keep(None, space, []).trials() == []

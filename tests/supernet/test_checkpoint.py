@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from nasformer.errors import CheckpointError
 from nasformer.space import SearchSpace, choice
-from nasformer.supernet import Supernet, VisionTransformer, load_network
+from nasformer.supernet import Supernet, VisionTransformer, load_network, write_autoformer
 
 
 @pytest.fixture
@@ -65,6 +65,17 @@ def test_another_space_names_every_difference(net: Supernet, tmp_path: Path) -> 
     ) as e:
         Supernet.load(path, other_space(net.space))
     assert "\n" not in str(e.value)
+
+
+def test_weights_of_a_training_that_diverged_are_refused(net: Supernet, tmp_path: Path) -> None:
+    with torch.no_grad():
+        net.get_parameter("blocks.0.mlp.fc2.bias")[0] = float("nan")
+    path = net.save(tmp_path / "net.safetensors")
+    with pytest.raises(CheckpointError, match=r"blocks\.0\.mlp\.fc2\.bias holds NaN or infinite values"):
+        Supernet.load(path)
+    official = write_autoformer(net, tmp_path / "official.pth")
+    with pytest.raises(CheckpointError, match=r"official\.pth and .*: blocks\.0\.fc2\.bias holds NaN"):
+        Supernet.from_autoformer(official, net.space)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, -100])

@@ -76,10 +76,10 @@ class Study:
         """Return the study of a search: made where it is new, continued where it was made with the same settings.
 
         Raises:
-            StudyError: The storage cannot be opened, or holds a study of other settings.
+            StudyError: The storage cannot be opened, holds a study of other settings, or a setting is no plain value.
         """
         store = storage if isinstance(storage, Store) else Store(storage)
-        plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **settings}))
+        plain = _plain({"format": FORMAT, **settings})
         study_id, kept, how = store.change(None, lambda: _begin(store.optuna, name, plain, dict(recipe or {})))
         check_format(name, kept)
         compare(name, kept, plain)
@@ -270,6 +270,18 @@ class Study:
         busy = {each.trial.number for each in self.crew.busy(others)}
         done = {trial.number for trial in self._finished(proposed)}
         return [trial for trial in proposed if trial.number not in done | busy]
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as a storage gives them back."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(settings))
+    except (TypeError, ValueError) as error:
+        raise StudyError(
+            f"the settings of a search are recorded, so an option is a number, a text, a list or a mapping: {error}",
+            settings,
+        ) from error
+    return plain
 
 
 def _begin(
