@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,19 +70,18 @@ def evaluate(
 
 def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:
     """Return the space, what to evaluate by name, and the hash of the weights that a search used."""
-    from nasformer.cli.search import RESULT
+    from nasformer.cli.training import run_file
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
     from nasformer.space import load_space
 
-    path = Path(target)
-    file = path / RESULT if path.is_dir() else path
-    if file.suffix == ".jsonl" or path.is_dir():
+    run = run_file(target)
+    if run is not None:
         if architecture is not None:
             raise ArchitectureError(
                 f"a run brings its own architectures, got {architecture!r}; name its space instead", architecture
             )
-        result = SearchResult.load(file)
+        result = SearchResult.load(run)
         weights: dict[str, Any] = result.settings["fitness"]
         return result.space, {"winner": result.best.architecture, **_uniform(result)}, weights.get("weights")
     space = load_space(target)

@@ -88,19 +88,20 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
         return _of_architecture(target, supernet)
     from nasformer.cli.training import read_target
 
-    _require_contents(path)
+    _require_contents(target)
     return _inherited(*read_target(target, architecture), supernet)
 
 
-def _require_contents(path: Path) -> None:
-    from nasformer.cli.search import RESULT
+def _require_contents(target: str) -> None:
+    from nasformer.cli.training import run_file
     from nasformer.errors import CheckpointError
 
-    if path.is_dir() and not (path / RESULT).is_file():
+    run = run_file(target)
+    if run is not None and Path(target).is_dir() and not run.is_file():
         raise CheckpointError(
-            f"{path} holds none of {', '.join((*_WEIGHTS, RESULT))}: no network and no search; "
+            f"{target} holds none of {', '.join((*_WEIGHTS, run.name))}: no network and no search; "
             "a supernet goes with a space and an architecture, as SPACE ARCH --supernet FILE",
-            path,
+            target,
         )
 
 

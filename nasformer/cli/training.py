@@ -100,6 +100,18 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
     return None if name is None else load_teacher(name, weights=weights, num_classes=num_classes)
 
 
+def run_file(target: str) -> Path | None:
+    """Return the trials of the run that a target names; None where it names a space, also beside a folder so called."""
+    from nasformer.cli.search import RESULT
+    from nasformer.space import space_names
+
+    path = Path(target)
+    if path.suffix == ".jsonl":
+        return path
+    file = path / RESULT
+    return file if file.is_file() or (path.is_dir() and target not in space_names()) else None
+
+
 def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
     """Return what ``RUN|SPACE [ARCH]`` names, the winner of a search or an architecture of a space, and its origin.
 
@@ -108,18 +120,17 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
         StudyError: The run cannot be read.
     """
     from nasformer.cli.cost import read_architecture
-    from nasformer.cli.search import RESULT
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
     from nasformer.space import load_space
 
-    path = Path(target)
-    if path.is_dir() or path.suffix == ".jsonl":
+    run = run_file(target)
+    if run is not None:
         if architecture is not None:
             raise ArchitectureError(
                 f"a run brings its own architecture, got {architecture!r}; name its space instead", architecture
             )
-        result = SearchResult.load(path / RESULT if path.is_dir() else path)
+        result = SearchResult.load(run)
         return result.space, result.best.architecture, origin(result.space, result.settings)
     space = load_space(target)
     return space, read_architecture(space, architecture or "largest"), origin(space)

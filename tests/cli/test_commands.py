@@ -116,6 +116,13 @@ def test_search_then_evaluate(weights: Path, nasformer: Command, tmp_path: Path)
     assert "winner" in ran(nasformer("evaluate", "run"))
 
 
+def test_a_folder_with_the_name_of_a_space_is_not_in_its_way(weights: Path, nasformer: Command, tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    assert "architecture" in ran(nasformer("evaluate", "digits", "smallest"))
+    (tmp_path / "other").mkdir()
+    assert nasformer("evaluate", "other").code == 2
+
+
 def test_search_races_on_loss(weights: Path, nasformer: Command) -> None:
     command = ["search", "digits", "--supernet", weights, "-n", 30, "--batch-size", 15, "--out", "run", "--json"]
     data = json.loads(
