@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import torch
 from timm.models.vision_transformer import VisionTransformer as PlainTransformer
 
+from benchmarks._marks import markdown, put
 from nasformer.architecture import Architecture
 from nasformer.compare.experiment import digest
 from nasformer.cost import Geometry
@@ -37,7 +39,6 @@ from nasformer.training import Recipe, evaluate, finetune, load_teacher, train_s
 
 RESULT = Path(__file__).parent / "results" / "winner.json"
 WALK = Path(__file__).parent.parent / "docs" / "walk.md"
-MARKS = re.compile(r"(<!-- winner -->\n).*?(<!-- /winner -->)", re.DOTALL)
 TUNED, TAUGHT, TIMM = "winner, fine-tuned", "winner, fine-tuned with a teacher", "ViT of timm, from scratch"
 
 Row = dict[str, Any]
@@ -156,18 +157,15 @@ def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapp
     ]
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def shown(rows: Sequence[Row]) -> str:
     """Return the rows as a table of Markdown."""
-    lines = [
-        "| network | parameters | epochs alone | test accuracy, % | mean (95 %) |",
-        "|---|---|---|---|---|",
-    ]
-    for row in rows:
-        scores = ", ".join(f"{score:.2f}" for score in row["accuracies"])
-        mean = row["mean"]
-        ends = "" if mean["low"] is None else f" ({mean['low']:.2f}–{mean['high']:.2f})"
-        lines.append(f"| {row['name']} | {row['params']:,} | {row['epochs']} | {scores} | {mean['value']:.2f}{ends} |")
-    return "\n".join(lines) + "\n"
+    return markdown(["network", "parameters", "epochs alone", "test accuracy, %", "mean (95 %)"], [*map(_cells, rows)])
+
+
+def _cells(row: Row) -> list[str]:
+    mean, scores = row["mean"], ", ".join(f"{score:.2f}" for score in row["accuracies"])
+    ends = "" if mean["low"] is None else f" ({mean['low']:.2f}–{mean['high']:.2f})"
+    return [row["name"], f"{row['params']:,}", str(row["epochs"]), scores, f"{mean['value']:.2f}{ends}"]
 
 
 def write(rows: Sequence[Row], result: Path = RESULT, walk: Path = WALK) -> None:
@@ -176,12 +174,9 @@ def write(rows: Sequence[Row], result: Path = RESULT, walk: Path = WALK) -> None
     Raises:
         NasformerError: The walk has no place for them.
     """
-    text, places = MARKS.subn(lambda marks: marks[1] + markdown(rows) + marks[2], walk.read_text(encoding="utf-8"))
-    if places != 1:
-        raise NasformerError(f"{walk} has {places} places for the table, not one: <!-- winner --> to <!-- /winner -->")
+    put(walk, "winner", shown(rows))
     record = {"machine": machine(), "versions": versions("timm"), "rows": rows}
     result.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    walk.write_text(text, encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -209,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NasformerError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(markdown(rows))
+    print(shown(rows))
     return 0
 
 

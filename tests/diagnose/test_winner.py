@@ -40,10 +40,10 @@ def test_the_table_is_of_networks_that_were_trained(
     walk = tmp_path / "walk.md"
     walk.write_text("Before.\n<!-- winner -->\nold\n<!-- /winner -->\nAfter.\n")
     winner.write(rows, tmp_path / "winner.json", walk)
-    assert walk.read_text() == f"Before.\n<!-- winner -->\n{winner.markdown(rows)}<!-- /winner -->\nAfter.\n"
+    assert walk.read_text() == f"Before.\n<!-- winner -->\n{winner.shown(rows)}<!-- /winner -->\nAfter.\n"
     assert json.loads((tmp_path / "winner.json").read_text())["rows"] == rows
     walk.write_text("no place")
-    with pytest.raises(NasformerError, match="has 0 places for the table"):
+    with pytest.raises(NasformerError, match="has 0 places <!-- winner -->"):
         winner.write(rows, tmp_path / "none.json", walk)
     assert not (tmp_path / "none.json").exists()
 

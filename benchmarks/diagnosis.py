@@ -1,0 +1,91 @@
+"""Keep a diagnosis: its JSON and its page under ``results/``, and its tables in ``docs/diagnosis.md``.
+
+``nasformer diagnose`` makes it; the command that made the one that is kept is on its page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks._marks import markdown, put
+from nasformer.diagnose.claims import ABLATION
+from nasformer.errors import NasformerError
+
+HERE = Path(__file__).parent
+DOCUMENT = HERE.parent / "docs" / "diagnosis.md"
+_SIZES = {
+    "images": "{pool} architectures",
+    "curse": "{pool} architectures",
+    "strategies": "3 strategies × {searches} seeds × {evaluations} evaluations on {search_images:,} images",
+    "fidelity": "{architectures} trained alone for {alone} epochs, {finetuned} fine-tuned for {tuned}",
+    "sharing": "supernets of {shared} epochs, 4 searches, their winners trained alone for {alone} epochs",
+    "winner": "2 architectures × {retrainings} seeds × {alone} epochs",
+}
+
+Record = dict[str, Any]
+
+
+def tables(found: Record) -> dict[str, str]:
+    """Return the tables of a diagnosis by the name of their place."""
+    return {"claims": claims(found), "ablation": ablation(found), "pieces": pieces(found)}
+
+
+def claims(found: Record) -> str:
+    """Return the paper's claims and what became of them."""
+    rows = [[each[key] for key in ("claim", "paper", "here", "verdict", "why")] for each in found["claims"]]
+    return markdown(["claim", "the paper, ImageNet", "here", "verdict", "why"], rows)
+
+
+def ablation(found: Record) -> str:
+    """Return the paper's ablation beside ours."""
+    rows = []
+    for row in found["pieces"]["sharing"]["ablation"]:
+        inherited, retrained = ABLATION[row["sharing"], row["strategy"]]
+        there = [f"{inherited:.1f}", f"{retrained:.1f}"]
+        rows.append([row["sharing"], row["strategy"], *there, f"{row['inherited']:.2f}", f"{row['retrained']:.2f}"])
+    header = ["weights", "search", "paper: inherited", "paper: retrained", "here: inherited", "here: retrained"]
+    return markdown(header, rows)
+
+
+def pieces(found: Record) -> str:
+    """Return what each piece measured, and how long its trainings and searches took."""
+    epochs = {"alone": found["recipe"], "tuned": found["finetuning"], "shared": found["sharing"]}
+    sizes = {**found["sizes"], **{name: recipe["epochs"] for name, recipe in epochs.items()}}
+    rows = []
+    for name, words in _SIZES.items():
+        if name in found["pieces"]:
+            seconds = found["pieces"][name].get("seconds")
+            rows.append([f"`{name}`", words.format(**sizes), "" if seconds is None else f"{seconds / 60:.0f}"])
+    return markdown(["piece", "size", "minutes, one process after the other"], rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables, and keep them where it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("diagnosis", type=Path, help="folder of nasformer diagnose")
+    parser.add_argument("--write", action="store_true", help=f"keep it in results/ and in docs/{DOCUMENT.name}")
+    given = parser.parse_args(arguments)
+    try:
+        told = tables(json.loads((given.diagnosis / "diagnosis.json").read_text(encoding="utf-8")))
+        if given.write:
+            for name, table in told.items():
+                put(DOCUMENT, name, table)
+            shutil.copy(given.diagnosis / "diagnosis.json", HERE / "results" / "diagnosis.json")
+            shutil.copy(given.diagnosis / "report.html", HERE / "results" / "diagnosis.html")
+    except (NasformerError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(told.values()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The tables of a diagnosis go where they belong, and none is typed by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import _marks, diagnosis
+
+Found = dict[str, Any]
+
+
+def test_the_tables_say_what_was_found(found: Found) -> None:
+    told = diagnosis.tables(found)
+    assert told["claims"].count("\n") == 2 + len(found["claims"])
+    for row in found["pieces"]["sharing"]["ablation"]:
+        assert f"| {row['inherited']:.2f} | {row['retrained']:.2f} |" in told["ablation"]
+    assert "| entangled | evolution | 81.7 | 81.7 |" in told["ablation"]
+    assert "5 trained alone for 3 epochs, 3 fine-tuned for 1" in told["pieces"]
+
+
+def test_they_are_kept_together(
+    found: Found, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").mkdir()
+    document = tmp_path / "diagnosis.md"
+    document.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in diagnosis.tables(found)))
+    monkeypatch.setattr(diagnosis, "HERE", tmp_path)
+    monkeypatch.setattr(diagnosis, "DOCUMENT", document)
+    source = tmp_path / "run"
+    source.mkdir()
+    shutil.copy(folder / "diagnosis.json", source)
+    (source / "report.html").write_text("page")
+    assert diagnosis.main([str(source), "--write"]) == 0
+    printed = capsys.readouterr().out
+    for name, table in diagnosis.tables(found).items():
+        assert _marks.between(document, name) == table
+        assert table in printed
+    assert json.loads((tmp_path / "results" / "diagnosis.json").read_text()) == found
+    assert diagnosis.main([str(tmp_path)]) == 2
