@@ -27,7 +27,7 @@ _SIZES = {
     "strategies": "3 strategies × {searches} seeds × {evaluations} evaluations on {search_images:,} images",
     "fidelity": "{architectures} trained alone for {alone} epochs, {finetuned} fine-tuned for {tuned}",
     "sharing": "supernets of {shared} epochs, 4 searches, their winners trained alone for {alone} epochs",
-    "winner": "2 architectures × {retrainings} seeds × {alone} epochs",
+    "winner": "2 architectures × {retrainings} seeds × {last} epochs",
 }
 
 Record = dict[str, Any]
@@ -57,7 +57,12 @@ def ablation(found: Record) -> str:
 
 def pieces(found: Record) -> str:
     """Return what each piece measured, and how long its trainings and searches took."""
-    epochs = {"alone": found["recipe"], "tuned": found["finetuning"], "shared": found["sharing"]}
+    epochs = {
+        "alone": found["recipe"],
+        "tuned": found["finetuning"],
+        "shared": found["sharing"],
+        "last": found["final"],
+    }
     sizes = {**found["sizes"], **{name: recipe["epochs"] for name, recipe in epochs.items()}}
     rows = []
     for name, words in _SIZES.items():

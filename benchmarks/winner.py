@@ -130,7 +130,7 @@ def open_bench(folder: Path, found: Row, root: Path | None) -> Bench:
 def jobs_of(found: Row, sizes: Mapping[str, int], teacher: str | None) -> dict[str, list[Job]]:
     """Return the trainings of each row that is added, one a seed."""
     winner = Architecture.from_dict(found["pieces"]["winner"]["rows"][0]["architecture"])
-    tuning, alone, seeds = found["finetuning"], found["recipe"], range(found["sizes"]["retrainings"])
+    tuning, alone, seeds = found["finetuning"], found["final"], range(found["sizes"]["retrainings"])
     jobs: dict[str, list[Job]] = {TUNED: [Alone("finetune", winner, tuning, seed) for seed in seeds]}
     if teacher is not None:
         jobs[TAUGHT] = [Taught(winner, tuning, seed, teacher) for seed in seeds]
@@ -140,7 +140,7 @@ def jobs_of(found: Row, sizes: Mapping[str, int], teacher: str | None) -> dict[s
 def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapping[str, list[float]]) -> list[Row]:
     """Return the rows of the table."""
     best, plain = found["pieces"]["winner"]["rows"]
-    tuned, alone = found["finetuning"]["epochs"], found["recipe"]["epochs"]
+    tuned, alone = found["finetuning"]["epochs"], found["final"]["epochs"]
     told = {
         "winner, inherited": (best["params"], 0, [best["inherited"]]),
         TUNED: (best["params"], tuned, scores[TUNED]),

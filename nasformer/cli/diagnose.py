@@ -21,6 +21,10 @@ def diagnose(
     recipe: RecipeFile = None,
     epochs: Epochs = None,
     finetune_epochs: Annotated[int, typer.Option(min=1, help="From inherited weights.")] = 1,
+    final_epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the winner and the uniform ViT alone; default: --epochs.", show_default=False),
+    ] = None,
     sharing_recipe: Annotated[
         Path | None,
         typer.Option(
@@ -58,13 +62,13 @@ def diagnose(
     strategies better than chance, the winner better than a plain ViT? How many
     search images does a ranking need, and how much better than it is does the
     winner look? Most of the time goes into trainings: up to
-    (architectures + 2 retrainings + 4) x epochs, finetuned x finetune-epochs,
-    and one or two supernets. After a stop the same command goes on.
+    (architectures + 4) x epochs, 2 x retrainings x final-epochs, finetuned x
+    finetune-epochs, and one or two supernets. After a stop the same command goes on.
 
     Examples:
       nasformer diagnose digits --params 60k --workers 2
 
-      nasformer diagnose fashion-mnist --params 200k --epochs 3 --workers 2
+      nasformer diagnose fashion-mnist --params 300k --epochs 4 --workers 2
 
       nasformer diagnose fashion-mnist --piece images --piece curse
     """
@@ -83,6 +87,7 @@ def diagnose(
         recipe=alone.to_dict(),
         finetuning=tuned.to_dict(),
         sharing=shared.to_dict(),
+        final={} if final_epochs is None else alone.replace(epochs=final_epochs).to_dict(),
         budget=budget_of(params, macs),
         architectures=architectures,
         finetuned=finetuned,

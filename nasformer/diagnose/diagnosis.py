@@ -119,6 +119,7 @@ def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, A
         "recipe": dict(plan.recipe),
         "finetuning": dict(plan.finetuning),
         "sharing": dict(plan.sharing),
+        "final": dict(plan.last),
         "sizes": {name: getattr(plan, name) for name in _SIZES},
         "seed": plan.seed,
         "versions": dict(versions()),

@@ -31,6 +31,7 @@ class Plan:
         recipe: How a network is trained alone, as ``Recipe.to_dict`` gives it.
         finetuning: How one goes on from inherited weights.
         sharing: How the two supernets of the comparison of weight sharing are trained.
+        final: How the winner and the uniform ViT beside it are trained alone; empty: as the others.
         budget: What architectures may cost, as ``SearchSpace.feasible`` takes it; empty: the space's constraints.
         architectures: How many are trained alone for the rank correlations.
         finetuned: How many of these are fine-tuned from inherited weights too.
@@ -49,6 +50,7 @@ class Plan:
     recipe: Mapping[str, Any]
     finetuning: Mapping[str, Any]
     sharing: Mapping[str, Any]
+    final: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
     architectures: int = 20
     finetuned: int = 10
@@ -73,6 +75,11 @@ class Plan:
         for piece in self.pieces:
             if piece not in PIECES:
                 raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
+
+    @property
+    def last(self) -> Mapping[str, Any]:
+        """How the winner is trained alone."""
+        return self.final or self.recipe
 
     def identity(self, *names: str) -> str:
         """Return a hash of some attributes."""

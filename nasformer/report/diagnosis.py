@@ -155,7 +155,7 @@ def _records(diagnosis: Record) -> list[tables.Table]:
         "seed": diagnosis.get("seed"),
         **(diagnosis.get("sizes") or {}),
     }
-    for name in ("finetuning", "sharing"):
+    for name in ("finetuning", "sharing", "final"):
         settings |= {f"{name} {key}": value for key, value in changes(recipe, diagnosis.get(name) or {}).items()}
     machine = diagnosis.get("machine") or {}
     versions = {

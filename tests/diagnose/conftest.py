@@ -47,6 +47,7 @@ def plan(recipe: Recipe) -> Plan:
         recipe=recipe.to_dict(),
         finetuning=recipe.replace(epochs=1, warmup_epochs=0, learning_rate=5e-4).to_dict(),
         sharing=recipe.replace(epochs=2).to_dict(),
+        final=recipe.replace(epochs=4).to_dict(),
         budget={"params": 5000},
         architectures=5,
         finetuned=3,

@@ -26,7 +26,7 @@ MEASURES = {
     "strategies": Measure(strategies, (*_SEARCH, "searches")),
     "fidelity": Measure(fidelity, ("recipe", "finetuning", "architectures", "finetuned", "seed")),
     "sharing": Measure(sharing, (*_SEARCH, "recipe", "sharing", "architectures", "seed")),
-    "winner": Measure(winner, (*_SEARCH, "recipe", "searches", "retrainings")),
+    "winner": Measure(winner, (*_SEARCH, "recipe", "final", "searches", "retrainings")),
 }
 """By name, in the order in which a diagnosis measures them."""
 
@@ -43,9 +43,10 @@ def together(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
     return told
 
 
-def _noise(winner: Piece) -> float | None:
-    """Return the standard deviation of retraining over seeds, pooled over the two architectures."""
+def _noise(winner: Piece) -> Piece | None:
+    """Return the standard deviation of retraining over seeds, pooled over the two architectures, and the epochs."""
     columns = [row["retrained"] for row in winner["rows"]]
     if min(map(len, columns)) < 2:
         return None
-    return float(np.sqrt(np.mean([np.var(column, ddof=1) for column in columns])))
+    pooled = np.sqrt(np.mean([np.var(column, ddof=1) for column in columns]))
+    return {"deviation": float(pooled), "epochs": winner["epochs"]}

@@ -58,7 +58,7 @@ def winner(bench: Bench, do: Doing) -> Piece:
     params = bench.net.space.params
     plain = min(bench.feasible.uniform(), key=lambda each: abs(params(each) - params(best)))
     both, seeds = {"winner": best, "uniform ViT": plain}, range(bench.plan.retrainings)
-    jobs = [Alone("retrain", each, bench.plan.recipe, seed) for each in both.values() for seed in seeds]
+    jobs = [Alone("retrain", each, bench.plan.last, seed) for each in both.values() for seed in seeds]
     alone = do(bench, jobs, "winner")
     scores = [each["accuracy"] for each in alone]
     of_each = scores[: len(seeds)], scores[len(seeds) :]
@@ -75,7 +75,7 @@ def winner(bench: Bench, do: Doing) -> Piece:
     ]
     return {
         "seconds": seconds_of(alone),
-        "epochs": bench.plan.recipe["epochs"],
+        "epochs": bench.plan.last["epochs"],
         "rows": rows,
         "difference": {"of": "winner", "minus": "uniform ViT", "mean": difference_of(*of_each), "n": len(seeds)},
     }

@@ -45,8 +45,9 @@ def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     scatter = []
     if piece.get("noise") is not None:
         scatter = [
-            f"Training one architecture again with another seed moves its accuracy by {piece['noise']:.2f} {POINTS} "
-            "(standard deviation): differences below that nothing can rank, not even retraining."
+            f"Training one architecture for {counted(piece['noise']['epochs'], 'epoch')} again with another seed moves "
+            f"its accuracy by {piece['noise']['deviation']:.2f} {POINTS} (standard deviation): differences below that "
+            "nothing can rank, not even retraining."
         ]
     epochs = ", ".join(f"{called(name)} for {counted(many, 'epoch')}" for name, many in piece["epochs"].items() if many)
     figure = draw_agreement(
