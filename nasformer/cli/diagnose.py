@@ -9,7 +9,7 @@ import typer
 
 from nasformer.cli.options import Data, Device, Json, Macs, Params, Quiet, Root, Seed, Space, SupernetPath, budget_of
 from nasformer.cli.output import command_line, console, print_json, print_table
-from nasformer.cli.training import Epochs, RecipeFile, read_recipe
+from nasformer.cli.training import RecipeFile, read_recipe
 
 
 def diagnose(
@@ -19,16 +19,18 @@ def diagnose(
     params: Params = None,
     macs: Macs = None,
     recipe: RecipeFile = None,
-    epochs: Epochs = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of networks alone; default: the recipe's.", show_default=False)
+    ] = None,
     finetune_epochs: Annotated[int, typer.Option(min=1, help="From inherited weights.")] = 1,
     final_epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Of the winner and the uniform ViT alone; default: --epochs.", show_default=False),
+        typer.Option(min=1, help="Of the winner and the uniform ViT; default: --epochs.", show_default=False),
     ] = None,
-    sharing_recipe: Annotated[
-        Path | None,
+    sharing_epochs: Annotated[
+        int | None,
         typer.Option(
-            metavar="FILE", help="Of the entangled and the classical supernet; default: --recipe.", show_default=False
+            min=1, help="Of the entangled and the classical supernet; default: the recipe's.", show_default=False
         ),
     ] = None,
     architectures: Annotated[int, typer.Option(help="Drawn, and each trained alone.")] = 20,
@@ -80,14 +82,13 @@ def diagnose(
 
     declared = load_space(space)
     net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
-    alone = read_recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs=epochs)
-    tuned = alone.finetuning().replace(epochs=finetune_epochs)
-    shared = alone if sharing_recipe is None else type(alone).load(sharing_recipe)
+    base = read_recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs=None)
+    alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(
         recipe=alone.to_dict(),
-        finetuning=tuned.to_dict(),
-        sharing=shared.to_dict(),
-        final={} if final_epochs is None else alone.replace(epochs=final_epochs).to_dict(),
+        finetuning=alone.finetuning().replace(epochs=finetune_epochs).to_dict(),
+        sharing=base.replace(epochs=sharing_epochs or base.epochs).to_dict(),
+        final=base.replace(epochs=final_epochs or alone.epochs).to_dict(),
         budget=budget_of(params, macs),
         architectures=architectures,
         finetuned=finetuned,

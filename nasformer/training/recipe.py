@@ -233,11 +233,11 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
     },
     "fashion-mnist": {
         **_SMALL,
-        "epochs": 8,
+        "epochs": 24,
         "batch_size": 32,
         "learning_rate": 1e-3,
         "grad_clip": 1.0,
-        "warmup_epochs": 1,
+        "warmup_epochs": 3,
         "ema_decay": 0.998,
         "ema_warmup": True,
     },
