@@ -1,4 +1,4 @@
-"""Keep a diagnosis: its JSON and its page under ``results/``, and its tables in ``docs/diagnosis.md``.
+"""Keep a diagnosis: its JSON and page under ``results/``, its tables in ``README.md`` and ``docs/diagnosis.md``.
 
 ``nasformer diagnose`` makes it; the command that made the one that is kept is on its page.
 """
@@ -20,7 +20,7 @@ from nasformer.diagnose.claims import ABLATION
 from nasformer.errors import NasformerError
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent / "docs" / "diagnosis.md"
+README, DOCUMENT = HERE.parent / "README.md", HERE.parent / "docs" / "diagnosis.md"
 _SIZES = {
     "images": "{pool} architectures",
     "curse": "{pool} architectures",
@@ -35,13 +35,18 @@ Record = dict[str, Any]
 
 def tables(found: Record) -> dict[str, str]:
     """Return the tables of a diagnosis by the name of their place."""
-    return {"claims": claims(found), "ablation": ablation(found), "pieces": pieces(found)}
+    brief, whole = ("claim", "paper", "here", "verdict"), ("claim", "paper", "here", "verdict", "why")
+    return {
+        "verdicts": claims(found, brief),
+        "claims": claims(found, whole),
+        "ablation": ablation(found),
+        "pieces": pieces(found),
+    }
 
 
-def claims(found: Record) -> str:
+def claims(found: Record, columns: Sequence[str]) -> str:
     """Return the paper's claims and what became of them."""
-    rows = [[each[key] for key in ("claim", "paper", "here", "verdict", "why")] for each in found["claims"]]
-    return markdown(["claim", "the paper, ImageNet", "here", "verdict", "why"], rows)
+    return markdown(columns, [[claim[column] for column in columns] for claim in found["claims"]])
 
 
 def ablation(found: Record) -> str:
@@ -76,13 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables, and keep them where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("diagnosis", type=Path, help="folder of nasformer diagnose")
-    parser.add_argument("--write", action="store_true", help=f"keep it in results/ and in docs/{DOCUMENT.name}")
+    parser.add_argument("--write", action="store_true", help="keep it in results/, README.md and docs/diagnosis.md")
     given = parser.parse_args(arguments)
     try:
         told = tables(json.loads((given.diagnosis / "diagnosis.json").read_text(encoding="utf-8")))
         if given.write:
             for name, table in told.items():
-                put(DOCUMENT, name, table)
+                put(README if name == "verdicts" else DOCUMENT, name, table)
             shutil.copy(given.diagnosis / "diagnosis.json", HERE / "results" / "diagnosis.json")
             shutil.copy(given.diagnosis / "report.html", HERE / "results" / "diagnosis.html")
     except (NasformerError, OSError) as error:

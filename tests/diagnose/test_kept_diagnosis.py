@@ -30,7 +30,8 @@ def test_they_are_kept_together(
     document = tmp_path / "diagnosis.md"
     document.write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in diagnosis.tables(found)))
     monkeypatch.setattr(diagnosis, "HERE", tmp_path)
-    monkeypatch.setattr(diagnosis, "DOCUMENT", document)
+    for place in ("README", "DOCUMENT"):
+        monkeypatch.setattr(diagnosis, place, document)
     source = tmp_path / "run"
     source.mkdir()
     shutil.copy(folder / "diagnosis.json", source)
