@@ -110,10 +110,11 @@ def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, An
 
 def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     plan, space = bench.plan, bench.net.space
+    limits = as_limits(dict(plan.budget) or None, space.known_costs)
     return {
         "title": f"Diagnosis of a supernet of {space.name} on {bench.data.name}",
         "space": space.to_dict(),
-        "limits": format_limits(as_limits(dict(plan.budget) or None, space.known_costs)),
+        "limits": {name: list(ends) for name, ends in limits.items()},
         "data": bench.data.record,
         "supernet": {"file": file, "weights": bench.weights, "training": bench.net.metadata.get("training", {})},
         "recipe": dict(plan.recipe),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nasformer.cost import Bounds
 from nasformer.report import tables
 from nasformer.report.chapters import chapters
-from nasformer.report.notation import budget, counted, listed
+from nasformer.report.notation import budget, counted, listed, worded
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
 from nasformer.report.tables.diagnosis import changes, claims_table, supernet_table, written
@@ -75,23 +75,21 @@ def _learning(diagnosis: Record) -> Picture | None:
 
 def _summary(diagnosis: Record, claims: Sequence[Record]) -> list[str]:
     data, limits = (diagnosis.get("data") or {}).get("name"), _limits(diagnosis.get("limits"))
-    within = f" within {limits}" if limits else ""
+    within = f" with {limits}" if limits else ""
     lead = f"A supernet of {diagnosis['space']['name']} was held against networks trained alone"
     lead += f" on {data}{within}." if data else f"{within}."
     return [f"{lead} {_verdicts(claims)}".strip(), *_findings(claims)]
 
 
-def _limits(limits: object) -> str:
-    if isinstance(limits, Mapping):
-        return budget({name: Bounds(*ends) for name, ends in limits.items()}) if limits else ""
-    return str(limits or "")
+def _limits(limits: Mapping[str, Sequence[float | None]] | None) -> str:
+    return budget({name: Bounds(*ends) for name, ends in limits.items()}) if limits else ""
 
 
 def _verdicts(claims: Sequence[Record]) -> str:
     if not claims:
         return ""
     found = Counter(claim["verdict"] for claim in claims)
-    parts = [f"{found[verdict]} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
+    parts = [f"{worded(found[verdict])} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
     return f"Of {counted(len(claims), 'claim')} of the paper that it speaks to, {listed(parts)} here."
 
 

@@ -127,8 +127,16 @@ def counted(count: int, noun: str) -> str:
     >>> counted(3, "seed"), counted(1, "seed"), counted(20, "seed")
     ('three seeds', 'one seed', '20 seeds')
     """
-    number = _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
-    return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
+    return f"{worded(count)} {noun}" if count == 1 else f"{worded(count)} {noun}s"
+
+
+def worded(count: int) -> str:
+    """Return a number, in words where it is small.
+
+    >>> worded(3), worded(20)
+    ('three', '20')
+    """
+    return _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
 
 
 def cost_name(name: str) -> str:

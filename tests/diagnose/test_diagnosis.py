@@ -244,7 +244,9 @@ def test_seconds_are_those_of_the_jobs(found: Found, folder: Path) -> None:
     assert found["pieces"]["fidelity"]["seconds"] <= sum(told.values())
 
 
-def test_a_moved_folder_is_still_whole(net: Supernet, data: Dataset, plan: Plan, folder: Path, tmp_path: Path) -> None:
+def test_a_moved_folder_is_still_whole(
+    found: Found, net: Supernet, data: Dataset, plan: Plan, folder: Path, tmp_path: Path
+) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(folder, moved)
     shutil.rmtree(moved / "pieces")

@@ -55,7 +55,8 @@ def drawn(folder: Path) -> set[str]:
 
 def test_the_claims_come_first_and_are_counted(page: Page) -> None:
     assert (
-        "Of four claims of the paper that it speaks to, 2 hold, 1 does not hold and 1 is not decided here." in page.text
+        "Of four claims of the paper that it speaks to, two hold, one does not hold and one is not decided here."
+        in page.text
     )
     assert page.text.index("Table 1. The paper's claims") < page.text.index("drawn and not chosen")
     for claim in diagnosis()["claims"]:
