@@ -35,7 +35,7 @@ def test_cheap_pieces_end_in_a_page(nasformer: Command, weights: Path) -> None:
     assert "<h1>Diagnosis of a supernet of digits on digits</h1>" in Path("found/report.html").read_text()
     told = json.loads(Path("found/diagnosis.json").read_text())
     assert set(told["pieces"]) == {"images", "curse", "strategies"}
-    assert told["limits"] == "params <= 100000"
+    assert told["limits"] == {"params": [None, 100_000]}
     again = nasformer("diagnose", "digits", "--params", "100k", *SMALL, *pieces, "--out", "found", "--json")
     assert json.loads(again.out)["pieces"] == told["pieces"]
 
