@@ -2,8 +2,9 @@
 
 The winner, the uniform ViT of nearest cost, and both trained alone with several seeds are the diagnosis's
 (``nasformer diagnose``, piece ``winner``). Added here, with the same seeds and in the diagnosis's folder: the winner
-fine-tuned from inherited weights without and with a teacher, and a timm ViT of the nearest number of parameters,
-trained alone by the same recipe. After a stop the same command goes on.
+fine-tuned from inherited weights without and with a teacher, a timm ViT of the nearest number of parameters trained
+alone by the same recipe, and where asked for the winner trained alone for as many epochs as the supernet. After a stop
+the same command goes on.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from nasformer.training import Recipe, evaluate, finetune, load_teacher, train_s
 
 RESULT = Path(__file__).parent / "results" / "winner.json"
 WALK = Path(__file__).parent.parent / "docs" / "walk.md"
-TUNED, TAUGHT, TIMM = "winner, fine-tuned", "winner, fine-tuned with a teacher", "ViT of timm, from scratch"
+TUNED, TAUGHT = "winner, fine-tuned", "winner, fine-tuned with a teacher"
+LONG, TIMM = "winner, from scratch, as long as the supernet", "ViT of timm, from scratch"
 
 Row = dict[str, Any]
 
@@ -127,14 +129,24 @@ def open_bench(folder: Path, found: Row, root: Path | None) -> Bench:
     return bench
 
 
-def jobs_of(found: Row, sizes: Mapping[str, int], teacher: str | None) -> dict[str, list[Job]]:
-    """Return the trainings of each row that is added, one a seed."""
+def jobs_of(found: Row, sizes: Mapping[str, int], teacher: str | None, long: int = 0) -> dict[str, list[Job]]:
+    """Return the trainings of each row that is added, one a seed; ``long`` of them by the supernet's own recipe."""
     winner = Architecture.from_dict(found["pieces"]["winner"]["rows"][0]["architecture"])
     tuning, alone, seeds = found["finetuning"], found["final"], range(found["sizes"]["retrainings"])
     jobs: dict[str, list[Job]] = {TUNED: [Alone("finetune", winner, tuning, seed) for seed in seeds]}
     if teacher is not None:
         jobs[TAUGHT] = [Taught(winner, tuning, seed, teacher) for seed in seeds]
+    if long:
+        jobs[LONG] = [Alone("retrain", winner, _shared(found), seed) for seed in range(long)]
     return {**jobs, TIMM: [Plain(sizes, alone, seed) for seed in seeds]}
+
+
+def _shared(found: Row) -> Row:
+    """Return the recipe that trained the supernet."""
+    recipe: Row | None = found["supernet"]["training"].get("recipe")
+    if recipe is None:
+        raise NasformerError(f"{found['supernet']['file']} does not say how it was trained; leave out --long", recipe)
+    return recipe
 
 
 def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapping[str, list[float]]) -> list[Row]:
@@ -146,6 +158,7 @@ def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapp
         TUNED: (best["params"], tuned, scores[TUNED]),
         TAUGHT: (best["params"], tuned, scores.get(TAUGHT, [])),
         "winner, from scratch": (best["params"], alone, best["retrained"]),
+        LONG: (best["params"], _shared(found)["epochs"] if LONG in scores else 0, scores.get(LONG, [])),
         "uniform ViT of the space, inherited": (plain["params"], 0, [plain["inherited"]]),
         "uniform ViT of the space, from scratch": (plain["params"], alone, plain["retrained"]),
         TIMM: (size_of(plain_vit(geometry, sizes)), alone, scores[TIMM]),
@@ -184,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("diagnosis", type=Path, help="folder of nasformer diagnose, with its piece winner")
     parser.add_argument("--teacher", help="a .safetensors of ours or timm:NAME; without, nothing is distilled")
+    parser.add_argument("--long", type=int, default=0, help="seeds of the winner alone for the supernet's epochs")
     parser.add_argument("--workers", type=int, default=1, help="processes that train")
     parser.add_argument("--root", type=Path, help="where the dataset's files are")
     parser.add_argument("--write", action="store_true", help=f"keep it in {RESULT.name} and in docs/{WALK.name}")
@@ -195,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = open_bench(given.diagnosis, found, given.root)
         geometry = bench.net.space.geometry
         sizes = nearest_sizes(geometry, found["pieces"]["winner"]["rows"][0]["params"])
-        jobs = jobs_of(found, sizes, given.teacher)
+        jobs = jobs_of(found, sizes, given.teacher, given.long)
         told = done(bench, [job for row in jobs.values() for job in row], workers=given.workers, progress=True, what="")
         scores = iter(each["accuracy"] for each in told)
         rows = table(found, sizes, geometry, {name: [next(scores) for _ in row] for name, row in jobs.items()})

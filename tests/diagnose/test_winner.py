@@ -25,9 +25,10 @@ def test_the_table_is_of_networks_that_were_trained(
     teacher = next((folder / "jobs").glob("retrain-*/network.safetensors"))
     params = found["pieces"]["winner"]["rows"][0]["params"]
     sizes = winner.nearest_sizes(net.space.geometry, params)
-    jobs = winner.jobs_of(found, sizes, str(teacher))
-    assert {name: len(row) for name, row in jobs.items()} == {winner.TUNED: 2, winner.TAUGHT: 2, winner.TIMM: 2}
-    assert len({job.name(bench) for row in jobs.values() for job in row}) == 6
+    jobs = winner.jobs_of(found, sizes, str(teacher), long=1)
+    counts = {winner.TUNED: 2, winner.TAUGHT: 2, winner.LONG: 1, winner.TIMM: 2}
+    assert {name: len(row) for name, row in jobs.items()} == counts
+    assert len({job.name(bench) for row in jobs.values() for job in row}) == 7
     scores = {
         name: [each["accuracy"] for each in done(bench, row, workers=1, progress=False, what=name)]
         for name, row in jobs.items()
@@ -36,7 +37,8 @@ def test_the_table_is_of_networks_that_were_trained(
         kept = load_network(folder / "jobs" / job.name(bench) / "network.safetensors")
         assert evaluate(kept, data.test).accuracy == pytest.approx(score)
     rows = winner.table(found, sizes, net.space.geometry, scores)
-    assert [len(row["accuracies"]) for row in rows] == [1, 2, 2, 2, 1, 2, 2]
+    assert [len(row["accuracies"]) for row in rows] == [1, 2, 2, 2, 1, 1, 2, 2]
+    assert rows[4]["epochs"] == net.metadata["training"]["recipe"]["epochs"]
     walk = tmp_path / "walk.md"
     walk.write_text("Before.\n<!-- winner -->\nold\n<!-- /winner -->\nAfter.\n")
     winner.write(rows, tmp_path / "winner.json", walk)
