@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._marks import markdown, put
+from nasformer.diagnose import PIECES
 from nasformer.diagnose.claims import ABLATION
 from nasformer.errors import NasformerError
 
@@ -84,13 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="keep it in results/, README.md and docs/diagnosis.md")
     given = parser.parse_args(arguments)
     try:
-        told = tables(json.loads((given.diagnosis / "diagnosis.json").read_text(encoding="utf-8")))
+        found = json.loads((given.diagnosis / "diagnosis.json").read_text(encoding="utf-8"))
+        if missing := [name for name in PIECES if name not in found["pieces"]]:
+            raise NasformerError(f"{given.diagnosis} has no {', '.join(missing)} yet; run nasformer diagnose", missing)
+        told = tables(found)
         if given.write:
+            shutil.copy(given.diagnosis / "report.html", HERE / "results" / "diagnosis.html")
             for name, table in told.items():
                 put(README if name == "verdicts" else DOCUMENT, name, table)
             shutil.copy(given.diagnosis / "diagnosis.json", HERE / "results" / "diagnosis.json")
-            shutil.copy(given.diagnosis / "report.html", HERE / "results" / "diagnosis.html")
-    except (NasformerError, OSError) as error:
+    except (NasformerError, OSError, json.JSONDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("\n".join(told.values()))

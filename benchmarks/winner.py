@@ -27,16 +27,16 @@ from benchmarks._marks import markdown, put
 from nasformer.architecture import Architecture
 from nasformer.compare.experiment import digest
 from nasformer.cost import Geometry
-from nasformer.data import load_dataset
 from nasformer.diagnose import Plan
-from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.bench import Bench, told_of
 from nasformer.diagnose.intervals import mean_of
-from nasformer.diagnose.jobs import Alone, Found, Job, done
+from nasformer.diagnose.jobs import Alone, Found, Job, done, reseeded
 from nasformer.errors import NasformerError
+from nasformer.registry import open_supernet
 from nasformer.search.machine import machine
 from nasformer.search.result import versions
 from nasformer.supernet import Supernet
-from nasformer.training import Recipe, evaluate, finetune, load_teacher, train_subnet
+from nasformer.training import evaluate, finetune, load_teacher, train_subnet
 
 RESULT = Path(__file__).parent / "results" / "winner.json"
 WALK = Path(__file__).parent.parent / "docs" / "walk.md"
@@ -64,7 +64,7 @@ class Taught:
     def run(self, bench: Bench, folder: Path) -> Found:
         """Fine-tune, judge, and keep the figures alone."""
         teacher = load_teacher(self.teacher, num_classes=bench.data.num_classes)
-        recipe, net = Recipe(**self.recipe).replace(seed=self.seed), bench.net.extract(self.architecture)
+        recipe, net = reseeded(self.recipe, self.seed), bench.net.extract(self.architecture)
         options: Row = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         result = finetune(net, bench.data, recipe, teacher=teacher, **options)
         return {"accuracy": result.figures["test"]["accuracy"], "seconds": result.training.seconds}
@@ -86,18 +86,19 @@ class Plain:
     def run(self, bench: Bench, folder: Path) -> Found:
         """Train, judge, and keep the figures alone."""
         torch.manual_seed(self.seed)
-        net = plain_vit(bench.net.space.geometry, self.sizes)
-        recipe = Recipe(**self.recipe).replace(seed=self.seed)
+        recipe = reseeded(self.recipe, self.seed)
+        net = plain_vit(bench.net.space.geometry, self.sizes, drop_path_rate=recipe.drop_path)
         options: Row = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         training = train_subnet(net, bench.data, recipe, **options)
         judged = evaluate(net, bench.data.test, device=torch.device(training.device))
         return {"accuracy": judged.accuracy, "seconds": training.seconds}
 
 
-def plain_vit(geometry: Geometry, sizes: Mapping[str, int]) -> PlainTransformer:
+def plain_vit(geometry: Geometry, sizes: Mapping[str, int], drop_path_rate: float = 0.0) -> PlainTransformer:
     """Return a ViT of timm for the same images, patches and classes."""
     images: Row = {"img_size": geometry.image_size, "patch_size": geometry.patch_size, "in_chans": geometry.in_channels}
-    return PlainTransformer(num_classes=geometry.num_classes, **images, **dict[str, Any](sizes))
+    images |= {"num_classes": geometry.num_classes, "drop_path_rate": drop_path_rate}
+    return PlainTransformer(**images, **dict[str, Any](sizes))
 
 
 def nearest_sizes(geometry: Geometry, params: int) -> dict[str, int]:
@@ -118,12 +119,16 @@ def open_bench(folder: Path, found: Row, root: Path | None) -> Bench:
     """Return the bench of a diagnosis.
 
     Raises:
-        NasformerError: Its supernet is no longer there, or no longer the same.
+        NasformerError: Its supernet or its images are no longer there, or no longer the same.
     """
     net = Supernet.load(found["supernet"]["file"])
-    data = load_dataset(found["data"]["name"], seed=found["data"]["seed"], root=root)
+    _, data = open_supernet(
+        net.space, supernet=found["supernet"]["file"], data=found["data"]["name"], root=root, recipe=found["recipe"]
+    )
     plan = Plan(recipe=found["recipe"], finetuning=found["finetuning"], sharing=found["sharing"])
     bench = Bench(net, data, plan, folder)
+    if bench.images != told_of(found["data"]):
+        raise NasformerError(f"{data.name} holds other images than {folder} was made of; give their --root", bench)
     if bench.weights != found["supernet"]["weights"]:
         raise NasformerError(f"{found['supernet']['file']} is not the supernet of {folder}; diagnose it first", bench)
     return bench
@@ -215,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = table(found, sizes, geometry, {name: [next(scores) for _ in row] for name, row in jobs.items()})
         if given.write:
             write(rows)
-    except (NasformerError, OSError) as error:
+    except (NasformerError, OSError, json.JSONDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(shown(rows))

@@ -211,28 +211,33 @@ def open_supernet(
     supernet: str | Path | None = None,
     data: str | None = None,
     root: str | Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> tuple[Supernet, Dataset]:
-    """Return the trained supernet of a space and the dataset that it was trained on, split as then.
+    """Return the trained supernet of a space and the dataset that it was trained on, split and augmented as then.
 
     Args:
         space: The space.
         supernet: A checkpoint; None: the weights kept for the space.
         data: Another dataset by name.
         root: Where the dataset's files are.
+        recipe: Another recipe, which says how images that are read from files are augmented in training.
 
     Raises:
         FitnessError: There are no weights for the space.
         CheckpointError: The checkpoint is unreadable, or of another space.
         DataError: The dataset cannot be loaded, or is not split as it was in training.
     """
-    from nasformer.data import load_dataset
+    from nasformer.data import load_dataset, resizable
 
     net, path = load_supernet(space, supernet)
     trained_on = net.metadata.get("training", {}).get("data", {})
     name = data or trained_on.get("name")
     if name is None:
         raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
-    dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=space.geometry.image_size)
+    told = recipe or net.metadata["training"].get("recipe", {}) if resizable(name) else {}
+    options: dict[str, Any] = {key: told[key] for key in ("auto_augment", "random_erasing") if key in told}
+    size = space.geometry.image_size
+    dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=size, **options)
     require_same_splits(dataset, name, trained_on, path)
     dataset.check(space)
     _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)

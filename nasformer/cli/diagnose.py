@@ -79,9 +79,11 @@ def diagnose(
     from nasformer.fitness import find_weights
     from nasformer.registry import open_supernet
     from nasformer.space import load_space
+    from nasformer.training import Recipe
 
     declared = load_space(space)
-    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
+    given = None if recipe is None else Recipe.load(recipe).to_dict()
+    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root, recipe=given)
     base = read_recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs=None)
     alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(

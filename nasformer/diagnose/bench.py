@@ -14,6 +14,7 @@ from torch.utils.data import Subset
 
 from nasformer.architecture import Architecture
 from nasformer.compare.experiment import digest
+from nasformer.cost import format_limits
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.diagnose.plan import Plan
@@ -66,8 +67,9 @@ class Bench:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of the weights, the images and the budget, on which everything depends."""
-        return digest([self.weights, self.images, dict(self.plan.budget)])
+        """Hash of the weights, the images, the budget and the space's constraints, on which everything depends."""
+        own = format_limits(self.net.space.constraints)
+        return digest([self.weights, self.images, dict(self.plan.budget), *([own] if own else [])])
 
     @property
     def images(self) -> list[Any]:
@@ -132,7 +134,7 @@ class Bench:
     @property
     def searched(self) -> Split:
         """The search images that an evaluation sees."""
-        return first(self.data.search, self.plan.search_images)
+        return some(self.data.search, self.plan.search_images)
 
 
 def told_of(record: Mapping[str, Any]) -> list[Any]:
@@ -140,13 +142,14 @@ def told_of(record: Mapping[str, Any]) -> list[Any]:
     return [record.get(key) for key in ("fingerprint", "mean", "std")]
 
 
-def first(split: Split, count: int) -> Split:
-    """Return the first images of a split."""
+def some(split: Split, count: int) -> Split:
+    """Return a part of a split: the first images, of files, which lie class by class, evenly spaced ones."""
     if count >= len(split):
         return split
     if isinstance(split, ImagesInMemory):
         return ImagesInMemory(split.images[:count], split.labels[:count])
-    return Subset(split, range(count))  # type: ignore[arg-type]  # a Split is all that it needs
+    spaced = [int(place) for place in np.linspace(0, len(split) - 1, count).round()]
+    return Subset(split, spaced)  # type: ignore[arg-type]  # a Split is all that it needs
 
 
 def _outcome(architecture: Architecture, found: Outcome | Exception) -> Outcome:

@@ -3,7 +3,8 @@
 The paper's figures are those of AutoFormer-S on ImageNet (Chen et al., ICCV 2021, tables 2, 4 and 6): inherited and
 retrained top-1 at about 23 M parameters. The rules are fixed before anything is measured. *Equal* holds where the whole
 95 % interval of the difference lies within ``TOLERANCE`` of none, and does not hold where the interval lies beyond it;
-*better* holds where the interval is above none, and does not hold where it is below. All else is not decided. Why a
+*better* holds where the interval is above none, and does not hold where it is below; *better than chance* where the
+p-value of the rank correlation is below ``CHANCE``. All else is not decided. Why a
 claim holds or not is a supposition, and said as one.
 """
 
@@ -12,12 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from nasformer.diagnose.intervals import Interval
+
 Verdict = Literal["holds", "does not hold", "not decided"]
 Claim = dict[str, str]
 
 TOLERANCE = 0.5
 """Percentage points within which accuracies are called equal; the paper's own differ by up to 0.1."""
 
+
+CHANCE = 0.05
+"""Below this p-value a rank correlation is not called chance."""
 
 ABLATION = {
     ("classical", "random"): (69.7, 80.1),
@@ -38,7 +44,7 @@ def _no_gap(pieces: Mapping[str, Any]) -> Claim | None:
     found = _difference(pieces.get("gap"), "retrained", "inherited")
     if found is None:
         return None
-    brief = found["high"] < -TOLERANCE
+    brief = found["high"] is not None and found["high"] < -TOLERANCE
     why = {
         "holds": "Perhaps every subnet had its share of the supernet's steps.",
         "does not hold": "Perhaps because a weight is trained only where it is drawn; the paper has 500 epochs.",
@@ -62,7 +68,7 @@ def _fine_tuning(pieces: Mapping[str, Any]) -> Claim | None:
     why = {
         "holds": "Perhaps a few epochs of one network alone have little to add to all that trained it.",
         "does not hold": "Fine-tuning made it worse: too few steps for what the learning rate undoes."
-        if found["high"] < 0
+        if found["high"] is not None and found["high"] < 0
         else "Perhaps because weights that serve all subnets serve none best, and a short training alone frees them.",
         "not decided": "The interval reaches beyond the tolerance.",
     }
@@ -91,8 +97,9 @@ def _ranks(pieces: Mapping[str, Any]) -> Claim | None:
     return _claim(
         "Inherited accuracy tells the better architectures",
         "assumed; no coefficient given",
-        f"Kendall τ {_number(found['value'])} ({_number(found['low'])} to {_number(found['high'])})",
-        _above(found),
+        f"Kendall τ {_number(found['value'])} ({_number(found['low'])} to {_number(found['high'])}), "
+        f"p = {found['p']:.2g}",
+        ("holds" if found["value"] > 0 else "does not hold") if found["p"] < CHANCE else "not decided",
         why,
     )
 
@@ -151,20 +158,24 @@ def _claim(claim: str, paper: str, here: str, verdict: Verdict, why: Mapping[str
     return {"claim": claim, "paper": paper, "here": here, "verdict": verdict, "why": why[verdict]}
 
 
-def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> dict[str, float] | None:
+def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> Interval | None:
     rows = (gap or {}).get("differences", ())
     return next((row["mean"] for row in rows if (row["of"], row["minus"]) == (of, minus)), None)
 
 
-def _equal(found: Mapping[str, float]) -> Verdict:
+def _equal(found: Interval) -> Verdict:
     """Whether a difference is none, give or take the tolerance."""
+    if found["low"] is None or found["high"] is None:
+        return "not decided"
     if found["low"] >= -TOLERANCE and found["high"] <= TOLERANCE:
         return "holds"
     return "does not hold" if found["low"] > TOLERANCE or found["high"] < -TOLERANCE else "not decided"
 
 
-def _above(found: Mapping[str, float]) -> Verdict:
+def _above(found: Interval) -> Verdict:
     """Whether a figure is above none."""
+    if found["low"] is None or found["high"] is None:
+        return "not decided"
     if found["low"] > 0:
         return "holds"
     return "does not hold" if found["high"] < 0 else "not decided"
@@ -177,8 +188,9 @@ def _epochs(gap: Mapping[str, Any], name: str, how: str) -> str:
     return f"; {epochs[name]} epoch{'s' * (epochs[name] != 1)} {how}{shared}"
 
 
-def _shown(found: Mapping[str, float]) -> str:
-    return f"{found['value']:+.2f} points ({found['low']:+.2f} to {found['high']:+.2f})".replace("-", "−")
+def _shown(found: Interval) -> str:
+    ends = "" if found["low"] is None else f" ({found['low']:+.2f} to {found['high']:+.2f})"
+    return f"{found['value']:+.2f} points{ends}".replace("-", "−")
 
 
 def _number(value: float) -> str:

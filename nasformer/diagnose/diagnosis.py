@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.compare.experiment import digest
-from nasformer.cost import as_limits, format_limits
+from nasformer.cost import format_limits
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.claims import claims
@@ -70,14 +70,15 @@ def diagnose(
 
 def _require_enough(bench: Bench) -> None:
     wanted = {"fidelity": bench.plan.architectures, "pool": bench.plan.pool}
+    needed = {"fidelity": {"fidelity", "sharing"}, "pool": {"images", "curse"}}
     for name, count in wanted.items():
-        if (there := len(bench.sample(count, name))) < count:
+        if needed[name].intersection(bench.plan.pieces) and (there := len(bench.sample(count, name))) < count:
             raise DiagnosisError(
                 f"the budget {format_limits(bench.feasible.limits)} allows too few architectures: {there} were found "
                 f"where {count} are asked for; ask for fewer (--architectures, --pool) or widen the budget",
                 bench.plan,
             )
-    if not bench.feasible.uniform():
+    if "winner" in bench.plan.pieces and not bench.feasible.uniform():
         raise DiagnosisError(
             f"no uniform ViT meets {format_limits(bench.feasible.limits)}, so the winner has nothing to be held "
             "against; widen the budget",
@@ -110,11 +111,10 @@ def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, An
 
 def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     plan, space = bench.plan, bench.net.space
-    limits = as_limits(dict(plan.budget) or None, space.known_costs)
     return {
         "title": f"Diagnosis of a supernet of {space.name} on {bench.data.name}",
         "space": space.to_dict(),
-        "limits": {name: list(ends) for name, ends in limits.items()},
+        "limits": {name: list(ends) for name, ends in bench.feasible.limits.items()},
         "data": bench.data.record,
         "supernet": {"file": file, "weights": bench.weights, "training": bench.net.metadata.get("training", {})},
         "recipe": dict(plan.recipe),

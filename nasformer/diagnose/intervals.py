@@ -2,7 +2,8 @@
 
 Means, those of paired differences among them, have Student's interval, differences of unpaired means Welch's; rank
 correlations the percentile bootstrap over architectures (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-chapter 13).
+chapter 13), which is too narrow where architectures are few: whether one is chance is told by its p-value, which for
+Kendall's tau without ties is exact.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def mean_of(values: ArrayLike) -> Interval:
 
     x = np.asarray(values, dtype=np.float64)
     mean = float(x.mean())
-    if len(x) < 2:
+    if len(x) < 2 or not np.ptp(x):
         return {"value": mean, "low": None, "high": None}
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
     return {"value": mean, "low": mean - half, "high": mean + half}
@@ -61,7 +62,7 @@ def spread_of(values: ArrayLike) -> Interval:
 
 
 def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, Interval]:
-    """Return Kendall's tau-b and Spearman's rho of two rankings of the same architectures, with intervals.
+    """Return Kendall's tau-b and Spearman's rho of two rankings of the same architectures, with intervals and p-values.
 
     >>> ranks([1, 2, 3, 4], [10, 20, 30, 40])["kendall"]["value"]
     1.0
@@ -73,20 +74,22 @@ def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> 
 
 def kendall(first: ArrayLike, second: ArrayLike) -> float:
     """Return Kendall's tau-b; 0 where one of them knows no order."""
-    return _rank_correlation("kendall", np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    return _rank_correlation("kendall", np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))[0]
 
 
 def _correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]) -> Interval:
-    drawn = [_rank_correlation(name, x[row], y[row]) for row in rows]
+    drawn = [_rank_correlation(name, x[row], y[row])[0] for row in rows]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"value": _rank_correlation(name, x, y), "low": float(low), "high": float(high)}
+    value, p = _rank_correlation(name, x, y)
+    return {"value": value, "low": float(low), "high": float(high), "p": p}
 
 
-def _rank_correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def _rank_correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the correlation and its p-value: none and 1 where one of the two knows no order."""
     from scipy import stats
 
     function: Any = {"kendall": stats.kendalltau, "spearman": stats.spearmanr}[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        found = float(function(x, y).statistic)
-    return 0.0 if np.isnan(found) else found
+        found = function(x, y)
+    return (0.0, 1.0) if np.isnan(found.statistic) else (float(found.statistic), float(found.pvalue))

@@ -46,7 +46,10 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Alone:
-    """One network trained alone, from scratch or from inherited weights, and judged on the test images."""
+    """One network trained alone, from scratch or from inherited weights, and judged on the test images.
+
+    ``seed`` counts from the recipe's own.
+    """
 
     kind: Literal["retrain", "finetune"]
     architecture: Architecture
@@ -61,7 +64,7 @@ class Alone:
 
     def run(self, bench: Bench, folder: Path) -> Found:
         """Train, judge, and keep the figures alone."""
-        recipe = Recipe(**self.recipe).replace(seed=self.seed)
+        recipe = reseeded(self.recipe, self.seed)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         if self.kind == "retrain":
             result = retrain(self.architecture, bench.net.space, bench.data, recipe, **options)
@@ -110,8 +113,8 @@ class Search:
     def run(self, bench: Bench, folder: Path) -> Found:
         """Search, and return the winner and the best accuracy seen so far, evaluation by evaluation."""
         net = Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net
-        judge = InheritedFitness(net, bench.searched, device=bench.device, decoded=False)
-        kept = bench.folder / "evaluations" / f"{judge.fingerprint}-{len(bench.searched)}.sqlite"
+        judge = InheritedFitness(net, bench.searched, device=bench.device, data=bench.data.record, decoded=False)
+        kept = bench.folder / "evaluations" / f"{digest([judge.describe(), bench.images])}.sqlite"
         folder.mkdir(parents=True, exist_ok=True)
         result = Searcher(bench.net.space, self.strategy, CachedFitness(judge, kept), self.seed).run(
             dict(bench.plan.budget) or None,
@@ -129,6 +132,11 @@ class Search:
             "curve": best,
             "seconds": sum(trial.seconds for trial in result.trials),
         }
+
+
+def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
+    """Return the recipe of the ``seed``-th training by it, counted from the recipe's own seed."""
+    return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
 
 
 def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[Found]:

@@ -45,6 +45,7 @@ class Plan:
 
     Raises:
         DiagnosisError: A size is too small, or there is no such piece.
+        RecipeError: A recipe is none.
     """
 
     recipe: Mapping[str, Any]
@@ -72,6 +73,11 @@ class Plan:
             )
         if not self.pieces:
             raise DiagnosisError(f"a diagnosis has at least one piece of {', '.join(PIECES)}", self.pieces)
+        if self.seed < 0:
+            raise DiagnosisError(f"seed must be at least 0, got {self.seed}", self.seed)
+        for name in ("recipe", "finetuning", "sharing", "final"):
+            if given := getattr(self, name):
+                object.__setattr__(self, name, _whole(given))
         for piece in self.pieces:
             if piece not in PIECES:
                 raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
@@ -84,3 +90,10 @@ class Plan:
     def identity(self, *names: str) -> str:
         """Return a hash of some attributes."""
         return digest({name: value for name, value in asdict(self).items() if name in names})
+
+
+def _whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe with every value, those that were not given as they are by default."""
+    from nasformer.training import Recipe
+
+    return Recipe(**recipe).to_dict()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import _marks, diagnosis
+from benchmarks import _marks, diagnosis, winner
 
 Found = dict[str, Any]
 
@@ -43,3 +43,14 @@ def test_they_are_kept_together(
         assert table in printed
     assert json.loads((tmp_path / "results" / "diagnosis.json").read_text()) == found
     assert diagnosis.main([str(tmp_path)]) == 2
+
+
+def test_the_documents_show_what_is_kept() -> None:
+    """No figure is typed by hand, and none is left behind by a later diagnosis."""
+    kept = json.loads((diagnosis.HERE / "results" / "diagnosis.json").read_text())
+    for name, table in diagnosis.tables(kept).items():
+        assert _marks.between(diagnosis.README if name == "verdicts" else diagnosis.DOCUMENT, name) == table
+    rows = json.loads(winner.RESULT.read_text())["rows"]
+    assert _marks.between(winner.WALK, "winner") == winner.shown(rows)
+    page = (diagnosis.HERE / "results" / "diagnosis.html").read_text()
+    assert all(claim["here"].split(";")[0] in page for claim in kept["claims"])

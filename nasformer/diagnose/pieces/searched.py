@@ -74,7 +74,7 @@ def winner(bench: Bench, do: Doing) -> Piece:
         for (name, architecture), after in zip(both.items(), of_each, strict=True)
     ]
     return {
-        "seconds": seconds_of(alone),
+        "seconds": seconds_of(found, alone),
         "epochs": bench.plan.last["epochs"],
         "rows": rows,
         "difference": {"of": "winner", "minus": "uniform ViT", "mean": difference_of(*of_each), "n": len(seeds)},
