@@ -24,7 +24,7 @@ def claims_table(claims: Rows) -> Table:
         rows.append([str(told["claim"]), str(told["paper"]), str(told["here"]), verdict, str(told["why"])])
     caption = (
         "The paper's claims (its figures: ImageNet) beside what was measured here. A claim holds or does not where the "
-        "95 % interval leaves no other reading."
+        "95 % interval leaves no other reading; a rank correlation is told from chance by Kendall's test."
     )
     return Table("claims", caption, ["claim", "paper", "here", "verdict", "why"], rows, wide=True, sortable=False)
 
@@ -56,6 +56,11 @@ def _interval(found: Record | None, *, sign: bool = False) -> Cell:
     return Cell(written(found, sign=sign), found["value"] if found is not None and _known(found) else None)
 
 
+def _p(found: Record | None) -> Cell:
+    p = (found or {}).get("p")
+    return Cell(MISSING) if p is None else Cell(f"{p:.2g}", p)
+
+
 def ranks_table(piece: Record) -> Table:
     """Return the rank correlations between the ways to judge an architecture."""
     rows = [
@@ -63,12 +68,19 @@ def ranks_table(piece: Record) -> Table:
             f"{_way(row['of'])} against {_way(row['against'])}",
             number(row["n"]),
             _interval(row["kendall"]),
+            _p(row["kendall"]),
             _interval(row.get("spearman")),
+            _p(row.get("spearman")),
         ]
         for row in piece["ranks"]
     ]
-    caption = "Rank correlations over the same architectures, with 95 % intervals from resampling them."
-    return without_empty(Table("ranks", caption, ["", "architectures", "Kendall τ", "Spearman ρ"], rows))
+    caption = (
+        "Rank correlations over the same architectures, with 95 % intervals from resampling them, which are narrow "
+        "where architectures are few; the p-values are of the tests that there is no correlation."
+    )
+    return without_empty(
+        Table("ranks", caption, ["", "architectures", "Kendall τ", "p of τ", "Spearman ρ", "p of ρ"], rows)
+    )
 
 
 def _way(name: str) -> str:
