@@ -20,7 +20,7 @@ from nasformer.data import Dataset
 from nasformer.diagnose import PIECES, Plan, diagnose
 from nasformer.diagnose.bench import Bench, some
 from nasformer.diagnose.intervals import kendall, ranks
-from nasformer.diagnose.jobs import reseeded
+from nasformer.diagnose.jobs import Alone, done, reseeded
 from nasformer.diagnose.pieces import MEASURES
 from nasformer.diagnose.pieces.shared import _own
 from nasformer.errors import DataError, DiagnosisError, RecipeError
@@ -28,6 +28,7 @@ from nasformer.report import write_diagnosis_report
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, load_network
 from nasformer.training import Recipe, evaluate
+from nasformer.training.loop import Trainer
 
 Found = dict[str, Any]
 
@@ -183,6 +184,28 @@ def test_a_stop_between_jobs_changes_nothing(
     assert kept.items() <= files(tmp_path).items()
     assert resumed["fidelity"]["architectures"] == found["pieces"]["fidelity"]["architectures"]
     assert resumed["gap"] == found["pieces"]["gap"]
+
+
+def test_a_stop_within_a_training_goes_on_from_its_last_epoch(
+    found: Found, net: Supernet, data: Dataset, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(net, data, plan, tmp_path, "cpu")
+    row = found["pieces"]["fidelity"]["architectures"][0]
+    job = Alone("retrain", architecture(row), plan.recipe)
+    train, begun = Trainer._epoch, list[int]()
+
+    def stopping(loop: Trainer, epoch: int) -> Any:
+        begun.append(epoch)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return train(loop, epoch)
+
+    monkeypatch.setattr(Trainer, "_epoch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        done(bench, [job], workers=1, progress=False, what="")
+    (told,) = done(bench, [job], workers=1, progress=False, what="")
+    assert begun == [0, 1, 2, 2]
+    assert told["accuracy"] == row["retrained"]
 
 
 def _untimed(told: Any) -> Any:
