@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, StudyName, SupernetPath
 from nasformer.cli.output import console
 from nasformer.cli.source import Source, read_source
 from nasformer.cli.training import (
@@ -36,6 +36,7 @@ def finetune(
     ],
     architecture: OfSpace = None,
     supernet: SupernetPath = None,
+    study: StudyName = None,
     data: Data = None,
     image_size: ImageSize = None,
     recipe: RecipeFile = None,
@@ -72,7 +73,7 @@ def finetune(
     from nasformer.training import finetune as train
     from nasformer.training import leads
 
-    source = read_source(target, architecture, supernet, None)
+    source = read_source(target, architecture, supernet, study)
     images = data or source.data.get("name")
     chosen = read_recipe(
         recipe,

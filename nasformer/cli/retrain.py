@@ -49,8 +49,9 @@ def retrain(
 ) -> None:
     """Train an architecture from scratch, with nothing inherited.
 
-    Without --recipe, that of the space's supernet holds where one was trained; data likewise. After a stop, the
-    same command with --resume goes on to the weights of an uninterrupted training.
+    Without --recipe, that of the space's supernet holds where one was trained; data
+    and their splits likewise. After a stop, the same command with --resume goes on
+    to the weights of an uninterrupted training.
 
     Examples:
       nasformer retrain runs/digits-tpe-seed0
@@ -59,6 +60,7 @@ def retrain(
 
       nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
     """
+    from nasformer.registry import same_data
     from nasformer.training import leads
     from nasformer.training import retrain as train
 
@@ -67,7 +69,9 @@ def retrain(
     name = data or trained.get("data", {}).get("name") or space.name
     how = read_recipe(recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
     size = image_size or space.geometry.image_size
-    dataset = read_data(name, how, seed=seed, root=root, image_size=size, asked=image_size is not None)
+    known = trained.get("data", {})  # on the supernet's images what ranked architectures is not what tests them
+    split = known.get("seed") or 0 if same_data(name, known) else seed
+    dataset = read_data(name, how, seed=split, root=root, image_size=size, asked=image_size is not None)
     folder = out or Path("runs") / f"{space.name}-retrain"
     if leads() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"

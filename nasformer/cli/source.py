@@ -89,7 +89,16 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
     from nasformer.cli.training import read_target
 
     _require_contents(target)
-    return _inherited(*read_target(target, architecture), supernet)
+    return _inherited(*read_target(target, architecture), supernet, _searched_with(target))
+
+
+def _searched_with(target: str) -> Mapping[str, Any]:
+    """Return what a search told of its fitness; nothing of a space."""
+    from nasformer.cli.training import run_file
+    from nasformer.search import SearchResult
+
+    run = run_file(target)
+    return {} if run is None else SearchResult.load(run).settings["fitness"]
 
 
 def _require_contents(target: str) -> None:
@@ -179,7 +188,7 @@ def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
 
     study = Study.load(storage, name)
     found = {**origin(study.space, study.settings), "study": study.name}
-    return _inherited(study.space, winner(study).architecture, found, supernet)
+    return _inherited(study.space, winner(study).architecture, found, supernet, study.settings["fitness"])
 
 
 def _of_architecture(text: str, supernet: Path) -> Source:
@@ -192,11 +201,24 @@ def _of_architecture(text: str, supernet: Path) -> Source:
 
 
 def _inherited(
-    space: SearchSpace, architecture: Architecture, origin: Mapping[str, Any], supernet: Path | None
+    space: SearchSpace,
+    architecture: Architecture,
+    origin: Mapping[str, Any],
+    supernet: Path | None,
+    searched: Mapping[str, Any] | None = None,
 ) -> Source:
+    from nasformer.errors import CheckpointError
     from nasformer.registry import load_supernet
+    from nasformer.supernet.checkpoint import fingerprint
 
     net, path = load_supernet(space, supernet)
+    wanted, found = (searched or {}).get("weights"), fingerprint(net)[:16]
+    if supernet is None and wanted not in (None, found):
+        raise CheckpointError(
+            f"the search used the weights {wanted}, but those kept for {space.name} are now {found}; "
+            "give the ones that are wanted with --supernet FILE",
+            found,
+        )
     training = net.metadata.get("training", {})
     provenance = {
         "training": "weights inherited from a supernet, not trained further",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -134,3 +135,28 @@ def test_a_kill_in_the_middle_changes_nothing(command: str, program: str, weight
     subprocess.run([*typed, "killed", "--resume"], check=True, env=environment, capture_output=True)
     first, second = (load_network(f"{name}/network.safetensors").state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_search_goes_on_with_the_weights_and_the_splits_that_it_used(
+    nasformer: Command, refused: Refused, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another supernet in the place of its own is not taken unasked, and what ranked the winner does not test it."""
+    shutil.copytree(trained / "home", tmp_path / "home")
+    monkeypatch.setenv("NASFORMER_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    done = nasformer("search", "digits", "--strategy", "random", "-n", 3, "--out", "run", "--storage", "s.log", "-q")
+    assert done.code == 0, done.err
+    done = nasformer("train", "digits", "--epochs", 1, "--seed", 1, "--device", "cpu", "--out", "other", "-q")
+    assert done.code == 0, done.err
+    for target in ("run", "s.log"):
+        refused("the search used the weights .*, but those kept for digits are now", "finetune", target, *QUICK)
+    refused("nope", "finetune", "s.log", "--study", "nope", *QUICK)
+    done = nasformer("finetune", "run", "--supernet", "other/supernet.safetensors", *QUICK, "--out", "asked")
+    assert done.code == 0, done.err
+    done = nasformer("retrain", "run", *QUICK, "--out", "scratch")
+    assert done.code == 0, done.err
+    splits = [
+        json.loads(Path(file).read_text())["training"]["data"]["fingerprint"]
+        for file in ("asked/finetune.json", "scratch/retrain.json")
+    ]
+    assert splits[0] == splits[1]
