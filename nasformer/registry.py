@@ -227,15 +227,15 @@ def open_supernet(
         CheckpointError: The checkpoint is unreadable, or of another space.
         DataError: The dataset cannot be loaded, or is not split as it was in training.
     """
-    from nasformer.data import load_dataset, resizable
+    from nasformer.data import augmentation, load_dataset
 
     net, path = load_supernet(space, supernet)
-    trained_on = net.metadata.get("training", {}).get("data", {})
+    training = net.metadata.get("training", {})
+    trained_on = training.get("data", {})
     name = data or trained_on.get("name")
     if name is None:
         raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
-    told = recipe or net.metadata["training"].get("recipe", {}) if resizable(name) else {}
-    options: dict[str, Any] = {key: told[key] for key in ("auto_augment", "random_erasing") if key in told}
+    options = augmentation(name, recipe or training.get("recipe", {}))
     size = space.geometry.image_size
     dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=size, **options)
     require_same_splits(dataset, name, trained_on, path)

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from nasformer.data import augmentation, load_dataset
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
 from nasformer.fitness import NoisyFitness, SurrogateFitness, TableFitness, TrainingFreeFitness, bind_weights
 from nasformer.registry import get_strategy, make_fitness, open_supernet, strategy_names
 from nasformer.search import BaseStrategy
-from nasformer.space import load_space, space_names
+from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.space.declaration import write_space
 from nasformer.supernet import Supernet
 
@@ -162,9 +164,25 @@ def test_data_split_otherwise_than_in_training_is_refused(tmp_path: Path) -> Non
     Supernet(space).save(path, {"training": {"data": record}})
     with pytest.raises(DataError, match=r"'digits' is not split as it was when .*net.safetensors was trained"):
         open_supernet(space, supernet=path)
-    from nasformer.data import load_dataset
-
     record["fingerprint"] = load_dataset("digits", seed=3).record["fingerprint"]
     Supernet(space).save(path, {"training": {"data": record}})
     _, data = open_supernet(space, supernet=path)
     assert data.record["seed"] == 3
+
+
+def test_weights_without_a_record_judge_images_of_files(tmp_path: Path) -> None:
+    """As official weights do, which say nothing of their training."""
+    space = SearchSpace.from_dict({**load_space("digits").to_dict(), "in_channels": 3, "num_classes": 2})
+    for place in [tmp_path / "images" / part / label for part in ("train", "val") for label in "ab"]:
+        place.mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(place / f"{number}.png")
+    path = Supernet(space).save(tmp_path / "net.safetensors")
+    _, data = open_supernet(space, supernet=path, data=f"imagefolder:{tmp_path / 'images'}")
+    assert (len(data.train), len(data.search), len(data.test)) == (18, 2, 20)
+
+
+def test_a_recipe_augments_images_of_files_alone() -> None:
+    recipe = {"auto_augment": None, "random_erasing": 0.1, "epochs": 3}
+    assert augmentation("imagefolder:x", recipe) == {"auto_augment": None, "random_erasing": 0.1}
+    assert augmentation("digits", recipe) == augmentation("imagefolder:x", {}) == {}

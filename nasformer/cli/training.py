@@ -76,13 +76,10 @@ def read_data(
     Raises:
         DataError: It cannot be loaded.
     """
-    from nasformer.data import load_dataset, resizable
+    from nasformer.data import augmentation, load_dataset, resizable
 
-    options: dict[str, Any] = {}
-    if resizable(name):
-        options = {"auto_augment": recipe.auto_augment, "random_erasing": recipe.random_erasing}
     size = image_size if asked or resizable(name) else None
-    return load_dataset(name, seed=seed, root=root, image_size=size, **options)
+    return load_dataset(name, seed=seed, root=root, image_size=size, **augmentation(name, recipe.to_dict()))
 
 
 def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Teacher | None:

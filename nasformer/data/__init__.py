@@ -7,7 +7,7 @@
 
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
-from nasformer.data.load import dataset_names, load_dataset, resizable
+from nasformer.data.load import augmentation, dataset_names, load_dataset, resizable
 from nasformer.data.memory import ImagesInMemory
 
-__all__ = ["Dataset", "ImagesInMemory", "dataset_names", "iterate", "load_dataset", "resizable"]
+__all__ = ["Dataset", "ImagesInMemory", "augmentation", "dataset_names", "iterate", "load_dataset", "resizable"]

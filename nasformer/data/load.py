@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ def dataset_names() -> list[str]:
 def resizable(name: str) -> bool:
     """Whether images of the dataset ``name`` are read from files, at a size that can be chosen, and augmented then."""
     return name.startswith(FOLDER) or name in NAMES
+
+
+def augmentation(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``load_dataset`` takes of a recipe: how images that are read from files are augmented."""
+    return {key: recipe[key] for key in ("auto_augment", "random_erasing") if resizable(name) and key in recipe}
 
 
 def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
