@@ -72,9 +72,8 @@ def pieces(found: Record) -> str:
     sizes = {**found["sizes"], **{name: recipe["epochs"] for name, recipe in epochs.items()}}
     rows = []
     for name, words in _SIZES.items():
-        if name in found["pieces"]:
-            seconds = found["pieces"][name].get("seconds")
-            rows.append([f"`{name}`", words.format(**sizes), "" if seconds is None else f"{seconds / 60:.0f}"])
+        seconds = found["pieces"][name].get("seconds")
+        rows.append([f"`{name}`", words.format(**sizes), "" if seconds is None else f"{seconds / 60:.0f}"])
     return markdown(["piece", "size", "minutes, one process after the other"], rows)
 
 

@@ -35,7 +35,7 @@ from nasformer.errors import NasformerError
 from nasformer.registry import open_supernet
 from nasformer.search.machine import machine
 from nasformer.search.result import versions
-from nasformer.supernet import Supernet
+from nasformer.space import SearchSpace
 from nasformer.training import evaluate, finetune, load_teacher, train_subnet
 
 RESULT = Path(__file__).parent / "results" / "winner.json"
@@ -121,16 +121,14 @@ def open_bench(folder: Path, found: Row, root: Path | None) -> Bench:
     Raises:
         NasformerError: Its supernet or its images are no longer there, or no longer the same.
     """
-    net = Supernet.load(found["supernet"]["file"])
-    _, data = open_supernet(
-        net.space, supernet=found["supernet"]["file"], data=found["data"]["name"], root=root, recipe=found["recipe"]
-    )
+    space, file, name = SearchSpace.from_dict(found["space"]), found["supernet"]["file"], found["data"]["name"]
+    net, data = open_supernet(space, supernet=file, data=name, root=root, recipe=found["recipe"])
     plan = Plan(recipe=found["recipe"], finetuning=found["finetuning"], sharing=found["sharing"])
     bench = Bench(net, data, plan, folder)
     if bench.images != told_of(found["data"]):
         raise NasformerError(f"{data.name} holds other images than {folder} was made of; give their --root", bench)
     if bench.weights != found["supernet"]["weights"]:
-        raise NasformerError(f"{found['supernet']['file']} is not the supernet of {folder}; diagnose it first", bench)
+        raise NasformerError(f"{file} is not the supernet of {folder}; diagnose it first", bench)
     return bench
 
 

@@ -84,7 +84,8 @@ def diagnose(
     declared = load_space(space)
     given = None if recipe is None else Recipe.load(recipe).to_dict()
     net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root, recipe=given)
-    base = read_recipe(recipe, net.metadata.get("training", {}), dataset.name, epochs=None)
+    trained = net.metadata.get("training", {}) if given is None else {"recipe": given}
+    base = read_recipe(None, trained, dataset.name, epochs=None)
     alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(
         recipe=alone.to_dict(),

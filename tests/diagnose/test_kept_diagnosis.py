@@ -43,6 +43,10 @@ def test_they_are_kept_together(
         assert table in printed
     assert json.loads((tmp_path / "results" / "diagnosis.json").read_text()) == found
     assert diagnosis.main([str(tmp_path)]) == 2
+    (source / "diagnosis.json").write_text(json.dumps({**found, "pieces": {"images": {}}}))
+    capsys.readouterr()
+    assert diagnosis.main([str(source)]) == 2
+    assert "has no curse, strategies, fidelity, sharing, winner yet" in capsys.readouterr().err
 
 
 def test_the_documents_show_what_is_kept() -> None:
