@@ -36,6 +36,7 @@ def evaluate(
 
       nasformer evaluate digits largest --split search
     """
+    from nasformer.cli.training import require_same_weights
     from nasformer.errors import DataError
     from nasformer.fitness import InheritedFitness
     from nasformer.registry import open_supernet
@@ -46,7 +47,7 @@ def evaluate(
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
     judge = InheritedFitness(net, images, device=device, decoded=split == "search")  # the others are seen once
-    _require_same(weights, judge.fingerprint)
+    require_same_weights(weights, judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)
     rows = [
@@ -100,12 +101,3 @@ def _require_values(scores: Mapping[Architecture, Evaluation]) -> None:
     for architecture, evaluation in scores.items():
         if evaluation.value is None:
             raise FitnessError(f"{architecture} cannot be evaluated: {evaluation.error}", evaluation)
-
-
-def _require_same(wanted: str | None, found: str) -> None:
-    from nasformer.errors import CheckpointError
-
-    if wanted is not None and wanted != found:
-        raise CheckpointError(
-            f"the search used the weights {wanted}, but these are {found}; give the supernet with --supernet", found
-        )

@@ -207,18 +207,13 @@ def _inherited(
     supernet: Path | None,
     searched: Mapping[str, Any] | None = None,
 ) -> Source:
-    from nasformer.errors import CheckpointError
+    from nasformer.cli.training import require_same_weights
     from nasformer.registry import load_supernet
     from nasformer.supernet.checkpoint import fingerprint
 
     net, path = load_supernet(space, supernet)
-    wanted, found = (searched or {}).get("weights"), fingerprint(net)[:16]
-    if supernet is None and wanted not in (None, found):
-        raise CheckpointError(
-            f"the search used the weights {wanted}, but those kept for {space.name} are now {found}; "
-            "give the ones that are wanted with --supernet FILE",
-            found,
-        )
+    if supernet is None:  # others may be meant, but are not taken unasked
+        require_same_weights((searched or {}).get("weights"), fingerprint(net)[:16])
     training = net.metadata.get("training", {})
     provenance = {
         "training": "weights inherited from a supernet, not trained further",

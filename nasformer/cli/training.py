@@ -133,6 +133,20 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
     return space, read_architecture(space, architecture or "largest"), origin(space)
 
 
+def require_same_weights(wanted: str | None, found: str) -> None:
+    """Check that weights are those of a search, by their hashes; None: it had none.
+
+    Raises:
+        CheckpointError: They are others.
+    """
+    from nasformer.errors import CheckpointError
+
+    if wanted is not None and wanted != found:
+        raise CheckpointError(
+            f"the search used the weights {wanted}, but these are {found}; give the supernet with --supernet", found
+        )
+
+
 def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what is recorded of the space of an architecture, and of the search that found it, if one did."""
     found = {"space": space.name, "space_fingerprint": space.fingerprint}

@@ -149,7 +149,12 @@ def test_a_search_goes_on_with_the_weights_and_the_splits_that_it_used(
     done = nasformer("train", "digits", "--epochs", 1, "--seed", 1, "--device", "cpu", "--out", "other", "-q")
     assert done.code == 0, done.err
     for target in ("run", "s.log"):
-        refused("the search used the weights .*, but those kept for digits are now", "finetune", target, *QUICK)
+        refused(
+            "the search used the weights .*, but these are .*; give the supernet with --supernet",
+            "finetune",
+            target,
+            *QUICK,
+        )
     refused("nope", "finetune", "s.log", "--study", "nope", *QUICK)
     done = nasformer("finetune", "run", "--supernet", "other/supernet.safetensors", *QUICK, "--out", "asked")
     assert done.code == 0, done.err
