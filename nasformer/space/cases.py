@@ -304,21 +304,23 @@ def _keep(
 def _ends(group: LayerGroup, layers: int, limited: Limited) -> tuple[Indices, ...]:
     """Return the sums of each chain that together are within the limits."""
     slack, sums = layers * group.slack, [chain.sums(layers) for chain in group.chains]
+    counts, ends = group.stem + layers * group.least + sums[0], [np.arange(len(sums[0]), dtype=np.int32)]
+    if len(sums) == 1:
+        return (ends[0][limited.within(counts, slack)],)
     most = [own.max(axis=0, initial=0) for own in sums]
-    counts, ends = (group.stem + layers * group.least)[None], list[Indices]()
-    for place, own in enumerate(sums):
+    for place, own in enumerate(sums[1:], start=2):
         if len(counts) * len(own) > MAX_ENDS:
             raise BudgetError(
                 f"{len(counts):,} × {len(own):,} sums of {layers} layers are more than {MAX_ENDS:,}; give "
                 "feasible(…) or run(…) a resolution={cost: grid}, which says what it leaves out",
                 layers,
             )
-        rest = np.asarray(sum(most[place + 1 :], np.zeros_like(slack))) - slack
+        rest = sum(most[place:], -slack)
         inside = np.ones((len(counts), len(own)), dtype=bool)
         for cost in range(len(limited.low)):
             total = counts[:, cost, None] + own[:, cost]
             inside &= (total + rest[cost] >= limited.low[cost]) & (total <= limited.high[cost])
-        before, here = np.nonzero(inside)
-        ends = [*(index[before] for index in ends), here.astype(np.int32)]
-        counts = counts[before] + own[here]
+        before, here = (index.astype(np.int32) for index in np.nonzero(inside))
+        ends = [*(index[before] for index in ends), here]
+        counts = counts[before] + own[here] if place < len(sums) else counts
     return tuple(ends)
