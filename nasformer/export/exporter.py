@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
 def _sizes(net: VisionTransformer) -> dict[str, Any]:
     return {
         "architecture": net.architecture.to_dict(),
-        "geometry": asdict(net.geometry),
+        "geometry": net.geometry.to_dict(),
         "pooling": net.pooling,
         **{name: int(cost(net.geometry, net.architecture)) for name, cost in COSTS.items()},
     }

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nasformer.architecture import Architecture
+from nasformer.dimension import kind_names
 from nasformer.errors import ArchitectureError, FitnessError
-from nasformer.fitness.table_files import DIMENSIONS, read_rows
+from nasformer.fitness.table_files import read_rows
 from nasformer.fitness.tables import table_names, table_rows
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
@@ -102,7 +103,7 @@ class TableFitness:
         if not isinstance(row, Mapping):
             raise FitnessError(f"{self.path} row {number}: a row is a mapping of columns, got {row!r}", row)
         try:
-            architecture = Architecture.from_dict({key: row[key] for key in DIMENSIONS if key in row})
+            architecture = Architecture.from_dict({key: row[key] for key in kind_names() if row.get(key) is not None})
             value, loss = row[self.value], _figure(row, "loss")
             if value is None or not math.isfinite(float(value)):
                 raise ValueError(f"{self.value} is {value}, not a number")

@@ -75,14 +75,11 @@ def _drawing(figures: Record) -> Picture:
     from nasformer.report.figures import draw_architecture
 
     architecture = Architecture.from_dict(dict(figures["architecture"]))
-    space = SearchSpace(
-        "this network",
-        embed_dim=choice(architecture.embed_dim),
-        depth=choice(architecture.depth),
-        num_heads=per_layer(*set(architecture.num_heads)),
-        mlp_ratio=per_layer(*set(architecture.mlp_ratio)),
-        **figures["geometry"],
-    )
+    declared = {
+        name: per_layer(*set(value)) if isinstance(value, list) else choice(value)
+        for name, value in architecture.to_dict().items()
+    }
+    space = SearchSpace("this network", **{**figures["geometry"], **declared})
     return draw_architecture(space, architecture, "architecture", "the network")
 
 

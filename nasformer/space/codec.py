@@ -153,7 +153,7 @@ class Codec:
         return codes
 
     def _decode(self, row: list[int]) -> Architecture:
-        depth, choices = self.depths[row[self._at["depth"].start]], {}
+        depth, choices = self.depths[row[self._at["depth"].start]], dict[str, Any]()
         for name, place in self._at.items():
             values = self.values[name]
             if self._is_layer[name]:
@@ -216,7 +216,7 @@ class Codec:
     def _stem(self, name: str, key: _Key) -> int:
         return _whole(name, self._additive(name).stem_count(self._network(key)))
 
-    def _layer(self, name: str, key: _Key, num_heads: int, mlp_ratio: float, *further: float) -> int:
+    def _layer(self, name: str, key: _Key, num_heads: int, mlp_ratio: float, *further: Any) -> int:
         network, names = self._network(key), () if isinstance(key, int) else key[2]
         hidden_dim = int(network.embed_dim * mlp_ratio)
         layer = Layer(num_heads, hidden_dim, mlp_ratio, tuple(zip(names, further, strict=True)))
@@ -243,8 +243,8 @@ class Codec:
         """Return one additive cost of each row of valid codes as it is counted, ``(n,)``."""
         padded, strides = self._padded(name)
         network = tuple(self.genes(dimension.name, codes) for dimension in self.network)
-        start = sum(strides[d.name] for d in self.layer)  # -1 points at the front, where beyond the depth costs nothing
-        start = start + sum(strides[d.name] * genes for d, genes in zip(self.network, network, strict=True))
+        front = sum(strides[d.name] for d in self.layer)  # -1 points at it: beyond the depth costs nothing
+        start = sum((strides[d.name] * own for d, own in zip(self.network, network, strict=True)), np.array([front]))
         first, *others = self.layer
         index = self.genes(first.name, codes) * strides[first.name] + start[:, None]
         for dimension in others:
@@ -266,7 +266,7 @@ class Codec:
 
     def _layers(self, name: str) -> NDArray[np.int64]:
         """Layer counts ``(choices of each network dimension, choices of each layer dimension)``."""
-        options = list(product(*(dimension.values for dimension in self.layer)))
+        options: list[tuple[Any, ...]] = list(product(*(dimension.values for dimension in self.layer)))
         counts = [self._layer(name, key, *choices) for key in self._keys() for choices in options]
         return np.array(counts, dtype=np.int64).reshape([len(d.values) for d in (*self.network, *self.layer)])
 

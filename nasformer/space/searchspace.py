@@ -213,7 +213,7 @@ class SearchSpace:
         """Return the number of architectures, constraints aside."""
         once = prod(len(d.values) for d in self.dimensions if d.tied and d.name != "depth")
         free = prod(len(d.values) for d in self.dimensions if not d.tied)
-        return once * sum(free ** int(depth) for depth in self.depth)
+        return int(once * sum(free ** int(depth) for depth in self.depth))
 
     @property
     def smallest(self) -> Architecture:

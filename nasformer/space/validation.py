@@ -93,6 +93,7 @@ def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]
         if key not in growing:
             raise SpaceError(f"supernet has no dimension {key!r}; {did_you_mean(str(key), growing)}", supernet)
     sizes: dict[str, Any] = {**largest, **supernet}
+    value: Any
     for key in growing:
         value, kind = sizes[key], kind_of(key)
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value <= kind.most:
@@ -101,7 +102,7 @@ def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]
             raise SpaceError(
                 f"supernet {key} {value!r} is below the largest choice {largest[key]:g}; raise it", supernet
             )
-        if kind.whole and value != int(value):
+        if kind.whole and value % 1:
             raise SpaceError(f"supernet {key} {value!r} is no whole number", supernet)
         sizes[key] = kind.number(value)
     return uniform(**sizes)
@@ -116,7 +117,7 @@ def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry
     """
     whole: dict[str, Any] = {"max_distance": None}
     for key, value in {**sizes, **({} if max_distance is None else {"max_distance": max_distance})}.items():
-        number = _sizes(key, value)[-1 if key != "patch_size" else 0]
+        number: Any = _sizes(key, value)[-1 if key != "patch_size" else 0]
         if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
             raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}", value)
         whole[key] = int(number)

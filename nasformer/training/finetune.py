@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -180,7 +180,7 @@ def _finish(
     figures = {
         **given,
         "architecture": net.architecture.to_dict(),
-        "geometry": asdict(net.geometry),
+        "geometry": net.geometry.to_dict(),
         **{name: int(cost(net.geometry, net.architecture)) for name, cost in COSTS.items()},
         "teacher": training.teacher,
         "versions": {"nasformer": library_version(), "torch": str(torch.__version__)},

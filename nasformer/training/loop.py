@@ -20,10 +20,11 @@ from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
+from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.average import make_average
 from nasformer.training.device import uses_bfloat16
-from nasformer.training.distributed import ALONE, Ranks, averaged, one_pass, passes
+from nasformer.training.distributed import ALONE, Ranks, averaged, one_pass, passes, takes_shard
 from nasformer.training.journal import Callback, Journal, Row, logger
 from nasformer.training.objective import Objective, from_soft
 from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
@@ -234,18 +235,21 @@ class Trainer:
         parts = zip(self.passes, images.chunk(count), targets.chunk(count), strict=True)
         for number, (shard, inputs, wanted) in enumerate(parts, 1):
             with one_pass(self.net, shard, self.device, last=number == count):
-                total += self._pass(inputs, wanted, architectures, last=number == count) / count
+                total += self._pass(inputs, wanted, architectures, shard, last=number == count) / count
         return total
 
-    def _pass(self, inputs: Tensor, wanted: Tensor, architectures: Subnets, *, last: bool) -> Tensor:
+    def _pass(
+        self, inputs: Tensor, wanted: Tensor, architectures: Subnets, shard: Shard | None, *, last: bool
+    ) -> Tensor:
         """Add the gradients of every subnet, the first of which may teach the others; return their mean loss."""
         taught = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
         first: Tensor | None = None
         total = torch.zeros((), device=self.device)
+        options = {} if shard is None or not takes_shard(self.net) else {"shard": shard}
         for place, architecture in enumerate(architectures, 1):
             with averaged(self.averaging, last=last and place == len(architectures)):
                 with autocast(self.device, self.amp):
-                    logits = self.averaging(inputs) if architecture is None else self.averaging(inputs, architecture)
+                    logits = self.averaging(inputs, *(() if architecture is None else (architecture,)), **options)
                 logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
                 loss = self.objective(logits, wanted, taught) if first is None else from_soft(logits, first)
                 (loss / (len(architectures) * len(self.passes))).backward()  # type: ignore[no-untyped-call]
