@@ -72,7 +72,10 @@ class Kind:
         """
         if type(value) is int and self.least <= value <= self.most:  # nearly always
             return value if self.whole else float(value)
-        real = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
+        try:
+            real = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
+        except OverflowError:
+            real = float("inf")
         if not self.least <= real <= self.most or (self.whole and not real.is_integer()):
             raise SpaceError(f"{self.name} must be {self.rule}, got {value!r}", value)
         return int(real) if self.whole else real

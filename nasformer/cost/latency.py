@@ -54,7 +54,7 @@ class LatencyTable:
     device: str
     geometry: Geometry
     stem: Mapping[Any, int]
-    layer: Mapping[tuple[float, ...], int]
+    layer: Mapping[Any, int]
     batch_size: int = 1
     repeats: int = 1
     spread: float | None = None

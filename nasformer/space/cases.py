@@ -49,7 +49,10 @@ class Part:
 
     def genes(self, options: Indices) -> dict[int, Indices]:
         """Turn options into places among the values of each dimension."""
-        return dict(zip(self.dimensions, np.unravel_index(options, self.sizes), strict=True))
+        places = {}
+        for dimension, size in zip(self.dimensions[::-1], self.sizes[::-1], strict=True):
+            options, places[dimension] = np.divmod(options, size)  # unravel_index errs on long arrays in NumPy 2.4
+        return places
 
     def join(self, other: Part) -> Part:
         """Return the two as one."""
