@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def net(official: Reference) -> VisionTransformer:
     assert official.facts["global_pool"]
-    net = VisionTransformer(official.geometry, official.supernet_architecture, pooling="mean", seed=None)
+    net = VisionTransformer(official.geometry, official.maximum, pooling="mean", seed=None)
     from_autoformer(net, read_autoformer(official.path))
     return net
 
@@ -35,7 +35,7 @@ def test_loss_and_every_gradient_norm_agree(official: Reference, net: VisionTran
     loss = F.cross_entropy(net(official.images, official.configs[0]), official.labels)
     torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(official.facts["loss_config0"], rel=1e-4)
-    gradients = VisionTransformer(official.geometry, official.supernet_architecture, seed=None)
+    gradients = VisionTransformer(official.geometry, official.maximum, seed=None)
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             gradients.get_parameter(name).copy_(torch.zeros(()) if parameter.grad is None else parameter.grad)
