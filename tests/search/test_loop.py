@@ -245,6 +245,26 @@ def test_time_is_up_between_batches(feasible: FeasibleSet) -> None:
     assert loop(Listed([]), slow, feasible, seconds=1e-9).run().stopped == "seconds"
 
 
+@pytest.mark.parametrize(
+    ("told", "evaluations"),
+    [
+        ([1.0, 3.0, 3.0, 3.0, 3.0, 3.0], 4),
+        ([1.0, 2.0, 2.0, 3.0, 4.0, 4.0], 6),
+        ([None, None, 1.0, 0.0, 1.0, 1.0], 5),
+        ([None, None, None, 1.0, 1.0, 1.0], 3),
+    ],
+    ids=["ties", "gains", "late", "failures"],
+)
+def test_an_evaluation_as_good_as_the_best_is_no_gain(
+    told: list[float | None], evaluations: int, archs: list[Architecture], feasible: FeasibleSet
+) -> None:
+    value = dict(zip(archs, told, strict=True))
+    fitness = Scripted(lambda batch: [Evaluation(a, value[a]) for a in batch])
+    run = loop(Listed([[a] for a in archs]), fitness, feasible, until_no_gain=2).run()
+    assert len(run.trials) == evaluations
+    assert run.stopped == ("no gain" if evaluations < 6 else "evaluations")
+
+
 def test_an_exhausted_set_ends_the_search(archs: list[Architecture], feasible: FeasibleSet, worth: Judge) -> None:
     few = EnumeratedSet(feasible.space, archs, {})
     run = loop(get_strategy("random")(few, seed=0), worth, few, evaluations=50, batch_size=4).run()
