@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, StudyError, did_you_mean
@@ -18,7 +19,6 @@ from nasformer.search.confirm import confirm_recommended
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
-from nasformer.search.result import versions
 from nasformer.search.study import Study
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 

@@ -6,8 +6,6 @@ the declaration's own folder. A task that is ``optional`` is left out where its 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -207,12 +205,6 @@ def read_declaration(path: Path) -> Any:
     if not isinstance(values, Mapping):
         raise ExperimentError(f"{path.name} is a mapping with 'tasks' and 'strategies', got {values!r}", path)
     return values
-
-
-def digest(values: object) -> str:
-    """Return a hash of plain data."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 _FILES = ("supernet", "root", "latency_table")

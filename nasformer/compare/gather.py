@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nasformer._provenance import machine, versions
 from nasformer.compare.cell import Cell, load_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.tables import cell_table, trial_table
 from nasformer.compare.task import Task
-from nasformer.search.machine import machine
-from nasformer.search.result import versions
 
 _UNTOLD = {"architecture": "", "params": None, "macs": None}
 

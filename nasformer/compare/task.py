@@ -8,8 +8,9 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import digest
 from nasformer.compare.comparison import TaskRecord
-from nasformer.compare.experiment import TaskDeclaration, digest
+from nasformer.compare.experiment import TaskDeclaration
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness

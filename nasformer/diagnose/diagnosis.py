@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasformer.compare.experiment import digest
+from nasformer._io import digest
+from nasformer._provenance import machine, versions
 from nasformer.cost import format_limits
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
@@ -15,8 +16,6 @@ from nasformer.diagnose.claims import claims
 from nasformer.diagnose.pieces import MEASURES, Doing, Piece, together
 from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
-from nasformer.search.machine import machine
-from nasformer.search.result import versions
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
 

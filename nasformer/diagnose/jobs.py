@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from nasformer._io import digest
 from nasformer.architecture import Architecture
-from nasformer.compare.experiment import digest
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError

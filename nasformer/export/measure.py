@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from nasformer._provenance import machine as computer
 from nasformer.errors import ExportError
 from nasformer.export.opened import Array, Model
-from nasformer.search.machine import machine as computer
 
 BATCH_SIZES = (1, 8, 64)
 _WARM_UP = 3

@@ -7,17 +7,16 @@ so that a drift of the machine hits all alike, and the median of the rounds coun
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from nasformer._provenance import processor
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import FunctionCost, Geometry, LatencyTable
 from nasformer.errors import BudgetError
@@ -140,11 +139,7 @@ def describe_device(device: torch.device) -> str:
     """Return the processor's name, with torch's threads, or the GPU's."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {device.type}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {device.type}, {torch.get_num_threads()} threads"
 
 
 class _Bench:

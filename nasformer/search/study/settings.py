@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from typing import Any
 
+from nasformer._provenance import library_version
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.study.storage import Store
 
@@ -31,7 +31,7 @@ def check_format(name: str, kept: Mapping[str, Any]) -> None:
         made_by = f"nasformer {kept['package']}" if "package" in kept else "a nasformer before studies were shared"
         raise StudyError(
             f"study {name!r} has format {kept.get('format')}, made by {made_by}; "
-            f"nasformer {version('nasformer')} reads format {FORMAT}: finish it with the one that made it, "
+            f"nasformer {library_version()} reads format {FORMAT}: finish it with the one that made it, "
             "or create another study",
             name,
         )

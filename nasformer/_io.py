@@ -1,0 +1,74 @@
+"""Files that are there whole or not at all, and hashes of plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give a place beside ``path`` for a file or a folder, and move what is written there to ``path`` if nothing fails.
+
+    Raises:
+        OSError: The place cannot be written; what was at ``path`` before is untouched.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def abandoned(path: Path) -> Iterator[Path]:
+    """Yield the drafts of ``path`` that processes left which were killed."""
+    yield from path.parent.glob(f".{path.name}.*.part")
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with atomic(path) as draft:
+        draft.write_bytes(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file as UTF-8, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
+def digest(values: object) -> str:
+    """Return the hash of plain data: the first 16 digits of the SHA-256 of its JSON.
+
+    >>> digest({"depth": 3, "embed_dim": 64}) == digest({"embed_dim": 64, "depth": 3})
+    True
+    """
+    return text_digest(json.dumps(values, sort_keys=True, default=str))
+
+
+def text_digest(text: str, digits: int = 16) -> str:
+    """Return the first digits of the SHA-256 of a text.
+
+    >>> text_digest("nasformer", 6)
+    'edeb60'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
