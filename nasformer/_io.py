@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and hashes of plain data."""
+"""Files that are there whole or not at all; hashes of plain data, and how two of them differ."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -72,3 +73,17 @@ def text_digest(text: str, digits: int = 16) -> str:
     'edeb60'
     """
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each key in which two records of plain data differ, dotted, with both values; an absent one is None.
+
+    >>> list(differences({"recipe": {"epochs": 3}, "seed": 0}, {"recipe": {"epochs": 4}, "seed": 0}))
+    [('recipe.epochs', 3, 4)]
+    """
+    for key in {**kept, **now}:
+        before, after = kept.get(key), now.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
+            yield from differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}", before, after

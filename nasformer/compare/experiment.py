@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nasformer.compare.comparison import Entrant
-from nasformer.errors import ExperimentError, did_you_mean
+from nasformer.errors import ExperimentError, did_you_mean, first_fault
 from nasformer.space.declaration import parse
 
 
@@ -247,9 +247,6 @@ def absent_files(task: TaskDeclaration) -> Sequence[str]:
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    got = first["input"]
-    shown = f", got {got!r}" if not isinstance(got, (Mapping, list)) and first["type"] != "value_error" else ""
-    return f"{where}: {message}{shown}" if where else message
+    where, kind, words, value = first_fault(error)
+    shown = "" if kind == "value_error" or isinstance(value, (Mapping, list)) else f", got {value!r}"
+    return f"{where}: {words}{shown}" if where else words

@@ -21,8 +21,9 @@ from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.parts import cut
 from nasformer.fitness.processes import Processes
 from nasformer.fitness.racing import Found
-from nasformer.fitness.worker import Build, describe, pack
+from nasformer.fitness.worker import Build, pack
 from nasformer.search import Evaluation, Fitness, as_fitness
+from nasformer.search.evaluation import describe_fitness
 
 _LOGGER = logging.getLogger(__name__)
 _OWN = ("architectures", "check", "confirm", "joint", "race_for")
@@ -92,7 +93,7 @@ class SharedFitness:
         Raises:
             FitnessError: No worker can be started, or it holds other weights than this process.
         """
-        found, own = self._dispatcher.description(), describe(self._copy)
+        found, own = self._dispatcher.description(), describe_fitness(self._copy)
         if found.get("weights") != own.get("weights"):
             raise FitnessError(
                 f"the workers hold weights {found.get('weights')}, this process {own.get('weights')}; "

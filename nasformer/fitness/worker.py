@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from nasformer.architecture import Architecture
@@ -14,6 +14,7 @@ from nasformer.fitness.dispatch import Answer, Ready, Refused
 from nasformer.fitness.parts import Part
 from nasformer.fitness.racing import Found
 from nasformer.search import Fitness, as_fitness, evaluate_each
+from nasformer.search.evaluation import describe_fitness
 from nasformer.training.device import use_threads
 
 
@@ -49,12 +50,6 @@ def pack(build: Build) -> bytes:
         ) from error
 
 
-def describe(fitness: Fitness) -> Mapping[str, Any]:
-    """Return what a fitness says of itself."""
-    own = getattr(fitness, "describe", None)
-    return dict(own()) if own else {"kind": type(fitness).__qualname__}
-
-
 class Worker:
     """Judges parts.
 
@@ -77,7 +72,9 @@ class Worker:
         """Return a worker and that it is ready, or None and why not."""
         try:
             worker = cls(number, recipe, device, threads)
-            return worker, Ready(number, f"{socket.gethostname()} {device}", os.getpid(), describe(worker.fitness))
+            return worker, Ready(
+                number, f"{socket.gethostname()} {device}", os.getpid(), describe_fitness(worker.fitness)
+            )
         except Exception as error:
             return None, Refused(number, portable(error))
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nasformer._io import write_text
-from nasformer.errors import RecipeError, did_you_mean
+from nasformer.errors import RecipeError, did_you_mean, first_fault
 
 
 class Affine(BaseModel):
@@ -246,11 +246,9 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    where, kind, words, value = first_fault(error)
     if not where:
-        return reason
-    if first["type"] == "extra_forbidden":
-        return f"a recipe has no {where!r}; {did_you_mean(str(first['loc'][-1]), Affine.model_fields)}"
-    return f"recipe {where}: {reason}, got {first['input']!r}"
+        return words
+    if kind == "extra_forbidden":
+        return f"a recipe has no {where!r}; {did_you_mean(where.rpartition('.')[2], Affine.model_fields)}"
+    return f"recipe {where}: {words}, got {value!r}"
