@@ -61,7 +61,7 @@ def run_experiment(
         raise ExperimentError("writing Parquet needs pyarrow: pip install 'nasformer[parquet]'", parquet)
     present = _present(declared)
     tasks = {task.name: opened(task, folder / "cache") for task in present.tasks}
-    impossible = _impossible(present, tasks)
+    impossible = _impossible(present, tasks, folder)
     cells = [cell for cell in cells_of(present) if (cell.task.name, cell.entrant.label) not in impossible]
     waiting = [cell for cell in cells if not is_complete(folder, cell, tasks[cell.task.name])]
     failed: list[LeftOut] = []
@@ -91,8 +91,8 @@ def _present(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"tasks": tuple(kept)})
 
 
-def _impossible(experiment: Experiment, tasks: dict[str, Task]) -> dict[tuple[str, str], str]:
-    """Return which strategies refuse which tasks, with their reasons.
+def _impossible(experiment: Experiment, tasks: dict[str, Task], folder: Path) -> dict[tuple[str, str], str]:
+    """Return which strategies refuse which tasks, with their reasons; one that has run is not made again to see.
 
     Raises:
         StrategyError: A strategy refuses all of them.
@@ -101,6 +101,8 @@ def _impossible(experiment: Experiment, tasks: dict[str, Task]) -> dict[tuple[st
     first = [cell for cell in cells_of(experiment) if cell.seed == experiment.seeds[0]]
     for cell in first:
         task = tasks[cell.task.name]
+        if is_complete(folder, cell, task):
+            continue
         try:
             cell.searcher(task).make(task.feasible, Limit(cell.evaluations, cell.batch_size))
         except StrategyError as refusal:
