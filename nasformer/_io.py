@@ -38,23 +38,14 @@ def abandoned(path: Path) -> Iterator[Path]:
     yield from path.parent.glob(f".{path.name}.*.part")
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file, whole or not at all.
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a file, a text as UTF-8, whole or not at all.
 
     Raises:
         OSError: It cannot be written.
     """
     with atomic(path) as draft:
-        draft.write_bytes(content)
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a file as UTF-8, whole or not at all.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    write_bytes(path, text.encode())
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def digest(values: object) -> str:

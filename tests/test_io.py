@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from nasformer._io import abandoned, atomic, digest, text_digest, write_text
+from nasformer._io import abandoned, atomic, digest, text_digest, write_file
 
 
 def test_a_file_comes_into_place_whole_and_its_folder_with_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "kept.txt"
-    write_text(path, "naïve\n")
+    write_file(path, "naïve\n")
     assert path.read_bytes() == "naïve\n".encode()
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_failure_keeps_what_was_there_and_leaves_no_draft(tmp_path: Path) -> None:
     path = tmp_path / "kept.txt"
-    write_text(path, "before")
+    write_file(path, "before")
     with pytest.raises(OSError, match="disk is full"):
         _fail_half_way(path)
     assert path.read_text() == "before"
@@ -48,7 +48,7 @@ def test_a_folder_comes_into_place_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_below_a_file_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        write_text(tmp_path / "file" / "kept.txt", "text")
+        write_file(tmp_path / "file" / "kept.txt", "text")
 
 
 def test_what_a_killed_process_left_is_found_by_the_file_it_was_for(tmp_path: Path) -> None:

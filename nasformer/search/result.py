@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nasformer._io import write_text
+from nasformer._io import write_file
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits
 from nasformer.errors import StudyError, did_you_mean
@@ -157,7 +157,7 @@ class SearchResult:
         lines += [{"trial": trial.to_dict()} for trial in self.trials]
         lines += [{"confirmed": trial.to_dict()} for trial in self.confirmed]
         try:
-            write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+            write_file(path, "".join(json.dumps(line) + "\n" for line in lines))
         except OSError as error:
             raise StudyError(f"cannot write the result to {str(path)!r}: {error.strerror}", path) from error
         return path

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from nasformer._io import write_bytes
+from nasformer._io import write_file
 from nasformer._provenance import library_version
 from nasformer.errors import CheckpointError
 
@@ -95,7 +95,7 @@ def replace_file(path: str | Path, content: bytes) -> None:
         CheckpointError: The disk is full or the place cannot be written.
     """
     try:
-        write_bytes(path, content)
+        write_file(path, content)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointError(f"cannot write {path}: {reason}; what was there before is untouched", path) from error

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from nasformer._io import write_text
+from nasformer._io import write_file
 from nasformer.errors import RecipeError, did_you_mean, first_fault
 
 
@@ -189,7 +189,7 @@ class Recipe(BaseModel):
 
     def save(self, path: str | Path) -> Path:
         """Write the recipe as YAML."""
-        write_text(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
+        write_file(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
         return Path(path)
 
     @classmethod

@@ -23,7 +23,7 @@ def export(
     """
     import json
 
-    from nasformer._io import write_text
+    from nasformer._io import write_file
     from nasformer.errors import StudyError
     from nasformer.search import SearchResult
     from nasformer.search.study import Study, export_study
@@ -35,7 +35,7 @@ def export(
         text = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ()).to_frame().to_csv(index=False)
     else:
         text = "".join(json.dumps(line) + "\n" for line in export_study(found))
-    write_text(out, text)
+    write_file(out, text)
     console.print(f"{found.name}: {len(found.trials()):,} finished trials in {out}", markup=False, soft_wrap=True)
 
 
