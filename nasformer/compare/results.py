@@ -126,9 +126,8 @@ def _entrant(label: str, result: SearchResult) -> Entrant:
 
 def in_percent(results: Sequence[SearchResult]) -> bool:
     """Whether the values are accuracies in percent."""
-    return all(measures_accuracy(result.settings.get("fitness")) for result in results) or all(
-        map(_all_accuracies, results)
-    )
+    kinds = [result.settings.get("fitness") for result in results]
+    return all(map(measures_accuracy, kinds)) or all(map(_all_accuracies, results))
 
 
 def measures_accuracy(fitness: object) -> bool:

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
 
+from nasformer._io import write_file
 from nasformer.compare.cell import Cell, cells_of, is_complete, run_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
@@ -144,6 +145,5 @@ def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
     if isinstance(error, NasformerError):
         return str(error)
     path = (folder / "failures" / cell.path).with_suffix(".txt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    write_file(path, "".join(traceback.format_exception(error)))
     return f"{type(error).__name__}: {' '.join(str(error).split())} ({path})"

@@ -97,14 +97,14 @@ def _kept(bench: Bench, name: str) -> Piece | None:
 
 def _measured(bench: Bench, name: str, do: Doing) -> Piece:
     found = MEASURES[name].of(bench, do)
-    replace_file(_path(bench, name), (json.dumps(found, indent=1) + "\n").encode())
+    replace_file(_path(bench, name), json.dumps(found, indent=1) + "\n")
     return found
 
 
 def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     """Write all that is known, and return it."""
     found = _record(bench, together(pieces), file)
-    replace_file(bench.folder / FILE, (json.dumps(found, indent=1) + "\n").encode())
+    replace_file(bench.folder / FILE, json.dumps(found, indent=1) + "\n")
     return found
 
 

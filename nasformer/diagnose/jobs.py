@@ -189,7 +189,7 @@ def _finish_here(name: str, job: Job) -> None:
 def _finish(bench: Bench, name: str, job: Job) -> None:
     folder = bench.folder / "jobs" / name
     found = job.run(bench, folder)
-    replace_file(_file(bench, name), (json.dumps(found, indent=1) + "\n").encode())
+    replace_file(_file(bench, name), json.dumps(found, indent=1) + "\n")
     (folder / STATE).unlink(missing_ok=True)  # only now: until it is told, a stop goes on from there
     _LOGGER.info("%s: %s", name, {key: value for key, value in found.items() if key != "curve"})
 

@@ -26,14 +26,6 @@ class Build(Protocol):
         ...
 
 
-class Showing(Protocol):
-    """A fitness of images, for races: ``InheritedFitness``."""
-
-    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
-        """Return what the images from start to stop say of each."""
-        ...
-
-
 def pack(build: Build) -> bytes:
     """Return how to build a fitness, as it is sent to every worker.
 
@@ -88,10 +80,9 @@ class Worker:
     def _outcomes(
         self, architectures: Sequence[Architecture], start: int, stop: int
     ) -> Iterator[tuple[Architecture, Answer]]:
-        fitness: Any = self.fitness
-        showing: Showing = fitness
+        fitness: Any = self.fitness  # one of images, whose race the leader runs
         try:
-            found = showing.outcomes(architectures, start, stop)
+            found: Found = fitness.outcomes(architectures, start, stop)
         except Exception as error:
             if len(architectures) == 1:
                 yield architectures[0], portable(error)

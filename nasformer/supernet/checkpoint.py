@@ -88,7 +88,7 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> Non
             tensor.copy_(tensors[name])
 
 
-def replace_file(path: str | Path, content: bytes) -> None:
+def replace_file(path: str | Path, content: str | bytes) -> None:
     """Write ``content`` to ``path``, whole or not at all.
 
     Raises:

@@ -196,5 +196,5 @@ def _finish(
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"
-        replace_file(path, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
+        replace_file(path, json.dumps(result.to_dict(), indent=1) + "\n")
     return result
