@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, StudyError, did_you_mean
@@ -18,7 +19,6 @@ from nasformer.search.confirm import confirm_recommended
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
-from nasformer.search.result import versions
 from nasformer.search.study import Study
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
@@ -28,6 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 class _Task(NamedTuple):
     """What a search needs, checked."""
 
+    strategy: Strategy
     fitness: Fitness
     feasible: FeasibleSet
     settings: dict[str, Any]
@@ -127,10 +128,9 @@ class Searcher:
         start = time.perf_counter()
         limit = Limit(evaluations, batch_size, max_failures, seconds, pause_after, until_no_gain)
         task = self._prepare(budget, limit, confirm, resolution, storage, study, recipe)
-        record, fitness, feasible = task.record, task.fitness, task.feasible
+        strategy, record, fitness, feasible = task.strategy, task.record, task.fitness, task.feasible
         if asynchronous:
             record.let_run_free()
-        strategy = self.make(feasible, limit)
         total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
         with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar, record.crew.session():
             callbacks = [bar.update] if callback is None else [bar.update, callback]
@@ -191,18 +191,18 @@ class Searcher:
         """Check everything that can be checked, then open or make the study."""
         if confirm < 1:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
-        if self.fitness is None:  # what is wrong with these comes before a warning
-            self.make(self.feasible(budget, resolution=resolution), limit)
-        fitness = self.fitness or default_fitness(self.space)
-        feasible = self.feasible(budget, fitness, resolution)
+        feasible = self.feasible(budget, self.fitness, resolution)
         _LOGGER.info("searching %r", feasible)
-        self.make(feasible, limit)
+        strategy = self.make(feasible, limit)  # before a default fitness warns
+        fitness = self.fitness or default_fitness(self.space)
+        if self.fitness is None:
+            _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, limit, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
         made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
         kept = {**made, **(recipe or {}), "max_failures": limit.max_failures}
         record = Study.begin(storage, study or self.default_study, self.space, settings, feasible.limits, kept)
-        return _Task(fitness, feasible, settings, record)
+        return _Task(strategy, fitness, feasible, settings, record)
 
     @classmethod
     def open(cls, storage: str | Path, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
@@ -265,8 +265,7 @@ class Searcher:
         limits = merge(self.space.constraints, as_limits(budget, self.space.known_costs))
         known: Sequence[Architecture] | None = getattr(fitness, "architectures", None)
         feasible = bounded(self.space, limits, known=known, resolution=resolution)
-        if fitness is not None and hasattr(fitness, "check"):
-            fitness.check(feasible)
+        _check_fitness(fitness, feasible)
         return feasible
 
     def make(self, feasible: FeasibleSet, limit: Limit) -> Strategy:
@@ -295,6 +294,11 @@ class Searcher:
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
         }
+
+
+def _check_fitness(fitness: Fitness | None, feasible: FeasibleSet) -> None:
+    if fitness is not None and hasattr(fitness, "check"):
+        fitness.check(feasible)
 
 
 def _check_options(name: str, factory: StrategyFactory, options: Mapping[str, Any]) -> None:

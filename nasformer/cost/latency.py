@@ -8,13 +8,13 @@ says how in it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import digest
 from nasformer.architecture import Architecture, Layer
 from nasformer.cost.additive import AdditiveCost
 from nasformer.cost.geometry import Geometry, Network
@@ -136,7 +136,7 @@ class LatencyTable:
     @property
     def identity(self) -> str:
         """Hash of all that the table says."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+        return digest(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""

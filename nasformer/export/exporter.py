@@ -6,10 +6,8 @@ The folder is made beside its place and moved into it when all holds, so nothing
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
@@ -18,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from nasformer._io import atomic
+from nasformer._provenance import versions
 from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
@@ -30,7 +30,6 @@ from nasformer.export.measure import latencies, machine, ratios, score
 from nasformer.export.opened import Array, Model, open_model
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
-from nasformer.search.result import versions
 from nasformer.supernet.model import VisionTransformer
 
 CARD = "README.md"
@@ -89,7 +88,9 @@ def export(
     description = Description(
         name or folder.name, format, dtype, preprocessing_of(data), tuple(data.classes), _sizes(net), known
     )
-    with _moved_into_place(folder) as draft:
+    _require_free(folder)
+    with atomic(folder) as draft:
+        draft.mkdir()
         plain = _plain(net, draft, description)
         file = write(net, draft, description, plain)
         inputs, expected = _compared(net, data, images)
@@ -190,15 +191,6 @@ def _batches(data: Dataset) -> Iterator[tuple[Array, Array]]:
         yield images.numpy(), labels.numpy()
 
 
-@contextmanager
-def _moved_into_place(folder: Path) -> Iterator[Path]:
-    """Give a folder beside a place that is free, and move it there if nothing fails."""
+def _require_free(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ExportError(f"{folder} is there already; name another with --out, or remove it", folder)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

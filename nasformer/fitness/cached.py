@@ -11,19 +11,18 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.search import Evaluation, Fitness
-from nasformer.search.evaluation import describe_fitness
+from nasformer.search.evaluation import WrapperFitness
 
 _PATIENCE = 60.0
 _TABLE = "CREATE TABLE IF NOT EXISTS evaluations (architecture TEXT PRIMARY KEY, evaluation TEXT NOT NULL)"
 _IDENTITY = "CREATE TABLE IF NOT EXISTS fitness (description TEXT NOT NULL)"
 
 
-class CachedFitness:
+class CachedFitness(WrapperFitness):
     """A fitness whose evaluations are kept in a SQLite file; failed ones are not.
 
     Where the file fails later on, as on a full disk, evaluations are made and told all the same.
@@ -39,20 +38,15 @@ class CachedFitness:
     def __init__(self, fitness: Fitness, path: str | Path) -> None:
         if getattr(fitness, "joint", False):
             raise FitnessError("a fitness that races judges architectures jointly and cannot be kept", fitness)
-        self.fitness, self.path = fitness, Path(path)
+        super().__init__(fitness)
+        self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             self._file.execute("PRAGMA journal_mode=WAL")
-            self._own(json.dumps(describe_fitness(fitness), sort_keys=True, default=str))
+            self._own(json.dumps(self.describe(), sort_keys=True, default=str))
         except (OSError, sqlite3.Error) as error:
             raise FitnessError(f"cannot keep evaluations in {str(path)!r}: {error}", path) from error
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what else the fitness offers: ``check``, ``describe``, ``confirm`` and the like."""
-        if name == "fitness":
-            raise AttributeError(name)
-        return getattr(self.fitness, name)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield what is known, then what has to be evaluated."""

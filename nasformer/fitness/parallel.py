@@ -8,7 +8,7 @@ all; only the showing of images goes to the workers. ``docs/workers.md`` says wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -21,20 +21,18 @@ from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.parts import cut
 from nasformer.fitness.processes import Processes
 from nasformer.fitness.racing import Found
-from nasformer.fitness.worker import Build, describe, pack
+from nasformer.fitness.worker import Build, pack
 from nasformer.search import Evaluation, Fitness, as_fitness
+from nasformer.search.evaluation import WrapperFitness
 
 _LOGGER = logging.getLogger(__name__)
-_OWN = ("architectures", "check", "confirm", "joint", "race_for")
 
 
-class SharedFitness:
+class SharedFitness(WrapperFitness):
     """A fitness that a crew of workers judges by.
 
-    What else a fitness may have (``check``, ``confirm``, ``race_for``, …) is answered by a copy in this process.
-
     Args:
-        copy: That copy.
+        copy: One in this process, which answers what else a fitness may have.
         crew: The workers.
 
     Attributes:
@@ -45,19 +43,14 @@ class SharedFitness:
     """
 
     def __init__(self, copy: Fitness, crew: Crew) -> None:
-        self._copy: Any = copy
+        super().__init__(copy)
         self._dispatcher = Dispatcher(crew)
         self._hint = crew.size > 1
         self.work: dict[str, int] = getattr(copy, "work", {"images": 0})
-        if getattr(self._copy, "joint", False):
-            if not (hasattr(self._copy, "outcomes") and hasattr(self._copy, "compute")):
-                raise FitnessError(f"workers cannot share a {type(self._copy).__name__}: it judges jointly", self._copy)
-            self._copy.compute = partial(_outcomes, self._dispatcher)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OWN and "_copy" in vars(self):
-            return getattr(self._copy, name)
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        if getattr(copy, "joint", False):
+            if not (hasattr(copy, "outcomes") and hasattr(copy, "compute")):
+                raise FitnessError(f"workers cannot share a {type(copy).__name__}: it judges jointly", copy)
+            copy.compute = partial(_outcomes, self._dispatcher)
 
     def __enter__(self) -> Self:
         return self
@@ -78,21 +71,21 @@ class SharedFitness:
                 self._dispatcher.crew.size,
             )
         self._hint = False
-        if getattr(self._copy, "joint", False):
-            yield from self._copy.evaluate(architectures)
+        if getattr(self.fitness, "joint", False):
+            yield from self.fitness.evaluate(architectures)
             return
         for architecture, answer in _answers(self._dispatcher, architectures):
             told = answer if isinstance(answer, Evaluation) else Evaluation(architecture, None, str(answer))
             self.work["images"] += told.images or 0
             yield told
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return what the workers' fitness says of itself.
 
         Raises:
             FitnessError: No worker can be started, or it holds other weights than this process.
         """
-        found, own = self._dispatcher.description(), describe(self._copy)
+        found, own = dict(self._dispatcher.description()), super().describe()
         if found.get("weights") != own.get("weights"):
             raise FitnessError(
                 f"the workers hold weights {found.get('weights')}, this process {own.get('weights')}; "

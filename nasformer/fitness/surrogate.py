@@ -6,7 +6,6 @@ ridge regression on one-hot dimensions. Being additive, ``FeasibleSet.argmax`` f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasformer._io import text_digest
 from nasformer.architecture import Architecture
 from nasformer.dimension import kind_names
 from nasformer.errors import FitnessError
@@ -152,7 +152,7 @@ class SurrogateFitness:
 
     def describe(self) -> dict[str, Any]:
         """Return the model's kind and its cross-validated quality."""
-        digest = hashlib.sha256(json.dumps([self.intercept, self.scores]).encode()).hexdigest()[:16]
+        digest = text_digest(json.dumps([self.intercept, self.scores]))
         return {"kind": "surrogate", "sha256": digest, "intercept": self.intercept, **self.quality}
 
     def _predict(self, architecture: Architecture) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._io import text_digest
 from nasformer.architecture import Architecture
 from nasformer.dimension import kind_names
 from nasformer.errors import ArchitectureError, FitnessError
@@ -97,7 +97,7 @@ class TableFitness:
     @cached_property
     def _digest(self) -> str:
         told = [(architecture, (row.value, row.metrics)) for architecture, row in self._rows.items()]
-        return hashlib.sha256(repr(sorted(told, key=str)).encode()).hexdigest()[:16]
+        return text_digest(repr(sorted(told, key=str)))
 
     def _parse(self, number: int, row: Mapping[str, Any]) -> tuple[Architecture, _Row]:
         if not isinstance(row, Mapping):

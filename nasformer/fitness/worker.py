@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from nasformer.architecture import Architecture
@@ -14,6 +14,7 @@ from nasformer.fitness.dispatch import Answer, Ready, Refused
 from nasformer.fitness.parts import Part
 from nasformer.fitness.racing import Found
 from nasformer.search import Fitness, as_fitness, evaluate_each
+from nasformer.search.evaluation import describe_fitness
 from nasformer.training.device import use_threads
 
 
@@ -22,14 +23,6 @@ class Build(Protocol):
 
     def __call__(self, *, device: str) -> Fitness:
         """Return the fitness."""
-        ...
-
-
-class Showing(Protocol):
-    """A fitness of images, for races: ``InheritedFitness``."""
-
-    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
-        """Return what the images from start to stop say of each."""
         ...
 
 
@@ -47,12 +40,6 @@ def pack(build: Build) -> bytes:
             "of images and weights that pickle takes",
             build,
         ) from error
-
-
-def describe(fitness: Fitness) -> Mapping[str, Any]:
-    """Return what a fitness says of itself."""
-    own = getattr(fitness, "describe", None)
-    return dict(own()) if own else {"kind": type(fitness).__qualname__}
 
 
 class Worker:
@@ -77,7 +64,9 @@ class Worker:
         """Return a worker and that it is ready, or None and why not."""
         try:
             worker = cls(number, recipe, device, threads)
-            return worker, Ready(number, f"{socket.gethostname()} {device}", os.getpid(), describe(worker.fitness))
+            return worker, Ready(
+                number, f"{socket.gethostname()} {device}", os.getpid(), describe_fitness(worker.fitness)
+            )
         except Exception as error:
             return None, Refused(number, portable(error))
 
@@ -91,10 +80,9 @@ class Worker:
     def _outcomes(
         self, architectures: Sequence[Architecture], start: int, stop: int
     ) -> Iterator[tuple[Architecture, Answer]]:
-        fitness: Any = self.fitness
-        showing: Showing = fitness
+        fitness: Any = self.fitness  # one of images, whose race the leader runs
         try:
-            found = showing.outcomes(architectures, start, stop)
+            found: Found = fitness.outcomes(architectures, start, stop)
         except Exception as error:
             if len(architectures) == 1:
                 yield architectures[0], portable(error)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.report import tables
 from nasformer.report.accuracy import interval
 from nasformer.report.notation import compact, counted, duration, grouped, listed, percent, signed
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
-from nasformer.search.machine import machine
 from nasformer.space import SearchSpace, choice, per_layer
 
 if TYPE_CHECKING:

@@ -173,3 +173,33 @@ def describe_fitness(fitness: Fitness) -> dict[str, Any]:
     """Return what a fitness says of itself, else its class."""
     describe = getattr(fitness, "describe", None)
     return dict(describe()) if describe else {"kind": type(fitness).__qualname__}
+
+
+OPTIONAL = (
+    *("architectures", "check", "confirm", "joint", "race_for", "work", "workers", "close"),
+    *("true_value", "test_value", "optimum"),
+)
+
+
+class WrapperFitness:
+    """A fitness around another, which answers by its own optional members wherever the wrapper has none.
+
+    Args:
+        fitness: The other.
+    """
+
+    def __init__(self, fitness: Fitness) -> None:
+        self.fitness = fitness
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OPTIONAL and "fitness" in vars(self):
+            return getattr(self.fitness, name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
+        """Yield what the other says of each architecture."""
+        return self.fitness.evaluate(architectures)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the other says of itself."""
+        return describe_fitness(self.fitness)

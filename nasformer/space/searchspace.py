@@ -7,8 +7,6 @@ search patch size and resolution too, and dimensions from outside (``nasformer.d
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nasformer._io import digest
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import (
     COSTS,
@@ -195,7 +194,7 @@ class SearchSpace:
     def fingerprint(self) -> str:
         """Hash of all that decides a network's weights: everything but the name and the constraints."""
         declaration = {key: value for key, value in self.to_dict().items() if key not in ("name", "constraints")}
-        return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(declaration)
 
     def differences(self, other: SearchSpace) -> list[str]:
         """Return one line for each dimension in which two spaces differ, names and constraints aside."""

@@ -7,18 +7,16 @@ so that a drift of the machine hits all alike, and the median of the rounds coun
 
 from __future__ import annotations
 
-import platform
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from nasformer._provenance import processor
+from nasformer._timing import Key, Pass, rounds
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import FunctionCost, Geometry, LatencyTable
 from nasformer.dimension import BASIC
@@ -28,10 +26,6 @@ from nasformer.supernet.model import VisionTransformer
 
 STACK = 4
 """Layers of one size that are measured together."""
-
-_WARM_UP = 3
-Key = TypeVar("Key")
-Pass = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -167,11 +161,7 @@ def describe_device(device: torch.device) -> str:
     """Return the processor's name, with torch's threads, or the GPU's."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {device.type}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {device.type}, {torch.get_num_threads()} threads"
 
 
 class _Bench:
@@ -215,19 +205,9 @@ class _Bench:
 
 
 def _rounds(passes: Mapping[Key, Pass], repeats: int, device: torch.device) -> dict[Key, list[float]]:
-    """Return the seconds of each pass in every round, after some rounds that do not count."""
-    wait: Callable[[], Any] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    times: dict[Key, list[float]] = {key: [] for key in passes}
+    wait: Pass = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     with torch.inference_mode():
-        for number in range(_WARM_UP + repeats):
-            for key, run in passes.items():
-                wait()
-                start = time.perf_counter()
-                run()
-                wait()
-                if number >= _WARM_UP:
-                    times[key].append(time.perf_counter() - start)
-    return times
+        return rounds(passes, repeats, wait)
 
 
 def _spread(values: Sequence[float]) -> float:

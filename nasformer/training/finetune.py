@@ -14,13 +14,14 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from nasformer._provenance import library_version
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS
 from nasformer.data.dataset import Dataset
 from nasformer.errors import DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
-from nasformer.supernet.checkpoint import fingerprint, library_version, replace_file
+from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training.assessment import figures_on_test, speed
 from nasformer.training.distributed import leads
@@ -195,5 +196,5 @@ def _finish(
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"
-        replace_file(path, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
+        replace_file(path, json.dumps(result.to_dict(), indent=1) + "\n")
     return result

@@ -22,12 +22,11 @@ from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
 from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
-from nasformer.training.average import make_average
 from nasformer.training.device import uses_bfloat16
 from nasformer.training.distributed import ALONE, Ranks, averaged, one_pass, passes, takes_shard
 from nasformer.training.journal import Callback, Journal, Row, logger
 from nasformer.training.objective import Objective, from_soft
-from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
+from nasformer.training.optimizer import frozen_outside, make_average, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
