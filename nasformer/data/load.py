@@ -23,7 +23,8 @@ def load_dataset(
             images in ImageNet's layout.
         seed: Of the splits.
         root: Where the files are: a torchvision root; fashion-mnist's may be in Debian's package.
-        image_size: Height and width of images that are read from files, in pixels; default 224, of CIFAR 32.
+        image_size: Height and width in pixels, of images that are read from files by default 224, of CIFAR 32. Those
+            of the built-in datasets come at one size and can be made smaller.
         **options: More of those, as ``load_image_folder`` and ``load_transfer`` take them.
 
     Raises:
@@ -45,9 +46,11 @@ def load_dataset(
         )
     _no_options(name, options)
     data = _built_in(name, seed, root)
-    if image_size not in (None, data.image_size):
+    if image_size in (None, data.image_size):
+        return data
+    if image_size > data.image_size:
         raise DataError(f"images of {name!r} are {data.image_size} pixels wide, not {image_size}", image_size)
-    return data
+    return data.resized(image_size)
 
 
 def dataset_names() -> list[str]:

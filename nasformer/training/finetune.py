@@ -131,7 +131,8 @@ def retrain(
 
     Args:
         architecture: The architecture.
-        space: Its space, whose patches, heads, positions and pooling it has; classes and resolution are the data's.
+        space: Its space, whose patches, heads, positions and pooling it has; classes and, unless the space searches
+            it, resolution are the data's.
         data: The images.
         recipe: How, and the seed of the initial weights; None: one that suits the dataset.
         teacher: What it learns from beside the labels, as the recipe's ``distillation`` says.
@@ -155,7 +156,7 @@ def retrain(
 
 
 def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTransformer:
-    """Return a copy of a network for the classes and the resolution of ``data``.
+    """Return a copy of a network for the classes and the resolution of ``data``; one that was chosen stays.
 
     Raises:
         DataError: The images have other channels, or are too small for the patches.
@@ -166,7 +167,8 @@ def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTra
             f"{net.geometry.in_channels}; take other data, or search a space with in_channels: {data.in_channels}",
             data,
         )
-    return adapted(net, num_classes=data.num_classes, image_size=data.image_size, seed=seed)
+    image_size = None if net.resizes else data.image_size
+    return adapted(net, num_classes=data.num_classes, image_size=image_size, seed=seed)
 
 
 def _finish(
