@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,13 @@ def test_every_dimension_counts() -> None:
     others = [
         uniform(65, 2, 3, 2),
         uniform(64, 3, 3, 2),
-        base.replaced(num_heads=(3, 4)),
-        base.replaced(num_heads=(3, 0)),
-        base.replaced(mlp_ratio=(2, 1)),
-        base.replaced(mlp_ratio=(2, 0)),
-        base.replaced(patch_size=4),
-        base.replaced(patch_size=8),
-        base.replaced(image_size=8),
+        replace(base, num_heads=(3, 4)),
+        replace(base, num_heads=(3, 0)),
+        replace(base, mlp_ratio=(2, 1)),
+        replace(base, mlp_ratio=(2, 0)),
+        replace(base, patch_size=4),
+        replace(base, patch_size=8),
+        replace(base, image_size=8),
     ]
     assert len({base, *others}) == 10
 
