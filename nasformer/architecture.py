@@ -128,6 +128,15 @@ class Architecture:
         more = (f", {name} {_runs(value if isinstance(value, tuple) else [value])}" for name, value in self.further)
         return sizes + "".join(more)
 
+    def replace(self, **changed: Any) -> Architecture:
+        """Return this architecture with other values of some dimensions.
+
+        >>> Architecture(64, (2, 4), (2, 3)).replace(num_heads=(0, 4)).num_heads
+        (0, 4)
+        """
+        own = {"embed_dim": self.embed_dim, "num_heads": self.num_heads, "mlp_ratio": self.mlp_ratio}
+        return Architecture(**{**own, **dict(self.further), **changed})
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and lists, ready for JSON.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -111,7 +111,7 @@ def _stacks(space: SearchSpace, one: Architecture) -> Iterator[Architecture]:
     for choices in product(*(dimension.values for dimension in codec.layer)):
         layer = {d.name: (value,) * STACK for d, value in zip(codec.layer, choices, strict=True)}
         if layer["num_heads"][0] or layer["mlp_ratio"][0]:
-            yield replace(one, **layer)
+            yield one.replace(**layer)
 
 
 def measure_networks(

@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,7 +269,7 @@ def _change_a_trial(url: str, number: int) -> None:
     lines = list(sitting.exported(study))
     asked = lines[1 + number]["trial"]["user_attrs"]["nasformer:trial"]["architecture"]
     asked["mlp_ratio"] = [4.0 - ratio for ratio in asked["mlp_ratio"]]
-    replace(sitting, study, lines)
+    sitting.replaced(study, lines)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def test_macs_are_those_that_are_counted(member: Architecture) -> None:
 
 def test_a_skipped_branch_is_the_identity() -> None:
     net, whole = NETS["entangled"], uniform(24, 3, 2, 2, patch_size=2, image_size=8)
-    skipped = replace(whole, num_heads=(2, 0, 2), mlp_ratio=(2, 0, 2))
+    skipped = whole.replace(num_heads=(2, 0, 2), mlp_ratio=(2, 0, 2))
     shorter = uniform(24, 2, 2, 2, patch_size=2, image_size=8)
     with torch.inference_mode():
         without = net.extract(whole)
