@@ -48,8 +48,8 @@ class _Sheet:
         self.unit = attention + self.most_hidden
         self.label = 0.17 * self.unit
         self.mlp = self.label + attention + 0.17 * self.unit
-        further = len(", ".join(name for name, _ in architecture.layers[0].further))
-        self.right = self.mlp + self.most_hidden + (0.14 + 0.025 * further) * self.unit
+        names = [f"{name} 1000" for name, _ in architecture.layers[0].further]
+        self.right = self.mlp + self.most_hidden + (0.14 + 0.025 * len(", ".join(names))) * self.unit
 
     def draw(self) -> None:
         self.axes.set_axis_off()
