@@ -31,10 +31,10 @@ _SIZES = {
     "winner": "2 architectures × {retrainings} seeds × {last} epochs",
 }
 
-Record = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-def tables(found: Record) -> dict[str, str]:
+def tables(found: JsonObject) -> dict[str, str]:
     """Return the tables of a diagnosis by the name of their place."""
     brief, whole = ("claim", "paper", "here", "verdict"), ("claim", "paper", "here", "verdict", "why")
     return {
@@ -45,12 +45,12 @@ def tables(found: Record) -> dict[str, str]:
     }
 
 
-def claims(found: Record, columns: Sequence[str]) -> str:
+def claims(found: JsonObject, columns: Sequence[str]) -> str:
     """Return the paper's claims and what became of them."""
     return markdown(columns, [[claim[column] for column in columns] for claim in found["claims"]])
 
 
-def ablation(found: Record) -> str:
+def ablation(found: JsonObject) -> str:
     """Return the paper's ablation beside ours."""
     rows = []
     for row in found["pieces"]["sharing"]["ablation"]:
@@ -61,7 +61,7 @@ def ablation(found: Record) -> str:
     return markdown(header, rows)
 
 
-def pieces(found: Record) -> str:
+def pieces(found: JsonObject) -> str:
     """Return what each piece measured, and how long its trainings and searches took."""
     epochs = {
         "alone": found["recipe"],

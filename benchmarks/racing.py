@@ -35,7 +35,7 @@ from benchmarks._population import (
 from nasformer.architecture import Architecture
 from nasformer.errors import NasformerError
 from nasformer.fitness.outcome import Objective, Outcome
-from nasformer.fitness.racing import Found, Racing, race
+from nasformer.fitness.racing import Answers, Racing, race
 
 BLOCK = 100
 """Images whose mean is one instance of the pruner: one report for each image would take hours."""
@@ -95,7 +95,7 @@ def races(objective: Objective, places: int, racing: Racing) -> Contest:
         images, whole = next(iter(table.values())).seen, list[Architecture]()
         seen: dict[Architecture, int] = {}
 
-        def compute(archs: Sequence[Architecture], start: int, stop: int) -> Found:
+        def compute(archs: Sequence[Architecture], start: int, stop: int) -> Answers:
             return {a: table[a].part(start, stop) for a in archs}
 
         for population in asked:

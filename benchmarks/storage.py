@@ -41,7 +41,7 @@ def ours(url: str | None, space: SearchSpace, batch_size: int, trials: int) -> f
     study = Study.begin(url, f"ours-{batch_size}", space, {"seed": 0})
     drawn = list(dict.fromkeys(space.sample(3 * trials, seed=0)))[: 2 * trials]
     proposed = [Trial(n, n // batch_size, each, None, costs=space.costs(each)) for n, each in enumerate(drawn)]
-    with study.crew.session():
+    with study.workers.session():
         for half in (proposed[:trials], proposed[trials:]):
             begun = time.perf_counter()
             for first in range(0, trials, batch_size):

@@ -30,7 +30,7 @@ from nasformer.cost import Geometry
 from nasformer.diagnose import Plan
 from nasformer.diagnose.bench import Bench, told_of
 from nasformer.diagnose.intervals import mean_of
-from nasformer.diagnose.jobs import Alone, Found, Job, done, reseeded
+from nasformer.diagnose.jobs import Alone, Job, JobResult, done, reseeded
 from nasformer.errors import NasformerError
 from nasformer.registry import open_supernet
 from nasformer.search.machine import machine
@@ -61,7 +61,7 @@ class Taught:
         how = [self.architecture.to_dict(), dict(self.recipe), self.seed, teacher]
         return f"taught-{digest([*how, bench.weights, bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Fine-tune, judge, and keep the figures alone."""
         teacher = load_teacher(self.teacher, num_classes=bench.data.num_classes)
         recipe, net = reseeded(self.recipe, self.seed), bench.net.extract(self.architecture)
@@ -83,7 +83,7 @@ class Plain:
         how = [dict(self.sizes), dict(self.recipe), self.seed]
         return f"timm-{digest([*how, bench.net.space.fingerprint, bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, judge, and keep the figures alone."""
         torch.manual_seed(self.seed)
         recipe = reseeded(self.recipe, self.seed)

@@ -96,7 +96,7 @@ def test_a_strategy_of_others_comes_by_entry_point(installed: str) -> None:
 def test_a_wrong_strategy_is_named_with_the_way_out(name: str, message: str) -> None:
     with pytest.raises(StrategyError, match=message) as caught:
         get_strategy(name)
-    assert caught.value.offender == name
+    assert caught.value.value == name
 
 
 def test_a_space_comes_by_name_path_or_as_itself(tmp_path: Path) -> None:

@@ -146,6 +146,15 @@ def test_a_class_or_a_factory_serves_as_a_strategy(tmp_path: Path, monkeypatch: 
     assert [t.architecture for t in run("elsewhere:Own").trials] == [t.architecture for t in run("random").trials]
 
 
+def test_the_former_name_of_the_fitness_specification_warns(tmp_path: Path) -> None:
+    searcher, spec = nf.Searcher("digits", "random", depth), {"fitness": {"spec": "training-free"}}
+    with pytest.warns(DeprecationWarning, match="recipe= is now fitness_spec="):
+        study = searcher.create(tmp_path / "study.log", "old", evaluations=2, recipe=spec)
+    assert study.fitness_spec["fitness"] == spec["fitness"]
+    with pytest.warns(DeprecationWarning, match="recipe= is now fitness_spec="):
+        searcher.run(evaluations=2, recipe=spec, progress=False)
+
+
 def test_seeds_and_only_seeds_change_a_search() -> None:
     streams = [[t.architecture for t in run("tpe", seed=seed, startup=3).trials] for seed in (0, 0, 1)]
     assert streams[0] == streams[1] != streams[2]

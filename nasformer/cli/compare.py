@@ -114,7 +114,7 @@ def compare(
     folder = out or Path("runs") / f"compare-{experiment.stem if experiment else space}"
     comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
     _report(comparison, folder, kinds, front, json)
-    _lament(comparison)
+    _raise_if_failed(comparison)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
     console.print(f"report: {path}", markup=False, soft_wrap=True)
 
 
-def _lament(comparison: Comparison) -> None:
+def _raise_if_failed(comparison: Comparison) -> None:
     """Fail where runs failed, now that the others are reported."""
     from nasformer.errors import ExperimentError
 

@@ -71,7 +71,7 @@ def finetune(
       nasformer finetune autoformer-tiny released --data pets --root /data --image-size 384
     """
     from nasformer.training import finetune as train
-    from nasformer.training import leads
+    from nasformer.training import is_main_process
 
     source = read_source(target, architecture, supernet, study)
     images = data or source.data.get("name")
@@ -86,7 +86,7 @@ def finetune(
     )
     dataset = _data(images, source, chosen, seed=seed, root=root, size=image_size)
     folder = out or Path("runs") / f"{source.name}-finetune"
-    if leads() and not json:
+    if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)
     result = train(
@@ -101,7 +101,7 @@ def finetune(
         device=device,
         progress=not (quiet or json),
     )
-    if leads():
+    if is_main_process():
         show(result, folder, f"{source.name} fine-tuned on {dataset.name}", json=json)
 
 

@@ -56,9 +56,9 @@ def chosen_to_speak() -> bool:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # torchrun passes on the Ctrl-C that all of them have seen already
-    from nasformer.training import speaks
+    from nasformer.training import should_report
 
-    return speaks()
+    return should_report()
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -61,7 +61,7 @@ def retrain(
       nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
     """
     from nasformer.registry import same_data
-    from nasformer.training import leads
+    from nasformer.training import is_main_process
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture)
@@ -73,7 +73,7 @@ def retrain(
     split = known.get("seed") or 0 if same_data(name, known) else seed
     dataset = read_data(name, how, seed=split, root=root, image_size=size, asked=image_size is not None)
     folder = out or Path("runs") / f"{space.name}-retrain"
-    if leads() and not json:
+    if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)
     result = train(
@@ -88,7 +88,7 @@ def retrain(
         device=device,
         progress=not (quiet or json),
     )
-    if leads():
+    if is_main_process():
         show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 

@@ -104,7 +104,7 @@ def search(
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --workers 2
     """
-    searcher, recipe = make_searcher(
+    searcher, fitness_spec = make_searcher(
         space,
         strategy,
         option or [],
@@ -134,7 +134,7 @@ def search(
             max_failures=max_failures,
             storage=kept,
             study=study,
-            recipe=recipe,
+            fitness_spec=fitness_spec,
             progress=not (quiet or json),
         )
     except KeyboardInterrupt:

@@ -59,8 +59,8 @@ def train(
     from nasformer.fitness.weights import bind_weights
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
-    from nasformer.training import leads, train_supernet
-    from nasformer.training.sampling import landmarks
+    from nasformer.training import is_main_process, train_supernet
+    from nasformer.training.sampling import reference_subnets
     from nasformer.training.supernet import FILE
 
     declared = load_space(space)
@@ -70,7 +70,7 @@ def train(
     size = declared.geometry.image_size
     dataset = read_data(name, chosen, seed=seed, root=root, image_size=size, asked=data is not None)
     net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
-    if leads() and not json:
+    if is_main_process() and not json:
         console.print(
             f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", markup=False, soft_wrap=True
         )
@@ -84,13 +84,13 @@ def train(
         progress=not (quiet or json),
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
     )
-    if not leads():
+    if not is_main_process():
         return
     kept = bind_weights(declared, folder / FILE)
     if json:
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
         return
-    corners = landmarks(declared, chosen)
+    corners = reference_subnets(declared, chosen)
     rows = [
         (name, declared.params(corners[name]), score["accuracy"], score["loss"])
         for name, score in result.validation.items()

@@ -18,7 +18,7 @@ from nasformer.compare.comparison import Entrant
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration, digest
 from nasformer.compare.tables import cell_row, plain_columns, trial_columns
-from nasformer.compare.task import Task, opened
+from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError
 from nasformer.registry import get_strategy
 from nasformer.searcher import Searcher
@@ -54,7 +54,7 @@ class Cell:
         """Where it is kept, below the folder of the comparison and without a suffix."""
         return Path(_slug(self.task.name)) / _slug(self.entrant.label) / f"seed-{self.seed}"
 
-    def searcher(self, task: Task) -> Searcher:
+    def searcher(self, task: ComparisonTask) -> Searcher:
         """Return the search, not begun.
 
         Raises:
@@ -65,7 +65,7 @@ class Cell:
             name = shared_design(get_strategy(name), self.initial_design)
         return Searcher(task.space, name, task.judge(self.seed), self.seed, **self.entrant.options)
 
-    def identity(self, task: Task) -> str:
+    def identity(self, task: ComparisonTask) -> str:
         """Return a hash of all that decides what the run finds; of a strategy from outside, its module's code too."""
         run = (self.seed, self.evaluations, self.batch_size, self.confirm, self.initial_design)
         strategy = self.entrant.strategy, dict(self.entrant.options), *_code(self.entrant.strategy)
@@ -132,7 +132,7 @@ def cell_file(folder: Path, cell: Cell) -> Path:
     return (folder / "cells" / cell.path).with_suffix(".json.gz")
 
 
-def is_complete(folder: Path, cell: Cell, task: Task) -> bool:
+def is_complete(folder: Path, cell: Cell, task: ComparisonTask) -> bool:
     """Return whether a cell is complete.
 
     Raises:

@@ -10,7 +10,7 @@ from nasformer.compare.cell import Cell, load_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.tables import cell_table, trial_table
-from nasformer.compare.task import Task
+from nasformer.compare.task import ComparisonTask
 from nasformer.search.machine import machine
 from nasformer.search.result import versions
 
@@ -19,7 +19,7 @@ _UNTOLD = {"architecture": "", "params": None, "macs": None}
 
 def gather(
     experiment: Experiment,
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, ComparisonTask],
     cells: Sequence[Cell],
     folder: Path,
     left_out: Sequence[LeftOut],

@@ -20,9 +20,9 @@ from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
 from nasformer.compare.gather import gather, write_tables
 from nasformer.compare.pool import pool_of, progress_bar
-from nasformer.compare.task import Task, opened
+from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError, NasformerError, StrategyError
-from nasformer.search.loop import Limit
+from nasformer.search.loop import StoppingCriteria
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _present(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"tasks": tuple(kept)})
 
 
-def _impossible(experiment: Experiment, tasks: dict[str, Task]) -> dict[tuple[str, str], str]:
+def _impossible(experiment: Experiment, tasks: dict[str, ComparisonTask]) -> dict[tuple[str, str], str]:
     """Return which strategies refuse which tasks, with their reasons.
 
     Raises:
@@ -102,7 +102,7 @@ def _impossible(experiment: Experiment, tasks: dict[str, Task]) -> dict[tuple[st
     for cell in first:
         task = tasks[cell.task.name]
         try:
-            cell.searcher(task).make(task.feasible, Limit(cell.evaluations, cell.batch_size))
+            cell.searcher(task).make(task.feasible, StoppingCriteria(cell.evaluations, cell.batch_size))
         except StrategyError as refusal:
             found[cell.task.name, cell.entrant.label] = str(refusal)
             if sum(label == cell.entrant.label for _, label in found) == len(tasks):

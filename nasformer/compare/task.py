@@ -1,4 +1,4 @@
-"""Task: a declared task with its space, its feasible set and its fitness, ready for runs."""
+"""ComparisonTask: a declared task with its space, its feasible set and its fitness, ready for runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SLOW = ("inherited", "training-free")
 
 
 @dataclass(frozen=True)
-class Task:
+class ComparisonTask:
     """What every run of a task shares.
 
     Args:
@@ -41,7 +41,7 @@ class Task:
     feasible: FeasibleSet
 
     @classmethod
-    def open(cls, declared: TaskDeclaration, cache: Path | None = None) -> Task:
+    def open(cls, declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTask:
         """Make ready what a task declares.
 
         Args:
@@ -143,12 +143,12 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
 
 
 @lru_cache(maxsize=16)
-def _opened(text: str, cache: Path | None) -> Task:
-    return Task.open(TaskDeclaration.model_validate_json(text), cache)
+def _opened(text: str, cache: Path | None) -> ComparisonTask:
+    return ComparisonTask.open(TaskDeclaration.model_validate_json(text), cache)
 
 
-def opened(declared: TaskDeclaration, cache: Path | None = None) -> Task:
-    """Return the task, opened once in a process; arguments as of ``Task.open``."""
+def opened(declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTask:
+    """Return the task, opened once in a process; arguments as of ``ComparisonTask.open``."""
     return _opened(declared.model_dump_json(), cache)
 
 

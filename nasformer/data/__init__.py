@@ -1,7 +1,7 @@
 """Datasets with three splits that share no image: train, search and test.
 
 ``dataset`` holds the splits and checks them, ``splits`` draws them, ``batches`` iterates over them, one batch
-``ahead`` of the caller, and ``decoded`` keeps the pixels of files that are read again and again; ``digits``,
+``prefetch`` ahead of the caller, and ``decoded`` keeps the pixels of files that are read again and again; ``digits``,
 ``fashion_mnist``, ``image_folder`` and ``transfer`` read one source each, and ``load`` finds them by name.
 """
 

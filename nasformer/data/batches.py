@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from nasformer.data.ahead import one_ahead
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import DecodedImages
 from nasformer.data.memory import ImagesInMemory
+from nasformer.data.prefetch import prefetched
 from nasformer.errors import DataError
 
 Batches = Generator[tuple[Tensor, Tensor], None, None]
@@ -29,7 +29,7 @@ def iterate(
     start: int = 0,
     stop: int | None = None,
     rows: Tensor | None = None,
-    ahead: bool = False,
+    prefetch: bool = False,
     repeats: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
@@ -44,7 +44,7 @@ def iterate(
         start: First place in the order.
         stop: Place in the order to stop before; None: its end.
         rows: Places within each batch, all of them full, of the images that are yielded; None: all.
-        ahead: Prepare the next batch in a thread while the caller computes; not for augmented images, whose random
+        prefetch: Prepare the next batch in a thread while the caller computes; not for augmented images, whose random
             numbers are the caller's too. Nothing is prepared of images in memory, nor where ``workers`` read.
         repeats: How often an image comes in a shuffled order, of as many fewer images.
 
@@ -72,7 +72,7 @@ def iterate(
         batches, workers = _from_array(split, batch_size, order, where, in_order=in_order), 0
     else:
         batches = _from_loader(split, batch_size, order, workers, where, stream)
-    yield from one_ahead(batches) if ahead and not workers else batches
+    yield from prefetched(batches) if prefetch and not workers else batches
 
 
 def _shuffled(split: Split, seed: int, repeats: int) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from nasformer.diagnose.intervals import Interval
+from nasformer.diagnose.intervals import IntervalEstimate
 
 Verdict = Literal["holds", "does not hold", "not decided"]
 Claim = dict[str, str]
@@ -158,12 +158,12 @@ def _claim(claim: str, paper: str, here: str, verdict: Verdict, why: Mapping[str
     return {"claim": claim, "paper": paper, "here": here, "verdict": verdict, "why": why[verdict]}
 
 
-def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> Interval | None:
+def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> IntervalEstimate | None:
     rows = (gap or {}).get("differences", ())
     return next((row["mean"] for row in rows if (row["of"], row["minus"]) == (of, minus)), None)
 
 
-def _equal(found: Interval) -> Verdict:
+def _equal(found: IntervalEstimate) -> Verdict:
     """Whether a difference is none, give or take the tolerance."""
     if found["low"] is None or found["high"] is None:
         return "not decided"
@@ -172,7 +172,7 @@ def _equal(found: Interval) -> Verdict:
     return "does not hold" if found["low"] > TOLERANCE or found["high"] < -TOLERANCE else "not decided"
 
 
-def _above(found: Interval) -> Verdict:
+def _above(found: IntervalEstimate) -> Verdict:
     """Whether a figure is above none."""
     if found["low"] is None or found["high"] is None:
         return "not decided"
@@ -188,7 +188,7 @@ def _epochs(gap: Mapping[str, Any], name: str, how: str) -> str:
     return f"; {epochs[name]} epoch{'s' * (epochs[name] != 1)} {how}{shared}"
 
 
-def _shown(found: Interval) -> str:
+def _shown(found: IntervalEstimate) -> str:
     ends = "" if found["low"] is None else f" ({found['low']:+.2f} to {found['high']:+.2f})"
     return f"{found['value']:+.2f} points{ends}".replace("-", "−")
 

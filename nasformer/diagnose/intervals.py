@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 LEVEL = 0.95
 _RESAMPLES = 2000
 
-Interval = dict[str, float | None]
+IntervalEstimate = dict[str, float | None]
 """``value``, ``low`` and ``high``; the ends are None where there is too little to say."""
 
 
-def mean_of(values: ArrayLike) -> Interval:
+def mean_of(values: ArrayLike) -> IntervalEstimate:
     """Return a mean with its interval.
 
     >>> mean_of([1.0, 2.0, 3.0])["value"]
@@ -38,7 +38,7 @@ def mean_of(values: ArrayLike) -> Interval:
     return {"value": mean, "low": mean - half, "high": mean + half}
 
 
-def difference_of(first: ArrayLike, second: ArrayLike) -> Interval:
+def difference_of(first: ArrayLike, second: ArrayLike) -> IntervalEstimate:
     """Return the difference of two means of unpaired values with Welch's interval.
 
     >>> difference_of([3.0, 4.0], [1.0, 2.0])["value"]
@@ -54,14 +54,14 @@ def difference_of(first: ArrayLike, second: ArrayLike) -> Interval:
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def spread_of(values: ArrayLike) -> Interval:
+def spread_of(values: ArrayLike) -> IntervalEstimate:
     """Return a mean with the range that holds the middle 95 % of the values themselves."""
     x = np.asarray(values, dtype=np.float64)
     low, high = np.quantile(x, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"value": float(x.mean()), "low": float(low), "high": float(high)}
 
 
-def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, Interval]:
+def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, IntervalEstimate]:
     """Return Kendall's tau-b and Spearman's rho of two rankings of the same architectures, with intervals and p-values.
 
     >>> ranks([1, 2, 3, 4], [10, 20, 30, 40])["kendall"]["value"]
@@ -77,7 +77,9 @@ def kendall(first: ArrayLike, second: ArrayLike) -> float:
     return _rank_correlation("kendall", np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))[0]
 
 
-def _correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]) -> Interval:
+def _correlation(
+    name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]
+) -> IntervalEstimate:
     drawn = [_rank_correlation(name, x[row], y[row])[0] for row in rows]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     value, p = _rank_correlation(name, x, y)

@@ -31,7 +31,7 @@ from nasformer.training.supernet import FILE as WEIGHTS
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 10
 
-Found = dict[str, Any]
+JobResult = dict[str, Any]
 
 
 class Job(Protocol):
@@ -40,7 +40,7 @@ class Job(Protocol):
     def name(self, bench: Bench) -> str:
         """Return the name of its file: of all that decides what it finds."""
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Do it, from where it was stopped in ``folder``, and return plain values."""
 
 
@@ -62,7 +62,7 @@ class Alone:
         how = [self.architecture.to_dict(), dict(self.recipe), self.seed]
         return f"{self.kind}-{digest([*how, inherited, bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, judge, and keep the figures alone."""
         recipe = reseeded(self.recipe, self.seed)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
@@ -85,7 +85,7 @@ class Shared:
         """Return the name of its file."""
         return f"{self.sharing}-{digest([bench.net.space.fingerprint, dict(self.recipe), bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, and keep the weights."""
         recipe = Recipe(**self.recipe)
         net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
@@ -110,7 +110,7 @@ class Search:
         size = bench.plan.identity("evaluations", "search_images")
         return f"{self.strategy}-{self.seed}-{digest([bench.identity, size, self.file])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Search, and return the winner and the best accuracy seen so far, evaluation by evaluation."""
         net = Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net
         judge = InheritedFitness(net, bench.searched, device=bench.device, data=bench.data.record, decoded=False)
@@ -139,7 +139,7 @@ def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
     return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
 
 
-def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[Found]:
+def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[JobResult]:
     """Return what each job finds, running those that are not yet done, over processes.
 
     Raises:

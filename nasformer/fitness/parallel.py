@@ -16,11 +16,11 @@ import torch
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
-from nasformer.fitness.dispatch import Answer, Crew, Dispatcher, Ready
+from nasformer.fitness.dispatch import Answer, Dispatcher, Ready, WorkerBackend
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.parts import cut
 from nasformer.fitness.processes import Processes
-from nasformer.fitness.racing import Found
+from nasformer.fitness.racing import Answers
 from nasformer.fitness.worker import Build, describe, pack
 from nasformer.search import Evaluation, Fitness, as_fitness
 
@@ -29,13 +29,13 @@ _OWN = ("architectures", "check", "confirm", "joint", "race_for")
 
 
 class SharedFitness:
-    """A fitness that a crew of workers judges by.
+    """A fitness evaluated by a backend of workers.
 
     What else a fitness may have (``check``, ``confirm``, ``race_for``, …) is answered by a copy in this process.
 
     Args:
         copy: That copy.
-        crew: The workers.
+        backend: The workers.
 
     Attributes:
         work: ``images`` shown to architectures.
@@ -44,10 +44,10 @@ class SharedFitness:
         FitnessError: It is evaluated jointly, and cannot have others show its images.
     """
 
-    def __init__(self, copy: Fitness, crew: Crew) -> None:
+    def __init__(self, copy: Fitness, backend: WorkerBackend) -> None:
         self._copy: Any = copy
-        self._dispatcher = Dispatcher(crew)
-        self._hint = crew.size > 1
+        self._dispatcher = Dispatcher(backend)
+        self._hint = backend.size > 1
         self.work: dict[str, int] = getattr(copy, "work", {"images": 0})
         if getattr(self._copy, "joint", False):
             if not (hasattr(self._copy, "outcomes") and hasattr(self._copy, "compute")):
@@ -75,7 +75,7 @@ class SharedFitness:
         if self._hint and len(architectures) == 1:
             _LOGGER.warning(
                 "1 architecture at a time keeps 1 of %d workers busy; ask for more at a time (batch_size)",
-                self._dispatcher.crew.size,
+                self._dispatcher.backend.size,
             )
         self._hint = False
         if getattr(self._copy, "joint", False):
@@ -109,10 +109,10 @@ class SharedFitness:
 def _answers(
     dispatcher: Dispatcher, architectures: Sequence[Architecture], images: tuple[int, int] | None = None
 ) -> Iterator[tuple[Architecture, Answer]]:
-    return dispatcher.answers(cut(architectures, dispatcher.crew.size, images))
+    return dispatcher.answers(cut(architectures, dispatcher.backend.size, images))
 
 
-def _outcomes(dispatcher: Dispatcher, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
+def _outcomes(dispatcher: Dispatcher, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
     found = dict(_answers(dispatcher, architectures, (start, stop)))
     return {each: answer for each, answer in found.items() if isinstance(answer, (Outcome, Exception))}
 

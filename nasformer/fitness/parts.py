@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from nasformer.architecture import Architecture
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 
-DEATHS = 2
+MAX_WORKER_FAILURES = 2
 """Workers that a part may cost before its architectures go one at a time, and one of them before it has failed."""
 
 _FIRST, _LEAST = 1 / 2, 1 / 8  # of a worker's fair share of the work
@@ -21,28 +21,28 @@ _FIRST, _LEAST = 1 / 2, 1 / 8  # of a worker's fair share of the work
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a worker is asked.
+    """A request to a worker.
 
     Args:
         architectures: Who is to be judged.
         images: From which to which their outcomes are wanted, in a race; None: their evaluations.
-        deaths: How many workers died of it.
+        failures: Number of workers that died evaluating it.
     """
 
     architectures: tuple[Architecture, ...]
     images: tuple[int, int] | None = None
-    deaths: int = 0
+    failures: int = 0
 
     def without(self, architecture: Architecture) -> Part:
         """Return what is left once an architecture is judged."""
         return replace(self, architectures=tuple(each for each in self.architectures if each != architecture))
 
-    def after_a_death(self) -> list[Part]:
+    def after_failure(self) -> list[Part]:
         """Return what to ask again: all, then each alone, then nothing."""
         if not self.architectures:
             return []
-        if self.deaths + 1 < DEATHS:
-            return [replace(self, deaths=self.deaths + 1)]
+        if self.failures + 1 < MAX_WORKER_FAILURES:
+            return [replace(self, failures=self.failures + 1)]
         if len(self.architectures) == 1:
             return []
         return [Part((architecture,), self.images) for architecture in self.architectures]

@@ -21,8 +21,8 @@ from nasformer.errors import FitnessError, did_you_mean
 from nasformer.fitness.critical import critical_value
 from nasformer.fitness.outcome import Array, Objective, Outcome
 
-Found = Mapping[Architecture, Outcome | Exception]
-Compute = Callable[[Sequence[Architecture], int, int], Found]
+Answers = Mapping[Architecture, Outcome | Exception]
+Compute = Callable[[Sequence[Architecture], int, int], Answers]
 """``compute(architectures, start, stop)``: what the images from start to stop say of each."""
 
 _OPPONENTS = 4

@@ -62,15 +62,15 @@ class Actors:
 
     Args:
         ray: The module, connected.
-        recipe: How to build their fitness: ``worker.pack``.
+        packed_build: How to build their fitness: ``worker.pack``.
         size: How many.
         device: Where each computes, within what it is given.
         needs: ``num_cpus`` and ``num_gpus`` of each.
     """
 
-    def __init__(self, ray: Any, recipe: bytes, size: int, device: str, needs: dict[str, int]) -> None:
+    def __init__(self, ray: Any, packed_build: bytes, size: int, device: str, needs: dict[str, int]) -> None:
         self.size, self._ray, self._device, self._needs = size, ray, device, needs
-        self._recipe = ray.put(np.frombuffer(recipe, np.uint8))  # an array is read in place, bytes are copied
+        self._packed_build = ray.put(np.frombuffer(packed_build, np.uint8))  # arrays are read in place, bytes copied
         self._class = ray.remote(max_restarts=0, **needs)(_Actor)
         self._actors: dict[int, Any] = {}
         self._streams: dict[Any, int] = {}
@@ -78,7 +78,7 @@ class Actors:
     def start(self, worker: int) -> None:
         """Start an actor, and have it build its fitness."""
         self._actors[worker] = self._class.remote()
-        self._stream(worker, "make", worker, self._recipe, self._device, self._needs["num_cpus"])
+        self._stream(worker, "make", worker, self._packed_build, self._device, self._needs["num_cpus"])
 
     def give(self, worker: int, part: Part) -> None:
         """Have an actor judge a part."""
@@ -119,8 +119,8 @@ class _Actor:
     def __init__(self) -> None:
         self.worker: Worker | None = None
 
-    def make(self, number: int, recipe: Any, device: str, threads: int) -> Iterator[bytes]:
-        self.worker, event = Worker.make(number, memoryview(recipe), device, threads)
+    def make(self, number: int, packed_build: Any, device: str, threads: int) -> Iterator[bytes]:
+        self.worker, event = Worker.make(number, memoryview(packed_build), device, threads)
         yield pickle.dumps(event)
 
     def answers(self, part: bytes) -> Iterator[bytes]:
@@ -145,7 +145,7 @@ def connect(address: str) -> Any:
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, include_dashboard=None if address != "local" else False, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -155,7 +155,7 @@ def connect(address: str) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Check that somebody listens, where Ray itself would try for minutes.
 
     Raises:

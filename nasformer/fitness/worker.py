@@ -12,7 +12,7 @@ from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.dispatch import Answer, Ready, Refused
 from nasformer.fitness.parts import Part
-from nasformer.fitness.racing import Found
+from nasformer.fitness.racing import Answers
 from nasformer.search import Fitness, as_fitness, evaluate_each
 from nasformer.training.device import use_threads
 
@@ -28,7 +28,7 @@ class Build(Protocol):
 class Showing(Protocol):
     """A fitness of images, for races: ``InheritedFitness``."""
 
-    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
+    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
         """Return what the images from start to stop say of each."""
         ...
 
@@ -59,24 +59,24 @@ class Worker:
     """Judges parts.
 
     Args:
-        number: Among its crew.
-        recipe: Of ``pack``, as any buffer of bytes.
+        number: Index among the workers of its backend.
+        packed_build: Of ``pack``, as any buffer of bytes.
         device: Where to compute.
         threads: Of torch.
     """
 
-    def __init__(self, number: int, recipe: bytes | memoryview, device: str, threads: int) -> None:
+    def __init__(self, number: int, packed_build: bytes | memoryview, device: str, threads: int) -> None:
         use_threads(threads)
         self.number, self.device = number, device
-        self.fitness = as_fitness(pickle.loads(recipe)(device=device))
+        self.fitness = as_fitness(pickle.loads(packed_build)(device=device))
 
     @classmethod
     def make(
-        cls, number: int, recipe: bytes | memoryview, device: str, threads: int
+        cls, number: int, packed_build: bytes | memoryview, device: str, threads: int
     ) -> tuple[Worker | None, Ready | Refused]:
         """Return a worker and that it is ready, or None and why not."""
         try:
-            worker = cls(number, recipe, device, threads)
+            worker = cls(number, packed_build, device, threads)
             return worker, Ready(number, f"{socket.gethostname()} {device}", os.getpid(), describe(worker.fitness))
         except Exception as error:
             return None, Refused(number, portable(error))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-class Interval(NamedTuple):
+class AccuracyInterval(NamedTuple):
     """Two ends, in percent."""
 
     low: float
@@ -15,12 +15,12 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         return f"{self.low:.1f} – {self.high:.1f} %"
 
-    def overlaps(self, other: Interval) -> bool:
+    def overlaps(self, other: AccuracyInterval) -> bool:
         """Whether the two share a value."""
         return self.low <= other.high and other.low <= self.high
 
 
-def interval(accuracy: float, images: int) -> Interval:
+def interval(accuracy: float, images: int) -> AccuracyInterval:
     """Return the 95 % Wilson interval of an accuracy in percent, over images drawn from the same source.
 
     >>> str(interval(97.5, 360))
@@ -30,7 +30,7 @@ def interval(accuracy: float, images: int) -> Interval:
 
     correct = min(images, max(0, round(accuracy * images / 100)))
     ends = binomtest(correct, images).proportion_ci(0.95, method="wilson")
-    return Interval(100 * float(ends.low), 100 * float(ends.high))
+    return AccuracyInterval(100 * float(ends.low), 100 * float(ends.high))
 
 
 def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:

@@ -20,11 +20,11 @@ from nasformer.space import SearchSpace
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 _VERDICTS = ("holds", "does not hold", "not decided")
 
 
-def write_diagnosis_report(folder: str | Path, diagnosis: Record, *, command: str = "") -> Path:
+def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command: str = "") -> Path:
     """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
 
     Args:
@@ -67,13 +67,13 @@ def write_diagnosis_report(folder: str | Path, diagnosis: Record, *, command: st
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
 
-def _learning(diagnosis: Record) -> Picture | None:
+def _learning(diagnosis: JsonObject) -> Picture | None:
     from nasformer.report.figures import draw_learning_curve
 
     return draw_learning_curve((diagnosis.get("supernet") or {}).get("training") or {})
 
 
-def _summary(diagnosis: Record, claims: Sequence[Record]) -> list[str]:
+def _summary(diagnosis: JsonObject, claims: Sequence[JsonObject]) -> list[str]:
     data, limits = (diagnosis.get("data") or {}).get("name"), _limits(diagnosis.get("limits"))
     within = f" with {limits}" if limits else ""
     lead = f"A supernet of {diagnosis['space']['name']} was held against networks trained alone"
@@ -85,7 +85,7 @@ def _limits(limits: Mapping[str, Sequence[float | None]] | None) -> str:
     return budget({name: Bounds(*ends) for name, ends in limits.items()}) if limits else ""
 
 
-def _verdicts(claims: Sequence[Record]) -> str:
+def _verdicts(claims: Sequence[JsonObject]) -> str:
     if not claims:
         return ""
     found = Counter(claim["verdict"] for claim in claims)
@@ -99,18 +99,18 @@ def _verb(verdict: str, count: int) -> str:
     return several[verdict] if count > 1 else one.get(verdict, verdict)
 
 
-def _findings(claims: Sequence[Record]) -> list[str]:
+def _findings(claims: Sequence[JsonObject]) -> list[str]:
     """Return a sentence on each verdict's claims."""
     words = {"holds": "What holds", "does not hold": "What does not", "not decided": "What the data leave open"}
     grouped = {verdict: [claim for claim in claims if claim["verdict"] == verdict] for verdict in _VERDICTS}
     return [f"{words[verdict]}: {'; '.join(map(_finding, mine))}." for verdict, mine in grouped.items() if mine]
 
 
-def _finding(claim: Record) -> str:
+def _finding(claim: JsonObject) -> str:
     return f"{claim['claim']} ({claim['here']})"
 
 
-def _key_figures(pieces: Mapping[str, Record]) -> list[tuple[str, str, str]]:
+def _key_figures(pieces: Mapping[str, JsonObject]) -> list[tuple[str, str, str]]:
     """Return the few numbers that a reader looks for first: what, how much, and a remark."""
     found = [
         ("rank fidelity τ", _where(pieces, "fidelity", "ranks", "inherited", "retrained", "kendall"), False),
@@ -121,18 +121,18 @@ def _key_figures(pieces: Mapping[str, Record]) -> list[tuple[str, str, str]]:
     return [_key_figure(name, figure, sign) for name, figure, sign in found if figure and figure["value"] is not None]
 
 
-def _key_figure(name: str, figure: Record, sign: bool) -> tuple[str, str, str]:
+def _key_figure(name: str, figure: JsonObject, sign: bool) -> tuple[str, str, str]:
     value, _, ends = written(figure, sign=sign).partition(" ")
     return name, value, ends.strip("()") or "no interval"
 
 
-def _where(pieces: Mapping[str, Record], piece: str, rows: str, of: str, other: str, key: str) -> Record | None:
+def _where(pieces: Mapping[str, JsonObject], piece: str, rows: str, of: str, other: str, key: str) -> JsonObject | None:
     """Return the figure of the row that is of one thing against, or minus, another."""
     told = (pieces.get(piece) or {}).get(rows) or ()
     return next((row[key] for row in told if (row["of"], row.get("against", row.get("minus"))) == (of, other)), None)
 
 
-def _warnings(pieces: Mapping[str, Record]) -> list[str]:
+def _warnings(pieces: Mapping[str, JsonObject]) -> list[str]:
     told, few = [], (pieces.get("winner") or {}).get("difference", {}).get("n", 5)
     if few < 5:
         told.append(
@@ -146,7 +146,7 @@ def _warnings(pieces: Mapping[str, Record]) -> list[str]:
     return told
 
 
-def _records(diagnosis: Record) -> list[tables.Table]:
+def _records(diagnosis: JsonObject) -> list[tables.Table]:
     recipe = diagnosis.get("recipe") or {}
     settings = {
         "limits": _limits(diagnosis.get("limits")) or None,

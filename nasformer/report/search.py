@@ -22,7 +22,7 @@ from nasformer.search.result import SearchResult
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
 def write_report(
@@ -31,8 +31,8 @@ def write_report(
     *,
     title: str,
     finalists: Sequence[Finalist] = (),
-    training: Record | None = None,
-    data: Record | None = None,
+    training: JsonObject | None = None,
+    data: JsonObject | None = None,
     command: str = "",
 ) -> Path:
     """Write ``report.html``, ``cells.csv``, and ``figures/NAME.svg`` and ``.png`` into a folder.
@@ -71,8 +71,8 @@ def _html(
     searches: Searches,
     comparison: Comparison,
     finalists: Sequence[Finalist],
-    training: Record | None,
-    data: Record | None,
+    training: JsonObject | None,
+    data: JsonObject | None,
 ) -> tuple[str, list[Picture]]:
     from nasformer.report.figures import draw_learning_curve
     from nasformer.report.statistics import analyse
@@ -123,7 +123,7 @@ def _search_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[P
     return [picture for picture in shown if picture is not None]
 
 
-def _records(comparison: Comparison, data: Record | None) -> list[tables.Table]:
+def _records(comparison: Comparison, data: JsonObject | None) -> list[tables.Table]:
     settings, versions = tables.settings_table(comparison), tables.versions_table(comparison)
     return [*([tables.data_table(data)] if data else []), settings, versions]
 

@@ -13,7 +13,7 @@ from nasformer.cost import Limits
 from nasformer.errors import NasformerError
 from nasformer.report.notation import PERCENT, Measure
 from nasformer.search.evaluation import Trial
-from nasformer.search.result import Found, SearchResult
+from nasformer.search.result import FoundArchitecture, SearchResult
 from nasformer.space import SearchSpace
 
 
@@ -52,9 +52,9 @@ class Winner(NamedTuple):
     trial: Trial
 
     @property
-    def found(self) -> Found:
+    def found(self) -> FoundArchitecture:
         """The confirmed architecture with its fitness and costs."""
-        return Found.from_trial(self.trial)
+        return FoundArchitecture.from_trial(self.trial)
 
 
 @dataclass(frozen=True)

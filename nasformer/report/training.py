@@ -19,13 +19,13 @@ from nasformer.space import SearchSpace, choice, per_layer
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 _FEW = 10
 _MANY = 30
 _DONE = {"finetune": "fine-tuned", "retrain": "trained from scratch"}
 
 
-def write_training_report(folder: str | Path, figures: Record, *, title: str, command: str = "") -> Path:
+def write_training_report(folder: str | Path, figures: JsonObject, *, title: str, command: str = "") -> Path:
     """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
 
     Args:
@@ -67,11 +67,11 @@ def write_training_report(folder: str | Path, figures: Record, *, title: str, co
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
 
-def _done(figures: Record) -> str:
+def _done(figures: JsonObject) -> str:
     return _DONE.get(figures.get("kind", ""), "trained")
 
 
-def _drawing(figures: Record) -> Picture:
+def _drawing(figures: JsonObject) -> Picture:
     from nasformer.report.figures import draw_architecture
 
     architecture = Architecture.from_dict(dict(figures["architecture"]))
@@ -86,32 +86,32 @@ def _drawing(figures: Record) -> Picture:
     return draw_architecture(space, architecture, "architecture", "the network")
 
 
-def _curves(figures: Record) -> list[Picture]:
+def _curves(figures: JsonObject) -> list[Picture]:
     from nasformer.report.figures import draw_progress
 
     return draw_progress((figures.get("training") or {}).get("history") or ())
 
 
-def _confusion(figures: Record) -> Picture:
+def _confusion(figures: JsonObject) -> Picture:
     from nasformer.report.figures import draw_confusion
 
     test = figures["test"]
     return draw_confusion(test["confusion"], [str(row["class"]) for row in test["per_class"]])
 
 
-def _download(figures: Record) -> Download:
+def _download(figures: JsonObject) -> Download:
     text = json.dumps(plain(figures), indent=1) + "\n"
     return Download(f"{figures.get('kind', 'training')}.json", "Download all figures as JSON", "application/json", text)
 
 
-def _records(figures: Record) -> list[tables.Table]:
+def _records(figures: JsonObject) -> list[tables.Table]:
     data = (figures.get("training") or {}).get("data")
     rows = tables.flattened({**(figures.get("versions") or {}), **machine()})
     versions = tables.facts("versions", "Versions, and the machine.", rows)
     return [*([tables.data_table(data)] if data else []), versions]
 
 
-def _summary(figures: Record) -> list[str]:
+def _summary(figures: JsonObject) -> list[str]:
     test = figures["test"]
     ends = interval(test["accuracy"], test["images"])
     lead = (
@@ -121,13 +121,13 @@ def _summary(figures: Record) -> list[str]:
     return [lead, *_gain(figures), *_hardest(test)]
 
 
-def _from(figures: Record) -> str:
+def _from(figures: JsonObject) -> str:
     weights = (figures.get("source") or {}).get("weights")
     head = ", the head alone," if figures.get("freeze") == "backbone" else ""
     return f"{head} from {weights}" if weights else head
 
 
-def _for(figures: Record) -> str:
+def _for(figures: JsonObject) -> str:
     training = figures.get("training") or {}
     name = (training.get("data") or {}).get("name")
     epochs = len(training.get("history") or ())
@@ -135,7 +135,7 @@ def _for(figures: Record) -> str:
     return f"{data} for {counted(epochs, 'epoch')}" if epochs else data
 
 
-def _gain(figures: Record) -> list[str]:
+def _gain(figures: JsonObject) -> list[str]:
     before, test = figures.get("before"), figures["test"]
     if not before:
         return []
@@ -148,7 +148,7 @@ def _gain(figures: Record) -> list[str]:
     ]
 
 
-def _hardest(test: Record) -> list[str]:
+def _hardest(test: JsonObject) -> list[str]:
     told = sorted((row for row in test["per_class"] if row["images"]), key=lambda row: (row["accuracy"], row["class"]))
     if len(told) < 3 or told[0]["accuracy"] == told[-1]["accuracy"]:
         return []
@@ -156,7 +156,7 @@ def _hardest(test: Record) -> list[str]:
     return [f"Hardest are {listed(worst)}; easiest is {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
 
 
-def _key_figures(figures: Record) -> list[tuple[str, str, str]]:
+def _key_figures(figures: JsonObject) -> list[tuple[str, str, str]]:
     """Return the few numbers that a reader looks for first: what, how much, and a remark."""
     test, speed = figures["test"], figures.get("speed")
     shown = [("test accuracy", percent(test["accuracy"]), str(interval(test["accuracy"], test["images"])))]
@@ -168,7 +168,7 @@ def _key_figures(figures: Record) -> list[tuple[str, str, str]]:
     return shown
 
 
-def _warnings(figures: Record) -> list[str]:
+def _warnings(figures: JsonObject) -> list[str]:
     images = [row["images"] for row in figures["test"]["per_class"]]
     few, told = sum(1 for count in images if 0 < count < _FEW), []
     if few:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
-from nasformer.search.evaluate import as_trial, evaluate_each, tell_need
+from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
 from nasformer.search.evaluation import Evaluation, Fitness, Trial
 from nasformer.search.loop import Run
 from nasformer.space import FeasibleSet
@@ -39,7 +39,7 @@ def confirm_recommended(
     if hasattr(fitness, "confirm"):
         judged = list(evaluate_each(_Confirming(fitness), recommended))
     else:
-        tell_need(fitness, max(1, len(recommended)), ())
+        prepare_race(fitness, max(1, len(recommended)), ())
         open_to_doubt = [each for each in recommended if each not in told or told[each].dropped]
         judged = list(evaluate_each(fitness, open_to_doubt))
     fresh = {evaluation.architecture: evaluation for evaluation in judged}

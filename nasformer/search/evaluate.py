@@ -10,7 +10,7 @@ from nasformer.search.evaluation import Evaluation, Fitness, Trial
 from nasformer.space import FeasibleSet
 
 
-def tell_need(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
+def prepare_race(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
     """Tell a fitness that races what for: ``keep`` places, and who of the trials has them now."""
     if hasattr(fitness, "race_for"):
         whole = (trial for trial in trials if trial.value is not None and not trial.dropped)

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 
 from nasformer.architecture import Architecture
 from nasformer.errors import DriftError, FitnessError, StrategyError
-from nasformer.search.evaluate import as_trial, evaluate_each, tell_need
+from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
 from nasformer.search.evaluation import Fitness, Trial
-from nasformer.search.record import Record
 from nasformer.search.strategy import Strategy
+from nasformer.search.trial_store import TrialStore
 from nasformer.space import FeasibleSet
 
 Callback = Callable[[Trial], None]
 
 
-class Patience:
+class PollBackoff:
     """How long to wait between looks at what other processes have done: a tenth of the time waited so far."""
 
     shortest, longest = 0.01, 0.5
@@ -42,13 +42,13 @@ class Patience:
         self._since = now if self._since is None else self._since
         time.sleep(min(max((now - self._since) / 10, self.shortest), self.longest))
 
-    def end(self) -> None:
+    def reset(self) -> None:
         """Begin anew: there was something to do."""
         self._since = None
 
 
 @dataclass(frozen=True)
-class Limit:
+class StoppingCriteria:
     """When a search ends.
 
     Args:
@@ -131,7 +131,7 @@ class SearchLoop:
         strategy: What is asked and told.
         fitness: What judges.
         feasible: The set that every ask is checked against.
-        limit: When to stop.
+        criteria: When to stop.
         record: Where trials are kept, and found again after a stop.
         callbacks: Called with each trial once it is recorded.
         accept_drift: Whether to go on where the strategy asks otherwise than the record holds; what the record
@@ -143,13 +143,13 @@ class SearchLoop:
         strategy: Strategy,
         fitness: Fitness,
         feasible: FeasibleSet,
-        limit: Limit,
-        record: Record,
+        criteria: StoppingCriteria,
+        record: TrialStore,
         callbacks: Sequence[Callback] = (),
         accept_drift: bool = False,
     ) -> None:
         self.strategy, self.fitness, self.feasible = strategy, fitness, feasible
-        self.limit, self.record = limit, record
+        self.criteria, self.record = criteria, record
         self.callbacks, self.accept_drift = callbacks, accept_drift
         self.progress = Run()
         self._replayed = {trial.number for trial in record.trials()}
@@ -157,7 +157,7 @@ class SearchLoop:
         self._asked: set[Architecture] = set()
 
     def run(self) -> Run:
-        """Search until a limit is reached.
+        """Search until a stopping criterion is met.
 
         Raises:
             StrategyError: The strategy asked something infeasible, or the same twice.
@@ -165,8 +165,8 @@ class SearchLoop:
             DriftError: The record holds other trials than the strategy asks for.
         """
         run, start, batch = self.progress, time.perf_counter(), 0
-        while len(run.trials) < self.limit.evaluations:
-            if (reason := self.limit.reached(run.trials, time.perf_counter() - start)) is not None:
+        while len(run.trials) < self.criteria.evaluations:
+            if (reason := self.criteria.reached(run.trials, time.perf_counter() - start)) is not None:
                 run.stopped = reason
                 break
             proposed = self._propose(batch)
@@ -184,7 +184,7 @@ class SearchLoop:
         if self.progress.drifted is not None and (recorded := self.record.recorded(first)):
             self._asked.update(trial.architecture for trial in recorded)
             return recorded
-        asked = self._ask(min(self.limit.batch_size, self.limit.evaluations - first))
+        asked = self._ask(min(self.criteria.batch_size, self.criteria.evaluations - first))
         costs = self.feasible.space.costs
         return [Trial(first + index, batch, each, None, costs=costs(each)) for index, each in enumerate(asked)]
 
@@ -211,10 +211,10 @@ class SearchLoop:
 
     def _settle(self, proposed: list[Trial]) -> list[Trial]:
         """Return a batch with its results: evaluate what falls to this process, wait for the rest."""
-        patience = Patience()
+        backoff = PollBackoff()
         while True:
             try:
-                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling=bool(patience))
+                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling=bool(backoff))
             except DriftError as drift:
                 proposed = self._accept(drift)
                 continue
@@ -223,9 +223,9 @@ class SearchLoop:
                 return sorted(share.settled, key=lambda trial: trial.number)
             if share.mine:
                 self._evaluate(share.mine, proposed)
-                patience.end()
+                backoff.reset()
             else:
-                patience.wait()
+                backoff.wait()
 
     def _accept(self, drift: DriftError) -> list[Trial]:
         if not self.accept_drift:
@@ -239,7 +239,7 @@ class SearchLoop:
     def _evaluate(self, mine: Sequence[Trial], batch: Sequence[Trial]) -> None:
         """Evaluate trials and record them; where values depend on each other, all of the batch once more."""
         waiting = {trial.architecture: trial for trial in mine}
-        tell_need(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
+        prepare_race(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
         joint = getattr(self.fitness, "joint", False)
         for evaluation in evaluate_each(self.fitness, [each.architecture for each in (batch if joint else mine)]):
             asked = waiting.get(evaluation.architecture)
@@ -258,10 +258,10 @@ class SearchLoop:
     def _tell(self, trials: list[Trial]) -> None:
         self.progress.trials += trials
         failures = self.progress.failures
-        if len(failures) > self.limit.max_failures:
+        if len(failures) > self.criteria.max_failures:
             last = failures[-1]
             raise FitnessError(
-                f"{len(failures)} evaluations failed, more than max_failures={self.limit.max_failures}; "
+                f"{len(failures)} evaluations failed, more than max_failures={self.criteria.max_failures}; "
                 f"the last, of {last.architecture}: {last.error}",
                 last,
             )

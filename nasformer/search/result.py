@@ -33,7 +33,7 @@ class Extractor(Protocol[Module]):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundArchitecture:
     """The confirmed winner of a search.
 
     Args:
@@ -51,7 +51,7 @@ class Found:
     macs: int
 
     @classmethod
-    def from_trial(cls, trial: Trial) -> Found:
+    def from_trial(cls, trial: Trial) -> FoundArchitecture:
         """Return a trial that has a value as a winner."""
         assert trial.value is not None
         costs = trial.costs
@@ -101,9 +101,9 @@ class SearchResult:
         return int(self.settings["seed"])
 
     @property
-    def best(self) -> Found:
+    def best(self) -> FoundArchitecture:
         """The confirmed winner: the best value, then the lower loss, then fewer parameters."""
-        return Found.from_trial(min((trial for trial in self.confirmed), key=lambda trial: trial.rank))
+        return FoundArchitecture.from_trial(min((trial for trial in self.confirmed), key=lambda trial: trial.rank))
 
     @property
     def best_observed(self) -> Trial:

@@ -7,7 +7,7 @@ serves several processes at once. ``sampling``, ``augment``, ``objective``, ``te
 """
 
 from nasformer.training.device import find_device
-from nasformer.training.distributed import leads, speaks
+from nasformer.training.distributed import is_main_process, should_report
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
 from nasformer.training.recipe import Affine, Recipe
 from nasformer.training.result import TrainingResult
@@ -26,10 +26,10 @@ __all__ = [
     "evaluate",
     "find_device",
     "finetune",
-    "leads",
+    "is_main_process",
     "load_teacher",
     "retrain",
-    "speaks",
+    "should_report",
     "train_subnet",
     "train_supernet",
 ]

@@ -15,7 +15,7 @@ from nasformer.supernet.model import VisionTransformer
 THROUGHPUT_BATCH = 64
 
 
-def figures_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
+def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
     """Return accuracy in percent, loss in nats, the confusion matrix and the accuracy of each class, on test images.
 
     Row i of the confusion matrix counts the images of class i by the class that they were taken for.
@@ -52,7 +52,7 @@ def _confusion(
     net.to(device).eval()
     counts, loss = torch.zeros(num_classes**2, dtype=torch.long), 0.0
     with torch.inference_mode():
-        for images, labels in iterate(split, 256, device=device, workers=workers, ahead=True):
+        for images, labels in iterate(split, 256, device=device, workers=workers, prefetch=True):
             logits = net(images)
             places = labels * num_classes + logits.argmax(dim=1)
             counts += torch.bincount(places, minlength=num_classes**2).cpu()

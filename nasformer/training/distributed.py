@@ -32,7 +32,7 @@ from nasformer.training.randomness import forked
 from nasformer.training.recipe import Recipe
 
 REPORT = "reported"
-PATIENCE_S = 3.0
+REPORT_WAIT_S = 3.0
 _LOST_PEER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe", re.IGNORECASE)
 _trainings = itertools.count()
 
@@ -50,7 +50,7 @@ class Ranks:
     count: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes files and shows progress."""
         return self.rank == 0
 
@@ -88,7 +88,7 @@ class Ranks:
 
     def require_shared(self, folder: Path) -> None:
         """Raise CheckpointError where this process does not see the state that the leader has written to ``folder``."""
-        if not self.leads:
+        if not self.is_main:
             raise CheckpointError(f"process {self.rank} does not see {folder}; take a folder that all share", folder)
 
     def part(self, total: int) -> tuple[int, int]:
@@ -109,7 +109,7 @@ class Ranks:
         return value
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         """Let the others in once the leader is out.
 
         Raises:
@@ -119,7 +119,7 @@ class Ranks:
             yield
             return
         news = [False]
-        if not self.leads:
+        if not self.is_main:
             distributed.broadcast_object_list(news)
             if not news[0]:
                 raise DistributedError(f"process {self.rank} cannot begin, as the first one failed")
@@ -127,15 +127,15 @@ class Ranks:
             yield
             news[0] = True
         finally:
-            if self.leads:
+            if self.is_main:
                 distributed.broadcast_object_list(news)
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 """One process."""
 
 
-def passes(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Shard | None]:
+def micro_batches(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Shard | None]:
     """Return the rows of each forward and backward pass over a process's share of a batch."""
     if recipe.accumulation_steps == 1:
         return [None if shard is None else Shard(shard.joint, shard.rows.to(device))]
@@ -144,7 +144,7 @@ def passes(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Sh
 
 
 @contextmanager
-def one_pass(net: nn.Module, shard: Shard | None, device: torch.device, *, last: bool) -> Iterator[None]:
+def micro_batch(net: nn.Module, shard: Shard | None, device: torch.device, *, last: bool) -> Iterator[None]:
     """Go forward and backward through ``net`` with some rows of a joint batch, which draws the numbers of it all."""
     set_shard = getattr(net, "set_shard", None)
     with ExitStack() as stack:
@@ -156,26 +156,26 @@ def one_pass(net: nn.Module, shard: Shard | None, device: torch.device, *, last:
         yield
 
 
-def averaged(net: nn.Module, *, last: bool) -> AbstractContextManager[object]:
+def sync_gradients(net: nn.Module, *, last: bool) -> AbstractContextManager[object]:
     """Return the context of one backward pass; the last one of a step averages what all of them added up."""
     return net.no_sync() if isinstance(net, DistributedDataParallel) and not last else nullcontext()
 
 
-def launched() -> bool:
+def is_distributed() -> bool:
     """Whether this is one of several processes, which torchrun started or the caller has put in a group."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size() > 1
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process is alone or the first of several."""
-    if not launched():
+    if not is_distributed():
         return True
     return (distributed.get_rank() if distributed.is_initialized() else int(os.environ["RANK"])) == 0
 
 
-def own_device(name: str | torch.device) -> torch.device:
+def local_device(name: str | torch.device) -> torch.device:
     """Return the device ``name`` as ``find_device`` does; of several GPUs, that of this process's local rank.
 
     In a group that the caller has made, "cuda" is the current one.
@@ -183,7 +183,7 @@ def own_device(name: str | torch.device) -> torch.device:
     Raises:
         RecipeError: There is no such device, one is named for all processes, or they cannot talk to each other on it.
     """
-    if not launched() or distributed.is_initialized():
+    if not is_distributed() or distributed.is_initialized():
         return find_device(name)
     local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if local < there:
@@ -199,7 +199,7 @@ def own_device(name: str | torch.device) -> torch.device:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
+def process_group(device: torch.device) -> Iterator[Ranks]:
     """Join the processes that torchrun started; without it, there is one alone.
 
     A process group that the caller has made is used as it is.
@@ -207,7 +207,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     Raises:
         DistributedError: Another process ended.
     """
-    if not launched():
+    if not is_distributed():
         yield Ranks()
         return
     ours = not distributed.is_initialized()
@@ -224,20 +224,20 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def speaks() -> bool:
+def should_report() -> bool:
     """Whether this process is to tell why the training ends; of all that torchrun started, one is.
 
     The first process is preferred; where it does not come to speak in time, any other does.
     """
-    if not launched():
+    if not is_distributed():
         return True
     try:
         store = _store()
-        if not leads():
+        if not is_main_process():
             _wait_for_report(store)
         return bool(store.add(REPORT, 1) == 1)
     except (RuntimeError, ValueError):  # nobody is left to agree with
-        return leads()
+        return is_main_process()
 
 
 def _join(device: torch.device) -> None:
@@ -268,6 +268,6 @@ def _named(prefix: str, store: Any) -> Any:
 
 def _wait_for_report(store: Any) -> None:
     """Wait until another process has spoken; in vain where the first one waits for this one."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + REPORT_WAIT_S
     while time.monotonic() < until and not store.check([REPORT]):
         time.sleep(0.05)

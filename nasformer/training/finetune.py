@@ -22,8 +22,8 @@ from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
 from nasformer.supernet.checkpoint import fingerprint, library_version, replace_file
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.assessment import figures_on_test, speed
-from nasformer.training.distributed import leads
+from nasformer.training.assessment import measure_on_test, speed
+from nasformer.training.distributed import is_main_process
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
@@ -186,10 +186,10 @@ def _finish(
         "versions": {"nasformer": library_version(), "torch": str(torch.__version__)},
     }
     result = FinetuneResult(net, training, figures)
-    if not leads():
+    if not is_main_process():
         return result
     device = torch.device(training.device)
-    figures["test"] = figures_on_test(net, data, device)
+    figures["test"] = measure_on_test(net, data, device)
     if before is not None:
         figures["before"] = evaluate(before.to(device), data.test, device=device)._asdict()
     figures["speed"] = speed(net, device)

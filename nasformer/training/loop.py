@@ -21,24 +21,24 @@ from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
 from nasformer.training.augment import mixer, random_affine
-from nasformer.training.average import make_average
 from nasformer.training.device import uses_bfloat16
-from nasformer.training.distributed import ALONE, Ranks, averaged, one_pass, passes
-from nasformer.training.journal import Callback, Journal, Row, logger
-from nasformer.training.objective import Objective, from_soft
+from nasformer.training.distributed import SINGLE_PROCESS, Ranks, micro_batch, micro_batches, sync_gradients
+from nasformer.training.ema import make_ema
+from nasformer.training.log import Callback, Row, TrainingLog, logger
+from nasformer.training.objective import Objective, distillation_kl
 from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.state import read_state, require_empty, write_state
 from nasformer.training.teacher import Teacher
-from nasformer.training.validation import Score, autocast, tally
+from nasformer.training.validation import Score, autocast, count_correct
 
 Subnets = Sequence[Architecture | None]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What is trained.
 
     Attributes:
@@ -75,18 +75,18 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         data: Dataset,
         recipe: Recipe,
         *,
         device: torch.device,
         workers: int = 0,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         ranks.check(recipe)
         self.task, self.data, self.recipe, self.device, self.workers = task, data, recipe, device, workers
         self.ranks, self.shard = ranks, ranks.shard(recipe.batch_size)
-        self.passes = passes(self.shard, recipe, device)
+        self.micro_batches = micro_batches(self.shard, recipe, device)
         self.net = task.net.to(device)
         _set_grad_checkpointing(self.net, recipe)
         self.train_split, self.search_split = _on(data.train, device), _on(data.search, device)
@@ -103,39 +103,39 @@ class Trainer:
         self.mix = mixer(recipe, data.num_classes)
         self.objective = Objective(recipe, data.train, data.num_classes, device)
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
-        self.average = make_average(self.net, recipe)
+        self.ema = make_ema(self.net, recipe)
         self.fill = _background(self.train_split)
-        self.averaging = ranks.wrap(self.net, device)
+        self.ddp_net = ranks.wrap(self.net, device)
 
     def run(self, out: Path | None, resume: bool, progress: bool, callback: Callback | None) -> TrainingResult:
         """Train to the last epoch, from where a state in ``out`` left off if ``resume``."""
-        with self.ranks.leader_first():
+        with self.ranks.main_process_first():
             start, history = self._begin(out, resume)
-        journal = self._journal(out, history, progress, callback)
+        log = self._log(out, history, progress, callback)
         done = start
         try:
-            with isolated(self.device), journal:
+            with isolated(self.device), log:
                 for epoch in range(start, self.recipe.epochs):
                     row = self._epoch(epoch)
-                    journal.add(row)
+                    log.add(row)
                     if out is not None and self._due(epoch, self.recipe.checkpoint_every):
-                        self._write(out, epoch + 1, journal.history)
+                        self._write(out, epoch + 1, log.history)
                         done = epoch + 1
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_farewell(out, done)) from None
-        if self.average is not None:
-            self.net.load_state_dict(self.average.module.state_dict())
-        seconds = sum(row["seconds"] for row in journal.history)
+            raise KeyboardInterrupt(_interrupt_message(out, done)) from None
+        if self.ema is not None:
+            self.net.load_state_dict(self.ema.module.state_dict())
+        seconds = sum(row["seconds"] for row in log.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
         device, processes = str(self.device), self.ranks.count
         teacher = None if self.teacher is None else self.teacher.fingerprint
-        return TrainingResult(journal.history, seconds, steps, device, self.recipe, record, processes, teacher)
+        return TrainingResult(log.history, seconds, steps, device, self.recipe, record, processes, teacher)
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
         """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""
         if out is None:
             return 0, []
-        if not resume and self.ranks.leads:
+        if not resume and self.ranks.is_main:
             require_empty(out)
         state = read_state(out, self._identity(), self.device)
         if state is None:
@@ -144,18 +144,18 @@ class Trainer:
             return 0, []
         self.net.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.module.load_state_dict(state["average"])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["average"])
         logger.info("going on after epoch %d", state["epoch"])
         return int(state["epoch"]), list(state["history"])
 
-    def _journal(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> Journal:
-        if not self.ranks.leads:
+    def _log(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> TrainingLog:
+        if not self.ranks.is_main:
             out, progress, callback = None, False, None
-        return Journal(out, self.recipe.epochs, history, progress=progress, callback=callback)
+        return TrainingLog(out, self.recipe.epochs, history, progress=progress, callback=callback)
 
     def _write(self, out: Path, epoch: int, history: list[Row]) -> None:
-        if not self.ranks.leads:
+        if not self.ranks.is_main:
             return
         state = {
             "identity": self._identity(),
@@ -164,8 +164,8 @@ class Trainer:
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        if self.average is not None:
-            state["average"] = self.average.module.state_dict()
+        if self.ema is not None:
+            state["average"] = self.ema.module.state_dict()
         write_state(out, state)
 
     def _identity(self) -> dict[str, Any]:
@@ -187,8 +187,8 @@ class Trainer:
         for step, (images, labels) in enumerate(self._batches(epoch)):
             self.scheduler.step_update(epoch * self.steps + step)
             total += self._step(images, labels, architectures[step])
-            if self.average is not None:
-                self.average.update(self.net, step=epoch * self.steps + step + 1)
+            if self.ema is not None:
+                self.ema.update(self.net, step=epoch * self.steps + step + 1)
         row: Row = {
             "epoch": epoch + 1,
             "train_loss": float(self.ranks.total(total)) / (self.steps * self.ranks.count),
@@ -229,26 +229,28 @@ class Trainer:
 
     def _differentiate(self, images: Tensor, targets: Tensor, architectures: Subnets) -> Tensor:
         """Add up the gradients of all passes over a batch, and return its loss."""
-        count = len(self.passes)
+        count = len(self.micro_batches)
         total = torch.zeros((), device=self.device)
-        parts = zip(self.passes, images.chunk(count), targets.chunk(count), strict=True)
+        parts = zip(self.micro_batches, images.chunk(count), targets.chunk(count), strict=True)
         for number, (shard, inputs, wanted) in enumerate(parts, 1):
-            with one_pass(self.net, shard, self.device, last=number == count):
+            with micro_batch(self.net, shard, self.device, last=number == count):
                 total += self._pass(inputs, wanted, architectures, last=number == count) / count
         return total
 
     def _pass(self, inputs: Tensor, wanted: Tensor, architectures: Subnets, *, last: bool) -> Tensor:
         """Add the gradients of every subnet, the first of which may teach the others; return their mean loss."""
-        taught = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
+        teacher_logits = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
         first: Tensor | None = None
         total = torch.zeros((), device=self.device)
         for place, architecture in enumerate(architectures, 1):
-            with averaged(self.averaging, last=last and place == len(architectures)):
+            with sync_gradients(self.ddp_net, last=last and place == len(architectures)):
                 with autocast(self.device, self.amp):
-                    logits = self.averaging(inputs) if architecture is None else self.averaging(inputs, architecture)
+                    logits = self.ddp_net(inputs) if architecture is None else self.ddp_net(inputs, architecture)
                 logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-                loss = self.objective(logits, wanted, taught) if first is None else from_soft(logits, first)
-                (loss / (len(architectures) * len(self.passes))).backward()  # type: ignore[no-untyped-call]
+                loss = (
+                    self.objective(logits, wanted, teacher_logits) if first is None else distillation_kl(logits, first)
+                )
+                (loss / (len(architectures) * len(self.micro_batches))).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() / len(architectures)
             if self.recipe.inplace_distillation:
                 first = logits.detach() if first is None else first
@@ -256,12 +258,12 @@ class Trainer:
 
     @property
     def _judged(self) -> nn.Module:
-        return self.net if self.average is None else self.average.module
+        return self.net if self.ema is None else self.ema.module
 
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
         split, device = self.search_split, self.device
         start, stop = self.ranks.part(len(split))
-        counts = tally(
+        counts = count_correct(
             self._judged, split, architecture, device=device, amp=self.amp, workers=self.workers, start=start, stop=stop
         )
         correct, loss = map(self.ranks.total, counts)
@@ -285,7 +287,7 @@ def _background(split: Split) -> Tensor | None:
     return split.images.amin(dim=(0, 2, 3)) if isinstance(split, ImagesInMemory) else None
 
 
-def _farewell(out: Path | None, done: int) -> str:
+def _interrupt_message(out: Path | None, done: int) -> str:
     if out is None:
         return "stopped; nothing was kept, as no folder was given (out=, --out)"
     return f"stopped after {done} whole epochs, which are in {out}; go on with resume (--resume)"

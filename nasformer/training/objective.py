@@ -38,19 +38,19 @@ class Objective:
         weights = class_weights(recipe, train, num_classes)
         self._weights = None if weights is None else torch.tensor(weights, device=device)
 
-    def __call__(self, logits: Tensor, targets: Tensor, taught: Tensor | None = None) -> Tensor:
+    def __call__(self, logits: Tensor, targets: Tensor, teacher_logits: Tensor | None = None) -> Tensor:
         """Return the loss.
 
         Args:
             logits: ``(batch, num_classes)``.
             targets: Classes ``(batch,)``, or shares of them ``(batch, num_classes)``.
-            taught: A teacher's logits ``(batch, num_classes)``.
+            teacher_logits: A teacher's logits ``(batch, num_classes)``.
         """
         loss = self._labels(logits, targets)
-        if taught is None:
+        if teacher_logits is None:
             return loss
         share = self._recipe.distillation_weight
-        return (1 - share) * loss + share * self._teacher(logits, taught)
+        return (1 - share) * loss + share * self._teacher(logits, teacher_logits)
 
     def _labels(self, logits: Tensor, targets: Tensor) -> Tensor:
         if self._weights is None:
@@ -60,16 +60,16 @@ class Objective:
         total = F.cross_entropy(logits, targets, weights, label_smoothing=self._smoothing, reduction="sum")
         return total / len(logits)
 
-    def _teacher(self, logits: Tensor, taught: Tensor) -> Tensor:
+    def _teacher(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
         if self._recipe.distillation == "hard":
-            return F.cross_entropy(logits, taught.argmax(dim=1))
+            return F.cross_entropy(logits, teacher_logits.argmax(dim=1))
         temperature = self._recipe.distillation_temperature
-        return temperature**2 * from_soft(logits / temperature, taught / temperature)
+        return temperature**2 * distillation_kl(logits / temperature, teacher_logits / temperature)
 
 
-def from_soft(logits: Tensor, taught: Tensor) -> Tensor:
-    """Return the divergence of ``taught`` from ``logits``, both ``(batch, num_classes)``, as a mean over images."""
-    return F.kl_div(logits.log_softmax(1), taught.log_softmax(1), reduction="batchmean", log_target=True)
+def distillation_kl(logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Return KL(teacher || student) of logits ``(batch, num_classes)``, averaged over images."""
+    return F.kl_div(logits.log_softmax(1), teacher_logits.log_softmax(1), reduction="batchmean", log_target=True)
 
 
 def class_weights(recipe: Recipe, train: Split, num_classes: int) -> list[float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nasformer.training.journal import Row
+from nasformer.training.log import Row
 from nasformer.training.recipe import Recipe
 
 

@@ -18,7 +18,7 @@ from nasformer.training.recipe import Recipe
 _DRAWN = 256
 
 
-def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
+def reference_subnets(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
     """Return the smallest, the centroid and the largest architecture.
 
     Within a budget: one of the fewest and one of the most parameters that meet it, and the nearest to the centroid.
@@ -60,7 +60,7 @@ class Sampler:
     """
 
     def __init__(self, space: SearchSpace, recipe: Recipe) -> None:
-        self._recipe, self._ends = recipe, landmarks(space, recipe)
+        self._recipe, self._ends = recipe, reference_subnets(space, recipe)
         self._sample = space.sample if recipe.budget is None else _feasible(space, recipe).sample
 
     def __call__(self, epoch: int, steps: int) -> Sequence[tuple[Architecture, ...]]:

@@ -12,9 +12,9 @@ from torch import nn
 
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.distributed import joined, own_device
-from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.distributed import local_device, process_group
+from nasformer.training.log import Callback
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.teacher import Teacher
@@ -44,19 +44,19 @@ def train_subnet(
     recipe = recipe or Recipe.for_dataset(data.name)
     if isinstance(module, VisionTransformer):
         module.set_drop_path(recipe.drop_path)
-    task = Task(
+    task = TrainingTask(
         net=module,
         draws=lambda epoch, steps: [(None,)] * steps,
         candidates={"network": None},
         identity={"network": _described(module), **(identity or {})},
         teacher=None if teacher is None else Teacher.of(teacher),
     )
-    place = own_device(device)
-    with joined(place) as ranks:
+    place = local_device(device)
+    with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         module.eval()
-        if out is not None and ranks.leads and isinstance(module, VisionTransformer):
+        if out is not None and ranks.is_main and isinstance(module, VisionTransformer):
             module.save(Path(out) / FILE, {"training": result.to_dict()})
     return result
 

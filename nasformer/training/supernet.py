@@ -11,12 +11,12 @@ from torch import nn
 from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.supernet import Supernet
-from nasformer.training.distributed import joined, own_device
-from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.distributed import local_device, process_group
+from nasformer.training.log import Callback
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
-from nasformer.training.sampling import Sampler, landmarks
+from nasformer.training.sampling import Sampler, reference_subnets
 from nasformer.training.teacher import Teacher
 
 FILE = "supernet.safetensors"
@@ -69,20 +69,20 @@ def train_supernet(
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         return net.taking_part(architecture)
 
-    task = Task(
+    task = TrainingTask(
         net=net,
         draws=Sampler(space, recipe),
-        candidates=landmarks(space, recipe),
+        candidates=reference_subnets(space, recipe),
         identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name},
         shapes=shapes,
         teacher=None if teacher is None else Teacher.of(teacher),
     )
-    place = own_device(device)
-    with joined(place) as ranks:
+    place = local_device(device)
+    with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         net.metadata = {**net.metadata, "training": result.to_dict()}
         net.eval()
-        if out is not None and ranks.leads:
+        if out is not None and ranks.is_main:
             net.save(Path(out) / FILE)
     return result

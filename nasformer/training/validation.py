@@ -42,11 +42,13 @@ def evaluate(
         amp: Whether to compute in bfloat16.
         workers: Processes that read images that are not in memory.
     """
-    correct, loss = tally(net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers)
+    correct, loss = count_correct(
+        net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers
+    )
     return Score(100.0 * int(correct) / len(split), float(loss) / len(split))
 
 
-def tally(
+def count_correct(
     net: nn.Module,
     split: Split,
     architecture: Architecture | None = None,
@@ -68,7 +70,7 @@ def tally(
     correct = torch.zeros((), dtype=torch.long, device=device)
     loss = torch.zeros((), device=device)
     with torch.inference_mode(), autocast(device, amp):
-        batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, ahead=True)
+        batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, prefetch=True)
         for images, labels in batches:
             logits = (net(images) if architecture is None else net(images, architecture)).float()
             correct += (logits.argmax(dim=1) == labels).sum()

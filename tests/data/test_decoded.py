@@ -59,12 +59,12 @@ def test_the_plain_transform_is_timms_bit_for_bit(mode: str, shape: tuple[int, i
 
 
 @pytest.mark.parametrize("seed", [None, 5])
-@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("prefetch", [False, True])
 def test_batches_are_those_of_the_files_bit_for_bit(
-    files: ImageFiles, tmp_path: Path, seed: int | None, ahead: bool
+    files: ImageFiles, tmp_path: Path, seed: int | None, prefetch: bool
 ) -> None:
     split = decoded(files, tmp_path / "kept")
-    own, reference = (list(iterate(each, 3, seed=seed, start=1, stop=7, ahead=ahead)) for each in (split, files))
+    own, reference = (list(iterate(each, 3, seed=seed, start=1, stop=7, prefetch=prefetch)) for each in (split, files))
     assert [len(x) for x, _ in own] == [3, 3]
     for (x, y), (images, labels) in zip(own, reference, strict=True):
         assert x.dtype == torch.float32

@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks import _marks, diagnosis, winner
 
-Found = dict[str, Any]
+Json = dict[str, Any]
 
 
-def test_the_tables_say_what_was_found(found: Found) -> None:
+def test_the_tables_say_what_was_found(found: Json) -> None:
     told = diagnosis.tables(found)
     assert told["claims"].count("\n") == 2 + len(found["claims"])
     for row in found["pieces"]["sharing"]["ablation"]:
@@ -24,7 +24,7 @@ def test_the_tables_say_what_was_found(found: Found) -> None:
 
 
 def test_they_are_kept_together(
-    found: Found, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    found: Json, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "results").mkdir()
     document = tmp_path / "diagnosis.md"

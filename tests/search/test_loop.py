@@ -16,8 +16,8 @@ from nasformer.registry import get_strategy
 from nasformer.search import (
     Evaluation,
     Fitness,
-    Limit,
     SearchLoop,
+    StoppingCriteria,
     Strategy,
     Trial,
     as_fitness,
@@ -153,7 +153,7 @@ def loop(
         strategy,
         as_fitness(fitness),
         feasible,
-        Limit(**{"evaluations": 6, **limits}),
+        StoppingCriteria(**{"evaluations": 6, **limits}),
         record,
         () if callback is None else (callback,),
     )
@@ -165,7 +165,7 @@ def test_a_repeated_ask_is_a_strategy_error_that_names_it(
     for batches in ([[archs[0]], [archs[0]]], [[archs[0], archs[0]]]):
         with pytest.raises(StrategyError, match=f"Listed asked twice for {archs[0]}") as caught:
             loop(Listed(batches), worth, feasible, batch_size=2).run()
-        assert caught.value.offender == archs[0]
+        assert caught.value.value == archs[0]
 
 
 def test_an_infeasible_ask_is_a_strategy_error_that_names_it(
@@ -175,7 +175,7 @@ def test_an_infeasible_ask_is_a_strategy_error_that_names_it(
     search = loop(Listed([[archs[0]], [large]]), worth, feasible)
     with pytest.raises(StrategyError, match=rf"Listed asked for {large}, outside .*80000") as caught:
         search.run()
-    assert caught.value.offender == large
+    assert caught.value.value == large
     assert [trial.architecture for trial in search.record.trials()] == archs[:1]
 
 

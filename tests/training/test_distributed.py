@@ -22,7 +22,7 @@ from nasformer.errors import RecipeError
 from nasformer.supernet.layers import drop_path
 from nasformer.training import Affine, Recipe
 from nasformer.training.augment import mixer, random_affine
-from nasformer.training.distributed import Ranks, own_device
+from nasformer.training.distributed import Ranks, local_device
 from nasformer.training.randomness import isolated, seed_epoch
 from tests.training.ranks import RECIPE, VARIANTS, outcome, train
 
@@ -187,9 +187,9 @@ def test_unequal_shares_are_refused(count: int, changes: dict[str, int], words: 
 def test_a_device_that_cannot_serve_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    assert own_device("cpu") == torch.device("cpu")
+    assert local_device("cpu") == torch.device("cpu")
     with pytest.raises(RecipeError, match="device 'meta' cannot serve several processes; take 'cuda' or 'cpu'"):
-        own_device("meta")
+        local_device("meta")
 
 
 def test_passes_divide_the_batch() -> None:

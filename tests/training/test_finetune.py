@@ -16,7 +16,7 @@ from nasformer.errors import CheckpointError, DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, VisionTransformer, load_network
 from nasformer.training import Recipe, evaluate, finetune, load_teacher, retrain, train_subnet
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.teacher import Teacher
 from tests.training.test_training import Stop, same
 
@@ -153,7 +153,7 @@ def test_the_teachers_share_of_the_loss_is_as_published(net: VisionTransformer, 
     recipe = Recipe(**PLAIN, distillation=kind, distillation_weight=0.3, distillation_temperature=2.0)
     teacher = Linear()
     net.set_drop_path(0)
-    task = Task(net, lambda epoch, steps: [(None,)] * steps, {}, teacher=Teacher.of(teacher))
+    task = TrainingTask(net, lambda epoch, steps: [(None,)] * steps, {}, teacher=Teacher.of(teacher))
     trainer = Trainer(task, data, recipe, device=torch.device("cpu"))
     images, labels = data.train.images[:16], data.train.labels[:16]  # type: ignore[attr-defined]
     loss = trainer._differentiate(images, labels, [None])

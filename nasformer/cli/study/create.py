@@ -69,7 +69,7 @@ def create(
     """
     from nasformer.search.study import shown
 
-    searcher, recipe = make_searcher(
+    searcher, fitness_spec = make_searcher(
         space,
         strategy,
         option or [],
@@ -92,7 +92,7 @@ def create(
         evaluations=evaluations,
         batch_size=batch_size,
         max_failures=max_failures,
-        recipe=recipe,
+        fitness_spec=fitness_spec,
     )
     if json:
         print_json({"storage": shown(storage), "study": made.name, "settings": dict(made.settings)})

@@ -25,7 +25,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
 
     found = Study.load(storage, study)
     leader, trials = winner(found), found.trials()
-    confirmed = found.crew.confirmation(len(trials))
+    confirmed = found.workers.confirmation(len(trials))
     state = {
         "trials": len(trials),
         "failed": sum(trial.value is None for trial in trials),
@@ -54,7 +54,7 @@ def winner(study: Study) -> Trial:
     from nasformer.errors import StudyError
 
     trials = study.trials()
-    confirmed = study.crew.confirmation(len(trials))
+    confirmed = study.workers.confirmation(len(trials))
     valued = [trial for trial in confirmed or trials if trial.value is not None]
     if not valued:
         raise StudyError(f"study {study.name!r} has no trial with a value yet; 'nasformer study run' evaluates", study)

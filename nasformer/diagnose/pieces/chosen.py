@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.intervals import Interval, kendall, spread_of
+from nasformer.diagnose.intervals import IntervalEstimate, kendall, spread_of
 from nasformer.diagnose.pieces.piece import Doing, Piece
 
 _SUBSETS = (50, 100, 200, 500, 1000, 2000, 5000)
@@ -32,7 +32,7 @@ def images(bench: Bench, do: Doing) -> Piece:
     return {"architectures": len(pool), "full": full, "draws": _DRAWS, "rows": rows}
 
 
-def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]]) -> Interval:
+def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]]) -> IntervalEstimate:
     whole = columns.mean(axis=1)
     return spread_of([kendall(columns[:, subset].mean(axis=1), whole) for subset in subsets])
 

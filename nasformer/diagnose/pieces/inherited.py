@@ -8,7 +8,7 @@ import numpy as np
 
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of, ranks
-from nasformer.diagnose.jobs import Alone, Found
+from nasformer.diagnose.jobs import Alone, JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, Rows, column, having, seconds_of
 
 _PAIRS = (
@@ -28,7 +28,7 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
     jobs += [Alone("finetune", each, plan.finetuning) for each in drawn[: plan.finetuned]]
     found = do(bench, jobs, "trained alone")
     alone, tuned = found[: len(drawn)], found[len(drawn) :]
-    after: list[Found | None] = [*tuned, *[None] * (len(drawn) - len(tuned))]
+    after: list[JobResult | None] = [*tuned, *[None] * (len(drawn) - len(tuned))]
     inherited = bench.judged(drawn, bench.data.test)
     rows = [
         {

@@ -8,7 +8,7 @@ from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.jobs import Alone, Found, Job, Search, done
+from nasformer.diagnose.jobs import Alone, Job, JobResult, Search, done
 
 STRATEGIES = ("evolution", "thompson", "random")
 
@@ -28,7 +28,7 @@ class Doing:
     workers: int = 1
     progress: bool = True
 
-    def __call__(self, bench: Bench, jobs: Sequence[Job], what: str) -> list[Found]:
+    def __call__(self, bench: Bench, jobs: Sequence[Job], what: str) -> list[JobResult]:
         """Return what each job finds."""
         return done(bench, jobs, workers=self.workers, progress=self.progress, what=what)
 
@@ -46,21 +46,21 @@ class Measure:
     sizes: tuple[str, ...]
 
 
-def searches(bench: Bench, do: Doing) -> dict[str, list[Found]]:
+def searches(bench: Bench, do: Doing) -> dict[str, list[JobResult]]:
     """Return what every strategy finds with every seed."""
     seeds = range(bench.plan.searches)
     found = do(bench, [Search(strategy, seed) for strategy in STRATEGIES for seed in seeds], "searches")
     return {name: found[len(seeds) * i : len(seeds) * (i + 1)] for i, name in enumerate(STRATEGIES)}
 
 
-def retrained(bench: Bench, do: Doing, architectures: Sequence[Architecture]) -> dict[Architecture, Found]:
+def retrained(bench: Bench, do: Doing, architectures: Sequence[Architecture]) -> dict[Architecture, JobResult]:
     """Return what each network finds that is trained alone, each once."""
     distinct = list(dict.fromkeys(architectures))
     found = do(bench, [Alone("retrain", each, bench.plan.recipe) for each in distinct], "trained alone")
     return dict(zip(distinct, found, strict=True))
 
 
-def seconds_of(*jobs: Sequence[Found]) -> float:
+def seconds_of(*jobs: Sequence[JobResult]) -> float:
     """Return the seconds that jobs took, one after the other."""
     return sum(float(each["seconds"]) for several in jobs for each in several)
 

@@ -9,7 +9,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import difference_of, mean_of
-from nasformer.diagnose.jobs import Alone, Found
+from nasformer.diagnose.jobs import Alone, JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, searches, seconds_of
 
 
@@ -30,7 +30,7 @@ def strategies(bench: Bench, do: Doing) -> Piece:
     }
 
 
-def _row(name: str, found: Sequence[Found], test: Mapping[Architecture, float]) -> Piece:
+def _row(name: str, found: Sequence[JobResult], test: Mapping[Architecture, float]) -> Piece:
     after = [test[Architecture.from_dict(each["architecture"])] for each in found]
     length = min(len(each["curve"]) for each in found)
     curve = np.median([each["curve"][:length] for each in found], axis=0)

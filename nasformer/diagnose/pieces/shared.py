@@ -10,7 +10,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench, told_of
 from nasformer.diagnose.intervals import mean_of, ranks
-from nasformer.diagnose.jobs import Found, Search, Shared
+from nasformer.diagnose.jobs import JobResult, Search, Shared
 from nasformer.diagnose.pieces.piece import Doing, Piece, retrained, seconds_of
 from nasformer.supernet import Supernet
 from nasformer.supernet.sharing import WeightSharing
@@ -48,7 +48,7 @@ def sharing(bench: Bench, do: Doing) -> Piece:
     }
 
 
-def _trained(bench: Bench, do: Doing) -> dict[WeightSharing, Found]:
+def _trained(bench: Bench, do: Doing) -> dict[WeightSharing, JobResult]:
     """Return a supernet of each kind, one of them the one under diagnosis where it was trained in just this way."""
     own = {kind: itself for kind in _KINDS if (itself := _own(bench, kind)) is not None}
     missing = [kind for kind in _KINDS if kind not in own]
@@ -57,7 +57,7 @@ def _trained(bench: Bench, do: Doing) -> dict[WeightSharing, Found]:
     return {kind: told[kind] for kind in _KINDS}
 
 
-def _own(bench: Bench, kind: WeightSharing) -> Found | None:
+def _own(bench: Bench, kind: WeightSharing) -> JobResult | None:
     training = bench.net.metadata.get("training", {})
     alike = (
         bench.net.sharing.name == kind
@@ -72,12 +72,12 @@ def _own(bench: Bench, kind: WeightSharing) -> Found | None:
     return {"file": None, "parameters": parameters, "seconds": training["seconds"]}
 
 
-def _net(bench: Bench, found: Found) -> Supernet:
+def _net(bench: Bench, found: JobResult) -> Supernet:
     return bench.net if found["file"] is None else Supernet.load(bench.folder / found["file"], bench.net.space)
 
 
 def _ablation(
-    bench: Bench, do: Doing, nets: Mapping[WeightSharing, Supernet], trained: Mapping[WeightSharing, Found]
+    bench: Bench, do: Doing, nets: Mapping[WeightSharing, Supernet], trained: Mapping[WeightSharing, JobResult]
 ) -> tuple[list[Piece], float]:
     """Return the winner of each search in each supernet, inherited and retrained, and the seconds that it took."""
     cells = [(kind, strategy) for kind in nets for strategy in ("random", "evolution")]

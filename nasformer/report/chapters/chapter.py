@@ -13,8 +13,8 @@ from nasformer.report.tables import Table
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
-Pieces = Mapping[str, Record]
+JsonObject = Mapping[str, Any]
+Pieces = Mapping[str, JsonObject]
 Series = Mapping[str, int]
 POINTS = "percentage points"
 _CALLED = {"finetuned": "fine-tuned"}
@@ -44,7 +44,7 @@ def called(name: str) -> str:
     return _CALLED.get(name, name)
 
 
-def between(row: Record) -> str:
+def between(row: JsonObject) -> str:
     """Return what a difference is called."""
     return f"{called(row['of'])} − {called(row['minus'])}"
 
@@ -59,13 +59,13 @@ def drawn(*pictures: Picture | None) -> list[Picture]:
     return [picture for picture in pictures if picture is not None]
 
 
-def note(row: Record) -> str:
+def note(row: JsonObject) -> str:
     """Return what a point says of its architecture."""
     architecture = str(Architecture.from_dict(dict(row["architecture"])))
     return f"{architecture}, {amount(row['params'])} parameters" if "params" in row else architecture
 
 
-def time_taken(piece: Record) -> list[str]:
+def time_taken(piece: JsonObject) -> list[str]:
     """Return how long a piece's trainings and searches take, where it is known."""
     if "seconds" not in piece:
         return []

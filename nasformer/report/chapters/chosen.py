@@ -5,8 +5,8 @@ from __future__ import annotations
 from nasformer.report.chapters.chapter import (
     POINTS,
     Chapter,
+    JsonObject,
     Pieces,
-    Record,
     Series,
     drawn,
     time_taken,
@@ -48,7 +48,7 @@ def images(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     return Chapter("images", title, [*told, *time_taken(piece)], [tables.images_table(piece)], drawn(figure))
 
 
-def _enough(piece: Record, kind: str) -> str:
+def _enough(piece: JsonObject, kind: str) -> str:
     """Say how few of the images rank nearly as all do."""
     row = next((row for row in piece["rows"] if row[kind]["value"] >= _AGREE), None)
     if row is None:
@@ -80,7 +80,7 @@ def curse(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     return Chapter("curse", title, [*_flattered(piece), *time_taken(piece)], [tables.curse_table(piece)], drawn(figure))
 
 
-def _flattered(piece: Record) -> list[str]:
+def _flattered(piece: JsonObject) -> list[str]:
     """Say how much better the best looks than it is, and how much of that no choice made."""
     told = []
     if piece["rows"]:

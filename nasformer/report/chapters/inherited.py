@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nasformer.report.chapters.chapter import (
     POINTS,
     Chapter,
+    JsonObject,
     Pieces,
-    Record,
     Series,
     between,
     called,
@@ -65,7 +65,7 @@ def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     )
 
 
-def _cloud(rows: Sequence[Record], key: str, tau: Record | None) -> Cloud:
+def _cloud(rows: Sequence[JsonObject], key: str, tau: JsonObject | None) -> Cloud:
     from nasformer.report.figures import Cloud
 
     known = [row for row in rows if row.get(key) is not None and row.get("retrained") is not None]
@@ -100,15 +100,15 @@ def gap(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     return Chapter("gap", "What inheriting costs", words, [tables.gap_table(piece)], drawn(levels, differences))
 
 
-def _minus(of: str, minus: str) -> Callable[[Record], float | None]:
-    def difference(row: Record) -> float | None:
+def _minus(of: str, minus: str) -> Callable[[JsonObject], float | None]:
+    def difference(row: JsonObject) -> float | None:
         first, second = row.get(of), row.get(minus)
         return None if first is None or second is None else first - second
 
     return difference
 
 
-def _dots(label: str, rows: Sequence[Record], value: Callable[[Record], float | None], mean: Record) -> Row:
+def _dots(label: str, rows: Sequence[JsonObject], value: Callable[[JsonObject], float | None], mean: JsonObject) -> Row:
     from nasformer.report.figures import Row
 
     known = [(told, row) for row in rows if (told := value(row)) is not None]

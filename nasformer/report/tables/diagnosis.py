@@ -9,11 +9,11 @@ from statistics import median
 from nasformer.architecture import Architecture
 from nasformer.diagnose.claims import ABLATION
 from nasformer.report.notation import MISSING, PERCENT, duration, grouped
-from nasformer.report.tables.table import Cell, Record, Table, facts, flattened, measured, number, without_empty
+from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, measured, number, without_empty
 
 _MOODS = {"holds": "good", "does not hold": "bad"}
 _FOLDED_FROM = 9
-Rows = Sequence[Record]
+Rows = Sequence[JsonObject]
 
 
 def claims_table(claims: Rows) -> Table:
@@ -29,7 +29,7 @@ def claims_table(claims: Rows) -> Table:
     return Table("claims", caption, ["claim", "paper", "here", "verdict", "why"], rows, wide=True, sortable=False)
 
 
-def written(found: Record | None, *, decimals: int = 2, sign: bool = False) -> str:
+def written(found: JsonObject | None, *, decimals: int = 2, sign: bool = False) -> str:
     """Return a figure with its interval.
 
     >>> written({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), written({"value": 0.5, "low": None})
@@ -43,7 +43,7 @@ def written(found: Record | None, *, decimals: int = 2, sign: bool = False) -> s
     return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
 
 
-def _known(found: Record | None) -> bool:
+def _known(found: JsonObject | None) -> bool:
     value = (found or {}).get("value")
     return value is not None and math.isfinite(value)
 
@@ -52,16 +52,16 @@ def _signed(value: float, decimals: int, sign: bool) -> str:
     return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
-def _interval(found: Record | None, *, sign: bool = False) -> Cell:
+def _interval(found: JsonObject | None, *, sign: bool = False) -> Cell:
     return Cell(written(found, sign=sign), found["value"] if found is not None and _known(found) else None)
 
 
-def _p(found: Record | None) -> Cell:
+def _p(found: JsonObject | None) -> Cell:
     p = (found or {}).get("p")
     return Cell(MISSING) if p is None else Cell(f"{p:.2g}", p)
 
 
-def ranks_table(piece: Record) -> Table:
+def ranks_table(piece: JsonObject) -> Table:
     """Return the rank correlations between the ways to judge an architecture."""
     rows = [
         [
@@ -87,7 +87,7 @@ def _way(name: str) -> str:
     return {"finetuned": "fine-tuned", "params": "parameters", "macs": "MACs"}.get(name, name)
 
 
-def fidelity_table(piece: Record) -> Table:
+def fidelity_table(piece: JsonObject) -> Table:
     """Return every architecture with what it scored each way."""
     rows = [
         [_architecture(row), number(row["params"], grouped(row["params"])), number(row["macs"], grouped(row["macs"]))]
@@ -99,7 +99,7 @@ def fidelity_table(piece: Record) -> Table:
     return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
 
 
-def _architecture(row: Record) -> str:
+def _architecture(row: JsonObject) -> str:
     return str(Architecture.from_dict(dict(row["architecture"])))
 
 
@@ -108,7 +108,7 @@ def _folded(table: Table, what: str) -> Table:
     return Table(table.name, table.caption, table.header, table.rows, folded=folded)
 
 
-def gap_table(piece: Record) -> Table:
+def gap_table(piece: JsonObject) -> Table:
     """Return mean accuracies by where the weights come from, and their paired differences."""
     rows = [[_way(row["name"]), number(row["n"]), _interval(row["mean"])] for row in piece["rows"]]
     rows += [
@@ -119,7 +119,7 @@ def gap_table(piece: Record) -> Table:
     return Table("gap", caption, ["", "architectures", "mean"], rows, sortable=False)
 
 
-def sharing_table(piece: Record) -> Table:
+def sharing_table(piece: JsonObject) -> Table:
     """Return the two supernets: their size, their training, what they inherit and how they rank."""
     rows = [
         [
@@ -139,7 +139,7 @@ def sharing_table(piece: Record) -> Table:
     return without_empty(Table("sharing", caption, header, rows, sortable=False))
 
 
-def shared_table(piece: Record) -> Table:
+def shared_table(piece: JsonObject) -> Table:
     """Return every architecture with what it inherits from each supernet."""
     columns = [row["architectures"] for row in piece["rows"]]
     rows = [
@@ -173,12 +173,12 @@ def ablation_table(rows: Rows) -> Table:
     return Table("ablation", caption, header, told)
 
 
-def _in_the_paper(row: Record) -> str:
+def _in_the_paper(row: JsonObject) -> str:
     found = ABLATION.get((row["sharing"], row["strategy"]))
     return MISSING if found is None else f"{found[0]:.1f} → {found[1]:.1f} %"
 
 
-def strategies_table(piece: Record) -> Table:
+def strategies_table(piece: JsonObject) -> Table:
     """Return what each strategy found, and what that is worth on test images."""
     rows = [
         [
@@ -196,7 +196,7 @@ def strategies_table(piece: Record) -> Table:
     return Table("strategies", caption, header, rows)
 
 
-def contests_table(piece: Record) -> Table:
+def contests_table(piece: JsonObject) -> Table:
     """Return the paired differences between strategies."""
     rows = [
         [f"{row['of']} − {row['minus']}", _interval(row["mean"], sign=True), number(row.get("p"))]
@@ -206,7 +206,7 @@ def contests_table(piece: Record) -> Table:
     return Table("contests", caption, ["", "mean difference", "p"], rows, sortable=False)
 
 
-def winner_table(piece: Record) -> Table:
+def winner_table(piece: JsonObject) -> Table:
     """Return the winner beside what it is held against."""
     rows = [
         [
@@ -224,7 +224,7 @@ def winner_table(piece: Record) -> Table:
     return Table("winner", caption, header, rows)
 
 
-def images_table(piece: Record) -> Table:
+def images_table(piece: JsonObject) -> Table:
     """Return how well rankings by few images agree with that by all."""
     rows = [
         [Cell(grouped(row["images"]), row["images"]), _interval(row["accuracy"]), _interval(row.get("loss"))]
@@ -234,7 +234,7 @@ def images_table(piece: Record) -> Table:
     return without_empty(Table("images", caption, ["images", "by accuracy", "by loss"], rows))
 
 
-def curse_table(piece: Record) -> Table:
+def curse_table(piece: JsonObject) -> Table:
     """Return how the best of several looks where it was chosen, and on test images."""
     rows = [
         [
@@ -249,7 +249,7 @@ def curse_table(piece: Record) -> Table:
     return without_empty(Table("curse", caption, ["best of", "search", "test", "search − test"], rows))
 
 
-def supernet_table(supernet: Record) -> Table:
+def supernet_table(supernet: JsonObject) -> Table:
     """Return which supernet was diagnosed, and how it was trained."""
     training = supernet.get("training") or {}
     rows = flattened({key: value for key, value in supernet.items() if key != "training"})
@@ -259,7 +259,7 @@ def supernet_table(supernet: Record) -> Table:
     return facts("supernet", "The supernet.", rows + flattened(training.get("recipe") or {}))
 
 
-def changes(recipe: Record, other: Record) -> Mapping[str, object]:
+def changes(recipe: JsonObject, other: JsonObject) -> Mapping[str, object]:
     """Return what another recipe has otherwise.
 
     >>> changes({"epochs": 8, "seed": 0}, {"epochs": 1, "seed": 0})

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from nasformer.report.accuracy import interval, split_size
 from nasformer.report.finalist import Finalist
 from nasformer.report.notation import MISSING, PERCENT, grouped
-from nasformer.report.tables.table import Cell, Record, Table, measured, number, without_empty
+from nasformer.report.tables.table import Cell, JsonObject, Table, measured, number, without_empty
 
 
-def finalists_table(finalists: Sequence[Finalist], data: Record | None) -> Table:
+def finalists_table(finalists: Sequence[Finalist], data: JsonObject | None) -> Table:
     """Return the winner beside what it is held against."""
     images = split_size(data, "test")
     header = ["", "parameters", "MACs", "search accuracy", "test accuracy", "95 % interval"]

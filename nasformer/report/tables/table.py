@@ -9,7 +9,7 @@ from typing import Any
 
 from nasformer.report.notation import MISSING, Measure
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
 class Cell(str):
@@ -93,7 +93,7 @@ def without_empty(table: Table) -> Table:
     return replace(table, header=header, rows=[[row[index] for index in kept] for row in table.rows])
 
 
-def flattened(record: Record, prefix: str = "") -> list[list[str]]:
+def flattened(record: JsonObject, prefix: str = "") -> list[list[str]]:
     """Return nested plain data as rows of two cells.
 
     >>> flattened({"name": "digits", "splits": {"train": 1078, "test": 360}, "betas": [0.9, 0.999]})

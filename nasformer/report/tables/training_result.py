@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from nasformer.report.accuracy import interval
 from nasformer.report.notation import MISSING, PERCENT, duration, grouped
-from nasformer.report.tables.table import Cell, Record, Table, facts, flattened, measured, number
+from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, measured, number
 
 _FOLDED_FROM = 41
 _CONFUSIONS = 12
 
 
-def scores_table(figures: Record, done: str) -> Table:
+def scores_table(figures: JsonObject, done: str) -> Table:
     """Return accuracy and loss on the test images, of the weights as they came too where they were judged."""
     test, rows = figures["test"], []
     judged = [("as inherited", figures.get("before")), (done, test)]
@@ -26,7 +26,7 @@ def scores_table(figures: Record, done: str) -> Table:
     return Table("scores", caption, header, rows, marked=len(rows) - 1)
 
 
-def classes_table(test: Record) -> Table:
+def classes_table(test: JsonObject) -> Table:
     """Return each class's images, accuracy with its interval, precision, and what it is taken for most often."""
     told, confusion = test["per_class"], test["confusion"]
     taken = [sum(column) for column in zip(*confusion, strict=True)]
@@ -43,7 +43,7 @@ def classes_table(test: Record) -> Table:
     return Table("classes", caption, header, rows, folded=folded)
 
 
-def _interval(row: Record) -> Cell:
+def _interval(row: JsonObject) -> Cell:
     if row["accuracy"] is None:
         return Cell(MISSING)
     ends = interval(row["accuracy"], row["images"])
@@ -58,7 +58,7 @@ def _mistaken(counts: Sequence[int], place: int, names: Sequence[str]) -> Cell:
     return Cell(f"{names[-at]} ({count:,})", count)
 
 
-def confusions_table(test: Record) -> Table:
+def confusions_table(test: JsonObject) -> Table:
     """Return the most frequent mistakes."""
     found = sorted(_mistakes(test), key=lambda mistake: (-mistake[2], mistake[:2]))
     errors, shown = sum(count for *_, count in found), found[:_CONFUSIONS]
@@ -70,7 +70,7 @@ def confusions_table(test: Record) -> Table:
     return Table("confusions", caption, ["shows", "taken for", "images", "of all mistakes"], rows)
 
 
-def _mistakes(test: Record) -> Iterator[tuple[str, str, int]]:
+def _mistakes(test: JsonObject) -> Iterator[tuple[str, str, int]]:
     names = [str(row["class"]) for row in test["per_class"]]
     for row, counts in enumerate(test["confusion"]):
         for column, count in enumerate(counts):
@@ -78,7 +78,7 @@ def _mistakes(test: Record) -> Iterator[tuple[str, str, int]]:
                 yield names[row], names[column], count
 
 
-def costs_table(figures: Record) -> Table:
+def costs_table(figures: JsonObject) -> Table:
     """Return what the network costs: parameters, operations, and time on this machine."""
     geometry, speed = figures.get("geometry") or {}, figures.get("speed") or {}
     rows = [["parameters", grouped(figures["params"])], ["MACs for an image", grouped(figures["macs"])]]
@@ -95,7 +95,7 @@ def costs_table(figures: Record) -> Table:
     return facts("costs", "What the network costs, and how fast it is on the machine that trained it.", rows)
 
 
-def origin_table(figures: Record) -> Table:
+def origin_table(figures: JsonObject) -> Table:
     """Return what was trained, from what, and for how long."""
     training = figures.get("training") or {}
     known = ("kind", "freeze", "start", "source", "teacher")
@@ -106,6 +106,6 @@ def origin_table(figures: Record) -> Table:
     return facts("origin", "What was trained and from what; hashes tell weights apart.", rows)
 
 
-def recipe_table(recipe: Record) -> Table:
+def recipe_table(recipe: JsonObject) -> Table:
     """Return the recipe."""
     return facts("recipe", "The recipe.", flattened(recipe))

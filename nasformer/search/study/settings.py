@@ -14,7 +14,7 @@ FORMAT = 2
 """Version of what is stored; another is refused."""
 
 SETTINGS = "nasformer:settings"
-RECIPE = "nasformer:recipe"
+FITNESS_SPEC = "nasformer:recipe"
 ASYNCHRONOUS = "nasformer:asynchronous"
 """Attributes of a study: what decides it, how to make it again, whether its processes do not wait for each other."""
 

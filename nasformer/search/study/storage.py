@@ -18,7 +18,7 @@ from typing import TypeVar
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, _CachedStorage
 
 from nasformer.errors import NasformerError, StudyError
-from nasformer.search.study.journal import Journal
+from nasformer.search.study.journal import StudyJournal
 
 Kept = TypeVar("Kept")
 
@@ -44,9 +44,9 @@ class Store:
 
     def __init__(self, url: str | Path | None, create: bool = True) -> None:
         self.url, self.name = url, shown(url)
-        self.lasting = url is not None
+        self.persistent = url is not None
         self._lock = threading.RLock()
-        self._journal: Journal | None = None
+        self._journal: StudyJournal | None = None
         self._database: RDBStorage | None = None
         with self._clear_errors():
             self.optuna = self._open(url, create)
@@ -71,7 +71,7 @@ class Store:
         if not (create or path.exists()):
             raise StudyError(f"storage {self.name!r} does not exist; 'nasformer study create' makes one", url)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(path)
+        self._journal = StudyJournal(path)
         return JournalStorage(self._journal)
 
     def _check_file(self, url: str, create: bool) -> None:
@@ -102,9 +102,9 @@ class Store:
     def _may_pass(self, error: Exception) -> bool:
         if self._database is None:
             return False
-        from nasformer.search.study.database import passes
+        from nasformer.search.study.database import is_transient
 
-        return passes(error)
+        return is_transient(error)
 
     def _persist(self, context: Callable[[], AbstractContextManager[None]], body: Callable[[], Kept]) -> Kept:
         with self._lock, self._clear_errors():

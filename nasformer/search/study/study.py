@@ -20,12 +20,12 @@ from nasformer.architecture import Architecture
 from nasformer.cost import Limits
 from nasformer.errors import DriftError, StudyError
 from nasformer.search.evaluation import Trial
-from nasformer.search.record import Share
-from nasformer.search.study.crew import Crew
+from nasformer.search.study.crew import WorkerRegistry
 from nasformer.search.study.entry import Entry, Ledger
 from nasformer.search.study.parameters import distributions
-from nasformer.search.study.settings import ASYNCHRONOUS, FORMAT, RECIPE, SETTINGS, check_format, compare, find
+from nasformer.search.study.settings import ASYNCHRONOUS, FITNESS_SPEC, FORMAT, SETTINGS, check_format, compare, find
 from nasformer.search.study.storage import Store, quiet
+from nasformer.search.trial_store import Share
 from nasformer.space import SearchSpace
 
 
@@ -38,11 +38,11 @@ class Study:
         name: Its name there.
         space: The space of the architectures.
         settings: All that decides the search, as plain data.
-        recipe: How to make the search again, where that can be told.
+        fitness_spec: How to rebuild the fitness and the latency table; empty where plain data cannot tell.
         limits: Bounds by cost, shown as constraints of new trials.
 
     Attributes:
-        crew: The processes that share it, this one among them.
+        workers: The processes that share it, including this one.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Study:
         name: str,
         space: SearchSpace,
         settings: Mapping[str, Any],
-        recipe: Mapping[str, Any],
+        fitness_spec: Mapping[str, Any],
         limits: Limits | None = None,
     ) -> None:
         self.store, self.id, self.name, self.space = store, study_id, name, space
-        self.settings, self.recipe = settings, recipe
-        self.crew = Crew(store, study_id)
+        self.settings, self.fitness_spec = settings, fitness_spec
+        self.workers = WorkerRegistry(store, study_id)
         self._ledger = Ledger(store.optuna, study_id, distributions(space), limits or {})
         self._known: dict[int, Entry] = {}
         self._entries: dict[int, Entry] = {}
@@ -71,7 +71,7 @@ class Study:
         space: SearchSpace,
         settings: Mapping[str, Any],
         limits: Limits | None = None,
-        recipe: Mapping[str, Any] | None = None,
+        fitness_spec: Mapping[str, Any] | None = None,
     ) -> Study:
         """Return the study of a search: made where it is new, continued where it was made with the same settings.
 
@@ -80,7 +80,7 @@ class Study:
         """
         store = storage if isinstance(storage, Store) else Store(storage)
         plain = _plain({"format": FORMAT, **settings})
-        study_id, kept, how = store.change(None, lambda: _begin(store.optuna, name, plain, dict(recipe or {})))
+        study_id, kept, how = store.change(None, lambda: _begin(store.optuna, name, plain, dict(fitness_spec or {})))
         check_format(name, kept)
         compare(name, kept, plain)
         return cls(store, study_id, name, space, kept, how, limits)
@@ -99,7 +99,7 @@ class Study:
         check_format(found, kept[SETTINGS])
         study_id = store.read(lambda: store.optuna.get_study_id_from_name(found))
         space = SearchSpace.from_dict(kept[SETTINGS]["space"])
-        return cls(store, study_id, found, space, kept[SETTINGS], kept.get(RECIPE, {}))
+        return cls(store, study_id, found, space, kept[SETTINGS], kept.get(FITNESS_SPEC, {}))
 
     def trials(self) -> list[Trial]:
         """Return the finished trials by number, each once."""
@@ -147,19 +147,19 @@ class Study:
         for trial in free:
             entry, take = self._entries.get(trial.number), trial.number in numbers
             if entry is None:
-                self._entries[trial.number] = self._ledger.propose(trial, self.crew.worker if take else None)
+                self._entries[trial.number] = self._ledger.propose(trial, self.workers.worker if take else None)
             elif take and not self._is_mine(trial):
-                self._entries[trial.number] = self._ledger.assign(entry, self.crew.worker)
+                self._entries[trial.number] = self._ledger.assign(entry, self.workers.worker)
         return Share(tuple(mine), tuple(self._finished(proposed)))
 
     def _is_mine(self, trial: Trial) -> bool:
         entry = self._entries.get(trial.number)
-        return entry is not None and entry.worker == self.crew.worker
+        return entry is not None and entry.worker == self.workers.worker
 
     def _size(self, free: Sequence[Trial], proposed: Sequence[Trial], whole: bool) -> int:
         """Return how many to take; of a batch that must stay whole all that is left, once nobody else has any."""
         if not whole:
-            return self.crew.portion(len(free), len(proposed))
+            return self.workers.portion(len(free), len(proposed))
         return len(free) if len(free) + len(self._finished(proposed)) == len(proposed) else 0
 
     def append(self, architectures: Sequence[Architecture], most: int) -> tuple[Trial, ...]:
@@ -174,7 +174,7 @@ class Study:
             added = []
             for number, architecture in enumerate(fresh[: most - len(self._entries)], first):
                 trial = Trial(number, batch, architecture, None, costs=self.space.costs(architecture))
-                self._entries[number] = self._ledger.propose(trial, self.crew.worker)
+                self._entries[number] = self._ledger.propose(trial, self.workers.worker)
                 added.append(trial)
             return tuple(added)
 
@@ -190,7 +190,7 @@ class Study:
             self._refresh()
             taken = self._free(self._unfinished())[:most]
             for trial in taken:
-                self._entries[trial.number] = self._ledger.assign(self._entries[trial.number], self.crew.worker)
+                self._entries[trial.number] = self._ledger.assign(self._entries[trial.number], self.workers.worker)
             return tuple(taken)
 
         return self.store.change(self.id, body)
@@ -200,7 +200,7 @@ class Study:
         """Whether its processes do not wait for each other; once so, always so."""
         return self.store.read(lambda: bool(self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS)))
 
-    def let_run_free(self) -> None:
+    def set_asynchronous(self) -> None:
         """Make the study asynchronous.
 
         Raises:
@@ -209,7 +209,7 @@ class Study:
 
         def body() -> None:
             if not self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS):
-                if self.crew.living():
+                if self.workers.alive():
                     raise StudyError(f"study {self.name!r} is run in step by other processes; wait for them", self.name)
                 self.store.optuna.set_study_user_attr(self.id, ASYNCHRONOUS, True)
 
@@ -224,12 +224,12 @@ class Study:
 
         def body() -> bool:
             entry = self._ledger.entry(self._entries[trial.number].id)
-            if entry.worker != self.crew.worker:
+            if entry.worker != self.workers.worker:
                 return False
             if not entry.finished:
                 self._ledger.finish(entry, trial)
                 state = TrialState.FAIL if trial.value is None else TrialState.COMPLETE
-                self._entries[trial.number] = Entry(entry.id, trial, state, self.crew.worker)
+                self._entries[trial.number] = Entry(entry.id, trial, state, self.workers.worker)
             return True
 
         return self.store.change(self.id, body)
@@ -266,8 +266,8 @@ class Study:
     def _free(self, proposed: Sequence[Trial]) -> list[Trial]:
         """Return what is not finished and nobody alive evaluates."""
         running = [self._entries[each.number] for each in proposed if each.number in self._entries]
-        others = [each for each in running if each.state == TrialState.RUNNING and each.worker != self.crew.worker]
-        busy = {each.trial.number for each in self.crew.busy(others)}
+        others = [each for each in running if each.state == TrialState.RUNNING and each.worker != self.workers.worker]
+        busy = {each.trial.number for each in self.workers.busy(others)}
         done = {trial.number for trial in self._finished(proposed)}
         return [trial for trial in proposed if trial.number not in done | busy]
 
@@ -285,9 +285,9 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _begin(
-    storage: BaseStorage, name: str, settings: dict[str, Any], recipe: dict[str, Any]
+    storage: BaseStorage, name: str, settings: dict[str, Any], fitness_spec: dict[str, Any]
 ) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    """Return the study's number, settings and recipe; its settings come last, so without them it is not ours."""
+    """Return the study's number, settings and fitness spec; settings are written last: without them it is not ours."""
     if name in {study.study_name for study in storage.get_all_studies()}:
         study_id = storage.get_study_id_from_name(name)
     else:
@@ -295,7 +295,7 @@ def _begin(
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
     kept = storage.get_study_user_attrs(study_id)
     if SETTINGS not in kept:
-        kept = {RECIPE: recipe, SETTINGS: {**settings, "package": version("nasformer")}}
+        kept = {FITNESS_SPEC: fitness_spec, SETTINGS: {**settings, "package": version("nasformer")}}
         for key, value in kept.items():
             storage.set_study_user_attr(study_id, key, value)
-    return study_id, kept[SETTINGS], kept.get(RECIPE, {})
+    return study_id, kept[SETTINGS], kept.get(FITNESS_SPEC, {})

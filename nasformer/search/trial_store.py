@@ -23,7 +23,7 @@ class Share:
     settled: tuple[Trial, ...]
 
 
-class Record(Protocol):
+class TrialStore(Protocol):
     """Where trials are kept as they come, and shared with other processes."""
 
     def trials(self) -> list[Trial]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from timm.utils.model_ema import ModelEmaV3
 
 
-def make_average(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+def make_ema(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
     """Return timm's average of a network's weights, or None where the recipe has none."""
     if recipe.ema_decay is None:
         return None

@@ -1,4 +1,4 @@
-"""One batch ahead: the next is prepared in a thread while the caller computes on the present one."""
+"""One batch prefetch: the next is prepared in a thread while the caller computes on the present one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ T = TypeVar("T")
 THREAD = "nasformer-next-batch"
 
 
-def one_ahead(items: Generator[T, None, None]) -> Iterator[T]:
+def prefetched(items: Generator[T, None, None]) -> Iterator[T]:
     """Yield what ``items`` yields, each made before it is asked for.
 
     What is raised in making one is raised where it would be yielded. However the caller stops, the thread ends and
     ``items`` is closed, once the item in the making is done.
 
-    >>> list(one_ahead(place**2 for place in range(4)))
+    >>> list(prefetched(place**2 for place in range(4)))
     [0, 1, 4, 9]
     """
     end = object()

@@ -20,7 +20,7 @@ Callback = Callable[[Row], None]
 logger = logging.getLogger("nasformer.training")
 
 
-class Journal:
+class TrainingLog:
     """Takes one row an epoch, and shows, logs and writes it.
 
     Args:
@@ -48,7 +48,7 @@ class Journal:
         )
         self._task = self._bar.add_task("", total=epochs, completed=len(self.history))
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> TrainingLog:
         self._write("".join(json.dumps(row) + "\n" for row in self.history), mode="w")
         self._bar.start()
         return self
