@@ -135,7 +135,7 @@ def test_noise_comes_with_any_fitness() -> None:
     assert isinstance(noisy, NoisyFitness)
     assert noisy.describe()["noise"] == {"sd": 0.5, "seed": 3, "confirmation_sd": 0.5}
     assert isinstance(make_fitness("table:digits-exhaustive", space, noise_seed=3), TableFitness)
-    with pytest.raises(FitnessError, match=r"noise is a standard deviation, a number of 0 or more, got -1"):
+    with pytest.raises(FitnessError, match=r"noise must be a standard deviation of 0 or more, got -1"):
         make_fitness("training-free", space, noise=-1)
 
 

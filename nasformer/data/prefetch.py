@@ -1,4 +1,4 @@
-"""One batch prefetch: the next is prepared in a thread while the caller computes on the present one."""
+"""Prefetching: a thread prepares the next batch while the caller computes on the current one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ THREAD = "nasformer-next-batch"
 
 
 def prefetched(items: Generator[T, None, None]) -> Iterator[T]:
-    """Yield what ``items`` yields, each made before it is asked for.
+    """Yield the items of ``items``, each computed one step ahead.
 
-    What is raised in making one is raised where it would be yielded. However the caller stops, the thread ends and
-    ``items`` is closed, once the item in the making is done.
+    An error is raised in place of its item. However the caller stops, the thread ends and
+    ``items`` is closed as soon as the pending item is done.
 
     >>> list(prefetched(place**2 for place in range(4)))
     [0, 1, 4, 9]
@@ -26,6 +26,6 @@ def prefetched(items: Generator[T, None, None]) -> Iterator[T]:
             coming = pool.submit(next, items, end)
             while (item := coming.result()) is not end:
                 coming = pool.submit(next, items, end)
-                yield item  # type: ignore[misc]  # what is not the end is an item
+                yield item  # type: ignore[misc]  # everything but the sentinel is an item
     finally:
         items.close()

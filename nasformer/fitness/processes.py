@@ -1,7 +1,7 @@
 """Processes: a worker backend on this machine, one process per worker.
 
-They are spawned, since a fork of a process that uses CUDA or threads is broken. Ctrl-C is their parent's to
-handle; when the parent is gone, however it ended, they end too.
+They are spawned, since forking a process with CUDA or threads is unsafe. Workers ignore SIGINT, which the parent
+handles; they end with the parent, however it ends.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Processes:
     """Workers in processes.
 
     Args:
-        packed_build: How to build their fitness: ``worker.pack``.
-        devices: Where each computes.
-        threads: Of each.
+        packed_build: The fitness builder, from ``worker.pack``.
+        devices: Device of each worker.
+        threads: Torch threads of each worker.
     """
 
     def __init__(self, packed_build: bytes, devices: Sequence[str], threads: int) -> None:
@@ -52,23 +52,23 @@ class Processes:
         with _no_interrupts():
             process.start()
         its.close()
-        # From a thread: a pipe takes little until the other end reads, and that begins by importing torch.
+        # In a thread: a pipe buffers little before the worker reads, and the worker first imports torch.
         sender = threading.Thread(target=_send, args=(own, self._packed_build), daemon=True)
         sender.start()
         self._handles[worker] = _Handle(process, own, sender)
 
     def give(self, worker: int, part: Part) -> None:
-        """Send a part; where nobody is there, ``wait`` finds out."""
+        """Send a part; ``wait`` reports a dead worker."""
         with suppress(OSError):
             self._handles[worker].connection.send(part)
 
     def wait(self) -> list[Event]:
-        """Return an event of each process that has one."""
+        """Return one event per process with pending events."""
         by_connection = {handle.connection: worker for worker, handle in self._handles.items()}
         return [self._receive(by_connection[ready]) for ready in wait(list(by_connection))]  # type: ignore[index]
 
     def stop(self, worker: int) -> None:
-        """Kill a process, where there is one."""
+        """Kill a worker's process, if any."""
         if worker in self._handles:
             _end(self._handles.pop(worker))
 
@@ -103,7 +103,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Have processes that are started here not hear of Ctrl-C, from their first moment on."""
+    """Block SIGINT for processes started in this context, from their start."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -122,7 +122,7 @@ def _send(connection: Connection, packed_build: bytes) -> None:
 def _end(handle: _Handle) -> None:
     handle.process.kill()
     handle.process.join()
-    handle.sender.join()  # nobody reads any more, so it ends
+    handle.sender.join()  # its pipe is broken, so it ends
     handle.connection.close()
 
 

@@ -1,4 +1,4 @@
-"""Worker: what every worker does, in a process or on a cluster: build a fitness once, then judge parts with it."""
+"""Worker: builds a fitness once, then evaluates parts with it; in a process or on a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nasformer.training.device import use_threads
 
 
 class Build(Protocol):
-    """Makes a fitness on a device: ``functools.partial(InheritedFitness, net, data.search)``, or any such function."""
+    """Builds a fitness on a device, such as ``functools.partial(InheritedFitness, net, data.search)``."""
 
     def __call__(self, *, device: str) -> Fitness:
         """Return the fitness."""
@@ -26,43 +26,43 @@ class Build(Protocol):
 
 
 class Showing(Protocol):
-    """A fitness of images, for races: ``InheritedFitness``."""
+    """An image-based fitness that can race: ``InheritedFitness``."""
 
     def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
-        """Return what the images from start to stop say of each."""
+        """Return the outcome of each architecture on the images from start to stop."""
         ...
 
 
 def pack(build: Build) -> bytes:
-    """Return how to build a fitness, as it is sent to every worker.
+    """Return a pickled fitness builder, to be sent to every worker.
 
     Raises:
-        FitnessError: It cannot be sent.
+        FitnessError: It cannot be pickled.
     """
     try:
         return pickle.dumps(build, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # PicklingError, TypeError, AttributeError and whatever __reduce__ raises
+    except Exception as error:  # PicklingError, TypeError, AttributeError or any error of __reduce__
         raise FitnessError(
-            f"the fitness cannot be sent to workers ({error}); build it by a function or class of a module, "
-            "of images and weights that pickle takes",
+            f"the fitness cannot be sent to workers ({error}); build it with a function or class of a module, "
+            "from images and weights that can be pickled",
             build,
         ) from error
 
 
 def describe(fitness: Fitness) -> Mapping[str, Any]:
-    """Return what a fitness says of itself."""
+    """Return the description of a fitness."""
     own = getattr(fitness, "describe", None)
     return dict(own()) if own else {"kind": type(fitness).__qualname__}
 
 
 class Worker:
-    """Judges parts.
+    """Evaluates parts.
 
     Args:
         number: Index among the workers of its backend.
-        packed_build: Of ``pack``, as any buffer of bytes.
-        device: Where to compute.
-        threads: Of torch.
+        packed_build: Result of ``pack``, as any buffer of bytes.
+        device: Device.
+        threads: Torch threads.
     """
 
     def __init__(self, number: int, packed_build: bytes | memoryview, device: str, threads: int) -> None:
@@ -74,7 +74,7 @@ class Worker:
     def make(
         cls, number: int, packed_build: bytes | memoryview, device: str, threads: int
     ) -> tuple[Worker | None, Ready | Refused]:
-        """Return a worker and that it is ready, or None and why not."""
+        """Return a worker and ``Ready``, or None and ``Refused``."""
         try:
             worker = cls(number, packed_build, device, threads)
             return worker, Ready(number, f"{socket.gethostname()} {device}", os.getpid(), describe(worker.fitness))
@@ -82,7 +82,7 @@ class Worker:
             return None, Refused(number, portable(error))
 
     def answers(self, part: Part) -> Iterator[tuple[Architecture, Answer]]:
-        """Yield what is said of each architecture; one that raises has its error."""
+        """Yield the answer for each architecture; its error if it raises."""
         if part.images is None:
             yield from ((each.architecture, each) for each in evaluate_each(self.fitness, part.architectures))
         else:
@@ -107,7 +107,7 @@ class Worker:
 
 
 def portable(error: Exception) -> Exception:
-    """Return an error without what it refers to, or its words where another process could not read it."""
+    """Return a picklable copy of an error, without its references; else its message as a FitnessError."""
     try:
         bare = type(error)(*error.args)
         same: Exception = pickle.loads(pickle.dumps(bare))

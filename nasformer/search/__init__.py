@@ -1,4 +1,4 @@
-"""Search: a strategy is asked, a fitness judges, a study remembers."""
+"""Search: the strategy asks, the fitness evaluates, the study stores trials."""
 
 from nasformer.search.asynchronous import AsynchronousLoop
 from nasformer.search.evaluate import evaluate_each

@@ -1,8 +1,8 @@
-"""The asynchronous loop: nobody waits for the rest of a batch.
+"""The asynchronous loop: no process waits for the rest of a batch.
 
-Each process tells its own copy of the strategy every result as it comes, its own and the others', and asks it for
-more as soon as it is free. Nothing is lost and nothing evaluated twice, but what is asked depends on who was
-faster: two runs differ, and so does one that was interrupted.
+Each process tells its copy of the strategy every result as it arrives, its own and the others', and asks again
+as soon as it is idle. No trial is lost or evaluated twice, but proposals depend on timing: two runs differ, and
+so does a resumed one.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from nasformer.search.loop import PollBackoff, Run, SearchLoop
 
 
 class AsynchronousLoop(SearchLoop):
-    """One search, by processes that do not wait for each other."""
+    """One search by processes that do not wait for each other."""
 
     def run(self) -> Run:
         """Search until a stopping criterion is met.
 
         Raises:
-            StrategyError: The strategy asked something infeasible, or the same twice.
+            StrategyError: The strategy proposed an infeasible architecture, or a duplicate.
             FitnessError: More evaluations failed than allowed.
         """
         run, start, backoff = self.progress, time.perf_counter(), PollBackoff()
@@ -45,7 +45,7 @@ class AsynchronousLoop(SearchLoop):
         return run
 
     def _hear(self) -> None:
-        """Tell the strategy every result that it has not heard of."""
+        """Tell the strategy all new results."""
         heard = {trial.number for trial in self.progress.trials}
         fresh = [trial for trial in self.record.trials() if trial.number not in heard]
         if fresh:
@@ -53,7 +53,7 @@ class AsynchronousLoop(SearchLoop):
             self._tell(fresh)
 
     def _ask_new(self) -> tuple[Trial, ...]:
-        """Ask until something comes that no other process has asked for; nothing where there is nothing to ask."""
+        """Ask until the strategy proposes an architecture new to the study; empty if it is exhausted."""
         while (room := self.criteria.evaluations - self.record.size()) > 0:
             asked = self._ask(min(self.criteria.batch_size, room))
             if not asked:

@@ -1,4 +1,4 @@
-"""Confirmation: the few that a strategy recommends, looked at once more before one is called the winner."""
+"""Confirmation: re-evaluate a strategy's recommendations before naming the winner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nasformer.space import FeasibleSet
 
 
 class _Confirming:
-    """The more careful evaluation of a fitness, as a fitness."""
+    """The ``confirm`` of a fitness, as a fitness."""
 
     def __init__(self, fitness: Fitness) -> None:
         self._fitness = fitness
@@ -26,11 +26,10 @@ class _Confirming:
 def confirm_recommended(
     recommended: Sequence[Architecture], fitness: Fitness, feasible: FeasibleSet, run: Run
 ) -> tuple[Trial, ...]:
-    """Return the recommended with their confirmed values, best first.
+    """Return the recommended architectures with confirmed values, best first.
 
-    Where the fitness has ``confirm`` each is judged by that; else its trial stands, and what was never
-    evaluated, or dropped from a race, is evaluated: with a place for each, no race drops any. One that cannot be
-    confirmed is left out.
+    A fitness with ``confirm`` re-evaluates each. Otherwise trial values are kept, and architectures never
+    evaluated, or dropped from a race, are evaluated in full (``keep`` covers them all). Failures are omitted.
 
     Raises:
         FitnessError: None has a value.
@@ -40,8 +39,8 @@ def confirm_recommended(
         judged = list(evaluate_each(_Confirming(fitness), recommended))
     else:
         prepare_race(fitness, max(1, len(recommended)), ())
-        open_to_doubt = [each for each in recommended if each not in told or told[each].dropped]
-        judged = list(evaluate_each(fitness, open_to_doubt))
+        unconfirmed = [each for each in recommended if each not in told or told[each].dropped]
+        judged = list(evaluate_each(fitness, unconfirmed))
     fresh = {evaluation.architecture: evaluation for evaluation in judged}
     trials = []
     for architecture in recommended:

@@ -1,4 +1,4 @@
-"""Machine: what the computer that writes a report is, in a few words."""
+"""Machine: a brief description of this computer, for reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record: what a loop asks of whatever keeps its trials."""
+"""TrialStore: the loop's interface to the storage of trials."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nasformer.search.evaluation import Trial
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a claim gave.
+    """The result of a claim.
 
     Args:
-        mine: Trials that this process has to evaluate, without values.
-        settled: Trials of the batch that are finished.
+        mine: Trials for this process to evaluate, without values.
+        settled: Finished trials of the batch.
     """
 
     mine: tuple[Trial, ...]
@@ -24,32 +24,32 @@ class Share:
 
 
 class TrialStore(Protocol):
-    """Where trials are kept as they come, and shared with other processes."""
+    """Stores trials and shares them between processes."""
 
     def trials(self) -> list[Trial]:
-        """Return the finished trials so far, by number."""
+        """Return the finished trials by number."""
         ...
 
     def size(self) -> int:
-        """Return how many trials there are, finished or not, as of the last look."""
+        """Return the number of trials, finished or not, as of the last refresh."""
         ...
 
     def recorded(self, first: int) -> list[Trial]:
-        """Return the batch that begins with a trial, finished or not, as far as it is on record."""
+        """Return the stored trials, finished or not, of the batch that starts with a trial."""
         ...
 
     def claim(self, proposed: Sequence[Trial], whole: bool = False, polling: bool = False) -> Share:
-        """Propose what is not there yet, and take a part of what nobody evaluates."""
+        """Add the missing trials of a batch, and claim a share of the unclaimed ones."""
         ...
 
     def append(self, architectures: Sequence[Architecture], most: int) -> tuple[Trial, ...]:
-        """Add architectures that no trial has, until there are so many, and take them."""
+        """Add new architectures, up to a total of ``most`` trials, and claim them."""
         ...
 
     def adopt(self, most: int) -> tuple[Trial, ...]:
-        """Take what waits, or what a worker that has ended left."""
+        """Claim waiting trials, or those of dead workers."""
         ...
 
     def tell(self, trial: Trial) -> bool:
-        """Keep a result; once this returns it is not lost. Whether it counts."""
+        """Store a result durably; return whether it counts."""
         ...

@@ -1,7 +1,7 @@
-"""The average of the weights over the steps: timm's, which is what a recipe with ``ema_decay`` validates and keeps.
+"""Exponential moving average (EMA) of the weights: a recipe with ``ema_decay`` validates and saves it.
 
-The official code has the option, off by default; timm's ``ModelEmaV3`` averages every slice, those too that took no
-part in a step.
+The official code has the option, off by default. timm's ``ModelEmaV3`` also averages slices that a step
+did not use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_ema(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
-    """Return timm's average of a network's weights, or None where the recipe has none."""
+    """Return timm's EMA of a network's weights; None if the recipe has none."""
     if recipe.ema_decay is None:
         return None
     from timm.utils.model_ema import ModelEmaV3

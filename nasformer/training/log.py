@@ -1,4 +1,4 @@
-"""What a training tells while it runs: a JSONL file, a Rich progress bar, and the caller's callback."""
+"""TrainingLog: a JSONL file, a Rich progress bar, and the caller's callback."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ logger = logging.getLogger("nasformer.training")
 
 
 class TrainingLog:
-    """Takes one row an epoch, and shows, logs and writes it.
+    """Shows, logs and writes one row per epoch.
 
     Args:
-        folder: Where the JSONL file goes; None: nowhere.
-        epochs: Epochs in all.
-        history: Rows of the epochs that are done already.
-        progress: Whether to show a bar.
+        folder: Folder of the JSONL file; None: no file.
+        epochs: Total number of epochs.
+        history: Rows of the completed epochs.
+        progress: Whether to show a progress bar.
         callback: Called with each row.
     """
 
@@ -59,7 +59,7 @@ class TrainingLog:
         self._bar.stop()
 
     def add(self, row: Row) -> None:
-        """Take the row of an epoch that is done."""
+        """Add the row of a completed epoch."""
         self.history.append(row)
         self._write(json.dumps(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
@@ -82,7 +82,7 @@ class TrainingLog:
 
 
 def describe(row: Mapping[str, Any]) -> str:
-    """Return a row as a few words.
+    """Return a row in brief.
 
     >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}})
     'loss 0.500, smallest 91.5 %'

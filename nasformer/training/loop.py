@@ -1,7 +1,7 @@
-"""The training loop, the same for a supernet and for one network alone.
+"""The training loop of supernets and single networks.
 
-The subnets of a step (``sampling``), forward, backward, AdamW. A state is left on
-disk between epochs, from which a training goes on to the same weights, bit for bit.
+Each step samples subnets (``sampling``), runs forward and backward passes, and updates with AdamW. The state is
+saved between epochs; a resumed training reaches the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ Subnets = Sequence[Architecture | None]
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What is trained.
+    """A network to train, and how to sample and validate it.
 
     Attributes:
         net: The network.
-        draws: ``(epoch, steps)`` -> the subnets of each step, the largest first; None: all of the network.
-        candidates: What is validated, by name.
-        identity: What makes the training this one, as plain values; the recipe and data are added.
-        shapes: Architecture -> shapes of its parameters, for slices that are to be frozen.
-        teacher: What the network learns from beside the labels.
+        draws: ``(epoch, steps)`` -> the subnets of each step, the largest first; None: the whole network.
+        candidates: Validated subnets by name.
+        identity: Plain values that identify the training; recipe and data are added.
+        shapes: Architecture -> shapes of its active parameters, for freezing the other slices.
+        teacher: Distillation teacher.
     """
 
     net: nn.Module
@@ -59,15 +59,15 @@ class TrainingTask:
 
 
 class Trainer:
-    """One training, epoch by epoch.
+    """One training run.
 
     Args:
-        task: What is trained.
-        data: The images: ``train`` trains, ``search`` validates.
-        recipe: How.
-        device: Where.
-        workers: Processes that read images that are not in memory.
-        ranks: The processes that train together.
+        task: The network and its subnets.
+        data: The dataset: ``train`` trains, ``search`` validates.
+        recipe: Training recipe.
+        device: Device.
+        workers: Data-loader processes for images that are not in memory.
+        ranks: Rank and world size.
 
     Raises:
         RecipeError: The recipe does not fit the data, the network or the number of processes.
@@ -93,8 +93,8 @@ class Trainer:
         self.steps = len(data.train) // recipe.batch_size
         if not self.steps:
             raise RecipeError(
-                f"batch_size {recipe.batch_size} is above the {len(data.train)} train images of {data.name!r}; "
-                "take a smaller one",
+                f"batch_size {recipe.batch_size} exceeds the {len(data.train)} train images of {data.name!r}; "
+                "choose a smaller one",
                 recipe,
             )
         self.optimizer = make_optimizer(self.net, recipe)
@@ -108,7 +108,7 @@ class Trainer:
         self.ddp_net = ranks.wrap(self.net, device)
 
     def run(self, out: Path | None, resume: bool, progress: bool, callback: Callback | None) -> TrainingResult:
-        """Train to the last epoch, from where a state in ``out`` left off if ``resume``."""
+        """Train to the last epoch; with ``resume``, from the state in ``out``."""
         with self.ranks.main_process_first():
             start, history = self._begin(out, resume)
         log = self._log(out, history, progress, callback)
@@ -132,7 +132,7 @@ class Trainer:
         return TrainingResult(log.history, seconds, steps, device, self.recipe, record, processes, teacher)
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
-        """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""
+        """Restore the state in ``out``, or save the initial one: initial weights are part of a training."""
         if out is None:
             return 0, []
         if not resume and self.ranks.is_main:
@@ -146,7 +146,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
             self.ema.module.load_state_dict(state["average"])
-        logger.info("going on after epoch %d", state["epoch"])
+        logger.info("resuming after epoch %d", state["epoch"])
         return int(state["epoch"]), list(state["history"])
 
     def _log(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> TrainingLog:
@@ -171,7 +171,7 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         data = {key: self.data.record.get(key) for key in ("name", "fingerprint")}
         recipe = self.recipe.to_dict()
-        del recipe["accumulation_steps"]  # as the number of processes, it may change on the way
+        del recipe["accumulation_steps"]  # like the number of processes, it may change on resume
         teacher = {} if self.task.teacher is None else {"teacher": self.task.teacher.fingerprint}
         return {**self.task.identity, **teacher, "recipe": recipe, "data": data}
 
@@ -211,7 +211,7 @@ class Trainer:
         )
 
     def _step(self, images: Tensor, labels: Tensor, architectures: Subnets) -> Tensor:
-        """Move the weights by one batch, and return its loss."""
+        """Take one optimizer step, and return the loss."""
         if self.fill is not None:
             images = random_affine(images, self.recipe.affine, self.fill, self.shard)
         images, targets = self.mix(images, labels)
@@ -228,7 +228,7 @@ class Trainer:
         return loss
 
     def _differentiate(self, images: Tensor, targets: Tensor, architectures: Subnets) -> Tensor:
-        """Add up the gradients of all passes over a batch, and return its loss."""
+        """Accumulate the gradients of all micro-batches, and return the loss."""
         count = len(self.micro_batches)
         total = torch.zeros((), device=self.device)
         parts = zip(self.micro_batches, images.chunk(count), targets.chunk(count), strict=True)
@@ -238,7 +238,7 @@ class Trainer:
         return total
 
     def _pass(self, inputs: Tensor, wanted: Tensor, architectures: Subnets, *, last: bool) -> Tensor:
-        """Add the gradients of every subnet, the first of which may teach the others; return their mean loss."""
+        """Accumulate the gradients of every subnet (the first may be the others' teacher); return the mean loss."""
         teacher_logits = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
         first: Tensor | None = None
         total = torch.zeros((), device=self.device)
@@ -257,14 +257,21 @@ class Trainer:
         return total
 
     @property
-    def _judged(self) -> nn.Module:
+    def _evaluated(self) -> nn.Module:
         return self.net if self.ema is None else self.ema.module
 
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
         split, device = self.search_split, self.device
         start, stop = self.ranks.part(len(split))
         counts = count_correct(
-            self._judged, split, architecture, device=device, amp=self.amp, workers=self.workers, start=start, stop=stop
+            self._evaluated,
+            split,
+            architecture,
+            device=device,
+            amp=self.amp,
+            workers=self.workers,
+            start=start,
+            stop=stop,
         )
         correct, loss = map(self.ranks.total, counts)
         return Score(100.0 * int(correct) / len(split), float(loss) / len(split))._asdict()
@@ -275,7 +282,7 @@ def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:
     if setter is not None:
         setter(recipe.grad_checkpointing)
     elif recipe.grad_checkpointing:
-        raise RecipeError(f"grad_checkpointing is on, but {type(net).__name__} cannot do it; leave it off", recipe)
+        raise RecipeError(f"{type(net).__name__} does not support grad_checkpointing; turn it off", recipe)
 
 
 def _on(split: Split, device: torch.device) -> Split:
@@ -283,11 +290,11 @@ def _on(split: Split, device: torch.device) -> Split:
 
 
 def _background(split: Split) -> Tensor | None:
-    """The darkest value of each channel; None for images on disk, which their reader augments."""
+    """The darkest value of each channel; None for images on disk, which the data loader augments."""
     return split.images.amin(dim=(0, 2, 3)) if isinstance(split, ImagesInMemory) else None
 
 
 def _interrupt_message(out: Path | None, done: int) -> str:
     if out is None:
-        return "stopped; nothing was kept, as no folder was given (out=, --out)"
-    return f"stopped after {done} whole epochs, which are in {out}; go on with resume (--resume)"
+        return "stopped; nothing was saved, as no folder was given (out=, --out)"
+    return f"stopped after {done} complete epochs, saved in {out}; continue with resume (--resume)"

@@ -1,4 +1,4 @@
-"""AdamW and its learning rate, as AutoFormer sets them up, and what becomes of unused slices."""
+"""AdamW and its learning-rate schedule, as in AutoFormer, and the treatment of unused slices."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NO_DECAY = ("cls_token", "positions", "pos_embed")
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW without decay on cls token, absolute positions and 1-D parameters.
+    """Return AdamW without weight decay on cls token, absolute positions and 1-D parameters.
 
-    Every parameter that is trained gets a gradient of zero from the start, so that one that takes no part in a step is
-    still decayed and moved by momentum, as in AutoFormer's code.
+    Gradients start as zeros, not None, so parameters unused in a step still see weight decay and momentum,
+    as in AutoFormer's code.
     """
     decayed: list[Tensor] = []
     exempt: list[Tensor] = []
@@ -35,7 +35,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> Any:
-    """Return timm's cosine with a linear warm-up, set by the number of steps done and by nothing else."""
+    """Return timm's cosine schedule with linear warm-up, a function of the step number alone."""
     from timm.scheduler.cosine_lr import CosineLRScheduler
 
     warmup = recipe.warmup_epochs * steps_per_epoch
@@ -53,12 +53,12 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_e
 def frozen_outside(
     net: nn.Module, optimizer: torch.optim.Optimizer, shapes: Sequence[Mapping[str, tuple[int, ...]]]
 ) -> Iterator[None]:
-    """Keep weights and moments as they are, except in the leading slices of ``shapes``.
+    """Freeze weights and moments outside the leading slices of ``shapes`` during an optimizer step.
 
     Args:
-        net: The network that a step of ``optimizer`` in this context moves.
-        optimizer: The optimizer.
-        shapes: Of each subnet that took part, the shape of its slice by name of the parameter; absent: none of it.
+        net: The network.
+        optimizer: The optimizer that steps in this context.
+        shapes: Per active subnet, the shape of its slice by parameter name; absent: unused.
     """
     kept: list[tuple[Tensor, Tensor, set[tuple[int, ...]]]] = []
     with torch.no_grad():

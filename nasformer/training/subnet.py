@@ -1,4 +1,4 @@
-"""train_subnet: the same training for one network alone, to fine-tune it or to train it from scratch."""
+"""train_subnet: train a single network, for fine-tuning or from scratch."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def train_subnet(
     teacher: nn.Module | Teacher | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
-    """Train one network in place, as it stands: an extracted subnet, or any module from images to logits.
+    """Train a single network in place: an extracted subnet, or any module from images to logits.
 
     Arguments, files and errors are those of ``train_supernet``, with ``network.safetensors`` for the
-    weights of a ``VisionTransformer``. ``identity`` is what else makes this training the one that is resumed.
+    weights of a ``VisionTransformer``. ``identity`` adds values that must match on resume.
     """
     recipe = recipe or Recipe.for_dataset(data.name)
     if isinstance(module, VisionTransformer):

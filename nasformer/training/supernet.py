@@ -1,4 +1,4 @@
-"""train_supernet: sampled subnets at each step, all of which share one network's weights."""
+"""train_supernet: weight-sharing training on subnets sampled at each step."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def train_supernet(
     workers: int = 0,
     teacher: nn.Module | Teacher | None = None,
 ) -> TrainingResult:
-    """Train a supernet in place; each step trains one architecture, every dimension uniform, or as the recipe samples.
+    """Train a supernet in place; each step samples one architecture uniformly per dimension, or as the recipe says.
 
     The smallest, the centroid and the largest architecture (within the recipe's budget) are validated on
     ``data.search``, which is never trained on.
 
     Args:
-        net: The supernet; it ends up on ``device``, with the recipe's drop-path, in evaluation mode.
-        data: The images.
-        recipe: How; None: one that suits the dataset.
-        out: Folder for ``supernet.safetensors``, the JSONL log and the state to resume from; None: nothing is kept.
-        resume: Go on from the state in ``out``; the weights become those of an uninterrupted training.
-        device: "auto" is the first of cuda, mps and cpu that is there.
-        progress: Whether to show a bar.
+        net: The supernet; left on ``device``, with the recipe's drop-path, in evaluation mode.
+        data: The dataset.
+        recipe: Training recipe; None: the dataset's default.
+        out: Folder for ``supernet.safetensors``, the JSONL log and the resumable state; None: nothing is saved.
+        resume: Resume from the state in ``out``; the weights equal those of an uninterrupted training.
+        device: "auto" is the first available of cuda, mps and cpu.
+        progress: Whether to show a progress bar.
         callback: Called with the row of each epoch.
-        workers: Processes that read images that are not in memory.
-        teacher: A network from images to logits that every subnet learns from beside the labels, but those that
+        workers: Data-loader processes for images that are not in memory.
+        teacher: Distillation teacher, from images to logits, of all subnets but those that
             learn from the largest of a sandwich.
 
     Raises:
         DataError: The images do not fit the space.
-        BudgetError: The recipe's budget cannot be read, or nothing meets it.
-        RecipeError: The recipe does not fit the data, the teacher has other classes, or there is no such device.
+        BudgetError: The recipe's budget cannot be parsed, or nothing meets it.
+        RecipeError: The recipe does not fit the data, the teacher has other classes, or the device is unavailable.
         CheckpointError: ``out`` holds another training, or cannot be written.
-        KeyboardInterrupt: With a message that says what was kept, and how to go on.
+        KeyboardInterrupt: The message says what was saved, and how to resume.
     """
     space = net.space
     data.check(space)

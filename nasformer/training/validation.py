@@ -31,16 +31,16 @@ def evaluate(
     amp: bool = False,
     workers: int = 0,
 ) -> Score:
-    """Return the score of ``net``, or of its subnet ``architecture``, on the images of ``split``.
+    """Return the score of ``net``, or of its subnet ``architecture``, on ``split``.
 
     Args:
-        net: A network on ``device``; it is left in the mode that it was in.
+        net: A network on ``device``; its training mode is restored.
         split: The images.
-        architecture: A subnet of ``net``; None: the whole.
-        device: Where the images go.
-        batch_size: Images at a time.
+        architecture: A subnet of ``net``; None: the whole network.
+        device: Device of the network.
+        batch_size: Images per batch.
         amp: Whether to compute in bfloat16.
-        workers: Processes that read images that are not in memory.
+        workers: Data-loader processes for images that are not in memory.
     """
     correct, loss = count_correct(
         net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers
@@ -60,7 +60,7 @@ def count_correct(
     start: int = 0,
     stop: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return how many of the images from ``start`` to ``stop`` are classified rightly, and the sum of their losses.
+    """Return the number of correct classifications and the sum of losses over the images from ``start`` to ``stop``.
 
     The other arguments are those of ``evaluate``.
     """
@@ -80,5 +80,5 @@ def count_correct(
 
 
 def autocast(device: torch.device, amp: bool) -> AbstractContextManager[object]:
-    """Return the context that computes in bfloat16 on ``device`` where ``amp`` holds."""
+    """Return a context that computes in bfloat16 on ``device`` if ``amp``."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp)

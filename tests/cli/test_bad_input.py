@@ -163,7 +163,7 @@ def test_a_run_that_is_damaged_or_of_other_weights(weights: Path, refused: Refus
     Path("run/result.jsonl").write_text("".join([json.dumps(data) + "\n", *rest]))
     refused("the search used the weights 0123456789abcdef, but these are", "evaluate", "run")
     Path("run/result.jsonl").write_text(header + rest[0])
-    refused(r"run/result.jsonl' is cut short: 1 of 2 trials", "evaluate", "run")
+    refused(r"run/result.jsonl' is truncated: 1 of 2 trials", "evaluate", "run")
 
 
 def test_more_failures_than_allowed_and_the_trials_are_kept(refused: Refused, snapshot: Snapshot) -> None:
@@ -248,7 +248,7 @@ def test_a_training_that_is_there_is_not_overwritten(
     (tmp_path / "training.pt").write_bytes((trained / "out" / "training.pt").read_bytes())
     before = snapshot()
     command = ["train", "digits", "--epochs", 2, "--out", tmp_path, "--json"]
-    refused("holds a training already.*--resume", *command)
+    refused("already holds a training.*--resume", *command)
     refused("belongs to another training: .*seed 0 there, 1 here", *command, "--resume", "--seed", 1)
     assert snapshot() == before
     (tmp_path / "training.pt").write_bytes(b"torn")

@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, wei
     refused("no trained weights for space 'fashion-mnist'", "finetune", "fashion-mnist", *QUICK)
     refused("belongs to another space", "finetune", "fashion-mnist", "--supernet", weights, *QUICK)
     refused("holds a supernet, not a network", "finetune", weights, *QUICK)
-    refused("timm has no network 'resnot'", "finetune", "digits", "--teacher", "timm:resnot", *QUICK)
+    refused("timm has no model 'resnot'", "finetune", "digits", "--teacher", "timm:resnot", *QUICK)
     refused("--teacher-weights x.pt are for --teacher timm:NAME", "finetune", "digits", "--teacher-weights", "x.pt")
     refused("a network of its own architecture, got 'largest'", "finetune", "n.safetensors", "largest", *QUICK)
     done = nasformer("retrain", colour_space(), "smallest", "--data", data, *QUICK, "--out", "x")

@@ -180,10 +180,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "cost": ("study create digits --storage new.log --params 1", "params <= 1; the nearest reachable"),
     "format": ("study export study.txt --storage study.log", "as FILE.jsonl or FILE.csv, got 'study.txt'"),
     "no file": ("study import nope.jsonl --storage new.log", "cannot read the study 'nope.jsonl': No such file"),
-    "no study": ("study import letter.jsonl --storage new.log", "line 1 of the exported study is no JSON"),
-    "there already": ("study import study.jsonl --storage study.log", "has a study 'digits-tpe-seed3' already"),
+    "no study": ("study import letter.jsonl --storage new.log", "line 1 of the exported study is not JSON"),
+    "there already": ("study import study.jsonl --storage study.log", "already has a study 'digits-tpe-seed3'"),
     "other settings": (f"study create {SEARCH} --storage study.log --batch-size 7", "made with batch_size=5, now 7"),
-    "no time": ("study run --storage study.log --seconds 0", "seconds must be above 0"),
+    "no time": ("study run --storage study.log --seconds 0", "seconds must be positive"),
     "foreign fitness": ("study run --storage python.log", "made in Python with the fitness.*Searcher"),
 }
 

@@ -209,7 +209,7 @@ def test_the_objective_is_the_value_and_the_other_a_metric(
         ({"eror": 0.1}, "racing has no option 'eror'; did you mean 'error'"),
         ({"error": 0}, "error must be a probability between 0 and 1, got 0"),
         ({"first": 1}, "first must be a whole number of at least 2, got 1"),
-        ({"growth": 1.0}, "growth must be above 1, got 1.0"),
+        ({"growth": 1.0}, "growth must be finite and above 1, got 1.0"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
     ],
 )

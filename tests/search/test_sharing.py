@@ -263,7 +263,7 @@ def test_a_study_that_is_not_ours_is_refused(url: str) -> None:
 
 def test_a_study_that_others_run_in_step_is_not_let_free(both: tuple[Study, Study]) -> None:
     one, _ = both
-    with pytest.raises(StudyError, match="study 'mine' is run in step by other processes"):
+    with pytest.raises(StudyError, match="other processes run study 'mine' synchronously"):
         one.set_asynchronous()
 
 

@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, disk: Disk) -> None:
 
 def test_looking_at_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     for url in (str(tmp_path / "study.log"), f"sqlite:///{tmp_path}/study.db"):
-        with pytest.raises(StudyError, match=r"study\.\w+' does not exist; 'nasformer study create' makes one"):
+        with pytest.raises(StudyError, match=r"study\.\w+' does not exist; create it with 'nasformer study create'"):
             Store(url, create=False)
     assert list(tmp_path.iterdir()) == []
 

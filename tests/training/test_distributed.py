@@ -173,10 +173,14 @@ def test_what_is_drawn_by_image_is_drawn_for_the_joint_batch(rank: int) -> None:
 @pytest.mark.parametrize(
     ("count", "changes", "words"),
     [
-        (3, {"mixup": 0, "cutmix": 0}, "batch_size 32 cannot be shared equally by 3 processes; take a multiple of 3$"),
-        (5, {}, "batch_size 32 .* by 5 processes; take a multiple of 10, as mixup"),
-        (2, {"accumulation_steps": 32}, "batch_size 32 .* by 2 processes in 32 passes; take a multiple of 64"),
-        (32, {}, "batch_size 32 .* by 32 processes; take a multiple of 64, as mixup and cutmix pair images"),
+        (
+            3,
+            {"mixup": 0, "cutmix": 0},
+            "batch_size 32 does not divide equally among 3 processes; take a multiple of 3$",
+        ),
+        (5, {}, "batch_size 32 .* among 5 processes; take a multiple of 10, as mixup"),
+        (2, {"accumulation_steps": 32}, "batch_size 32 .* among 2 processes in 32 passes; take a multiple of 64"),
+        (32, {}, "batch_size 32 .* among 32 processes; take a multiple of 64, as mixup and cutmix pair images"),
     ],
 )
 def test_unequal_shares_are_refused(count: int, changes: dict[str, int], words: str) -> None:

@@ -211,16 +211,18 @@ def test_teachers_are_found_by_name(net: VisionTransformer, space: SearchSpace, 
 
 
 def test_what_does_not_fit_is_one_line(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="the teacher has 3 classes, but 'corners' has 4; take one"):
+    with pytest.raises(RecipeError, match="the teacher has 3 classes, but 'corners' has 4; use a teacher"):
         finetune(net, data, Recipe(**PLAIN), teacher=Linear(3), **ALONE)
-    with pytest.raises(RecipeError, match=r"the teacher cannot look at images \(1, 8, 8\)"):
+    with pytest.raises(RecipeError, match=r"the teacher does not accept images \(1, 8, 8\)"):
         finetune(net, enlarged(data), Recipe(**PLAIN), teacher=Linear(), **ALONE)
-    with pytest.raises(RecipeError, match="timm has no network 'vit_tinny'"):
+    with pytest.raises(RecipeError, match="timm has no model 'vit_tinny'"):
         load_teacher("timm:vit_tinny")
     with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*absent"):
         load_teacher(str(tmp_path / "absent.safetensors"))
     (tmp_path / "torn.pt").write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match=r"'test_vit' has no weights here .*check --teacher-weights") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"no weights for the teacher 'timm:test_vit' .*check --teacher-weights"
+    ) as caught:
         load_teacher("timm:test_vit", weights=tmp_path / "torn.pt")
     assert "\n" not in str(caught.value)
     colour = [ImagesInMemory(torch.randn(4, 3, 4, 4), torch.arange(4)) for _ in range(3)]

@@ -141,7 +141,7 @@ def test_class_weights_count_images_by_their_class(space: SearchSpace, data: Dat
     torch.testing.assert_close(trainer.objective(logits, labels), each.mean())
     with pytest.raises(RecipeError, match="class_weights has 3 weights, but the data 4 classes"):
         train_supernet(Supernet(space), data, recipe.replace(class_weights=[1, 1, 1]), progress=False)
-    with pytest.raises(RecipeError, match=r"class_weights.*weights are 0 or more, and one is above"):
+    with pytest.raises(RecipeError, match=r"class_weights.*weights must be 0 or more, and at least one positive"):
         Recipe(class_weights=[-1.0, 2.0])
 
 

@@ -1,7 +1,7 @@
-"""Study: a search on a storage, which any number of processes continue together.
+"""Study: a search on a storage, shared by any number of processes.
 
-Every change reads what is there and writes what follows from it while nobody else writes, so a trial is proposed
-once, claimed by one worker, and told once: by the worker that has it, or not at all.
+Every change is an exclusive read-modify-write transaction, so a trial is proposed once, claimed by one worker, and
+told at most once, by the worker that holds it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from nasformer.space import SearchSpace
 
 
 class Study:
-    """A search's trials on a storage.
+    """The trials of a search on a storage.
 
     Args:
-        store: Where they are.
-        study_id: The study's number there.
-        name: Its name there.
-        space: The space of the architectures.
-        settings: All that decides the search, as plain data.
+        store: The storage.
+        study_id: Study id in the storage.
+        name: Study name in the storage.
+        space: The search space.
+        settings: All settings that determine the search, as plain data.
         fitness_spec: How to rebuild the fitness and the latency table; empty where plain data cannot tell.
         limits: Bounds by cost, shown as constraints of new trials.
 
@@ -73,10 +73,10 @@ class Study:
         limits: Limits | None = None,
         fitness_spec: Mapping[str, Any] | None = None,
     ) -> Study:
-        """Return the study of a search: made where it is new, continued where it was made with the same settings.
+        """Return the study of a search: created, or continued if it exists with the same settings.
 
         Raises:
-            StudyError: The storage cannot be opened, holds a study of other settings, or a setting is no plain value.
+            StudyError: The storage cannot be opened, the study has other settings, or a setting is not plain data.
         """
         store = storage if isinstance(storage, Store) else Store(storage)
         plain = _plain({"format": FORMAT, **settings})
@@ -87,10 +87,10 @@ class Study:
 
     @classmethod
     def load(cls, storage: Store | str | Path, name: str | None = None) -> Study:
-        """Return a study to look at; without a name, the only one in the storage.
+        """Return an existing study; without a name, the only one in the storage.
 
         Raises:
-            StudyError: There is none of the name, or it is not ours.
+            StudyError: There is no such study, or nasformer did not make it.
         """
         store = storage if isinstance(storage, Store) else Store(storage, create=False)
         found, kept = store.read(lambda: find(store, name))
@@ -102,7 +102,7 @@ class Study:
         return cls(store, study_id, found, space, kept[SETTINGS], kept.get(FITNESS_SPEC, {}))
 
     def trials(self) -> list[Trial]:
-        """Return the finished trials by number, each once."""
+        """Return the finished trials by number, without duplicates."""
         self.store.read(self._refresh)
         return [entry.trial for _, entry in sorted(self._entries.items()) if entry.finished]
 
@@ -112,24 +112,24 @@ class Study:
         return [entry for _, entry in sorted(self._entries.items())]
 
     def size(self) -> int:
-        """Return how many trials there are, finished or not, as of the last look."""
+        """Return the number of trials, finished or not, as of the last refresh."""
         return len(self._entries)
 
     def recorded(self, first: int) -> list[Trial]:
-        """Return the batch that begins with a trial, finished or not, as far as it is on record."""
+        """Return the stored trials, finished or not, of the batch that starts with a trial."""
         found = [entry.trial for number, entry in sorted(self._entries.items()) if number >= first]
         return [trial for trial in found if trial.batch == found[0].batch]
 
     def claim(self, proposed: Sequence[Trial], whole: bool = False, polling: bool = False) -> Share:
-        """Propose what is not there yet, and take a fair part of what nobody evaluates.
+        """Add the missing trials of a batch, and claim a fair share of the unclaimed ones.
 
         Args:
             proposed: A batch.
-            whole: Whether one worker has to evaluate it all.
-            polling: Whether this was asked a moment ago, so that most likely nothing has changed.
+            whole: Whether one worker must evaluate the whole batch.
+            polling: Whether this is a repeated call: then a read comes before any transaction.
 
         Raises:
-            DriftError: The record holds other architectures under these numbers.
+            DriftError: The study holds other architectures under these numbers.
         """
         if polling:
             self.store.read(self._refresh)
@@ -157,13 +157,13 @@ class Study:
         return entry is not None and entry.worker == self.workers.worker
 
     def _size(self, free: Sequence[Trial], proposed: Sequence[Trial], whole: bool) -> int:
-        """Return how many to take; of a batch that must stay whole all that is left, once nobody else has any."""
+        """Return how many to claim; of a ``whole`` batch all that is left, once no other worker has any."""
         if not whole:
             return self.workers.portion(len(free), len(proposed))
         return len(free) if len(free) + len(self._finished(proposed)) == len(proposed) else 0
 
     def append(self, architectures: Sequence[Architecture], most: int) -> tuple[Trial, ...]:
-        """Add architectures that no trial has, until there are so many, and take them."""
+        """Add new architectures, up to a total of ``most`` trials, and claim them."""
 
         def body() -> tuple[Trial, ...]:
             self._refresh()
@@ -181,7 +181,7 @@ class Study:
         return self.store.change(self.id, body)
 
     def adopt(self, most: int) -> tuple[Trial, ...]:
-        """Take what waits, or what a worker that has ended left; nothing where there is none."""
+        """Claim waiting trials, or those of dead workers; empty if there are none."""
         self.store.read(self._refresh)
         if not self._free(self._unfinished()):
             return ()
@@ -197,29 +197,29 @@ class Study:
 
     @property
     def asynchronous(self) -> bool:
-        """Whether its processes do not wait for each other; once so, always so."""
+        """Whether its processes run without waiting for each other; cannot be undone."""
         return self.store.read(lambda: bool(self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS)))
 
     def set_asynchronous(self) -> None:
         """Make the study asynchronous.
 
         Raises:
-            StudyError: Other processes are at work on it in step.
+            StudyError: Other processes run it synchronously.
         """
 
         def body() -> None:
             if not self.store.optuna.get_study_user_attrs(self.id).get(ASYNCHRONOUS):
                 if self.workers.alive():
-                    raise StudyError(f"study {self.name!r} is run in step by other processes; wait for them", self.name)
+                    raise StudyError(f"other processes run study {self.name!r} synchronously; wait for them", self.name)
                 self.store.optuna.set_study_user_attr(self.id, ASYNCHRONOUS, True)
 
         self.store.change(self.id, body)
 
     def tell(self, trial: Trial) -> bool:
-        """Keep a result; once this returns it is not lost.
+        """Store a result durably.
 
         Returns:
-            Whether it counts: not where another worker has taken the trial over.
+            Whether it counts; False if another worker has taken the trial over.
         """
 
         def body() -> bool:
@@ -235,7 +235,7 @@ class Study:
         return self.store.change(self.id, body)
 
     def _refresh(self) -> None:
-        """Read what is new; of two trials of one number the first counts."""
+        """Read new trials; of two with the same number the first counts."""
         entries = self._ledger.entries(self._known)
         self._known = {entry.id: entry for entry in entries if entry.finished}
         self._entries = {entry.trial.number: entry for entry in reversed(entries)}
@@ -245,9 +245,9 @@ class Study:
             entry = self._entries.get(trial.number)
             if entry is not None and entry.trial.architecture != trial.architecture:
                 raise DriftError(
-                    f"the record cannot be continued: its trial {trial.number} is {entry.trial.architecture}, but the "
+                    f"the study cannot be resumed: its trial {trial.number} is {entry.trial.architecture}, but the "
                     f"strategy now asks for {trial.architecture} (other versions or machine?); start a new study, or "
-                    "let the record stand with --accept-drift",
+                    "keep the stored trials with --accept-drift",
                     entry.trial,
                 )
 
@@ -264,7 +264,7 @@ class Study:
         return [entry.trial for _, entry in sorted(self._entries.items()) if not entry.finished]
 
     def _free(self, proposed: Sequence[Trial]) -> list[Trial]:
-        """Return what is not finished and nobody alive evaluates."""
+        """Return the unfinished trials that no live worker holds."""
         running = [self._entries[each.number] for each in proposed if each.number in self._entries]
         others = [each for each in running if each.state == TrialState.RUNNING and each.worker != self.workers.worker]
         busy = {each.trial.number for each in self.workers.busy(others)}
@@ -273,12 +273,12 @@ class Study:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as a storage gives them back."""
+    """Return settings after a JSON round trip, as a storage returns them."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(settings))
     except (TypeError, ValueError) as error:
         raise StudyError(
-            f"the settings of a search are recorded, so an option is a number, a text, a list or a mapping: {error}",
+            f"the settings of a search are stored, so options must be numbers, strings, lists or mappings: {error}",
             settings,
         ) from error
     return plain
