@@ -26,8 +26,8 @@ _SIZES = {
     "images": "{pool} architectures",
     "curse": "{pool} architectures",
     "strategies": "3 strategies × {searches} seeds × {evaluations} evaluations on {search_images:,} images",
-    "fidelity": "{architectures} trained alone for {alone} epochs, {finetuned} fine-tuned for {tuned}",
-    "sharing": "supernets of {shared} epochs, 4 searches, their winners trained alone for {alone} epochs",
+    "fidelity": "{architectures} retrained for {alone} epochs, {finetuned} fine-tuned for {tuned}",
+    "sharing": "supernets of {shared} epochs, 4 searches, their winners retrained for {alone} epochs",
     "winner": "2 architectures × {retrainings} seeds × {last} epochs",
 }
 

@@ -175,7 +175,9 @@ def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapp
 
 def shown(rows: Sequence[Row]) -> str:
     """Return the rows as a table of Markdown."""
-    return markdown(["network", "parameters", "epochs alone", "test accuracy, %", "mean (95 %)"], [*map(_cells, rows)])
+    return markdown(
+        ["network", "parameters", "retraining epochs", "test accuracy, %", "mean (95 %)"], [*map(_cells, rows)]
+    )
 
 
 def _cells(row: Row) -> list[str]:

@@ -1,4 +1,4 @@
-"""Searching: the searcher that the options of ``search`` and ``study create`` describe."""
+"""Creation of a searcher from the options of ``search`` and ``study create``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _absolute(name: str | None) -> str | None:
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:
-    """Return ``KEY=VALUE`` pairs as options; values are numbers, booleans, or words.
+    """Parse ``KEY=VALUE`` pairs; values are YAML: numbers, booleans, strings or lists.
 
     Raises:
         StrategyError: A pair has no ``=``.
@@ -95,9 +95,9 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
             raise StrategyError(f"--option takes KEY=VALUE, got {pair!r}", pair)
         key = key.replace("-", "_")
         if key in ("space", "strategy", "fitness", "seed"):
-            raise StrategyError(f"option {key!r} is not the strategy's; give --{key}", pair)
+            raise StrategyError(f"{key!r} is not a strategy option; use --{key}", pair)
         try:
             options[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise StrategyError(f"--option {pair!r}: the value is no number, word or list", pair) from error
+            raise StrategyError(f"--option {pair!r}: the value is not a number, string or list", pair) from error
     return options

@@ -31,7 +31,7 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
     ] = None,
     weight_sharing: Annotated[
-        str, typer.Option(help="entangled, or classical: weights of its own for each choice.")
+        str, typer.Option(help="entangled, or classical: separate weights per choice.")
     ] = "entangled",
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
@@ -42,10 +42,10 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a supernet, one sampled subnet a step, or as the recipe samples.
+    """Train a supernet: one sampled subnet per step, or as the recipe says.
 
-    The weights are kept for the space, so that 'nasformer search' finds them. After a stop, the same
-    command with --resume goes on: the weights become those of an uninterrupted training.
+    The weights become the default of the space, which 'nasformer search' uses. The same
+    command with --resume reaches the weights of an uninterrupted training.
 
     Examples:
       nasformer train digits
@@ -99,7 +99,7 @@ def train(
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
-        f"Searches of this space will find them. Next: nasformer search {space} --strategy evolution",
+        f"Searches of this space will use them. Next: nasformer search {space} --strategy evolution",
         markup=False,
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""Gathering: the complete cells of an experiment as one comparison, and its tables on disk."""
+"""Collects the complete cells of an experiment as a comparison, and writes its tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def gather(
     left_out: Sequence[LeftOut],
     command: str,
 ) -> Comparison:
-    """Return the comparison of what is complete."""
+    """Return the comparison of all complete cells."""
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     known: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def _evaluations(experiment: Experiment, name: str) -> int:
 
 
 def write_tables(folder: Path, comparison: Comparison, parquet: bool) -> None:
-    """Write ``trials.csv.gz``, or both tables as Parquet; ``cells.csv`` comes with the report."""
+    """Write ``trials.csv.gz``, or both tables as Parquet; the report writes ``cells.csv``."""
     if parquet:
         comparison.cells.to_parquet(folder / "cells.parquet", index=False)
         comparison.trials.to_parquet(folder / "trials.parquet", index=False)

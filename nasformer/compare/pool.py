@@ -1,4 +1,4 @@
-"""Pool: processes that share the cores, leave Ctrl-C to their parent, and never outlive it."""
+"""Process pool: workers share the cores, ignore SIGINT, and end with their parent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def pool_of(
     processes: int, begin: Callable[..., None] | None = None, *arguments: object
 ) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of spawned processes; when it is left early, what runs is ended.
+    """Yield a pool of spawned processes; on an error, running jobs are terminated.
 
     Args:
-        processes: How many.
-        begin: Called first in each process.
-        *arguments: Of ``begin``; they are pickled.
+        processes: Number of processes.
+        begin: Initialiser of each process.
+        *arguments: Arguments of ``begin``; pickled.
     """
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     kept = os.environ.get("OMP_NUM_THREADS")
@@ -42,7 +42,7 @@ def pool_of(
 
 
 def _begin(begin: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
-    """Leave Ctrl-C to the parent, end when the parent is gone, however it ended, and begin."""
+    """Ignore SIGINT, watch the parent, and run the initialiser."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if begin is not None:
@@ -57,7 +57,7 @@ def _end_with_parent() -> None:
 
 
 def progress_bar(shown: bool) -> Progress:
-    """Return a bar of what is done, on the standard error; its tasks have a field ``last``."""
+    """Return a progress bar on standard error; its tasks have a field ``last``."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
     ends = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
     return Progress(*columns, *ends, console=Console(stderr=True), disable=not shown)

@@ -1,4 +1,4 @@
-"""Accuracy: how far a share of correctly classified images can be trusted."""
+"""Confidence intervals of accuracies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class AccuracyInterval(NamedTuple):
-    """Two ends, in percent."""
+    """An interval of an accuracy, in percent."""
 
     low: float
     high: float
@@ -16,12 +16,12 @@ class AccuracyInterval(NamedTuple):
         return f"{self.low:.1f} – {self.high:.1f} %"
 
     def overlaps(self, other: AccuracyInterval) -> bool:
-        """Whether the two share a value."""
+        """Whether two intervals overlap."""
         return self.low <= other.high and other.low <= self.high
 
 
 def interval(accuracy: float, images: int) -> AccuracyInterval:
-    """Return the 95 % Wilson interval of an accuracy in percent, over images drawn from the same source.
+    """Return the 95 % Wilson interval of an accuracy in percent, for images from the same distribution.
 
     >>> str(interval(97.5, 360))
     '95.3 – 98.7 %'
@@ -34,7 +34,7 @@ def interval(accuracy: float, images: int) -> AccuracyInterval:
 
 
 def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:
-    """Return how many images a split of a dataset's record holds, where it says so."""
+    """Return the number of images of a split in a dataset's record; None if unknown."""
     splits = (data or {}).get("splits")
     size = splits.get(split) if isinstance(splits, Mapping) else None
     return size if isinstance(size, int) and size > 0 else None

@@ -1,4 +1,4 @@
-"""Training: the page of one network that was fine-tuned or retrained, and what it is worth."""
+"""Report of a fine-tuned or retrained network."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
 
     Args:
-        folder: Where to; it is made where it is absent.
-        figures: What ``FinetuneResult.to_dict`` returns, test scores included.
+        folder: Output folder, created if missing.
+        figures: Result of ``FinetuneResult.to_dict``, with test scores.
         title: Heading of the page.
-        command: What was typed to get here.
+        command: The shell command.
 
     Returns:
         The path of ``report.html``.
@@ -107,7 +107,7 @@ def _download(figures: JsonObject) -> Download:
 def _records(figures: JsonObject) -> list[tables.Table]:
     data = (figures.get("training") or {}).get("data")
     rows = tables.flattened({**(figures.get("versions") or {}), **machine()})
-    versions = tables.facts("versions", "Versions, and the machine.", rows)
+    versions = tables.facts("versions", "Versions and machine.", rows)
     return [*([tables.data_table(data)] if data else []), versions]
 
 
@@ -123,7 +123,7 @@ def _summary(figures: JsonObject) -> list[str]:
 
 def _from(figures: JsonObject) -> str:
     weights = (figures.get("source") or {}).get("weights")
-    head = ", the head alone," if figures.get("freeze") == "backbone" else ""
+    head = " (head only)" if figures.get("freeze") == "backbone" else ""
     return f"{head} from {weights}" if weights else head
 
 
@@ -141,9 +141,9 @@ def _gain(figures: JsonObject) -> list[str]:
         return []
     images, difference = test["images"], test["accuracy"] - before["accuracy"]
     overlap = interval(before["accuracy"], images).overlaps(interval(test["accuracy"], images))
-    settles = "overlap, so that the difference may be chance" if overlap else "do not overlap"
+    settles = "overlap, so the difference is inconclusive" if overlap else "do not overlap"
     return [
-        f"With the weights as they came it classified {percent(before['accuracy'])} of the same images: "
+        f"Before, its accuracy on the same images was {percent(before['accuracy'])}: a change of "
         f"{signed(difference)} percentage points. The two 95 % intervals {settles}."
     ]
 
@@ -153,17 +153,17 @@ def _hardest(test: JsonObject) -> list[str]:
     if len(told) < 3 or told[0]["accuracy"] == told[-1]["accuracy"]:
         return []
     worst = [f"{row['class']} ({row['accuracy']:.1f} %)" for row in told[:3]]
-    return [f"Hardest are {listed(worst)}; easiest is {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
+    return [f"Hardest classes: {listed(worst)}; easiest: {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
 
 
 def _key_figures(figures: JsonObject) -> list[tuple[str, str, str]]:
-    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+    """Return the key figures: name, value and remark."""
     test, speed = figures["test"], figures.get("speed")
     shown = [("test accuracy", percent(test["accuracy"]), str(interval(test["accuracy"], test["images"])))]
-    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs an image"))
+    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per image"))
     if speed:
-        shown.append(("latency here", duration(speed["latency_ms"] / 1000), "for one image"))
-        batch = f"images a second, {speed['batch_size']} at once"
+        shown.append(("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
+        batch = f"images/s, batch size {speed['batch_size']}"
         shown.append(("throughput here", f"{speed['images_per_second']:,.0f}", batch))
     return shown
 
@@ -173,7 +173,7 @@ def _warnings(figures: JsonObject) -> list[str]:
     few, told = sum(1 for count in images if 0 < count < _FEW), []
     if few:
         told.append(
-            f"{few:,} of {len(images):,} classes have fewer than {_FEW} test images: such an accuracy says little."
+            f"{few:,} of {len(images):,} classes have fewer than {_FEW} test images, so their accuracy is imprecise."
         )
     if 0 in images:
         told.append(f"{images.count(0):,} of {len(images):,} classes have no test image.")

@@ -66,8 +66,8 @@ def test_a_study_run_in_parts_equals_a_search(made: str, study: Any, nasformer: 
 
 
 def test_what_is_printed_fits_in_80_columns(made: str, study: Any) -> None:
-    assert "Begin, here or on another machine" in study("create", *SEARCH.split(), "--storage", "other.log").out
-    assert "as many evaluations as were asked for now" in study("run", "--storage", made, "-n", 20, "-q").out
+    assert "Run it, here or on any machine" in study("create", *SEARCH.split(), "--storage", "other.log").out
+    assert "paused after the requested evaluations" in study("run", "--storage", made, "-n", 20, "-q").out
     for command in ("best", "trials", "pareto", "importance"):
         assert "MACs" in (printed := study(command, "--storage", made).out) or "macs" in printed or command[0] in "pi"
     assert len(study("trials", "--storage", made, "--last", 3).out.splitlines()) == 4
@@ -117,7 +117,7 @@ def test_a_study_is_carried_elsewhere_and_goes_on_there(target: str, made: str, 
 
 
 def test_a_study_is_deleted_only_with_yes(made: str, study: Any, refused: Refused) -> None:
-    refused("study 'digits-tpe-seed3' in 'study.log' would be lost.*--yes", "study", "delete", "--storage", made)
+    refused("study 'digits-tpe-seed3' in 'study.log' would be deleted.*--yes", "study", "delete", "--storage", made)
     study("trials", "--storage", made)
     study("delete", "--storage", made, "--yes")
     refused("name a study with --study; it holds none", "study", "run", "--storage", made)

@@ -20,7 +20,7 @@ def test_the_tables_say_what_was_found(found: Json) -> None:
     for row in found["pieces"]["sharing"]["ablation"]:
         assert f"| {row['inherited']:.2f} | {row['retrained']:.2f} |" in told["ablation"]
     assert "| entangled | evolution | 81.7 | 81.7 |" in told["ablation"]
-    assert "5 trained alone for 3 epochs, 3 fine-tuned for 1" in told["pieces"]
+    assert "5 retrained for 3 epochs, 3 fine-tuned for 1" in told["pieces"]
 
 
 def test_they_are_kept_together(

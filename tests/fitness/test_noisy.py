@@ -146,7 +146,7 @@ def test_it_travels_to_workers(exact: TableFitness) -> None:
 def test_a_bad_deviation_is_named(sd: Any, exact: TableFitness) -> None:
     with pytest.raises(FitnessError, match=f"noise must be a standard deviation of 0 or more, got {sd!r}"):
         NoisyFitness(exact, sd)
-    with pytest.raises(FitnessError, match=f"confirmation_sd is a standard deviation.*{sd!r}"):
+    with pytest.raises(FitnessError, match=f"confirmation_sd must be a standard deviation.*{sd!r}"):
         NoisyFitness(exact, 1.0, confirmation_sd=sd)
 
 

@@ -188,7 +188,7 @@ def test_more_than_was_asked_for_is_a_strategy_error(
 
 @pytest.mark.parametrize("thing", [None, {"embed_dim": 48}, "small", 7], ids=repr)
 def test_an_ask_that_is_no_architecture_is_a_strategy_error(thing: Any, feasible: FeasibleSet, worth: Judge) -> None:
-    with pytest.raises(StrategyError, match=f"Listed asked for .*{re.escape(str(thing))}"):
+    with pytest.raises(StrategyError, match=f"Listed proposed .*{re.escape(str(thing))}"):
         loop(Listed([[thing]]), worth, feasible).run()
 
 

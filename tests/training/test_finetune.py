@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_one_line(net: VisionTransformer, data: Dataset, tm
         load_teacher(str(tmp_path / "absent.safetensors"))
     (tmp_path / "torn.pt").write_bytes(b"torn")
     with pytest.raises(
-        CheckpointError, match=r"no weights for the teacher 'timm:test_vit' .*check --teacher-weights"
+        CheckpointError, match=r"no weights for the teacher 'test_vit' .*check --teacher-weights"
     ) as caught:
         load_teacher("timm:test_vit", weights=tmp_path / "torn.pt")
     assert "\n" not in str(caught.value)

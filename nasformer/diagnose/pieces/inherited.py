@@ -1,4 +1,4 @@
-"""Inherited: accuracy with inherited weights, against that of the same architectures fine-tuned and trained alone."""
+"""Inherited accuracy against fine-tuned and retrained accuracy of the same architectures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAIRS = (
 
 
 def fidelity(bench: Bench, do: Doing) -> Piece:
-    """Inherited, fine-tuned and retrained accuracy of architectures that were drawn, not chosen, and their ranks."""
+    """Measure inherited, fine-tuned and retrained accuracy of random architectures, and rank correlations."""
     plan, space = bench.plan, bench.net.space
     drawn = bench.sample(plan.architectures, "fidelity")
     jobs = [Alone("retrain", each, plan.recipe) for each in drawn]
@@ -55,7 +55,7 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
 
 
 def _ranked(rows: Rows, of: str, against: str) -> Piece:
-    """Return how well one figure ranks as another does; a loss ranks from its lowest."""
+    """Return the rank correlations of two figures; lower losses rank first."""
     both = having(rows, of, against)
     sign = -1.0 if of.endswith("loss") else 1.0
     figures = [sign * value for value in column(both, of)], column(both, against)
@@ -63,7 +63,7 @@ def _ranked(rows: Rows, of: str, against: str) -> Piece:
 
 
 def gap(fidelity: Piece) -> Piece:
-    """What is lost by inheriting, from the architectures of ``fidelity``."""
+    """Return the accuracy gap of inherited weights, for the architectures of ``fidelity``."""
     rows = fidelity["architectures"]
     pairs = (("retrained", "inherited"), ("retrained", "finetuned"), ("finetuned", "inherited"))
     told = {name: column(having(rows, name), name) for name in ("inherited", "finetuned", "retrained")}
