@@ -74,7 +74,7 @@ def pieces(found: JsonObject) -> str:
     for name, words in _SIZES.items():
         seconds = found["pieces"][name].get("seconds")
         rows.append([f"`{name}`", words.format(**sizes), "" if seconds is None else f"{seconds / 60:.0f}"])
-    return markdown(["piece", "size", "minutes, one process after the other"], rows)
+    return markdown(["piece", "size", "minutes, sequential"], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
