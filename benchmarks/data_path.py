@@ -1,9 +1,9 @@
-"""Images a second of one pass over image files: one by one, decoded into an array, and from the array.
+"""Images per second of one pass over image files: one by one, decoded into an array, and from the array.
 
 The files are crops of 256 pixels of the two photographs that scikit-learn ships, written as JPEG and as PNG into a
 folder that is removed again; they are cropped to 224. Files and arrays are in the page cache. In the last rows a
-network judges the images: a small one, since beside AutoFormer-T on one core the files cost little. ``--threads``
-decode; torch computes on one. ``python benchmarks/data_path.py``.
+network evaluates the images: a small one, since compared with AutoFormer-T on one core decoding costs little.
+``--threads`` decode; torch uses one. ``python benchmarks/data_path.py``.
 """
 
 from __future__ import annotations

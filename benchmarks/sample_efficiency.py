@@ -1,11 +1,11 @@
-"""Every strategy against the official evolution, on ImageNet accuracies of AutoFormer-T and S.
+"""Every strategy against the official evolution search, on ImageNet accuracies of AutoFormer-T and S.
 
 The truth is the additive surrogate of 1,001 measured subnets in ``imagenet-inherited`` (under
 ``NASFORMER_REFERENCE``), its exact optimum known; the search sees it with and without Gaussian noise of 0.15
-points. Printed is the median, over seeds, of the true accuracy of what a strategy recommends after
+points. Prints the median over seeds of the true accuracy of a strategy's recommendation after
 some evaluations; ``official`` are the curves of AutoFormer's own code on the same tasks. The figure
-shows the median and the quartiles. Each strategy runs with its default options, some of which were settled
-on these very tasks.
+shows the median and the quartiles. Each strategy runs with its default options, some of which were tuned
+on these same tasks.
 """
 
 from __future__ import annotations

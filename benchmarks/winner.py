@@ -1,10 +1,10 @@
-"""The winner of a diagnosis before and after fine-tuning and distillation, against plain ViTs trained alike.
+"""The winner of a diagnosis before and after fine-tuning and distillation, against plain ViTs of the same recipe.
 
-The winner, the uniform ViT of nearest cost, and both trained alone with several seeds are the diagnosis's
+The winner and the uniform ViT of nearest cost, each trained from scratch with several seeds, come from the diagnosis
 (``nasformer diagnose``, piece ``winner``). Added here, with the same seeds and in the diagnosis's folder: the winner
-fine-tuned from inherited weights without and with a teacher, a timm ViT of the nearest number of parameters trained
-alone by the same recipe, and where asked for the winner trained alone for as many epochs as the supernet. After a stop
-the same command goes on.
+fine-tuned from inherited weights with and without a teacher, a timm ViT of the nearest number of parameters trained
+from scratch by the same recipe, and optionally the winner trained from scratch for as many epochs as the supernet.
+The same command resumes an interrupted run.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def test_a_card_claims_no_more_than_is_recorded(nasformer: Command, weights: Pat
     unknown.save("elsewhere.safetensors", elsewhere)
     for supernet, claim in (
         (weights, "They did not train the network."),
-        ("unknown.safetensors", "not recorded in full: they may have seen these images"),
+        ("unknown.safetensors", "not fully recorded: they may include these images"),
         ("elsewhere.safetensors", "also trained on other data, which may include these images"),
     ):
         options = ("--epochs", 1, "--data", "digits", "--device", "cpu", "-q", "--out", f"{Path(supernet).stem}-fine")
@@ -215,7 +215,7 @@ def test_what_cannot_be_exported_is_said_in_one_line(
     other = json.dumps({**ARCHITECTURE, "embed_dim": 640})
     for message, arguments in (
         (r"--format is safetensors, timm, onnx, torch-export, got 'tflite'", ("fine", "--format", "tflite")),
-        (r"not written in int8; int8 is for onnx", ("fine", "--dtype", "int8")),
+        (r"does not support int8; int8 is for onnx", ("fine", "--dtype", "int8")),
         (r"is a network with its own architecture, got also 'smallest'", ("fine", "smallest")),
         (r"is a network with its own architecture", ("fine", "--supernet", weights)),
         (r"network.safetensors holds a network, not a supernet", ("digits", "smallest", "--supernet", network)),
@@ -266,7 +266,7 @@ def test_what_is_no_image_or_no_model_is_said_in_one_line(refused: Refused, expo
     refused(r"there is no image absent.png", "predict", exported, "absent.png")
     refused(r"there is no model absent", "predict", "absent", "0.png")
     refused(r"network.safetensors has no metadata", "predict", "fine/network.safetensors", "0.png")
-    refused(r"contains none of model.safetensors, model.onnx, model.pt2", "benchmark", "fine")
+    refused(r"has none of model.safetensors, model.onnx, model.pt2", "benchmark", "fine")
     refused(r"cannot open torn.pt2: truncated", "benchmark", "torn.pt2")
     refused(r"Missing argument 'IMAGE", "predict", exported)
 

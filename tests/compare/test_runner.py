@@ -151,7 +151,7 @@ def test_studies_are_kept_where_asked(table: Path, tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(table: Path, whole: Comparison, folder: Path) -> None:
-    with pytest.raises(ExperimentError, match="run with other settings, files or code; give another --out"):
+    with pytest.raises(ExperimentError, match="run with other settings, files or code; choose another --out"):
         run_experiment(declared(table, evaluations=13), folder, progress=False)
 
 

@@ -303,7 +303,7 @@ def test_a_supernet_with_a_teacher_is_not_the_one_without(
 
 def test_a_budget_with_too_few_architectures(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
     narrow = replace(plan, budget={"params": net.space.params(net.space.smallest)})
-    with pytest.raises(DiagnosisError, match=r"too few architectures: 1 were found where 5 are asked for.*--pool"):
+    with pytest.raises(DiagnosisError, match=r"too few architectures: 1 were found instead of 5.*--pool"):
         diagnose(net, data, narrow, tmp_path, device="cpu", progress=False)
     assert not list(tmp_path.iterdir())
 
