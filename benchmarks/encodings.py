@@ -99,7 +99,7 @@ class Masked(Optuna):
         trial = self._ask_study()
         for name in ("embed_dim", "depth"):
             trial._suggest(name, self._all[name])
-        for name in self._genes.active(self.space.codec.depth[trial.params["depth"]]):
+        for name in self._genes.active(self.space.codec.depths[trial.params["depth"]]):
             trial._suggest(name, self._all[name])
         return trial
 

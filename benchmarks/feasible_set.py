@@ -57,9 +57,8 @@ def reject(space: SearchSpace, limits: Limits, wanted: int, row: Codes | None = 
 
 def random_scores(space: SearchSpace, seed: int = 0) -> Scores:
     """Return a score for every choice of every layer."""
-    rng, codec = np.random.default_rng(seed), space.codec
-    layers = (rng.normal(size=(codec.max_depth, len(values))) for values in (codec.num_heads, codec.mlp_ratio))
-    return Scores(rng.normal(size=len(codec.embed_dim)), rng.normal(size=len(codec.depth)), *layers)
+    rng = np.random.default_rng(seed)
+    return Scores({name: rng.normal(size=table.shape) for name, table in Scores.zeros(space.codec).tables.items()})
 
 
 def budgets() -> list[tuple[SearchSpace, Limits]]:

@@ -97,9 +97,9 @@ def shared_generation(net: Supernet, split: ImagesInMemory, asked: Sequence[Sequ
 def whole_space(net: Supernet, split: ImagesInMemory) -> Row:
     """Time all architectures of the narrowest embed_dim; the sample one by one is extrapolated."""
     codec = net.space.codec
-    layers = list(product(codec.num_heads, codec.mlp_ratio))
-    stacks = [stack for depth in codec.depth for stack in product(layers, repeat=depth)]
-    archs = [Architecture(min(codec.embed_dim), *zip(*stack, strict=True)) for stack in stacks]
+    layers = list(product(codec.values["num_heads"], codec.values["mlp_ratio"]))
+    stacks = [stack for depth in codec.depths for stack in product(layers, repeat=depth)]
+    archs = [Architecture(min(codec.values["embed_dim"]), *zip(*stack, strict=True)) for stack in stacks]
     images = ImagesInMemory(split.images[:16], split.labels[:16])
     sample = [archs[i] for i in np.random.default_rng(0).permutation(len(archs))[:400]]
     before, whole, after = (

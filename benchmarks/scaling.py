@@ -160,9 +160,9 @@ def forecast(costs: Costs, seconds: float, gigabits: float) -> None:
     """Print what the workers of larger machines do with their time, for random populations of AutoFormer-S."""
     feasible = load_space("autoformer-small").feasible()
     space = feasible.space
-    block = seconds / (1 + space.maximum.depth)  # the stem counts as a block
+    block = seconds / (1 + space.supernet_architecture.depth)  # the stem counts as a block
     larger = Costs({int(width): block for width in space.embed_dim}, costs.answer, costs.generation)
-    size = 4 * space.params(space.maximum)
+    size = 4 * space.params(space.supernet_architecture)
     print(f"\n{space.name}, {seconds:g} s for its largest architecture alone; ", end="")
     print(
         f"weights of {size / 1e6:.0f} MB take {8 * size / gigabits / 1e9:.2f} s to each worker at {gigabits:g} Gbit/s"

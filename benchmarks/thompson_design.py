@@ -51,16 +51,16 @@ def columns(space: SearchSpace, codes: NDArray[np.int64]) -> dict[str, Array]:
         together: Array = np.einsum("nli,nlj->nlij", a, b).reshape(n, a.shape[1], -1)
         return together
 
-    width = one_hot(codes[:, 0], len(codec.embed_dim))
-    heads = one_hot(codec.heads_of(codes), len(codec.num_heads))
-    ratios = one_hot(codec.ratios_of(codes), len(codec.mlp_ratio))
+    width = one_hot(codes[:, 0], len(codec.values["embed_dim"]))
+    heads = one_hot(codec.genes("num_heads", codes), len(codec.values["num_heads"]))
+    ratios = one_hot(codec.genes("mlp_ratio", codes), len(codec.values["mlp_ratio"]))
     both = np.concatenate([heads, ratios], axis=2)
     pair = products(heads, ratios)
     following = np.concatenate([products(x[:, :-1], x[:, 1:]) for x in (heads, ratios)], axis=2)
     times_width = np.einsum("ne,nlc->nelc", width, both)
     return {
         "embed_dim": width,
-        "depth": one_hot(codes[:, 1], len(codec.depth)),
+        "depth": one_hot(codes[:, 1], len(codec.depths)),
         "any layer": both.sum(axis=1),
         "each layer": both.reshape(n, -1),
         "embed × any": times_width.sum(axis=2).reshape(n, -1),

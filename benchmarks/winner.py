@@ -24,8 +24,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer as PlainTransformer
 
 from benchmarks._marks import markdown, put
+from nasformer._io import digest
+from nasformer._provenance import machine, versions
 from nasformer.architecture import Architecture
-from nasformer.compare.experiment import digest
 from nasformer.cost import Geometry
 from nasformer.diagnose import Plan
 from nasformer.diagnose.bench import Bench, told_of
@@ -33,8 +34,6 @@ from nasformer.diagnose.intervals import mean_of
 from nasformer.diagnose.jobs import Alone, Job, JobResult, done, reseeded
 from nasformer.errors import NasformerError
 from nasformer.registry import open_supernet
-from nasformer.search.machine import machine
-from nasformer.search.result import versions
 from nasformer.space import SearchSpace
 from nasformer.training import evaluate, finetune, load_teacher, train_subnet
 

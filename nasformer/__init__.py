@@ -99,9 +99,9 @@ __all__ = [*sorted(_MODULE_OF), "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from nasformer._provenance import library_version
 
-        return version("nasformer")
+        return library_version()
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'nasformer' has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULE_OF[name]), name)

@@ -1,8 +1,9 @@
 """Architecture: one vision transformer as one frozen value.
 
 It holds what AutoFormer (Chen et al., ICCV 2021, section 3.2) searches: one embedding width for the
-whole network, and per layer the number of heads and the MLP ratio. The depth is the number of
-layers, so one network has exactly one ``Architecture``.
+whole network, and per layer the number of heads and the MLP ratio, either 0 where the layer does without.
+Further dimensions of a space come by name. The depth is the number of layers, so one network has exactly
+one ``Architecture``.
 """
 
 from __future__ import annotations
@@ -11,54 +12,90 @@ import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from nasformer.errors import ArchitectureError, did_you_mean
+from nasformer.dimension import BASIC, kind_names, kind_of
+from nasformer.errors import ArchitectureError, SpaceError, did_you_mean
 
-_KEYS = ("embed_dim", "depth", "num_heads", "mlp_ratio")
+_KEYS = tuple(kind.name for kind in BASIC)
+Further = tuple[tuple[str, Any], ...]
+"""Choices of further dimensions by name, in the order of their names."""
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """The choices of one layer; further ones are attributes of their names.
+
+    Attributes:
+        num_heads: Attention heads; 0: no attention.
+        hidden_dim: Width of the MLP; 0: no MLP.
+        mlp_ratio: The same as a multiple of ``embed_dim``.
+        further: Choices of further layer dimensions.
+    """
+
+    num_heads: int
+    hidden_dim: int
+    mlp_ratio: float = field(compare=False)
+    further: Further = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return _further(self, name)
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Architecture:
     """A vision transformer's searched dimensions.
 
     Args:
         embed_dim: Width of the token embedding, the same in every layer.
-        num_heads: Attention heads of each layer, first layer first.
-        mlp_ratio: Width of each layer's MLP as a multiple of ``embed_dim``.
+        num_heads: Attention heads of each layer, first layer first; 0: no attention.
+        mlp_ratio: Width of each layer's MLP as a multiple of ``embed_dim``; 0: no MLP.
+        **further: Further dimensions by name: a number, or one for each layer. Each is an attribute too.
 
     Raises:
-        ArchitectureError: A width below one, or lists of different or no length.
+        ArchitectureError: A value that a dimension does not take, lists of different or no length, or an unknown
+            dimension.
 
     >>> arch = Architecture(embed_dim=192, num_heads=(3, 3, 4), mlp_ratio=(3.5, 4, 4))
     >>> arch.depth
     3
     >>> print(arch)
     embed 192, depth 3, heads 3×2 4, mlp 3.5 4×2
+    >>> Architecture(64, (2, 0), (2, 4), patch_size=4).patch_size
+    4
     """
 
     embed_dim: int
     num_heads: tuple[int, ...]
     mlp_ratio: tuple[float, ...]
+    further: Further
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "embed_dim", _positive_int("embed_dim", self.embed_dim))
-        heads = tuple(_positive_int("num_heads", h) for h in _sequence("num_heads", self.num_heads))
-        ratios = tuple(_positive_float("mlp_ratio", r) for r in _sequence("mlp_ratio", self.mlp_ratio))
+    def __init__(self, embed_dim: int, num_heads: Iterable[int], mlp_ratio: Iterable[float], **further: Any) -> None:
+        width = _whole("embed_dim", embed_dim, 1)
+        heads = tuple(_whole("num_heads", h, 0) for h in _sequence("num_heads", num_heads))
+        ratios = tuple(_ratio(r) for r in _sequence("mlp_ratio", mlp_ratio))
         if not heads or len(heads) != len(ratios):
             raise ArchitectureError(
                 f"num_heads and mlp_ratio need one entry per layer each, got {len(heads)} and {len(ratios)}",
                 (heads, ratios),
             )
         for ratio in ratios:
-            if int(self.embed_dim * ratio) < 1:
-                raise ArchitectureError(
-                    f"mlp_ratio {ratio} of embed_dim {self.embed_dim} leaves an MLP of no width", ratio
-                )
+            if ratio and int(width * ratio) < 1:
+                raise ArchitectureError(f"mlp_ratio {ratio} of embed_dim {width} leaves an MLP of no width", ratio)
+        object.__setattr__(self, "embed_dim", width)
         object.__setattr__(self, "num_heads", heads)
         object.__setattr__(self, "mlp_ratio", ratios)
+        named = tuple((name, _read(name, further[name], len(heads))) for name in sorted(further))
+        object.__setattr__(self, "further", named)
+
+    def __getattr__(self, name: str) -> Any:
+        return _further(self, name)
+
+    def __repr__(self) -> str:
+        sizes = f"embed_dim={self.embed_dim!r}, num_heads={self.num_heads!r}, mlp_ratio={self.mlp_ratio!r}"
+        return f"Architecture({sizes}{''.join(f', {name}={value!r}' for name, value in self.further)})"
 
     @property
     def depth(self) -> int:
@@ -70,8 +107,34 @@ class Architecture:
         """Width of each layer's MLP: ``int(embed_dim * mlp_ratio)``."""
         return tuple(int(self.embed_dim * ratio) for ratio in self.mlp_ratio)
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Each layer's choices, first layer first."""
+        names = [name for name, value in self.further if isinstance(value, tuple)]
+        columns = zip(*(getattr(self, name) for name in names), strict=True) if names else ((),) * self.depth
+        sizes = zip(self.num_heads, self.hidden_dims, self.mlp_ratio, columns, strict=True)
+        return tuple(Layer(h, f, r, tuple(zip(names, values, strict=True))) for h, f, r, values in sizes)
+
+    @property
+    def network(self) -> Further:
+        """The choices of further network dimensions."""
+        return tuple((name, value) for name, value in self.further if not isinstance(value, tuple))
+
     def __str__(self) -> str:
-        return f"embed {self.embed_dim}, depth {self.depth}, heads {_runs(self.num_heads)}, mlp {_runs(self.mlp_ratio)}"
+        sizes = (
+            f"embed {self.embed_dim}, depth {self.depth}, heads {_runs(self.num_heads)}, mlp {_runs(self.mlp_ratio)}"
+        )
+        more = (f", {name} {_runs(value if isinstance(value, tuple) else [value])}" for name, value in self.further)
+        return sizes + "".join(more)
+
+    def replaced(self, **changed: Any) -> Architecture:
+        """Return this architecture with other values of some dimensions.
+
+        >>> Architecture(64, (2, 4), (2, 3)).replaced(num_heads=(0, 4)).num_heads
+        (0, 4)
+        """
+        own = {"embed_dim": self.embed_dim, "num_heads": self.num_heads, "mlp_ratio": self.mlp_ratio}
+        return Architecture(**{**own, **dict(self.further), **changed})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and lists, ready for JSON.
@@ -84,6 +147,7 @@ class Architecture:
             "depth": self.depth,
             "num_heads": list(self.num_heads),
             "mlp_ratio": list(self.mlp_ratio),
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in self.further},
         }
 
     @classmethod
@@ -99,12 +163,12 @@ class Architecture:
         if not isinstance(data, Mapping):
             raise ArchitectureError(f"an architecture is a mapping of {', '.join(_KEYS)}, got {data!r}", data)
         for key in data:
-            if key not in _KEYS:
-                raise ArchitectureError(f"unknown dimension {key!r}; {did_you_mean(str(key), _KEYS)}", data)
+            if key not in _KEYS and key not in kind_names():
+                raise ArchitectureError(f"unknown dimension {key!r}; {did_you_mean(str(key), kind_names())}", data)
         for key in ("embed_dim", "num_heads", "mlp_ratio"):
             if key not in data:
                 raise ArchitectureError(f"the architecture {dict(data)!r} lacks {key!r}", data)
-        architecture = cls(data["embed_dim"], data["num_heads"], data["mlp_ratio"])
+        architecture = cls(**{key: value for key, value in data.items() if key != "depth"})
         if "depth" in data and data["depth"] != architecture.depth:
             raise ArchitectureError(
                 f"depth is {data['depth']!r} but num_heads lists {architecture.depth} layers; drop depth or mend it",
@@ -130,13 +194,37 @@ class Architecture:
         return cls.from_dict(data)
 
 
-def uniform(embed_dim: int, depth: int, num_heads: int, mlp_ratio: float) -> Architecture:
+def uniform(embed_dim: int, depth: int, num_heads: int, mlp_ratio: float, **further: float) -> Architecture:
     """Return the architecture whose layers are all alike, as in ViT and DeiT.
 
     >>> print(uniform(192, 12, 3, 4))
     embed 192, depth 12, heads 3×12, mlp 4×12
     """
-    return Architecture(embed_dim, (num_heads,) * depth, (mlp_ratio,) * depth)
+    each = {name: (value,) * depth if kind_of(name).scope == "layer" else value for name, value in further.items()}
+    return Architecture(embed_dim, (num_heads,) * depth, (mlp_ratio,) * depth, **each)
+
+
+def _further(holder: Architecture | Layer, name: str) -> Any:
+    """Return the choice of a further dimension, which the caller asked for as an attribute."""
+    if not name.startswith("_") and name != "further":
+        for own, value in holder.further:
+            if own == name:
+                return value
+    raise AttributeError(f"{type(holder).__name__} has no {name!r}")
+
+
+def _read(name: str, value: object, depth: int) -> Any:
+    """Return the value of a further dimension, checked."""
+    try:
+        kind = kind_of(name)
+        if kind.scope == "network":
+            return kind.number(value)
+        values = tuple(kind.number(each) for each in _sequence(name, value))
+    except SpaceError as error:
+        raise ArchitectureError(str(error), value) from None
+    if len(values) != depth:
+        raise ArchitectureError(f"{name} needs one entry per layer, got {len(values)} for {depth} layers", value)
+    return values
 
 
 def _runs(values: Iterable[float]) -> str:
@@ -150,24 +238,24 @@ def _sequence(name: str, value: object) -> Iterable[Any]:
     return value
 
 
-def _positive_int(name: str, value: object) -> int:
-    if type(value) is int and value >= 1:  # nearly always; the rest is for NumPy's numbers and for mistakes
+def _whole(name: str, value: object, least: int) -> int:
+    if type(value) is int and value >= least:  # nearly always; the rest is for NumPy's numbers and for mistakes
         return value
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= 1:
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
         return int(value)
     number = _real(value)
-    if number.is_integer() and number >= 1:
+    if number.is_integer() and number >= least:
         return int(number)
-    raise ArchitectureError(f"{name} must be a whole number of at least 1, got {value!r}", value)
+    raise ArchitectureError(f"{name} must be a whole number of at least {least}, got {value!r}", value)
 
 
-def _positive_float(name: str, value: object) -> float:
-    if type(value) is float and 0 < value < math.inf:
+def _ratio(value: object) -> float:
+    if type(value) is float and 0 <= value < math.inf:
         return value
     number = _real(value)
-    if 0 < number < math.inf:
+    if 0 <= number < math.inf:
         return number
-    raise ArchitectureError(f"{name} must be a number above 0, got {value!r}", value)
+    raise ArchitectureError(f"mlp_ratio must be a number of 0 or more, got {value!r}", value)
 
 
 def _real(value: object) -> float:

@@ -10,6 +10,10 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class NasformerError(Exception):
@@ -113,3 +117,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     shown = names if len(names) <= _MOST_LISTED else names[: _MOST_LISTED // 4]
     more = len(names) - len(shown)
     return f"known: {', '.join(shown)}{f' and {more} more' if more else ''}"
+
+
+def first_fault(error: ValidationError) -> tuple[str, str, str, Any]:
+    """Return location, type, message and input of pydantic's first error."""
+    first = error.errors()[0]
+    words = str(first["msg"]).removeprefix("Value error, ")
+    return ".".join(map(str, first["loc"])), first["type"], words, first["input"]

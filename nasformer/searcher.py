@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, StudyError, did_you_mean
@@ -28,7 +29,6 @@ from nasformer.search.confirm import confirm_recommended
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
-from nasformer.search.result import versions
 from nasformer.search.study import Study
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
@@ -38,6 +38,7 @@ _LOGGER = logging.getLogger(__name__)
 class _PreparedSearch(NamedTuple):
     """The validated parts of a search."""
 
+    strategy: Strategy
     fitness: Fitness
     feasible: FeasibleSet
     settings: dict[str, Any]
@@ -139,10 +140,10 @@ class Searcher:
         criteria = StoppingCriteria(evaluations, batch_size, max_failures, seconds, pause_after, until_no_gain)
         spec = _renamed(fitness_spec, recipe)
         prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec)
-        record, fitness, feasible = prepared.study, prepared.fitness, prepared.feasible
+        strategy, record = prepared.strategy, prepared.study
+        fitness, feasible = prepared.fitness, prepared.feasible
         if asynchronous:
             record.set_asynchronous()
-        strategy = self.make(feasible, criteria)
         total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
         with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar, record.workers.session():
             callbacks = [bar.update] if callback is None else [bar.update, callback]
@@ -205,18 +206,18 @@ class Searcher:
         """Validate all arguments, then open or create the study."""
         if confirm < 1:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
-        if self.fitness is None:  # raise errors before default_fitness warns
-            self.make(self.feasible(budget, resolution=resolution), criteria)
-        fitness = self.fitness or default_fitness(self.space)
-        feasible = self.feasible(budget, fitness, resolution)
+        feasible = self.feasible(budget, self.fitness, resolution)
         _LOGGER.info("searching %r", feasible)
-        self.make(feasible, criteria)
+        strategy = self.make(feasible, criteria)  # before default_fitness warns
+        fitness = self.fitness or default_fitness(self.space)
+        if self.fitness is None:
+            _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
         made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
         kept = {**made, **(fitness_spec or {}), "max_failures": criteria.max_failures}
         opened = Study.begin(storage, study or self.default_study, self.space, settings, feasible.limits, kept)
-        return _PreparedSearch(fitness, feasible, settings, opened)
+        return _PreparedSearch(strategy, fitness, feasible, settings, opened)
 
     @classmethod
     def open(cls, storage: str | Path, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
@@ -279,8 +280,7 @@ class Searcher:
         limits = merge(self.space.constraints, as_limits(budget, self.space.known_costs))
         known: Sequence[Architecture] | None = getattr(fitness, "architectures", None)
         feasible = bounded(self.space, limits, known=known, resolution=resolution)
-        if fitness is not None and hasattr(fitness, "check"):
-            fitness.check(feasible)
+        _check_fitness(fitness, feasible)
         return feasible
 
     def make(self, feasible: FeasibleSet, criteria: StoppingCriteria) -> Strategy:
@@ -309,6 +309,11 @@ class Searcher:
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
         }
+
+
+def _check_fitness(fitness: Fitness | None, feasible: FeasibleSet) -> None:
+    if fitness is not None and hasattr(fitness, "check"):
+        fitness.check(feasible)
 
 
 def _renamed(fitness_spec: Mapping[str, Any] | None, recipe: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -1,12 +1,12 @@
 """A Bayesian linear model of fitness on the one-hot choices of an architecture.
 
-y = intercept + sum of effects + noise, where every choice of embed_dim, depth and of each layer has an
-effect. A layer's effect is that of its choice in any layer, plus its own, plus both again for each
-embed_dim: on ImageNet accuracies a layer's choices do interact with embed_dim, and neither with each
-other nor with those of the next layer (``benchmarks/thompson_design.py``). Effects of a kind share a normal
-prior whose variance, like the noise, is what makes the data most probable (evidence maximisation,
-MacKay, Neural Computation 1992; Bishop, Pattern Recognition and Machine Learning, section 3.5, by
-expectation maximisation), with an inverse gamma prior on it that stands for two effects more.
+y = intercept + sum of effects + noise, where every choice of the network and of each layer has an effect. A layer's
+effect is that of its choice in any layer, plus its own, plus both again for each embed_dim: on ImageNet accuracies
+a layer's choices do interact with embed_dim, and neither with each other nor with those of the next layer
+(``benchmarks/thompson_design.py``). Effects of a kind share a normal prior whose variance, like the noise, is what
+makes the data most probable (evidence maximisation, MacKay, Neural Computation 1992; Bishop, Pattern Recognition
+and Machine Learning, section 3.5, by expectation maximisation), with an inverse gamma prior on it that stands for
+two effects more.
 
 With V = diag(variances), noise s, and D = diag(s + error of each value): precision A = X' D^-1 X + 1/V,
 mean m = A^-1 X' D^-1 y.
@@ -27,8 +27,7 @@ _MAX_COLUMNS = 800
 """Above this many columns, layers have no effects of their own for each embed_dim: a fit would take too long."""
 
 _PRIOR = {
-    "embed_dim": 1.0,
-    "depth": 1.0,
+    "network": 1.0,
     "any_layer": 1 / 40,
     "layer": 1 / 40,
     "embed_any": 1 / 400,
@@ -51,16 +50,17 @@ class AdditiveModel:
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
-        sizes = [len(codec.num_heads), len(codec.mlp_ratio)]
-        widths, layers = len(codec.embed_dim), codec.max_depth
-        blocks = [("embed_dim", widths), ("depth", len(codec.depth))]
+        self._network = [dimension for dimension in codec.dimensions if dimension.scope == "network"]
+        sizes = [len(dimension.values) for dimension in codec.layer]
+        widths, layers = len(codec.values["embed_dim"]), codec.max_depth
+        blocks = [("network", len(dimension.values)) for dimension in self._network]
         for size in sizes:
             blocks += [("any_layer", size), ("layer", layers * size)]
         own = [("embed_any", widths * size) for size in sizes] + [
             ("embed_layer", widths * layers * size) for size in sizes
         ]
         self._each = sum(size for _, size in [*blocks, *own]) <= _MAX_COLUMNS
-        blocks += own if self._each else own[:2]
+        blocks += own if self._each else own[: len(sizes)]
         self._kinds = np.repeat(np.arange(len(blocks)), [size for _, size in blocks])
         self._expected = np.array([_PRIOR[kind] for kind, _ in blocks])
         self.columns = len(self._kinds)
@@ -69,10 +69,10 @@ class AdditiveModel:
     def features(self, codes: Codes) -> Array:
         """Return the one-hot columns of codes, ``(n, columns)``."""
         codec, n = self.codec, len(codes)
-        width, depth = _one_hot(codes[:, 0], len(codec.embed_dim)), _one_hot(codes[:, 1], len(codec.depth))
-        genes = ((codec.heads_of(codes), len(codec.num_heads)), (codec.ratios_of(codes), len(codec.mlp_ratio)))
-        layers = [_one_hot(columns, size) for columns, size in genes]  # (n, layers, choices)
-        blocks = [width, depth]
+        blocks = [_one_hot(codec.genes(d.name, codes), len(d.values)) for d in self._network]
+        width = _one_hot(codec.genes("embed_dim", codes), len(codec.values["embed_dim"]))
+        # layers: (n, layers, choices)
+        layers = [_one_hot(codec.genes(d.name, codes), len(d.values)) for d in codec.layer]
         for layer in layers:
             blocks += [layer.sum(axis=1), layer.reshape(n, -1)]
         blocks += [_times(width, layer.sum(axis=1)) for layer in layers]
@@ -82,15 +82,15 @@ class AdditiveModel:
 
     def scores(self, effects: Array) -> Scores:
         """Return effects ``(columns,)`` as scores that a feasible set maximises."""
-        codec, widths = self.codec, len(self.codec.embed_dim)
-        shapes = [(codec.max_depth, len(codec.num_heads)), (codec.max_depth, len(codec.mlp_ratio))]
+        codec, widths = self.codec, len(self.codec.values["embed_dim"])
+        shapes = [(codec.max_depth, len(dimension.values)) for dimension in codec.layer]
         take = _Reader(effects)
-        width, depth = take(widths), take(len(codec.depth))
+        found = {dimension.name: take(len(dimension.values)) for dimension in self._network}
         tables = [take(1, 1, shape[1]) + take(1, *shape) for shape in shapes]
         tables = [table + take(widths, 1, shape[1]) for table, shape in zip(tables, shapes, strict=True)]
         if self._each:
             tables = [table + take(widths, *shape) for table, shape in zip(tables, shapes, strict=True)]
-        return Scores(width, depth, *tables)
+        return Scores(found | {d.name: table for d, table in zip(codec.layer, tables, strict=True)})
 
     def fit(self, x: Array, y: Array, errors: Array | float = 0.0) -> None:
         """Learn from what was told; the variances go on from the last fit.

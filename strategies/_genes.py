@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.space import SearchSpace
-
-_DIMENSIONS = ("embed_dim", "depth", "num_heads", "mlp_ratio")
 
 
 class Genes:
@@ -32,14 +31,14 @@ class Genes:
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        self._values: dict[str, tuple[float, ...]] = {key: getattr(space.codec, key) for key in _DIMENSIONS}
-        self._index = {key: {value: i for i, value in enumerate(values)} for key, values in self._values.items()}
-        self._tied, layers = space.codec.tied, space.codec.max_depth
+        codec, layers = space.codec, space.codec.max_depth
+        self._dimensions, self._depths = codec.dimensions, codec.depths
+        self._index = {name: {value: i for i, value in enumerate(values)} for name, values in codec.values.items()}
         self._names = {
-            key: [key] * layers if self._tied.get(key, True) else [f"{key}.{layer}" for layer in range(layers)]
-            for key in _DIMENSIONS
+            d.name: [d.name] * layers if d.tied else [f"{d.name}.{layer}" for layer in range(layers)]
+            for d in codec.dimensions
         }
-        lengths = {name: len(self._values[key]) for key, names in self._names.items() for name in names}
+        lengths = {name: len(d.values) for d in codec.dimensions for name in self._names[d.name]}
         self.choices = {name: length for name, length in lengths.items() if length > 1}
 
     def active(self, depth: int) -> list[str]:
@@ -49,25 +48,22 @@ class Genes:
 
     def read(self, genes: Mapping[str, int]) -> Architecture:
         """Return the architecture that genes describe."""
-        depth = int(self._values["depth"][genes.get("depth", 0)])
-        heads = tuple(int(value) for value in self._layers("num_heads", genes, depth))
-        embed_dim = int(self._values["embed_dim"][genes.get("embed_dim", 0)])
-        return Architecture(embed_dim, heads, tuple(self._layers("mlp_ratio", genes, depth)))
-
-    def _layers(self, key: str, genes: Mapping[str, int], depth: int) -> list[float]:
-        return [self._values[key][genes.get(name, 0)] for name in self._names[key][:depth]]
+        depth, choices = self._depths[genes.get("depth", 0)], dict[str, Any]()
+        for dimension in self._dimensions:
+            values, names = dimension.values, self._names[dimension.name][:depth]
+            if dimension.scope == "layer":
+                choices[dimension.name] = tuple([values[genes.get(name, 0)] for name in names])
+            elif dimension.name != "depth":
+                choices[dimension.name] = values[genes.get(dimension.name, 0)]
+        return Architecture(**choices)
 
     def write(self, architecture: Architecture, rng: random.Random) -> dict[str, int]:
         """Return the genes of an architecture; those beyond its depth are drawn, since they do nothing."""
-        genes = {
-            "embed_dim": self._index["embed_dim"][architecture.embed_dim],
-            "depth": self._index["depth"][architecture.depth],
-        }
-        for key in ("num_heads", "mlp_ratio"):
-            index = self._index[key]
-            genes.update(
-                (name, index[value]) for name, value in zip(self._names[key], getattr(architecture, key), strict=False)
-            )
+        genes: dict[str, int] = {}
+        for dimension in self._dimensions:
+            index, value = self._index[dimension.name], getattr(architecture, dimension.name)
+            values = value if dimension.scope == "layer" else (value,)
+            genes.update((name, index[each]) for name, each in zip(self._names[dimension.name], values, strict=False))
         return {
             name: genes[name] if name in genes else rng.randrange(choices) for name, choices in self.choices.items()
         }

@@ -1,19 +1,20 @@
 """Neighbours: the architectures one step from another that keep within the budget, in random order.
 
 A step is another choice of one gene. One that leaves the budget is brought back: by another choice of
-a second gene, or, where the width or the depth changed, by the fewest further steps that suffice. A
+a second gene, or, where a choice of the network changed, by the fewest further steps that suffice. A
 table holds hardly any two architectures so near: there, its nearest rows are the neighbours.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
-from nasformer.space import EnumeratedSet, FeasibleSet
+from nasformer.space import EnumeratedSet, FeasibleSet, Scores
 from nasformer.strategies._genes import Genes
 
 _SECOND_STEPS = 16
@@ -33,6 +34,7 @@ class Neighbours:
     def __init__(self, feasible: FeasibleSet) -> None:
         self.feasible, self.space = feasible, feasible.space
         self.genes = Genes(feasible.space)
+        self._network = [d.name for d in feasible.space.dimensions if d.scope == "network"]
 
     def of(self, architecture: Architecture, rng: random.Random) -> Iterator[Architecture]:
         """Yield feasible neighbours, in random order; each step is tried once.
@@ -49,7 +51,7 @@ class Neighbours:
             genes = {**parent, name: choice}
             child = self.genes.read(genes)
             if child not in self.feasible:
-                brought = self._held(child, name, rng) if name in ("embed_dim", "depth") else None
+                brought = self._held(child, name, rng) if name in self._network else None
                 child = brought or self._second_step(genes, name, child.depth, rng) or child
             if child in self.feasible:
                 yield child
@@ -75,21 +77,26 @@ class Neighbours:
         return None
 
     def _held(self, child: Architecture, name: str, rng: random.Random) -> Architecture | None:
-        """Return the member with the child's width or depth that is the fewest steps away, any of several."""
-        codec, value = self.space.codec, getattr(child, name)
+        """Return the member with the child's choice of a network dimension that is nearest, any of several."""
+        value, tables = getattr(child, name), dict[str, NDArray[np.float64]]()
 
-        def near(key: str, wanted: float) -> dict[float, float]:
-            choices = getattr(codec, key)
+        def near(choices: Sequence[float], wanted: float) -> list[float]:
             at = choices.index(wanted)
-            return {other: -abs(index - at) - rng.random() / 1e3 for index, other in enumerate(choices)}
+            return [-abs(index - at) - rng.random() / 1e3 for index in range(len(choices))]
 
-        layers = [
-            {"num_heads": near("num_heads", heads), "mlp_ratio": near("mlp_ratio", ratio)}
-            for heads, ratio in zip(child.num_heads, child.mlp_ratio, strict=True)
-        ]
-        scores = {"embed_dim": near("embed_dim", child.embed_dim), "depth": near("depth", child.depth)}
-        scores[name] = {other: 0.0 if other == value else -1e6 for other in scores[name]}
-        member = self.feasible.argmax({**scores, "layers": layers})
+        layers = [d for d in self.space.dimensions if d.scope == "layer"]
+        for dimension in layers:
+            tables[dimension.name] = np.zeros((self.space.codec.max_depth, len(dimension.values)))
+        for layer in range(child.depth):
+            for dimension in layers:
+                wanted = getattr(child, dimension.name)[layer]
+                tables[dimension.name][layer] = near(dimension.values, wanted)
+        for dimension in self.space.dimensions:
+            if dimension.scope == "network":
+                tables[dimension.name] = np.array(near(dimension.values, getattr(child, dimension.name)))
+        own = self.space.codec.values[name]
+        tables[name] = np.where(np.array(own) == value, 0.0, -1e6)
+        member = self.feasible.argmax(Scores(tables))
         return member if getattr(member, name) == value else None
 
     def _nearest_rows(self, architecture: Architecture, rng: random.Random) -> list[Architecture]:

@@ -8,6 +8,9 @@ mutation probabilities, this follows the code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from nasformer.architecture import Architecture
 from nasformer.errors import StrategyError
 from nasformer.search import BaseStrategy
@@ -29,8 +32,8 @@ class Evolution(BaseStrategy):
         parents: How many of the best ever told breed.
         mutants: Children per generation made by mutation.
         crossovers: Children per generation made by crossover.
-        mutate_network: Probability of resampling the depth, and of resampling embed_dim.
-        mutate_layer: Probability of resampling each layer's MLP ratio, and of each layer's heads.
+        mutate_network: Probability of resampling the depth, and each other choice of the network.
+        mutate_layer: Probability of resampling each choice of each layer.
         infeasible: What becomes of a child outside the budget: ``reject``, as in the paper: another is made,
             of other parents; ``repair``: the nearest architecture inside takes its place; ``resample``: what
             was changed or crossed is drawn again, given that the budget holds. ``counts`` says how often.
@@ -108,46 +111,46 @@ class Evolution(BaseStrategy):
     def mutate(self, parent: Architecture) -> Architecture:
         """Resample some dimensions of a parent, in the official order; a value may come out as it was."""
         rng, codec = self.rng, self.space.codec
-        heads, ratios, embed_dim = list(parent.num_heads), list(parent.mlp_ratio), parent.embed_dim
+        choices = {d.name: getattr(parent, d.name) for d in codec.dimensions if d.name != "depth"}
+        layers = {dimension.name: list(choices[dimension.name]) for dimension in codec.layer}
         if rng.random() < self.mutate_network:
-            depth = rng.choice(codec.depth)
-            added = range(depth - len(heads))
-            heads = heads[:depth] + [rng.choice(codec.num_heads) for _ in added]
-            ratios = ratios[:depth] + [rng.choice(codec.mlp_ratio) for _ in added]
-        ratios = [rng.choice(codec.mlp_ratio) if rng.random() < self.mutate_layer else ratio for ratio in ratios]
-        heads = [rng.choice(codec.num_heads) if rng.random() < self.mutate_layer else head for head in heads]
-        if rng.random() < self.mutate_network:
-            embed_dim = rng.choice(codec.embed_dim)
-        return self._tied(Architecture(embed_dim, tuple(heads), tuple(ratios)))
+            depth = rng.choice(codec.depths)
+            for name, values in layers.items():
+                layers[name] = values[:depth] + [rng.choice(codec.values[name]) for _ in range(depth - len(values))]
+        for name in reversed(layers):
+            options, values = codec.values[name], layers[name]
+            layers[name] = [rng.choice(options) if rng.random() < self.mutate_layer else value for value in values]
+        for dimension in codec.network:
+            if rng.random() < self.mutate_network:
+                choices[dimension.name] = rng.choice(dimension.values)
+        return self._child({**choices, **layers})
 
     def cross(self, first: Architecture, second: Architecture) -> Architecture:
         """Take each gene from either of two parents of equal depth."""
-        either = self.rng.choice
-        heads = tuple(either(pair) for pair in zip(first.num_heads, second.num_heads, strict=True))
-        ratios = tuple(either(pair) for pair in zip(first.mlp_ratio, second.mlp_ratio, strict=True))
-        return self._tied(Architecture(either((first.embed_dim, second.embed_dim)), heads, ratios))
+        either, codec, choices = self.rng.choice, self.space.codec, dict[str, Any]()
+        for dimension in (*codec.layer, *codec.network):
+            pair = getattr(first, dimension.name), getattr(second, dimension.name)
+            whole = dimension.scope == "network"
+            choices[dimension.name] = either(pair) if whole else [either(each) for each in zip(*pair, strict=True)]
+        return self._child(choices)
 
-    def _tied(self, child: Architecture) -> Architecture:
+    def _child(self, choices: Mapping[str, Any]) -> Architecture:
         """Give all layers the value of one of them where the space declares it once for all."""
-        tied, depth = self.space.codec.tied, child.depth
-        heads, ratios = child.num_heads, child.mlp_ratio
-        if tied["num_heads"]:
-            heads = (self.rng.choice(heads),) * depth
-        if tied["mlp_ratio"]:
-            ratios = (self.rng.choice(ratios),) * depth
-        return Architecture(child.embed_dim, heads, ratios)
+        tied = {
+            d.name: (self.rng.choice(choices[d.name]),) * len(choices[d.name]) for d in self.space.codec.layer if d.tied
+        }
+        return Architecture(**{**choices, **tied})
 
     def _resample(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
         """Draw all that the child does not share with every parent again, given that the budget holds."""
-        depth = min(each.depth for each in (child, *parents))
-        fixed = {key: getattr(child, key) for key in ("embed_dim", "depth") if _shared(key, child, parents)}
-        for key, tied in self.space.codec.tied.items():
-            values = zip(*(getattr(each, key)[:depth] for each in (child, *parents)), strict=True)
-            kept = {layer: each[0] for layer, each in enumerate(values) if len(set(each)) == 1}
-            fixed |= {key: kept if not tied else next(iter(kept.values()))} if kept else {}
+        depth, fixed = min(each.depth for each in (child, *parents)), dict[str, Any]()
+        for dimension in self.space.dimensions:
+            values = [getattr(each, dimension.name) for each in (child, *parents)]
+            if dimension.scope == "network":
+                fixed |= {dimension.name: values[0]} if len(set(values)) == 1 else {}
+                continue
+            layers = enumerate(zip(*(each[:depth] for each in values), strict=True))
+            kept = {layer: each[0] for layer, each in layers if len(set(each)) == 1}
+            fixed |= {dimension.name: next(iter(kept.values())) if dimension.tied else kept} if kept else {}
         (again,) = self.feasible.sample(1, self._draw_rng, fixed=fixed)
         return again
-
-
-def _shared(key: str, child: Architecture, parents: tuple[Architecture, ...]) -> bool:
-    return all(getattr(parent, key) == getattr(child, key) for parent in parents)

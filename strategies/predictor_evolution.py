@@ -60,8 +60,8 @@ class PredictorEvolution(BaseStrategy):
         self.startup, self.refit, self.candidates = startup, refit, candidates
         self._neighbours = Neighbours(feasible)
         codec, layers = self.space.codec, self.space.codec.max_depth
-        lengths = [len(codec.embed_dim), len(codec.depth)] + layers * [len(codec.num_heads)]
-        lengths += layers * [len(codec.mlp_ratio)]
+        repeats = ((len(d.values), layers if d.scope == "layer" else 1) for d in codec.dimensions)
+        lengths = [length for length, times in repeats for _ in range(times)]
         self._columns = np.repeat(np.arange(len(lengths)), np.array(lengths) - 1)
         self._values = np.concatenate([np.arange(1, length) for length in lengths])
         self._numpy = np.random.default_rng([seed, 0x7072_6564])
@@ -120,18 +120,21 @@ class PredictorEvolution(BaseStrategy):
         return [*self._unseen_sizes(), *self._champions([each for each in pool if each not in self._asked], draws)]
 
     def _unseen_sizes(self) -> list[Architecture]:
-        """Return the best predicted of each width and depth of which nothing was asked: of these nothing is known."""
-        seen = {(each.embed_dim, each.depth) for each in self._asked}
-        return [each for each in self._population if (each.embed_dim, each.depth) not in seen]
+        """Return the best predicted of each choice of the network of which nothing was asked, nor is known."""
+        seen = {self._size(each) for each in self._asked}
+        return [each for each in self._population if self._size(each) not in seen]
+
+    def _size(self, architecture: Architecture) -> tuple[float, ...]:
+        return tuple(getattr(architecture, d.name) for d in self.space.dimensions if d.scope == "network")
 
     def _best_of_each_size(self, pool: Iterable[Architecture], model: BayesianRidge) -> list[Architecture]:
-        """Return the best predicted of each width and depth: no path of good steps may lead from one to another."""
+        """Return the best predicted of each choice of the network: no good steps may lead from one to another."""
         architectures = list(pool)
         predicted = self._features(architectures) @ model.coef_
-        best: dict[tuple[int, int], Architecture] = {}
+        best: dict[tuple[float, ...], Architecture] = {}
         for index in np.argsort(-predicted, kind="stable").tolist():
             each = architectures[index]
-            best.setdefault((each.embed_dim, each.depth), each)
+            best.setdefault(self._size(each), each)
         return list(best.values())
 
     def _champions(self, architectures: Sequence[Architecture], draws: NDArray[np.float64]) -> list[Architecture]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,15 @@ from hypothesis import strategies as st
 from nasformer.architecture import Architecture, uniform
 from nasformer.errors import ArchitectureError
 
-LAYERS = st.lists(st.tuples(st.integers(1, 99), st.floats(1, 99, allow_subnormal=False)), min_size=1, max_size=20)
+LAYERS = st.lists(
+    st.tuples(st.integers(0, 99), st.just(0.0) | st.floats(1, 99, allow_subnormal=False)), min_size=1, max_size=20
+)
+FURTHER = st.dictionaries(st.sampled_from(["patch_size", "image_size"]), st.integers(1, 99))
 ARCHITECTURES = st.builds(
-    lambda embed_dim, layers: Architecture(embed_dim, *zip(*layers, strict=True)), st.integers(1, 2**62), LAYERS
+    lambda embed_dim, layers, further: Architecture(embed_dim, *zip(*layers, strict=True), **further),
+    st.integers(1, 2**62),
+    LAYERS,
+    FURTHER,
 )
 ONE = {"embed_dim": 8, "num_heads": [1, 2], "mlp_ratio": [1, 2.5]}
 
@@ -39,7 +45,7 @@ def test_json_dict_repr_and_pickle_give_the_equal_value_back(architecture: Archi
 def test_one_network_has_one_identity() -> None:
     written = [
         Architecture(192, (3, 4), (3.5, 4)),
-        Architecture(192.0, [3.0, 4.0], [3.5, 4.0]),  # type: ignore[arg-type]
+        Architecture(192.0, [3.0, 4.0], [3.5, 4.0]),  # type: ignore[arg-type, list-item]
         Architecture(np.int64(192), np.array([3, 4]), np.array([3.5, 4], dtype=np.float32)),  # type: ignore[arg-type]
         Architecture(np.float64(192), iter((3, 4)), (ratio for ratio in (3.5, 4))),  # type: ignore[arg-type]
     ]
@@ -53,10 +59,15 @@ def test_every_dimension_counts() -> None:
     others = [
         uniform(65, 2, 3, 2),
         uniform(64, 3, 3, 2),
-        replace(base, num_heads=(3, 4)),
-        replace(base, mlp_ratio=(2, 1)),
+        base.replaced(num_heads=(3, 4)),
+        base.replaced(num_heads=(3, 0)),
+        base.replaced(mlp_ratio=(2, 1)),
+        base.replaced(mlp_ratio=(2, 0)),
+        base.replaced(patch_size=4),
+        base.replaced(patch_size=8),
+        base.replaced(image_size=8),
     ]
-    assert len({base, *others}) == 5
+    assert len({base, *others}) == 10
 
 
 def test_it_is_frozen() -> None:
@@ -93,7 +104,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"embed_dim": float("nan")}, "embed_dim .*, got nan"),
     ({"embed_dim": float("inf")}, "embed_dim .*, got inf"),
     ({"embed_dim": [8]}, r"embed_dim .*, got \[8\]"),
-    ({"num_heads": [1, 0]}, "num_heads must be a whole number of at least 1, got 0"),
+    ({"num_heads": [1, -1]}, "num_heads must be a whole number of at least 0, got -1"),
     ({"num_heads": [1, 1.5]}, "num_heads .*, got 1.5"),
     ({"num_heads": [1, np.True_]}, r"num_heads .*, got (np\.)?True"),
     ({"num_heads": [1, [2]]}, r"num_heads .*, got \[2\]"),
@@ -101,7 +112,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"num_heads": "12"}, "num_heads lists one entry per layer, got '12'"),
     ({"num_heads": None}, "num_heads lists one entry per layer, got None"),
     ({"num_heads": np.array(3)}, r"num_heads lists one entry per layer, got array\(3\)"),
-    ({"mlp_ratio": [1, 0]}, "mlp_ratio must be a number above 0, got 0"),
+    ({"mlp_ratio": [1, -1]}, "mlp_ratio must be a number of 0 or more, got -1"),
     ({"mlp_ratio": [1, -2.5]}, "mlp_ratio .*, got -2.5"),
     ({"mlp_ratio": [1, float("inf")]}, "mlp_ratio .*, got inf"),
     ({"mlp_ratio": [1, 10**400]}, "mlp_ratio .*, got 10{400}"),
@@ -112,7 +123,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"depth": 3}, "depth is 3 but num_heads lists 2 layers"),
     ({"depth": None}, "depth is None but num_heads lists 2 layers"),
     ({"embed_dims": 3}, "unknown dimension 'embed_dims'; did you mean 'embed_dim'"),
-    ({"colour": 3}, "unknown dimension 'colour'; known: depth, embed_dim, mlp_ratio, num_heads"),
+    ({"colour": 3}, "unknown dimension 'colour'; known: depth, embed_dim, image_size, mlp_ratio, num_heads"),
+    ({"patch_size": [4, 4]}, r"patch_size must be a whole number of at least 1, 1,000,000 at most, got \[4, 4\]"),
+    ({"patch_size": 0}, "patch_size must be .*, got 0"),
+    ({"patch_size": 10**400}, "patch_size must be .*, got 10{400}"),
+    ({"image_size": "large"}, "image_size must be .*, got 'large'"),
 ]
 
 
@@ -165,3 +180,13 @@ def test_broken_json_is_one_short_line(text: str, words: str) -> None:
 def test_an_mlp_of_no_width_is_refused() -> None:
     with pytest.raises(ArchitectureError, match=r"mlp_ratio 0.01 of embed_dim 8 leaves an MLP of no width"):
         Architecture(8, (1,), (0.01,))
+
+
+def test_a_layer_may_do_without() -> None:
+    architecture = Architecture(64, (2, 0, 0), (2, 1, 0), patch_size=4)
+    assert str(architecture) == "embed 64, depth 3, heads 2 0×2, mlp 2 1 0, patch_size 4"
+    assert [(layer.num_heads, layer.hidden_dim) for layer in architecture.layers] == [(2, 128), (0, 64), (0, 0)]
+    assert (architecture.patch_size, architecture.network) == (4, (("patch_size", 4),))
+    assert architecture.to_dict()["patch_size"] == 4
+    with pytest.raises(AttributeError, match="Architecture has no 'image_size'"):
+        architecture.image_size  # noqa: B018

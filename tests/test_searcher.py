@@ -155,6 +155,29 @@ def test_the_former_name_of_the_fitness_specification_warns(tmp_path: Path) -> N
         searcher.run(evaluations=2, recipe=spec, progress=False)
 
 
+@pytest.mark.parametrize("fitness", [depth, None], ids=["given", "default"])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["in step", "asynchronous"])
+def test_a_strategy_is_made_once_for_each_run(
+    fitness: Any, asynchronous: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASFORMER_HOME", str(tmp_path))
+    made: list[int] = []
+
+    class Counted(Mine):
+        def __init__(self, feasible: nf.FeasibleSet, **known: Any) -> None:
+            made.append(known["seed"])
+            super().__init__(feasible, **known)
+
+    storage = tmp_path / "study.log"
+    searcher = nf.Searcher("digits", Counted, fitness, seed=5)
+    assert made == []
+    searcher.create(storage, evaluations=6)
+    assert made == [5]
+    for runs in (1, 2):
+        searcher.run(evaluations=6, storage=storage, asynchronous=asynchronous, progress=False)
+        assert made == [5] * (1 + runs)
+
+
 def test_seeds_and_only_seeds_change_a_search() -> None:
     streams = [[t.architecture for t in run("tpe", seed=seed, startup=3).trials] for seed in (0, 0, 1)]
     assert streams[0] == streams[1] != streams[2]

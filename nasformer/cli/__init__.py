@@ -50,9 +50,9 @@ def _options(
 ) -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO if verbose else logging.WARNING)
     if version:
-        from importlib.metadata import version as version_of
+        from nasformer._provenance import library_version
 
-        print(version_of("nasformer"))
+        print(library_version())
         raise typer.Exit
 
 

@@ -50,6 +50,7 @@ def demo(
     Example:
       nasformer demo --out nasformer-demo
     """
+    from nasformer._io import write_file
     from nasformer.data import load_dataset
     from nasformer.fitness import InheritedFitness
     from nasformer.report import summary_lines, write_report
@@ -86,7 +87,7 @@ def demo(
         command=command_line(),
     )
     winner = finalists[0]
-    (out / "winner.json").write_text(json_module.dumps(winner.architecture.to_dict()) + "\n", encoding="utf-8")
+    write_file(out / "winner.json", json_module.dumps(winner.architecture.to_dict()) + "\n")
     seconds = time.perf_counter() - start
     if json:
         print_json({"report": str(page), "seconds": seconds, "finalists": [_as_dict(item) for item in finalists]})

@@ -156,9 +156,10 @@ def keep(result: SearchResult, folder: Path) -> None:
     """Write result, winner and report."""
     import json as json_module
 
+    from nasformer._io import write_file
     from nasformer.report import write_report
 
     result.save(folder / RESULT)
-    (folder / WINNER).write_text(json_module.dumps(result.best.architecture.to_dict()) + "\n", encoding="utf-8")
+    write_file(folder / WINNER, json_module.dumps(result.best.architecture.to_dict()) + "\n")
     title = f"{result.strategy} on {result.space.name}"
     write_report(folder, [result], title=title, command=command_line())

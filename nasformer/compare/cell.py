@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import inspect
 import json
 import re
@@ -14,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import atomic, digest, text_digest
 from nasformer.compare.comparison import Entrant
 from nasformer.compare.design import shared_design
-from nasformer.compare.experiment import Experiment, TaskDeclaration, digest
+from nasformer.compare.experiment import Experiment, TaskDeclaration
 from nasformer.compare.tables import cell_row, plain_columns, trial_columns
 from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError
@@ -172,11 +172,8 @@ def _read(path: Path, with_trials: bool) -> dict[str, Any] | None:
 
 def _write(path: Path, header: Mapping[str, Any], trials: Mapping[str, Any]) -> None:
     """Write two lines of JSON: the header, which is checked on resume, and the trials."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".part")
-    with gzip.open(draft, "wt", encoding="utf-8", compresslevel=6) as file:
+    with atomic(path) as draft, gzip.open(draft, "wt", encoding="utf-8", compresslevel=6) as file:
         file.writelines(json.dumps(line) + "\n" for line in (header, trials))
-    draft.replace(path)
 
 
 def _slug(name: str) -> str:
@@ -186,4 +183,4 @@ def _slug(name: str) -> str:
     ('tpe', 'nevergrad-optimizer-DE-2e3b03')
     """
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
-    return plain if plain == name else f"{plain[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return plain if plain == name else f"{plain[:60]}-{text_digest(name, 6)}"

@@ -43,7 +43,6 @@ class SharedDesign:
         known = {"seed": seed, "evaluations": evaluations, "batch_size": batch_size}
         self._strategy: Strategy = factory(feasible, **known, **options)
         self.keeps: int = getattr(self._strategy, "keeps", 1)
-        self._waiting = len(self._design)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -51,14 +50,13 @@ class SharedDesign:
         return dict(getattr(self._strategy, "counts", {}))
 
     def ask(self, n: int = 1) -> list[Architecture]:
-        """Return the design, then, once all of it is told, the strategy's proposals."""
+        """Return the design, then the strategy's proposals."""
         if self._design:
             return [self._design.pop() for _ in range(min(n, len(self._design)))]
-        return [] if self._waiting > 0 else self._strategy.ask(n)
+        return self._strategy.ask(n)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Tell the strategy."""
-        self._waiting -= len(trials)
         self._strategy.tell(trials)
 
     def recommend(self, k: int = 1) -> list[Architecture]:

@@ -6,8 +6,6 @@ the declaration's folder. An ``optional`` task is skipped if its files are missi
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -19,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nasformer.compare.comparison import Entrant
-from nasformer.errors import ExperimentError, did_you_mean
+from nasformer.errors import ExperimentError, did_you_mean, first_fault
 from nasformer.space.declaration import parse
 
 
@@ -208,12 +206,6 @@ def read_declaration(path: Path) -> Any:
     return values
 
 
-def digest(values: object) -> str:
-    """Return a hash of plain data."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 _FILES = ("supernet", "root", "latency_table")
 _NAMED = ("fitness", "data")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
@@ -254,9 +246,6 @@ def absent_files(task: TaskDeclaration) -> Sequence[str]:
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    got = first["input"]
-    shown = f", got {got!r}" if not isinstance(got, (Mapping, list)) and first["type"] != "value_error" else ""
-    return f"{where}: {message}{shown}" if where else message
+    where, kind, words, value = first_fault(error)
+    shown = "" if kind == "value_error" or isinstance(value, (Mapping, list)) else f", got {value!r}"
+    return f"{where}: {words}{shown}" if where else words

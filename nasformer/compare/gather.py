@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nasformer._provenance import machine, versions
 from nasformer.compare.cell import Cell, load_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.tables import cell_table, trial_table
 from nasformer.compare.task import ComparisonTask
-from nasformer.search.machine import machine
-from nasformer.search.result import versions
 
 _UNTOLD = {"architecture": "", "params": None, "macs": None}
 
@@ -28,7 +27,7 @@ def gather(
     """Return the comparison of all complete cells."""
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
-    known: dict[str, list[str]] = {}
+    known: dict[str, dict[str, None]] = {}
     records = {name: task.record(_evaluations(experiment, name)) for name, task in tasks.items()}
     for cell in cells:
         kept = load_cell(folder, cell)
@@ -37,7 +36,7 @@ def gather(
             place = {"task": cell.task.name, "strategy": cell.entrant.label, "seed": cell.seed}
             runs.append({**place, **kept["trials"]})
             for name, version in kept["versions"].items():
-                known.setdefault(name, []).append(str(version))
+                known.setdefault(name, {})[str(version)] = None
     shared = experiment.to_dict()
     return Comparison(
         title=experiment.title,
@@ -49,13 +48,9 @@ def gather(
         left_out=tuple(left_out),
         command=command,
         settings={key: value for key, value in shared.items() if key not in ("tasks", "strategies", "title")},
-        versions={name: ", ".join(dict.fromkeys(values)) for name, values in (known or _now()).items()},
+        versions={name: ", ".join(values) for name, values in known.items()} or versions(),
         machine=machine(),
     )
-
-
-def _now() -> dict[str, list[str]]:
-    return {name: [version] for name, version in versions().items()}
 
 
 def _evaluations(experiment: Experiment, name: str) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from nasformer.fitness.processes import end_with_parent
 
 
 @contextmanager
@@ -44,16 +45,9 @@ def pool_of(
 def _begin(begin: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
     """Ignore SIGINT, watch the parent, and run the initialiser."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if begin is not None:
         begin(*arguments)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def progress_bar(shown: bool) -> Progress:

@@ -13,8 +13,6 @@ from nasformer.cost import format_limits
 from nasformer.errors import NasformerError
 from nasformer.search import SearchResult
 
-_PERCENT_KINDS = ("inherited",)
-
 
 def from_results(
     results: Sequence[SearchResult],
@@ -126,12 +124,13 @@ def _entrant(label: str, result: SearchResult) -> Entrant:
 
 def in_percent(results: Sequence[SearchResult]) -> bool:
     """Whether the values are accuracies in percent."""
-    return all(map(_measures_accuracy, results)) or all(map(_all_accuracies, results))
+    kinds = [result.settings.get("fitness") for result in results]
+    return all(map(measures_accuracy, kinds)) or all(map(_all_accuracies, results))
 
 
-def _measures_accuracy(result: SearchResult) -> bool:
-    fitness = result.settings.get("fitness")
-    if not isinstance(fitness, dict) or fitness.get("kind") not in _PERCENT_KINDS or "noise" in fitness:
+def measures_accuracy(fitness: object) -> bool:
+    """Whether the values of a fitness, given its description, are accuracies in percent."""
+    if not isinstance(fitness, dict) or fitness.get("kind") != "inherited" or "noise" in fitness:
         return False
     return str(fitness.get("objective", "accuracy")) == "accuracy"
 

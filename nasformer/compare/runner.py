@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
 
+from nasformer._io import write_file
 from nasformer.compare.cell import Cell, cells_of, is_complete, run_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
@@ -61,7 +62,7 @@ def run_experiment(
         raise ExperimentError("writing Parquet needs pyarrow: pip install 'nasformer[parquet]'", parquet)
     present = _present(declared)
     tasks = {task.name: opened(task, folder / "cache") for task in present.tasks}
-    impossible = _impossible(present, tasks)
+    impossible = _impossible(present, tasks, folder)
     cells = [cell for cell in cells_of(present) if (cell.task.name, cell.entrant.label) not in impossible]
     waiting = [cell for cell in cells if not is_complete(folder, cell, tasks[cell.task.name])]
     failed: list[LeftOut] = []
@@ -91,8 +92,8 @@ def _present(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"tasks": tuple(kept)})
 
 
-def _impossible(experiment: Experiment, tasks: dict[str, ComparisonTask]) -> dict[tuple[str, str], str]:
-    """Return the reasons of strategies that refuse tasks, by task and strategy.
+def _impossible(experiment: Experiment, tasks: dict[str, ComparisonTask], folder: Path) -> dict[tuple[str, str], str]:
+    """Return the reasons of strategies that refuse tasks, by task and strategy; completed runs are not checked again.
 
     Raises:
         StrategyError: A strategy refuses all tasks.
@@ -101,6 +102,8 @@ def _impossible(experiment: Experiment, tasks: dict[str, ComparisonTask]) -> dic
     first = [cell for cell in cells_of(experiment) if cell.seed == experiment.seeds[0]]
     for cell in first:
         task = tasks[cell.task.name]
+        if is_complete(folder, cell, task):
+            continue
         try:
             cell.searcher(task).make(task.feasible, StoppingCriteria(cell.evaluations, cell.batch_size))
         except StrategyError as refusal:
@@ -142,6 +145,5 @@ def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
     if isinstance(error, NasformerError):
         return str(error)
     path = (folder / "failures" / cell.path).with_suffix(".txt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    write_file(path, "".join(traceback.format_exception(error)))
     return f"{type(error).__name__}: {' '.join(str(error).split())} ({path})"

@@ -8,8 +8,10 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import digest
 from nasformer.compare.comparison import TaskRecord
-from nasformer.compare.experiment import TaskDeclaration, digest
+from nasformer.compare.experiment import TaskDeclaration
+from nasformer.compare.results import measures_accuracy
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
@@ -116,8 +118,7 @@ class ComparisonTask:
 
 
 def _in_percent(fitness: Mapping[str, Any]) -> bool:
-    told = {"inherited": ("objective", "accuracy"), "table": ("column", "top1")}.get(fitness["kind"])
-    return told is not None and fitness.get(told[0]) == told[1]
+    return measures_accuracy(fitness) or (fitness["kind"], fitness.get("column")) == ("table", "top1")
 
 
 def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:

@@ -15,7 +15,7 @@ from nasformer.cost.budget import (
 )
 from nasformer.cost.closed_form import COSTS, macs, official_complexity, params
 from nasformer.cost.function import FunctionCost
-from nasformer.cost.geometry import Geometry
+from nasformer.cost.geometry import Geometry, Network
 from nasformer.cost.latency import LatencyTable
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Geometry",
     "LatencyTable",
     "Limits",
+    "Network",
     "as_bounds",
     "as_limits",
     "format_limits",

@@ -1,8 +1,9 @@
 """AdditiveCost: a cost that is the sum of a stem and of layers.
 
-Given the embedding width, a network's cost is the cost of its stem (patch embedding, positions, final norm,
-head) plus the sum of its layers' costs. Everything exact that ``FeasibleSet`` does rests on this, and on the
-sums being whole numbers: a cost of another unit says in what fraction of it it is counted.
+Given the choices of the network, its cost is the cost of its stem (patch embedding, positions, final norm, head)
+plus the sum of its layers' costs. A dimension from outside adds its own part (``Kind.costs``). Everything exact
+that ``FeasibleSet`` does rests on this, and on the sums being whole numbers: a cost of another unit says in what
+fraction of it it is counted.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nasformer.architecture import Architecture
+from nasformer.architecture import Architecture, Further, Layer
 from nasformer.cost.budget import in_units
-from nasformer.cost.geometry import Geometry
+from nasformer.cost.geometry import Geometry, Network
+from nasformer.dimension import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +23,32 @@ class AdditiveCost:
 
     Args:
         name: The cost's name in budgets, with its unit where it has one.
-        stem: ``(geometry, embed_dim)`` -> count of all that is not a layer.
-        layer: ``(geometry, embed_dim, num_heads, hidden_dim)`` -> count of one layer.
+        stem: ``(network)`` -> count of all that is not a layer.
+        layer: ``(network, layer)`` -> count of one layer.
         scale: Counts in one unit of the name: 1000 for ``latency_ms`` counted in microseconds.
         identity: What tells this cost from another of its name, such as a hash; recorded with searches.
     """
 
     name: str
-    stem: Callable[[Geometry, int], int]
-    layer: Callable[[Geometry, int, int, int], int]
+    stem: Callable[[Network], int]
+    layer: Callable[[Network, Layer], int]
     scale: int = 1
     identity: str = ""
 
     def __call__(self, geometry: Geometry, architecture: Architecture) -> float:
         """Return the cost of one architecture, in the unit of its name."""
-        embed_dim = architecture.embed_dim
-        layers = zip(architecture.num_heads, architecture.hidden_dims, strict=True)
-        count = self.stem(geometry, embed_dim) + sum(self.layer(geometry, embed_dim, h, f) for h, f in layers)
+        network = Network.of(geometry, architecture)
+        count = self.stem_count(network) + sum(self.layer_count(network, layer) for layer in architecture.layers)
         return in_units(count, self.scale)
+
+    def stem_count(self, network: Network) -> int:
+        """Return the count of all that is not a layer, with what further dimensions add."""
+        return self.stem(network) + sum(part(network) for part in self._parts(network.further))
+
+    def layer_count(self, network: Network, layer: Layer) -> int:
+        """Return the count of one layer, with what further dimensions add."""
+        return self.layer(network, layer) + sum(part(network, layer) for part in self._parts(layer.further))
+
+    def _parts(self, further: Further) -> list[Callable[..., int]]:
+        costs = [kind_of(name).costs for name, _ in further]
+        return [each[self.name] for each in costs if self.name in each]

@@ -5,36 +5,38 @@
 
 from __future__ import annotations
 
-from nasformer.architecture import Architecture
+from nasformer.architecture import Architecture, Layer
 from nasformer.cost.additive import AdditiveCost
-from nasformer.cost.geometry import Geometry
+from nasformer.cost.geometry import Geometry, Network
 
 
-def _params_stem(g: Geometry, embed_dim: int) -> int:
+def _params_stem(network: Network) -> int:
+    g, embed_dim = network.geometry, network.embed_dim
     patch_embedding = g.patch_dim * embed_dim + embed_dim
     cls_and_positions = embed_dim * (g.tokens + 1)
     norm_and_head = 2 * embed_dim + embed_dim * g.num_classes + g.num_classes
     return patch_embedding + cls_and_positions + norm_and_head
 
 
-def _params_layer(g: Geometry, embed_dim: int, num_heads: int, hidden_dim: int) -> int:
-    width = g.head_dim * num_heads
-    norms = 4 * embed_dim
+def _params_layer(network: Network, layer: Layer) -> int:
+    g, embed_dim, width = network.geometry, network.embed_dim, network.geometry.head_dim * layer.num_heads
     attention = 3 * width * embed_dim + 3 * width + width * embed_dim + embed_dim
-    mlp = 2 * embed_dim * hidden_dim + hidden_dim + embed_dim
     relative_positions = 4 * g.position_rows * g.head_dim
-    return norms + attention + mlp + relative_positions
+    mlp = 2 * embed_dim * layer.hidden_dim + layer.hidden_dim + embed_dim
+    norm = 2 * embed_dim
+    return (norm + attention + relative_positions if width else 0) + (norm + mlp if layer.hidden_dim else 0)
 
 
-def _macs_stem(g: Geometry, embed_dim: int) -> int:
+def _macs_stem(network: Network) -> int:
+    g, embed_dim = network.geometry, network.embed_dim
     return g.patches * g.patch_dim * embed_dim + embed_dim * g.num_classes
 
 
-def _macs_layer(g: Geometry, embed_dim: int, num_heads: int, hidden_dim: int) -> int:
-    width, tokens = g.head_dim * num_heads, g.tokens
-    projections = 4 * tokens * embed_dim * width
+def _macs_layer(network: Network, layer: Layer) -> int:
+    g, embed_dim, width = network.geometry, network.embed_dim, network.geometry.head_dim * layer.num_heads
+    projections = 4 * g.tokens * embed_dim * width
     products = 2 if g.max_distance is None else 4  # QKᵀ and AV; with positions q·e_key and A·e_value too
-    return projections + products * tokens**2 * width + 2 * tokens * embed_dim * hidden_dim
+    return projections + products * g.tokens**2 * width + 2 * g.tokens * embed_dim * layer.hidden_dim
 
 
 params = AdditiveCost("params", _params_stem, _params_layer)
@@ -57,14 +59,16 @@ def official_complexity(geometry: Geometry, architecture: Architecture) -> float
     >>> official_complexity(Geometry(), uniform(192, 12, 3, 4))
     1313011128.0
     """
-    g, embed_dim = geometry, architecture.embed_dim
+    g, embed_dim = geometry.of(architecture), architecture.embed_dim
     tokens = g.patches + 2
     max_distance = g.max_distance or 0
     stem = embed_dim + g.patches * g.patch_dim * embed_dim + embed_dim * (g.patches + 1) / 2
     total = stem + (g.patches + 1) * g.num_classes * embed_dim
-    for num_heads, hidden_dim in zip(architecture.num_heads, architecture.hidden_dims, strict=True):
-        width = g.head_dim * num_heads
-        total += 2 * tokens * embed_dim + 4 * tokens * embed_dim * width + 2 * tokens**2 * width
-        total += 2 * tokens * embed_dim * hidden_dim
-        total += 2 * max_distance * tokens**2 + tokens**2 / 2 + tokens * width / 2
+    for layer in architecture.layers:
+        width = g.head_dim * layer.num_heads
+        if width:
+            total += tokens * embed_dim + 4 * tokens * embed_dim * width + 2 * tokens**2 * width
+            total += 2 * max_distance * tokens**2 + tokens**2 / 2 + tokens * width / 2
+        if layer.hidden_dim:
+            total += tokens * embed_dim + 2 * tokens * embed_dim * layer.hidden_dim
     return total

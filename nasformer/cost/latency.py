@@ -1,22 +1,23 @@
 """LatencyTable: the time of a network as the sum of the times of its blocks, measured one by one.
 
-The stem (all that is no layer) is measured for each embedding width and a layer for each embedding width,
-heads and MLP width; a network takes the stem's time and that of each of its layers. Times are whole
-microseconds, so that sums of them are countable. This is the data; who measures says how in it.
+The stem (all that is no layer) is measured for each choice of the network and a layer for each choice of network,
+heads and MLP width; a network takes the stem's time and that of each of its layers. A layer without attention and
+MLP takes none. Times are whole microseconds, so that sums of them are countable. This is the data; who measures
+says how in it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nasformer.architecture import Architecture
+from nasformer._io import digest
+from nasformer.architecture import Architecture, Layer
 from nasformer.cost.additive import AdditiveCost
-from nasformer.cost.geometry import Geometry
+from nasformer.cost.geometry import Geometry, Network
 from nasformer.errors import BudgetError
 
 FORMAT = 1
@@ -32,11 +33,13 @@ class LatencyTable:
     Args:
         device: What they were measured on, in words.
         geometry: Sizes that all blocks share; a space of another geometry is refused.
-        stem: Microseconds by embed_dim.
-        layer: Microseconds by (embed_dim, num_heads, hidden_dim).
+        stem: Microseconds by embed_dim, or by (embed_dim, further network choices).
+        layer: Microseconds by (embed_dim, further network choices, num_heads, hidden_dim, further layer choices).
         batch_size: Images per pass.
         repeats: Passes behind each time.
         spread: Largest relative spread among the repeats of a block; None: not known.
+        network: Names of the further network dimensions, in the order of the keys.
+        layers: Names of the further layer dimensions.
 
     Raises:
         BudgetError: A time is no whole number of microseconds, 0 or more.
@@ -50,11 +53,13 @@ class LatencyTable:
 
     device: str
     geometry: Geometry
-    stem: Mapping[int, int]
-    layer: Mapping[tuple[int, int, int], int]
+    stem: Mapping[Any, int]
+    layer: Mapping[Any, int]
     batch_size: int = 1
     repeats: int = 1
     spread: float | None = None
+    network: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, times in (("stem", self.stem), ("layer", self.layer)):
@@ -68,28 +73,45 @@ class LatencyTable:
     def __hash__(self) -> int:
         return hash(self.identity)
 
-    def stem_us(self, geometry: Geometry, embed_dim: int) -> int:
+    def stem_us(self, network: Network) -> int:
         """Return the microseconds of all that is no layer.
 
         Raises:
             BudgetError: It was not measured, or for another geometry.
         """
-        return self._look_up(geometry, "stem", self.stem, embed_dim, f"embed_dim {embed_dim}")
+        key = self._network(network)
+        return self._look_up("stem", self.stem, key if self.network else key[0], self._words(key))
 
-    def layer_us(self, geometry: Geometry, embed_dim: int, num_heads: int, hidden_dim: int) -> int:
+    def layer_us(self, network: Network, layer: Layer) -> int:
         """Return the microseconds of one layer.
 
         Raises:
             BudgetError: It was not measured, or for another geometry.
         """
-        block = f"embed_dim {embed_dim}, num_heads {num_heads}, hidden_dim {hidden_dim}"
-        return self._look_up(geometry, "layer", self.layer, (embed_dim, num_heads, hidden_dim), block)
+        if not (layer.num_heads or layer.hidden_dim):
+            return 0
+        own = layer.num_heads, layer.hidden_dim, *(getattr(layer, name) for name in self.layers)
+        key = (*self._network(network), *own)
+        return self._look_up("layer", self.layer, key, self._words(key))
 
-    def _look_up(self, geometry: Geometry, part: str, times: Mapping[Any, int], key: object, block: str) -> int:
-        if geometry != self.geometry:
+    def _network(self, network: Network) -> tuple[float, ...]:
+        """Return the part of a key that a network decides."""
+        own = {name: value for name, value in network.further if name in Geometry.__slots__}
+        if network.geometry != replace(self.geometry, **own) or {name for name, _ in network.further} != {
+            *self.network
+        }:
             raise BudgetError(
-                f"the latency table of {self.device!r} was measured for {self.geometry}, not {geometry}", self
+                f"the latency table of {self.device!r} was measured for {self.geometry}"
+                f"{' and every ' + ', '.join(self.network) if self.network else ''}, not {network.geometry}",
+                self,
             )
+        return network.embed_dim, *(getattr(network, name) for name in self.network)
+
+    def _words(self, key: tuple[float, ...]) -> str:
+        names = ("embed_dim", *self.network, "num_heads", "hidden_dim", *self.layers)
+        return ", ".join(f"{name} {value:g}" for name, value in zip(names, key, strict=False))
+
+    def _look_up(self, part: str, times: Mapping[Any, int], key: object, block: str) -> int:
         if key not in times:
             raise BudgetError(
                 f"the latency table of {self.device!r} lacks the {part} of {block}; measure it, or leave it out of "
@@ -104,11 +126,8 @@ class LatencyTable:
         Raises:
             BudgetError: A block of it was not measured.
         """
-        embed_dim = architecture.embed_dim
-        layers = zip(architecture.num_heads, architecture.hidden_dims, strict=True)
-        return self.stem_us(self.geometry, embed_dim) + sum(
-            self.layer_us(self.geometry, embed_dim, heads, hidden) for heads, hidden in layers
-        )
+        network = Network.of(self.geometry, architecture)
+        return self.stem_us(network) + sum(self.layer_us(network, layer) for layer in architecture.layers)
 
     def cost(self, name: str = "latency_ms") -> AdditiveCost:
         """Return the table as a cost, in milliseconds counted in microseconds."""
@@ -117,19 +136,20 @@ class LatencyTable:
     @property
     def identity(self) -> str:
         """Hash of all that the table says."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+        return digest(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""
         return {
             "format": FORMAT,
             "device": self.device,
-            "geometry": {name: getattr(self.geometry, name) for name in Geometry.__dataclass_fields__},
+            "geometry": self.geometry.to_dict(),
             "batch_size": self.batch_size,
             "repeats": self.repeats,
             "spread": self.spread,
-            "stem_us": [[embed_dim, time] for embed_dim, time in sorted(self.stem.items())],
+            "stem_us": [[*(block if self.network else (block,)), time] for block, time in sorted(self.stem.items())],
             "layer_us": [[*block, time] for block, time in sorted(self.layer.items())],
+            **({"network": list(self.network), "layers": list(self.layers)} if self.network or self.layers else {}),
         }
 
     @classmethod
@@ -143,10 +163,12 @@ class LatencyTable:
             found = data.get("format") if isinstance(data, Mapping) else data
             raise BudgetError(f"a latency table has the format {FORMAT}, got {found!r}", data)
         try:
-            stem = {int(embed_dim): time for embed_dim, time in data["stem_us"]}
-            layer = {(int(e), int(h), int(f)): time for e, h, f, time in data["layer_us"]}
+            network, layers = tuple(data.get("network", ())), tuple(data.get("layers", ()))
+            stem = _keyed("stem", data["stem_us"], 1 + len(network))
+            layer = _keyed("layer", data["layer_us"], 3 + len(network) + len(layers))
+            named = {key if network else key[0]: time for key, time in stem.items()}
             facts = (data["batch_size"], data["repeats"], data["spread"])
-            return cls(str(data["device"]), Geometry(**data["geometry"]), stem, layer, *facts)
+            return cls(str(data["device"]), Geometry(**data["geometry"]), named, layer, *facts, network, layers)
         except KeyError as error:
             raise BudgetError(f"the latency table lacks {error}", data) from error
         except (TypeError, ValueError) as error:
@@ -175,3 +197,13 @@ class LatencyTable:
             return cls.from_dict(data)
         except BudgetError as error:
             raise BudgetError(f"{Path(path).name}: {error}", path) from error
+
+
+def _keyed(part: str, rows: Any, width: int) -> dict[tuple[float, ...], int]:
+    """Return times by the sizes before them in each row."""
+    keyed = {}
+    for *sizes, time in rows:
+        if len(sizes) != width:
+            raise ValueError(f"{part} rows have {width} sizes and a time, got {[*sizes, time]}")
+        keyed[tuple(int(size) if float(size).is_integer() else float(size) for size in sizes)] = time
+    return keyed

@@ -11,11 +11,9 @@ import hashlib
 import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nasformer._io import abandoned, atomic
+from nasformer._provenance import installed
 from nasformer.data.dataset import Split
 from nasformer.data.image_folder import ImageFiles, Plain
 
@@ -118,21 +118,16 @@ def _find(files: ImageFiles, path: Path) -> DecodedImages | None:
 
 
 def _make(files: ImageFiles, path: Path, threads: int) -> DecodedImages:
-    for left in path.parent.glob(f"{path.stem}.*.part"):  # left by a killed process
+    for left in abandoned(path):  # left by a killed process
         with suppress(OSError):
             left.unlink()
     if shutil.disk_usage(path.parent).free < _bytes(files):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    draft = path.with_name(f"{path.stem}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        # Written, not mapped: on a full disk a write raises, but a mapped page kills the process (SIGBUS).
-        with draft.open("wb") as file:
-            _write(files, file, threads)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    # Written, not mapped: on a full disk a write raises, but a mapped page kills the process (SIGBUS).
+    with atomic(path) as draft, draft.open("wb") as file:
+        _write(files, file, threads)
+        file.flush()
+        os.fsync(file.fileno())
     return DecodedImages(files, path)
 
 
@@ -174,7 +169,7 @@ def _key(files: ImageFiles) -> str:
     """Hash everything that affects the pixels."""
     from PIL import features
 
-    versions = [f"{name} {version(name)}" for name in ("Pillow", "timm", "torchvision")]
+    versions = [f"{name} {number}" for name, number in installed("Pillow", "timm", "torchvision").items()]
     codec = features.version("libjpeg_turbo") or features.version("jpg")
     digest = hashlib.sha256(f"{LAYOUT}\n{versions}\n{codec}\n{files.transform!r}\n".encode())
     for place in range(len(files)):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
+from nasformer._io import atomic, digest
 from nasformer.architecture import Architecture
-from nasformer.compare.experiment import digest
 from nasformer.cost import format_limits
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
@@ -118,11 +118,9 @@ class Bench:
         judge = InheritedFitness(self.net, images, device=self.device, decoded=False)
         found = judge.outcomes(in_tree_order(list(architectures)), 0, len(images))
         told = [_outcome(architecture, found[architecture]) for architecture in architectures]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.stem}.part.npz")
         correct: NDArray[np.bool_] = np.stack([each.correct for each in told])
-        np.savez_compressed(draft, correct=correct, loss=np.stack([each.loss for each in told]))
-        draft.replace(path)
+        with atomic(path) as draft, draft.open("wb") as file:
+            np.savez_compressed(file, correct=correct, loss=np.stack([each.loss for each in told]))
         return told
 
     @property

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasformer.compare.experiment import digest
+from nasformer._io import digest
+from nasformer._provenance import machine, versions
 from nasformer.cost import format_limits
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
@@ -15,8 +16,6 @@ from nasformer.diagnose.claims import claims
 from nasformer.diagnose.pieces import MEASURES, Doing, Piece, together
 from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
-from nasformer.search.machine import machine
-from nasformer.search.result import versions
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
 
@@ -98,14 +97,14 @@ def _kept(bench: Bench, name: str) -> Piece | None:
 
 def _measured(bench: Bench, name: str, do: Doing) -> Piece:
     found = MEASURES[name].of(bench, do)
-    replace_file(_path(bench, name), (json.dumps(found, indent=1) + "\n").encode())
+    replace_file(_path(bench, name), json.dumps(found, indent=1) + "\n")
     return found
 
 
 def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     """Write all results, and return them."""
     found = _record(bench, together(pieces), file)
-    replace_file(bench.folder / FILE, (json.dumps(found, indent=1) + "\n").encode())
+    replace_file(bench.folder / FILE, json.dumps(found, indent=1) + "\n")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nasformer.compare.experiment import digest
+from nasformer._io import digest
 from nasformer.errors import DiagnosisError, did_you_mean
 
 PIECES = ("images", "curse", "strategies", "fidelity", "sharing", "winner")

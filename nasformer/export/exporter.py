@@ -6,11 +6,9 @@ The folder is written to a temporary name and renamed at the end, so no partial 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from nasformer._io import atomic
+from nasformer._provenance import versions
 from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
@@ -30,7 +30,6 @@ from nasformer.export.measure import latencies, machine, ratios, score
 from nasformer.export.opened import Array, Model, open_model
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
-from nasformer.search.result import versions
 from nasformer.supernet.model import VisionTransformer
 
 CARD = "README.md"
@@ -89,7 +88,9 @@ def export(
     description = Description(
         name or folder.name, format, dtype, preprocessing_of(data), tuple(data.classes), _sizes(net), known
     )
-    with _moved_into_place(folder) as draft:
+    _require_free(folder)
+    with atomic(folder) as draft:
+        draft.mkdir()
         plain = _plain(net, draft, description)
         file = write(net, draft, description, plain)
         inputs, expected = _compared(net, data, images)
@@ -139,7 +140,7 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
 def _sizes(net: VisionTransformer) -> dict[str, Any]:
     return {
         "architecture": net.architecture.to_dict(),
-        "geometry": asdict(net.geometry),
+        "geometry": net.geometry.to_dict(),
         "pooling": net.pooling,
         **{name: int(cost(net.geometry, net.architecture)) for name, cost in COSTS.items()},
     }
@@ -190,15 +191,6 @@ def _batches(data: Dataset) -> Iterator[tuple[Array, Array]]:
         yield images.numpy(), labels.numpy()
 
 
-@contextmanager
-def _moved_into_place(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder, and rename it to ``folder`` if nothing fails."""
+def _require_free(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ExportError(f"{folder} already exists; choose another with --out, or remove it", folder)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

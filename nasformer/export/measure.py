@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nasformer._provenance import machine as computer
+from nasformer._timing import Pass, rounds
 from nasformer.errors import ExportError
 from nasformer.export.opened import Array, Model
-from nasformer.search.machine import machine as computer
 
 BATCH_SIZES = (1, 8, 64)
-_WARM_UP = 3
 
 
 def score(model: Model, batches: Iterable[tuple[Array, Array]]) -> dict[str, float]:
@@ -52,7 +51,7 @@ def latencies(
         )
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
     for batch_size in batch_sizes:
-        times = _rounds(models, batch_size, repeats)
+        times = rounds({name: _pass(model, batch_size) for name, model in models.items()}, repeats)
         for name, seconds in times.items():
             rows[name].append({"batch_size": batch_size, **_summary(seconds, batch_size)})
     return rows
@@ -81,20 +80,11 @@ def memory() -> dict[str, float]:
     return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
 
 
-def _rounds(models: Mapping[str, Model], batch_size: int, repeats: int) -> dict[str, list[float]]:
-    rng = np.random.default_rng(0)
-    inputs = {}
-    for name, model in models.items():
-        steps = model.description.preprocessing
-        inputs[name] = rng.standard_normal((batch_size, steps.channels, steps.size, steps.size), dtype=np.float32)
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for number in range(_WARM_UP + repeats):
-        for name, model in models.items():
-            start = time.perf_counter()
-            model.run(inputs[name])
-            if number >= _WARM_UP:
-                times[name].append(time.perf_counter() - start)
-    return times
+def _pass(model: Model, batch_size: int) -> Pass:
+    steps = model.description.preprocessing
+    shape = batch_size, steps.channels, steps.size, steps.size
+    inputs = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    return lambda: model.run(inputs)
 
 
 def _summary(seconds: Sequence[float], batch_size: int) -> dict[str, float]:

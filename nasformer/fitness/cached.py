@@ -10,19 +10,18 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.search import Evaluation, Fitness
-from nasformer.search.evaluation import describe_fitness
+from nasformer.search.evaluation import WrapperFitness
 
 _TIMEOUT_S = 60.0
 _TABLE = "CREATE TABLE IF NOT EXISTS evaluations (architecture TEXT PRIMARY KEY, evaluation TEXT NOT NULL)"
 _IDENTITY = "CREATE TABLE IF NOT EXISTS fitness (description TEXT NOT NULL)"
 
 
-class CachedFitness:
+class CachedFitness(WrapperFitness):
     """A fitness that caches successful evaluations in a SQLite file.
 
     If the file fails later, as on a full disk, evaluation continues without cache.
@@ -38,20 +37,15 @@ class CachedFitness:
     def __init__(self, fitness: Fitness, path: str | Path) -> None:
         if getattr(fitness, "joint", False):
             raise FitnessError("a racing fitness evaluates architectures jointly and cannot be cached", fitness)
-        self.fitness, self.path = fitness, Path(path)
+        super().__init__(fitness)
+        self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(self.path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             self._file.execute("PRAGMA journal_mode=WAL")
-            self._own(json.dumps(describe_fitness(fitness), sort_keys=True, default=str))
+            self._own(json.dumps(self.describe(), sort_keys=True, default=str))
         except (OSError, sqlite3.Error) as error:
             raise FitnessError(f"cannot cache evaluations in {str(path)!r}: {error}", path) from error
-
-    def __getattr__(self, name: str) -> Any:
-        """Delegate optional members of the fitness: ``check``, ``describe``, ``confirm`` and others."""
-        if name == "fitness":
-            raise AttributeError(name)
-        return getattr(self.fitness, name)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield cached evaluations, then new ones."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 import torch
 
-from nasformer.architecture import Architecture
+from nasformer.architecture import Architecture, uniform
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import decode_once
@@ -228,8 +228,8 @@ class InheritedFitness:
         Raises:
             FitnessError: It is too small; the message names the dimension.
         """
-        wanted = {**asdict(feasible.space.geometry), "pooling": feasible.space.pooling}
-        own = {**asdict(self.net.geometry), "pooling": self.net.pooling}
+        wanted = {**feasible.space.geometry.to_dict(), "pooling": feasible.space.pooling}
+        own = {**self.net.geometry.to_dict(), "pooling": self.net.pooling}
         for key, value in wanted.items():
             if own[key] != value:
                 raise FitnessError(
@@ -237,15 +237,12 @@ class InheritedFitness:
                     f"its {key} is {own[key]!r}, the space's {value!r}",
                     self.net,
                 )
-        reachable = feasible.reachable()
-        depth = int(max(reachable["depth"]))
-        largest = Architecture(
-            int(max(reachable["embed_dim"])),
-            (int(max(reachable["num_heads"])),) * depth,
-            (max(reachable["mlp_ratio"]),) * depth,
-        )
+        reachable, codec = feasible.reachable(), feasible.space.codec
+        named = {d.name: reachable[d.name] for d in codec.dimensions if d.name in wanted}
+        sizes: dict[str, Any] = {name: max(values) for name, values in reachable.items() if name not in named}
         try:
-            self.net.require(largest)
+            for choices in product(*named.values()):  # of patch sizes and resolutions no one is the largest
+                self.net.require(uniform(**{**sizes, **dict(zip(named, choices, strict=True))}))
         except ArchitectureError as error:
             raise FitnessError(f"the supernet cannot judge space {feasible.space.name!r}: {error}", self.net) from error
 

@@ -16,13 +16,12 @@ from typing import Any
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.search import Evaluation, Fitness
-from nasformer.search.evaluation import describe_fitness
+from nasformer.search.evaluation import WrapperFitness
 
-_OWN = ("architectures", "check", "true_value", "test_value", "optimum", "work", "workers", "close")
 _TOLD = ("images",)
 
 
-class NoisyFitness:
+class NoisyFitness(WrapperFitness):
     """A fitness with independent Gaussian noise per architecture.
 
     Of the metrics only ``standard_error`` and ``images`` are reported: an exact loss would leak the value. The
@@ -48,16 +47,12 @@ class NoisyFitness:
     def __init__(self, fitness: Fitness, sd: float, seed: int = 0, confirmation_sd: float | None = None) -> None:
         self.sd = _deviation("noise", sd)
         self.confirmation_sd = self.sd if confirmation_sd is None else _deviation("confirmation_sd", confirmation_sd)
-        self.fitness, self.seed = fitness, seed
+        super().__init__(fitness)
+        self.seed = seed
         if getattr(fitness, "joint", False):
             raise FitnessError(
                 f"noise {sd} needs a fitness that evaluates architectures independently; racing does not", fitness
             )
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OWN and "fitness" in vars(self):
-            return getattr(self.fitness, name)
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield values with the noise common to all searches of this seed."""
@@ -71,7 +66,7 @@ class NoisyFitness:
     def describe(self) -> dict[str, Any]:
         """Return the description of the fitness, with the noise."""
         noise = {"sd": self.sd, "seed": self.seed, "confirmation_sd": self.confirmation_sd}
-        return {**describe_fitness(self.fitness), "noise": noise}
+        return {**super().describe(), "noise": noise}
 
     def _told(self, found: Iterable[Evaluation], sd: float, purpose: str) -> Iterator[Evaluation]:
         for each in found:

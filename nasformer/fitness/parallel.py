@@ -8,7 +8,7 @@ all outcomes; workers only run forward passes. ``docs/workers.md`` states the eq
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -21,20 +21,18 @@ from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.parts import cut
 from nasformer.fitness.processes import Processes
 from nasformer.fitness.racing import Answers
-from nasformer.fitness.worker import Build, describe, pack
+from nasformer.fitness.worker import Build, pack
 from nasformer.search import Evaluation, Fitness, as_fitness
+from nasformer.search.evaluation import WrapperFitness
 
 _LOGGER = logging.getLogger(__name__)
-_OWN = ("architectures", "check", "confirm", "joint", "race_for")
 
 
-class SharedFitness:
+class SharedFitness(WrapperFitness):
     """A fitness evaluated by a backend of workers.
 
-    Optional members (``check``, ``confirm``, ``race_for``, …) are delegated to a copy in this process.
-
     Args:
-        copy: The local copy of the fitness.
+        copy: The local copy of the fitness, which answers optional members (``check``, ``confirm``, …).
         backend: The workers.
 
     Attributes:
@@ -45,19 +43,14 @@ class SharedFitness:
     """
 
     def __init__(self, copy: Fitness, backend: WorkerBackend) -> None:
-        self._copy: Any = copy
+        super().__init__(copy)
         self._dispatcher = Dispatcher(backend)
         self._hint = backend.size > 1
         self.work: dict[str, int] = getattr(copy, "work", {"images": 0})
-        if getattr(self._copy, "joint", False):
-            if not (hasattr(self._copy, "outcomes") and hasattr(self._copy, "compute")):
-                raise FitnessError(f"workers cannot share a {type(self._copy).__name__}: it is joint", self._copy)
-            self._copy.compute = partial(_outcomes, self._dispatcher)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OWN and "_copy" in vars(self):
-            return getattr(self._copy, name)
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        if getattr(copy, "joint", False):
+            if not (hasattr(copy, "outcomes") and hasattr(copy, "compute")):
+                raise FitnessError(f"workers cannot share a {type(copy).__name__}: it is joint", copy)
+            copy.compute = partial(_outcomes, self._dispatcher)
 
     def __enter__(self) -> Self:
         return self
@@ -78,21 +71,21 @@ class SharedFitness:
                 self._dispatcher.backend.size,
             )
         self._hint = False
-        if getattr(self._copy, "joint", False):
-            yield from self._copy.evaluate(architectures)
+        if getattr(self.fitness, "joint", False):
+            yield from self.fitness.evaluate(architectures)
             return
         for architecture, answer in _answers(self._dispatcher, architectures):
             told = answer if isinstance(answer, Evaluation) else Evaluation(architecture, None, str(answer))
             self.work["images"] += told.images or 0
             yield told
 
-    def describe(self) -> Mapping[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """Return the description of the workers' fitness.
 
         Raises:
             FitnessError: No worker can be started, or its weights differ from those of this process.
         """
-        found, own = self._dispatcher.description(), describe(self._copy)
+        found, own = dict(self._dispatcher.description()), super().describe()
         if found.get("weights") != own.get("weights"):
             raise FitnessError(
                 f"the workers hold weights {found.get('weights')}, this process {own.get('weights')}; "

@@ -19,6 +19,7 @@ from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.prefix_tree import Node, PrefixTree
 from nasformer.supernet import VisionTransformer
 from nasformer.supernet.block import Block
+from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training.validation import autocast
 
 Judged = tuple[Architecture, Tensor | Exception]
@@ -61,9 +62,9 @@ def population_outcomes(
 
 def walk(net: VisionTransformer, images: Tensor, tree: PrefixTree) -> Iterator[Judged]:
     """Yield the logits ``(batch, num_classes)`` of each architecture, or what it raised, in tree order."""
-    net.check_images(images)
-    for embed_dim, root in tree.roots.items():
-        yield from _descend(net, net.patch_embed(images, embed_dim), root, 0)
+    for root in tree.roots.values():
+        one = next(root.below())
+        yield from _descend(net, net.embed(images, one), root, 0, net.grid_of(one))
 
 
 def bytes_per_image(net: VisionTransformer) -> int:
@@ -74,20 +75,20 @@ def bytes_per_image(net: VisionTransformer) -> int:
     return 4 * (kept + block) * net.geometry.tokens
 
 
-def _descend(net: VisionTransformer, x: Tensor, node: Node, layer: int) -> Iterator[Judged]:
+def _descend(net: VisionTransformer, x: Tensor, node: Node, place: int, grid: PatchGrid | None) -> Iterator[Judged]:
     """Yield what begins with a prefix, given its activation ``(batch, tokens, embed_dim)``."""
     if node.members:
         logits = net.classify(net.norm(x))
         yield from ((architecture, logits) for architecture in node.members)
-    for (num_heads, hidden_dim), child in node.children.items():
+    for layer, child in node.children.items():
         try:
-            after = net.run_block(cast(Block, net.blocks[layer]), x, num_heads, hidden_dim)
+            after = net.run_block(cast(Block, net.blocks[place]), x, layer, grid)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             yield from ((architecture, error) for architecture in child.below())
             continue
-        yield from _descend(net, after, child, layer + 1)
+        yield from _descend(net, after, child, place + 1, grid)
         del after  # before the next is made: one activation a level
 
 

@@ -1,8 +1,8 @@
 """PrefixTree: the layer choices of a population as a tree, so that what architectures share is done once.
 
-Architectures of one embed_dim whose first k layers are alike have the same activations up to there: a
-node stands for a distinct prefix (embed_dim, then heads and MLP width of each layer), and the work of a
-population is one block for each node instead of one for each layer of each architecture.
+Architectures of the same choices for the network whose first k layers are alike have the same activations up to
+there: a node stands for a distinct prefix (the network's choices, then those of each layer), and the work of a
+population is one block for each node instead of one for each layer of each architecture. A skipped layer is free.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nasformer.architecture import Architecture
-
-Layer = tuple[int, int]
-"""Heads and MLP width of one layer."""
+from nasformer.architecture import Architecture, Further, Layer
 
 
 @dataclass(slots=True)
@@ -44,7 +41,7 @@ class PrefixTree:
         architectures: The population; one that comes twice counts once.
 
     Attributes:
-        roots: The tree of each embed_dim.
+        roots: The tree of each choice of the network.
 
     >>> from nasformer.architecture import uniform
     >>> tree = PrefixTree([uniform(64, 3, 4, 2), uniform(64, 5, 4, 2), uniform(32, 3, 2, 2)])
@@ -53,16 +50,16 @@ class PrefixTree:
     """
 
     def __init__(self, architectures: Sequence[Architecture]) -> None:
-        self.roots: dict[int, Node] = {}
+        self.roots: dict[tuple[int, Further], Node] = {}
         self.one_by_one = 0
         for architecture in dict.fromkeys(architectures):
-            self.one_by_one += architecture.depth
+            self.one_by_one += sum(map(_cost, architecture.layers))
             self._add(architecture)
 
     def _add(self, architecture: Architecture) -> None:
-        node = self.roots.setdefault(architecture.embed_dim, Node())
+        node = self.roots.setdefault((architecture.embed_dim, architecture.network), Node())
         node.size += 1
-        for layer in layers(architecture):
+        for layer in architecture.layers:
             node = node.children.setdefault(layer, Node())
             node.size += 1
         node.members.append(architecture)
@@ -83,22 +80,27 @@ class PrefixTree:
         return found
 
 
-def layers(architecture: Architecture) -> Iterator[Layer]:
-    """Return heads and MLP width of every layer."""
-    return zip(architecture.num_heads, architecture.hidden_dims, strict=True)
-
-
 def in_tree_order(architectures: Sequence[Architecture]) -> list[Architecture]:
     """Return the architectures sorted by their prefixes, so that neighbours share most."""
-    return sorted(architectures, key=lambda a: (a.embed_dim, *(size for layer in layers(a) for size in layer)))
+
+    def prefix(architecture: Architecture) -> tuple[object, ...]:
+        layers = ((layer.num_heads, layer.hidden_dim, layer.further) for layer in architecture.layers)
+        return (architecture.embed_dim, architecture.network, *layers)
+
+    return sorted(architectures, key=prefix)
+
+
+def _cost(layer: Layer) -> int:
+    """Return 1 for a block that is computed, 0 for one that is skipped whole."""
+    return int(bool(layer.num_heads or layer.hidden_dim))
 
 
 def _count(node: Node) -> int:
-    return sum(1 + _count(child) for child in node.children.values())
+    return sum(_cost(layer) + _count(child) for layer, child in node.children.items())
 
 
-def _divide(node: Node, above: float, found: dict[Architecture, float]) -> None:
-    part = above + 1 / node.size
+def _divide(node: Node, above: float, found: dict[Architecture, float], cost: int = 1) -> None:
+    part = above + cost / node.size
     found.update(dict.fromkeys(node.members, part))
-    for child in node.children.values():
-        _divide(child, part, found)
+    for layer, child in node.children.items():
+        _divide(child, part, found, _cost(layer))

@@ -84,7 +84,7 @@ class Processes:
 
 def _work(connection: Connection, number: int, device: str, threads: int) -> None:
     """Run a worker: receive the packed build, then evaluate parts until the parent is gone."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     with suppress(EOFError, OSError):
         worker, event = Worker.make(number, connection.recv_bytes(), device, threads)
         connection.send(event)
@@ -94,7 +94,12 @@ def _work(connection: Connection, number: int, device: str, threads: int) -> Non
             connection.send(Finished(number))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process once its parent has ended, for whatever reason."""
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+
+
+def _outlive_nobody() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

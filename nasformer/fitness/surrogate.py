@@ -1,12 +1,11 @@
 """SurrogateFitness: an additive model of a table, cheap enough for studies of strategies.
 
-value = intercept + embed_dim[E] + depth[D] + sum over layers (num_heads[h] + mlp_ratio[r]), fitted by
+value = intercept + the term of each choice of the network + the terms of each layer's choices, fitted by
 ridge regression on one-hot dimensions. Being additive, ``FeasibleSet.argmax`` finds its exact optimum.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasformer._io import text_digest
 from nasformer.architecture import Architecture
+from nasformer.dimension import kind_names
 from nasformer.errors import FitnessError
 from nasformer.fitness.table import TableFitness
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 
-_LAYER = ("num_heads", "mlp_ratio")
+Terms = Mapping[float, float]
+"""The term of each value of a dimension."""
 
 
 class SurrogateFitness:
@@ -32,21 +34,27 @@ class SurrogateFitness:
         intercept: Value where every other term is zero.
         embed_dim: Term of each embedding width.
         depth: Term of each depth.
-        layers: Terms of each layer's heads and MLP ratio, first layer first.
+        layers: Terms of each layer's dimensions by name, first layer first.
         quality: Where it was fitted here, of cross-validated predictions: ``r2``, ``kendall_tau``, and the error
             in the value's unit as ``rmse`` and ``mae``.
+        **network: Terms of further network dimensions.
+
+    Attributes:
+        network: Terms of every network dimension by name.
     """
 
     def __init__(
         self,
         intercept: float,
-        embed_dim: Mapping[float, float],
-        depth: Mapping[float, float],
-        layers: Sequence[Mapping[str, Mapping[float, float]]],
+        embed_dim: Terms,
+        depth: Terms,
+        layers: Sequence[Mapping[str, Terms]],
         quality: Mapping[str, float] | None = None,
+        **network: Terms,
     ) -> None:
-        self.intercept, self.embed_dim, self.depth = float(intercept), dict(embed_dim), dict(depth)
-        self.layers = [{key: dict(layer[key]) for key in _LAYER} for layer in layers]
+        self.intercept = float(intercept)
+        self.network = {"embed_dim": dict(embed_dim), "depth": dict(depth), **network}
+        self.layers = [_ordered(layer, "num_heads", "mlp_ratio") for layer in layers]
         self.quality = dict(quality or {})
 
     @classmethod
@@ -58,11 +66,11 @@ class SurrogateFitness:
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-            layers = [{key: _numbers(layer[key]) for key in _LAYER} for layer in data["layers"]]
+            layers = [_named(layer) for layer in data["layers"]]
             if not math.isfinite(float(data["intercept"])):
                 raise ValueError(f"intercept is {data['intercept']}")
-            terms = data["intercept"], _numbers(data["embed_dim"]), _numbers(data["depth"])
-            return cls(*terms, layers, data.get("quality"))
+            needed = {name: _numbers(data[name]) for name in ("embed_dim", "depth")}
+            return cls(data["intercept"], layers=layers, quality=data.get("quality"), **{**_named(data), **needed})
         except OSError as error:
             raise FitnessError(f"cannot read the surrogate {str(path)!r}: {error.strerror}", path) from error
         except KeyError as error:
@@ -96,7 +104,7 @@ class SurrogateFitness:
     @property
     def scores(self) -> dict[str, Any]:
         """The terms as ``FeasibleSet.argmax`` takes them."""
-        return {"embed_dim": self.embed_dim, "depth": self.depth, "layers": self.layers}
+        return {**self.network, "layers": self.layers}
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield the model's value of each architecture; one with an unknown choice has failed."""
@@ -112,13 +120,16 @@ class SurrogateFitness:
             FitnessError: One is not; the message names it.
         """
         reachable = feasible.reachable()
-        for key, known in (("embed_dim", self.embed_dim), ("depth", self.depth)):
-            _require(key, reachable[key], known)
-        for layer in range(int(max(reachable["depth"]))):
-            if layer >= len(self.layers):
-                raise FitnessError(f"the surrogate knows {len(self.layers)} layers, but depth {layer + 1} is feasible")
-            for key in _LAYER:
-                _require(f"{key} of layer {layer}", reachable[key], self.layers[layer][key])
+        deepest = int(max(reachable["depth"]))
+        if deepest > len(self.layers):
+            raise FitnessError(f"the surrogate knows {len(self.layers)} layers, but depth {deepest} is feasible")
+        for dimension in feasible.space.dimensions:
+            name, values = dimension.name, reachable[dimension.name]
+            if dimension.scope == "network":
+                _require(name, values, self.network.get(name, {}))
+                continue
+            for layer in range(deepest):
+                _require(f"{name} of layer {layer}", values, self.layers[layer].get(name, {}))
 
     def true_value(self, architecture: Architecture) -> float | None:
         """Return the model's value, or None where it does not know a choice."""
@@ -131,32 +142,43 @@ class SurrogateFitness:
             FitnessError: A reachable choice is not known.
         """
         self.check(feasible)
+        names = [dimension.name for dimension in feasible.space.dimensions]
+        scores = {name: terms for name, terms in self.network.items() if name in names}
+        layers = [{name: terms for name, terms in layer.items() if name in names} for layer in self.layers]
         reachable = feasible.reachable()
-        layers = [{key: _only(layer[key], reachable[key]) for key in _LAYER} for layer in self.layers]
-        network = {key: _only(getattr(self, key), reachable[key]) for key in ("embed_dim", "depth")}
-        return self.true_value(feasible.argmax({**network, "layers": layers[: int(max(reachable["depth"]))]}))
+        known = {name: _only(terms, reachable[name]) for name, terms in scores.items()}
+        each = [{name: _only(terms, reachable[name]) for name, terms in layer.items()} for layer in layers]
+        return self.true_value(feasible.argmax({**known, "layers": each[: int(max(reachable["depth"]))]}))
 
     def describe(self) -> dict[str, Any]:
         """Return the model's kind and its cross-validated quality."""
-        digest = hashlib.sha256(json.dumps([self.intercept, self.scores]).encode()).hexdigest()[:16]
+        digest = text_digest(json.dumps([self.intercept, self.scores]))
         return {"kind": "surrogate", "sha256": digest, "intercept": self.intercept, **self.quality}
 
     def _predict(self, architecture: Architecture) -> float:
-        total = self.intercept + self.embed_dim[architecture.embed_dim] + self.depth[architecture.depth]
-        for layer, heads, ratio in zip(self.layers, architecture.num_heads, architecture.mlp_ratio, strict=False):
-            total += layer["num_heads"][heads] + layer["mlp_ratio"][ratio]
+        total = self.intercept + sum(terms[getattr(architecture, name)] for name, terms in self.network.items())
+        for place, layer in enumerate(self.layers[: architecture.depth]):
+            total += sum(terms[getattr(architecture, name)[place]] for name, terms in layer.items())
         return total
 
     def _unknown(self, architecture: Architecture) -> str | None:
-        if architecture.embed_dim not in self.embed_dim:
-            return f"embed_dim {architecture.embed_dim}"
-        if architecture.depth not in self.depth or architecture.depth > len(self.layers):
+        known = {*self.network, *(self.layers[0] if self.layers else ())}
+        for name in sorted(known):
+            if not hasattr(architecture, name):
+                return f"an architecture without {name}"
+        for name, _ in architecture.further:
+            if name not in known:
+                return name
+        for name, terms in self.network.items():
+            if getattr(architecture, name) not in terms:
+                return f"{name} {getattr(architecture, name):g}"
+        if architecture.depth > len(self.layers):
             return f"depth {architecture.depth}"
-        for layer in range(architecture.depth):
-            for key in _LAYER:
-                value = getattr(architecture, key)[layer]
-                if value not in self.layers[layer][key]:
-                    return f"{key} {value:g} of layer {layer}"
+        for place, layer in enumerate(self.layers[: architecture.depth]):
+            for name, terms in layer.items():
+                value = getattr(architecture, name)[place]
+                if value not in terms:
+                    return f"{name} {value:g} of layer {place}"
         return None
 
 
@@ -176,12 +198,12 @@ def _fit(names: list[str], features: NDArray[np.float64], values: NDArray[np.flo
 
 
 def _terms(architecture: Architecture) -> list[str]:
-    layers = enumerate(zip(architecture.num_heads, architecture.mlp_ratio, strict=True))
-    return [f"embed_dim={architecture.embed_dim}", f"depth={architecture.depth}"] + [
-        term
-        for index, (heads, ratio) in layers
-        for term in (f"num_heads.{index}={heads}", f"mlp_ratio.{index}={ratio}")
-    ]
+    """Return the name of each choice, ``embed_dim=64`` or ``num_heads.0=2``."""
+    terms: list[str] = []
+    for name, value in architecture.to_dict().items():
+        layers = enumerate(value) if isinstance(value, list) else None
+        terms += [f"{name}={value}"] if layers is None else [f"{name}.{layer}={each}" for layer, each in layers]
+    return terms
 
 
 def _one_hot(names: list[str], architectures: Sequence[Architecture]) -> NDArray[np.float64]:
@@ -193,14 +215,25 @@ def _one_hot(names: list[str], architectures: Sequence[Architecture]) -> NDArray
 
 
 def _from_terms(intercept: float, terms: Mapping[str, float], quality: Mapping[str, float]) -> SurrogateFitness:
-    network: dict[str, dict[float, float]] = {"embed_dim": {}, "depth": {}}
+    network: dict[str, dict[float, float]] = {}
     layers: dict[int, dict[str, dict[float, float]]] = {}
     for term, effect in terms.items():
         name, _, value = term.partition("=")
         key, _, layer = name.partition(".")
-        target = layers.setdefault(int(layer), {k: {} for k in _LAYER})[key] if layer else network[key]
-        target[float(value)] = effect
-    return SurrogateFitness(intercept, **network, layers=[layers[index] for index in sorted(layers)], quality=quality)
+        target = layers.setdefault(int(layer), {}) if layer else network
+        target.setdefault(key, {})[float(value)] = effect
+    each = [layers[index] for index in sorted(layers)]
+    return SurrogateFitness(intercept, layers=each, quality=quality, **network)
+
+
+def _named(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the terms of the dimensions that a mapping holds."""
+    return {name: _numbers(terms) for name, terms in data.items() if name in kind_names()}
+
+
+def _ordered(terms: Mapping[str, Terms], *first: str) -> dict[str, dict[float, float]]:
+    """Return terms by name, some names first, which there must be."""
+    return {name: dict(terms[name]) for name in (*first, *sorted({*terms} - {*first}))}
 
 
 def _numbers(terms: Mapping[str, float]) -> dict[float, float]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._io import text_digest
 from nasformer.architecture import Architecture
+from nasformer.dimension import kind_names
 from nasformer.errors import ArchitectureError, FitnessError
-from nasformer.fitness.table_files import DIMENSIONS, read_rows
+from nasformer.fitness.table_files import read_rows
 from nasformer.fitness.tables import table_names, table_rows
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
@@ -96,13 +97,13 @@ class TableFitness:
     @cached_property
     def _digest(self) -> str:
         told = [(architecture, (row.value, row.metrics)) for architecture, row in self._rows.items()]
-        return hashlib.sha256(repr(sorted(told, key=str)).encode()).hexdigest()[:16]
+        return text_digest(repr(sorted(told, key=str)))
 
     def _parse(self, number: int, row: Mapping[str, Any]) -> tuple[Architecture, _Row]:
         if not isinstance(row, Mapping):
             raise FitnessError(f"{self.path} row {number}: a row is a mapping of columns, got {row!r}", row)
         try:
-            architecture = Architecture.from_dict({key: row[key] for key in DIMENSIONS if key in row})
+            architecture = Architecture.from_dict({key: row[key] for key in kind_names() if row.get(key) is not None})
             value, loss = row[self.value], _figure(row, "loss")
             if value is None or not math.isfinite(float(value)):
                 raise ValueError(f"{self.value} is {value}, not a number")

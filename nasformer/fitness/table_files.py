@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nasformer.dimension import kind_names
 from nasformer.errors import FitnessError
 from nasformer.fitness.tables import table_names
-
-DIMENSIONS = ("embed_dim", "depth", "num_heads", "mlp_ratio")
 
 
 def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -48,10 +47,11 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
     import csv
 
+    named = kind_names()
     with path.open(encoding="utf-8", newline="") as lines:
         for number, row in enumerate(csv.DictReader(lines), start=1):
             try:
-                yield {key: json.loads(cell) if key in DIMENSIONS else cell or None for key, cell in row.items()}
+                yield {key: json.loads(cell) if key in named else cell or None for key, cell in row.items()}
             except (TypeError, ValueError):
                 raise FitnessError(
                     f"{path} row {number}: dimensions are JSON, as 192 or [3, 4], got {row}", row

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
+from nasformer._io import atomic
 from nasformer.errors import CheckpointError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
@@ -39,14 +39,10 @@ def bind_weights(space: SearchSpace, checkpoint: str | Path) -> Path:
         CheckpointError: It cannot be copied.
     """
     path = weights_path(space)
-    draft = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(checkpoint, draft)
-        draft.replace(path)
+        with atomic(path) as draft:
+            shutil.copyfile(checkpoint, draft)
     except OSError as error:
-        with suppress(OSError):  # below a file there is nothing to remove
-            draft.unlink(missing_ok=True)
         raise CheckpointError(f"cannot copy {checkpoint} to {path}: {error.strerror}", path) from error
     return path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from nasformer.architecture import Architecture
@@ -14,6 +14,7 @@ from nasformer.fitness.dispatch import Answer, Ready, Refused
 from nasformer.fitness.parts import Part
 from nasformer.fitness.racing import Answers
 from nasformer.search import Fitness, as_fitness, evaluate_each
+from nasformer.search.evaluation import describe_fitness
 from nasformer.training.device import use_threads
 
 
@@ -22,14 +23,6 @@ class Build(Protocol):
 
     def __call__(self, *, device: str) -> Fitness:
         """Return the fitness."""
-        ...
-
-
-class Showing(Protocol):
-    """An image-based fitness that can race: ``InheritedFitness``."""
-
-    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
-        """Return the outcome of each architecture on the images from start to stop."""
         ...
 
 
@@ -47,12 +40,6 @@ def pack(build: Build) -> bytes:
             "from images and weights that can be pickled",
             build,
         ) from error
-
-
-def describe(fitness: Fitness) -> Mapping[str, Any]:
-    """Return the description of a fitness."""
-    own = getattr(fitness, "describe", None)
-    return dict(own()) if own else {"kind": type(fitness).__qualname__}
 
 
 class Worker:
@@ -77,7 +64,9 @@ class Worker:
         """Return a worker and ``Ready``, or None and ``Refused``."""
         try:
             worker = cls(number, packed_build, device, threads)
-            return worker, Ready(number, f"{socket.gethostname()} {device}", os.getpid(), describe(worker.fitness))
+            return worker, Ready(
+                number, f"{socket.gethostname()} {device}", os.getpid(), describe_fitness(worker.fitness)
+            )
         except Exception as error:
             return None, Refused(number, portable(error))
 
@@ -91,10 +80,9 @@ class Worker:
     def _outcomes(
         self, architectures: Sequence[Architecture], start: int, stop: int
     ) -> Iterator[tuple[Architecture, Answer]]:
-        fitness: Any = self.fitness
-        showing: Showing = fitness
+        fitness: Any = self.fitness  # one of images, whose race the leader runs
         try:
-            found = showing.outcomes(architectures, start, stop)
+            found: Answers = fitness.outcomes(architectures, start, stop)
         except Exception as error:
             if len(architectures) == 1:
                 yield architectures[0], portable(error)

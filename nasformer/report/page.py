@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from nasformer._io import write_file
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import palette, tables
@@ -158,9 +159,7 @@ def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Pi
         for picture in pictures:
             picture.save(folder / "figures")
         for name, text in texts.items():
-            draft = folder / f"{name}.part"
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(folder / name)
+            write_file(folder / name, text)
     except OSError as error:
         raise NasformerError(f"cannot write the report to {str(folder)!r}: {error.strerror}", folder) from error
     return folder

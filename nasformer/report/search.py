@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._provenance import machine
 from nasformer.compare import Comparison, from_results
 from nasformer.errors import NasformerError
 from nasformer.report import tables
@@ -16,7 +17,6 @@ from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
 from nasformer.report.summary import caveats, summary
-from nasformer.search.machine import machine
 from nasformer.search.result import SearchResult
 
 if TYPE_CHECKING:

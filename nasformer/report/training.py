@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.report import tables
 from nasformer.report.accuracy import interval
 from nasformer.report.notation import compact, counted, duration, grouped, listed, percent, signed
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
-from nasformer.search.machine import machine
 from nasformer.space import SearchSpace, choice, per_layer
 
 if TYPE_CHECKING:
@@ -75,14 +75,11 @@ def _drawing(figures: JsonObject) -> Picture:
     from nasformer.report.figures import draw_architecture
 
     architecture = Architecture.from_dict(dict(figures["architecture"]))
-    space = SearchSpace(
-        "this network",
-        embed_dim=choice(architecture.embed_dim),
-        depth=choice(architecture.depth),
-        num_heads=per_layer(*set(architecture.num_heads)),
-        mlp_ratio=per_layer(*set(architecture.mlp_ratio)),
-        **figures["geometry"],
-    )
+    declared = {
+        name: per_layer(*set(value)) if isinstance(value, list) else choice(value)
+        for name, value in architecture.to_dict().items()
+    }
+    space = SearchSpace("this network", **{**figures["geometry"], **declared})
     return draw_architecture(space, architecture, "architecture", "the network")
 
 

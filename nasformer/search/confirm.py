@@ -7,19 +7,16 @@ from collections.abc import Iterable, Sequence
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
-from nasformer.search.evaluation import Evaluation, Fitness, Trial
+from nasformer.search.evaluation import Evaluation, Fitness, Trial, WrapperFitness
 from nasformer.search.loop import Run
 from nasformer.space import FeasibleSet
 
 
-class _Confirming:
+class _Confirming(WrapperFitness):
     """The ``confirm`` of a fitness, as a fitness."""
 
-    def __init__(self, fitness: Fitness) -> None:
-        self._fitness = fitness
-
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
-        found: Iterable[Evaluation] = self._fitness.confirm(architectures)  # type: ignore[attr-defined]
+        found: Iterable[Evaluation] = self.confirm(architectures)
         return found
 
 

@@ -173,3 +173,33 @@ def describe_fitness(fitness: Fitness) -> dict[str, Any]:
     """Return the description of a fitness, else its class name."""
     describe = getattr(fitness, "describe", None)
     return dict(describe()) if describe else {"kind": type(fitness).__qualname__}
+
+
+OPTIONAL = (
+    *("architectures", "check", "confirm", "joint", "race_for", "work", "workers", "close"),
+    *("true_value", "test_value", "optimum"),
+)
+
+
+class WrapperFitness:
+    """A fitness that wraps another and delegates optional members that it does not define.
+
+    Args:
+        fitness: The wrapped fitness.
+    """
+
+    def __init__(self, fitness: Fitness) -> None:
+        self.fitness = fitness
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OPTIONAL and "fitness" in vars(self):
+            return getattr(self.fitness, name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
+        """Yield the evaluations of the wrapped fitness."""
+        return self.fitness.evaluate(architectures)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description of the wrapped fitness."""
+        return describe_fitness(self.fitness)

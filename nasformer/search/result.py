@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from nasformer._io import write_file
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits
 from nasformer.errors import StudyError, did_you_mean
@@ -20,7 +18,6 @@ from nasformer.space import SearchSpace
 if TYPE_CHECKING:
     import pandas as pd
 
-_PACKAGES = ("nasformer", "numpy", "optuna", "nevergrad", "torch")
 Module = TypeVar("Module", covariant=True)
 
 
@@ -159,14 +156,9 @@ class SearchResult:
         lines = [{"result": self._header()}]
         lines += [{"trial": trial.to_dict()} for trial in self.trials]
         lines += [{"confirmed": trial.to_dict()} for trial in self.confirmed]
-        draft = path.with_name(path.name + ".part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-            draft.replace(path)
+            write_file(path, "".join(json.dumps(line) + "\n" for line in lines))
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise StudyError(f"cannot write the result to {str(path)!r}: {error.strerror}", path) from error
         return path
 
@@ -218,12 +210,3 @@ def _cost(trial: Trial, name: str) -> float:
     if name not in trial.costs:
         raise StudyError(f"trial {trial.number} has no cost {name!r}; {did_you_mean(name, trial.costs)}", name)
     return trial.costs[name]
-
-
-def versions(*further: str) -> dict[str, str]:
-    """Return the versions of relevant and of further installed packages, without importing them."""
-    found = {"python": platform.python_version()}
-    for name in (*_PACKAGES, *further):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -1,9 +1,9 @@
 """Spaces: dimensions are declared, the declaration is a value, and a budget makes it an exact set."""
 
+from nasformer.dimension import Choices, Dimension, Kind, choice, per_layer
 from nasformer.space.bounded import bounded
 from nasformer.space.built_in import load_space, space_names
 from nasformer.space.counted import CountedSet
-from nasformer.space.dimension import Dimension, choice, per_layer
 from nasformer.space.enumerated import EnumeratedSet
 from nasformer.space.feasible import FeasibleSet
 from nasformer.space.filtered import FilteredSet
@@ -12,11 +12,13 @@ from nasformer.space.scores import Scores
 from nasformer.space.searchspace import SearchSpace
 
 __all__ = [
+    "Choices",
     "CountedSet",
     "Dimension",
     "EnumeratedSet",
     "FeasibleSet",
     "FilteredSet",
+    "Kind",
     "Scores",
     "SearchSpace",
     "bounded",

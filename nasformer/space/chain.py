@@ -2,10 +2,10 @@
 
 All layers of one embedding width choose from one table of costs, so n layers reach few distinct sums
 (AutoFormer-S: 29 by heads, 29 by MLP ratio). Counting, sampling, maximising and ranking are all walks
-over ``child(n)[s, o]``: the index of s - cost(o) among the sums of n - 1 choices, -1 where there is none.
+over ``predecessor(n)[s, o]``: the index of s - cost(o) among the sums of n - 1 choices, -1 where there is none.
 
 A sum of several costs is one whole number, its *key*: the digits of a number whose bases no sum reaches.
-Keys add up as sums do, so the child of key k by option o is simply k - key(o).
+Keys add up as sums do, so the predecessor of key k by option o is simply k - key(o).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Keep = Callable[[int, Sums], NDArray[np.bool_]]
 """``(choices made, sums)`` -> which sums can still end within the limits."""
 
 MAX_CELLS = 2**25
-"""Most entries of one chain's child tables, four bytes each, before exactness is refused: 128 MiB."""
+"""Most entries of one chain's predecessor tables, four bytes each, before exactness is refused: 128 MiB."""
 
 _BLOCK = 2**20
 """Entries of a table made at a time, so that what is only passed through stays small."""
 
 
 class Steps(Protocol):
-    """What walks need: how many sums each number of choices reaches, and their children."""
+    """What walks need: how many sums each number of choices reaches, and their predecessors."""
 
     options: int
 
@@ -41,12 +41,16 @@ class Steps(Protocol):
         """Return how many distinct sums ``n`` choices reach."""
         ...
 
-    def child_at(self, n: int, at: Indices) -> Indices:
-        """Return the children of given sums of ``n`` choices by every last option, ``(len(at), options)``."""
+    def predecessor(self, n: int) -> Indices:
+        """Return the predecessors of every sum of ``n`` choices by every last option, ``(sums, options)``."""
+        ...
+
+    def predecessor_at(self, n: int, at: Indices) -> Indices:
+        """Return the predecessors of given sums of ``n`` choices by every last option, ``(len(at), options)``."""
         ...
 
     def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best of value of the child plus score of the option, for every sum of ``n`` choices.
+        """Return the best of value of the predecessor plus score of the option, for every sum of ``n`` choices.
 
         Args:
             n: Choices made.
@@ -63,7 +67,7 @@ class Chain:
         costs: Of each option, none below 0, ``(options, costs)``.
         choices: The most choices made.
         keep: Which sums are worth keeping; None: all.
-        cells: Most entries of the child tables.
+        cells: Most entries of the predecessor tables.
 
     Raises:
         BudgetError: The tables would have more entries.
@@ -76,7 +80,7 @@ class Chain:
         self._spans = [int(most) * choices + 1 for most in (self.costs // self._unit).max(axis=0)]
         step = self._keys_of(self.costs // self._unit)
         self._keys = [np.zeros(1, dtype=step.dtype)]
-        self._child = [np.zeros((1, 0), dtype=np.int32)]
+        self._predecessor = [np.zeros((1, 0), dtype=np.int32)]
         self.cells = 0
         for n in range(1, choices + 1):
             self.cells += len(self._keys[-1]) * self.options  # no fewer sums after a choice than before, unless cut
@@ -97,14 +101,14 @@ class Chain:
         keys = np.unique((before[:, None] + step).reshape(-1))
         if keep is not None:
             keys = keys[keep(n, self._sums_of(keys))]
-        child = np.full((len(keys), self.options), -1, dtype=np.int32)
+        predecessor = np.full((len(keys), self.options), -1, dtype=np.int32)
         rows = max(1, _BLOCK // self.options)
         for start in range(0, len(keys) if len(before) else 0, rows):
             wanted = keys[start : start + rows, None] - step  # a borrowed digit is more than n - 1 choices reach
             place = np.minimum(np.searchsorted(before, wanted), len(before) - 1)
-            child[start : start + rows] = np.where(before[place] == wanted, place, -1)
+            predecessor[start : start + rows] = np.where(before[place] == wanted, place, -1)
         self._keys.append(keys)
-        self._child.append(child)
+        self._predecessor.append(predecessor)
 
     def _sums_of(self, keys: NDArray[Any]) -> Sums:
         columns = []
@@ -121,24 +125,24 @@ class Chain:
         """Return the distinct sums of ``n`` choices, ``(sums, costs)``."""
         return self._sums_of(self._keys[n])
 
-    def child(self, n: int) -> Indices:
-        """Return the child of every sum of ``n`` choices by every last option, ``(sums, options)``."""
-        return self._child[n]
+    def predecessor(self, n: int) -> Indices:
+        """Return the predecessor of every sum of ``n`` choices by every last option, ``(sums, options)``."""
+        return self._predecessor[n]
 
-    def child_at(self, n: int, at: Indices) -> Indices:
-        """Return the rows ``at`` of ``child(n)``."""
-        return self._child[n][at]
+    def predecessor_at(self, n: int, at: Indices) -> Indices:
+        """Return the rows ``at`` of ``predecessor(n)``."""
+        return self._predecessor[n][at]
 
     def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best of value of the child plus score of the option, for every sum of ``n`` choices."""
-        before = np.full(len(values) + 1, -np.inf)  # the last is the child that there is none of
+        """Return the best of value of the predecessor plus score of the option, for every sum of ``n`` choices."""
+        before = np.full(len(values) + 1, -np.inf)  # the last is the predecessor that there is none of
         before[:-1] = values
-        best: NDArray[np.float64] = (before[self._child[n]] + scores).max(axis=1)
+        best: NDArray[np.float64] = (before[self._predecessor[n]] + scores).max(axis=1)
         return best
 
     def before(self, n: int, at: Indices, option: Indices) -> Indices:
-        """Return the entries of ``child(n)`` at given rows and options, ``(draws,)``."""
-        entries: Indices = self._child[n][at, option]
+        """Return the entries of ``predecessor(n)`` at given rows and options, ``(draws,)``."""
+        entries: Indices = self._predecessor[n][at, option]
         return entries
 
     def counts(self, n: int) -> NDArray[np.object_]:
@@ -148,20 +152,20 @@ class Chain:
     @cached_property
     def _counts(self) -> list[NDArray[np.object_]]:
         counts = [np.ones(1, dtype=object)]
-        for child in self._child[1:]:
+        for predecessor in self._predecessor[1:]:
             exact = object if self.options ** len(counts) >= 2**62 else np.int64
             before = np.append(counts[-1].astype(exact), 0)
-            counts.append(before[child].sum(axis=1).astype(object))
+            counts.append(before[predecessor].sum(axis=1).astype(object))
         return counts
 
 
 class Product:
-    """Two chains walked in step: the sums are pairs of theirs, and so are the options.
+    """Two walked in step: the sums are pairs of theirs, and so are the options.
 
     Index and option are ``first * (number of second) + second``. Nothing is stored.
     """
 
-    def __init__(self, first: Chain, second: Chain) -> None:
+    def __init__(self, first: Steps, second: Steps) -> None:
         self.first, self.second = first, second
         self.options = first.options * second.options
 
@@ -169,21 +173,27 @@ class Product:
         """Return how many pairs of sums ``n`` choices reach."""
         return self.first.size(n) * self.second.size(n)
 
-    def child_at(self, n: int, at: Indices) -> Indices:
-        """Return the children of given pairs of sums by every pair of last options."""
+    def predecessor(self, n: int) -> Indices:
+        """Return the predecessors of every pair of sums by every pair of last options."""
+        return self.predecessor_at(n, np.arange(self.size(n)))
+
+    def predecessor_at(self, n: int, at: Indices) -> Indices:
+        """Return the predecessors of given pairs of sums by every pair of last options."""
         i, j = np.divmod(at, self.second.size(n))
-        one, other = self.first.child_at(n, i)[:, :, None], self.second.child_at(n, j)[:, None, :]
+        one = self.first.predecessor_at(n, i)[:, :, None]
+        other = self.second.predecessor_at(n, j)[:, None, :]
         pairs = one.astype(np.int64) * self.second.size(n - 1) + other
         return np.where((one >= 0) & (other >= 0), pairs, -1).reshape(len(at), self.options)
 
     def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best of value of the child plus score of the option, for every pair of sums."""
+        """Return the best of value of the predecessor plus score of the option, for every pair of sums."""
         before = np.full((self.first.size(n - 1) + 1, self.second.size(n - 1) + 1), -np.inf)
         before[:-1, :-1] = values.reshape(before.shape[0] - 1, -1)
         best = np.full((self.first.size(n), self.second.size(n)), -np.inf)
-        for rows, own in zip(self.first.child(n).T, scores.reshape(self.first.options, -1), strict=True):
+        columns_of = self.second.predecessor(n).T
+        for rows, own in zip(self.first.predecessor(n).T, scores.reshape(self.first.options, -1), strict=True):
             taken = before[rows]
-            for columns, score in zip(self.second.child(n).T, own, strict=True):
+            for columns, score in zip(columns_of, own, strict=True):
                 np.maximum(best, taken.take(columns, axis=1, mode="wrap") + score, out=best)  # -1: the last, no sum
         return best.reshape(-1)
 
@@ -192,7 +202,7 @@ def expand(steps: Steps, choices: int, at: Indices) -> Indices:
     """Return every way to reach given sums: option indices, ``(ways, choices)``."""
     paths: Indices = np.empty((len(at), 0), dtype=np.int64)
     for n in range(choices, 0, -1):
-        before = steps.child_at(n, at)
+        before = steps.predecessor_at(n, at)
         row, option = np.nonzero(before >= 0)
         at, paths = before[row, option], np.column_stack([option, paths[row]])
     return paths

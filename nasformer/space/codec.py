@@ -1,85 +1,110 @@
 """Codec: architectures as rows of integers, and the costs of a million rows at once.
 
-A row is int64 choice indices: embed_dim, depth, num_heads of layers 0..D-1, mlp_ratio of layers
-0..D-1, with -1 beyond the depth. Costs are sums of table entries; the entry at -1 is zero.
+A row is int64 choice indices: a column for each network dimension and one for each layer of a layer dimension, in
+the order of the space's dimensions (embed_dim, depth, num_heads of layers 0..D-1, mlp_ratio of layers 0..D-1, then
+further ones), with -1 beyond the depth. Costs are sums of table entries; the entry at -1 is zero.
 """
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer.architecture import Architecture
-from nasformer.cost import AdditiveCost, FunctionCost, Geometry, in_units
+from nasformer.architecture import Architecture, Further, Layer
+from nasformer.cost import AdditiveCost, FunctionCost, Geometry, Network, in_units
+from nasformer.dimension import Dimension
 from nasformer.errors import ArchitectureError, BudgetError
-from nasformer.space.dimension import Dimension, choice
 
 Codes = NDArray[np.int64]
-"""Choice indices, ``(n, 2 + 2 * max depth)``; -1 beyond the depth."""
+"""Choice indices, ``(n, columns)``; -1 beyond the depth."""
+
+_Key = int | tuple[int, Further, tuple[str, ...]]
+"""What a layer's cost depends on beside its own choices: embed_dim alone, or with the choices of further network
+dimensions and the names of further layer dimensions."""
 
 
 class Codec:
-    """The translation between a space's architectures and their codes."""
+    """The translation between a space's architectures and their codes.
+
+    Attributes:
+        dimensions: All, in the order of the columns.
+        network: Those of the network, without the depth.
+        layer: Those of the layers.
+        values: The values of each dimension, by name.
+        depths: The values of the depth.
+    """
 
     def __init__(
         self,
         space: str,
         geometry: Geometry,
-        dimensions: Mapping[str, Dimension],
+        dimensions: Sequence[Dimension],
         costs: Mapping[str, AdditiveCost | FunctionCost],
     ) -> None:
         self.space, self.geometry, self.costs = space, geometry, costs
-        embed_dim, depth, heads, ratio = (dimensions[key] for key in ("embed_dim", "depth", "num_heads", "mlp_ratio"))
-        self.embed_dim = tuple(int(value) for value in embed_dim)
-        self.depth = tuple(int(value) for value in depth)
-        self.num_heads = tuple(int(value) for value in heads)
-        self.mlp_ratio = tuple(float(value) for value in ratio)
-        self.tied = {"num_heads": isinstance(heads, choice), "mlp_ratio": isinstance(ratio, choice)}
-        self._index = {
-            key: {value: index for index, value in enumerate(getattr(self, key))}
-            for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")
-        }
+        self.dimensions = tuple(dimensions)
+        self.network = tuple(d for d in self.dimensions if d.scope == "network" and d.name != "depth")
+        self.layer = tuple(d for d in self.dimensions if d.scope == "layer")
+        self.values: dict[str, tuple[Any, ...]] = {d.name: d.values for d in self.dimensions}
+        self.depths: tuple[int, ...] = self.values["depth"]
+        self._index = {name: {v: i for i, v in enumerate(values)} for name, values in self.values.items()}
+        self._is_layer = {d.name: d.scope == "layer" for d in self.dimensions}
+        self._at, self.columns = self._places()
         self._layer_cost = lru_cache(maxsize=65536)(self._layer)
         self._stem_cost = lru_cache(maxsize=4096)(self._stem)
         self._recent = lru_cache(maxsize=16384)(self._from_bytes)
         self._asked_cost = lru_cache(maxsize=65536)(self._ask)
         self.stems = lru_cache(maxsize=None)(self._stems)
         self.layers = lru_cache(maxsize=None)(self._layers)
+        self._padded = lru_cache(maxsize=None)(self._pad)
+
+    def _places(self) -> tuple[dict[str, slice], int]:
+        places, start = {}, 0
+        for dimension in self.dimensions:
+            stop = start + (self.max_depth if dimension.scope == "layer" else 1)
+            places[dimension.name], start = slice(start, stop), stop
+        return places, start
 
     @property
     def max_depth(self) -> int:
         """Layers of the deepest member."""
-        return self.depth[-1]
+        return self.depths[-1]
 
-    @property
-    def columns(self) -> int:
-        """Length of a row of codes."""
-        return 2 + 2 * self.max_depth
+    def genes(self, name: str, codes: Codes) -> Codes:
+        """Return the columns of a dimension, a view: ``(n,)`` of a network's, ``(n, max depth)`` of a layer's."""
+        place = self._at[name]
+        return codes[:, place] if self._is_layer[name] else codes[:, place.start]
 
-    def heads_of(self, codes: Codes) -> Codes:
-        """Return the columns of heads, ``(n, max depth)``, a view."""
-        return codes[:, 2 : 2 + self.max_depth]
-
-    def ratios_of(self, codes: Codes) -> Codes:
-        """Return the columns of MLP ratios, ``(n, max depth)``, a view."""
-        return codes[:, 2 + self.max_depth :]
+    def column(self, index: int) -> tuple[Dimension, int | None]:
+        """Return the dimension of a column, and of a layer dimension's the layer."""
+        for dimension in self.dimensions:
+            place = self._at[dimension.name]
+            if place.start <= index < place.stop:
+                return dimension, index - place.start if dimension.scope == "layer" else None
+        raise IndexError(index)
 
     def why_not(self, architecture: Architecture) -> str | None:
         """Return why an architecture is no member of the space, or None where it is."""
-        for key, value in (("embed_dim", architecture.embed_dim), ("depth", architecture.depth)):
-            if value not in self._index[key]:
-                return f"{key} {value} is not among {_listed(getattr(self, key))}"
-        for key in ("num_heads", "mlp_ratio"):
-            values = getattr(architecture, key)
-            for layer, value in enumerate(values):
-                if value not in self._index[key]:
-                    return f"{key} {value:g} of layer {layer} is not among {_listed(getattr(self, key))}"
-            if self.tied[key] and len(set(values)) > 1:
-                return f"{key} is one for all layers, got {_listed(values)}"
+        for name, _ in architecture.further:
+            if name not in self.values:
+                return f"{name} is not searched there; leave it out"
+        for dimension in self.dimensions:
+            name, index = dimension.name, self._index[dimension.name]
+            value = getattr(architecture, name, None)
+            if value is None:
+                return f"it names no {name}, which is among {_listed(dimension.values)}"
+            for layer, each in enumerate(value) if dimension.scope == "layer" else [(None, value)]:
+                if each not in index:
+                    where = "" if layer is None else f" of layer {layer}"
+                    return f"{name} {each:g}{where} is not among {_listed(dimension.values)}"
+            if dimension.scope == "layer" and dimension.tied and len(set(value)) > 1:
+                return f"{name} is one for all layers, got {_listed(value)}"
         return None
 
     def encode(self, architectures: Iterable[Architecture]) -> Codes:
@@ -91,11 +116,12 @@ class Codec:
         reason = self.why_not(architecture)
         if reason is not None:
             raise ArchitectureError(f"not in space {self.space!r}: {reason}", architecture)
-        index, beyond = self._index, [-1] * (self.max_depth - architecture.depth)
-        heads = [index["num_heads"][value] for value in architecture.num_heads]
-        ratios = [index["mlp_ratio"][value] for value in architecture.mlp_ratio]
-        head = [index["embed_dim"][architecture.embed_dim], index["depth"][architecture.depth]]
-        return head + heads + beyond + ratios + beyond
+        row: list[int] = []
+        beyond = [-1] * (self.max_depth - architecture.depth)
+        for dimension in self.dimensions:
+            value, index = getattr(architecture, dimension.name), self._index[dimension.name]
+            row += [index[each] for each in value] + beyond if dimension.scope == "layer" else [index[value]]
+        return row
 
     def decode(self, codes: Codes) -> list[Architecture]:
         """Return the architectures of rows of codes."""
@@ -127,23 +153,27 @@ class Codec:
         return codes
 
     def _decode(self, row: list[int]) -> Architecture:
-        depth = self.depth[row[1]]
-        heads, ratios = row[2 : 2 + depth], row[2 + self.max_depth : 2 + self.max_depth + depth]
-        return Architecture(
-            self.embed_dim[row[0]],
-            tuple(self.num_heads[index] for index in heads),
-            tuple(self.mlp_ratio[index] for index in ratios),
-        )
+        depth, choices = self.depths[row[self._at["depth"].start]], dict[str, Any]()
+        for name, place in self._at.items():
+            values = self.values[name]
+            if self._is_layer[name]:
+                choices[name] = tuple([values[index] for index in row[place.start : place.start + depth]])
+            elif name != "depth":
+                choices[name] = values[row[place.start]]
+        return Architecture(**choices)
 
     def _check_rows(self, codes: Codes) -> None:
-        valid = (codes[:, 0] >= 0) & (codes[:, 0] < len(self.embed_dim))
-        valid &= (codes[:, 1] >= 0) & (codes[:, 1] < len(self.depth))
-        depth = np.array(self.depth)[np.where(valid, codes[:, 1], 0)]
+        valid = np.ones(len(codes), dtype=bool)
+        for name in (d.name for d in self.dimensions if d.scope == "network"):
+            genes = self.genes(name, codes)
+            valid &= (genes >= 0) & (genes < len(self.values[name]))
+        depth = np.array(self.depths)[np.where(valid, self.genes("depth", codes), 0)]
         active = np.arange(self.max_depth) < depth[:, None]
-        for genes, key in ((self.heads_of(codes), "num_heads"), (self.ratios_of(codes), "mlp_ratio")):
-            inside = (genes >= 0) & (genes < len(getattr(self, key)))
+        for dimension in self.layer:
+            genes = self.genes(dimension.name, codes)
+            inside = (genes >= 0) & (genes < len(dimension.values))
             valid &= np.where(active, inside, genes == -1).all(axis=1)
-            if self.tied[key]:
+            if dimension.tied:
                 valid &= (~active | (genes == genes[:, :1])).all(axis=1)
         if not valid.all():
             row = int(np.flatnonzero(~valid)[0])
@@ -160,22 +190,37 @@ class Codec:
 
     def count(self, name: str, architecture: Architecture) -> int:
         """Return one additive cost of any architecture as it is counted."""
+        if architecture.further:
+            return self._count_further(name, architecture)
         embed_dim, layer = architecture.embed_dim, self._layer_cost
         total = self._stem_cost(name, embed_dim)
         for heads, ratio in zip(architecture.num_heads, architecture.mlp_ratio, strict=True):
             total += layer(name, embed_dim, heads, ratio)
         return total
 
+    def _count_further(self, name: str, architecture: Architecture) -> int:
+        columns = {own: value for own, value in architecture.further if isinstance(value, tuple)}
+        key = architecture.embed_dim, architecture.network, tuple(columns)
+        layers = zip(architecture.num_heads, architecture.mlp_ratio, *columns.values(), strict=True)
+        return self._stem_cost(name, key) + sum(self._layer_cost(name, key, *choices) for choices in layers)
+
     def _additive(self, name: str) -> AdditiveCost:
         cost = self.costs[name]
         assert isinstance(cost, AdditiveCost), name
         return cost
 
-    def _stem(self, name: str, embed_dim: int) -> int:
-        return _whole(name, self._additive(name).stem(self.geometry, embed_dim))
+    def _network(self, key: _Key) -> Network:
+        embed_dim, network = (key, ()) if isinstance(key, int) else key[:2]
+        return Network.of(self.geometry, Architecture(embed_dim, (0,), (0,), **dict(network)))
 
-    def _layer(self, name: str, embed_dim: int, num_heads: int, mlp_ratio: float) -> int:
-        return _whole(name, self._additive(name).layer(self.geometry, embed_dim, num_heads, int(embed_dim * mlp_ratio)))
+    def _stem(self, name: str, key: _Key) -> int:
+        return _whole(name, self._additive(name).stem_count(self._network(key)))
+
+    def _layer(self, name: str, key: _Key, num_heads: int, mlp_ratio: float, *further: Any) -> int:
+        network, names = self._network(key), () if isinstance(key, int) else key[2]
+        hidden_dim = int(network.embed_dim * mlp_ratio)
+        layer = Layer(num_heads, hidden_dim, mlp_ratio, tuple(zip(names, further, strict=True)))
+        return _whole(name, self._additive(name).layer_count(network, layer))
 
     def _ask(self, name: str, architecture: Architecture) -> float:
         cost = self.costs[name]
@@ -196,24 +241,42 @@ class Codec:
 
     def count_batch(self, name: str, codes: Codes) -> NDArray[np.int64]:
         """Return one additive cost of each row of valid codes as it is counted, ``(n,)``."""
-        layers, embed = self.layers(name), codes[:, 0]
-        _, heads, ratios = layers.shape
-        padded = np.pad(layers, ((0, 0), (1, 0), (1, 0)))  # in front, where -1 points: beyond the depth costs nothing
-        start = embed * ((heads + 1) * (ratios + 1)) + ratios + 2
-        index = self.heads_of(codes) * (ratios + 1) + self.ratios_of(codes) + start[:, None]
-        total: NDArray[np.int64] = self.stems(name)[embed] + padded.reshape(-1).take(index).sum(axis=1)
+        padded, strides = self._padded(name)
+        network = tuple(self.genes(dimension.name, codes) for dimension in self.network)
+        front = sum(strides[d.name] for d in self.layer)  # -1 points at it: beyond the depth costs nothing
+        start = sum((strides[d.name] * own for d, own in zip(self.network, network, strict=True)), np.array([front]))
+        first, *others = self.layer
+        index = self.genes(first.name, codes) * strides[first.name] + start[:, None]
+        for dimension in others:
+            index += self.genes(dimension.name, codes) * strides[dimension.name]
+        total: NDArray[np.int64] = self.stems(name)[network] + padded.take(index).sum(axis=1)
         return total
 
+    def _pad(self, name: str) -> tuple[NDArray[np.int64], dict[str, int]]:
+        """Return the layer counts as one row, zeros in front of every layer dimension, and the steps in it by name."""
+        layers = self.layers(name)
+        padded = np.pad(layers, [(0, 0)] * len(self.network) + [(1, 0)] * len(self.layer))
+        steps = (stride // padded.itemsize for stride in padded.strides)
+        return padded.reshape(-1), {d.name: s for d, s in zip((*self.network, *self.layer), steps, strict=True)}
+
     def _stems(self, name: str) -> NDArray[np.int64]:
-        """Stem counts ``(embed_dim,)``."""
-        return np.array([self._stem(name, e) for e in self.embed_dim], dtype=np.int64)
+        """Stem counts ``(choices of each network dimension)``."""
+        counts = [self._stem(name, key) for key in self._keys()]
+        return np.array(counts, dtype=np.int64).reshape([len(d.values) for d in self.network])
 
     def _layers(self, name: str) -> NDArray[np.int64]:
-        """Layer counts ``(embed_dim, num_heads, mlp_ratio)``."""
-        return np.array(
-            [[[self._layer(name, e, h, r) for r in self.mlp_ratio] for h in self.num_heads] for e in self.embed_dim],
-            dtype=np.int64,
-        )
+        """Layer counts ``(choices of each network dimension, choices of each layer dimension)``."""
+        options: list[tuple[Any, ...]] = list(product(*(dimension.values for dimension in self.layer)))
+        counts = [self._layer(name, key, *choices) for key in self._keys() for choices in options]
+        return np.array(counts, dtype=np.int64).reshape([len(d.values) for d in (*self.network, *self.layer)])
+
+    def _keys(self) -> list[_Key]:
+        """Return the keys of the network's choices, in the order of ``stems``."""
+        names = [dimension.name for dimension in self.network]
+        layer = tuple(dimension.name for dimension in self.layer if dimension.name not in ("num_heads", "mlp_ratio"))
+        combinations = product(*(dimension.values for dimension in self.network))
+        chosen = (dict(zip(names, values, strict=True)) for values in combinations)
+        return [(int(own.pop("embed_dim")), tuple(sorted(own.items())), layer) for own in chosen]
 
 
 def _whole(name: str, count: object) -> int:

@@ -1,6 +1,6 @@
 """CountedSet: a feasible set that is counted, sampled and maximised over without listing it.
 
-It is a union of cases, each a pair of chains of sums or one; see ``cases``, ``chain``, ``walk`` and
+It is a union of cases, each of chains of sums; see ``cases``, ``chain``, ``walk`` and
 ``ranking``. AutoFormer-T at 5-6 M parameters holds 14,475,214 of 1,056,964,608 architectures: drawing until
 one fits would throw 98 of 100 away.
 """
@@ -8,7 +8,7 @@ one fits would throw 98 of 100 away.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, in_units
 from nasformer.errors import BudgetError, did_you_mean
-from nasformer.space.cases import Case, Layers, Limited, find_cases, find_layers
+from nasformer.space.cases import Case, LayerGroup, Limited, Part, find_cases, find_layer_groups
 from nasformer.space.chain import expand
 from nasformer.space.codec import Codes
 from nasformer.space.feasible import Domain, FeasibleSet
@@ -25,7 +25,7 @@ from nasformer.space.fixed import Fixed
 from nasformer.space.nearest import nearest
 from nasformer.space.ranking import Best, Track, ranked
 from nasformer.space.sampler import Sampler
-from nasformer.space.scores import Scores
+from nasformer.space.scores import PAIR, Scores, Table
 
 if TYPE_CHECKING:
     from nasformer.space.searchspace import SearchSpace
@@ -57,8 +57,8 @@ class CountedSet(FeasibleSet):
         if resolution is not None and not isinstance(resolution, Mapping):
             raise BudgetError(f"resolution is a grid by cost, as {{'macs': 1e6}}, got {resolution!r}", resolution)
         self.resolution = dict(resolution or {})
-        self._layers = list(find_layers(space.codec, limits, self._grid()))
-        self._cases = list(find_cases(space.codec, limits, self._layers))
+        self._groups = list(find_layer_groups(space.codec, limits, self._grid()))
+        self._cases = list(find_cases(space.codec, limits, self._groups))
         if not self._cases:
             raise BudgetError(self._rounded_away() if resolution else nearest(space, limits), limits)
         self.lost = self._lost()
@@ -81,7 +81,7 @@ class CountedSet(FeasibleSet):
         return scale
 
     def _lost(self) -> dict[str, float]:
-        slack = self.space.codec.max_depth * np.max([of.slack for of in self._layers], axis=0)
+        slack = self.space.codec.max_depth * np.max([group.slack for group in self._groups], axis=0)
         counts = zip(self.limits, slack.tolist(), strict=True)
         return {name: in_units(count, self._scale(name)) for name, count in counts if count}
 
@@ -96,15 +96,17 @@ class CountedSet(FeasibleSet):
 
     def _holds(self, code: Codes) -> bool:
         """Whether the rounded sums of a member are within the limits."""
-        codec, layers = self.space.codec, self.space.codec.depth[code[1]]
-        genes = [columns(code[None])[0, :layers] for columns in (codec.heads_of, codec.ratios_of)]
-        for of in self._layers:
-            if of.embed == code[0] and genes[0][0] in of.heads and genes[1][0] in of.ratios:
-                at = [np.searchsorted(own, gene) for own, gene in zip((of.heads, of.ratios), genes, strict=True)]
-                options = at if len(of.chains) == 2 else [at[0] * len(of.ratios) + at[1]]
-                rounded = sum(c.costs[o].sum(axis=0) for c, o in zip(of.chains, options, strict=True))
-                counts = of.stem + layers * of.least + rounded
-                return bool(Limited.of(codec, self.limits).within(counts, layers * of.slack))
+        codec, row = self.space.codec, code[None]
+        layers = codec.depths[int(codec.genes("depth", row)[0])]
+        network = tuple(int(codec.genes(dimension.name, row)[0]) for dimension in codec.network)
+        genes = [codec.genes(dimension.name, row)[0, :layers] for dimension in codec.layer]
+        for group in self._groups:
+            if group.network == network and all(own[0] in c for own, c in zip(genes, group.choices, strict=True)):
+                at = [np.searchsorted(c, own) for own, c in zip(genes, group.choices, strict=True)]
+                taken = (np.ravel_multi_index([at[d] for d in p.dimensions], p.sizes) for p in group.parts)
+                rounded = sum(c.costs[options].sum(axis=0) for c, options in zip(group.chains, taken, strict=True))
+                counts = group.stem + layers * group.least + rounded
+                return bool(Limited.of(codec, self.limits).within(counts, layers * group.slack))
         return False
 
     def count(self) -> int:
@@ -134,7 +136,9 @@ class CountedSet(FeasibleSet):
         return np.concatenate([self._list(case) for case in self._cases])
 
     def _list(self, case: Case) -> Codes:
-        return case.rows(self.space.codec, [expand(case.of.pairs, case.layers, case.pair_ends())])
+        parts = case.layer_group.joined()
+        paths = [expand(part.steps, case.layers, case.ends_of(part)) for part in parts]
+        return case.rows(self.space.codec, parts, paths)
 
     def _bounds(self, cost: str) -> tuple[float, float]:
         if cost not in self.limits:
@@ -143,38 +147,56 @@ class CountedSet(FeasibleSet):
             return CountedSet(self.space, {**self.limits, cost: Bounds(None, None)}, self.resolution).bounds(cost)
         column = list(self.limits).index(cost)
         totals = [case.totals()[:, column] for case in self._cases]
-        slack = [case.layers * int(case.of.slack[column]) for case in self._cases]
+        slack = [case.layers * int(case.layer_group.slack[column]) for case in self._cases]
         least = min(int(total.min()) - most for total, most in zip(totals, slack, strict=True))
         return in_units(least, self._scale(cost)), in_units(max(int(t.max()) for t in totals), self._scale(cost))
 
     def reachable(self) -> Domain:
         """Return the values of each dimension that occur in some layer of some architecture."""
         codec = self.space.codec
-        found: dict[str, set[float]] = {key: set() for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")}
+        found: dict[str, set[int]] = {name: set() for name in codec.values}
         for case in self._cases:
-            heads, ratios = case.reachable()
-            found["embed_dim"].add(codec.embed_dim[case.of.embed])
-            found["depth"].add(codec.depth[case.depth])
-            found["num_heads"].update(codec.num_heads[index] for index in heads)
-            found["mlp_ratio"].update(codec.mlp_ratio[index] for index in ratios)
-        return {key: tuple(sorted(values)) for key, values in found.items()}
+            found["depth"].add(case.depth)
+            for dimension, index in zip(codec.network, case.layer_group.network, strict=True):
+                found[dimension.name].add(index)
+            for place, indices in case.reachable().items():
+                found[codec.layer[place].name].update(indices.tolist())
+        return {name: tuple(codec.values[name][index] for index in sorted(own)) for name, own in found.items()}
 
     def _ranked(self, scores: Scores) -> Iterator[Codes]:
-        bests = {key: self._bests(of, scores) for key, of in {id(case.of): case.of for case in self._cases}.items()}
+        codec = self.space.codec
+        coupled = () if scores.pair is None else [p for p, d in enumerate(codec.layer) if d.name in PAIR]
+        groups = {id(case.layer_group): case.layer_group for case in self._cases}
+        walked = {key: self._bests(group, group.joined(coupled), scores) for key, group in groups.items()}
         tracks = []
         for key, case in enumerate(self._cases):
-            best = bests[id(case.of)]
-            ends = case.ends if len(best) == len(case.ends) else (case.pair_ends(),)
-            offset = float(scores.embed_dim[case.of.embed] + scores.depth[case.depth])
-            tracks.append(Track(key, offset, best, case.layers, ends))
+            best = walked[id(case.layer_group)]
+            chosen = zip(codec.network, case.layer_group.network, strict=True)
+            offset = float(sum(scores.tables[d.name][i] for d, i in chosen) + scores.tables["depth"][case.depth])
+            ends = tuple(case.ends_of(part) for part in best)
+            tracks.append(Track(key, offset, tuple(best.values()), case.layers, ends))
         for key, options in ranked(tracks):
-            yield self._cases[key].rows(self.space.codec, [option[None] for option in options])[0]
+            case = self._cases[key]
+            parts = list(walked[id(case.layer_group)])
+            yield case.rows(codec, parts, [option[None] for option in options])[0]
 
-    def _bests(self, of: Layers, scores: Scores) -> tuple[Best, ...]:
-        """Maximise the layers' scores, gene by gene where costs and scores both allow."""
-        heads, ratios, pair = scores.layers(of.embed)
-        if pair is None and len(of.chains) == 2:
-            tables = heads[:, of.heads], ratios[:, of.ratios]
-            return tuple(Best(chain, table) for chain, table in zip(of.chains, tables, strict=True))
-        table = heads[:, :, None] + ratios[:, None, :] + (0.0 if pair is None else pair)
-        return (Best(of.pairs, of.of_pairs(table)),)
+    def _bests(self, group: LayerGroup, parts: Sequence[Part], scores: Scores) -> dict[Part, Best]:
+        """Maximise the layers' scores, each dimension alone where costs and scores both allow."""
+        codec = self.space.codec
+        embed = next(i for d, i in zip(codec.network, group.network, strict=True) if d.name == "embed_dim")
+        tables = {place: scores.layer(dimension.name, embed) for place, dimension in enumerate(codec.layer)}
+        pair, found = scores.pairs(embed), {}
+        for part in parts:
+            table = group.joint_table(part, tables)
+            names = [codec.layer[place].name for place in part.dimensions]
+            if pair is not None and {*PAIR} <= {*names}:
+                table = table + self._pair_table(group, part, names, pair)
+            found[part] = Best(part.steps, table)
+        return found
+
+    def _pair_table(self, group: LayerGroup, part: Part, names: list[str], pair: Table) -> Table:
+        """Return scores of pairs by layer and option of a part."""
+        heads, ratios = (part.dimensions[names.index(name)] for name in PAIR)
+        own = pair[:, group.choices[heads]][:, :, group.choices[ratios]]
+        genes = part.genes(np.arange(part.steps.options))
+        return np.asarray(own[:, genes[heads], genes[ratios]])

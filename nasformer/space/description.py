@@ -44,7 +44,7 @@ class Description:
 
     def __str__(self) -> str:
         lines = [f"{self.space.name}: {self.space.size():,} architectures, fingerprint {self.space.fingerprint}"]
-        lines += [f"  {key:<11}{getattr(self.space, key)}" for key in ("embed_dim", "depth", "num_heads", "mlp_ratio")]
+        lines += [f"  {d.name:<11}{getattr(self.space, d.name)}" for d in self.space.dimensions]
         lines.append(f"  {'':<11}{'params':>14} {'MACs':>18}")
         for name, (_, costs) in self.rows.items():
             lines.append(f"  {name:<11}{costs['params']:>14,} {costs['macs']:>18,}")
@@ -63,7 +63,7 @@ def describe(space: SearchSpace, budget: object = None) -> Description:
         "minimum": space.smallest,
         "centroid": space.centroid,
         "maximum": space.largest,
-        "supernet": space.maximum,
+        "supernet": space.supernet_architecture,
     }
     rows = {
         name: (architecture, {"params": space.params(architecture), "macs": space.macs(architecture)})

@@ -77,8 +77,8 @@ class EnumeratedSet(FeasibleSet):
 
     def _weights(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         codec = self.space.codec
-        free = [len(getattr(codec, key)) for key, tied in codec.tied.items() if not tied]
-        depth = np.array(codec.depth)[self._codes[rows, 1]]
+        free = [len(dimension.values) for dimension in codec.layer if not dimension.tied]
+        depth = np.array(codec.depths)[codec.genes("depth", self._codes)[rows]]
         weights: NDArray[np.float64] = np.exp(-np.log(np.prod(free, initial=1.0)) * (depth - depth.min()))
         normalised: NDArray[np.float64] = weights / weights.sum()
         return normalised
@@ -89,16 +89,9 @@ class EnumeratedSet(FeasibleSet):
 
     def reachable(self) -> Domain:
         """Return the values of each dimension that occur."""
-        columns = {
-            "embed_dim": self._codes[:, 0],
-            "depth": self._codes[:, 1],
-            "num_heads": self.space.codec.heads_of(self._codes),
-            "mlp_ratio": self.space.codec.ratios_of(self._codes),
-        }
-        return {
-            key: tuple(getattr(self.space.codec, key)[index] for index in np.unique(column) if index >= 0)
-            for key, column in columns.items()
-        }
+        codec = self.space.codec
+        occurring = {name: np.unique(codec.genes(name, self._codes)) for name in codec.values}
+        return {name: tuple(codec.values[name][i] for i in found if i >= 0) for name, found in occurring.items()}
 
     def _ranked(self, scores: Scores) -> Iterator[Codes]:
         values = scores.of(self.space.codec, self._codes)

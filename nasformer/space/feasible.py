@@ -89,7 +89,7 @@ class FeasibleSet(ABC):
         Args:
             n: How many.
             seed: A number, or a generator to draw from.
-            prior: ``"dimensions"``: depth, embed_dim and every layer's choices uniform, given that
+            prior: ``"dimensions"``: every choice of the network and of each layer uniform, given that
                 the limits hold, as the paper's rejection draws. ``"architectures"``: every
                 architecture equally likely, which the deepest dominate.
             fixed: Genes that every draw has; the rest is drawn as the prior has it given these. Values by
@@ -110,7 +110,7 @@ class FeasibleSet(ABC):
         prior: Prior = "dimensions",
         fixed: Mapping[str, Any] | Codes | None = None,
     ) -> Codes:
-        """Return the codes of ``sample``: ``(n, 2 + 2 * max depth)``."""
+        """Return the codes of ``sample``: ``(n, columns)``."""
         if prior not in ("dimensions", "architectures"):
             raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
         if not isinstance(n, numbers.Integral) or n < 0:
@@ -177,8 +177,9 @@ class FeasibleSet(ABC):
         Args:
             scores: Score of each value: ``{"embed_dim": {192: 0.1, …}, "depth": {13: 0.2, …},
                 "layers": [{"num_heads": {3: 0.0, …}, "mlp_ratio": {3.5: 0.1, …}, "pair": {(3, 3.5): 0.1, …}},
-                …]}``. Keys may be strings, a pair's ``"3,3.5"``; what is left out scores 0. Or a ``Scores``,
-                whose layers may also score differently under each embed_dim.
+                …]}``, further dimensions likewise; "pair" is of heads and MLP ratio. Keys may be strings, a pair's
+                ``"3,3.5"``; what is left out scores 0. Or a ``Scores``, whose layers may also score differently
+                under each embed_dim.
 
         Raises:
             SpaceError: A value that the space does not have.
@@ -188,8 +189,8 @@ class FeasibleSet(ABC):
     def repair(self, architecture: Architecture) -> Architecture:
         """Return the nearest architecture of this set.
 
-        The distance counts steps between neighbouring choices, summed over embed_dim, depth, and
-        the heads and MLP ratio of the layers that both have; ties go to the smaller choices.
+        The distance counts steps between neighbouring choices, summed over the dimensions of the network and those
+        of the layers that both have; ties go to the smaller choices.
         """
         if architecture in self:
             return architecture
@@ -198,6 +199,6 @@ class FeasibleSet(ABC):
     def uniform(self) -> list[Architecture]:
         """Return the members whose layers are all alike, as plain ViTs are, fewest parameters first."""
         codec = self.space.codec
-        grid = product(codec.embed_dim, codec.depth, codec.num_heads, codec.mlp_ratio)
-        members = (architecture for sizes in grid if (architecture := uniform(*sizes)) in self)
+        grid = (dict(zip(codec.values, sizes, strict=True)) for sizes in product(*codec.values.values()))
+        members = (architecture for sizes in grid if (architecture := uniform(**sizes)) in self)
         return sorted(members, key=self.space.params)

@@ -12,34 +12,29 @@ from numpy.typing import NDArray
 from nasformer.errors import SpaceError, did_you_mean
 from nasformer.space.codec import Codec, Codes
 
-_LAYER = ("num_heads", "mlp_ratio")
-_KEYS = ("embed_dim", "depth", *_LAYER)
-
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """The choices that are left open, by index; a gene is fixed where only one is.
 
     Args:
-        embed_dim: ``(embed_dim choices,)``.
-        depth: ``(depth choices,)``.
-        num_heads: ``(max depth, heads choices)``; layers beyond an architecture's depth bind nothing.
-        mlp_ratio: ``(max depth, ratio choices)``.
+        tables: By dimension: ``(choices,)`` of a network's, ``(max depth, choices)`` of a layer's, of which layers
+            beyond an architecture's depth bind nothing.
         words: What was fixed, for messages.
     """
 
-    embed_dim: NDArray[np.bool_]
-    depth: NDArray[np.bool_]
-    num_heads: NDArray[np.bool_]
-    mlp_ratio: NDArray[np.bool_]
+    tables: Mapping[str, NDArray[np.bool_]]
     words: str
 
     def holds(self, codec: Codec, codes: Codes) -> NDArray[np.bool_]:
         """Return which rows of codes have what is fixed, ``(n,)``."""
-        layers = np.arange(codec.max_depth)
-        inside: NDArray[np.bool_] = self.embed_dim[codes[:, 0]] & self.depth[codes[:, 1]]
-        for table, genes in ((self.num_heads, codec.heads_of(codes)), (self.mlp_ratio, codec.ratios_of(codes))):
-            inside = inside & np.where(genes >= 0, table[layers, genes], True).all(axis=1)
+        layers, inside = np.arange(codec.max_depth), np.ones(len(codes), dtype=bool)
+        for dimension in codec.dimensions:
+            table, genes = self.tables[dimension.name], codec.genes(dimension.name, codes)
+            if dimension.scope == "network":
+                inside &= table[genes]
+            else:
+                inside &= np.where(genes >= 0, table[layers, genes], True).all(axis=1)
         return inside
 
 
@@ -58,49 +53,47 @@ def read_fixed(codec: Codec, fixed: Mapping[str, Any] | Codes | None) -> Fixed |
 
 def _from_values(codec: Codec, fixed: Mapping[str, Any]) -> Fixed:
     for key in fixed:
-        if key not in _KEYS:
-            raise SpaceError(f"no gene {key!r} to fix; {did_you_mean(str(key), _KEYS)}", fixed)
+        if key not in codec.values:
+            raise SpaceError(f"no gene {key!r} to fix; {did_you_mean(str(key), codec.values)}", fixed)
     tables = _open(codec)
-    for key in ("embed_dim", "depth"):
-        if key in fixed:
-            tables[key] &= np.arange(len(tables[key])) == _index(codec, key, fixed[key])
-    for key in _LAYER:
-        given = fixed.get(key, {})
-        if isinstance(given, Mapping):
+    for dimension in codec.dimensions:
+        key, given = dimension.name, fixed.get(dimension.name, {})
+        if isinstance(given, Mapping) and dimension.scope == "layer":
             for layer, value in given.items():
                 _fix_layer(codec, tables, key, _layer(codec, key, layer), _index(codec, key, value))
-        else:
-            tables[key] &= np.arange(tables[key].shape[1]) == _index(codec, key, given)
-    return Fixed(**tables, words=str(dict(fixed)))
+        elif key in fixed:
+            tables[key] &= np.arange(len(dimension.values)) == _index(codec, key, given)
+    return Fixed(tables, str(dict(fixed)))
 
 
 def _from_code(codec: Codec, row: Codes) -> Fixed:
     if row.shape != (codec.columns,) or row.dtype.kind not in "iu":
         raise SpaceError(f"a code to fix is integers ({codec.columns},), got {row.dtype} {row.shape}", row)
     tables = _open(codec)
-    sizes = [len(codec.embed_dim), len(codec.depth)]
-    sizes += [len(codec.num_heads)] * codec.max_depth + [len(codec.mlp_ratio)] * codec.max_depth
-    for column, (gene, size) in enumerate(zip(row.tolist(), sizes, strict=True)):
+    for column, gene in enumerate(row.tolist()):
+        dimension, layer = codec.column(column)
+        size = len(dimension.values)
         if gene == -1:
             continue
         if not 0 <= gene < size:
             raise SpaceError(f"a code to fix has -1 or 0 to {size - 1} in column {column}, got {gene}", row)
-        if column < 2:
-            tables["embed_dim" if column == 0 else "depth"] &= np.arange(size) == gene
+        if layer is None:
+            tables[dimension.name] &= np.arange(size) == gene
         else:
-            key = _LAYER[(column - 2) // codec.max_depth]
-            _fix_layer(codec, tables, key, (column - 2) % codec.max_depth, gene)
-    return Fixed(**tables, words=str(row.tolist()))
+            _fix_layer(codec, tables, dimension.name, layer, gene)
+    return Fixed(tables, str(row.tolist()))
 
 
 def _open(codec: Codec) -> dict[str, NDArray[np.bool_]]:
-    tables = {key: np.ones(len(getattr(codec, key)), dtype=bool) for key in ("embed_dim", "depth")}
-    return tables | {key: np.ones((codec.max_depth, len(getattr(codec, key))), dtype=bool) for key in _LAYER}
+    sizes = {
+        d.name: (codec.max_depth, len(d.values)) if d.scope == "layer" else len(d.values) for d in codec.dimensions
+    }
+    return {name: np.ones(size, dtype=bool) for name, size in sizes.items()}
 
 
 def _fix_layer(codec: Codec, tables: dict[str, NDArray[np.bool_]], key: str, layer: int, index: int) -> None:
     """Fix the gene of one layer, which then there must be."""
-    tables["depth"] &= np.array(codec.depth) > layer
+    tables["depth"] &= np.array(codec.depths) > layer
     tables[key][layer] &= np.arange(tables[key].shape[1]) == index
 
 
@@ -115,7 +108,7 @@ def _layer(codec: Codec, key: str, layer: object) -> int:
 
 
 def _index(codec: Codec, key: str, value: object) -> int:
-    choices = getattr(codec, key)
+    choices = codec.values[key]
     if isinstance(value, (int, float, np.number)) and value in choices:
         return int(choices.index(value))
     raise SpaceError(f"{key} {value!r} cannot be fixed: it is not among {', '.join(map(str, choices))}", value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasformer.cost import Bounds, Limits, format_limits, in_units
-from nasformer.space.cases import find_cases, find_layers
+from nasformer.space.cases import find_cases, find_layer_groups
 
 if TYPE_CHECKING:
     from nasformer.space.searchspace import SearchSpace
@@ -34,7 +34,7 @@ def _totals(space: SearchSpace, name: str) -> list[float]:
     scale = space.known_costs[name].scale
     assert scale is not None, name
     limits = {name: Bounds(None, None)}
-    cases = find_cases(space.codec, limits, find_layers(space.codec, limits))
+    cases = find_cases(space.codec, limits, find_layer_groups(space.codec, limits))
     counts = np.unique(np.concatenate([case.totals() for case in cases]))
     return [in_units(count, scale) for count in counts.tolist()]
 

@@ -60,8 +60,8 @@ class Best:
         return self._options[n, at]
 
     def _sorted(self, n: int, at: int) -> list[tuple[float, int, int]]:
-        child = self.steps.child_at(n, np.array([at]))[0]
-        scores, before = (self._values[n - 1][child] + self.table[n - 1]).tolist(), child.tolist()
+        predecessor = self.steps.predecessor_at(n, np.array([at]))[0]
+        scores, before = (self._values[n - 1][predecessor] + self.table[n - 1]).tolist(), predecessor.tolist()
         possible = [option for option, index in enumerate(before) if index >= 0]
         possible.sort(key=lambda option: -scores[option])
         return [(scores[option], option, before[option]) for option in possible]

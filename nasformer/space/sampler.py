@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import BudgetError
-from nasformer.space.cases import Case, Layers
+from nasformer.space.cases import Case, LayerGroup
 from nasformer.space.codec import Codec, Codes
 from nasformer.space.fixed import Fixed
 from nasformer.space.walk import Walk
@@ -45,11 +45,12 @@ class Sampler:
         self._ends: list[_Ends] = []
         walks: dict[int, tuple[Walk, ...]] = {}
         for case in cases:
-            if fixed is not None and not (fixed.embed_dim[case.of.embed] and fixed.depth[case.depth]):
+            group = case.layer_group
+            if fixed is not None and not _may_have(codec, case, fixed):
                 continue
-            if id(case.of) not in walks:
-                walks[id(case.of)] = _walks(case.of, codec.max_depth, fixed)
-            self._add(case, walks[id(case.of)])
+            if id(group) not in walks:
+                walks[id(group)] = _walks(codec, group, fixed)
+            self._add(case, walks[id(group)])
         if not self._ends and fixed is not None:
             raise BudgetError(f"no architecture within the limits has {fixed.words}; fix less or widen a limit", fixed)
         if not self._ends:
@@ -71,7 +72,7 @@ class Sampler:
         """
         log = np.array([np.log(ends.running[-1]) for ends in self._ends])
         if not each_dimension:
-            log += [ends.case.layers * np.log(ends.case.of.options) for ends in self._ends]
+            log += [ends.case.layers * np.log(ends.case.layer_group.options) for ends in self._ends]
         weights = np.exp(log - log.max())
         taken = rng.choice(len(self._ends), size=n, p=weights / weights.sum())
         codes = np.empty((n, self._codec.columns), dtype=np.int64)
@@ -86,14 +87,20 @@ class Sampler:
         at = np.minimum(np.searchsorted(ends.running, rng.random(n) * total, side="right"), last)
         case = ends.case
         drawn = [walk.draw(case.layers, end[at], rng) for walk, end in zip(ends.walks, case.ends, strict=True)]
-        return case.rows(self._codec, drawn)
+        return case.rows(self._codec, case.layer_group.parts, drawn)
 
 
-def _walks(of: Layers, max_depth: int, fixed: Fixed | None) -> tuple[Walk, ...]:
+def _may_have(codec: Codec, case: Case, fixed: Fixed) -> bool:
+    """Whether the network's choices of a case are among those left open."""
+    chosen = zip(codec.network, case.layer_group.network, strict=True)
+    return bool(fixed.tables["depth"][case.depth]) and all(fixed.tables[d.name][index] for d, index in chosen)
+
+
+def _walks(codec: Codec, group: LayerGroup, fixed: Fixed | None) -> tuple[Walk, ...]:
     if fixed is None:
-        return tuple(Walk(chain, max_depth) for chain in of.chains)
-    heads, ratios = fixed.num_heads[:, of.heads], fixed.mlp_ratio[:, of.ratios]
-    if len(of.chains) == 1:
-        pairs = (heads[:, :, None] & ratios[:, None, :]).reshape(len(heads), -1)
-        return (Walk(of.chains[0], max_depth, pairs),)
-    return tuple(Walk(chain, max_depth, genes) for chain, genes in zip(of.chains, (heads, ratios), strict=True))
+        return tuple(Walk(chain, codec.max_depth) for chain in group.chains)
+    closed = {place: np.where(fixed.tables[d.name], 0.0, -1.0) for place, d in enumerate(codec.layer)}
+    return tuple(
+        Walk(chain, codec.max_depth, group.joint_table(part, closed) == 0)
+        for part, chain in zip(group.parts, group.chains, strict=True)
+    )

@@ -1,7 +1,7 @@
 """Scores: an additive score of architectures, a number for each choice of each dimension.
 
-The score of an architecture is that of its embed_dim, plus that of its depth, plus for each layer those of
-its heads, of its MLP ratio and of the two as a pair.
+The score of an architecture is the sum over its network dimensions, plus for each layer the sum over its layer
+dimensions and the score of heads and MLP ratio as a pair.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from nasformer.architecture import Architecture
 from nasformer.errors import SpaceError
 from nasformer.space.codec import Codec, Codes
 
-_LAYER = ("num_heads", "mlp_ratio")
-_KEYS = (*_LAYER, "pair")
+PAIR = ("num_heads", "mlp_ratio")
+"""The two layer dimensions that may also be scored together."""
 Table = NDArray[np.float64]
 
 
@@ -27,73 +27,77 @@ Table = NDArray[np.float64]
 class Scores:
     """Scores by choice index, for callers that have no use for names, such as a strategy's model.
 
-    The three layer tables may have one more axis in front, of length ``embed_dim choices``: then each
+    Tables of layers may have one more axis in front, of length ``embed_dim choices``: then each
     embedding width has layer scores of its own. A score may be minus infinity: what has
     such a choice comes last.
 
     Args:
-        embed_dim: ``(embed_dim choices,)``.
-        depth: ``(depth choices,)``.
-        num_heads: ``(max depth, heads choices)``.
-        mlp_ratio: ``(max depth, ratio choices)``.
+        tables: By dimension: ``(choices,)`` of a network's, ``(max depth, choices)`` of a layer's; a dimension that
+            is left out scores 0.
         pair: ``(max depth, heads choices, ratio choices)``; None: no layer has a score as a pair.
     """
 
-    embed_dim: Table
-    depth: Table
-    num_heads: Table
-    mlp_ratio: Table
+    tables: Mapping[str, Table]
     pair: Table | None = None
 
     @classmethod
     def zeros(cls, codec: Codec) -> Scores:
         """Return scores of 0 of the shapes that a space takes, without pairs."""
-        layers = {key: np.zeros((codec.max_depth, len(getattr(codec, key)))) for key in _LAYER}
-        return cls(np.zeros(len(codec.embed_dim)), np.zeros(len(codec.depth)), **layers)
+        return cls({name: np.zeros(shape) for name, shape in _shapes(codec).items()})
 
     def check(self, codec: Codec) -> Scores:
-        """Return these scores as arrays of floats.
+        """Return these scores as arrays of floats, every dimension's.
 
         Raises:
             SpaceError: A table is not of the space's shape, or holds infinity or what is no number.
         """
-        sizes = {key: len(getattr(codec, key)) for key in ("embed_dim", "depth", *_LAYER)}
-        layer = {key: (codec.max_depth, sizes[key]) for key in _LAYER}
-        shapes = {"embed_dim": (sizes["embed_dim"],), "depth": (sizes["depth"],), **layer}
-        shapes["pair"] = (*layer["num_heads"], sizes["mlp_ratio"])
+        shapes = _shapes(codec)
+        for name in self.tables:
+            if name not in shapes:
+                raise SpaceError(f"scores know {', '.join(shapes)}, got {name!r}", self)
         tables = {}
         for name, shape in shapes.items():
-            value = getattr(self, name)
-            if value is None and name == "pair":
-                continue
-            table = np.asarray(value, dtype=np.float64)
-            if table.shape != shape and (name not in _KEYS or table.shape != (sizes["embed_dim"], *shape)):
-                raise SpaceError(f"scores of {name} are an array {shape}, got {table.shape}", self)
-            if not (table < np.inf).all():
-                raise SpaceError(f"scores of {name} are numbers below infinity, got {table.max()}", self)
-            tables[name] = table
-        return Scores(**tables)
+            tables[name] = self._table(codec, name, self.tables.get(name, np.zeros(shape)), shape)
+        shape = (codec.max_depth, *(len(codec.values[name]) for name in PAIR))
+        return Scores(tables, None if self.pair is None else self._table(codec, "pair", self.pair, shape))
 
-    def layers(self, embed: int) -> tuple[Table, Table, Table | None]:
-        """Return the tables of heads, ratios and pairs under one choice of embed_dim."""
-        heads, ratios, pair = self.num_heads, self.mlp_ratio, self.pair
-        return (
-            heads if heads.ndim == 2 else heads[embed],
-            ratios if ratios.ndim == 2 else ratios[embed],
-            pair if pair is None or pair.ndim == 3 else pair[embed],
-        )
+    def _table(self, codec: Codec, name: str, value: object, shape: tuple[int, ...]) -> Table:
+        table = np.asarray(value, dtype=np.float64)
+        under_each = (len(codec.values["embed_dim"]), *shape)
+        if table.shape != shape and (len(shape) == 1 or table.shape != under_each):
+            raise SpaceError(f"scores of {name} are an array {shape}, got {table.shape}", self)
+        if not (table < np.inf).all():
+            raise SpaceError(f"scores of {name} are numbers below infinity, got {table.max()}", self)
+        return table
+
+    def layer(self, name: str, embed: int) -> Table:
+        """Return the table of a layer dimension under one choice of embed_dim, ``(max depth, choices)``."""
+        table = self.tables[name]
+        return table if table.ndim == 2 else table[embed]
+
+    def pairs(self, embed: int) -> Table | None:
+        """Return the table of pairs under one choice of embed_dim, ``(max depth, heads choices, ratio choices)``."""
+        return self.pair if self.pair is None or self.pair.ndim == 3 else self.pair[embed]
 
     def of(self, codec: Codec, codes: Codes) -> Table:
         """Return the score of each row of codes, ``(n,)``."""
-        total: Table = self.embed_dim[codes[:, 0]] + self.depth[codes[:, 1]]
-        layers = np.arange(codec.max_depth)
-        for embed in np.unique(codes[:, 0]):
-            rows = codes[:, 0] == embed
-            h, r = codec.heads_of(codes[rows]), codec.ratios_of(codes[rows])
-            heads, ratios, pair = self.layers(int(embed))
-            score = heads[layers, h] + ratios[layers, r] + (0.0 if pair is None else pair[layers, h, r])
-            total[rows] += np.where(h >= 0, score, 0.0).sum(axis=1)
+        network = [d.name for d in codec.dimensions if d.scope == "network"]
+        total = np.asarray(sum(self.tables[name][codec.genes(name, codes)] for name in network), dtype=np.float64)
+        layers, embeds = np.arange(codec.max_depth), codec.genes("embed_dim", codes)
+        for embed in np.unique(embeds):
+            rows = np.flatnonzero(embeds == embed)
+            genes = {dimension.name: codec.genes(dimension.name, codes[rows]) for dimension in codec.layer}
+            score = np.asarray(sum(self.layer(name, int(embed))[layers, own] for name, own in genes.items()))
+            pair = self.pairs(int(embed))
+            if pair is not None:
+                score = score + pair[layers, genes[PAIR[0]], genes[PAIR[1]]]
+            total[rows] += np.where(genes[PAIR[0]] >= 0, score, 0.0).sum(axis=1)
         return total
+
+
+def _shapes(codec: Codec) -> dict[str, tuple[int, ...]]:
+    front = {"network": (), "layer": (codec.max_depth,)}
+    return {d.name: (*front[d.scope], len(d.values)) for d in codec.dimensions}
 
 
 def read_scores(codec: Codec, scores: Mapping[str, Any] | Scores) -> Scores:
@@ -104,41 +108,43 @@ def read_scores(codec: Codec, scores: Mapping[str, Any] | Scores) -> Scores:
     """
     if isinstance(scores, Scores):
         return scores.check(codec)
+    network = [dimension.name for dimension in codec.dimensions if dimension.scope == "network"]
+    known = " and ".join([", ".join(network), "layers"])
     if not isinstance(scores, Mapping):
-        raise SpaceError(f"scores are a mapping of embed_dim, depth and layers, got {scores!r}", scores)
+        raise SpaceError(f"scores are a mapping of {known}, got {scores!r}", scores)
     for key in scores:
-        if key not in ("embed_dim", "depth", "layers"):
-            raise SpaceError(f"scores know embed_dim, depth and layers, got {key!r}", scores)
-    embed_dim = _by_index(codec, "embed_dim", scores.get("embed_dim", {}))
-    tables = _read_layers(codec, scores.get("layers", []))
-    return Scores(embed_dim, _by_index(codec, "depth", scores.get("depth", {})), **tables)
+        if key not in (*network, "layers"):
+            raise SpaceError(f"scores know {known}, got {key!r}", scores)
+    tables = {name: _by_index(codec, name, scores.get(name, {})) for name in network}
+    return _read_layers(codec, tables, scores.get("layers", []))
 
 
-def _read_layers(codec: Codec, layers: object) -> dict[str, Table]:
+def _read_layers(codec: Codec, network: dict[str, Table], layers: object) -> Scores:
     if not isinstance(layers, Sequence):
         raise SpaceError(f"scores of layers are a list, got {layers!r}", layers)
     if len(layers) > codec.max_depth:
         raise SpaceError(f"scores for {len(layers)} layers, but the deepest has {codec.max_depth}", layers)
-    sizes = {key: (codec.max_depth, len(getattr(codec, key))) for key in _LAYER}
-    tables = {key: np.zeros(size) for key, size in sizes.items()}
+    names, sizes, pair = [d.name for d in codec.layer], [len(codec.values[name]) for name in PAIR], None
+    known = " and ".join([", ".join(names), "pair"])
+    tables = network | {name: np.zeros((codec.max_depth, len(codec.values[name]))) for name in names}
     for index, layer in enumerate(layers):
         if not isinstance(layer, Mapping):
-            raise SpaceError(f"a layer's scores are a mapping of num_heads and mlp_ratio, got {layer!r}", layer)
+            raise SpaceError(f"a layer's scores are a mapping of {', '.join(names)}, got {layer!r}", layer)
         for key, values in layer.items():
-            if key not in _KEYS:
-                raise SpaceError(f"a layer's scores know num_heads, mlp_ratio and pair, got {key!r}", layer)
+            if key not in (*names, "pair"):
+                raise SpaceError(f"a layer's scores know {known}, got {key!r}", layer)
             if key == "pair":
-                pair = tables.setdefault("pair", np.zeros((*sizes["num_heads"], len(codec.mlp_ratio))))
+                pair = np.zeros((codec.max_depth, *sizes)) if pair is None else pair
                 pair[index] = _by_pair(codec, values)
             else:
                 tables[key][index] = _by_index(codec, key, values)
-    return tables
+    return Scores(tables, pair)
 
 
 def _by_index(codec: Codec, key: str, values: Mapping[Any, float]) -> Table:
     if not isinstance(values, Mapping):
         raise SpaceError(f"scores of {key} are a mapping from value to score, got {values!r}", values)
-    scores = np.zeros(len(getattr(codec, key)))
+    scores = np.zeros(len(codec.values[key]))
     for value, score in values.items():
         scores[_index(codec, key, value, values)] = _score(f"{key} {value!r}", score)
     return scores
@@ -148,18 +154,18 @@ def _by_pair(codec: Codec, values: Mapping[Any, float]) -> Table:
     """Read scores by ``(heads, ratio)``, or by ``"heads,ratio"`` as JSON can have it."""
     if not isinstance(values, Mapping):
         raise SpaceError(f"scores of pair are a mapping from 'heads,ratio' to score, got {values!r}", values)
-    scores = np.zeros((len(codec.num_heads), len(codec.mlp_ratio)))
+    scores = np.zeros([len(codec.values[name]) for name in PAIR])
     for key, score in values.items():
         pair = key.split(",") if isinstance(key, str) else key
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise SpaceError(f"a pair is (heads, ratio) or 'heads,ratio', got {key!r}", values)
-        at = tuple(_index(codec, name, value, values) for name, value in zip(_LAYER, pair, strict=True))
+        at = tuple(_index(codec, name, value, values) for name, value in zip(PAIR, pair, strict=True))
         scores[at] = _score(f"pair {key!r}", score)
     return scores
 
 
 def _index(codec: Codec, key: str, value: object, offender: object) -> int:
-    choices = getattr(codec, key)
+    choices = codec.values[key]
     try:
         return int(choices.index(float(value)))  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -175,12 +181,15 @@ def _score(of: str, score: object) -> float:
 
 def distance_scores(codec: Codec, architecture: Architecture) -> Scores:
     """Return minus the distance to an architecture, a member or not, in steps between choices."""
-    tables = {key: np.zeros((codec.max_depth, len(getattr(codec, key)))) for key in _LAYER}
-    for key in _LAYER:
-        for layer, value in enumerate(getattr(architecture, key)[: codec.max_depth]):
-            tables[key][layer] = _steps_from(getattr(codec, key), value)
-    embed_dim = _steps_from(codec.embed_dim, architecture.embed_dim)
-    return Scores(embed_dim, _steps_from(codec.depth, architecture.depth), **tables)
+    tables = dict(Scores.zeros(codec).tables)
+    for dimension in codec.dimensions:
+        value = getattr(architecture, dimension.name, None)
+        if dimension.scope == "layer":
+            for layer, each in enumerate((value or ())[: codec.max_depth]):
+                tables[dimension.name][layer] = _steps_from(dimension.values, each)
+        elif value is not None:
+            tables[dimension.name] = _steps_from(dimension.values, value)
+    return Scores(tables)
 
 
 def _steps_from(choices: tuple[float, ...], value: float) -> Table:

@@ -1,13 +1,13 @@
 """SearchSpace: a declared family of vision transformers, as an immutable value.
 
-The dimensions are AutoFormer's (Chen et al., ICCV 2021, table 2): one embedding width and one depth for
-the network, heads and MLP ratio for each layer (or one for all layers, where declared with ``choice``).
+Every space has AutoFormer's dimensions (Chen et al., ICCV 2021, table 2): one embedding width and one depth for
+the network, heads and MLP ratio for each layer (or one for all layers, where declared with ``choice``). It may
+search patch size and resolution too, and dimensions from outside (``nasformer.dimension``).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nasformer._io import digest
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import (
     COSTS,
@@ -29,9 +30,9 @@ from nasformer.cost import (
     format_limits,
     merge,
 )
+from nasformer.dimension import Choices, Dimension
 from nasformer.errors import ArchitectureError, SpaceError
 from nasformer.space.codec import Codec, Codes
-from nasformer.space.dimension import Dimension, as_dimension, choice
 from nasformer.space.suggest import Suggesting, suggest
 from nasformer.space.validation import (
     FIXED,
@@ -41,8 +42,9 @@ from nasformer.space.validation import (
     check_cost_name,
     check_keys,
     read_constraints,
+    read_dimensions,
     read_geometry,
-    read_maximum,
+    read_supernet,
 )
 
 if TYPE_CHECKING:
@@ -58,17 +60,23 @@ class SearchSpace:
         name: What reports call the space.
         embed_dim: Width of the token embedding: ``choice(…)`` or a number.
         depth: Number of layers: ``choice(…)`` or a number.
-        num_heads: Heads of each layer: ``per_layer(…)``, or ``choice(…)`` for one value in all layers.
-        mlp_ratio: MLP width over ``embed_dim``, declared as ``num_heads``.
+        num_heads: Heads of each layer: ``per_layer(…)``, or ``choice(…)`` for one value in all layers; 0 is a layer
+            without attention.
+        mlp_ratio: MLP width over ``embed_dim``, declared as ``num_heads``; 0 is a layer without an MLP.
         head_dim: Width of one head.
-        image_size: Height and width of the square image, in pixels.
-        patch_size: Height and width of a patch, in pixels.
+        image_size: Height and width of the square image, in pixels: a number, or ``choice(…)`` to search it.
+        patch_size: Height and width of a patch, in pixels, declared as ``image_size``.
         in_channels: Channels of the image.
         num_classes: Classes to tell apart.
         pooling: What the head sees: the ``"mean"`` over the patches, or the ``"cls"`` token.
         max_distance: Clip of the relative positions, in patches; None: no relative positions.
         supernet: Sizes of the supernet by dimension; default: the largest choices.
         constraints: Bounds that hold in every search, as ``"params <= 6M"``.
+        **further: Dimensions from outside by name, ``choice(…)`` or ``per_layer(…)``.
+
+    Attributes:
+        dimensions: All that is searched, in the order of the codes; each one's values are an attribute too.
+        supernet_architecture: The sizes of the supernet.
 
     Raises:
         SpaceError: A declaration that does not add up; the message says which.
@@ -82,55 +90,54 @@ class SearchSpace:
     """
 
     name: str
-    embed_dim: Dimension
-    depth: Dimension
-    num_heads: Dimension
-    mlp_ratio: Dimension
+    embed_dim: Choices
+    depth: Choices
+    num_heads: Choices
+    mlp_ratio: Choices
+    dimensions: tuple[Dimension, ...]
     geometry: Geometry
     pooling: Pooling
-    maximum: Architecture
+    supernet_architecture: Architecture
     constraints: Limits
 
     def __init__(
         self,
         name: str,
         *,
-        embed_dim: Dimension | int | None = None,
-        depth: Dimension | int | None = None,
-        num_heads: Dimension | int | None = None,
-        mlp_ratio: Dimension | float | None = None,
+        embed_dim: Choices | int | None = None,
+        depth: Choices | int | None = None,
+        num_heads: Choices | int | None = None,
+        mlp_ratio: Choices | float | None = None,
         head_dim: int = 64,
-        image_size: int = 224,
-        patch_size: int = 16,
+        image_size: Choices | int = 224,
+        patch_size: Choices | int = 16,
         in_channels: int = 3,
         num_classes: int = 1000,
         pooling: Pooling = "mean",
         max_distance: int | None = 14,
         supernet: Mapping[str, float] | None = None,
         constraints: str | Mapping[str, Any] | None = None,
-        **misspelt: object,
+        **further: Any,
     ) -> None:
-        check_keys(name, misspelt)
-        declared = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
-        check_complete(name, declared)
-        dimensions = {key: as_dimension(key, value, whole=key != "mlp_ratio") for key, value in declared.items()}
-        for key in ("embed_dim", "depth"):
-            if not isinstance(dimensions[key], choice):
-                raise SpaceError(f"{key} is one for the whole network; declare it with choice(…)", declared[key])
-        geometry = read_geometry(image_size, patch_size, in_channels, num_classes, head_dim, max_distance)
+        check_keys(name, further)
+        basic = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
+        check_complete(name, {**basic, **further})
+        sizes = {"image_size": image_size, "patch_size": patch_size}
+        choices, dimensions = read_dimensions(basic, {**further, **sizes})
+        fixed = {"in_channels": in_channels, "num_classes": num_classes, "head_dim": head_dim}
+        geometry = read_geometry({**sizes, **fixed}, max_distance)
         if pooling not in ("mean", "cls"):
             raise SpaceError(f"pooling is 'mean' or 'cls', got {pooling!r}", pooling)
-        narrowest = dimensions["embed_dim"].values[0] * dimensions["mlp_ratio"].values[0]
-        if narrowest < 1:
-            raise SpaceError(f"the smallest embed_dim times the smallest mlp_ratio is {narrowest:g}, below 1", declared)
-        self.__dict__.update(
-            dimensions,
-            name=str(name),
-            geometry=geometry,
-            pooling=pooling,
-            maximum=read_maximum(dimensions, {} if supernet is None else supernet),
-            constraints=read_constraints(constraints),
-        )
+        declared = {
+            **choices,
+            "name": str(name),
+            "dimensions": dimensions,
+            "geometry": geometry,
+            "pooling": pooling,
+            "supernet_architecture": read_supernet(dimensions, {} if supernet is None else supernet),
+            "constraints": read_constraints(constraints),
+        }
+        self.__dict__.update(declared, _declared=declared)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a SearchSpace is frozen; declare another with {name}={value!r}")
@@ -147,32 +154,26 @@ class SearchSpace:
 
     def __repr__(self) -> str:
         """Return the Python that declares this space."""
-        parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in SEARCHED)]
-        declaration = self.to_dict()
-        parts += [f"{key}={declaration[key]!r}" for key in (*FIXED, "supernet", "constraints")]
+        searched, declaration = [dimension.name for dimension in self.dimensions], self.to_dict()
+        parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in searched)]
+        parts += [f"{key}={declaration[key]!r}" for key in (*FIXED, "supernet", "constraints") if key not in searched]
         return f"SearchSpace({', '.join(parts)})"
 
     # Declaration
 
     def to_dict(self) -> dict[str, Any]:
         """Return the declaration as plain data; ``from_dict`` gives the equal space back."""
-        g, top = self.geometry, self.maximum
+        top = self.supernet_architecture
+        searched = {dimension.name: getattr(self, dimension.name).to_dict() for dimension in self.dimensions}
+        largest = {dimension.name: dimension.at(1.0) for dimension in self.dimensions}
+        supernet = {key: getattr(top, key) for key in searched if key in SEARCHED or key not in FIXED}
+        supernet = {key: value[0] if isinstance(value, tuple) else value for key, value in supernet.items()}
+        fixed = {**self.geometry.to_dict(), "pooling": self.pooling}
         return {
             "name": self.name,
-            **{key: getattr(self, key).to_dict() for key in SEARCHED},
-            "head_dim": g.head_dim,
-            "image_size": g.image_size,
-            "patch_size": g.patch_size,
-            "in_channels": g.in_channels,
-            "num_classes": g.num_classes,
-            "pooling": self.pooling,
-            "max_distance": g.max_distance,
-            "supernet": {
-                "embed_dim": top.embed_dim,
-                "depth": top.depth,
-                "num_heads": top.num_heads[0],
-                "mlp_ratio": top.mlp_ratio[0],
-            },
+            **{key: value for key, value in searched.items() if key not in FIXED},
+            **{key: searched.get(key, fixed[key]) for key in FIXED},
+            "supernet": {k: value for k, value in supernet.items() if k in SEARCHED or value != largest[k]},
             "constraints": format_limits(self.constraints) or None,
         }
 
@@ -185,7 +186,7 @@ class SearchSpace:
         """
         if not isinstance(data, Mapping):
             raise SpaceError(f"a space is a mapping of {', '.join(KEYS)}, got {data!r}", data)
-        check_keys(data.get("name", ""), (key for key in data if key not in KEYS))
+        check_keys(data.get("name", ""), data)
         check_complete(data.get("name"), {key: data.get(key) for key in ("name", *SEARCHED)})
         return cls(**data)
 
@@ -193,7 +194,7 @@ class SearchSpace:
     def fingerprint(self) -> str:
         """Hash of all that decides a network's weights: everything but the name and the constraints."""
         declaration = {key: value for key, value in self.to_dict().items() if key not in ("name", "constraints")}
-        return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(declaration)
 
     def differences(self, other: SearchSpace) -> list[str]:
         """Return one line for each dimension in which two spaces differ, names and constraints aside."""
@@ -209,9 +210,9 @@ class SearchSpace:
 
     def size(self) -> int:
         """Return the number of architectures, constraints aside."""
-        tied = prod(len(d) for d in (self.num_heads, self.mlp_ratio) if isinstance(d, choice))
-        free = prod(len(d) for d in (self.num_heads, self.mlp_ratio) if not isinstance(d, choice))
-        return int(len(self.embed_dim) * tied * sum(free ** int(depth) for depth in self.depth))
+        once = prod(len(d.values) for d in self.dimensions if d.tied and d.name != "depth")
+        free = prod(len(d.values) for d in self.dimensions if not d.tied)
+        return int(once * sum(free ** int(depth) for depth in self.depth))
 
     @property
     def smallest(self) -> Architecture:
@@ -229,9 +230,8 @@ class SearchSpace:
         return self._uniform(1.0)
 
     def _uniform(self, quantile: float) -> Architecture:
-        at = {key: getattr(self, key).values for key in SEARCHED}
-        values = {key: options[round(quantile * (len(options) - 1))] for key, options in at.items()}
-        return uniform(int(values["embed_dim"]), int(values["depth"]), int(values["num_heads"]), values["mlp_ratio"])
+        sizes: dict[str, Any] = {dimension.name: dimension.at(quantile) for dimension in self.dimensions}
+        return uniform(**sizes)
 
     def require(self, architecture: Architecture) -> None:
         """Check that the supernet is large enough for an architecture, a member or not.
@@ -239,18 +239,31 @@ class SearchSpace:
         Raises:
             ArchitectureError: A dimension is above the supernet's; the message names it.
         """
-        top = self.maximum
-        pairs = [
-            ("embed_dim", architecture.embed_dim, top.embed_dim),
-            ("depth", architecture.depth, top.depth),
-            ("num_heads", max(architecture.num_heads), top.num_heads[0]),
-            ("mlp_ratio", max(architecture.mlp_ratio), top.mlp_ratio[0]),
-        ]
-        for key, value, limit in pairs:
-            if value > limit:
+        top = self.supernet_architecture
+        for name, _ in architecture.further:
+            if all(dimension.name != name for dimension in self.dimensions):
+                raise ArchitectureError(f"space {self.name!r} searches no {name}; leave it out", architecture)
+        for dimension in self.dimensions:
+            value, limit = (getattr(each, dimension.name, None) for each in (architecture, top))
+            value, limit = (max(each) if isinstance(each, tuple) else each for each in (value, limit))
+            if dimension.name in FIXED:  # one embedding for each patch size, images of any size up to the largest
+                if value is not None and value not in dimension.values:
+                    raise ArchitectureError(
+                        f"{dimension.name} {value:g} is none of space {self.name!r}'s: "
+                        f"{', '.join(f'{each:g}' for each in dimension.values)}",
+                        architecture,
+                    )
+            elif value is not None and value > limit:
                 raise ArchitectureError(
-                    f"{key} {value:g} is above the supernet's {limit:g} in space {self.name!r}", architecture
+                    f"{dimension.name} {value:g} is above the supernet's {limit:g} in space {self.name!r}",
+                    architecture,
                 )
+
+    @property
+    def maximum(self) -> Architecture:
+        """The former name of ``supernet_architecture``."""
+        warnings.warn("SearchSpace.maximum is now supernet_architecture", DeprecationWarning, stacklevel=2)
+        return self.supernet_architecture
 
     # Costs
 
@@ -281,8 +294,8 @@ class SearchSpace:
             check_cost_name(cost, known)
             known[cost.name] = cost
         copy = object.__new__(SearchSpace)
-        declared = ("name", *SEARCHED, "geometry", "pooling", "maximum", "constraints")
-        copy.__dict__.update({key: self.__dict__[key] for key in declared}, known_costs=MappingProxyType(known))
+        declared = self.__dict__["_declared"]
+        copy.__dict__.update(declared, _declared=declared, known_costs=MappingProxyType(known))
         for cost in costs:
             if isinstance(cost, AdditiveCost):  # what is missing is said now
                 copy.codec.stems(cost.name), copy.codec.layers(cost.name)
@@ -309,13 +322,13 @@ class SearchSpace:
     @cached_property
     def codec(self) -> Codec:
         """The translation between architectures and integer codes."""
-        return Codec(self.name, self.geometry, {key: getattr(self, key) for key in SEARCHED}, self.known_costs)
+        return Codec(self.name, self.geometry, self.dimensions, self.known_costs)
 
     def encode(self, architectures: Iterable[Architecture]) -> Codes:
-        """Return the codes of members: int64 ``(n, 2 + 2 * max depth)`` of choice indices.
+        """Return the codes of members: int64 ``(n, columns)`` of choice indices.
 
-        The columns are embed_dim, depth, num_heads of each layer, mlp_ratio of each layer; -1 beyond
-        the depth.
+        The columns are embed_dim, depth, num_heads of each layer, mlp_ratio of each layer, then further dimensions
+        by name, one column or one for each layer; -1 beyond the depth.
 
         Raises:
             ArchitectureError: An architecture is no member; the message says why.

@@ -1,7 +1,7 @@
 """Suggesting: an architecture from an Optuna trial, for objectives of the user's own.
 
-The parameters are those of our studies: ``embed_dim``, ``depth``, and ``num_heads.L`` and ``mlp_ratio.L`` of each
-layer L. Optuna is not imported here; anything with ``suggest_categorical`` serves.
+The parameters are those of our studies: a network dimension under its name, a layer dimension as ``num_heads.L`` of
+each layer L. Optuna is not imported here; anything with ``suggest_categorical`` serves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nasformer.architecture import Architecture
 
 if TYPE_CHECKING:
-    from nasformer.space.dimension import Dimension
+    from nasformer.dimension import Dimension
     from nasformer.space.searchspace import SearchSpace
 
 
@@ -27,16 +27,12 @@ class Suggesting(Protocol):
 def suggest(space: SearchSpace, trial: Suggesting) -> Architecture:
     """Return the architecture that a trial suggests; a dimension that all layers share is suggested once."""
     depth = int(trial.suggest_categorical("depth", space.depth.values))
-    return Architecture(
-        int(trial.suggest_categorical("embed_dim", space.embed_dim.values)),
-        tuple(map(int, _layers("num_heads", space.num_heads, depth, trial))),
-        tuple(_layers("mlp_ratio", space.mlp_ratio, depth, trial)),
-    )
+    return Architecture(**{d.name: _values(d, depth, trial) for d in space.dimensions if d.name != "depth"})
 
 
-def _layers(name: str, dimension: Dimension, depth: int, trial: Suggesting) -> list[float]:
-    suggested = [
-        trial.suggest_categorical(f"{name}.{layer}", dimension.values)
-        for layer in range(depth if dimension.kind == "per_layer" else 1)
-    ]
-    return suggested if dimension.kind == "per_layer" else suggested * depth
+def _values(dimension: Dimension, depth: int, trial: Suggesting) -> Any:
+    if dimension.scope == "network":
+        return trial.suggest_categorical(dimension.name, dimension.values)
+    layers = range(1 if dimension.tied else depth)
+    values = [trial.suggest_categorical(f"{dimension.name}.{layer}", dimension.values) for layer in layers]
+    return values * depth if dimension.tied else values

@@ -5,23 +5,25 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Any
 
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import COSTS, AdditiveCost, FunctionCost, Geometry, Limits, as_limits
+from nasformer.dimension import BASIC, Choices, Dimension, as_choices, kind_names, kind_of, per_layer
 from nasformer.errors import BudgetError, SpaceError, did_you_mean
-from nasformer.space.dimension import Dimension
 
-SEARCHED = ("embed_dim", "depth", "num_heads", "mlp_ratio")
-_MOST = {"embed_dim": 10**6, "depth": 1000, "num_heads": 10**6, "mlp_ratio": 10**6}
-"""More is a slip, and would fill the memory before anything else could say so."""
+SEARCHED = tuple(kind.name for kind in BASIC)
 FIXED = ("head_dim", "image_size", "patch_size", "in_channels", "num_classes", "pooling", "max_distance")
 KEYS = ("name", *SEARCHED, *FIXED, "supernet", "constraints")
 
 
-def check_keys(name: object, unknown: Iterable[object]) -> None:
+def check_keys(name: object, keys: Iterable[object]) -> None:
     """Refuse the first unknown key, with the nearest known one."""
-    for key in unknown:
-        raise SpaceError(f"space {name!r} has no dimension {key!r}; {did_you_mean(str(key), KEYS)}", key)
+    known = {*KEYS, *kind_names()}
+    for key in keys:
+        if key not in known:
+            raise SpaceError(f"space {name!r} has no dimension {key!r}; {did_you_mean(str(key), known)}", key)
 
 
 def check_complete(name: object, declared: Mapping[str, object]) -> None:
@@ -51,43 +53,82 @@ def check_cost_name(cost: object, known: Iterable[str]) -> None:
         raise BudgetError(f"the name of a cost is one word of letters, digits and _, got {cost.name!r}", cost)
 
 
-def read_maximum(dimensions: Mapping[str, Dimension], supernet: Mapping[str, float]) -> Architecture:
+def read_dimensions(
+    basic: Mapping[str, object], further: Mapping[str, object]
+) -> tuple[dict[str, Choices], tuple[Dimension, ...]]:
+    """Return the values that are declared, by name, and the dimensions in the order of the codes.
+
+    A size of the geometry that is a number, or has one value, is none of them.
+    """
+    choices = {name: as_choices(name, declared) for name, declared in basic.items()}
+    for name in sorted(further):
+        if name not in FIXED or len(_sizes(name, further[name])) > 1:
+            choices[name] = as_choices(name, further[name])
+    dimensions = tuple(
+        Dimension(name, kind_of(name).scope, own.values, tied=not isinstance(own, per_layer))
+        for name, own in choices.items()
+    )
+    _check_layers(choices["embed_dim"], choices["num_heads"], choices["mlp_ratio"])
+    return choices, dimensions
+
+
+def _check_layers(embed_dim: Choices, num_heads: Choices, mlp_ratio: Choices) -> None:
+    """Refuse layers that can be nothing."""
+    if num_heads.values == (0,):
+        raise SpaceError("num_heads is 0 in all layers, a network without attention; list a number of heads", num_heads)
+    narrowest = embed_dim.values[0] * min((ratio for ratio in mlp_ratio if ratio), default=1)
+    if narrowest < 1:
+        raise SpaceError(
+            f"the smallest embed_dim times the smallest mlp_ratio is {narrowest:g}, below 1", (embed_dim, mlp_ratio)
+        )
+
+
+def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]) -> Architecture:
     """Return the sizes of the supernet: as declared, else the largest choices."""
+    largest = {dimension.name: dimension.at(1.0) for dimension in dimensions}
+    growing = [name for name in largest if name not in FIXED]
     if not isinstance(supernet, Mapping):
-        raise SpaceError(f"supernet is a mapping of {', '.join(SEARCHED)}, got {supernet!r}", supernet)
+        raise SpaceError(f"supernet is a mapping of {', '.join(growing)}, got {supernet!r}", supernet)
     for key in supernet:
-        if key not in SEARCHED:
-            raise SpaceError(f"supernet has no dimension {key!r}; {did_you_mean(str(key), SEARCHED)}", supernet)
-    largest = {key: dimensions[key].values[-1] for key in SEARCHED}
-    sizes = {**largest, **supernet}
-    for key, value in sizes.items():
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value <= _MOST[key]:
-            raise SpaceError(f"supernet {key} is a number, {_MOST[key]:,} at most, got {value!r}", supernet)
+        if key not in growing:
+            raise SpaceError(f"supernet has no dimension {key!r}; {did_you_mean(str(key), growing)}", supernet)
+    sizes: dict[str, Any] = {**largest, **supernet}
+    value: Any
+    for key in growing:
+        value, kind = sizes[key], kind_of(key)
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not value <= kind.most:
+            raise SpaceError(f"supernet {key} is a number, {kind.most:,} at most, got {value!r}", supernet)
         if value < largest[key]:
             raise SpaceError(
                 f"supernet {key} {value!r} is below the largest choice {largest[key]:g}; raise it", supernet
             )
-    for key in ("embed_dim", "depth", "num_heads"):
-        if sizes[key] != int(sizes[key]):
-            raise SpaceError(f"supernet {key} {sizes[key]!r} is no whole number", supernet)
-    return uniform(int(sizes["embed_dim"]), int(sizes["depth"]), int(sizes["num_heads"]), float(sizes["mlp_ratio"]))
+        if kind.whole and value % 1:
+            raise SpaceError(f"supernet {key} {value!r} is no whole number", supernet)
+        sizes[key] = kind.number(value)
+    return uniform(**sizes)
 
 
-def read_geometry(
-    image_size: int, patch_size: int, in_channels: int, num_classes: int, head_dim: int, max_distance: int | None
-) -> Geometry:
-    """Return the sizes that all architectures share, once they add up."""
-    sizes = {
-        "image_size": image_size,
-        "patch_size": patch_size,
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        "head_dim": head_dim,
-    } | ({} if max_distance is None else {"max_distance": max_distance})
-    for key, value in sizes.items():
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry:
+    """Return the sizes that all architectures share, once they add up; of a searched one that of the largest network.
+
+    Args:
+        sizes: By name, numbers or the choices of a size that is searched.
+        max_distance: Clip of relative positions; None: none.
+    """
+    whole: dict[str, Any] = {"max_distance": None}
+    for key, value in {**sizes, **({} if max_distance is None else {"max_distance": max_distance})}.items():
+        number: Any = _sizes(key, value)[-1 if key != "patch_size" else 0]
+        if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
             raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}", value)
-    if image_size % patch_size:
-        raise SpaceError(f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size))
-    whole = {"max_distance": None, **{key: int(size) for key, size in sizes.items()}}
-    return Geometry(**whole)  # type: ignore[arg-type]
+        whole[key] = int(number)
+    for image_size, patch_size in product(*(_sizes(key, sizes[key]) for key in ("image_size", "patch_size"))):
+        if image_size % patch_size:
+            raise SpaceError(
+                f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size)
+            )
+    return Geometry(**whole)
+
+
+def _sizes(name: str, declared: object) -> tuple[Any, ...]:
+    """Return the values of a size that may be searched, or the one that it has."""
+    return as_choices(name, declared).values if isinstance(declared, (Choices, Mapping)) else (declared,)

@@ -33,7 +33,7 @@ class Walk:
         self._probability = [np.ones(1)]
         self._running: dict[int, NDArray[np.float64]] = {}
         for n in range(1, choices + 1):
-            self._probability.append(self._joint(n, chain.child(n)).sum(axis=1))
+            self._probability.append(self._joint(n, chain.predecessor(n)).sum(axis=1))
 
     def probability(self, n: int) -> NDArray[np.float64]:
         """Return the chance of each sum of ``n`` choices, ``(sums,)``."""
@@ -48,16 +48,16 @@ class Walk:
             at = self.chain.before(place, at, taken)
         return options
 
-    def _joint(self, n: int, child: Indices) -> NDArray[np.float64]:
-        joint: NDArray[np.float64] = np.append(self._probability[n - 1], 0.0)[child] * self._share[n - 1]
+    def _joint(self, n: int, predecessor: Indices) -> NDArray[np.float64]:
+        joint: NDArray[np.float64] = np.append(self._probability[n - 1], 0.0)[predecessor] * self._share[n - 1]
         return joint
 
     def _cumulative(self, n: int, at: Indices) -> NDArray[np.float64]:
         """Running chance of the last option given the sums ``at``, ``(draws, options)``."""
         if self.chain.size(n) * self.chain.options > _KEPT:
-            return _normalised(self._joint(n, self.chain.child_at(n, at)))
+            return _normalised(self._joint(n, self.chain.predecessor_at(n, at)))
         if n not in self._running:
-            self._running[n] = _normalised(self._joint(n, self.chain.child(n)))
+            self._running[n] = _normalised(self._joint(n, self.chain.predecessor(n)))
         return self._running[n][at]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import DataError
 from nasformer.supernet.initialise import DEVIATION
+from nasformer.supernet.layers import resampled
 from nasformer.supernet.model import VisionTransformer
 
 
@@ -43,14 +44,17 @@ def adapted(
     geometry = _geometry(old, num_classes or old.num_classes, image_size or old.image_size)
     rate = net.drop_path_rates[-1]
     options = {"pooling": net.pooling, "qkv_bias": net.qkv_bias}
-    new = VisionTransformer(geometry, net.architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
+    architecture = net.architecture
+    if "image_size" in dict(architecture.network):
+        architecture = architecture.replaced(image_size=geometry.image_size)
+    new = VisionTransformer(geometry, architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
     new.set_norm_eps(net.norm_eps)
     new.to(next(net.parameters())).train(net.training)
     weights = net.state_dict()
     if geometry.num_classes != old.num_classes:
         weights |= _new_head(new.head.weight, seed)
     if geometry.grid != old.grid:
-        weights["patch_embed.positions"] = _resampled(weights["patch_embed.positions"], old.grid, geometry.grid)
+        weights["patch_embed.positions"] = resampled(weights["patch_embed.positions"], geometry.grid)
     for name in weights:
         if name.endswith("relative_positions"):
             weights[name] = _extended(weights[name], old, geometry)
@@ -71,14 +75,6 @@ def _new_head(like: Tensor, seed: int) -> dict[str, Tensor]:
     weight = torch.empty(like.shape)
     nn.init.trunc_normal_(weight, std=DEVIATION, generator=torch.Generator().manual_seed(seed))
     return {"head.weight": weight.to(like), "head.bias": torch.zeros(len(like)).to(like)}
-
-
-def _resampled(positions: Tensor, old: int, new: int) -> Tensor:
-    """Map ``(1, old² + 1, embed_dim)`` to ``(1, new² + 1, embed_dim)``, the cls token's as it is."""
-    from timm.layers.pos_embed import resample_abs_pos_embed
-
-    resampled: Tensor = resample_abs_pos_embed(positions, [new, new], [old, old], num_prefix_tokens=1)
-    return resampled
 
 
 def _extended(tables: Tensor, old: Geometry, new: Geometry) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasformer.architecture import Layer
 from nasformer.supernet.layers import SlicedLinear
 from nasformer.supernet.relative_position import PatchGrid
 
@@ -45,9 +46,9 @@ class SlicedAttention(nn.Module):
         if position_rows:  # (key|value, vertical|horizontal, table_rows, head_dim)
             self.relative_positions = nn.Parameter(torch.zeros(2, 2, position_rows, head_dim))
 
-    def forward(self, x: Tensor, num_heads: int, grid: PatchGrid | None) -> Tensor:
-        """Map ``(batch, tokens, embed_dim)`` to the same shape with the leading ``num_heads`` heads."""
-        batch, tokens, embed_dim = x.shape
+    def forward(self, x: Tensor, layer: Layer, grid: PatchGrid | None) -> Tensor:
+        """Map ``(batch, tokens, embed_dim)`` to the same shape with the leading heads that ``layer`` has."""
+        (batch, tokens, embed_dim), num_heads = x.shape, layer.num_heads
         weight = self.qkv.weight[: 3 * num_heads * self.head_dim, :embed_dim]
         qkv = F.linear(x, weight, self._bias(num_heads)).view(batch, tokens, num_heads, 3, self.head_dim)
         out = self._plain(qkv) if grid is None else self._relative(qkv, grid)

@@ -58,6 +58,11 @@ def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
     """
     if net.sharing.name != "entangled":
         raise CheckpointError(f"the official format holds entangled weights, not {net.sharing.name} ones", net)
+    if len(net.patch_sizes) > 1 or not all(net.architecture.num_heads + net.architecture.mlp_ratio):
+        raise CheckpointError("the official format holds one patch size, and no layer without attention or MLP", net)
+    if net.architecture.further and any(layer.further for layer in net.architecture.layers):
+        names = ", ".join(name for name, _ in net.architecture.layers[0].further)
+        raise CheckpointError(f"the official format knows nothing of {names}", net)
     if net.norm_eps != LAYER_NORM_EPS:
         raise CheckpointError(
             f"AutoFormer's layer norms add {LAYER_NORM_EPS:g} to the variance, this network's {net.norm_eps:g}: "

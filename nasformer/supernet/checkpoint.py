@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from nasformer._io import write_file
+from nasformer._provenance import library_version
 from nasformer.errors import CheckpointError
 
 FORMAT_VERSION = 1
@@ -89,31 +88,17 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> Non
             tensor.copy_(tensors[name])
 
 
-def replace_file(path: str | Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` through a temporary file beside it.
+def replace_file(path: str | Path, content: str | bytes) -> None:
+    """Write ``content`` to ``path``, whole or not at all.
 
     Raises:
         CheckpointError: The disk is full or the place cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_file(path, content)
     except OSError as error:
-        with suppress(OSError):  # below a file there is nothing to remove
-            temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise CheckpointError(f"cannot write {path}: {reason}; what was there before is untouched", path) from error
-
-
-def library_version() -> str:
-    """Return the version of the installed library."""
-    try:
-        return version("nasformer")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def first_line(error: BaseException) -> str:

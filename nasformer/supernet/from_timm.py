@@ -110,7 +110,7 @@ def require_maximum(found: TimmModel, space: SearchSpace) -> None:
     Raises:
         ArchitectureError: It is not; the message names what differs, and both values.
     """
-    own, wanted = found.architecture, space.maximum
+    own, wanted = found.architecture, space.supernet_architecture
     pairs = {
         **{name: (getattr(found.geometry, name), getattr(space.geometry, name)) for name in Geometry.__slots__},
         "pooling": (found.pooling, space.pooling),

@@ -7,29 +7,25 @@ so that a drift of the machine hits all alike, and the median of the rounds coun
 
 from __future__ import annotations
 
-import platform
 import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from itertools import product
 
 import torch
 from torch import Tensor
 
+from nasformer._provenance import processor
+from nasformer._timing import Key, Pass, rounds
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import FunctionCost, Geometry, LatencyTable
+from nasformer.dimension import BASIC
 from nasformer.errors import BudgetError
 from nasformer.space import SearchSpace
 from nasformer.supernet.model import VisionTransformer
 
 STACK = 4
 """Layers of one size that are measured together."""
-
-_WARM_UP = 3
-Key = TypeVar("Key")
-Pass = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -73,24 +69,49 @@ def measure_blocks(
     """
     _at_least_one(batch_size=batch_size, repeats=repeats)
     bench = _Bench(space.geometry, torch.device(device), batch_size)
-    passes: dict[tuple[int, ...], Pass] = {}
-    for embed_dim in space.codec.embed_dim:
-        passes[(embed_dim,)] = bench.stem(embed_dim)
-        for heads in space.codec.num_heads:
-            for hidden in dict.fromkeys(int(embed_dim * ratio) for ratio in space.codec.mlp_ratio):
-                passes[embed_dim, heads, hidden] = bench.layers(embed_dim, heads, hidden)
+    passes: dict[tuple[tuple[float, ...], ...], Pass] = {}
+    for one in _networks(space):
+        key = one.embed_dim, *(value for _, value in one.network)
+        passes[(key,)] = bench.stem(one)
+        for stack in _stacks(space, one):
+            layer = stack.layers[0]
+            sizes = layer.num_heads, layer.hidden_dim, *(value for _, value in layer.further)
+            passes.setdefault((key, sizes), bench.layers(stack))
     times = _rounds(passes, repeats, bench.device)
-    medians = {block: statistics.median(values) / (1 if len(block) == 1 else STACK) for block, values in times.items()}
-    spreads = [_spread(values) for values in times.values()]
+    micros = {
+        block: round(1e6 * statistics.median(values) / (1 if len(block) == 1 else STACK))
+        for block, values in times.items()
+    }
+    further = [dimension for dimension in space.dimensions if dimension not in space.dimensions[: len(BASIC)]]
+    network = tuple(dimension.name for dimension in further if dimension.scope == "network")
     return LatencyTable(
         device=describe_device(bench.device),
         geometry=space.geometry,
-        stem={block[0]: round(1e6 * seconds) for block, seconds in medians.items() if len(block) == 1},
-        layer={(b[0], b[1], b[2]): round(1e6 * seconds) for b, seconds in medians.items() if len(b) == 3},
+        stem={(block[0] if network else block[0][0]): time for block, time in micros.items() if len(block) == 1},
+        layer={(*block[0], *block[1]): time for block, time in micros.items() if len(block) == 2},
         batch_size=batch_size,
         repeats=repeats,
-        spread=max(spreads),
+        spread=max(_spread(values) for values in times.values()),
+        network=network,
+        layers=tuple(dimension.name for dimension in further if dimension.scope == "layer"),
     )
+
+
+def _networks(space: SearchSpace) -> Iterator[Architecture]:
+    """Yield an architecture without layers' work for each choice of the network."""
+    codec = space.codec
+    for choices in product(*(dimension.values for dimension in codec.network)):
+        sizes = dict(zip((dimension.name for dimension in codec.network), choices, strict=True))
+        yield uniform(**{"depth": 1, "num_heads": 0, "mlp_ratio": 0, **sizes})  # type: ignore[arg-type]
+
+
+def _stacks(space: SearchSpace, one: Architecture) -> Iterator[Architecture]:
+    """Yield a stack of equal layers for each choice of a layer that does anything."""
+    codec = space.codec
+    for choices in product(*(dimension.values for dimension in codec.layer)):
+        layer = {d.name: (value,) * STACK for d, value in zip(codec.layer, choices, strict=True)}
+        if layer["num_heads"][0] or layer["mlp_ratio"][0]:
+            yield one.replaced(**layer)
 
 
 def measure_networks(
@@ -140,11 +161,7 @@ def describe_device(device: torch.device) -> str:
     """Return the processor's name, with torch's threads, or the GPU's."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {device.type}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {device.type}, {torch.get_num_threads()} threads"
 
 
 class _Bench:
@@ -154,27 +171,28 @@ class _Bench:
         self.geometry, self.device, self.batch_size = geometry, device, batch_size
 
     def network(self, architecture: Architecture) -> Pass:
-        net, images = self._net(architecture), self._images()
+        net = self._net(architecture)
+        images = self._images(net.geometry)
         return lambda: net(images)
 
-    def stem(self, embed_dim: int) -> Pass:
-        net, images = self._net(uniform(embed_dim, 1, 1, 1)), self._images()
+    def stem(self, architecture: Architecture) -> Pass:
+        net = self._net(architecture)
+        images = self._images(net.geometry)
 
         def run() -> Tensor:
-            tokens = net.norm(net.patch_embed(images, embed_dim))
-            logits: Tensor = net.head(tokens[:, 1:].mean(dim=1), self.geometry.num_classes)
-            return logits
+            return net.classify(net.norm(net.embed(images, architecture)))
 
         return run
 
-    def layers(self, embed_dim: int, num_heads: int, hidden_dim: int) -> Pass:
-        net = self._net(uniform(embed_dim, STACK, num_heads, (hidden_dim + 0.5) / embed_dim))  # rounded down: exact
-        tokens = torch.randn(self.batch_size, self.geometry.tokens, embed_dim, device=self.device)
+    def layers(self, stack: Architecture) -> Pass:
+        net = self._net(stack)
+        tokens = torch.randn(self.batch_size, net.geometry.tokens, stack.embed_dim, device=self.device)
+        blocks, grid = list(zip(net.blocks, stack.layers, strict=True)), net.grid_of(stack)
 
         def run() -> Tensor:
             x = tokens
-            for block in net.blocks:
-                x = block(x, num_heads, hidden_dim, net.grid)
+            for block, layer in blocks:
+                x = block(x, layer, grid)
             return x
 
         return run
@@ -182,25 +200,14 @@ class _Bench:
     def _net(self, architecture: Architecture) -> VisionTransformer:
         return VisionTransformer(self.geometry, architecture).to(self.device).eval()
 
-    def _images(self) -> Tensor:
-        g = self.geometry
+    def _images(self, g: Geometry) -> Tensor:
         return torch.randn(self.batch_size, g.in_channels, g.image_size, g.image_size, device=self.device)
 
 
 def _rounds(passes: Mapping[Key, Pass], repeats: int, device: torch.device) -> dict[Key, list[float]]:
-    """Return the seconds of each pass in every round, after some rounds that do not count."""
-    wait: Callable[[], Any] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    times: dict[Key, list[float]] = {key: [] for key in passes}
+    wait: Pass = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     with torch.inference_mode():
-        for number in range(_WARM_UP + repeats):
-            for key, run in passes.items():
-                wait()
-                start = time.perf_counter()
-                run()
-                wait()
-                if number >= _WARM_UP:
-                    times[key].append(time.perf_counter() - start)
-    return times
+        return rounds(passes, repeats, wait)
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -6,11 +6,14 @@ choice of width are the leading rows and columns of one maximal weight, taken as
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from nasformer.architecture import Layer
 
 LAYER_NORM_EPS = 1e-5
 """AutoFormer's; networks that come from elsewhere keep their own."""
@@ -66,16 +69,17 @@ class SlicedMlp(nn.Module):
         self.fc1 = SlicedLinear(embed_dim, hidden_dim)
         self.fc2 = SlicedLinear(hidden_dim, embed_dim)
 
-    def forward(self, x: Tensor, hidden_dim: int) -> Tensor:
-        """Map ``(batch, tokens, embed_dim)`` to the same shape through ``hidden_dim`` units."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x, hidden_dim)), x.shape[-1])
+    def forward(self, x: Tensor, layer: Layer) -> Tensor:
+        """Map ``(batch, tokens, embed_dim)`` to the same shape through as many units as ``layer`` has."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x, layer.hidden_dim)), x.shape[-1])
         return out
 
 
 class SlicedPatchEmbedding(nn.Module):
     """Patches as tokens, with the cls token in front and absolute positions added.
 
-    The convolution whose stride is its kernel is one matrix product over the patches.
+    The convolution whose stride is its kernel is one matrix product over the patches. For smaller images the
+    positions are resampled to their grid.
 
     Args:
         in_channels: Channels of the image.
@@ -101,7 +105,29 @@ class SlicedPatchEmbedding(nn.Module):
         # pixels: (batch, patches, patch_dim), in the order of the weight's last three dimensions
         x = F.linear(pixels, self.weight[:embed_dim].flatten(1), self.bias[:embed_dim])
         cls_token = self.cls_token[:, :, :embed_dim].expand(batch, -1, -1).to(x.dtype)
-        return torch.cat((cls_token, x), dim=1) + self.positions[:, :, :embed_dim].to(x.dtype)
+        positions = resampled(self.positions[:, :, :embed_dim], height // p)
+        return torch.cat((cls_token, x), dim=1) + positions.to(x.dtype)
+
+
+def resampled(positions: Tensor, grid: int) -> Tensor:
+    """Map positions ``(1, rows² + 1, embed_dim)`` to ``(1, grid² + 1, embed_dim)``, the cls token's as it is.
+
+    Bicubic with antialiasing, as timm does it (Dosovitskiy et al., ICLR 2021, section 3.2).
+    """
+    rows = math.isqrt(positions.shape[1] - 1)
+    if rows == grid:
+        return positions
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    other: Tensor = resample_abs_pos_embed(positions, [grid, grid], [rows, rows], num_prefix_tokens=1)
+    return other
+
+
+def resized(images: Tensor, image_size: int) -> Tensor:
+    """Map images ``(batch, channels, height, width)`` to ``image_size`` pixels a side, bicubically and antialiased."""
+    if images.shape[-1] == image_size:
+        return images
+    return F.interpolate(images, (image_size, image_size), mode="bicubic", align_corners=False, antialias=True)
 
 
 class Shard(NamedTuple):

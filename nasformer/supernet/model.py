@@ -2,13 +2,15 @@
 
 Chen et al., ICCV 2021. Pre-norm blocks, exact GELU, relative position on keys and values, absolute
 positions, a cls token, and mean pooling over the patches (or the cls token). Which layers, heads and
-widths take part in a forward pass is its argument; nothing in the module remembers a choice.
+widths take part in a forward pass is its argument; nothing in the module remembers a choice. Where several patch
+sizes or resolutions may be chosen, each patch size has an embedding and positions of its own; images are resized to
+the resolution, and positions with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -17,14 +19,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nasformer.architecture import Architecture
+from nasformer.architecture import Architecture, Layer
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import ArchitectureError, CheckpointError, DataError
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
 from nasformer.supernet.initialise import initialise
-from nasformer.supernet.layers import LAYER_NORM_EPS, Shard, SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
+from nasformer.supernet.layers import (
+    LAYER_NORM_EPS,
+    Shard,
+    SlicedLayerNorm,
+    SlicedLinear,
+    SlicedPatchEmbedding,
+    resampled,
+    resized,
+)
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.supernet.sharing import ENTANGLED, Sharing
 
@@ -42,6 +52,8 @@ class VisionTransformer(nn.Module):
         drop_path: Rate of the last layer; the others follow linearly from 0.
         seed: Of the initial weights; None leaves them zero, to be filled.
         sharing: Which weights smaller sizes get; by default those of leading slices.
+        patch_sizes: Those that an architecture may name; none: that of the geometry alone.
+        image_sizes: Those that an architecture may name; none: that of the geometry alone.
 
     Raises:
         ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
@@ -64,21 +76,34 @@ class VisionTransformer(nn.Module):
         drop_path: float = 0.0,
         seed: int | None = 0,
         sharing: Sharing = ENTANGLED,
+        patch_sizes: Sequence[int] = (),
+        image_sizes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         require_option("pooling", pooling, get_args(Pooling))
         require_option("qkv_bias", qkv_bias, get_args(QkvBias))
-        g, embed_dim = geometry, architecture.embed_dim
-        self.geometry, self.architecture, self.pooling, self.qkv_bias = geometry, architecture, pooling, qkv_bias
+        g, embed_dim = geometry.of(architecture), architecture.embed_dim
+        self.geometry, self.architecture, self.pooling, self.qkv_bias = g, architecture, pooling, qkv_bias
         self.sharing = sharing
-        self.grid = None if g.max_distance is None else PatchGrid(g.grid, g.max_distance, g.head_dim)
-        patches = partial(SlicedPatchEmbedding, g.in_channels, g.patch_size, g.patches)
-        self.patch_embed = sharing.by_width(patches, embed_dim)
+        self.patch_sizes, self.image_sizes = (
+            tuple(patch_sizes) or (g.patch_size,),
+            tuple(image_sizes) or (g.image_size,),
+        )
+        embeddings = {size: self._embedding(replace(g, patch_size=size)) for size in self.patch_sizes}
+        self.patch_embed: SlicedPatchEmbedding = (
+            embeddings[g.patch_size]
+            if len(embeddings) == 1
+            else cast(Any, nn.ModuleDict({str(size): own for size, own in embeddings.items()}))
+        )
+        grids = {size // patch for size in self.image_sizes for patch in self.patch_sizes}
+        distance, width = g.max_distance, g.head_dim
+        self.grids = nn.ModuleDict(
+            {} if distance is None else {str(grid): PatchGrid(grid, distance, width) for grid in sorted(grids)}
+        )
         self.drop_path_rates = _linspace(drop_path, architecture.depth)
-        layers = zip(architecture.num_heads, architecture.hidden_dims, self.drop_path_rates, strict=True)
         self.blocks = nn.ModuleList(
-            Block(g, embed_dim, heads, hidden, qkv_bias=qkv_bias, drop_path=rate, sharing=sharing)
-            for heads, hidden, rate in layers
+            Block(g, embed_dim, layer, qkv_bias=qkv_bias, drop_path=rate, sharing=sharing)
+            for layer, rate in zip(architecture.layers, self.drop_path_rates, strict=True)
         )
         self.grad_checkpointing = False
         self.norm = sharing.by_width(SlicedLayerNorm, embed_dim)
@@ -86,18 +111,24 @@ class VisionTransformer(nn.Module):
         if seed is not None:
             initialise(self, seed)
 
-    def forward(self, images: Tensor, architecture: Architecture | None = None) -> Tensor:
+    def _embedding(self, g: Geometry) -> SlicedPatchEmbedding:
+        patches = partial(SlicedPatchEmbedding, g.in_channels, g.patch_size, g.patches)
+        return self.sharing.by_width(patches, self.architecture.embed_dim)
+
+    def forward(self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None) -> Tensor:
         """Return the logits ``(batch, num_classes)`` of ``images`` ``(batch, channels, height, width)``.
 
         Args:
-            images: Images of the geometry's size.
+            images: Images of the geometry's size; of any, where the resolution is a choice.
             architecture: The subnet to run, no larger than this network; None: all of it.
+            shard: Which images of a joint batch these are, so that drop-path drops what it would drop there;
+                None: a whole batch.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
             DataError: ``images`` have another shape.
         """
-        return self.classify(self.forward_features(images, architecture))
+        return self.classify(self.forward_features(images, architecture, shard))
 
     def classify(self, tokens: Tensor) -> Tensor:
         """Map normalised tokens ``(batch, tokens, embed_dim)`` to logits ``(batch, num_classes)``."""
@@ -105,35 +136,64 @@ class VisionTransformer(nn.Module):
         logits: Tensor = self.head(pooled, self.geometry.num_classes)
         return logits
 
-    def forward_features(self, images: Tensor, architecture: Architecture | None = None) -> Tensor:
+    def forward_features(
+        self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None
+    ) -> Tensor:
         """Return the normalised tokens ``(batch, tokens, embed_dim)``, cls token first."""
-        self.check_images(images)
         if architecture is None:
             architecture = self.architecture
         elif architecture != self.architecture:
             self.require(architecture)
-        x = self.patch_embed(images, architecture.embed_dim)
-        layers = zip(self.blocks, architecture.num_heads, architecture.hidden_dims, strict=False)
-        for block, num_heads, hidden_dim in layers:
-            x = self.run_block(cast(Block, block), x, num_heads, hidden_dim)
+        x, grid = self.embed(images, architecture), self.grid_of(architecture)
+        for block, layer in zip(self.blocks, architecture.layers, strict=False):
+            x = self.run_block(cast(Block, block), x, layer, grid, shard)
         tokens: Tensor = self.norm(x)
         return tokens
 
-    def run_block(self, block: Block, x: Tensor, num_heads: int, hidden_dim: int) -> Tensor:
+    def embed(self, images: Tensor, architecture: Architecture) -> Tensor:
+        """Map images ``(batch, channels, height, width)`` to the tokens of an architecture, before its first layer.
+
+        Raises:
+            DataError: ``images`` have another shape.
+        """
+        g = self.geometry.of(architecture)
+        self.check_images(images)
+        embedding: Any = self.patch_embed
+        if isinstance(embedding, nn.ModuleDict) and len(self.patch_sizes) > 1:
+            embedding = embedding[str(g.patch_size)]
+        tokens: Tensor = embedding(resized(images, g.image_size), architecture.embed_dim)
+        return tokens
+
+    def grid_of(self, architecture: Architecture) -> PatchGrid | None:
+        """Return the constant tables of relative positions on the grid of an architecture; None: it has none."""
+        return cast(PatchGrid, self.grids[str(self.geometry.of(architecture).grid)]) if len(self.grids) else None
+
+    def run_block(
+        self, block: Block, x: Tensor, layer: Layer, grid: PatchGrid | None, shard: Shard | None = None
+    ) -> Tensor:
         """Map ``(batch, tokens, embed_dim)`` through one block, keeping only its input where checkpointing is on."""
         if not (self.grad_checkpointing and torch.is_grad_enabled()):
-            return cast(Tensor, block(x, num_heads, hidden_dim, self.grid))
-        return cast(Tensor, checkpoint(block, x, num_heads, hidden_dim, self.grid, use_reentrant=False))
+            return cast(Tensor, block(x, layer, grid, shard))
+        return cast(Tensor, checkpoint(block, x, layer, grid, shard, use_reentrant=False))
 
     def require(self, architecture: Architecture) -> None:
         """Raise ArchitectureError, naming the dimension, unless ``architecture`` fits in this network."""
         own = self.architecture
         _at_most("embed_dim", architecture.embed_dim, own.embed_dim)
         _at_most("depth", architecture.depth, own.depth)
-        for layer, (value, limit) in enumerate(zip(architecture.num_heads, own.num_heads, strict=False)):
-            _at_most("num_heads", value, limit, layer)
-        for layer, (value, limit) in enumerate(zip(architecture.hidden_dims, own.hidden_dims, strict=False)):
-            _at_most("MLP width", value, limit, layer)
+        for layer, (wanted, most) in enumerate(zip(architecture.layers, own.layers, strict=False)):
+            _at_most("num_heads", wanted.num_heads, most.num_heads, layer)
+            _at_most("MLP width", wanted.hidden_dim, most.hidden_dim, layer)
+            for name, value in wanted.further:
+                _at_most(name, value, getattr(most, name, 0), layer)
+        g = self.geometry.of(architecture)
+        for name, value, known in (
+            ("patch_size", g.patch_size, self.patch_sizes),
+            ("image_size", g.image_size, self.image_sizes),
+        ):
+            if value not in known:
+                sizes = ", ".join(map(str, known))
+                raise ArchitectureError(f"{name} is {value}, but this network has {sizes}; take one of these", value)
         self.sharing.require(architecture)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -160,14 +220,6 @@ class VisionTransformer(nn.Module):
             if isinstance(module, SlicedLayerNorm):
                 module.eps = eps
 
-    def set_shard(self, shard: Shard | None) -> None:
-        """Say which images of a joint batch the next ones are, so that drop-path drops what it would drop there.
-
-        None: the next images are a whole batch.
-        """
-        for block in self.blocks:
-            cast(Block, block).shard = shard
-
     def extract(self, architecture: Architecture) -> VisionTransformer:
         """Return an independent network of ``architecture`` that gives the same logits.
 
@@ -186,13 +238,28 @@ class VisionTransformer(nn.Module):
         own = dict(self.named_parameters())
         with torch.no_grad():
             for name, parameter in subnet.named_parameters():
-                parameter.copy_(leading(own[self.sharing.own_name(name, architecture)], parameter.shape))
+                tensor: Tensor = own[self.own_name(name, architecture)]
+                if name == "patch_embed.positions":
+                    tensor = resampled(tensor[..., : architecture.embed_dim], subnet.geometry.grid)
+                parameter.copy_(leading(tensor, parameter.shape))
         return subnet
 
-    def taking_part(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    def own_name(self, name: str, architecture: Architecture) -> str:
+        """Return the name, in this network, of a parameter of ``architecture`` alone."""
+        name, stem = self.sharing.own_name(name, architecture), "patch_embed."
+        if len(self.patch_sizes) == 1 or not name.startswith(stem):
+            return name
+        return f"{stem}{self.geometry.of(architecture).patch_size}.{name.removeprefix(stem)}"
+
+    def active_shapes(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
         """Return the shape of the leading slice that ``architecture`` uses, by name of the parameter."""
-        shapes = parameter_shapes(self.geometry, architecture)
-        return {self.sharing.own_name(name, architecture): shape for name, shape in shapes.items()}
+        own = dict(self.named_parameters())
+        shapes = {}
+        for name, shape in parameter_shapes(self.geometry, architecture).items():
+            whole = self.own_name(name, architecture)
+            # positions are resampled as a whole
+            shapes[whole] = (*own[whole].shape[:-1], shape[-1]) if name == "patch_embed.positions" else shape
+        return shapes
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
         """Write the weights with the sizes that they need; ``metadata`` is kept as it is.
@@ -201,7 +268,7 @@ class VisionTransformer(nn.Module):
             CheckpointError: The disk is full or the place cannot be written.
         """
         header = {
-            "geometry": asdict(self.geometry),
+            "geometry": self.geometry.to_dict(),
             "architecture": self.architecture.to_dict(),
             "pooling": self.pooling,
             "qkv_bias": self.qkv_bias,
@@ -211,11 +278,17 @@ class VisionTransformer(nn.Module):
         }
         return write_checkpoint(path, "network", self.state_dict(), header)
 
+    @property
+    def resizes(self) -> bool:
+        """Whether images of any size are resized to the resolution of the architecture, which then is a choice."""
+        return "image_size" in dict(self.architecture.network)
+
     def check_images(self, images: Tensor) -> None:
-        """Raise DataError, naming both shapes, unless ``images`` have the geometry's size."""
+        """Raise DataError, naming both shapes, unless ``images`` have the geometry's size, or can be resized."""
         g = self.geometry
-        wanted = (g.in_channels, g.image_size, g.image_size)
-        if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
+        wanted, shape = (g.in_channels, g.image_size, g.image_size), tuple(images.shape[1:])
+        square = images.ndim == 4 and shape[0] == g.in_channels and shape[1] == shape[2]
+        if not (square and self.resizes) and (images.ndim != 4 or shape != wanted):
             raise DataError(f"images must be (batch, {', '.join(map(str, wanted))}), got {tuple(images.shape)}")
 
 
@@ -255,7 +328,7 @@ def require_option(name: str, value: object, options: tuple[str, ...]) -> None:
         raise ArchitectureError(f"{name} must be {' or '.join(map(repr, options))}, got {value!r}", value)
 
 
-def _at_most(name: str, value: int, limit: int, layer: int | None = None) -> None:
+def _at_most(name: str, value: float, limit: float, layer: int | None = None) -> None:
     if value > limit:
         where = "" if layer is None else f" of layer {layer}"
         raise ArchitectureError(f"{name}{where} is {value}, but this network has {limit}; take at most that", value)

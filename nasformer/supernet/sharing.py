@@ -79,21 +79,22 @@ class Classical:
     name: WeightSharing = "classical"
 
     def __init__(self, embed_dims: Collection[int], num_heads: Collection[int], mlp_ratios: Collection[float]) -> None:
-        self.embed_dims, self.num_heads = tuple(embed_dims), tuple(num_heads)
-        self.hidden = {width: tuple(dict.fromkeys(int(width * r) for r in mlp_ratios)) for width in embed_dims}
+        self.embed_dims, self.num_heads = tuple(embed_dims), tuple(heads for heads in num_heads if heads)
+        self.hidden = {width: tuple(dict.fromkeys(int(width * r) for r in mlp_ratios if r)) for width in embed_dims}
 
     def by_width(self, build: Callable[[int], Part], embed_dim: int) -> Part:
         """Return a part for each width."""
-        return as_one({(width,): build(width) for width in self.embed_dims})
+        return merge_choices({(width,): build(width) for width in self.embed_dims})
 
     def by_heads(self, build: Callable[[int, int], Part], embed_dim: int, num_heads: int) -> Part:
         """Return a part for each width and number of heads."""
-        return as_one({(width, heads): build(width, heads) for width in self.embed_dims for heads in self.num_heads})
+        sizes = [(width, heads) for width in self.embed_dims for heads in self.num_heads]
+        return merge_choices({size: build(*size) for size in sizes}, "num_heads")
 
     def by_hidden(self, build: Callable[[int, int], Part], embed_dim: int, hidden_dim: int) -> Part:
         """Return a part for each width of the embedding and of the MLP."""
         sizes = [(width, hidden) for width in self.embed_dims for hidden in self.hidden[width]]
-        return as_one({size: build(*size) for size in sizes})
+        return merge_choices({size: build(*size) for size in sizes}, "hidden_dim")
 
     def own_name(self, name: str, architecture: Architecture) -> str:
         """Return the name with the part's sizes in it.
@@ -116,25 +117,26 @@ class Classical:
         width = architecture.embed_dim
         _member("embed_dim", width, self.embed_dims)
         for heads, hidden in zip(architecture.num_heads, architecture.hidden_dims, strict=True):
-            _member("num_heads", heads, self.num_heads)
-            _member(f"MLP width at embed_dim {width}", hidden, self.hidden[width])
+            _member("num_heads", heads, (0, *self.num_heads))
+            _member(f"MLP width at embed_dim {width}", hidden, (0, *self.hidden[width]))
 
 
 class Parts(nn.ModuleDict):
     """Parts of one place in the network, by their sizes; called as any one of them is.
 
     Args:
-        parts: By width alone, or by width and a second size.
+        parts: By width alone, or by width and a size of the layer.
+        size: That size, ``num_heads`` or ``hidden_dim``; None: by width alone.
     """
 
-    def __init__(self, parts: Mapping[Key, nn.Module]) -> None:
+    def __init__(self, parts: Mapping[Key, nn.Module], size: str | None) -> None:
         super().__init__({_text(key): part for key, part in parts.items()})
-        self._sizes = len(next(iter(parts)))
+        self._size = size
 
     def forward(self, x: Tensor, *arguments: object) -> Tensor:
         """Map what the part of these sizes maps: ``(..., embed_dim)``, or images with their embed_dim."""
         width = arguments[0] if x.ndim == 4 else x.shape[-1]
-        key = (width, *arguments[:1])[: self._sizes]
+        key = (width,) if self._size is None else (width, getattr(arguments[0], self._size))
         out: Tensor = self[_text(key)](x, *arguments)
         return out
 
@@ -143,9 +145,9 @@ ENTANGLED = Entangled()
 """AutoFormer's way."""
 
 
-def as_one(parts: Mapping[Key, Part]) -> Part:
-    """Return parts as what any one of them is to its callers."""
-    return cast(Part, Parts(parts))
+def merge_choices(parts: Mapping[Key, Part], size: str | None = None) -> Part:
+    """Return parts, by width or by width and a size of the layer, as what any one of them is to its callers."""
+    return cast(Part, Parts(parts, size))
 
 
 def _text(key: tuple[object, ...]) -> str:

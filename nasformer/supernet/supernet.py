@@ -33,7 +33,7 @@ class Supernet(VisionTransformer):
         qkv_bias: Which entries of the qkv bias fewer heads use; "leading" is AutoFormer's own way.
         drop_path: Rate of the last layer in training; the others follow linearly from 0.
         seed: Of the initial weights; None leaves them zero, to be filled.
-        weight_sharing: "entangled": every choice is a leading slice of the weights of ``space.maximum``;
+        weight_sharing: "entangled": every choice is a leading slice of the weights of ``space.supernet_architecture``;
             "classical": every choice in a layer has weights of its own, in several times the memory.
 
     Attributes:
@@ -52,6 +52,7 @@ class Supernet(VisionTransformer):
     ) -> None:
         require_option("weight_sharing", weight_sharing, get_args(WeightSharing))
         sharing, largest = _shared(space, weight_sharing)
+        sizes = space.codec.values
         super().__init__(
             space.geometry,
             largest,
@@ -60,6 +61,8 @@ class Supernet(VisionTransformer):
             drop_path=drop_path,
             seed=seed,
             sharing=sharing,
+            patch_sizes=sizes.get("patch_size", ()),
+            image_sizes=sizes.get("image_size", ()),
         )
         self.space = space
         self.metadata: dict[str, Any] = {}
@@ -178,7 +181,7 @@ class Supernet(VisionTransformer):
         require_maximum(found, declared)
         net = cls(declared, qkv_bias="interleaved", drop_path=0.0, seed=None)
         net.set_norm_eps(found.norm_eps)
-        net.load_state_dict(found.ordered(channels=len(declared.codec.embed_dim) > 1))
+        net.load_state_dict(found.ordered(channels=len(declared.embed_dim) > 1))
         net.metadata = {"imported": {"format": "timm", "importance": found.criterion}}
         return net.eval()
 
@@ -186,9 +189,14 @@ class Supernet(VisionTransformer):
 def _shared(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing, Architecture]:
     """Return how the weights are shared, and the largest architecture that they run."""
     if weight_sharing == "entangled":
-        return ENTANGLED, space.maximum
-    codec = space.codec
-    sharing = Classical(codec.embed_dim, codec.num_heads, codec.mlp_ratio)
+        return ENTANGLED, space.supernet_architecture
+    for dimension in space.codec.layer:
+        if dimension.kind.attention is not None:
+            raise ArchitectureError(
+                f"classical sharing has no weights for each choice of {dimension.name}; take entangled sharing", space
+            )
+    values = space.codec.values
+    sharing = Classical(values["embed_dim"], values["num_heads"], values["mlp_ratio"])
     _require_memory(space, sharing)
     return sharing, space.largest
 
@@ -196,7 +204,13 @@ def _shared(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing,
 def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
     """Raise ArchitectureError where the weights alone would not fit into the machine's memory."""
     with torch.device("meta"):
-        net = VisionTransformer(space.geometry, space.largest, seed=None, sharing=sharing)
+        net = VisionTransformer(
+            space.geometry,
+            space.largest,
+            seed=None,
+            sharing=sharing,
+            patch_sizes=space.codec.values.get("patch_size", ()),
+        )
     needed, there = 4 * sum(parameter.numel() for parameter in net.parameters()), physical_memory()
     if there is not None and needed > there:
         raise ArchitectureError(

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from nasformer.errors import CheckpointError, DistributedError, RecipeError
+from nasformer.supernet import VisionTransformer
 from nasformer.supernet.layers import Shard
 from nasformer.training.device import find_device
 from nasformer.training.randomness import forked
@@ -146,14 +147,13 @@ def micro_batches(shard: Shard | None, recipe: Recipe, device: torch.device) -> 
 @contextmanager
 def micro_batch(net: nn.Module, shard: Shard | None, device: torch.device, *, last: bool) -> Iterator[None]:
     """Run forward and backward passes of one micro-batch; random numbers are drawn for the joint batch."""
-    set_shard = getattr(net, "set_shard", None)
-    with ExitStack() as stack:
-        if shard is not None and set_shard is not None:
-            set_shard(shard)
-            stack.callback(set_shard, None)
-            if not last:
-                stack.enter_context(forked(device))
+    with forked(device) if shard is not None and takes_shard(net) and not last else nullcontext():
         yield
+
+
+def takes_shard(net: nn.Module) -> bool:
+    """Whether a network accepts ``shard``, its rows of the joint batch."""
+    return isinstance(net, VisionTransformer)
 
 
 def sync_gradients(net: nn.Module, *, last: bool) -> AbstractContextManager[object]:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
+from nasformer._provenance import library_version
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS
 from nasformer.data.dataset import Dataset
 from nasformer.errors import DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
-from nasformer.supernet.checkpoint import fingerprint, library_version, replace_file
+from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training.assessment import measure_on_test, speed
 from nasformer.training.distributed import is_main_process
@@ -180,7 +181,7 @@ def _finish(
     figures = {
         **given,
         "architecture": net.architecture.to_dict(),
-        "geometry": asdict(net.geometry),
+        "geometry": net.geometry.to_dict(),
         **{name: int(cost(net.geometry, net.architecture)) for name, cost in COSTS.items()},
         "teacher": training.teacher,
         "versions": {"nasformer": library_version(), "torch": str(torch.__version__)},
@@ -195,5 +196,5 @@ def _finish(
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"
-        replace_file(path, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
+        replace_file(path, json.dumps(result.to_dict(), indent=1) + "\n")
     return result

@@ -20,13 +20,20 @@ from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
+from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.device import uses_bfloat16
-from nasformer.training.distributed import SINGLE_PROCESS, Ranks, micro_batch, micro_batches, sync_gradients
-from nasformer.training.ema import make_ema
+from nasformer.training.distributed import (
+    SINGLE_PROCESS,
+    Ranks,
+    micro_batch,
+    micro_batches,
+    sync_gradients,
+    takes_shard,
+)
 from nasformer.training.log import Callback, Row, TrainingLog, logger
 from nasformer.training.objective import Objective, distillation_kl
-from nasformer.training.optimizer import frozen_outside, make_optimizer, make_scheduler
+from nasformer.training.optimizer import frozen_outside, make_ema, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
@@ -234,18 +241,21 @@ class Trainer:
         parts = zip(self.micro_batches, images.chunk(count), targets.chunk(count), strict=True)
         for number, (shard, inputs, wanted) in enumerate(parts, 1):
             with micro_batch(self.net, shard, self.device, last=number == count):
-                total += self._pass(inputs, wanted, architectures, last=number == count) / count
+                total += self._pass(inputs, wanted, architectures, shard, last=number == count) / count
         return total
 
-    def _pass(self, inputs: Tensor, wanted: Tensor, architectures: Subnets, *, last: bool) -> Tensor:
+    def _pass(
+        self, inputs: Tensor, wanted: Tensor, architectures: Subnets, shard: Shard | None, *, last: bool
+    ) -> Tensor:
         """Accumulate the gradients of every subnet (the first may be the others' teacher); return the mean loss."""
         teacher_logits = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
         first: Tensor | None = None
         total = torch.zeros((), device=self.device)
+        options = {} if shard is None or not takes_shard(self.net) else {"shard": shard}
         for place, architecture in enumerate(architectures, 1):
             with sync_gradients(self.ddp_net, last=last and place == len(architectures)):
                 with autocast(self.device, self.amp):
-                    logits = self.ddp_net(inputs) if architecture is None else self.ddp_net(inputs, architecture)
+                    logits = self.ddp_net(inputs, *(() if architecture is None else (architecture,)), **options)
                 logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
                 loss = (
                     self.objective(logits, wanted, teacher_logits) if first is None else distillation_kl(logits, first)

@@ -1,16 +1,19 @@
-"""AdamW and its learning-rate schedule, as in AutoFormer, and the treatment of unused slices."""
+"""AdamW and its learning-rate schedule, as in AutoFormer, the EMA of weights, and the treatment of unused slices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from nasformer.supernet.model import leading
 from nasformer.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from timm.utils.model_ema import ModelEmaV3
 
 NO_DECAY = ("cls_token", "positions", "pos_embed")
 
@@ -47,6 +50,18 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_e
         warmup_lr_init=recipe.warmup_learning_rate if warmup else 0.0,
         t_in_epochs=False,
     )
+
+
+def make_ema(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    """Return timm's exponential moving average (EMA) of a network's weights; None if the recipe has none.
+
+    The official code has the option, off by default. timm's also averages slices that a step did not use.
+    """
+    if recipe.ema_decay is None:
+        return None
+    from timm.utils.model_ema import ModelEmaV3
+
+    return ModelEmaV3(net, recipe.ema_decay, use_warmup=recipe.ema_warmup)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from nasformer.errors import RecipeError, did_you_mean
+from nasformer._io import write_file
+from nasformer.errors import RecipeError, did_you_mean, first_fault
 
 
 class Affine(BaseModel):
@@ -188,7 +189,7 @@ class Recipe(BaseModel):
 
     def save(self, path: str | Path) -> Path:
         """Write the recipe as YAML."""
-        Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
+        write_file(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
         return Path(path)
 
     @classmethod
@@ -245,11 +246,9 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    where, kind, words, value = first_fault(error)
     if not where:
-        return reason
-    if first["type"] == "extra_forbidden":
-        return f"a recipe has no {where!r}; {did_you_mean(str(first['loc'][-1]), Affine.model_fields)}"
-    return f"recipe {where}: {reason}, got {first['input']!r}"
+        return words
+    if kind == "extra_forbidden":
+        return f"a recipe has no {where!r}; {did_you_mean(where.rpartition('.')[2], Affine.model_fields)}"
+    return f"recipe {where}: {words}, got {value!r}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from nasformer._io import differences
 from nasformer.errors import CheckpointError
 from nasformer.supernet.checkpoint import first_line, replace_file
 
@@ -43,11 +44,12 @@ def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) 
         return None
     try:
         state: Any = torch.load(path, map_location=device, weights_only=True)
-        differing = _differences(state["identity"], identity)
+        differing = list(differences(state["identity"], identity))
     except Exception as error:  # a corrupt file can raise anything
         raise CheckpointError(f"cannot read {path}: {first_line(error)}; remove it to start anew", path) from error
     if differing:
-        raise CheckpointError(f"{path} belongs to another training: {'; '.join(differing)}", path)
+        told = "; ".join(f"{key} {there!r} there, {here!r} here" for key, there, here in differing)
+        raise CheckpointError(f"{path} belongs to another training: {told}", path)
     return dict(state)
 
 
@@ -57,14 +59,3 @@ def require_empty(folder: Path) -> None:
         raise CheckpointError(
             f"{folder} already holds a training; continue it with resume (--resume), or choose another folder", folder
         )
-
-
-def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], prefix: str = "") -> list[str]:
-    lines: list[str] = []
-    for key in sorted({*theirs, *mine}):
-        there, here = theirs.get(key), mine.get(key)
-        if isinstance(there, Mapping) and isinstance(here, Mapping):
-            lines += _differences(there, here, f"{prefix}{key}.")
-        elif there != here:
-            lines.append(f"{prefix}{key} {there!r} there, {here!r} here")
-    return lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +62,5 @@ def train_subnet(
 
 def _described(module: nn.Module) -> dict[str, Any]:
     if isinstance(module, VisionTransformer):
-        return {**module.architecture.to_dict(), **asdict(module.geometry)}
+        return {**module.architecture.to_dict(), **module.geometry.to_dict()}
     return {name: list(parameter.shape) for name, parameter in module.named_parameters()}

@@ -67,7 +67,7 @@ def train_supernet(
 
     @lru_cache(maxsize=1024)
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-        return net.taking_part(architecture)
+        return net.active_shapes(architecture)
 
     task = TrainingTask(
         net=net,

@@ -26,6 +26,7 @@ from nasformer.compare.runner import run_experiment
 from nasformer.errors import ExperimentError, FitnessError, StrategyError
 from nasformer.report import write_comparison
 from nasformer.search import BaseStrategy
+from nasformer.searcher import Searcher
 
 TIMES = ["strategy_seconds", "evaluation_seconds", "total_seconds"]
 KEYS = ["task", "strategy", "seed"]
@@ -195,6 +196,13 @@ def test_a_shared_design_is_shared(table: Path, tmp_path: Path) -> None:
     assert first.tolist() == [1] * 10
     assert trials.groupby(KEYS).size().tolist() == [12] * 4
     assert not trials.groupby(KEYS).architecture.nunique().lt(12).any()
+
+
+def test_nothing_is_made_to_look_at_what_is_complete(
+    table: Path, whole: Comparison, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Searcher, "make", lambda *_: pytest.fail("a strategy was made"))
+    assert_same(run_experiment(declared(table), folder, progress=False), whole)
 
 
 def test_a_run_that_breaks_does_not_stop_the_others(

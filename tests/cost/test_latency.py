@@ -66,7 +66,7 @@ def test_a_block_that_was_not_measured_is_named(architecture: Architecture, word
         ({"stem_us": [[64, -1]]}, "the time of stem 64 is whole microseconds, got -1"),
         ({"layer_us": [[64, 2, 128, True]]}, r"the time of layer \(64, 2, 128\) is whole microseconds, got True"),
         ({"layer_us": []}, r"a latency table's layer maps sizes to microseconds, got \{\}"),
-        ({"layer_us": [[64, 2, 1]]}, "this is no latency table: not enough values to unpack"),
+        ({"layer_us": [[64, 2, 1]]}, r"this is no latency table: layer rows have 3 sizes and a time, got \[64, 2, 1\]"),
         ({"geometry": {"colour": 1}}, "this is no latency table: .*colour"),
         ({"format": 2}, "a latency table has the format 1, got 2"),
     ],
@@ -95,7 +95,9 @@ def test_a_file_that_holds_none_is_one_line(tmp_path: Path, text: str, words: st
 
 
 def test_costs_say_what_they_are() -> None:
-    thousandths = AdditiveCost("seconds", lambda _, e: e, lambda _, e, heads, hidden: heads, scale=1000)
+    thousandths = AdditiveCost(
+        "seconds", lambda network: network.embed_dim, lambda _, layer: layer.num_heads, scale=1000
+    )
     assert thousandths(Geometry(), uniform(64, 3, 2, 1)) == 0.07
     assert FunctionCost("depth", lambda a: a.depth)(uniform(64, 3, 2, 1)) == 3.0
     assert (thousandths.identity, FunctionCost.scale) == ("", None)

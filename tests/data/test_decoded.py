@@ -239,7 +239,7 @@ def test_a_kill_in_the_middle_leaves_nothing_that_is_taken_for_whole(photograph:
     own = decoded(files, folder)
     assert torch.equal(own[0][0], files[0][0])
     assert left.exists()  # it may be another's, still at work
-    left.rename(folder / f"{own.path.stem}.left.part")
+    left.rename(folder / f".{own.path.name}.left.part")
     own.path.unlink()
     decoded(files, folder)
     assert not list(folder.glob("*.part"))

@@ -95,7 +95,7 @@ def test_both_ways_of_sharing_are_trained_alike(found: Json, space: SearchSpace)
     piece = found["pieces"]["sharing"]
     entangled, classical = piece["rows"]
     assert (entangled["name"], classical["name"]) == ("entangled", "classical")
-    assert entangled["parameters"] == space.params(space.maximum) < classical["parameters"]
+    assert entangled["parameters"] == space.params(space.supernet_architecture) < classical["parameters"]
     assert [row["architecture"] for row in entangled["architectures"]] == [
         row["architecture"] for row in found["pieces"]["fidelity"]["architectures"]
     ]

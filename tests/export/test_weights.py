@@ -103,7 +103,9 @@ def test_other_state_dicts_are_left_to_torch(small: TimmVisionTransformer) -> No
 @pytest.mark.parametrize("official", [False, True], ids=["own", "official"])
 def test_timms_factory_takes_a_supernets_file(official: bool, tmp_path: Path, tiny: Callable[..., Any]) -> None:
     space = nf.load_space("autoformer-tiny")
-    net = VisionTransformer(replace(space.geometry, image_size=32, num_classes=10), space.maximum, seed=5).eval()
+    net = VisionTransformer(
+        replace(space.geometry, image_size=32, num_classes=10), space.supernet_architecture, seed=5
+    ).eval()
     path = tmp_path / ("supernet.pth" if official else "supernet.safetensors")
     if official:
         torch.save({"model": to_autoformer(net), "args": argparse.Namespace(lr=1e-3)}, path)

@@ -116,7 +116,7 @@ def test_a_fitness_that_knows_nothing_is_asked_in_vain(space: SearchSpace) -> No
 
 def test_a_refusal_and_a_failure_pass(table: Path, space: SearchSpace) -> None:
     full = SurrogateFitness.fit(table)
-    noisy = NoisyFitness(SurrogateFitness(0.0, full.embed_dim, {2: 0.0}, full.layers), 1.0)
+    noisy = NoisyFitness(SurrogateFitness(0.0, full.network["embed_dim"], {2: 0.0}, full.layers), 1.0)
     with pytest.raises(FitnessError, match="does not know depth = 3"):
         noisy.check(space.feasible())
     (told,) = noisy.evaluate([space.largest])

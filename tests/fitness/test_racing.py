@@ -115,6 +115,24 @@ def test_a_value_from_few_images_is_corrected_for_how_easy_they_were() -> None:
     assert (estimate.standard_error or 0) > (whole.standard_error or 0)
 
 
+@pytest.mark.parametrize("seen", [50, 100, 160, 199])
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+def test_the_standard_error_is_the_scatter_over_splits(objective: Objective, seen: int) -> None:
+    """Splits of 200 images are drawn anew: what of them was not seen adds to the scatter, nothing else does."""
+    rng, images, splits = np.random.default_rng(4), 200, 1500
+    values, errors = np.empty(splits), np.empty(splits)
+    for split in range(splits):
+        hard = rng.random(images)
+        best, other = (
+            Outcome(rng.random(images) < p * hard, (hard + rng.normal(0, 1, images)).astype(np.float32))
+            for p in (0.9, 0.6)
+        )
+        estimate = judged(ARCHS[0], other.part(0, seen), objective, reference=mean_of([best]))
+        values[split], errors[split] = estimate.value, estimate.standard_error
+    stated, found = np.sqrt(np.mean(errors**2)), np.std(values)
+    assert stated == pytest.approx(found, rel=4 / np.sqrt(2 * splits)), f"{stated:.4g} stated, {found:.4g} found"
+
+
 @pytest.fixture
 def varied(net: Supernet) -> Supernet:
     """A supernet whose architectures differ much: on it, races end early."""

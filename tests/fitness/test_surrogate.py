@@ -120,7 +120,7 @@ def test_every_unknown_choice_is_named(table: Path, space: SearchSpace) -> None:
     layers = full.layers
 
     def lacking(**changes: Any) -> SurrogateFitness:
-        terms = {"embed_dim": full.embed_dim, "depth": full.depth, "layers": layers, **changes}
+        terms = {"embed_dim": full.network["embed_dim"], "depth": full.network["depth"], "layers": layers, **changes}
         return SurrogateFitness(full.intercept, **terms)
 
     three_layers = lacking(layers=layers[:3])
@@ -189,7 +189,7 @@ def test_the_optimum_is_that_of_the_space_though_more_is_known(table: Path) -> N
     surrogate.check(feasible)
     assert surrogate.optimum(feasible) == pytest.approx(max(values(surrogate, part.decode(feasible.codes()))))
     with pytest.raises(FitnessError, match=r"does not know depth = 4"):
-        SurrogateFitness(0.0, surrogate.embed_dim, {2: 0.0, 3: 0.0}, surrogate.layers).optimum(
+        SurrogateFitness(0.0, surrogate.network["embed_dim"], {2: 0.0, 3: 0.0}, surrogate.layers).optimum(
             load_space("digits").feasible()
         )
 
@@ -203,5 +203,7 @@ def test_too_few_rows_are_refused(table: Path, tmp_path: Path) -> None:
 def test_two_surrogates_are_told_apart(table: Path) -> None:
     """Else a study would go on with the values of both."""
     one = SurrogateFitness.fit(table)
-    other = SurrogateFitness(one.intercept, {**one.embed_dim, 48: 99.0}, one.depth, one.layers, one.quality)
+    other = SurrogateFitness(
+        one.intercept, {**one.network["embed_dim"], 48: 99.0}, one.network["depth"], one.layers, one.quality
+    )
     assert one.describe() != other.describe()

@@ -67,8 +67,8 @@ def test_what_the_table_lacks_has_failed(table: Path) -> None:
 BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt": ({"embed": 3, "embed_dim": ...}, "lacks 'embed_dim'"),
     "depth": ({"depth": 3}, "depth is 3 but num_heads lists 2"),
-    "heads": ({"num_heads": [0, 2]}, "num_heads must be a whole number of at least 1, got 0"),
-    "ratio": ({"mlp_ratio": [1, -2]}, "mlp_ratio must be a number above 0, got -2"),
+    "heads": ({"num_heads": [-1, 2]}, "num_heads must be a whole number of at least 0, got -1"),
+    "ratio": ({"mlp_ratio": [1, -2]}, "mlp_ratio must be a number of 0 or more, got -2"),
     "no list": ({"mlp_ratio": 2}, "mlp_ratio lists one entry per layer, got 2"),
     "no value": ({"top1": ...}, "no column 'top1'; it has embed_dim, depth"),
     "word": ({"top1": "good"}, "'good'"),

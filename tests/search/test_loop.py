@@ -131,6 +131,8 @@ def test_the_fitness_may_tell_its_seconds_else_they_are_measured(archs: list[Arc
 class Listed:
     """A third-party strategy that asks what it is given, whatever it was asked for."""
 
+    keeps = 1
+
     def __init__(self, batches: Iterable[list[Any]]) -> None:
         self.batches, self.told = iter(batches), [[]]  # type: ignore[var-annotated]
 
@@ -243,6 +245,50 @@ def test_time_is_up_between_batches(feasible: FeasibleSet) -> None:
     assert run.stopped == "seconds"
     assert len(run.trials) in range(3, 1000, 3)
     assert loop(Listed([]), slow, feasible, seconds=1e-9).run().stopped == "seconds"
+
+
+@pytest.mark.parametrize(
+    ("told", "evaluations"),
+    [
+        ([1.0, 3.0, 3.0, 3.0, 3.0, 3.0], 4),
+        ([1.0, 2.0, 2.0, 3.0, 4.0, 4.0], 6),
+        ([None, None, 1.0, 0.0, 1.0, 1.0], 5),
+        ([None, None, None, 1.0, 1.0, 1.0], 3),
+    ],
+    ids=["ties", "gains", "late", "failures"],
+)
+def test_an_evaluation_as_good_as_the_best_is_no_gain(
+    told: list[float | None], evaluations: int, archs: list[Architecture], feasible: FeasibleSet
+) -> None:
+    value = dict(zip(archs, told, strict=True))
+    fitness = Scripted(lambda batch: [Evaluation(a, value[a]) for a in batch])
+    run = loop(Listed([[a] for a in archs]), fitness, feasible, until_no_gain=2).run()
+    assert len(run.trials) == evaluations
+    assert run.stopped == ("no gain" if evaluations < 6 else "evaluations")
+
+
+class Raced(Scripted):
+    """A fitness that races, and notes what it was told of each race."""
+
+    def __init__(self, script: Callable[[Sequence[Architecture]], Iterable[Any]]) -> None:
+        super().__init__(script)
+        self.races: list[tuple[int, list[Architecture]]] = []
+
+    def race_for(self, keep: int, rivals: Sequence[Architecture] = ()) -> None:
+        self.races.append((keep, list(rivals)))
+
+
+@pytest.mark.parametrize(("keeps", "holders"), [(1, [[], [3], [3]]), (2, [[], [3, 0], [3, 4]])])
+def test_a_race_is_told_how_many_places_there_are_and_who_has_them(
+    keeps: int, holders: list[list[int]], archs: list[Architecture], feasible: FeasibleSet
+) -> None:
+    told = dict(zip(archs, [2.0, None, 9.0, 5.0, 3.0, 4.0], strict=True))
+    dropped = {archs[2]: {"dropped": 1.0}}
+    fitness = Raced(lambda batch: [Evaluation(a, told[a], metrics=dropped.get(a, {})) for a in batch])
+    strategy = Listed([archs[:4], archs[4:5], archs[5:]])
+    strategy.keeps = keeps
+    loop(strategy, fitness, feasible, batch_size=4).run()
+    assert fitness.races == [(keeps, [archs[place] for place in places]) for places in holders]
 
 
 def test_an_exhausted_set_ends_the_search(archs: list[Architecture], feasible: FeasibleSet, worth: Judge) -> None:

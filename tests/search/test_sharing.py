@@ -119,6 +119,44 @@ def test_a_process_that_is_killed_is_replaced_at_once(
     assert study.claim(batch).mine == tuple(batch)
 
 
+# Confirmation
+
+
+class WaitingError(Exception):
+    """A worker would now wait for another."""
+
+
+def test_one_worker_confirms_the_winners_and_the_others_wait_for_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other comes to confirm while the one is about it, and again once it is done."""
+    monkeypatch.setattr(workers, "HEARTBEAT", 600)  # no beat comes in between
+    confirmed = list[str]()
+
+    class Confirming(sitting.Noted):
+        def __init__(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+            super().__init__()
+            self.name, self.meanwhile = name, meanwhile
+
+        def confirm(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
+            confirmed.append(self.name)
+            self.meanwhile()
+            return (Evaluation(each, 1000 + sitting.worth(each)) for each in architectures)
+
+    def stop(seconds: float) -> None:
+        raise WaitingError
+
+    def come() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", stop)
+            with pytest.raises(WaitingError):
+                sitting.search(url, "random", Confirming("other"), evaluations=10)
+
+    one = sitting.search(url, "random", Confirming("one", come), evaluations=10)
+    other = sitting.search(url, "random", Confirming("other"), evaluations=10)
+    assert confirmed == ["one"]
+    assert other.confirmed == one.confirmed
+    assert all((trial.value or 0) > 1000 for trial in one.confirmed)
+
+
 # Workers
 
 

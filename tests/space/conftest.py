@@ -10,9 +10,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from nasformer.architecture import Architecture
-from nasformer.cost import AdditiveCost, Bounds, FunctionCost, Limits
-from nasformer.space import CountedSet, Dimension, EnumeratedSet, FeasibleSet, SearchSpace, bounded, choice, per_layer
+from nasformer.architecture import Architecture, Layer
+from nasformer.cost import AdditiveCost, Bounds, FunctionCost, Limits, Network
+from nasformer.dimension import Choices, Kind, choice, per_layer, register
+from nasformer.space import CountedSet, EnumeratedSet, FeasibleSet, SearchSpace, bounded
 
 SMALL: dict[str, Any] = {
     "name": "x",
@@ -36,37 +37,63 @@ def _values(options: list[float], most: int) -> SearchStrategy[list[float]]:
     return st.lists(st.sampled_from(options), min_size=1, max_size=most, unique=True)
 
 
-ODD = AdditiveCost(
-    "odd", lambda _, embed_dim: embed_dim % 5, lambda _, e, heads, hidden: (3 * e + heads**2 * hidden) % 11, scale=10
+def _odd(network: Network, layer: Layer) -> int:
+    sizes = 3 * network.embed_dim + layer.num_heads**2 * layer.hidden_dim + network.geometry.patch_size
+    further = sum((index + 2) * int(value) for index, (_, value) in enumerate(layer.further))
+    return (sizes + further) % 11
+
+
+ODD = AdditiveCost("odd", lambda network: network.embed_dim % 5, _odd, scale=10)
+"""A cost in tenths whose layers are no sums over dimensions."""
+
+COUPLED = register(
+    Kind("z_coupled", "layer", least=0, costs={"params": lambda _, layer: 3 * layer.num_heads * layer.z_coupled**2})
 )
-"""A cost in tenths whose layers are no sums of their genes."""
+APART = register(Kind("z_apart", "layer", costs={"params": lambda _, layer: 7 * layer.z_apart}))
+WHOLE = register(Kind("z_whole", "network", costs={"macs": lambda network: 11 * network.z_whole}))
+"""Dimensions from outside: one whose cost depends on the heads, one whose cost is apart, and one of the network."""
+
+FURTHER: dict[str, Any] = {
+    "z_coupled": (0, 1, 4),
+    "z_apart": (1, 2),
+    "z_whole": (1, 5),
+    "patch_size": (1, 2, 3),
+    "image_size": (6, 12),
+}
 
 
 @st.composite
 def _spaces(draw: st.DrawFn) -> SearchSpace:
-    def layers(options: list[float], most: int) -> Dimension:
-        return draw(st.sampled_from([choice, per_layer, per_layer]))(*draw(_values(options, most)))
+    further = draw(st.lists(st.sampled_from(list(FURTHER)), max_size=2, unique=True))
+    few = 2 if further else 3  # values of each dimension, so that brute force stays short
 
+    def layers(options: list[float], most: int) -> Choices:
+        values = draw(_values(options, most).filter(lambda values: values != [0]))
+        return draw(st.sampled_from([choice, per_layer, per_layer]))(*values)
+
+    sizes: dict[str, Any] = {"image_size": 6, "patch_size": draw(st.sampled_from([2, 3]))}
+    for name in further:
+        values = draw(st.lists(st.sampled_from(FURTHER[name]), min_size=2, max_size=2, unique=True))
+        sizes[name] = (per_layer if name in ("z_coupled", "z_apart") else choice)(*values)
     space = SearchSpace(
         "random",
-        embed_dim=choice(*draw(_values([4, 6, 8, 20], 3))),
-        depth=choice(*draw(_values([1, 2, 3], 2))),
-        num_heads=layers([1, 2, 3, 5], 3),
-        mlp_ratio=layers([0.5, 1.0, 1.75, 4.0], 2),
+        embed_dim=choice(*draw(_values([4, 6, 8, 20], few))),
+        depth=choice(*draw(_values([1, 2] if further else [1, 2, 3], 2))),
+        num_heads=layers([0, 1, 2, 3, 5], few),
+        mlp_ratio=layers([0, 0.5, 1.0, 1.75, 4.0], 2),
         head_dim=draw(st.sampled_from([1, 4])),
-        image_size=6,
-        patch_size=draw(st.sampled_from([2, 3])),
         in_channels=draw(st.integers(1, 3)),
         num_classes=draw(st.integers(1, 9)),
         max_distance=draw(st.none() | st.integers(1, 3)),
         pooling=draw(st.sampled_from(["mean", "cls"])),
+        **sizes,
     )
     return space.with_cost(ODD)
 
 
 @pytest.fixture(scope="session")
 def small_spaces() -> SearchStrategy[SearchSpace]:
-    """At most 756 architectures each, of free, shared and fixed dimensions."""
+    """At most 5,000 architectures each, of free, shared and fixed dimensions, of layers that skip, and further ones."""
     return _spaces()
 
 
@@ -74,16 +101,20 @@ def small_spaces() -> SearchStrategy[SearchSpace]:
 def brute_force() -> Callable[[SearchSpace], list[Architecture]]:
     """Every architecture of a space, by its declaration alone."""
 
-    def listed(dimension: Dimension, depth: int) -> list[tuple[float, ...]]:
-        shared = isinstance(dimension, choice)
-        return [(v,) * depth for v in dimension] if shared else list(product(dimension, repeat=depth))
+    def listed(choices: Choices, depth: int) -> list[tuple[float, ...]]:
+        shared = isinstance(choices, choice)
+        return [(v,) * depth for v in choices] if shared else list(product(choices, repeat=depth))
 
     def everything(space: SearchSpace) -> list[Architecture]:
-        return [
-            Architecture(int(embed), heads, ratios)  # type: ignore[arg-type]
-            for embed, depth in product(space.embed_dim, space.depth)
-            for heads, ratios in product(listed(space.num_heads, int(depth)), listed(space.mlp_ratio, int(depth)))
-        ]
+        found: list[Architecture] = []
+        declared: dict[str, Any] = {key: value for key, value in vars(space).items() if isinstance(value, Choices)}
+        for depth in map(int, declared.pop("depth")):
+            of_layers = ("num_heads", "mlp_ratio", "z_coupled", "z_apart")
+            options: list[Any] = [
+                listed(own, depth) if key in of_layers else list(own) for key, own in declared.items()
+            ]
+            found += [Architecture(**dict(zip(declared, values, strict=True))) for values in product(*options)]
+        return found
 
     return everything
 

@@ -90,7 +90,11 @@ def test_every_form_gives_the_equal_space_back(
     copy = form(space, folder)
     assert copy == space
     assert (copy.to_dict(), copy.fingerprint, repr(copy)) == (space.to_dict(), space.fingerprint, repr(space))
-    assert (copy.geometry, copy.maximum, copy.constraints) == (space.geometry, space.maximum, space.constraints)
+    assert (copy.geometry, copy.supernet_architecture, copy.constraints) == (
+        space.geometry,
+        space.supernet_architecture,
+        space.constraints,
+    )
     assert hash(copy) == hash(space)
 
 
@@ -130,7 +134,12 @@ def test_a_file_may_leave_out_what_has_a_default(tmp_path: Path) -> None:
     path.write_text("embed_dim: 64\ndepth: 2\nnum_heads: {choice: [1, 2]}\nmlp_ratio: 4\n")
     space = read_space(path)
     assert space == SearchSpace("mine", embed_dim=64, depth=2, num_heads=choice(1, 2), mlp_ratio=4)
-    assert (space.size(), space.geometry.image_size, space.maximum.embed_dim, space.constraints) == (2, 224, 64, {})
+    assert (space.size(), space.geometry.image_size, space.supernet_architecture.embed_dim, space.constraints) == (
+        2,
+        224,
+        64,
+        {},
+    )
 
 
 def test_a_space_is_frozen() -> None:

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasformer.dimension import Choices, Dimension, Kind, as_choices, choice, kind_of, per_layer, register
 from nasformer.errors import SpaceError
-from nasformer.space import Dimension, choice, per_layer
-from nasformer.space.dimension import as_dimension
 
 VALUES = st.lists(st.integers(1, 10**6) | st.floats(0.01, 1e6), min_size=1, max_size=9, unique=True)
 
 
 @given(VALUES, st.sampled_from([choice, per_layer]))
-def test_it_is_a_sorted_value_with_one_identity(values: list[float], kind: type[Dimension]) -> None:
+def test_it_is_a_sorted_value_with_one_identity(values: list[float], kind: type[Choices]) -> None:
     dimension = kind(*values)
     assert list(dimension) == sorted(values)
     assert len(dimension) == len(values)
@@ -27,7 +26,7 @@ def test_it_is_a_sorted_value_with_one_identity(values: list[float], kind: type[
         kind(*reversed(values)),
         pickle.loads(pickle.dumps(dimension)),
         eval(repr(dimension), {"choice": choice, "per_layer": per_layer}),
-        as_dimension("mlp_ratio", dimension.to_dict(), whole=False),
+        as_choices("mlp_ratio", dimension.to_dict()),
     ]
     assert all(copy == dimension and hash(copy) == hash(dimension) for copy in copies)
     assert all(value in dimension for value in values)
@@ -65,7 +64,7 @@ def test_it_is_frozen() -> None:
     ("values", "words"),
     [
         ((), r"choice\(\) is empty; list at least one value"),
-        ((1, 0), r"choice\(1, 0\) holds 0; every value is a number above 0"),
+        ((1, -0.5), r"choice\(1, -0.5\) holds -0.5; every value is a number from 0 to 1,000,000,000"),
         ((-1,), "holds -1"),
         ((float("nan"),), "holds nan"),
         ((float("inf"),), "holds inf"),
@@ -87,7 +86,7 @@ def test_what_is_no_list_of_sizes_is_refused(values: tuple[Any, ...], words: str
         (5, 3, 1, r"range\(5, 3, step=1\) is empty"),
         (1, 3, 0, r"range\(1, 3, step=0\) is empty"),
         (1, 3, -1, r"range\(1, 3, step=-1\) is empty"),
-        (0, 3, 1, "holds 0"),
+        (-1, 3, 1, "holds -1"),
         (None, 3, 1, "None"),
         (1, float("inf"), 1, "inf"),
         (1, float("nan"), 1, "nan"),
@@ -103,7 +102,31 @@ def test_what_is_no_range_is_refused(low: Any, high: Any, step: Any, words: str)
 
 
 def test_numbers_of_any_kind_become_plain() -> None:
-    read = as_dimension("embed_dim", choice(np.float64(8), 4.0), whole=True)
-    assert repr(read) == "choice(4, 8)"
-    assert repr(as_dimension("mlp_ratio", per_layer(np.float64(3.5), 4), whole=False)) == "per_layer(3.5, 4.0)"
-    assert as_dimension("num_heads", 3, whole=True) == choice(3)
+    assert repr(as_choices("embed_dim", choice(np.float64(8), 4.0))) == "choice(4, 8)"
+    assert repr(as_choices("mlp_ratio", per_layer(np.float64(3.5), 4))) == "per_layer(3.5, 4.0)"
+    assert as_choices("num_heads", 3) == choice(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "values", "words"),
+    [
+        ("num_heads", "block", (1,), "dimension 'num_heads' has the scope 'block'; known: layer, network"),
+        ("num_heads", "network", (1,), "num_heads is a dimension of the layer, not of the network"),
+        ("num_head", "layer", (1,), "unknown dimension 'num_head'; did you mean 'num_heads'"),
+        ("num_heads", "layer", (1.5,), "num_heads must be a whole number of at least 0, 1,000,000 at most, got 1.5"),
+        ("embed_dim", "network", (0,), "embed_dim must be a whole number of at least 1, .*, got 0"),
+    ],
+)
+def test_what_is_no_dimension_is_refused(name: str, scope: Any, values: tuple[float, ...], words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
+        Dimension(name, scope, values)
+
+
+def test_two_dimensions_of_one_name_are_refused() -> None:
+    with pytest.raises(SpaceError, match="there is a dimension 'patch_size' already; give this one another name"):
+        register(Kind("patch_size", "layer"))
+    assert register(kind_of("patch_size")) is kind_of("patch_size")
+    with pytest.raises(SpaceError, match="dimension 'width' has the scope 'galaxy'; known: layer, network"):
+        Kind("width", "galaxy")  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match="the name of a dimension is one word, got 'two words'"):
+        Kind("two words", "layer")

@@ -45,18 +45,18 @@ def test_it_is_what_brute_force_finds(
         costs = [space.costs(architecture)[name] for architecture in members]
         assert feasible.bounds(name) == (min(costs), max(costs))
     reachable = {key: set(values) for key, values in feasible.reachable().items()}
-    occur: dict[str, set[float]] = {
-        "embed_dim": {a.embed_dim for a in members},
-        "depth": {a.depth for a in members},
-        "num_heads": {heads for a in members for heads in a.num_heads},
-        "mlp_ratio": {ratio for a in members for ratio in a.mlp_ratio},
-    }
+    occur: dict[str, set[float]] = {}
+    for dimension in space.dimensions:
+        values = [getattr(member, dimension.name) for member in members]
+        layered = dimension.scope == "layer"
+        occur[dimension.name] = {each for value in values for each in value} if layered else set(values)
     if isinstance(feasible, FilteredSet):  # it says what may occur
         assert all(occur[key] <= values for key, values in reachable.items())
     else:
         assert reachable == occur
     assert all(list(values) == sorted(values) for values in feasible.reachable().values())
-    alike = [a for a in members if len(set(a.num_heads)) == len(set(a.mlp_ratio)) == 1]
+    layers = [dimension.name for dimension in space.dimensions if dimension.scope == "layer"]
+    alike = [a for a in members if all(len(set(getattr(a, name))) == 1 for name in layers)]
     plain = feasible.uniform()
     assert Counter(plain) == Counter(alike)
     assert [space.params(a) for a in plain] == sorted(space.params(a) for a in alike)

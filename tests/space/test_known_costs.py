@@ -92,7 +92,7 @@ def test_a_search_records_the_cost_and_which_it_was(timed: SearchSpace, tmp_path
         ),
         (heads_of, "a cost is an AdditiveCost or a FunctionCost, got <function"),
         (
-            AdditiveCost("half", lambda g, e: 0, lambda g, e, h, f: h / 2),  # type: ignore[arg-type, return-value]
+            AdditiveCost("half", lambda _: 0, lambda _, layer: layer.num_heads / 2),  # type: ignore[arg-type, return-value]
             r"cost 'half' must count in whole numbers, got 0\.5; give it a finer scale",
         ),
         (

@@ -22,8 +22,8 @@ def test_a_released_subnet_has_the_published_costs(name: str, params: int, compl
     assert space.params(subnet) == params
     assert int(official_complexity(space.geometry, subnet)) == complexity
     assert (subnet in space) is member
-    assert subnet.embed_dim <= space.maximum.embed_dim
-    assert subnet.depth <= space.maximum.depth
+    assert subnet.embed_dim <= space.supernet_architecture.embed_dim
+    assert subnet.depth <= space.supernet_architecture.depth
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

@@ -85,7 +85,11 @@ def test_draws_with_genes_fixed_are_the_prior_given_them(
     fixed: Any,
     holds: Callable[[Architecture], bool],
 ) -> None:
-    odd = AdditiveCost("odd", lambda _, e: 1, lambda _, e, heads, hidden: (e * heads * heads + heads * hidden) % 7)
+    odd = AdditiveCost(
+        "odd",
+        lambda _: 1,
+        lambda network, own: (network.embed_dim * own.num_heads**2 + own.num_heads * own.hidden_dim) % 7,
+    )
     space = space.with_cost(odd)  # its layers are no sums of their genes
     everything = brute_force(space)
     costs = sorted(space.codec.cost(cost, architecture) for architecture in everything)

@@ -46,7 +46,7 @@ def timed(space: SearchSpace, slower: int = 1) -> SearchSpace:
 
 def cells(feasible: object) -> int:
     assert isinstance(feasible, CountedSet)
-    return sum(chain.cells for of in feasible._layers for chain in of.chains)
+    return sum(chain.cells for group in feasible._groups for chain in group.chains)
 
 
 @pytest.mark.parametrize(("ratios", "most"), [(EVEN, 300_000), (UNEVEN, 2_000_000)])
@@ -149,7 +149,7 @@ def test_a_grid_that_means_nothing_is_refused(resolution: dict[str, object], wor
 
 
 def test_more_ends_than_are_told_apart_are_refused() -> None:
-    odd = AdditiveCost("odd", lambda _, e: 0, lambda _, e, heads, hidden: 7**heads % 1009 + 13 * hidden)
+    odd = AdditiveCost("odd", lambda _: 0, lambda _, layer: 7**layer.num_heads % 1009 + 13 * layer.hidden_dim)
     with pytest.raises(BudgetError, match=r" × [0-9,]+ sums of 30 layers are more than 4,194,304; .*resolution="):
         large(UNEVEN).with_cost(odd).feasible(odd=(None, 10**7))
 

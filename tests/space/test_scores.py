@@ -31,17 +31,21 @@ def tabled(space: SearchSpace, numbers: Callable[[], float], *, pairs: bool = Fa
     def table(key: str) -> dict[str, float]:
         return {str(value): numbers() for value in getattr(space, key)}
 
-    layers = [{key: table(key) for key in ("num_heads", "mlp_ratio")} for _ in range(int(max(space.depth)))]
+    names = {scope: [d.name for d in space.dimensions if d.scope == scope] for scope in ("network", "layer")}
+    layers = [{key: table(key) for key in names["layer"]} for _ in range(int(max(space.depth)))]
     if pairs:
         for layer in layers:
             layer["pair"] = {f"{heads},{ratio}": numbers() for heads in space.num_heads for ratio in space.mlp_ratio}
-    return {"embed_dim": table("embed_dim"), "depth": table("depth"), "layers": layers}
+    return {**{key: table(key) for key in names["network"]}, "layers": layers}
 
 
 def score(scores: dict[str, Any], architecture: Architecture) -> float:
-    total: float = scores["embed_dim"][str(architecture.embed_dim)] + scores["depth"][str(architecture.depth)]
-    for layer, heads, ratio in zip(scores["layers"], architecture.num_heads, architecture.mlp_ratio, strict=False):
-        total += layer["num_heads"][str(heads)] + layer["mlp_ratio"][str(ratio)]
+    total = 0.0
+    for key, table in scores.items():
+        total += 0.0 if key == "layers" else table[str(getattr(architecture, key))]
+    for place, layer in enumerate(scores["layers"][: architecture.depth]):
+        heads, ratio = architecture.num_heads[place], architecture.mlp_ratio[place]
+        total += sum(table[str(getattr(architecture, key)[place])] for key, table in layer.items() if key != "pair")
         total += layer.get("pair", {}).get(f"{heads},{ratio}", 0.0)
     return total
 
@@ -88,17 +92,20 @@ def test_each_embed_dim_may_have_scores_of_its_own(
     members = within(space, everything, limits)
     assume(members)
     numbers, codec = np.random.default_rng(data.draw(st.integers(0, 99))).normal, space.codec
-    sizes = [len(codec.embed_dim), codec.max_depth, len(codec.num_heads), len(codec.mlp_ratio)]
-    pair = numbers(size=sizes) if data.draw(st.booleans()) else None
-    tables = numbers(size=sizes[:3]), numbers(size=(sizes[0], sizes[1], sizes[3]))
-    scores = Scores(numbers(size=sizes[0]), numbers(size=len(codec.depth)), *tables, pair)
+    widths, lengths = len(codec.values["embed_dim"]), {name: len(values) for name, values in codec.values.items()}
+    tables = {d.name: numbers(size=lengths[d.name]) for d in codec.dimensions if d.scope == "network"}
+    tables |= {d.name: numbers(size=(widths, codec.max_depth, lengths[d.name])) for d in codec.layer}
+    shape = (widths, codec.max_depth, lengths["num_heads"], lengths["mlp_ratio"])
+    pair = numbers(size=shape) if data.draw(st.booleans()) else None
+    scores = Scores(tables, pair)
     worth = {}
-    for member, code in zip(members, space.encode(members).tolist(), strict=True):
-        genes = list(zip(code[2 : 2 + member.depth], code[2 + codec.max_depth :], strict=False))
-        layers = [(code[0], layer, *gene) for layer, gene in enumerate(genes)]
-        worth[member] = float(scores.embed_dim[code[0]] + scores.depth[code[1]])
-        worth[member] += sum(tables[0][e, at, h] + tables[1][e, at, r] for e, at, h, r in layers)
-        worth[member] += 0 if pair is None else sum(pair[at] for at in layers)
+    for member, code in zip(members, space.encode(members), strict=True):
+        index = {name: codec.genes(name, code[None])[0] for name in codec.values}
+        e, layers = index["embed_dim"], range(member.depth)
+        worth[member] = sum(tables[d.name][index[d.name]] for d in codec.dimensions if d.scope == "network")
+        worth[member] += sum(tables[d.name][e, at, index[d.name][at]] for d in codec.layer for at in layers)
+        if pair is not None:
+            worth[member] += sum(pair[e, at, index["num_heads"][at], index["mlp_ratio"][at]] for at in layers)
     order = make(space, everything, limits).best(scores, 10)
     np.testing.assert_allclose([worth[a] for a in order], sorted(worth.values(), reverse=True)[:10], atol=1e-9)
 
@@ -116,12 +123,14 @@ def distance(space: SearchSpace, one: Architecture, other: Architecture) -> floa
         choices = getattr(space, key).values
         return abs(position(choices, first) - position(choices, second))
 
-    layers = [
-        steps(key, first, second)
-        for key in ("num_heads", "mlp_ratio")
-        for first, second in zip(getattr(one, key), getattr(other, key), strict=False)
-    ]
-    return steps("embed_dim", one.embed_dim, other.embed_dim) + steps("depth", one.depth, other.depth) + sum(layers)
+    total = 0.0
+    for dimension in space.dimensions:
+        first, second = (getattr(each, dimension.name, None) for each in (one, other))
+        if dimension.scope == "layer":
+            total += sum(steps(dimension.name, *pair) for pair in zip(first or (), second or (), strict=False))
+        elif first is not None and second is not None:
+            total += steps(dimension.name, first, second)
+    return total
 
 
 @settings(max_examples=60, deadline=None)
@@ -181,11 +190,13 @@ def test_scores_of_the_wrong_shape_are_refused(make: Make, space: SearchSpace, b
     feasible, zeros = make(space, brute_force(space), {}), Scores.zeros(space.codec)
     assert feasible.argmax(zeros) == space.smallest
     with pytest.raises(SpaceError, match=r"scores of num_heads are an array \(2, 3\), got \(3, 3\)"):
-        feasible.argmax(replace(zeros, num_heads=np.zeros((3, 3))))
+        feasible.argmax(replace(zeros, tables={**zeros.tables, "num_heads": np.zeros((3, 3))}))
     with pytest.raises(SpaceError, match=r"scores of pair are an array \(2, 3, 2\), got \(1, 2, 3, 2\)"):
         feasible.argmax(replace(zeros, pair=np.zeros((1, 2, 3, 2))))
     with pytest.raises(SpaceError, match="scores of depth are numbers below infinity, got nan"):
-        feasible.argmax(replace(zeros, depth=np.array([0.0, np.nan])))
+        feasible.argmax(replace(zeros, tables={"depth": np.array([0.0, np.nan])}))
+    with pytest.raises(SpaceError, match="scores know embed_dim, depth, num_heads, mlp_ratio, got 'heads'"):
+        feasible.argmax(Scores({"heads": np.zeros(3)}))
     with pytest.raises(BudgetError, match="k is how many to return, a whole number of 0 or more, got -1"):
         feasible.best(zeros, -1)
 

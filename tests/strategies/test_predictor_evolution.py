@@ -21,9 +21,11 @@ TINY = load_space("autoformer-tiny").feasible(params=(5e6, 6e6))
 def made_up() -> SurrogateFitness:
     """Return an additive fitness with terms of every size."""
     rng, codec = random.Random(0), TINY.space.codec
-    layer = {"num_heads": codec.num_heads, "mlp_ratio": codec.mlp_ratio}
+    layer = {"num_heads": codec.values["num_heads"], "mlp_ratio": codec.values["mlp_ratio"]}
     layers = [{key: {v: rng.gauss(0, 0.1) for v in values} for key, values in layer.items()} for _ in range(14)]
-    return SurrogateFitness(75, dict.fromkeys(codec.embed_dim, 0.0), {d: d / 10 for d in codec.depth}, layers)
+    return SurrogateFitness(
+        75, dict.fromkeys(codec.values["embed_dim"], 0.0), {d: d / 10 for d in codec.depths}, layers
+    )
 
 
 def best_found(name: str, feasible: FeasibleSet, fitness: SurrogateFitness, seed: int, noise: float = 0.0) -> float:

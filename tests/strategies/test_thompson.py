@@ -168,7 +168,7 @@ def test_misfit_is_recommended_where_there_is_no_noise() -> None:
     weights = rng.standard_normal((3, 3))
 
     def value(a: Architecture) -> float:  # neighbouring layers together, which the model does not know
-        heads = [space.codec.num_heads.index(h) for h in a.num_heads]
+        heads = [space.codec.values["num_heads"].index(h) for h in a.num_heads]
         return float(sum(weights[i, j] for i, j in pairwise(heads)))
 
     values = {a: value(a) for a in space.decode(feasible.codes())}

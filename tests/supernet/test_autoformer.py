@@ -74,7 +74,7 @@ def test_unknown_options_are_refused(space: SearchSpace, tmp_path: Path) -> None
     with pytest.raises(ArchitectureError, match="qkv_bias must be 'leading' or 'interleaved', got 'both'"):
         Supernet.from_autoformer(path, space, qkv_bias="both")  # type: ignore[arg-type]
     with pytest.raises(ArchitectureError, match="pooling must be 'mean' or 'cls', got 'max'"):
-        VisionTransformer(space.geometry, space.maximum, pooling="max")  # type: ignore[arg-type]
+        VisionTransformer(space.geometry, space.supernet_architecture, pooling="max")  # type: ignore[arg-type]
 
 
 def test_the_two_bias_layouts_differ_below_full_width(space: SearchSpace, tmp_path: Path) -> None:

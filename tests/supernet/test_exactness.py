@@ -117,7 +117,7 @@ def test_gradients_equal_the_plain_ones_and_reach_the_slices_alone(
 
 
 def test_gradients_of_positions_equal_the_plain_implementation(plain: Plain, space: Any) -> None:
-    net = VisionTransformer(space.geometry, space.maximum)
+    net = VisionTransformer(space.geometry, space.supernet_architecture)
     images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         for parameter in net.parameters():
@@ -146,7 +146,7 @@ def test_gradients_of_positions_equal_the_plain_implementation(plain: Plain, spa
     ],
 )
 def test_a_larger_architecture_is_refused_by_name(space: Any, architecture: Architecture, words: str) -> None:
-    net = VisionTransformer(space.geometry, space.maximum, seed=None)
+    net = VisionTransformer(space.geometry, space.supernet_architecture, seed=None)
     with pytest.raises(ArchitectureError, match=words):
         net(torch.zeros(1, 1, 8, 8), architecture)
     with pytest.raises(ArchitectureError, match=words):
@@ -154,14 +154,16 @@ def test_a_larger_architecture_is_refused_by_name(space: Any, architecture: Arch
 
 
 def test_images_of_another_shape_are_refused(space: Any) -> None:
-    net = VisionTransformer(space.geometry, space.maximum, seed=None)
+    net = VisionTransformer(space.geometry, space.supernet_architecture, seed=None)
     with pytest.raises(DataError, match=r"images must be \(batch, 1, 8, 8\), got \(2, 3, 8, 8\)"):
         net(torch.zeros(2, 3, 8, 8))
 
 
 def test_initial_weights_follow_the_seed_and_leave_global_state_alone(space: Any) -> None:
     state = torch.random.get_rng_state()
-    first, second, other = (VisionTransformer(space.geometry, space.maximum, seed=seed) for seed in (3, 3, 4))
+    first, second, other = (
+        VisionTransformer(space.geometry, space.supernet_architecture, seed=seed) for seed in (3, 3, 4)
+    )
     assert torch.equal(torch.random.get_rng_state(), state)
     pairs = zip(first.parameters(), second.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -172,7 +174,7 @@ def test_initial_weights_follow_the_seed_and_leave_global_state_alone(space: Any
 
 
 def test_drop_path_acts_in_training_by_depth_of_the_supernet(space: Any) -> None:
-    net = VisionTransformer(space.geometry, space.maximum, drop_path=0.5)
+    net = VisionTransformer(space.geometry, space.supernet_architecture, drop_path=0.5)
     assert net.drop_path_rates == (0.0, 0.25, 0.5)
     images, shallow = torch.randn(16, 1, 8, 8), Architecture(16, (1,), (1,))
     assert torch.equal(net.eval()(images), net(images))

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasformer.cost import Geometry, LatencyTable
+from nasformer.cost import LatencyTable
 from nasformer.errors import BudgetError
 from nasformer.space import SearchSpace
-from nasformer.supernet import VisionTransformer
 from nasformer.supernet.latency import (
     Prediction,
-    _Bench,
     check_prediction,
     measure_blocks,
     measure_networks,
@@ -27,8 +25,8 @@ def table(space: SearchSpace) -> LatencyTable:
 
 
 def test_every_block_of_the_space_is_measured(space: SearchSpace, table: LatencyTable, tmp_path: Path) -> None:
-    assert set(table.stem) == set(space.codec.embed_dim)
-    blocks = {(e, h, int(e * r)) for e in space.codec.embed_dim for h in (1, 2, 3) for r in (1, 2)}
+    assert set(table.stem) == set(space.codec.values["embed_dim"])
+    blocks = {(e, h, int(e * r)) for e in space.codec.values["embed_dim"] for h in (1, 2, 3) for r in (1, 2)}
     assert set(table.layer) == blocks
     assert all(microseconds > 0 for microseconds in [*table.stem.values(), *table.layer.values()])
     assert (table.geometry, table.batch_size, table.repeats) == (space.geometry, 1, 2)
@@ -73,14 +71,3 @@ def test_the_time_of_whole_networks_is_a_cost_too(space: SearchSpace) -> None:
 def test_no_rounds_are_refused(space: SearchSpace) -> None:
     with pytest.raises(BudgetError, match="repeats must be at least 1, got 0"):
         measure_blocks(space, repeats=0)
-
-
-def test_a_layer_is_as_wide_as_it_is_listed() -> None:
-    geometry = Geometry(8, 2, 1, 10, 16)
-    widths: list[int] = []
-    bench = _Bench(geometry, torch.device("cpu"), 1)
-    bench._net = lambda architecture: (  # type: ignore[method-assign]
-        widths.extend(architecture.hidden_dims) or VisionTransformer(geometry, architecture)  # type: ignore[func-returns-value]
-    )
-    bench.layers(22, 2, 30)  # int(22 * (30 / 22)) is 29
-    assert set(widths) == {30}

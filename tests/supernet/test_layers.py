@@ -1,11 +1,12 @@
-"""A sliced layer equals its standalone layer, bit for bit."""
+"""A sliced layer equals its standalone layer, bit for bit; dropping paths keeps their mean."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from nasformer.supernet.layers import SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding
+from nasformer.supernet.layers import SlicedLayerNorm, SlicedLinear, SlicedPatchEmbedding, drop_path
 
 
 def test_a_sliced_linear_is_its_leading_standalone_linear() -> None:
@@ -40,3 +41,15 @@ def test_the_patch_embedding_is_the_convolution_with_stride_of_its_kernel() -> N
     tokens = embed(images, 5)
     torch.testing.assert_close(tokens[:, 1:], patches + embed.positions[:, 1:, :5])
     torch.testing.assert_close(tokens[0, 0], (embed.cls_token + embed.positions[:, :1])[0, 0, :5])
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropping_paths_drops_whole_samples_and_keeps_the_mean(rate: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(10_000, 2, 3)
+    dropped = drop_path(x, rate, training=True)
+    assert torch.equal(dropped, dropped[:, :1, :1].expand_as(x))
+    scatter = (rate / (1 - rate) / len(x)) ** 0.5
+    assert float(dropped.mean()) == pytest.approx(1, abs=4 * scatter)
+    assert float((dropped == 0).float().mean()) == pytest.approx(rate, abs=4 * scatter)
+    assert drop_path(x, rate, training=False) is x

@@ -36,9 +36,9 @@ def used_by(net: Supernet, architecture: Architecture) -> set[str]:
 def test_a_gradient_reaches_the_subnets_own_weights_and_no_other(net: Supernet, space: SearchSpace) -> None:
     for architecture in (space.smallest, space.largest, *space.sample(4, seed=1)):
         touched = used_by(net, architecture)
-        assert touched == set(net.taking_part(architecture))
+        assert touched == set(net.active_shapes(architecture))
         own = dict(net.named_parameters())
-        shapes = net.taking_part(architecture)
+        shapes = net.active_shapes(architecture)
         assert all(tuple(own[name].shape) == shapes[name] for name in touched), "whole parameters, no slices"
 
 
@@ -57,7 +57,7 @@ def test_a_step_leaves_other_choices_where_they_are(space: SearchSpace) -> None:
     recipe = recipe.replace(budget={"params": space.params(space.smallest)})
     train_supernet(net, load_dataset("digits"), recipe, device="cpu", progress=False)
     moved = {n for (n, p), q in zip(net.named_parameters(), before.parameters(), strict=True) if not torch.equal(p, q)}
-    assert moved == set(net.taking_part(space.smallest))
+    assert moved == set(net.active_shapes(space.smallest))
 
 
 def test_extracted_and_loaded_networks_give_the_same_logits(net: Supernet, space: SearchSpace, tmp_path: Path) -> None:

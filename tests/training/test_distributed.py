@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
+from nasformer.data import Dataset
 from nasformer.data.batches import iterate
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import RecipeError
@@ -23,7 +26,9 @@ from nasformer.supernet.layers import drop_path
 from nasformer.training import Affine, Recipe
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.distributed import Ranks, local_device
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.randomness import isolated, seed_epoch
+from tests.tiny import corners
 from tests.training.ranks import RECIPE, VARIANTS, outcome, train
 
 CLOSE = 1e-11
@@ -146,6 +151,61 @@ def test_processes_read_their_rows_of_the_batches_of_one(wrap: Callable[[ImagesI
         assert shard is not None
         mine = [labels for _, labels in iterate(split, 8, seed=3, drop_last=True, rows=shard.rows)]
         assert [part.tolist() for part in mine] == [batch[shard.rows].tolist() for batch in whole]
+
+
+class Drawn:
+    """Images that are drawn when they are read, from the random numbers that timm augments files with."""
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.full((1, 4, 4), random.random()), index % 4
+
+
+class Noting(nn.Module):
+    """A network that notes the images that it is trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(16, 4)
+        self.seen: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.seen += images[:, 0, 0, 0].tolist()
+        logits: Tensor = self.head(images.flatten(1))
+        return logits
+
+
+class Apart(Ranks):
+    """One of several processes that train together, where the others are not there."""
+
+    def wrap(self, net: nn.Module, device: torch.device) -> nn.Module:
+        return net
+
+    def total(self, value: Tensor) -> Tensor:
+        return value
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        yield
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_each_process_augments_its_images_by_a_stream_of_its_own(workers: int) -> None:
+    def seen(rank: int) -> list[float]:
+        net, device = Noting(), torch.device("cpu")
+        data = Dataset(train=Drawn(), search=corners(4, 0), test=corners(4, 1), num_classes=4)
+        recipe = Recipe(epochs=2, batch_size=8, warmup_epochs=0, mixup=0, cutmix=0)
+        task = TrainingTask(net, draws=lambda epoch, steps: [(None,)] * steps, candidates={})
+        Trainer(task, data, recipe, device=device, workers=workers, ranks=Apart(rank, 2)).run(None, False, False, None)
+        return net.seen
+
+    first, second = seen(0), seen(1)
+    assert len(first) == len(second) == 16
+    assert len({*first, *second}) == 32, "no number serves two images, two processes or two epochs"
+    assert (seen(0), seen(1)) == (first, second)
 
 
 @pytest.mark.parametrize("rank", range(3))

@@ -23,6 +23,7 @@ def export(
     """
     import json
 
+    from nasformer._io import write_file
     from nasformer.errors import StudyError
     from nasformer.search import SearchResult
     from nasformer.search.study import Study, export_study
@@ -34,10 +35,7 @@ def export(
         text = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ()).to_frame().to_csv(index=False)
     else:
         text = "".join(json.dumps(line) + "\n" for line in export_study(found))
-    draft = out.with_name(out.name + ".part")
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(out)
+    write_file(out, text)
     console.print(f"{found.name}: {len(found.trials()):,} finished trials in {out}", markup=False, soft_wrap=True)
 
 

@@ -38,11 +38,12 @@ def importance(
     if json:
         print_json(shares)
         return
-    whole = [(name, f"{100 * shares[name]:.1f} %") for name in ("embed_dim", "depth") if name in shares]
+    whole = [(name, f"{100 * share:.1f} %") for name, share in shares.items() if "." not in name]
     print_table("", (found.name, ""), whole)
+    names = [dimension.name for dimension in found.space.dimensions if dimension.scope == "layer"]
     layers = sorted({int(name.partition(".")[2]) for name in shares if "." in name})
-    rows = [(layer + 1, *(_percent(shares, name, layer) for name in ("num_heads", "mlp_ratio"))) for layer in layers]
-    print_table("", ("layer", "num_heads", "mlp_ratio"), rows, left=0)
+    rows = [(layer + 1, *(_percent(shares, name, layer) for name in names)) for layer in layers]
+    print_table("", ("layer", *names), rows, left=0)
     deepest = found.space.largest.depth
     if len(layers) < deepest:
         console.print(f"Layers from {len(layers) + 1} on are omitted: not every architecture has them.")

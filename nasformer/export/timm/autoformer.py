@@ -66,7 +66,7 @@ def _create(name: str, pretrained: bool, **options: Any) -> nn.Module:
         _require_source(name, options.get("pretrained_cfg"), options.get("pretrained_cfg_overlay"))
     space = load_space(_SPACES[name])
     model: nn.Module = build_model_with_cfg(
-        partial(build, name, space.geometry, released(space.name), space.maximum),
+        partial(build, name, space.geometry, released(space.name), space.supernet_architecture),
         name,
         pretrained,
         feature_cfg={"out_indices": 3, "feature_cls": "getter"},

@@ -22,6 +22,7 @@ from nasformer.export.timm.weights import own_weights
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.initialise import DEVIATION, initialise
+from nasformer.supernet.layers import Shard
 from nasformer.supernet.model import Pooling, VisionTransformer
 
 POOLINGS: dict[str, Pooling | None] = {"avg": "mean", "token": "cls", "": None}
@@ -88,14 +89,14 @@ class TimmVisionTransformer(VisionTransformer):
         if seed is not None:
             initialise(self, seed)
 
-    def forward(self, images: Tensor, architecture: Architecture | None = None) -> Tensor:
+    def forward(self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None) -> Tensor:
         """Return the logits ``(batch, num_classes)`` of ``images``, or what the head would see where there is none.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
             DataError: ``images`` have another shape.
         """
-        return self.forward_head(self.forward_features(images, architecture))
+        return self.forward_head(self.forward_features(images, architecture, shard))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Map the tokens ``(batch, tokens, embed_dim)`` to logits, or with ``pre_logits`` to what the head sees."""
@@ -163,7 +164,8 @@ class TimmVisionTransformer(VisionTransformer):
         """
         wanted = block_indices(indices, len(self.blocks))
         own, depth = self.architecture, max(wanted) + 1
-        self.architecture = Architecture(own.embed_dim, own.num_heads[:depth], own.mlp_ratio[:depth])
+        layers = {name: value[:depth] for name, value in own.to_dict().items() if isinstance(value, list)}
+        self.architecture = own.replaced(**layers)
         self.blocks, self.drop_path_rates = self.blocks[:depth], self.drop_path_rates[:depth]
         if prune_norm:
             self.norm = nn.Identity()  # type: ignore[assignment]
@@ -238,11 +240,9 @@ class TimmVisionTransformer(VisionTransformer):
             )
 
     def _block_outputs(self, images: Tensor, depth: int) -> Iterator[Tensor]:
-        self.check_images(images)
-        x = self.patch_embed(images, self.embed_dim)
-        sizes = zip(self.blocks, self.architecture.num_heads, self.architecture.hidden_dims, strict=True)
-        for block, num_heads, hidden_dim in list(sizes)[:depth]:
-            x = self.run_block(cast(Block, block), x, num_heads, hidden_dim)
+        x, grid = self.embed(images, self.architecture), self.grid_of(self.architecture)
+        for block, layer in list(zip(self.blocks, self.architecture.layers, strict=True))[:depth]:
+            x = self.run_block(cast(Block, block), x, layer, grid)
             yield x
 
 

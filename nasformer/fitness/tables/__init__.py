@@ -43,4 +43,4 @@ def table_rows(name: str) -> Iterator[Mapping[str, Any]]:
     for values in zip(*plain.values(), strict=True):
         row = dict(zip(plain, values, strict=True))
         depth = row["depth"]  # layers beyond it are padding
-        yield {**row, "num_heads": row["num_heads"][:depth], "mlp_ratio": row["mlp_ratio"][:depth]}
+        yield {key: value[:depth] if isinstance(value, list) else value for key, value in row.items()}

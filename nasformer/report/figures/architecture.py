@@ -38,7 +38,7 @@ class _Sheet:
     """Axes in channels across and rows down: titles, the embedding, one row per layer, the head."""
 
     def __init__(self, axes: Axes, space: SearchSpace, architecture: Architecture) -> None:
-        self.axes, self.geometry, self.architecture = axes, space.geometry, architecture
+        self.axes, self.geometry, self.architecture = axes, space.geometry.of(architecture), architecture
         self.rows = _tallest(space, architecture).depth
         largest = space.largest
         self.most_heads = max(largest.num_heads[0], *architecture.num_heads)
@@ -58,22 +58,35 @@ class _Sheet:
         self._text(self.mlp, 0, "MLP width", muted=True)
         self._text(0, 1, "embed")
         self._bar(self.label, 1, self.architecture.embed_dim, self.most_embed, INK.light)
-        self._text(self.mlp, 1, f"{self.geometry.patch_size} × {self.geometry.patch_size} patches", muted=True)
+        self._text(self.mlp, 1, self._patches(), muted=True)
         for layer in range(self.rows):
             self._layer(layer)
         self._text(0, self.rows + 2, "head")
         self._text(self.label, self.rows + 2, f"{self.geometry.num_classes:,} classes", muted=True)
 
-    def _layer(self, layer: int) -> None:
-        row, present = layer + 2, layer < self.architecture.depth
-        self._text(0, row, f"{layer + 1}", muted=not present)
-        heads = self.architecture.num_heads[layer] if present else 0
+    def _patches(self) -> str:
+        g, chosen = self.geometry, dict(self.architecture.network)
+        patches = f"{g.patch_size} × {g.patch_size} patches"
+        further = [f"{name} {value:g}" for name, value in chosen.items() if name not in ("image_size", "patch_size")]
+        return ", ".join([*([f"{g.image_size} pixels"] if "image_size" in chosen else []), patches, *further])
+
+    def _layer(self, place: int) -> None:
+        """Draw a row; a branch that the layer skips is named, one beyond the depth is outlines alone."""
+        row, present = place + 2, place < self.architecture.depth
+        layer = self.architecture.layers[place] if present else None
+        self._text(0, row, f"{place + 1}", muted=layer is None)
         for head in range(self.most_heads):
-            self._block(head, row, head < heads)
-        hidden = self.architecture.hidden_dims[layer] if present else 0
-        self._bar(self.mlp, row, hidden, self.most_hidden, BAR.light)
-        if present:
-            self._text(self.label + self.most_heads * self.geometry.head_dim + 0.02 * self.unit, row, f"{heads}")
+            self._block(head, row, layer is not None and head < layer.num_heads)
+        self._bar(self.mlp, row, layer.hidden_dim if layer else 0, self.most_hidden, BAR.light)
+        if layer is None:
+            return
+        after = 0.02 * self.unit
+        heads = self.label + self.most_heads * self.geometry.head_dim + after
+        self._text(heads, row, f"{layer.num_heads}" if layer.num_heads else "skipped", muted=not layer.num_heads)
+        if not layer.hidden_dim:
+            self._text(self.mlp + self.most_hidden + after, row, "skipped", muted=True)
+        further = ", ".join(f"{name} {value:g}" for name, value in layer.further)
+        self._text(self.right - 0.01 * self.unit, row, further, muted=True)
 
     def _block(self, head: int, row: int, present: bool) -> None:
         width = self.geometry.head_dim

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import plain
+from nasformer.report.figures.text import name_rows
 from nasformer.report.palette import INK, MUTED, style
 
 _SPREAD = 0.34
@@ -54,7 +54,10 @@ def draw_dots(
         heights = [_row(axes, place, row, series[row.label]) for place, row in enumerate(rows)]
         if zero:
             axes.axvline(0, color=MUTED.light, linewidth=0.9, linestyle=(0, (4, 2)))
-        _frame(axes, [row.label for row in rows], x)
+        name_rows(axes, [row.label for row in rows])
+        axes.locator_params(axis="x", nbins=6)
+        axes.ticklabel_format(axis="x", useOffset=False)
+        axes.set_xlabel(x)
         for row, height in zip(rows, heights, strict=True):
             yield Trace(axes, series[row.label], row.label, row.values, height, row.notes)
         for place, row in enumerate(rows):
@@ -84,13 +87,3 @@ def _row(axes: Axes, place: int, row: Row, number: int) -> list[float]:
 def _written(mean: Mapping[str, float | None]) -> str:
     value, low, high = (mean.get(key) for key in ("value", "low", "high"))
     return f"{value:.4g}" if low is None or high is None else f"{value:.4g} ({low:.4g} to {high:.4g})"
-
-
-def _frame(axes: Axes, labels: Sequence[str], x: str) -> None:
-    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
-    axes.set_ylim(len(labels) - 0.45, -0.55)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.locator_params(axis="x", nbins=6)
-    axes.ticklabel_format(axis="x", useOffset=False)
-    axes.set_xlabel(x)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import plain
+from nasformer.report.figures.text import name_rows
 from nasformer.report.notation import Measure
 from nasformer.report.palette import MUTED, PAPER, style
 
@@ -89,10 +89,7 @@ def _frame(axes: Axes, labels: list[str]) -> None:
     if low == high:  # Matplotlib's default margin of five percent could exceed an accuracy of 100 %
         room = 0.005 * abs(low) or 0.5
         axes.set_xlim(low - room, high + room)
-    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
-    axes.set_ylim(len(labels) - 0.45, -0.55)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
+    name_rows(axes, labels)
     axes.locator_params(axis="x", nbins=6)
     axes.ticklabel_format(axis="x", useOffset=False)
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nasformer.dimension import kind_of
 from nasformer.report.figures.picture import Picture, picture
 from nasformer.report.palette import GRID, INK, MUTED, style
 
-_LAYERED = {"num_heads": "attention heads", "mlp_ratio": "MLP ratio"}
-_WHOLE = {"embed_dim": "embedding width", "depth": "depth"}
 _ROW_INCHES = 0.235
 
 
@@ -22,7 +21,8 @@ def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
         shares: By canonical parameter.
         caption: What it shows.
     """
-    whole = {label: shares[name] for name, label in _WHOLE.items() if name in shares}
+    whole = {kind_of(name).title: share for name, share in shares.items() if "." not in name}
+    layered = dict.fromkeys(name.partition(".")[0] for name in shares if "." in name)
     layers = sorted({int(name.partition(".")[2]) for name in shares if "." in name})
     rows = len(whole) + len(layers) + 1.5
 
@@ -33,11 +33,12 @@ def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
             _bar(axes, row, share, most, INK.light)
             _name(axes, row, label)
         most = max([share for name, share in shares.items() if "." in name] or [1.0]) or 1.0
-        for index, (name, label) in enumerate(_LAYERED.items()):
-            _heading(axes, len(whole) + 0.75, index, label)
+        for index, name in enumerate(layered):
+            column = (index, len(layered))
+            _heading(axes, len(whole) + 0.75, column, kind_of(name).title)
             for row, layer in enumerate(layers):
                 share = shares.get(f"{name}.{layer}", 0.0)
-                _bar(axes, len(whole) + 1.5 + row, share, most, style(index).colour, index)
+                _bar(axes, len(whole) + 1.5 + row, share, most, style(index).colour, column)
         for row, layer in enumerate(layers):
             _name(axes, len(whole) + 1.5 + row, f"layer {layer + 1}")
         _finish(axes, rows)
@@ -45,26 +46,32 @@ def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
     return picture("importance", "Importance", caption, paint, width=5.2, height=_ROW_INCHES * rows + 0.2)
 
 
-_HALF = 0.46
-"""Width of each layer's half, of a row that is 1 wide."""
+_GAP = 0.08
+"""Between columns, of a row that is 1 wide."""
+_ALL = (0, 1)
+"""The one column of what is not said of each layer."""
 
 
-def _bar(axes: Axes, row: float, share: float, most: float, colour: str, half: int | None = None) -> None:
-    """Draw a bar and its percentage; in the left or right half, to the same scale."""
-    left = 0.54 * half if half else 0.0
-    scale = _HALF * 0.72 / most
+def _bar(axes: Axes, row: float, share: float, most: float, colour: str, column: tuple[int, int] = _ALL) -> None:
+    """Draw a bar and its percentage in a column of so many, all to one scale."""
+    left = _left(column)
+    scale = ((1 + _GAP) / max(column[1], 2) - _GAP) * 0.72 / most
     axes.barh(row, share * scale, left=left, height=0.62, color=colour, linewidth=0)
     axes.plot([left, left], [row - 0.36, row + 0.36], color=GRID.light, linewidth=0.8, zorder=0)
     percent = f"{100 * share:.1f} %" if share >= 0.0005 else "0"
     axes.text(left + share * scale + 0.012, row, percent, va="center", color=MUTED.light, fontsize=8)
 
 
+def _left(column: tuple[int, int]) -> float:
+    return column[0] * (1 + _GAP) / column[1]
+
+
 def _name(axes: Axes, row: float, text: str) -> None:
     axes.text(-0.02, row, text, va="center", ha="right")
 
 
-def _heading(axes: Axes, row: float, half: int, text: str) -> None:
-    axes.text(0.54 * half, row, text, va="center", color=style(half).colour, fontweight="bold")
+def _heading(axes: Axes, row: float, column: tuple[int, int], text: str) -> None:
+    axes.text(_left(column), row, text, va="center", color=style(column[0]).colour, fontweight="bold")
 
 
 def _finish(axes: Axes, rows: float) -> None:

@@ -26,6 +26,14 @@ def plain(text: str) -> str:
     return shortened(text, _LONGEST)
 
 
+def name_rows(axes: Axes, labels: Sequence[str], room: float = 0.55) -> None:
+    """Name rows from the top down, with ``room`` above the first and below the last."""
+    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
+    axes.set_ylim(len(labels) - 1 + room, -room)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
 def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] | None = None) -> None:
     """Label curves at their right ends, without overlap; the y limits must be final.
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import plain
+from nasformer.report.figures.text import name_rows
 from nasformer.report.notation import duration
 from nasformer.report.palette import GRID, PAPER, style
 
@@ -29,13 +29,10 @@ def draw_time_spent(task: TaskAnalysis, series: Mapping[str, int], name: str) ->
         axes = figure.add_subplot()
         for row, (label, pair) in enumerate(zip(labels, times, strict=True)):
             _row(axes, row, pair, series[label])
-        axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
-        axes.set_ylim(len(labels) - 0.4, -0.6)
+        name_rows(axes, labels, 0.6)
         axes.set_xscale("log")
         axes.set_xlim(*_decades([seconds for pair in times for seconds in pair]))
         axes.xaxis.set_major_formatter(lambda value, position: duration(value))
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
         axes.set_xlabel("time per evaluated architecture")
         for row, (label, (own, judging)) in enumerate(zip(labels, times, strict=True)):
             notes = [f"strategy {duration(own)}", f"evaluation {duration(judging)}"]

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from nasformer.report.statistics import Across, Pair, TaskAnalysis
 
 _SIGNS = {"better": "▲", "worse": "▼", "no difference shown": "○", "identical": "=", "untested": "·"}
-_MIRROR = {"better": "worse", "worse": "better"}
 _MOODS = {"better": "good", "worse": "bad"}
 
 

@@ -20,33 +20,34 @@ _ANSWERS = {"yes": "●", "partly": "◐", "no": "○", "unknown": "?"}
 
 def space_table(space: SearchSpace) -> Table:
     """Return the space's dimensions, and its smallest, middle and largest member."""
-    dimensions = ("embed_dim", "depth", "num_heads", "mlp_ratio")
-    rows = [["choices", *(_choices(getattr(space, name)) for name in dimensions), MISSING, MISSING]]
+    names = [dimension.name for dimension in space.dimensions]
+    rows = [["choices", *map(_choices, space.dimensions), MISSING, MISSING]]
     for name, (architecture, costs) in describe(space).rows.items():
-        rows.append([name, *_sizes(architecture), grouped(costs["params"]), grouped(costs["macs"])])
-    caption = "The space. Heads and MLP ratio of the lower rows hold for every layer; the supernet holds the weights."
-    header = ["", *dimensions, "parameters", "MACs"]
+        rows.append([name, *_sizes(space, architecture), grouped(costs["params"]), grouped(costs["macs"])])
+    caption = "The space. Layer dimensions of the lower rows hold for every layer; the supernet holds the weights."
+    header = ["", *names, "parameters", "MACs"]
     return Table(f"space-{space.fingerprint}", caption, header, rows, sortable=False)
 
 
 def _choices(dimension: Dimension) -> str:
-    values = ", ".join(f"{value:g}" for value in dimension)
-    return f"{values} per layer" if dimension.kind == "per_layer" else values
+    values = ", ".join(f"{value:g}" for value in dimension.values)
+    return values if dimension.tied else f"{values} per layer"
 
 
-def _sizes(architecture: Architecture) -> list[str]:
-    sizes = (architecture.embed_dim, architecture.depth, architecture.num_heads[0], architecture.mlp_ratio[0])
-    return [f"{size:g}" for size in sizes]
+def _sizes(space: SearchSpace, architecture: Architecture) -> list[str]:
+    sizes = (getattr(architecture, dimension.name) for dimension in space.dimensions)
+    return [f"{size[0] if isinstance(size, tuple) else size:g}" for size in sizes]
 
 
 def geometry_table(space: SearchSpace) -> Table:
     """Return what all architectures of a space share."""
     g = space.geometry
+    searched = not {"image_size", "patch_size"}.isdisjoint(space.codec.values)
     rows = [
         ["space", space.name],
         ["fingerprint", space.fingerprint],
-        ["images", f"{g.image_size} × {g.image_size}, {counted(g.in_channels, 'channel')}"],
-        ["patches", f"{g.patch_size} × {g.patch_size}, {g.patches} an image"],
+        ["images", f"{_size(space, 'image_size')}, {counted(g.in_channels, 'channel')}"],
+        ["patches", f"{_size(space, 'patch_size')}, {g.patches} an image{' at most' if searched else ''}"],
         ["head width", str(g.head_dim)],
         ["classes", grouped(g.num_classes)],
         ["pooling", space.pooling],
@@ -54,6 +55,12 @@ def geometry_table(space: SearchSpace) -> Table:
     ]
     caption = "What all architectures of the space share."
     return facts(f"geometry-{space.fingerprint}", caption, rows)
+
+
+def _size(space: SearchSpace, name: str) -> str:
+    """Return a size of the geometry, or the choices that there are of it."""
+    sizes = space.codec.values.get(name, (getattr(space.geometry, name),))
+    return " or ".join(f"{size} × {size}" for size in sizes)
 
 
 def task_table(record: TaskRecord, name: str = "task") -> Table:

@@ -21,7 +21,6 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 _BUSY_SECONDS = 60
 _RIVALS = 20
 _BEING_MADE = ("already exists", "duplicate key", "UNIQUE constraint")
-_LOCK_STUDY = "SELECT study_id FROM studies WHERE study_id = :id FOR UPDATE"
 
 
 def open_database(url: str) -> RDBStorage:

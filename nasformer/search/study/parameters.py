@@ -1,6 +1,6 @@
 """Parameters: the one way in which an architecture of any search is written as an Optuna trial.
 
-``embed_dim``, ``depth``, and ``num_heads.L`` and ``mlp_ratio.L`` of each layer L, all categorical.
+A network dimension under its name, a layer dimension as ``num_heads.L`` of each layer L, all categorical.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ def as_parameters(architecture: Architecture) -> dict[str, float]:
     >>> as_parameters(Architecture(64, (2,), (3.0,)))
     {'embed_dim': 64, 'depth': 1, 'num_heads.0': 2, 'mlp_ratio.0': 3.0}
     """
-    layers = range(architecture.depth)
-    return {
-        "embed_dim": architecture.embed_dim,
-        "depth": architecture.depth,
-        **{f"num_heads.{layer}": architecture.num_heads[layer] for layer in layers},
-        **{f"mlp_ratio.{layer}": architecture.mlp_ratio[layer] for layer in layers},
-    }
+    parameters: dict[str, float] = {}
+    for name, value in architecture.to_dict().items():
+        layers = enumerate(value) if isinstance(value, list) else ()
+        parameters |= {f"{name}.{layer}": each for layer, each in layers} if layers else {name: value}
+    return parameters
 
 
 def as_architecture(parameters: Mapping[str, Any]) -> Architecture:
     """Return the architecture of canonical parameters.
 
-    >>> architecture = Architecture(64, (2, 3), (3.0, 4.0))
+    >>> architecture = Architecture(64, (2, 3), (3.0, 4.0), patch_size=8)
     >>> as_architecture(as_parameters(architecture)) == architecture
     True
     """
-    layers = range(parameters["depth"])
-    heads = tuple(parameters[f"num_heads.{layer}"] for layer in layers)
-    return Architecture(parameters["embed_dim"], heads, tuple(parameters[f"mlp_ratio.{layer}"] for layer in layers))
+    network = {name: value for name, value in parameters.items() if "." not in name}
+    depth, choices = network.pop("depth"), dict[str, Any](network)
+    for name in {name.partition(".")[0] for name in parameters if "." in name}:
+        choices[name] = [parameters[f"{name}.{layer}"] for layer in range(depth)]
+    return Architecture(**choices)
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Mapping
 from typing import Any
 
+from nasformer._io import differences
+from nasformer._provenance import library_version
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.study.storage import Store
 
@@ -31,7 +32,7 @@ def check_format(name: str, kept: Mapping[str, Any]) -> None:
         made_by = f"nasformer {kept['package']}" if "package" in kept else "a nasformer before studies were shared"
         raise StudyError(
             f"study {name!r} has format {kept.get('format')}, made by {made_by}; "
-            f"nasformer {version('nasformer')} reads format {FORMAT}: finish it with its own version, "
+            f"nasformer {library_version()} reads format {FORMAT}: finish it with its own version, "
             "or create another study",
             name,
         )
@@ -43,22 +44,13 @@ def compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     Raises:
         StudyError: A setting differs; the message names it.
     """
-    for key, was, now in _differences(kept, settings):
+    for key, was, now in differences(kept, settings):
         if key not in _NOT_COMPARED:
             raise StudyError(
                 f"study {name!r} was made with {key}={json.dumps(was)}, now {json.dumps(now)}; "
                 "continue it with the same settings or choose another name",
                 name,
             )
-
-
-def _differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for key in {**kept, **now}:
-        before, after = kept.get(key), now.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
-            yield from _differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            yield f"{prefix}{key}", before, after
 
 
 def find(storage: Store, name: str | None) -> tuple[str, Mapping[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from nasformer._provenance import library_version
 from nasformer.architecture import Architecture
 from nasformer.cost import Limits
 from nasformer.errors import DriftError, StudyError
@@ -295,7 +295,7 @@ def _begin(
             study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
     kept = storage.get_study_user_attrs(study_id)
     if SETTINGS not in kept:
-        kept = {FITNESS_SPEC: fitness_spec, SETTINGS: {**settings, "package": version("nasformer")}}
+        kept = {FITNESS_SPEC: fitness_spec, SETTINGS: {**settings, "package": library_version()}}
         for key, value in kept.items():
             storage.set_study_user_attr(study_id, key, value)
     return study_id, kept[SETTINGS], kept.get(FITNESS_SPEC, {})

@@ -19,6 +19,12 @@ def test_the_curve_is_the_true_value_of_the_highest_told() -> None:
     assert curve.median.tolist() == [1.5, 2.0, 2.0, 1.0]
 
 
+def test_a_value_told_again_is_no_gain() -> None:
+    told, true = [[3.0, 3.0, 1.0, 4.0, 4.0]], [[2.0, 9.0, 5.0, 1.0, 8.0]]
+    curve = analyse(compared({"a": told}, true=({"a": true},)), resamples=50).tasks[0].curves["a"]
+    assert curve.median.tolist() == [2.0, 2.0, 2.0, 1.0, 1.0]
+
+
 def test_what_was_told_stands_in_where_truth_is_not_known() -> None:
     analysis = analyse(compared({"a": [[1.0, 3.0, 2.0]]}, true=({"a": [[1.0, NAN, NAN]]},)), resamples=50).tasks[0]
     assert not analysis.knows_true

@@ -1,0 +1,80 @@
+"""Atomic writes, and hashes and differences of plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path for a file or a folder, and rename it to ``path`` if nothing fails.
+
+    Raises:
+        OSError: It cannot be written; ``path`` is unchanged.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def abandoned(path: Path) -> Iterator[Path]:
+    """Yield temporary files of ``path`` left by killed processes."""
+    yield from path.parent.glob(f".{path.name}.*.part")
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write bytes, or a text as UTF-8, atomically.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with atomic(path) as draft:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def digest(values: object) -> str:
+    """Return the hash of plain data: the first 16 digits of the SHA-256 of its JSON.
+
+    >>> digest({"depth": 3, "embed_dim": 64}) == digest({"embed_dim": 64, "depth": 3})
+    True
+    """
+    return text_digest(json.dumps(values, sort_keys=True, default=str))
+
+
+def text_digest(text: str, digits: int = 16) -> str:
+    """Return the first digits of the SHA-256 of a text.
+
+    >>> text_digest("nasformer", 6)
+    'edeb60'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+
+
+def differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the dotted keys in which two mappings differ, with both values; None if absent.
+
+    >>> list(differences({"recipe": {"epochs": 3}, "seed": 0}, {"recipe": {"epochs": 4}, "seed": 0}))
+    [('recipe.epochs', 3, 4)]
+    """
+    for key in {**kept, **now}:
+        before, after = kept.get(key), now.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping) and before and after:
+            yield from differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            yield f"{prefix}{key}", before, after

@@ -1,0 +1,332 @@
+"""Dimensions: what may be searched in a vision transformer, and the values that a space gives it.
+
+A ``Kind`` says once what a dimension is: its scope, what numbers it takes, and, for one that comes from outside,
+what it costs and how a layer is built with it. ``choice`` and ``per_layer`` declare values. A ``Dimension`` is the
+two together, as one space has it; all else (architectures, codes, feasible sets, strategies, studies, pages)
+goes through the space's dimensions and names none.
+
+Another package adds a kind under the entry-point group ``nasformer.dimensions``, or with ``register``.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from nasformer.errors import SpaceError, did_you_mean
+
+Scope = Literal["network", "layer"]
+_LARGEST = 10**9
+_MOST_VALUES = 10_000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kind:
+    """What a dimension is, whatever its values.
+
+    Args:
+        name: Its name: a keyword of ``SearchSpace`` and an attribute of ``Architecture``.
+        scope: ``"network"``: one value for the whole network; ``"layer"``: one for each layer.
+        whole: Whether its values are whole numbers.
+        least: The smallest value; 0 where a layer may do without.
+        most: The largest value.
+        title: In words, for figures and pages; default: the name.
+        grows: Whether a larger value makes a larger network.
+        costs: What it adds to the cost of a layer or, of a network dimension, of the stem, by the cost's name:
+            ``(network, layer) -> count`` or ``(network) -> count``.
+        attention: Builds the attention of a layer that has the dimension, in place of ``SlicedAttention`` and
+            called like it, with the ``layer`` as a keyword.
+
+    Raises:
+        SpaceError: An unknown scope, or a name that is no word.
+    """
+
+    name: str
+    scope: Scope
+    whole: bool = True
+    least: float = 1
+    most: float = 10**6
+    title: str = ""
+    grows: bool = True
+    costs: Mapping[str, Callable[..., int]] = field(default_factory=dict)
+    attention: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.scope not in get_args(Scope):
+            raise SpaceError(f"dimension {self.name!r} has the scope {self.scope!r}; known: layer, network", self.scope)
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise SpaceError(f"the name of a dimension is one word, got {self.name!r}", self.name)
+        object.__setattr__(self, "title", self.title or self.name)
+
+    def number(self, value: object) -> float:
+        """Return a value as the dimension has it, whole or not.
+
+        Raises:
+            SpaceError: It is no such number.
+        """
+        if type(value) is int and self.least <= value <= self.most:  # nearly always
+            return value if self.whole else float(value)
+        try:
+            real = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
+        except OverflowError:
+            real = float("inf")
+        if not self.least <= real <= self.most or (self.whole and not real.is_integer()):
+            raise SpaceError(f"{self.name} must be {self.rule}, got {value!r}", value)
+        return int(real) if self.whole else real
+
+    @property
+    def rule(self) -> str:
+        """What its values are, in words."""
+        return f"a {'whole ' if self.whole else ''}number of at least {self.least:g}, {self.most:,} at most"
+
+
+EMBED_DIM = Kind("embed_dim", "network", title="embedding width")
+DEPTH = Kind("depth", "network", most=1000)
+NUM_HEADS = Kind("num_heads", "layer", least=0, title="attention heads")
+MLP_RATIO = Kind("mlp_ratio", "layer", whole=False, least=0, title="MLP ratio")
+PATCH_SIZE = Kind("patch_size", "network", title="patch size", grows=False)
+IMAGE_SIZE = Kind("image_size", "network", title="image size")
+
+BASIC = (EMBED_DIM, DEPTH, NUM_HEADS, MLP_RATIO)
+"""Those that every space has, in the order of its codes."""
+
+_KINDS: dict[str, Kind] = {kind.name: kind for kind in (*BASIC, PATCH_SIZE, IMAGE_SIZE)}
+
+
+def register(kind: Kind) -> Kind:
+    """Make a kind known, so that spaces may declare it and architectures name it; return it.
+
+    Raises:
+        SpaceError: Another has its name.
+    """
+    if _KINDS.setdefault(kind.name, kind) is not kind:
+        raise SpaceError(f"there is a dimension {kind.name!r} already; give this one another name", kind)
+    return kind
+
+
+def kind_names() -> list[str]:
+    """Return the names of all dimensions that are known, those of other packages included.
+
+    >>> kind_names()[:6]
+    ['depth', 'embed_dim', 'image_size', 'mlp_ratio', 'num_heads', 'patch_size']
+    """
+    return sorted({*_KINDS, *_outside()})
+
+
+def kind_of(name: str) -> Kind:
+    """Return a dimension's kind by name.
+
+    Raises:
+        SpaceError: There is none.
+    """
+    if name not in _KINDS and name in _outside():
+        register(_outside()[name].load())
+    if name not in _KINDS:
+        raise SpaceError(f"unknown dimension {name!r}; {did_you_mean(str(name), kind_names())}", name)
+    return _KINDS[name]
+
+
+@cache
+def _outside() -> Mapping[str, Any]:
+    return MappingProxyType({point.name: point for point in entry_points(group="nasformer.dimensions")})
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A dimension of one space: a kind with values.
+
+    Args:
+        name: Of its kind.
+        scope: That of its kind.
+        values: The values, smallest first.
+        tied: Whether one value holds for all layers; always so of a network dimension.
+
+    Raises:
+        SpaceError: An unknown name or scope, or a value that the kind does not take.
+
+    >>> Dimension("num_heads", "layer", (2, 4)).values
+    (2, 4)
+    """
+
+    name: str
+    scope: Scope
+    values: tuple[float, ...]
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scope not in get_args(Scope):
+            raise SpaceError(f"dimension {self.name!r} has the scope {self.scope!r}; known: layer, network", self.scope)
+        if self.kind.scope != self.scope:
+            raise SpaceError(
+                f"{self.name} is a dimension of the {self.kind.scope}, not of the {self.scope}", self.scope
+            )
+        object.__setattr__(self, "values", tuple(self.kind.number(value) for value in self.values))
+        object.__setattr__(self, "tied", self.tied or self.scope == "network")
+
+    @property
+    def kind(self) -> Kind:
+        """What the dimension is."""
+        return kind_of(self.name)
+
+    def at(self, quantile: float) -> float:
+        """Return the value at a quantile of size: 0 makes the smallest network, 1 the largest."""
+        place = round(quantile * (len(self.values) - 1))
+        return self.values[place if self.kind.grows else len(self.values) - 1 - place]
+
+
+class Choices:
+    """A finite, sorted set of values, as a space declares it.
+
+    Args:
+        values: The values, in any order, each once.
+
+    Raises:
+        SpaceError: No values, a value twice, or one that is no number of 0 or more.
+    """
+
+    form: ClassVar[str]
+    __slots__ = ("values",)
+    values: tuple[float, ...]
+
+    def __init__(self, *values: float) -> None:
+        if not values:
+            raise SpaceError(f"{self.form}() is empty; list at least one value", values)
+        for value in values:
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+                raise SpaceError(
+                    f"{self.form}{values!r} holds {value!r}; every value is a number from 0 to {_LARGEST:,}",
+                    values,
+                )
+        if len(set(values)) != len(values):
+            raise SpaceError(f"{self.form}{values!r} lists a value twice", values)
+        object.__setattr__(self, "values", tuple(sorted(values)))
+
+    @classmethod
+    def range(cls, low: float, high: float, step: float) -> Self:
+        """Return the values from ``low`` to ``high`` inclusive: the paper's (low, high, step).
+
+        >>> choice.range(192, 240, step=24)
+        choice(192, 216, 240)
+        >>> per_layer.range(3.5, 4.0, step=0.5)
+        per_layer(3.5, 4.0)
+        """
+        for value in (low, high, step):
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not abs(value) < float("inf"):
+                raise SpaceError(f"range({low!r}, {high!r}, step={step!r}) holds {value!r}; it takes numbers", value)
+        first, last, stride = (Decimal(str(number)) for number in (low, high, step))
+        if stride <= 0 or first > last:
+            raise SpaceError(f"range({low}, {high}, step={step}) is empty; low <= high and step > 0", (low, high, step))
+        if last - first >= _MOST_VALUES * stride:
+            raise SpaceError(
+                f"range({low}, {high}, step={step}) lists more than {_MOST_VALUES:,} values", (low, high, step)
+            )
+        number = type(low) if type(low) is type(step) else float
+        return cls(*(number(first + index * stride) for index in range(int((last - first) / stride) + 1)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{self!r} is frozen")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.values)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choices) and self.form == other.form and self.values == other.values
+
+    def __hash__(self) -> int:
+        return hash((self.form, self.values))
+
+    def __repr__(self) -> str:
+        return f"{self.form}({', '.join(map(repr, self.values))})"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[float, ...]]:
+        return type(self), self.values
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return the declaration as plain data, such as ``{"choice": [192, 216]}``."""
+        return {self.form: list(self.values)}
+
+
+class choice(Choices):  # noqa: N801 - the declared form is the name: embed_dim=choice(192, 216)
+    """One value for the whole network.
+
+    >>> choice(240, 192, 216)
+    choice(192, 216, 240)
+    """
+
+    form = "choice"
+    __slots__ = ()
+
+
+class per_layer(Choices):  # noqa: N801
+    """One value for each layer, chosen independently.
+
+    >>> per_layer(3, 4)
+    per_layer(3, 4)
+    """
+
+    form = "per_layer"
+    __slots__ = ()
+
+
+def as_choices(name: str, declared: object) -> Choices:
+    """Read the values of a dimension: an object of this file, a fixed number, or the plain data of ``to_dict``.
+
+    Args:
+        name: The dimension's name.
+        declared: ``choice(…)``, ``per_layer(…)``, a number, ``{"choice": [192, 216]}`` or
+            ``{"per_layer": {"low": 3.5, "high": 4, "step": 0.5}}``.
+
+    Raises:
+        SpaceError: None of these, or values that the dimension does not take.
+    """
+    kind, choices = kind_of(name), _read(name, declared)
+    if kind.scope == "network" and isinstance(choices, per_layer):
+        raise SpaceError(f"{name} is one for the whole network; declare it with choice(…)", declared)
+    for value in choices:
+        if not kind.least <= value <= kind.most:
+            raise SpaceError(f"{name}: {choices!r} holds {value!r}; {name} is {kind.rule}", declared)
+    if kind.whole and any(value != int(value) for value in choices):
+        raise SpaceError(f"{name}={choices!r} holds a fraction; {name} takes whole numbers", declared)
+    return type(choices)(*(kind.number(value) for value in choices))
+
+
+def _read(name: str, declared: object) -> Choices:
+    if isinstance(declared, Choices):
+        return declared
+    if isinstance(declared, numbers.Real) and not isinstance(declared, bool):
+        return _from_values(name, choice, [declared])
+    if isinstance(declared, Mapping) and len(declared) == 1:
+        ((form, values),) = declared.items()
+        for cls in (choice, per_layer):
+            if form == cls.form:
+                return _from_values(name, cls, values)
+    raise SpaceError(f"{name} takes choice(…), per_layer(…) or a number, got {declared!r}", declared)
+
+
+def _from_values(name: str, cls: type[Choices], values: Any) -> Choices:
+    if isinstance(values, Mapping):
+        if set(values) != {"low", "high", "step"}:
+            raise SpaceError(f"{name}: a range takes low, high and step, got {dict(values)!r}", values)
+        return _named(name, lambda: cls.range(values["low"], values["high"], values["step"]), values)
+    if isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
+        return _named(name, lambda: cls(*values), values)
+    raise SpaceError(f"{name}: {cls.form} takes a list of values, got {values!r}", values)
+
+
+def _named(name: str, make: Callable[[], Choices], values: object) -> Choices:
+    try:
+        return make()
+    except SpaceError as error:
+        raise SpaceError(f"{name}: {error}", values) from None
