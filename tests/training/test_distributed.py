@@ -188,7 +188,7 @@ class Apart(Ranks):
         return value
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         yield
 
 
