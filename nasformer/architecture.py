@@ -87,6 +87,7 @@ class Architecture:
         object.__setattr__(self, "embed_dim", width)
         object.__setattr__(self, "num_heads", heads)
         object.__setattr__(self, "mlp_ratio", ratios)
+        further = {**dict(further.pop("further", ())), **further}  # as dataclasses.replace hands it on
         named = tuple((name, _read(name, further[name], len(heads))) for name in sorted(further))
         object.__setattr__(self, "further", named)
 
@@ -127,10 +128,10 @@ class Architecture:
         more = (f", {name} {_runs(value if isinstance(value, tuple) else [value])}" for name, value in self.further)
         return sizes + "".join(more)
 
-    def replaced(self, **changed: Any) -> Architecture:
+    def replace(self, **changed: Any) -> Architecture:
         """Return this architecture with other values of some dimensions.
 
-        >>> Architecture(64, (2, 4), (2, 3)).replaced(num_heads=(0, 4)).num_heads
+        >>> Architecture(64, (2, 4), (2, 3)).replace(num_heads=(0, 4)).num_heads
         (0, 4)
         """
         own = {"embed_dim": self.embed_dim, "num_heads": self.num_heads, "mlp_ratio": self.mlp_ratio}

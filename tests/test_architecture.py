@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -59,15 +59,24 @@ def test_every_dimension_counts() -> None:
     others = [
         uniform(65, 2, 3, 2),
         uniform(64, 3, 3, 2),
-        base.replaced(num_heads=(3, 4)),
-        base.replaced(num_heads=(3, 0)),
-        base.replaced(mlp_ratio=(2, 1)),
-        base.replaced(mlp_ratio=(2, 0)),
-        base.replaced(patch_size=4),
-        base.replaced(patch_size=8),
-        base.replaced(image_size=8),
+        base.replace(num_heads=(3, 4)),
+        base.replace(num_heads=(3, 0)),
+        base.replace(mlp_ratio=(2, 1)),
+        base.replace(mlp_ratio=(2, 0)),
+        base.replace(patch_size=4),
+        base.replace(patch_size=8),
+        base.replace(image_size=8),
     ]
     assert len({base, *others}) == 10
+
+
+def test_dataclasses_replace_keeps_further_dimensions() -> None:
+    base = uniform(64, 2, 3, 2.0, patch_size=4)
+    assert (
+        replace(base, num_heads=(1, 2))
+        == base.replace(num_heads=(1, 2))
+        == Architecture(64, (1, 2), (2, 2), patch_size=4)
+    )
 
 
 def test_it_is_frozen() -> None:

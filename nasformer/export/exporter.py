@@ -83,6 +83,8 @@ def export(
     """
     require_format(format, dtype)
     _require_fit(net, data)
+    if data.image_size != net.geometry.image_size:
+        data = data.resized(net.geometry.image_size)
     folder = Path(out)
     known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": versions(*_PACKAGES)}
     description = Description(
@@ -127,7 +129,7 @@ def _record(data: Dataset) -> dict[str, Any]:
 
 
 def _require_fit(net: VisionTransformer, data: Dataset) -> None:
-    for key in ("num_classes", "in_channels", "image_size"):
+    for key in ("num_classes", "in_channels", *(() if net.resizes else ("image_size",))):
         have, need = getattr(net.geometry, key), getattr(data, key)
         if have != need:
             raise DataError(

@@ -51,7 +51,9 @@ class TrainingFreeFitness:
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield the score of each architecture."""
         for architecture in architectures:
-            yield Evaluation(architecture, self._score(architecture))
+            nothing = not any(architecture.num_heads) and not any(architecture.hidden_dims)
+            error = "every layer is skipped: there is no weight to score" if nothing else None
+            yield Evaluation(architecture, None if nothing else self._score(architecture), error)
 
     def check(self, feasible: FeasibleSet) -> None:
         """Check that the random supernet belongs to the searched space.

@@ -79,6 +79,8 @@ def _drawing(figures: JsonObject) -> Picture:
         name: per_layer(*set(value)) if isinstance(value, list) else choice(value)
         for name, value in architecture.to_dict().items()
     }
+    if not any(architecture.num_heads):  # a space has attention somewhere
+        declared["num_heads"] = per_layer(0, 1)
     space = SearchSpace("this network", **{**figures["geometry"], **declared})
     return draw_architecture(space, architecture, "architecture", "the network")
 

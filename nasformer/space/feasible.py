@@ -197,8 +197,9 @@ class FeasibleSet(ABC):
         return self.argmax(distance_scores(self.space.codec, architecture))
 
     def uniform(self) -> list[Architecture]:
-        """Return the members whose layers are all alike, as plain ViTs are, fewest parameters first."""
+        """Return the members whose layers are all alike and skip nothing, as in plain ViTs, fewest parameters first."""
         codec = self.space.codec
         grid = (dict(zip(codec.values, sizes, strict=True)) for sizes in product(*codec.values.values()))
-        members = (architecture for sizes in grid if (architecture := uniform(**sizes)) in self)
+        whole = (sizes for sizes in grid if sizes["num_heads"] and sizes["mlp_ratio"])
+        members = (architecture for sizes in whole if (architecture := uniform(**sizes)) in self)
         return sorted(members, key=self.space.params)

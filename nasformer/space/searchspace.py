@@ -81,6 +81,7 @@ class SearchSpace:
     Raises:
         SpaceError: A declaration that does not add up; the message says which.
 
+    >>> from nasformer.dimension import choice
     >>> space = SearchSpace("mine", embed_dim=choice(32, 64), depth=choice(1, 2), num_heads=2, mlp_ratio=2,
     ...                     head_dim=16, image_size=8, patch_size=2, in_channels=1, num_classes=10)
     >>> space.size()
@@ -284,6 +285,7 @@ class SearchSpace:
         Raises:
             BudgetError: A name is taken or no word, or a table lacks a block of this space.
 
+        >>> from nasformer.dimension import choice
         >>> heads = FunctionCost("heads", lambda architecture: sum(architecture.num_heads))
         >>> space = SearchSpace("mine", embed_dim=64, depth=choice(1, 2), num_heads=choice(1, 2), mlp_ratio=2)
         >>> space.with_cost(heads).feasible(heads=(3, None)).sample(1)

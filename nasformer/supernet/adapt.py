@@ -46,7 +46,7 @@ def adapted(
     options = {"pooling": net.pooling, "qkv_bias": net.qkv_bias}
     architecture = net.architecture
     if "image_size" in dict(architecture.network):
-        architecture = architecture.replaced(image_size=geometry.image_size)
+        architecture = architecture.replace(image_size=geometry.image_size)
     new = VisionTransformer(geometry, architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
     new.set_norm_eps(net.norm_eps)
     new.to(next(net.parameters())).train(net.training)

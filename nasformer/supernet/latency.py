@@ -111,7 +111,7 @@ def _stacks(space: SearchSpace, one: Architecture) -> Iterator[Architecture]:
     for choices in product(*(dimension.values for dimension in codec.layer)):
         layer = {d.name: (value,) * STACK for d, value in zip(codec.layer, choices, strict=True)}
         if layer["num_heads"][0] or layer["mlp_ratio"][0]:
-            yield one.replaced(**layer)
+            yield one.replace(**layer)
 
 
 def measure_networks(

@@ -35,7 +35,7 @@ def small_space(**dimensions: Any) -> SearchSpace:
         "mlp_ratio": per_layer(1, 2),
         **dimensions,
     }
-    return SearchSpace("small", **declared, **_TINY)
+    return SearchSpace("small", **{**_TINY, **declared})
 
 
 def _total_heads(architecture: Architecture) -> int:
@@ -49,6 +49,9 @@ SETS: dict[str, FeasibleSet] = {
     "heads shared by all layers": small_space(num_heads=choice(1, 2), depth=choice(2, 3, 4)).feasible(),
     "nothing per layer": small_space(num_heads=choice(1, 2), mlp_ratio=2, depth=choice(*range(1, 9))).feasible(),
     "a fixed width and depth": small_space(embed_dim=8, depth=4).feasible(),
+    "skipped branches, patch sizes and resolutions": small_space(
+        num_heads=per_layer(0, 1, 2), mlp_ratio=per_layer(0, 1), patch_size=choice(2, 4), image_size=choice(4, 8)
+    ).feasible(params=(400, 3000)),
     "a prior that rests on a few": small_space(
         embed_dim=8, depth=choice(1, 8), num_heads=per_layer(1, 2, 3, 4), mlp_ratio=per_layer(1, 2, 3, 4)
     ).feasible(params=13_500),

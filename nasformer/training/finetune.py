@@ -131,7 +131,8 @@ def retrain(
 
     Args:
         architecture: The architecture.
-        space: Its space: patch size, heads, positions and pooling; classes and resolution are the dataset's.
+        space: Its space: patch size, heads, positions and pooling; classes and, unless the space searches it,
+            resolution are the dataset's.
         data: The dataset.
         recipe: Training recipe, with the seed of the initial weights; None: the dataset's default.
         teacher: Distillation teacher; the recipe's ``distillation`` sets how.
@@ -155,7 +156,7 @@ def retrain(
 
 
 def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTransformer:
-    """Return a copy of a network, adapted to the classes and the resolution of ``data``.
+    """Return a copy of a network, adapted to the classes and, unless it was searched, the resolution of ``data``.
 
     Raises:
         DataError: The images have other channels, or are too small for the patches.
@@ -166,7 +167,8 @@ def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTra
             f"{net.geometry.in_channels}; take other data, or search a space with in_channels: {data.in_channels}",
             data,
         )
-    return adapted(net, num_classes=data.num_classes, image_size=data.image_size, seed=seed)
+    image_size = None if net.resizes else data.image_size
+    return adapted(net, num_classes=data.num_classes, image_size=image_size, seed=seed)
 
 
 def _finish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) 
         return None
     try:
         state: Any = torch.load(path, map_location=device, weights_only=True)
-        differing = list(differences(state["identity"], identity))
+        differing = sorted(differences(state["identity"], identity), key=itemgetter(0))
     except Exception as error:  # a corrupt file can raise anything
         raise CheckpointError(f"cannot read {path}: {first_line(error)}; remove it to start anew", path) from error
     if differing:

@@ -41,6 +41,6 @@ def test_tree_order_keeps_what_is_shared_together() -> None:
 
 def test_networks_that_differ_as_a_whole_share_nothing_and_skipped_layers_are_free() -> None:
     small, large = (uniform(32, 2, 4, 2, patch_size=size) for size in (4, 8))
-    tree = PrefixTree([small, large, large.replaced(num_heads=(4, 0), mlp_ratio=(2, 0))])
+    tree = PrefixTree([small, large, large.replace(num_heads=(4, 0), mlp_ratio=(2, 0))])
     assert (len(tree.roots), tree.blocks, tree.one_by_one) == (2, 4, 5)
     assert sum(tree.shares().values()) == pytest.approx(tree.blocks + len(tree.roots))

@@ -165,7 +165,7 @@ class TimmVisionTransformer(VisionTransformer):
         wanted = block_indices(indices, len(self.blocks))
         own, depth = self.architecture, max(wanted) + 1
         layers = {name: value[:depth] for name, value in own.to_dict().items() if isinstance(value, list)}
-        self.architecture = own.replaced(**layers)
+        self.architecture = own.replace(**layers)
         self.blocks, self.drop_path_rates = self.blocks[:depth], self.drop_path_rates[:depth]
         if prune_norm:
             self.norm = nn.Identity()  # type: ignore[assignment]

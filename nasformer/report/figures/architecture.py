@@ -48,7 +48,8 @@ class _Sheet:
         self.unit = attention + self.most_hidden
         self.label = 0.17 * self.unit
         self.mlp = self.label + attention + 0.17 * self.unit
-        self.right = self.mlp + self.most_hidden + 0.14 * self.unit
+        names = [f"{name} 1000" for name, _ in architecture.layers[0].further]
+        self.right = self.mlp + self.most_hidden + (0.14 + 0.025 * len(", ".join(names))) * self.unit
 
     def draw(self) -> None:
         self.axes.set_axis_off()
@@ -72,21 +73,26 @@ class _Sheet:
 
     def _layer(self, place: int) -> None:
         """Draw a row; a branch that the layer skips is named, one beyond the depth is outlines alone."""
-        row, present = place + 2, place < self.architecture.depth
-        layer = self.architecture.layers[place] if present else None
+        row, layer = place + 2, None
+        if place < self.architecture.depth:
+            layer = self.architecture.layers[place]
         self._text(0, row, f"{place + 1}", muted=layer is None)
+        if layer is not None and not layer.num_heads:
+            self._text(self.label, row, "skipped", muted=True)
+        else:
+            self._heads(row, layer.num_heads if layer else 0)
+        if layer is not None and not layer.hidden_dim:
+            self._text(self.mlp, row, "skipped", muted=True)
+        else:
+            self._bar(self.mlp, row, layer.hidden_dim if layer else 0, self.most_hidden, BAR.light)
+        further = ", ".join(f"{name} {value:g}" for name, value in layer.further) if layer else ""
+        self._text(self.mlp + self.most_hidden + 0.12 * self.unit, row, further, muted=True)
+
+    def _heads(self, row: int, heads: int) -> None:
         for head in range(self.most_heads):
-            self._block(head, row, layer is not None and head < layer.num_heads)
-        self._bar(self.mlp, row, layer.hidden_dim if layer else 0, self.most_hidden, BAR.light)
-        if layer is None:
-            return
-        after = 0.02 * self.unit
-        heads = self.label + self.most_heads * self.geometry.head_dim + after
-        self._text(heads, row, f"{layer.num_heads}" if layer.num_heads else "skipped", muted=not layer.num_heads)
-        if not layer.hidden_dim:
-            self._text(self.mlp + self.most_hidden + after, row, "skipped", muted=True)
-        further = ", ".join(f"{name} {value:g}" for name, value in layer.further)
-        self._text(self.right - 0.01 * self.unit, row, further, muted=True)
+            self._block(head, row, head < heads)
+        if heads:
+            self._text(self.label + self.most_heads * self.geometry.head_dim + 0.02 * self.unit, row, f"{heads}")
 
     def _block(self, head: int, row: int, present: bool) -> None:
         width = self.geometry.head_dim
