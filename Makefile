@@ -20,7 +20,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@echo "  PYTHON=…  the interpreter for .venv    PIP_ARGS=…  options for pip install    WORKERS=…  test processes"
 
-install: $(STAMP) ## make .venv with nasformer and its development tools
+install: $(STAMP) ## create .venv with nasformer and its development tools
 
 # Made once, and again when pyproject.toml changes.
 $(STAMP): pyproject.toml
@@ -37,22 +37,22 @@ demo: $(STAMP) ## train, search and report on small real images, in a few minute
 test: $(STAMP) ## run the fast tests
 	$(PYTEST)
 
-test-all: $(STAMP) ## run every test, the slow ones too
+test-all: $(STAMP) ## run all tests, including slow ones
 	$(PYTEST) -m "slow or not slow"
 
-check: $(STAMP) ## lint, format, types, import order: what CI checks before the tests
+check: $(STAMP) ## check lint, format, types and import order, as in CI
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-format: $(STAMP) ## rewrite the code in the house's format
+format: $(STAMP) ## fix lint errors and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(STAMP) ## run every benchmark that needs nothing but itself; each prints its ratio to a reference of the same run
+bench: $(STAMP) ## run all self-contained benchmarks; each prints ratios to a reference of the same run
 	@set -e; for file in $(filter-out benchmarks/diagnosis.py benchmarks/winner.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
 
-clean: ## remove what was built and the tools' caches; .venv and your runs stay
+clean: ## remove build outputs and tool caches; .venv and runs are kept
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
 	find nasformer strategies spaces tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

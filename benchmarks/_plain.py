@@ -1,8 +1,8 @@
-"""AutoFormer's network as one would write it first: relative embeddings built in full, softmax by hand.
+"""AutoFormer's network in a straightforward implementation: full relative embeddings, explicit softmax.
 
 The reference of ``supernet_speed.py``: one architecture, standard layers, no slices. Attention adds
 q.e[n, m] to the logits and sums a[n, m] e[n, m] to the output, with e of shape (tokens, tokens, head_dim)
-looked up from the tables, as AutoFormer's equations say. ``benchmarks`` checks that it gives our numbers.
+looked up from the tables, as in AutoFormer's equations. The benchmarks check that its outputs equal ours.
 """
 
 from __future__ import annotations

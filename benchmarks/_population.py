@@ -1,4 +1,4 @@
-"""What the benchmarks of evaluation share: the trained supernet, its images, and generations of a real search."""
+"""Setup shared by the evaluation benchmarks: trained supernet, images, and generations of a real search."""
 
 from __future__ import annotations
 

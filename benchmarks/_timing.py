@@ -1,4 +1,4 @@
-"""Timing: several runs of each function in turn, ratios within a round, and the machine they ran on."""
+"""Timing: interleaved runs of several functions, ratios within a round, and the machine."""
 
 from __future__ import annotations
 

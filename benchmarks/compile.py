@@ -1,4 +1,4 @@
-"""torch.compile of an extracted network, against the network as it is: from how many images on does it pay?
+"""torch.compile against eager execution of an extracted network: from how many images on does it pay?
 
 The network is one of the fashion-mnist space under 300,000 parameters, with random weights, on which speed does
 not depend. It is compiled anew in each round, with inductor's caches off. Its outputs are checked first.

@@ -1,9 +1,9 @@
-"""Images a second of one pass over image files: one by one, decoded into an array, and from the array.
+"""Images per second of one pass over image files: one by one, decoded into an array, and from the array.
 
 The files are crops of 256 pixels of the two photographs that scikit-learn ships, written as JPEG and as PNG into a
 folder that is removed again; they are cropped to 224. Files and arrays are in the page cache. In the last rows a
-network judges the images: a small one, since beside AutoFormer-T on one core the files cost little. ``--threads``
-decode; torch computes on one. ``python benchmarks/data_path.py``.
+network evaluates the images: a small one, since compared with AutoFormer-T on one core decoding costs little.
+``--threads`` decode; torch uses one. ``python benchmarks/data_path.py``.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def photographs(folder: Path, count: int, kind: str) -> ImageFiles:
     return ImageFiles([(path, 0) for path in paths], ["photograph"], Plain(CROPPED))
 
 
-def pass_over(split: Split, *, ahead: bool = False, judge: Callable[[torch.Tensor], object] | None = None) -> None:
+def pass_over(split: Split, *, prefetch: bool = False, judge: Callable[[torch.Tensor], object] | None = None) -> None:
     """Take every batch, and judge it."""
     with torch.inference_mode():
-        for images, _ in iterate(split, BATCH, ahead=ahead):
+        for images, _ in iterate(split, BATCH, prefetch=prefetch):
             if judge is not None:
                 judge(images)
 
@@ -91,9 +91,9 @@ def judged(files: ImageFiles, kept: Split, repeats: int) -> Iterator[str]:
     seconds = rounds(
         repeats,
         files=lambda: pass_over(files, judge=net),
-        ahead=lambda: pass_over(files, judge=net, ahead=True),
+        ahead=lambda: pass_over(files, judge=net, prefetch=True),
         array=lambda: pass_over(kept, judge=net),
-        both=lambda: pass_over(kept, judge=net, ahead=True),
+        both=lambda: pass_over(kept, judge=net, prefetch=True),
     )
     names = {"files": "files", "ahead": "files, one batch ahead", "array": "array", "both": "array, one batch ahead"}
     for key, values in seconds.items():

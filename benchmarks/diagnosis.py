@@ -26,15 +26,15 @@ _SIZES = {
     "images": "{pool} architectures",
     "curse": "{pool} architectures",
     "strategies": "3 strategies × {searches} seeds × {evaluations} evaluations on {search_images:,} images",
-    "fidelity": "{architectures} trained alone for {alone} epochs, {finetuned} fine-tuned for {tuned}",
-    "sharing": "supernets of {shared} epochs, 4 searches, their winners trained alone for {alone} epochs",
+    "fidelity": "{architectures} retrained for {alone} epochs, {finetuned} fine-tuned for {tuned}",
+    "sharing": "supernets of {shared} epochs, 4 searches, their winners retrained for {alone} epochs",
     "winner": "2 architectures × {retrainings} seeds × {last} epochs",
 }
 
-Record = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-def tables(found: Record) -> dict[str, str]:
+def tables(found: JsonObject) -> dict[str, str]:
     """Return the tables of a diagnosis by the name of their place."""
     brief, whole = ("claim", "paper", "here", "verdict"), ("claim", "paper", "here", "verdict", "why")
     return {
@@ -45,12 +45,12 @@ def tables(found: Record) -> dict[str, str]:
     }
 
 
-def claims(found: Record, columns: Sequence[str]) -> str:
+def claims(found: JsonObject, columns: Sequence[str]) -> str:
     """Return the paper's claims and what became of them."""
     return markdown(columns, [[claim[column] for column in columns] for claim in found["claims"]])
 
 
-def ablation(found: Record) -> str:
+def ablation(found: JsonObject) -> str:
     """Return the paper's ablation beside ours."""
     rows = []
     for row in found["pieces"]["sharing"]["ablation"]:
@@ -61,7 +61,7 @@ def ablation(found: Record) -> str:
     return markdown(header, rows)
 
 
-def pieces(found: Record) -> str:
+def pieces(found: JsonObject) -> str:
     """Return what each piece measured, and how long its trainings and searches took."""
     epochs = {
         "alone": found["recipe"],
@@ -74,7 +74,7 @@ def pieces(found: Record) -> str:
     for name, words in _SIZES.items():
         seconds = found["pieces"][name].get("seconds")
         rows.append([f"`{name}`", words.format(**sizes), "" if seconds is None else f"{seconds / 60:.0f}"])
-    return markdown(["piece", "size", "minutes, one process after the other"], rows)
+    return markdown(["piece", "size", "minutes, sequential"], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

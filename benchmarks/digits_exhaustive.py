@@ -1,15 +1,15 @@
-"""Every architecture of the digits space, with inherited weights: the table that comparisons of strategies run on.
+"""Every architecture of the digits space with inherited weights: the table for comparing strategies.
 
-``train`` trains the supernet and ``evaluate`` judges all 22,113 architectures with it, on the images that a search
-may see and on those of the test, and writes the table that is shipped as ``table:digits-exhaustive``. Without a
-command both are done anew for a sample, and what of the shipped table they agree with is printed.
+``train`` trains the supernet and ``evaluate`` evaluates all 22,113 architectures with it on the search and the test
+split, and writes the shipped table ``table:digits-exhaustive``. Without a command, both are repeated for a sample
+and the agreement with the shipped table is printed.
 
-A table serves to compare strategies where architectures differ by more than the images' scatter. The recipe of
-the demo ends where nearly all architectures classify nearly all images. So this one trains on two fifths of the images,
+A table is useful for comparing strategies if accuracies differ by more than the sampling error of the images. With
+the demo's recipe nearly all architectures classify nearly all images. So this one trains on two fifths of the images,
 without augmentation, for few epochs, and leaves 30 % each to search and test: ``evaluate`` prints the spread of the
-accuracies, the scatter that as many images have of themselves, and the correlation of search with test. It was
-chosen among nine settings of images, epochs, learning rate and augmentation, one training each, by these figures of
-300 architectures: the landscape is a selected one, and test images had a part in selecting it.
+accuracies, the sampling error of as many images, and the correlation of search and test accuracy. It was
+selected from nine settings of images, epochs, learning rate and augmentation, one training each, by these figures of
+300 architectures: the landscape is a selected one, and test images contributed to the selection.
 """
 
 from __future__ import annotations

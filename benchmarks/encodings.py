@@ -1,9 +1,9 @@
-"""Which encoding serves TPE and Nevergrad best: ordinal or categorical, masked or not, repaired or refused.
+"""Compare encodings for TPE and Nevergrad: ordinal or categorical, masked or not, repaired or rejected.
 
-Each variant is the ordinal encoding with one or two things changed, on the surrogates of ``sample_efficiency``.
+Each variant is the ordinal encoding with one or two changes, on the surrogates of ``sample_efficiency``.
 They share seeds and noise, so that each is compared with the ordinal one seed by seed (Wilcoxon's signed-rank
 test after 210 evaluations). Only distinct feasible architectures are evaluated; duplicates, infeasible proposals
-and the random draws that replace them are counted and charged to none. By this ``tpe`` is categorical, as good
+and the random draws that replace them are counted but not charged. Therefore ``tpe`` is categorical, as good
 in a fraction of the time, and ``nevergrad`` ordinal; both repair.
 """
 

@@ -1,7 +1,7 @@
-"""Exact feasible sets against rejection, and their best architecture against the best of random ones.
+"""Exact feasible sets against rejection sampling, and their best architecture against random search.
 
 Rejection draws each dimension uniformly until an architecture fits, as AutoFormer's code does; both give
-the same distribution, with genes fixed too. The best architecture is held against the best of as many
+the same distribution, with genes fixed too. The best architecture is compared with the best of as many
 random feasible ones as can be scored in the same time. The large space has 32 layers of 8 by 8 choices.
 """
 

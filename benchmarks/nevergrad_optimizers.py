@@ -1,4 +1,4 @@
-"""Which optimizers of Nevergrad's registry serve as a strategy here, and what one ask and tell takes.
+"""Check which optimizers of Nevergrad's registry work as strategies, and time one ask and tell.
 
 Each searches the digits space for 30 evaluations, four at a time, told a deterministic value. One that
 has not finished within the limit is stopped; the figures are against ``DiscreteOnePlusOne`` in the same run.

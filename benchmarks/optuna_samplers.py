@@ -1,7 +1,7 @@
-"""Which samplers of Optuna serve as a strategy here, and what one ask and tell takes.
+"""Check which samplers of Optuna work as strategies, and time one ask and tell.
 
 Each searches the digits space for 60 evaluations, four at a time, told a deterministic value; the
-figures are against ``RandomSampler`` in the same run. The kept outcomes are those with the extra ``cmaes`` installed.
+figures are against ``RandomSampler`` in the same run. The kept results have the extra ``cmaes`` installed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A population evaluated together, against one architecture at a time.
+"""Evaluation of a population at once, against one architecture at a time.
 
-Printed are ratios, both sides measured in this run, on a trained fashion-mnist supernet (``--supernet``; default: the
-weights kept for the space): sharing on a generation of evolution and on all of one embed_dim, and all together:
-sharing, races and bfloat16. Whether bfloat16 ranks as float32 does is printed beside. ``--images`` are used where
-time is measured, ``--raced`` in races. Block counts of AutoFormer's own spaces need no network.
+Prints ratios, both sides measured in this run, on a trained fashion-mnist supernet (``--supernet``; default: the
+weights kept for the space): prefix sharing on a generation of evolution and on all of one embed_dim, and combined:
+sharing, races and bfloat16. The rank agreement of bfloat16 with float32 is also printed. ``--images`` are used for
+timing, ``--raced`` in races. Block counts of AutoFormer's own spaces need no network.
 """
 
 from __future__ import annotations

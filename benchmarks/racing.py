@@ -1,8 +1,8 @@
-"""Races on the generations of a real search: images shown, and what of the true best was kept.
+"""Races on the generations of a real search: images evaluated, and how many of the true best survive.
 
-Every image's word on every architecture of an evolution is computed once, with a trained fashion-mnist
-supernet; then the races are run over it, the images in many random orders. Optuna's ``WilcoxonPruner``, which
-compares one architecture after the other with the best so far, is run on the same words in the same orders,
+Per-image results of every architecture of an evolution are computed once, with a trained fashion-mnist
+supernet; then races are simulated on them, the images in many random orders. Optuna's ``WilcoxonPruner``, which
+compares one architecture after the other with the best so far, runs on the same results in the same orders,
 against races for one place.
 """
 
@@ -35,7 +35,7 @@ from benchmarks._population import (
 from nasformer.architecture import Architecture
 from nasformer.errors import NasformerError
 from nasformer.fitness.outcome import Objective, Outcome
-from nasformer.fitness.racing import Found, Racing, race
+from nasformer.fitness.racing import Answers, Racing, race
 
 BLOCK = 100
 """Images whose mean is one instance of the pruner: one report for each image would take hours."""
@@ -95,7 +95,7 @@ def races(objective: Objective, places: int, racing: Racing) -> Contest:
         images, whole = next(iter(table.values())).seen, list[Architecture]()
         seen: dict[Architecture, int] = {}
 
-        def compute(archs: Sequence[Architecture], start: int, stop: int) -> Found:
+        def compute(archs: Sequence[Architecture], start: int, stop: int) -> Answers:
             return {a: table[a].part(start, stop) for a in archs}
 
         for population in asked:

@@ -1,11 +1,11 @@
-"""Every strategy against the official evolution, on ImageNet accuracies of AutoFormer-T and S.
+"""Every strategy against the official evolution search, on ImageNet accuracies of AutoFormer-T and S.
 
 The truth is the additive surrogate of 1,001 measured subnets in ``imagenet-inherited`` (under
 ``NASFORMER_REFERENCE``), its exact optimum known; the search sees it with and without Gaussian noise of 0.15
-points. Printed is the median, over seeds, of the true accuracy of what a strategy recommends after
+points. Prints the median over seeds of the true accuracy of a strategy's recommendation after
 some evaluations; ``official`` are the curves of AutoFormer's own code on the same tasks. The figure
-shows the median and the quartiles. Each strategy runs with its default options, some of which were settled
-on these very tasks.
+shows the median and the quartiles. Each strategy runs with its default options, some of which were tuned
+on these same tasks.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LEFT_OUT = ("grid", "optuna")
 """``grid`` lists its set, which is too large here; ``optuna`` with its default sampler is ``tpe``."""
 
 
-class Task(NamedTuple):
+class SearchTask(NamedTuple):
     """One search."""
 
     space: str
@@ -73,7 +73,7 @@ def surrogate(space: str) -> SurrogateFitness:
     return SurrogateFitness.load(DATA / f"surrogate_{SPACES[space]}.json")
 
 
-def search(task: Task) -> Curve:
+def search(task: SearchTask) -> Curve:
     """Run one search, told one noisy value at a time."""
     strategy = get_strategy(task.strategy)(feasible_set(task.space), seed=task.seed, evaluations=task.evaluations)
     truth, rng = surrogate(task.space), np.random.default_rng([task.seed, 1])
@@ -101,14 +101,14 @@ def official(space: str, noise: float) -> dict[int, list[float]]:
     return dict(zip(data["checkpoints"], map(list, zip(*data["incumbent_true_accuracy"], strict=True)), strict=True))
 
 
-def tasks(strategies: Iterable[str], seeds: int) -> list[Task]:
+def tasks(strategies: Iterable[str], seeds: int) -> list[SearchTask]:
     """Return every search; the paper's evolution runs as long as the official one did."""
     lengths = {name: LONG if name == "evolution" else SHORT for name in strategies}
     each = product(SPACES, NOISES, lengths, range(seeds))
-    return [Task(space, noise, name, lengths[name], seed) for space, noise, name, seed in each]
+    return [SearchTask(space, noise, name, lengths[name], seed) for space, noise, name, seed in each]
 
 
-def summarise(done: Sequence[tuple[Task, Curve]]) -> list[dict[str, Any]]:
+def summarise(done: Sequence[tuple[SearchTask, Curve]]) -> list[dict[str, Any]]:
     """Return one row for each task and strategy: quartiles by evaluations, and the time of ask and tell."""
     rows = []
     for key in dict.fromkeys(task[:3] for task, _ in done):

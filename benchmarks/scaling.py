@@ -1,9 +1,9 @@
-"""What limits one search at 8, 64 and 1,000 workers: a simulation of the dispatcher, from costs measured in this run.
+"""Bottlenecks of one search at 8, 64 and 1,000 workers: a simulation of the dispatcher, from costs measured here.
 
-Measured are real searches with one and two worker processes of one thread, and in the first what everything costs:
-a block on all images by embed_dim, an answer's way through the dispatcher and into the journal, an ask and a tell.
+Measures real searches with one and two single-threaded worker processes, and in the first the individual costs:
+a block on all images by embed_dim, a result's way through the dispatcher and into the journal, an ask and a tell.
 Two workers slow each other down where they share memory, so that is measured too, with both busy on their own.
-The simulation must reproduce both searches within 15 %; then it is asked about machines that are not here, where one
+The simulation must reproduce both searches within 15 %; then it extrapolates to machines that are not here, where one
 architecture takes ``--seconds`` (an assumption) on a device.
 """
 

@@ -1,11 +1,11 @@
-"""What a storage adds to a trial: proposing it, claiming it and telling its result, beside Optuna's ask and tell.
+"""Storage overhead per trial: proposing it, claiming it and reporting its result, against Optuna's ask and tell.
 
     python benchmarks/storage.py [--trials N] [--postgresql URL]
 
-The architectures are AutoFormer-T's, 26 to 30 parameters a trial, and no time goes into evaluating. The reference is
+The architectures are AutoFormer-T's, 26 to 30 parameters per trial, and evaluation takes no time. The reference is
 Optuna itself: ``study.ask`` with the same distributions and its random sampler, then ``study.tell``. Both have done
-``--trials`` trials before the clock starts, so that the storage is no empty one. Without ``--postgresql``, a server of
-this machine's is started in a temporary folder, where its programs are installed.
+``--trials`` trials before the clock starts, so that the storage is not empty. Without ``--postgresql``, a local server
+is started in a temporary folder if PostgreSQL is installed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def ours(url: str | None, space: SearchSpace, batch_size: int, trials: int) -> f
     study = Study.begin(url, f"ours-{batch_size}", space, {"seed": 0})
     drawn = list(dict.fromkeys(space.sample(3 * trials, seed=0)))[: 2 * trials]
     proposed = [Trial(n, n // batch_size, each, None, costs=space.costs(each)) for n, each in enumerate(drawn)]
-    with study.crew.session():
+    with study.workers.session():
         for half in (proposed[:trials], proposed[trials:]):
             begun = time.perf_counter()
             for first in range(0, trials, batch_size):

@@ -1,7 +1,7 @@
-"""The supernet against AutoFormer as one would write it first, and against timm's plain ViT of equal MACs.
+"""The supernet against a straightforward implementation, and against timm's plain ViT of equal MACs.
 
 Each row is a ratio, measured round by round in one run; the reference's outputs are checked first.
-``--threads`` (default 2) sets torch's; ``--rounds`` how many runs each median is of; ``--supernet`` the
+``--threads`` (default 2) sets torch's threads; ``--rounds`` the runs per median; ``--supernet`` the
 trained fashion-mnist supernet of the bfloat16 row (default: the weights kept for that space).
 """
 

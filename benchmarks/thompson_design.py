@@ -1,9 +1,9 @@
-"""What the model of ``thompson`` is made of, by evidence: which effects ImageNet accuracies show.
+"""Model selection for ``thompson`` by evidence: which effects ImageNet accuracies show.
 
-For sets of columns, the error on architectures that were held out, as a share of their standard deviation, and
+For sets of features, the error on held-out architectures relative to their standard deviation, and
 the log evidence per architecture, after a fit to 150 and to 600 of the 1,001 measured subnets of
-AutoFormer-T and S (``imagenet-inherited`` under ``NASFORMER_REFERENCE``). Below, what a training-free score would
-bring as a warm start beyond the number of parameters: Kendall's tau of both with the accuracy.
+AutoFormer-T and S (``imagenet-inherited`` under ``NASFORMER_REFERENCE``). Below, the gain of a training-free score
+over the number of parameters as a warm start: Kendall's tau of both with the accuracy.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A whole search to the quality that the paper's protocol ends with, in time.
+"""Time of a whole search that reaches the final quality of the paper's protocol.
 
-The protocol: evolution, 1,050 architectures, each shown the whole split in float32, one by one. Its time is that of
-a sample evaluated so in this run, times 1,050; its values are computed together in bfloat16. Against it:
-``thompson``, a fraction of the evaluations, raced in batches that share prefixes, in bfloat16, timed whole.
-Compared are the best accuracies on the split that they came across; the accuracy of their winners on test images,
-which nobody searched with, is printed beside them.
+The protocol: evolution, 1,050 architectures, each evaluated on the whole split in float32, one by one. Its time is
+extrapolated from a sample timed in this run to 1,050; its values are computed together in bfloat16. Against it:
+``thompson``, a fraction of the evaluations, raced in batches that share prefixes, in bfloat16, timed in full.
+Compares the best accuracies found on the split; the winners' accuracy on test images, unused by the search, is
+also printed.
 """
 
 from __future__ import annotations

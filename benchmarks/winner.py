@@ -1,10 +1,10 @@
-"""The winner of a diagnosis before and after fine-tuning and distillation, against plain ViTs trained alike.
+"""The winner of a diagnosis before and after fine-tuning and distillation, against plain ViTs of the same recipe.
 
-The winner, the uniform ViT of nearest cost, and both trained alone with several seeds are the diagnosis's
+The winner and the uniform ViT of nearest cost, each trained from scratch with several seeds, come from the diagnosis
 (``nasformer diagnose``, piece ``winner``). Added here, with the same seeds and in the diagnosis's folder: the winner
-fine-tuned from inherited weights without and with a teacher, a timm ViT of the nearest number of parameters trained
-alone by the same recipe, and where asked for the winner trained alone for as many epochs as the supernet. After a stop
-the same command goes on.
+fine-tuned from inherited weights with and without a teacher, a timm ViT of the nearest number of parameters trained
+from scratch by the same recipe, and optionally the winner trained from scratch for as many epochs as the supernet.
+The same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from nasformer.cost import Geometry
 from nasformer.diagnose import Plan
 from nasformer.diagnose.bench import Bench, told_of
 from nasformer.diagnose.intervals import mean_of
-from nasformer.diagnose.jobs import Alone, Found, Job, done, reseeded
+from nasformer.diagnose.jobs import Alone, Job, JobResult, done, reseeded
 from nasformer.errors import NasformerError
 from nasformer.registry import open_supernet
 from nasformer.space import SearchSpace
@@ -60,7 +60,7 @@ class Taught:
         how = [self.architecture.to_dict(), dict(self.recipe), self.seed, teacher]
         return f"taught-{digest([*how, bench.weights, bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Fine-tune, judge, and keep the figures alone."""
         teacher = load_teacher(self.teacher, num_classes=bench.data.num_classes)
         recipe, net = reseeded(self.recipe, self.seed), bench.net.extract(self.architecture)
@@ -82,7 +82,7 @@ class Plain:
         how = [dict(self.sizes), dict(self.recipe), self.seed]
         return f"timm-{digest([*how, bench.net.space.fingerprint, bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, judge, and keep the figures alone."""
         torch.manual_seed(self.seed)
         recipe = reseeded(self.recipe, self.seed)
@@ -174,7 +174,9 @@ def table(found: Row, sizes: Mapping[str, int], geometry: Geometry, scores: Mapp
 
 def shown(rows: Sequence[Row]) -> str:
     """Return the rows as a table of Markdown."""
-    return markdown(["network", "parameters", "epochs alone", "test accuracy, %", "mean (95 %)"], [*map(_cells, rows)])
+    return markdown(
+        ["network", "parameters", "retraining epochs", "test accuracy, %", "mean (95 %)"], [*map(_cells, rows)]
+    )
 
 
 def _cells(row: Row) -> list[str]:

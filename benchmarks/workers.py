@@ -1,7 +1,7 @@
-"""Generations of evolution judged by worker processes, against the same in this process, one thread each.
+"""Generations of evolution evaluated by worker processes, against the same in this process, one thread each.
 
-Printed are the speed-up over this process, round by round with a new generation each; what one worker costs
-beside no worker; and how many more blocks are computed because a population is cut. The weights are random: the
+Prints the speed-up over this process, round by round with a new generation each; the overhead of one worker
+over none; and how many more blocks are computed because a population is split. The weights are random: the
 time does not depend on them. ``python benchmarks/workers.py --workers 2``.
 """
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all; hashes of plain data, and how two of them differ."""
+"""Atomic writes, and hashes and differences of plain data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a place beside ``path`` for a file or a folder, and move what is written there to ``path`` if nothing fails.
+    """Yield a temporary path for a file or a folder, and rename it to ``path`` if nothing fails.
 
     Raises:
-        OSError: The place cannot be written; what was at ``path`` before is untouched.
+        OSError: It cannot be written; ``path`` is unchanged.
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
@@ -34,12 +34,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def abandoned(path: Path) -> Iterator[Path]:
-    """Yield the drafts of ``path`` that processes left which were killed."""
+    """Yield temporary files of ``path`` left by killed processes."""
     yield from path.parent.glob(f".{path.name}.*.part")
 
 
 def write_file(path: str | Path, content: str | bytes) -> None:
-    """Write a file, a text as UTF-8, whole or not at all.
+    """Write bytes, or a text as UTF-8, atomically.
 
     Raises:
         OSError: It cannot be written.
@@ -67,7 +67,7 @@ def text_digest(text: str, digits: int = 16) -> str:
 
 
 def differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield each key in which two records of plain data differ, dotted, with both values; an absent one is None.
+    """Yield the dotted keys in which two mappings differ, with both values; None if absent.
 
     >>> list(differences({"recipe": {"epochs": 3}, "seed": 0}, {"recipe": {"epochs": 4}, "seed": 0}))
     [('recipe.epochs', 3, 4)]

@@ -1,4 +1,4 @@
-"""Where something came about: the versions of packages, and the machine, in a few words."""
+"""Provenance: versions of packages, and a brief description of this computer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def library_version() -> str:
 
 
 def installed(*packages: str) -> dict[str, str]:
-    """Return the versions of those packages that there are, importing none."""
+    """Return the versions of those packages that are installed, without importing them."""
     found = {}
     for name in packages:
         with suppress(PackageNotFoundError):
@@ -26,7 +26,7 @@ def installed(*packages: str) -> dict[str, str]:
 
 
 def versions(*further: str) -> dict[str, str]:
-    """Return the versions that a result depends on, and those of further packages that there are, importing none."""
+    """Return the versions of relevant and of further installed packages, without importing them."""
     return {"python": platform.python_version(), **installed(*_PACKAGES, *further)}
 
 

@@ -1,4 +1,4 @@
-"""Timing: passes measured in turn, round by round, so that a drift of the machine hits all alike."""
+"""Timing: interleaved passes, so that drift of the machine affects all equally."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _WARM_UP = 3
 
 
 def rounds(passes: Mapping[Key, Pass], repeats: int, wait: Pass = lambda: None) -> dict[Key, list[float]]:
-    """Return the seconds of each pass in every round, after some rounds that do not count.
+    """Return the seconds of each pass in every round, after warm-up rounds.
 
     Args:
-        passes: What is measured, by name.
-        repeats: Rounds that count.
-        wait: Called before and after each pass, until the device has nothing left to do.
+        passes: Measured functions by name.
+        repeats: Timed rounds.
+        wait: Called before and after each pass, to synchronise the device.
 
     >>> [len(seconds) for seconds in rounds({"sum": lambda: sum(range(9))}, repeats=5).values()]
     [5]

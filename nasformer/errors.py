@@ -1,13 +1,14 @@
-"""Exceptions: one family, one clear line each, and the object that gave offence.
+"""Exceptions: one family; each has a one-line message and carries the offending value.
 
-Every message says what is wrong, where, the value received and the way out. The command line prints
-that line and exits with code 2; a library user catches ``NasformerError`` or one of its kinds and
-finds the offending object in ``.offender``.
+A message names the problem, its place, the value received and the remedy. The command line prints
+that line and exits with code 2; library users catch ``NasformerError`` or a subclass and
+read the offending value from ``.value``.
 """
 
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,65 +20,73 @@ class NasformerError(Exception):
     """Base of all errors that a caller can cause.
 
     Args:
-        message: One line: what, where, the value received, the way out.
-        offender: The object that the message is about.
+        message: One line: problem, place, value received, remedy.
+        value: The offending value.
     """
 
-    def __init__(self, message: str, offender: object = None) -> None:
+    def __init__(self, message: str, value: object = None, *, offender: object = None) -> None:
+        if offender is not None:
+            warnings.warn("offender= is now value=", DeprecationWarning, stacklevel=2)
         super().__init__(message)
-        self.offender = offender
+        self.value = value if offender is None else offender
+
+    @property
+    def offender(self) -> object:
+        """The former name of ``value``; deprecated."""
+        warnings.warn(".offender is now .value", DeprecationWarning, stacklevel=2)
+        return self.value
 
 
 class ArchitectureError(NasformerError, ValueError):
-    """An architecture that is no architecture, or not one of this space."""
+    """An architecture that is invalid, or outside the space."""
 
 
 class SpaceError(NasformerError, ValueError):
-    """A search space that is declared wrongly."""
+    """An invalid search space declaration."""
 
 
 class BudgetError(NasformerError, ValueError):
-    """A budget that cannot be read, or that no architecture of the space meets."""
+    """A budget that cannot be parsed, or that no architecture of the space meets."""
 
 
 class RejectionError(BudgetError):
-    """A set bounded by a cost that must be asked for, of which too many architectures were asked in vain."""
+    """Rejection sampling under a black-box cost used up its attempts."""
 
 
 class StrategyError(NasformerError):
-    """A strategy that is unknown, misconfigured, or breaks its protocol."""
+    """A strategy that is unknown, misconfigured, or violates its protocol."""
 
 
 class FitnessError(NasformerError):
-    """A fitness that cannot judge what it is asked about, or failed too often."""
+    """A fitness that cannot evaluate the requested architectures, or failed too often."""
 
 
 class StudyError(NasformerError):
-    """A recorded search that cannot be opened, continued or saved."""
+    """A study that cannot be opened, resumed or saved."""
 
 
 class DriftError(StudyError):
-    """A search that is continued asks for another architecture than its record holds."""
+    """A resumed search asks for another architecture than its study holds."""
 
 
 class DataError(NasformerError):
-    """A dataset that is absent, unreadable or of the wrong shape."""
+    """A dataset that is missing, unreadable or of the wrong shape."""
 
 
 class RecipeError(NasformerError, ValueError):
-    """A training recipe that is declared wrongly."""
+    """An invalid training recipe."""
 
 
 class ExperimentError(NasformerError, ValueError):
-    """A comparison that is declared wrongly, or whose runs were made in another way."""
+    """An invalid experiment declaration, or runs made with other settings."""
 
 
 class DiagnosisError(NasformerError, ValueError):
-    """A diagnosis that is asked for wrongly, or whose parts were made in another way."""
+    """An invalid diagnosis plan, or parts made with other settings."""
 
 
 class DistributedError(NasformerError):
-    """Processes that train together and have lost each other."""
+    """A process of a distributed training lost the others."""
 
 
 class CheckpointError(NasformerError):
@@ -85,14 +94,14 @@ class CheckpointError(NasformerError):
 
 
 class ExportError(NasformerError):
-    """A network that cannot be exported, or an exported one that cannot be opened or is not what it was."""
+    """A network that cannot be exported, or an export that cannot be opened or was altered."""
 
 
 _MOST_LISTED = 32
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest of ``known``, or lists them, the first where they are many.
+    """Return a hint that names the closest of ``known``, or else lists them, abbreviated if there are many.
 
     >>> did_you_mean("evolutoin", ["random", "evolution"])
     "did you mean 'evolution'?"
@@ -111,7 +120,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def first_fault(error: ValidationError) -> tuple[str, str, str, Any]:
-    """Return where the first fault is that pydantic found, its kind, what is wrong, and the value received."""
+    """Return location, type, message and input of pydantic's first error."""
     first = error.errors()[0]
     words = str(first["msg"]).removeprefix("Value error, ")
     return ".".join(map(str, first["loc"])), first["type"], words, first["input"]

@@ -1,8 +1,8 @@
-"""Registry: names to strategies and fitnesses; names of spaces are in ``space``.
+"""Registry of strategies and fitnesses by name; spaces are registered in ``space``.
 
-A strategy's name is its file's, with hyphens; those that stand for a family take ``name:MEMBER``, as
-``optuna:GPSampler``. Packages of others add strategies through the
-entry-point group ``nasformer.strategies``. Names are listed without importing what they name.
+A strategy's name is its file's, with hyphens; families take ``name:MEMBER``, such as
+``optuna:GPSampler``. Other packages register strategies in the
+entry-point group ``nasformer.strategies``. Listing names imports nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ StrategyFactory = Callable[..., Strategy]
 
 
 def strategy_names() -> list[str]:
-    """Return the names of all strategies that are installed.
+    """Return the names of all installed strategies.
 
     >>> {"evolution", "nevergrad", "random", "tpe"} <= set(strategy_names())
     True
@@ -41,10 +41,10 @@ def strategy_names() -> list[str]:
 
 
 def get_strategy(name: str) -> StrategyFactory:
-    """Return a strategy by name, as ``name:VALUE`` of the option it is chosen by, or as ``module:Class``.
+    """Return a strategy by name, by ``name:VALUE`` (a variant), or by ``module:Class``.
 
     Raises:
-        StrategyError: There is none of that name, or it cannot be imported.
+        StrategyError: Unknown name, or failed import.
 
     >>> get_strategy("optuna:NSGAIISampler").keywords
     {'sampler': 'NSGAIISampler'}
@@ -99,12 +99,12 @@ def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFac
 def _checked(name: str, loaded: object) -> StrategyFactory:
     missing = [method for method in ("ask", "tell", "recommend") if not hasattr(loaded, method)]
     if not callable(loaded) or missing:
-        raise StrategyError(f"{name!r} is no strategy: it lacks {', '.join(missing) or 'a constructor'}", loaded)
+        raise StrategyError(f"{name!r} is not a strategy: it lacks {', '.join(missing) or 'a constructor'}", loaded)
     return loaded
 
 
 FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH", "fit:TABLE")
-"""How a fitness is named on the command line; a table is a file, or the name of one that comes with the package."""
+"""Fitness specifications; a table is a file, or the name of a built-in one."""
 
 
 def make_fitness(
@@ -123,26 +123,26 @@ def make_fitness(
     noise: float = 0.0,
     noise_seed: int = 0,
 ) -> Fitness:
-    """Return a fitness by name: one of ``FITNESS_KINDS``.
+    """Return a fitness by specification: one of ``FITNESS_KINDS``.
 
     Args:
-        spec: The name. A table is a file or, as ``table:digits-exhaustive``, one that comes with the package;
-            ``fit:TABLE`` is an additive surrogate that is fitted to it now.
-        space: The space that is searched.
-        supernet: Checkpoint of ``inherited``; None: the weights kept for the space.
-        data: Dataset of ``inherited``; None: the one that the supernet was trained on.
-        root: Where that dataset's files are.
-        device: Where ``inherited`` computes.
-        objective: What ``inherited`` measures: "accuracy" or "loss".
-        racing: Whether ``inherited`` drops an architecture once others are known to be better.
-        dtype: What ``inherited`` computes in: "auto", "float32" or "bfloat16".
-        workers: How many processes evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
-        ray: Address of a Ray cluster where they do, as actors.
-        noise: Standard deviation of the noise with which values are told, in their unit; 0: none.
-        noise_seed: Of the noise; one seed is one noise for each architecture.
+        spec: The specification. A table is a file or a built-in one, as in ``table:digits-exhaustive``;
+            ``fit:TABLE`` fits an additive surrogate to it.
+        space: The search space.
+        supernet: Checkpoint of ``inherited``; None: the default weights of the space.
+        data: Dataset of ``inherited``; None: the training dataset of the supernet.
+        root: Folder of the dataset.
+        device: Device of ``inherited``.
+        objective: Objective of ``inherited``: "accuracy" or "loss".
+        racing: Whether ``inherited`` drops inferior architectures early.
+        dtype: Precision of ``inherited``: "auto", "float32" or "bfloat16".
+        workers: Processes that evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
+        ray: Address of a Ray cluster whose actors evaluate instead.
+        noise: Standard deviation of noise on the values, in their unit; 0: none.
+        noise_seed: Seed of the noise; each seed fixes the noise of every architecture.
 
     Raises:
-        FitnessError: An unknown name, no weights for this space, or what only ``inherited`` takes for another.
+        FitnessError: Unknown specification, no weights for this space, or an option of ``inherited`` for another.
     """
     kind, _, path = spec.partition(":")
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
@@ -150,7 +150,7 @@ def make_fitness(
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
     if kind != "inherited" and ((objective, dtype) != ("accuracy", "auto") or racing or workers != 1 or ray):
         asked = f"objective={objective!r}, racing={racing}, dtype={dtype!r}, workers={workers}, ray={ray!r}"
-        only = "only fitness 'inherited' has an objective and a dtype, races, and takes workers"
+        only = "only fitness 'inherited' supports objective, racing, dtype, workers and ray"
         raise FitnessError(f"{only}, got {spec!r} with {asked}", spec)
     from nasformer import fitness
 
@@ -165,7 +165,7 @@ def make_fitness(
 
 
 def _of_file(kind: str, path: str) -> Fitness:
-    """Return a table, a surrogate, or one that is fitted to a table."""
+    """Return a table, a surrogate, or a surrogate fitted to a table."""
     from nasformer.fitness import SurrogateFitness, TableFitness
 
     if kind == "table":
@@ -174,12 +174,12 @@ def _of_file(kind: str, path: str) -> Fitness:
         return SurrogateFitness.load(path)
     surrogate = SurrogateFitness.fit(path)
     quality = ", ".join(f"{name} {figure:.3g}" for name, figure in surrogate.quality.items())
-    _LOGGER.info("a surrogate of %s, cross-validated: %s", path, quality)
+    _LOGGER.info("surrogate of %s, cross-validation: %s", path, quality)
     return surrogate
 
 
 def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray: str | None) -> Fitness:
-    """Return inherited accuracy as this process computes it, or as others do for it."""
+    """Return the inherited fitness, evaluated in this process, in several, or on a Ray cluster."""
     if ray is not None:
         from nasformer.fitness.ray import RayFitness
 
@@ -192,13 +192,13 @@ def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray:
 
 
 def default_fitness(space: SearchSpace) -> Fitness:
-    """Return inherited accuracy with the weights kept for a space, else a training-free score with a warning."""
+    """Return inherited accuracy with the default weights of a space, else a training-free score with a warning."""
     from nasformer.fitness import TrainingFreeFitness, find_weights
 
     if find_weights(space) is not None:
         return make_fitness("inherited", space)
     _LOGGER.warning(
-        "no trained weights for space %r: architectures are ranked by a training-free score (DSS), a weak guide; "
+        "no trained weights for space %r: architectures are ranked by a training-free score (DSS), a weak proxy; "
         "train a supernet first (nasformer train), give --supernet PATH, or in Python fitness=InheritedFitness(…)",
         space.name,
     )
@@ -213,19 +213,19 @@ def open_supernet(
     root: str | Path | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> tuple[Supernet, Dataset]:
-    """Return the trained supernet of a space and the dataset that it was trained on, split and augmented as then.
+    """Return the trained supernet of a space and its training dataset, with the same splits and augmentation.
 
     Args:
         space: The space.
-        supernet: A checkpoint; None: the weights kept for the space.
+        supernet: A checkpoint; None: the default weights of the space.
         data: Another dataset by name.
-        root: Where the dataset's files are.
-        recipe: Another recipe, which says how images that are read from files are augmented in training.
+        root: Folder of the dataset.
+        recipe: Another recipe, for the augmentation of images read from files.
 
     Raises:
         FitnessError: There are no weights for the space.
         CheckpointError: The checkpoint is unreadable, or of another space.
-        DataError: The dataset cannot be loaded, or is not split as it was in training.
+        DataError: The dataset cannot be loaded, or its splits differ from those in training.
     """
     from nasformer.data import augmentation, load_dataset
 
@@ -234,7 +234,7 @@ def open_supernet(
     trained_on = training.get("data", {})
     name = data or trained_on.get("name")
     if name is None:
-        raise FitnessError(f"{path} does not say what it was trained on; give --data NAME", path)
+        raise FitnessError(f"{path} does not record its dataset; give --data NAME", path)
     options = augmentation(name, recipe or training.get("recipe", {}))
     size = space.geometry.image_size
     dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=size, **options)
@@ -245,42 +245,42 @@ def open_supernet(
 
 
 def same_data(name: str, trained_on: Mapping[str, Any]) -> bool:
-    """Whether a dataset's name is that of what weights were trained on."""
+    """Whether a name is that of the weights' training dataset."""
     return _place(name) == _place(trained_on.get("name"))
 
 
 def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, Any], path: str | Path) -> None:
-    """Check that a dataset is split as it was when weights were trained on it; another dataset may be as it is.
+    """Check that a dataset has the same splits as in the training of weights, unless it is another dataset.
 
     Args:
         dataset: The dataset.
         name: Its name.
-        trained_on: The record of what the weights were trained on.
+        trained_on: Record of the weights' training dataset.
         path: The weights.
 
     Raises:
-        DataError: It is split otherwise.
+        DataError: The splits differ.
     """
     if same_data(name, trained_on) and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
         raise DataError(
-            f"{name!r} is not split as it was when {path} was trained, so search images may have trained it; "
-            "use the files of that time or give --data NAME",
+            f"the splits of {name!r} differ from those in the training of {path}, so search images may have trained "
+            "it; use the original files or give --data NAME",
             path,
         )
 
 
 def _place(data: str | None) -> str | None:
-    """Return a dataset's name, where it is a folder whatever way it is written."""
+    """Return a dataset's name, with the path of a folder resolved."""
     kind, colon, path = (data or "").partition(":")
     return f"{kind}:{Path(path).resolve()}" if colon else data
 
 
 def load_supernet(space: SearchSpace, supernet: str | Path | None = None) -> tuple[Supernet, Path]:
-    """Return the supernet of a space and the file that it came from.
+    """Return the supernet of a space and its file.
 
     Args:
         space: The space.
-        supernet: A checkpoint; None: the weights kept for the space.
+        supernet: A checkpoint; None: the default weights of the space.
 
     Raises:
         FitnessError: There are no weights for the space.

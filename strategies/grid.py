@@ -28,7 +28,7 @@ class Grid(BaseStrategy):
         limit: Most architectures that the set may have, since all are listed.
 
     Raises:
-        StrategyError: The set has more; the error's ``offender`` is the set.
+        StrategyError: The set has more; the error's ``value`` is the set.
     """
 
     def __init__(

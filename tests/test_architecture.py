@@ -144,7 +144,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_what_is_no_architecture_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ArchitectureError, match=words) as e:
         Architecture.from_dict({**ONE, **change})
-    assert e.value.offender is not None or None in change.values()
+    assert e.value.value is not None or None in change.values()
 
 
 @pytest.mark.parametrize("key", ONE)

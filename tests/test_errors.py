@@ -1,4 +1,4 @@
-"""Errors are one family, carry what gave offence, and survive the way back from a worker process."""
+"""Errors are one family, carry the offending value, and survive pickling from a worker process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_offender_travels_with_its_line(kind: type[NasformerError]) -> None:
+def test_the_value_is_pickled_with_the_message(kind: type[NasformerError]) -> None:
     error = pickle.loads(pickle.dumps(kind("embed_dim 7 is wrong", (7, "seven"))))
-    assert (type(error), str(error), error.offender) == (kind, "embed_dim 7 is wrong", (7, "seven"))
+    assert (type(error), str(error), error.value) == (kind, "embed_dim 7 is wrong", (7, "seven"))
+
+
+def test_the_former_name_of_the_value_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="offender= is now value="):
+        error = NasformerError("embed_dim 7 is wrong", offender=7)
+    with pytest.warns(DeprecationWarning, match=r"\.offender is now \.value"):
+        assert error.offender == error.value == 7
 
 
 def test_what_is_wrong_with_a_value_is_a_value_error() -> None:

@@ -146,6 +146,15 @@ def test_a_class_or_a_factory_serves_as_a_strategy(tmp_path: Path, monkeypatch: 
     assert [t.architecture for t in run("elsewhere:Own").trials] == [t.architecture for t in run("random").trials]
 
 
+def test_the_former_name_of_the_fitness_specification_warns(tmp_path: Path) -> None:
+    searcher, spec = nf.Searcher("digits", "random", depth), {"fitness": {"spec": "training-free"}}
+    with pytest.warns(DeprecationWarning, match="recipe= is now fitness_spec="):
+        study = searcher.create(tmp_path / "study.log", "old", evaluations=2, recipe=spec)
+    assert study.fitness_spec["fitness"] == spec["fitness"]
+    with pytest.warns(DeprecationWarning, match="recipe= is now fitness_spec="):
+        searcher.run(evaluations=2, recipe=spec, progress=False)
+
+
 @pytest.mark.parametrize("fitness", [depth, None], ids=["given", "default"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["in step", "asynchronous"])
 def test_a_strategy_is_made_once_for_each_run(

@@ -19,7 +19,7 @@ from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.finetune import finetune
 from nasformer.cli.import_autoformer import import_autoformer
 from nasformer.cli.latency import latency
-from nasformer.cli.output import Stopped, chosen_to_speak, remember, say, stoppable
+from nasformer.cli.output import Stopped, remember, say, should_report_error, stoppable
 from nasformer.cli.predict import predict
 from nasformer.cli.retrain import retrain
 from nasformer.cli.search import search
@@ -45,7 +45,7 @@ app.add_typer(study)
 
 @app.callback(invoke_without_command=True)
 def _options(
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what is being done."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log progress."),
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO if verbose else logging.WARNING)
@@ -57,7 +57,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 bad input or a failure that is explained, 130 stopped."""
+    """Run the command line and exit: 0 success, 2 bad input or a reported failure, 130 interrupted."""
     sys.exit(run(arguments))
 
 
@@ -75,9 +75,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say(f"stopped. {' '.join(map(str, stop.args))}".strip())
         return 130
     except Exception as error:
-        if hasattr(error, "format_message"):  # click's and typer's complaints about the arguments
+        if hasattr(error, "format_message"):  # usage errors of click and typer
             return _fail(f"{error.format_message()} (see 'nasformer --help')")
-        if chosen_to_speak():
+        if should_report_error():
             raise
         return 1
     return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""``nasformer benchmark``: how fast an exported network is on this machine."""
+"""``nasformer benchmark``: latency, throughput and memory of an exported network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def benchmark(
         list[int] | None,
         typer.Option("--batch-size", "-b", min=1, help="Repeatable; default: 1, 8 and 64.", show_default=False),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=2, help="Passes, of which median and quartiles count.")] = 50,
+    repeats: Annotated[int, typer.Option(min=2, help="Timed passes; median and quartiles are shown.")] = 50,
     device: ModelDevice = "cpu",
     json: Json = False,
 ) -> None:
-    """Measure latency, throughput and memory of a network here.
+    """Measure latency, throughput and memory of an exported network.
 
-    OMP_NUM_THREADS says how many threads it may use. Memory is the most of the host's that this process has held:
-    the network, its library and the largest batch.
+    OMP_NUM_THREADS limits the number of threads. Memory is the peak resident host memory of this process:
+    network, runtime library and largest batch.
 
     Examples:
       nasformer benchmark runs/digits-onnx-fp32
@@ -41,7 +41,7 @@ def benchmark(
         known = {"model": str(opened.path), "format": described.format, "dtype": described.dtype, "device": device}
         print_json({**known, "machine": here, "repeats": repeats, "batches": rows, **held})
         return
-    columns = ("batch", "median ms", "quartiles ms", "images a second")
+    columns = ("batch", "median ms", "quartiles ms", "images/s")
     table = [
         (r["batch_size"], r["median_ms"], f"{r['low_ms']:.2f} – {r['high_ms']:.2f}", f"{r['images_per_second']:,.0f}")
         for r in rows
@@ -50,5 +50,5 @@ def benchmark(
     threads = f"{here['threads']} threads" if here["threads"] else f"{here['cores']} cores"
     where = here["processor"] if device == "cpu" else device
     console.print(
-        f"{where}, {threads}; {repeats} passes; at most {held['peak_mib']:,.0f} MiB", markup=False, soft_wrap=True
+        f"{where}, {threads}; {repeats} passes; peak memory {held['peak_mib']:,.0f} MiB", markup=False, soft_wrap=True
     )

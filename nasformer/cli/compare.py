@@ -1,4 +1,4 @@
-"""``nasformer compare``: strategies against each other, with a report."""
+"""``nasformer compare``: compare strategies, with a report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def compare(
     experiment: Annotated[
-        Path | None, typer.Argument(metavar="[EXPERIMENT]", help="A .yaml file; or declare one task by options.")
+        Path | None, typer.Argument(metavar="[EXPERIMENT]", help="A .yaml file; or declare one task with options.")
     ] = None,
     strategy: Annotated[
         list[str] | None,
@@ -43,25 +43,23 @@ def compare(
     macs: Macs = None,
     latency: Latency = None,
     latency_table: LatencyTable = None,
-    noise: Annotated[
-        float | None, typer.Option(min=0, help="Standard deviation on what strategies see.", show_default=False)
-    ] = None,
+    noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.", show_default=False)] = None,
     objective: Annotated[
-        str | None, typer.Option(help="Of inherited weights: accuracy or loss.", show_default=False)
+        str | None, typer.Option(help="accuracy or loss, of inherited weights.", show_default=False)
     ] = None,
     supernet: SupernetPath = None,
     data: Data = None,
     root: Root = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How many; default 10.", show_default=False)] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; default 10.", show_default=False)] = None,
     evaluations: Annotated[
-        int | None, typer.Option("--evaluations", "-n", min=1, help="Of a run; default 200.", show_default=False)
+        int | None, typer.Option("--evaluations", "-n", min=1, help="Per run; default 200.", show_default=False)
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Architectures per ask.", show_default=False)] = None,
     initial_design: Annotated[
-        int | None, typer.Option(min=0, help="First architectures that all are told.", show_default=False)
+        int | None, typer.Option(min=0, help="Size of the shared initial design.", show_default=False)
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one for each core.", show_default=False)
+        int | None, typer.Option(min=1, help="Processes; default: one per core.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/compare-NAME.", show_default=False)
@@ -70,18 +68,21 @@ def compare(
         list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.", show_default=False)
     ] = None,
     front: Annotated[
-        str | None, typer.Option(metavar="COST", help="Show Pareto fronts against it, as params.", show_default=False)
+        str | None,
+        typer.Option(metavar="COST", help="Show Pareto fronts against a cost, e.g. params.", show_default=False),
     ] = None,
-    parquet: Annotated[bool, typer.Option("--parquet", help="Tables as Parquet instead of CSV.")] = False,
-    keep_studies: Annotated[bool, typer.Option("--keep-studies", help="Keep the study of each complete run.")] = False,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Run nothing; report what is complete.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write tables as Parquet instead of CSV.")] = False,
+    keep_studies: Annotated[bool, typer.Option("--keep-studies", help="Keep the studies of complete runs.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Report complete runs without running more.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Compare strategies on the same tasks, with the same seeds and evaluations.
 
-    Each run is a study; the same command goes on after a stop. A strategy of your own takes part as module:Class;
-    --strategy adds to those of the file.
+    Each run is a resumable study; the same command resumes the comparison. Use module:Class for your own strategy;
+    --strategy adds to the strategies of the file.
 
     Examples:
       nasformer compare benchmarks/experiments/quick.yaml
@@ -114,7 +115,7 @@ def compare(
     folder = out or Path("runs") / f"compare-{experiment.stem if experiment else space}"
     comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
     _report(comparison, folder, kinds, front, json)
-    _lament(comparison)
+    _raise_if_failed(comparison)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def _declared(
     experiment: Path | None, strategies: list[str], task: dict[str, Any], shared: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the declaration: the file's with what the options add and change, or that of the options alone."""
+    """Return the declaration of the file, with changes by options, or of the options alone."""
     from nasformer.compare.experiment import read_declaration
     from nasformer.errors import ExperimentError
 
@@ -132,14 +133,14 @@ def _declared(
         raise ExperimentError("give an EXPERIMENT.yaml, or --space with --strategy and --fitness", None)
     if experiment is not None and task:
         key = next(iter(task)).replace("_", "-")
-        raise ExperimentError(f"tasks are declared in {experiment.name}; leave --{key} out or EXPERIMENT", task)
+        raise ExperimentError(f"tasks are declared in {experiment.name}; omit --{key} or EXPERIMENT", task)
     values = {"tasks": [task]} if experiment is None else dict(read_declaration(experiment))
     added = [_strategy(each) for each in strategies]
     return {**values, "strategies": [*(values.get("strategies") or []), *added], **shared}
 
 
 def _strategy(text: str) -> dict[str, Any]:
-    """Return a strategy and the options that follow its name.
+    """Parse a strategy name followed by options.
 
     >>> _strategy("thompson startup=10")
     {'name': 'thompson', 'options': {'startup': 10}}
@@ -176,11 +177,11 @@ def _run(
             progress=progress,
         )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Every trial is in {folder}; go on with: {command_line()}") from None
+        raise KeyboardInterrupt(f"All trials are in {folder}; resume with: {command_line()}") from None
 
 
 def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
-    """Write the report and print what it says in short."""
+    """Write the report and print its summary."""
     from nasformer.errors import ExperimentError
     from nasformer.report import write_comparison
     from nasformer.report.statistics import analyse
@@ -197,14 +198,14 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
         rows = [
             (each.label, each.n, each.median, each.worst, each.best, each.ms_per_ask or 0.0) for each in task.ranking
         ]
-        print_table(task.record.name, ("", "seeds", "median", "worst", "best", "ms per ask"), rows)
+        print_table(task.record.name, ("", "seeds", "median", "worst", "best", "ms/ask"), rows)
     for line in [*analysis.summary, *(f"! {line}" for line in analysis.warnings)]:
         console.print(line, markup=False)
     console.print(f"report: {path}", markup=False, soft_wrap=True)
 
 
-def _lament(comparison: Comparison) -> None:
-    """Fail where runs failed, now that the others are reported."""
+def _raise_if_failed(comparison: Comparison) -> None:
+    """Raise ExperimentError if runs failed, after the report of the others."""
     from nasformer.errors import ExperimentError
 
     failed = [each for each in comparison.left_out if each.seed is not None]
@@ -212,6 +213,6 @@ def _lament(comparison: Comparison) -> None:
         first = failed[0]
         raise ExperimentError(
             f"{len(failed)} of {len(failed) + len(comparison.cells)} runs failed, the first of {first.strategy} on "
-            f"{first.task}, seed {first.seed}: {first.reason}; the same command tries them again",
+            f"{first.task}, seed {first.seed}: {first.reason}; the same command retries them",
             failed,
         )

@@ -1,4 +1,4 @@
-"""``nasformer cost``: what an architecture costs, exactly."""
+"""``nasformer cost``: exact costs of an architecture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMED = ("smallest", "centroid", "largest")
 def cost(
     space: Space,
     architecture: Annotated[
-        str, typer.Argument(metavar="ARCH", help="JSON, a file of it, or smallest, centroid, largest, released.")
+        str, typer.Argument(metavar="ARCH", help="JSON, a JSON file, or smallest, centroid, largest, released.")
     ] = "centroid",
     params: Params = None,
     macs: Macs = None,
@@ -47,7 +47,7 @@ def cost(
     console.print(f"{arch}", markup=False)
     rows = [(name.replace("_", " "), value) for name, value in figures.items() if not isinstance(value, (bool, str))]
     print_table("", ("", declared.name), rows)
-    console.print("a member of the space" if figures["member"] else f"no member: {figures['why_not']}", markup=False)
+    console.print("a member of the space" if figures["member"] else f"not a member: {figures['why_not']}", markup=False)
     if figures.get("feasible") is not None:
         console.print("within the budget" if figures["feasible"] else "outside the budget")
 
@@ -66,7 +66,7 @@ def _figures(space: SearchSpace, arch: Architecture, budget: dict[str, str]) -> 
 
 
 def read_architecture(space: SearchSpace, text: str) -> Architecture:
-    """Return the architecture that a command's argument names: a corner of the space, a file, or JSON.
+    """Return the architecture of a command's argument: a named one of the space, a file, or JSON.
 
     Raises:
         ArchitectureError: It is none of these.
@@ -85,10 +85,10 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
             text = Path(text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ArchitectureError(
-                f"architecture {text!r} is neither {', '.join(_NAMED)}, released, nor JSON, nor a readable file", text
+                f"architecture {text!r} is none of {', '.join(_NAMED)}, released, JSON, or a readable file", text
             ) from error
     try:
         data = json_module.loads(text)
     except ValueError as error:
-        raise ArchitectureError(f"the architecture is no JSON ({error}): {text[:60]!r}", text) from error
+        raise ArchitectureError(f"the architecture is not valid JSON ({error}): {text[:60]!r}", text) from error
     return Architecture.from_dict(data.get("architecture", data) if isinstance(data, dict) else data)

@@ -1,8 +1,8 @@
-"""``nasformer demo``: the whole way on small real images, in a few minutes.
+"""``nasformer demo``: the whole pipeline on small real images, in a few minutes.
 
-Train a supernet, search it with every strategy under one budget, take the best of all runs, and only
-then look at the test images: the winner beside the uniform ViT of the same budget, both with inherited
-weights and both trained alone with one recipe.
+Train a supernet, search it with four strategies under one budget, select the best of all runs, and only
+then evaluate on test images: the winner and the uniform ViT of the same budget, both with inherited
+weights and both retrained with one recipe.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ EVALUATIONS = 150
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything is written.")] = Path("nasformer-demo"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder.")] = Path("nasformer-demo"),
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of every training, instead of the recipe's.", show_default=False)
+        int | None, typer.Option(min=1, help="Epochs of every training; default: the recipe's.", show_default=False)
     ] = None,
-    evaluations: Annotated[int, typer.Option("--evaluations", "-n", min=1, help="Of each search.")] = EVALUATIONS,
+    evaluations: Annotated[int, typer.Option("--evaluations", "-n", min=1, help="Per search.")] = EVALUATIONS,
     seed: Seed = 1,  # the recipe was chosen on the splits of seed 0
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     json: Json = False,
@@ -72,8 +72,8 @@ def demo(
     messages.print(f"2/4 searching {feasible:,} of {space.size():,} architectures with {BUDGET}")
     results = _search(space, fitness, evaluations, seed, out, progress)
 
-    messages.print("3/4 training the winner and the uniform ViT of the same budget alone")
-    # A network alone takes part in every step, so it needs fewer than the supernet.
+    messages.print("3/4 retraining the winner and the uniform ViT of the same budget")
+    # Every step trains a single network fully, so it needs fewer epochs than the supernet.
     finalists = _finals(results, net, data, fitness, recipe.replace(epochs=max(1, recipe.epochs // 3)), progress)
 
     messages.print("4/4 writing the report")
@@ -98,14 +98,14 @@ def demo(
 
 
 def _one_thread() -> None:
-    """Compute with one thread: networks this small gain nothing from more, and lose much on a busy machine."""
+    """Use one thread: networks this small gain nothing from more, and lose on a busy machine."""
     from nasformer.training.device import use_threads
 
     use_threads(1)
 
 
 def _train(net: Supernet, data: Dataset, recipe: Recipe, out: Path, progress: bool) -> TrainingResult:
-    """Train, or go on where an earlier demo with the same settings stopped."""
+    """Train, or resume an earlier demo with the same settings."""
     from nasformer.fitness import bind_weights
     from nasformer.training import train_supernet
     from nasformer.training.supernet import FILE
@@ -142,7 +142,7 @@ def _finals(
     recipe: Recipe,
     progress: bool,
 ) -> list[Finalist]:
-    """Choose by the search images alone; then score the choice and its rival on the test images."""
+    """Select on the search images alone; then evaluate winner and baseline on the test images."""
     best = min(results, key=lambda result: min(trial.rank for trial in result.confirmed))
     rivals = best.space.feasible(**best.limits).uniform()
     chosen = {f"winner ({best.strategy}, seed {best.seed})": best.best.architecture}

@@ -1,4 +1,4 @@
-"""``nasformer diagnose``: is a supernet fit to be searched? Measured, with a page."""
+"""``nasformer diagnose``: test the assumptions of a supernet search, with a report."""
 
 from __future__ import annotations
 
@@ -20,30 +20,28 @@ def diagnose(
     macs: Macs = None,
     recipe: RecipeFile = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of networks alone; default: the recipe's.", show_default=False)
+        int | None, typer.Option(min=1, help="Of retraining; default: the recipe's.", show_default=False)
     ] = None,
-    finetune_epochs: Annotated[int, typer.Option(min=1, help="From inherited weights.")] = 1,
+    finetune_epochs: Annotated[int, typer.Option(min=1, help="Of fine-tuning.")] = 1,
     final_epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Of the winner and the uniform ViT; default: --epochs.", show_default=False),
     ] = None,
     sharing_epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Of the entangled and the classical supernet; default: the recipe's.", show_default=False
-        ),
+        typer.Option(min=1, help="Of entangled and classical supernet; default: the recipe's.", show_default=False),
     ] = None,
-    architectures: Annotated[int, typer.Option(help="Drawn, and each trained alone.")] = 20,
-    finetuned: Annotated[int, typer.Option(help="Of these, fine-tuned too.")] = 10,
-    pool: Annotated[int, typer.Option(help="Judged image by image.")] = 100,
-    search_images: Annotated[int, typer.Option(help="That an evaluation of a search sees.")] = 2000,
-    evaluations: Annotated[int, typer.Option(help="Of each search.")] = 100,
-    searches: Annotated[int, typer.Option(help="Seeds of each strategy.")] = 6,
-    retrainings: Annotated[int, typer.Option(help="Seeds of the winner and of the uniform ViT.")] = 3,
+    architectures: Annotated[int, typer.Option(help="Sampled and retrained.")] = 20,
+    finetuned: Annotated[int, typer.Option(help="Number of these also fine-tuned.")] = 10,
+    pool: Annotated[int, typer.Option(help="Architectures evaluated per image.")] = 100,
+    search_images: Annotated[int, typer.Option(help="Images per evaluation in a search.")] = 2000,
+    evaluations: Annotated[int, typer.Option(help="Per search.")] = 100,
+    searches: Annotated[int, typer.Option(help="Seeds per strategy.")] = 6,
+    retrainings: Annotated[int, typer.Option(help="Seeds of winner and uniform ViT.")] = 3,
     piece: Annotated[
         list[str] | None,
         typer.Option(
-            help="images, curse, strategies, fidelity, sharing or winner; several times for several. Default: all.",
+            help="images, curse, strategies, fidelity, sharing or winner; repeatable; default: all.",
             show_default=False,
         ),
     ] = None,
@@ -57,15 +55,15 @@ def diagnose(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Measure whether a supernet is fit to be searched, and write a page.
+    """Test the assumptions of a supernet search, and write a report.
 
-    Do inherited weights rank architectures as training alone does, and what is
-    lost by inheriting? Are entangled weights better than classical ones,
-    strategies better than chance, the winner better than a plain ViT? How many
-    search images does a ranking need, and how much better than it is does the
-    winner look? Most of the time goes into trainings: up to
+    Do inherited weights rank architectures like retraining, and how much
+    accuracy do they lose? Is entangled weight sharing better than classical,
+    are strategies better than random search, is the winner better than a uniform
+    ViT? How many search images does a ranking need, and how optimistic is the
+    winner's search accuracy? Most time goes into training: up to
     (architectures + 4) x epochs, 2 x retrainings x final-epochs, finetuned x
-    finetune-epochs, and one or two supernets. After a stop the same command goes on.
+    finetune-epochs, and one or two supernets. The same command resumes.
 
     Examples:
       nasformer diagnose digits --params 60k --workers 2
@@ -109,7 +107,7 @@ def diagnose(
     try:
         found = measure(net, dataset, plan, folder, file=file, **how)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"What was found is in {folder}; go on with: {command_line()}") from None
+        raise KeyboardInterrupt(f"Results so far are in {folder}; resume with: {command_line()}") from None
     _show(found, folder, json=json)
 
 

@@ -1,4 +1,4 @@
-"""``nasformer evaluate``: the winner of a search, or any architecture, on images that nothing has seen."""
+"""``nasformer evaluate``: test accuracy of a search's winner or of any architecture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="Folder of a search, or a space.")],
+    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="A search's folder, or a space.")],
     architecture: OfSpace = None,
     supernet: SupernetPath = None,
     data: Data = None,
@@ -27,9 +27,9 @@ def evaluate(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Print the accuracy of inherited weights on test images, beside the uniform ViT of the same budget.
+    """Print the test accuracy of inherited weights, and that of the uniform ViT of the same budget.
 
-    Test images never trained the supernet and never ranked an architecture: look once, at the end.
+    Test images neither trained the supernet nor ranked architectures: use them once, at the end.
 
     Examples:
       nasformer evaluate runs/digits-tpe-seed0
@@ -46,7 +46,7 @@ def evaluate(
     space, candidates, weights = _candidates(target, architecture)
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
-    judge = InheritedFitness(net, images, device=device, decoded=split == "search")  # the others are seen once
+    judge = InheritedFitness(net, images, device=device, decoded=split == "search")  # test images are read once
     require_same_weights(weights, judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:
-    """Return the space, what to evaluate by name, and the hash of the weights that a search used."""
+    """Return the space, the architectures by name, and the hash of the search's weights."""
     from nasformer.cli.training import run_file
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
@@ -80,7 +80,7 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
     if run is not None:
         if architecture is not None:
             raise ArchitectureError(
-                f"a run brings its own architectures, got {architecture!r}; name its space instead", architecture
+                f"a run has its own architectures, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(run)
         weights: dict[str, Any] = result.settings["fitness"]
@@ -91,7 +91,7 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
 
 def _uniform(result: SearchResult) -> dict[str, Architecture]:
     known = {name: bounds for name, bounds in result.limits.items() if name in result.space.known_costs}
-    members = result.space.feasible(**known).uniform()  # a table's latency is not known to a result that was read
+    members = result.space.feasible(**known).uniform()  # a loaded result has no latency table
     return {"uniform ViT": members[-1]} if members else {}
 
 

@@ -1,4 +1,4 @@
-"""``nasformer export``: a network as files for other programs, verified before they are there."""
+"""``nasformer export``: export a network to other formats, verified."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def export(
     target: Annotated[
         str,
-        typer.Argument(metavar="MODEL|RUN|STUDY|SPACE|ARCH", help="What finetune, retrain or search left, or a space."),
+        typer.Argument(metavar="MODEL|RUN|STUDY|SPACE|ARCH", help="Result of finetune, retrain or search, or a space."),
     ],
     architecture: OfSpace = None,
     format: Annotated[str, typer.Option(help="safetensors, timm, onnx or torch-export.")] = "safetensors",
@@ -26,29 +26,27 @@ def export(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-FORMAT-DTYPE.", show_default=False)
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="What the network is called; default: that of its folder.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Network name; default: its folder's.", show_default=False)] = None,
     supernet: SupernetPath = None,
     study: StudyName = None,
     data: Data = None,
     root: Root = None,
     licence: Annotated[
-        str | None, typer.Option(help="Of the weights, as apache-2.0; goes on the card.", show_default=False)
+        str | None, typer.Option(help="Of the weights, e.g. apache-2.0; for the model card.", show_default=False)
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(min=0, help="Largest difference of an output that passes.", show_default=False)
+        float | None, typer.Option(min=0, help="Maximal accepted output difference.", show_default=False)
     ] = None,
     push: Annotated[
         str | None, typer.Option(metavar="USER/NAME", help="Upload to a private hub repository.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a network as files for other programs.
+    """Export a network to another format, and verify the export.
 
-    A fresh process opens what was written and compares outputs on test images;
-    the folder is there only if they agree. Beside the weights are
-    nasformer.json (input, classes, sizes, origin, what was measured) and a
+    A fresh process loads the export and compares its outputs on test images;
+    the folder is created only if they agree. Beside the weights are
+    nasformer.json (input, classes, sizes, provenance, measurements) and a
     model card.
 
     Examples:
@@ -93,7 +91,7 @@ def _show(done: Exported) -> None:
     seen, test = record["verification"], record["test"]
     lines = [
         f"{record['network']['params']:,} parameters, {record['network']['macs']:,} MACs, {record['bytes']:,} bytes",
-        f"a fresh process: largest difference {seen['largest_difference']:.2g} of outputs up to "
+        f"verified in a fresh process: largest difference {seen['largest_difference']:.2g} of outputs up to "
         f"{seen['largest_output']:.3g}, on {seen['images']} images",
         f"{test['accuracy']:.2f} % of {test['images']:,} test images of {record['provenance']['data']['name']}",
     ]

@@ -13,7 +13,7 @@ from nasformer.cli.output import console, print_json
 
 def export_autoformer(
     space: Space,
-    out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write, as supernet.pth.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Output file, e.g. supernet.pth.")],
     supernet: SupernetPath = None,
     json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""``nasformer finetune``: one network further from the weights that it inherits, on the same images or on others."""
+"""``nasformer finetune``: fine-tune a network from inherited weights, on the same or on another dataset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def finetune(
     target: Annotated[
-        str, typer.Argument(metavar="MODEL|RUN|STUDY|SPACE", help="What finetune, retrain or search left, or a space.")
+        str, typer.Argument(metavar="MODEL|RUN|STUDY|SPACE", help="Result of finetune, retrain or search, or a space.")
     ],
     architecture: OfSpace = None,
     supernet: SupernetPath = None,
@@ -42,7 +42,7 @@ def finetune(
     recipe: RecipeFile = None,
     epochs: Epochs = None,
     learning_rate: LearningRate = None,
-    freeze: Annotated[str, typer.Option(help="nothing, or backbone: the head alone is trained.")] = "nothing",
+    freeze: Annotated[str, typer.Option(help="nothing, or backbone: train only the head.")] = "nothing",
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
     out: Annotated[
@@ -55,13 +55,12 @@ def finetune(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a network further, from the weights that it inherits.
+    """Fine-tune a network from inherited weights.
 
-    It takes on the classes and the resolution of the data by itself. Without
-    --recipe, that of the weights holds, with a tenth of its epochs and of its
-    learning rate; a network that was fine-tuned goes on by its own. After a
-    stop, the same command with --resume goes on to the weights of an
-    uninterrupted training.
+    It is adapted to the classes and the resolution of the data. The default
+    recipe is that of the weights, with a tenth of its epochs and learning
+    rate; a fine-tuned network keeps its recipe. The same command with --resume
+    reaches the weights of an uninterrupted training.
 
     Examples:
       nasformer finetune runs/digits-tpe-seed0 --epochs 50
@@ -71,7 +70,7 @@ def finetune(
       nasformer finetune autoformer-tiny released --data pets --root /data --image-size 384
     """
     from nasformer.training import finetune as train
-    from nasformer.training import leads
+    from nasformer.training import is_main_process
 
     source = read_source(target, architecture, supernet, study)
     images = data or source.data.get("name")
@@ -86,7 +85,7 @@ def finetune(
     )
     dataset = _data(images, source, chosen, seed=seed, root=root, size=image_size)
     folder = out or Path("runs") / f"{source.name}-finetune"
-    if leads() and not json:
+    if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)
     result = train(
@@ -101,19 +100,19 @@ def finetune(
         device=device,
         progress=not (quiet or json),
     )
-    if leads():
+    if is_main_process():
         show(result, folder, f"{source.name} fine-tuned on {dataset.name}", json=json)
 
 
 def _data(
     name: str | None, source: Source, recipe: Recipe, *, seed: int, root: Path | None, size: int | None
 ) -> Dataset:
-    """Return the images, split as they were where the weights were trained on the same."""
+    """Return the dataset; if the weights were trained on it, with the same splits."""
     from nasformer.errors import DataError
     from nasformer.registry import require_same_splits, same_data
 
     if name is None:
-        raise DataError(f"{source.file} does not say what it was trained on; give --data NAME", source.file)
+        raise DataError(f"{source.file} does not record its dataset; give --data NAME", source.file)
     split_seed = source.data.get("seed") or 0 if same_data(name, source.data) else seed
     wanted = size or source.net.geometry.image_size
     dataset = read_data(name, recipe, seed=split_seed, root=root, image_size=wanted, asked=size is not None)

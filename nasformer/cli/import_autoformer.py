@@ -1,4 +1,4 @@
-"""``nasformer import-autoformer``: official weights, kept for their space."""
+"""``nasformer import-autoformer``: import official weights as the default of their space."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from nasformer.cli.output import console, print_json
 
 
 def import_autoformer(
-    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A supernet of AutoFormer's code.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of AutoFormer's code.")],
     space: Space,
     qkv_bias: Annotated[
         str, typer.Option(metavar="LAYOUT", help="leading (AutoFormer) or interleaved (PreNAS).")
     ] = "leading",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep a copy here as well.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Save a copy here as well.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read an official AutoFormer checkpoint and keep it as the weights of its space.
+    """Import an official AutoFormer checkpoint as the default weights of its space.
 
-    Nothing in the file is executed. Searches of the space will find the
-    weights. Rank on images that did not train them (--data): for the
+    No code in the file is executed. Searches of the space will use the
+    weights. Search on images that did not train them (--data): for the
     released supernets, none of ImageNet's training images.
 
     Examples:
@@ -47,7 +47,7 @@ def import_autoformer(
         print_json({"space": declared.name, "parameters": parameters, "kept": str(kept), "out": out and str(out)})
         return
     console.print(
-        f"{checkpoint}: {parameters:,} parameters, the supernet of {declared.name}. Kept for the space as {kept}\n"
+        f"{checkpoint}: {parameters:,} parameters, supernet of {declared.name}. Default weights: {kept}\n"
         f"Next: nasformer search {space} --data imagefolder:PATH --params 6e6",
         markup=False,
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""``nasformer latency``: how long the blocks of a space take on this machine."""
+"""``nasformer latency``: measure a latency table of a space on this machine."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def latency(
         Path | None, typer.Option(metavar="FILE", help="Default: SPACE-latency.json.", show_default=False)
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per pass.")] = 1,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 30,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU.", show_default=False)] = None,
-    check: Annotated[int, typer.Option(min=1, help="Whole networks to compare with.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 30,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    check: Annotated[int, typer.Option(min=1, help="Whole networks to validate with.")] = 8,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Measure the blocks of a space into a table, and say how well it predicts whole networks.
+    """Measure the latency of a space's blocks, and validate the table on whole networks.
 
-    The table makes latency a budget: --latency-table FILE --latency 5 in
-    'nasformer search', 'spaces' and 'cost' keeps networks within 5 ms.
+    The table allows latency budgets: --latency-table FILE --latency 5 in
+    'nasformer search', 'spaces' and 'cost' limits networks to 5 ms.
 
     Examples:
       nasformer latency autoformer-tiny --threads 2
@@ -44,7 +44,7 @@ def latency(
         use_threads(threads)
     path = out or Path(f"{declared.name}-latency.json")
     if path.is_dir():
-        raise BudgetError(f"--out {path} is a folder; name a file", path)
+        raise BudgetError(f"--out {path} is a folder; give a file", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = measure_blocks(declared, device=where, batch_size=batch_size, repeats=repeats)
     table.save(path)
@@ -61,7 +61,7 @@ def latency(
     ]
     print_table("", ("network", "predicted ms", "measured ms", "error %"), rows)
     console.print(
-        f"median error {100 * found.median_error:.1f} % on {check} networks that were not measured; "
+        f"median error {100 * found.median_error:.1f} % on {check} held-out networks; "
         f"largest spread of a block {100 * (table.spread or 0):.0f} %. Table: {path}",
         markup=False,
         soft_wrap=True,

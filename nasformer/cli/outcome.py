@@ -1,4 +1,4 @@
-"""Outcome: what a finished search prints."""
+"""Console summary of a finished search."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 EARLY = {
     "exhausted": "every architecture within the budget was evaluated",
-    "seconds": "the time was up",
-    "paused": "as many evaluations as were asked for now",
-    "no gain": "no new best for as long as was asked for",
+    "seconds": "time limit reached",
+    "paused": "paused after the requested evaluations",
+    "no gain": "no new best in the requested number of evaluations",
 }
 
 
 def summary(result: SearchResult) -> dict[str, Any]:
-    """Return a search in short, as plain data."""
+    """Return the summary of a search, as plain data."""
     best = result.best
     return {
         "architecture": best.architecture.to_dict(),
@@ -36,7 +36,7 @@ def summary(result: SearchResult) -> dict[str, Any]:
 
 
 def show(result: SearchResult) -> None:
-    """Print the winner and a table of what it took."""
+    """Print the winner and a summary table."""
     best = result.best
     console.print(f"{best.architecture}", markup=False, style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
@@ -49,7 +49,7 @@ def show(result: SearchResult) -> None:
         ("duplicates", result.counts.get("duplicates", 0)),
         ("infeasible", result.counts.get("infeasible", 0)),
         ("failed", result.counts["failed"]),
-        ("evaluating, s", result.seconds["evaluation"]),
+        ("evaluation, s", result.seconds["evaluation"]),
         ("strategy, s", result.seconds["strategy"]),
     ]
     print_table("", ("", result.strategy), rows)

@@ -1,4 +1,4 @@
-"""Output: what commands print for people, or with ``--json`` for programs."""
+"""Console output of commands: text and tables, or JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from rich.console import Console
 from rich.table import Table
 
 console = Console(highlight=False)
-"""Where results are printed: standard output."""
+"""Standard output, for results."""
 
 messages = Console(stderr=True, highlight=False)
-"""Where progress and errors are printed: standard error."""
+"""Standard error, for progress and errors."""
 
 
 _TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 
 
 def remember(arguments: Sequence[str]) -> None:
-    """Keep what was typed after ``nasformer``, for ``command_line``."""
+    """Store the command-line arguments for ``command_line``."""
     _TYPED.set(tuple(arguments))
 
 
 def command_line() -> str:
-    """Return what was typed, fit to be typed again."""
+    """Return the shell command of this process."""
     return shlex.join(["nasformer", *_TYPED.get()])
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """Ctrl-C, with what was said of how to go on; Typer would swallow a KeyboardInterrupt and its words."""
+    """Ctrl-C, with a message how to resume; Typer would swallow a KeyboardInterrupt and its message."""
 
 
 def stoppable(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that raises Stopped where it is interrupted."""
+    """Return a command that raises Stopped when interrupted."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **options: Any) -> None:
@@ -51,19 +51,19 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def chosen_to_speak() -> bool:
-    """Whether this process tells why the command ends; of several that torchrun started, one does."""
+def should_report_error() -> bool:
+    """Whether this process reports why the command ends; under torchrun exactly one does."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # torchrun passes on the Ctrl-C that all of them have seen already
-    from nasformer.training import speaks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # torchrun forwards a Ctrl-C that all have received
+    from nasformer.training import should_report
 
-    return speaks()
+    return should_report()
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Print a last line on standard error."""
-    if chosen_to_speak():
+    """Print a final line on standard error."""
+    if should_report_error():
         messages.print(text, style=style, soft_wrap=True, markup=False)
 
 
@@ -73,7 +73,7 @@ def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
-    """Print a table; the first ``left`` columns are words, the others figures set to the right."""
+    """Print a table; the first ``left`` columns are left-aligned text, the others right-aligned numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right")
@@ -83,7 +83,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def escape(cell: object) -> str:
-    """Return a table cell as text in which nothing is markup."""
+    """Return a table cell as text with markup escaped."""
     from rich.markup import escape as rich_escape
 
     text = f"{cell:,}" if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
@@ -91,7 +91,7 @@ def escape(cell: object) -> str:
 
 
 def _number(value: float) -> str:
-    """Write a number in two decimals; four digits where it is small, as a loss or a time may be.
+    """Format a number with two decimals; with four significant digits if below 1.
 
     >>> _number(96.944), _number(-0.54464), _number(0.0)
     ('96.94', '-0.5446', '0.00')

@@ -1,4 +1,4 @@
-"""``nasformer predict``: what an exported network sees in images."""
+"""``nasformer predict``: classify images with an exported network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _AT_A_TIME = 64
 
 ExportedModel = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A folder of 'nasformer export', or the file in it.")
+    Path, typer.Argument(metavar="MODEL", help="Folder of 'nasformer export', or its model file.")
 ]
 ModelDevice = Annotated[str, typer.Option(help="cpu; for model.safetensors also cuda, cuda:1, mps.")]
 
@@ -24,14 +24,14 @@ ModelDevice = Annotated[str, typer.Option(help="cpu; for model.safetensors also 
 def predict(
     model: ExportedModel,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes shown for each image.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     device: ModelDevice = "cpu",
     json: Json = False,
 ) -> None:
-    """Print the likeliest classes of images, with their probabilities.
+    """Print the most probable classes of images.
 
-    Images are prepared as the test images were. A .onnx file needs neither torch nor timm. A .pt2 file can run
-    code when torch opens it: take those only from people you trust.
+    Images get the preprocessing of the test images. A .onnx file needs neither torch nor timm. A .pt2 file can
+    run code when torch opens it: use such files only from trusted sources.
 
     Examples:
       nasformer predict runs/digits-onnx-fp32 seven.png

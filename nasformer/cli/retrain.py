@@ -1,4 +1,4 @@
-"""``nasformer retrain``: an architecture from scratch."""
+"""``nasformer retrain``: train an architecture from scratch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nasformer.cli.training import (
 
 
 def retrain(
-    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="Folder of a search, or a space.")],
+    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="A search's folder, or a space.")],
     architecture: OfSpace = None,
     supernet: SupernetPath = None,
     data: Data = None,
@@ -47,11 +47,11 @@ def retrain(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train an architecture from scratch, with nothing inherited.
+    """Train an architecture from scratch.
 
-    Without --recipe, that of the space's supernet holds where one was trained; data
-    and their splits likewise. After a stop, the same command with --resume goes on
-    to the weights of an uninterrupted training.
+    Recipe, data and splits default to those of the space's supernet, if one
+    was trained. The same command with --resume reaches the weights of an
+    uninterrupted training.
 
     Examples:
       nasformer retrain runs/digits-tpe-seed0
@@ -61,7 +61,7 @@ def retrain(
       nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
     """
     from nasformer.registry import same_data
-    from nasformer.training import leads
+    from nasformer.training import is_main_process
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture)
@@ -69,11 +69,11 @@ def retrain(
     name = data or trained.get("data", {}).get("name") or space.name
     how = read_recipe(recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
     size = image_size or space.geometry.image_size
-    known = trained.get("data", {})  # on the supernet's images what ranked architectures is not what tests them
+    known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     split = known.get("seed") or 0 if same_data(name, known) else seed
     dataset = read_data(name, how, seed=split, root=root, image_size=size, asked=image_size is not None)
     folder = out or Path("runs") / f"{space.name}-retrain"
-    if leads() and not json:
+    if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)
     result = train(
@@ -88,12 +88,12 @@ def retrain(
         device=device,
         progress=not (quiet or json),
     )
-    if leads():
+    if is_main_process():
         show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 
 def _of_supernet(space: Any, supernet: Path | None) -> dict[str, Any]:
-    """Return how the supernet of a space was trained, nothing where there is none."""
+    """Return the training record of the space's supernet; empty if there is none."""
     from nasformer.fitness import find_weights
     from nasformer.registry import load_supernet
 

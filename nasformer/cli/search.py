@@ -86,8 +86,8 @@ def search(
 ) -> None:
     """Search a space for the best architecture within a budget.
 
-    Without --fitness, the weights trained for the space are used; where there are none, a training-free
-    score, with a warning. Every trial is on disk once it is known; the same command goes on after a stop.
+    The default fitness is inherited accuracy with the weights trained for the space; without weights, a
+    training-free score, with a warning. Trials are stored as they finish; the same command resumes the search.
 
     Examples:
       nasformer search digits --strategy tpe --params 60e3 -n 300
@@ -104,7 +104,7 @@ def search(
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --workers 2
     """
-    searcher, recipe = make_searcher(
+    searcher, fitness_spec = make_searcher(
         space,
         strategy,
         option or [],
@@ -134,13 +134,13 @@ def search(
             max_failures=max_failures,
             storage=kept,
             study=study,
-            recipe=recipe,
+            fitness_spec=fitness_spec,
             progress=not (quiet or json),
         )
     except KeyboardInterrupt:
         from nasformer.search.study import shown
 
-        line = shown(f"Every finished trial is in {kept}; go on with: {command_line()}")
+        line = shown(f"All finished trials are in {kept}; resume with: {command_line()}")
         raise KeyboardInterrupt(line) from None
     keep(result, folder)
     if json:
@@ -153,7 +153,7 @@ def search(
 
 
 def keep(result: SearchResult, folder: Path) -> None:
-    """Write the result, its winner and its report."""
+    """Write result, winner and report."""
     import json as json_module
 
     from nasformer._io import write_file

@@ -1,4 +1,4 @@
-"""Searching: the searcher that the options of ``search`` and ``study create`` describe."""
+"""Creation of a searcher from the options of ``search`` and ``study create``."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def make_searcher(
     workers: int = 1,
     ray: str | None = None,
 ) -> tuple[Searcher, dict[str, Any]]:
-    """Return a searcher, and the recipe by which ``Searcher.open`` makes it again.
+    """Return a searcher, and the fitness specification from which ``Searcher.open`` rebuilds it.
 
-    Without a fitness, weights where there are any, or where an option speaks of them; else the searcher's own choice.
+    Default fitness: inherited weights, if any exist or an option refers to them; else the searcher's default.
     """
     from nasformer.fitness.weights import find_weights
     from nasformer.registry import make_fitness
@@ -50,21 +50,21 @@ def make_searcher(
     judge = None
     if kind:
         judge = make_fitness(space=declared, **asked, device=device, workers=workers, ray=ray)
-    return Searcher(declared, strategy, judge, seed, **read_options(options)), _recipe(asked, latency_table)
+    return Searcher(declared, strategy, judge, seed, **read_options(options)), _fitness_spec(asked, latency_table)
 
 
-def _recipe(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]:
-    """Return what the study has to keep, with paths that hold in any working folder."""
+def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]:
+    """Return the fitness specification for the study, with absolute paths."""
     from nasformer.cost import LatencyTable
 
-    recipe: dict[str, Any] = {}
+    fitness_spec: dict[str, Any] = {}
     if asked["spec"]:
         paths = {name: str(asked[name].absolute()) if asked[name] else None for name in ("supernet", "root")}
         names = {name: _absolute(asked[name]) for name in ("spec", "data")}
-        recipe["fitness"] = {**asked, **paths, **names}
+        fitness_spec["fitness"] = {**asked, **paths, **names}
     if latency_table:
-        recipe["latency_table"] = LatencyTable.load(latency_table).to_dict()
-    return recipe
+        fitness_spec["latency_table"] = LatencyTable.load(latency_table).to_dict()
+    return fitness_spec
 
 
 def _absolute(name: str | None) -> str | None:
@@ -76,7 +76,7 @@ def _absolute(name: str | None) -> str | None:
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:
-    """Return ``KEY=VALUE`` pairs as options; values are numbers, booleans, or words.
+    """Parse ``KEY=VALUE`` pairs; values are YAML: numbers, booleans, strings or lists.
 
     Raises:
         StrategyError: A pair has no ``=``.
@@ -95,9 +95,9 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
             raise StrategyError(f"--option takes KEY=VALUE, got {pair!r}", pair)
         key = key.replace("-", "_")
         if key in ("space", "strategy", "fitness", "seed"):
-            raise StrategyError(f"option {key!r} is not the strategy's; give --{key}", pair)
+            raise StrategyError(f"{key!r} is not a strategy option; use --{key}", pair)
         try:
             options[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise StrategyError(f"--option {pair!r}: the value is no number, word or list", pair) from error
+            raise StrategyError(f"--option {pair!r}: the value is not a number, string or list", pair) from error
     return options

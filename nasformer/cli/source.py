@@ -1,4 +1,4 @@
-"""What a command's target means where a network with weights is wanted: a training, a search, a study, a space."""
+"""Resolve a command's target to a network with weights: a training, search, study, space or architecture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WEIGHTS = ("network.safetensors", "model.safetensors")
 _RECORDS = ("finetune.json", "retrain.json")
 _ARCHITECTURE = ("space", "space_fingerprint", "study", "strategy", "search_seed", "evaluations")
-"""What is recorded of where an architecture comes from; the other entries are of its weights."""
+"""Provenance entries of an architecture; the others are of its weights."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Source:
 
     Attributes:
         net: The network.
-        name: What it may be called.
-        file: The file that its weights are from.
-        data: The record of the dataset that trained them; empty where it is not known.
-        provenance: Where they come from, ready for JSON.
+        name: Default name.
+        file: Weights file.
+        data: Record of the training dataset; empty if unknown.
+        provenance: Provenance, ready for JSON.
     """
 
     net: VisionTransformer
@@ -39,10 +39,10 @@ class Source:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def dataset(self, name: str | None, root: Path | None) -> Dataset:
-        """Return the images that it was trained on, split as then, or others by name.
+        """Return its training dataset with the same splits, or another by name.
 
         Raises:
-            DataError: They are not known, cannot be loaded, or are not split as then.
+            DataError: The dataset is unknown, cannot be loaded, or its splits differ.
         """
         from nasformer.data import load_dataset
         from nasformer.errors import DataError
@@ -50,7 +50,7 @@ class Source:
 
         wanted = name or self.data.get("name")
         if wanted is None:
-            raise DataError(f"{self.file} does not say what it was trained on; give --data NAME", self.file)
+            raise DataError(f"{self.file} does not record its dataset; give --data NAME", self.file)
         size = self.net.geometry.image_size
         dataset = load_dataset(wanted, seed=self.data.get("seed") or 0, root=root, image_size=size)
         require_same_splits(dataset, wanted, self.data, self.file)
@@ -58,17 +58,17 @@ class Source:
 
 
 def read_source(target: str, architecture: str | None, supernet: Path | None, study: str | None) -> Source:
-    """Return the network that a target means.
+    """Return the network of a target.
 
     Args:
         target: A trained network or its folder, a search's folder or ``result.jsonl``, a study's storage, a space, or
-            an architecture as JSON or a file of it, which ``supernet`` has the weights for.
-        architecture: Of a space.
-        supernet: The weights that are inherited; None: those kept for the space.
-        study: Its name in the storage.
+            an architecture as JSON or JSON file, with weights from ``supernet``.
+        architecture: Architecture of a space.
+        supernet: The supernet to inherit from; None: the default weights of the space.
+        study: Study name in the storage.
 
     Raises:
-        NasformerError: It is none of these, or what it names cannot be read or does not go together.
+        NasformerError: It is none of these, unreadable, or the arguments conflict.
     """
     from nasformer.errors import ArchitectureError
 
@@ -93,7 +93,7 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
 
 
 def _searched_with(target: str) -> Mapping[str, Any]:
-    """Return what a search told of its fitness; nothing of a space."""
+    """Return the fitness description of a search; empty for a space."""
     from nasformer.cli.training import run_file
     from nasformer.search import SearchResult
 
@@ -108,8 +108,8 @@ def _require_contents(target: str) -> None:
     run = run_file(target)
     if run is not None and Path(target).is_dir() and not run.is_file():
         raise CheckpointError(
-            f"{target} holds none of {', '.join((*_WEIGHTS, run.name))}: no network and no search; "
-            "a supernet goes with a space and an architecture, as SPACE ARCH --supernet FILE",
+            f"{target} contains none of {', '.join((*_WEIGHTS, run.name))}: neither a network nor a search; "
+            "for a supernet give SPACE ARCH --supernet FILE",
             target,
         )
 
@@ -119,7 +119,7 @@ def _alone(target: str, architecture: str | None) -> None:
 
     if architecture is not None:
         raise ArchitectureError(
-            f"{target[:60]} brings its own architecture, got {architecture[:60]!r} too; name its space instead",
+            f"{target[:60]} has its own architecture, got also {architecture[:60]!r}; name its space instead",
             architecture,
         )
 
@@ -130,7 +130,7 @@ def _weights_in(folder: Path) -> Path | None:
 
 
 def _is_architecture(target: str) -> bool:
-    """Whether a target is JSON, which is meant as an architecture, or a file of one, and no space's."""
+    """Whether a target is an architecture: JSON, or a JSON file that does not declare a space."""
     if target.lstrip().startswith("{"):
         return True
     if Path(target).suffix != ".json" or not Path(target).is_file():
@@ -149,7 +149,7 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
 
     if architecture is not None or supernet is not None:
         other = architecture or supernet
-        raise CheckpointError(f"{path} is a network of its own architecture, got {str(other)[:60]!r} too", other)
+        raise CheckpointError(f"{path} is a network with its own architecture, got also {str(other)[:60]!r}", other)
     metadata = dict(read_checkpoint(path, "network")[0]["metadata"])
     net = load_network(path)
     if "export" in metadata:
@@ -162,7 +162,7 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
 
 
 def _record_beside(path: Path) -> dict[str, Any]:
-    """Return what finetune or retrain wrote beside a network of how it came about."""
+    """Return the provenance that finetune or retrain wrote beside a network."""
     for name in _RECORDS:
         try:
             record = json.loads((path.parent / name).read_text(encoding="utf-8"))
@@ -173,7 +173,7 @@ def _record_beside(path: Path) -> dict[str, Any]:
 
 
 def _past(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what led to a training: of the architecture as it is, of the weights apart from the present ones."""
+    """Return the provenance before a training: the architecture's unchanged, that of the initial weights as "from"."""
     kept = {key: value for key, value in source.items() if key in _ARCHITECTURE}
     weights = {key: value for key, value in source.items() if key not in _ARCHITECTURE}
     if "weights" in weights:
@@ -212,7 +212,7 @@ def _inherited(
     from nasformer.supernet.checkpoint import fingerprint
 
     net, path = load_supernet(space, supernet)
-    if supernet is None:  # others may be meant, but are not taken unasked
+    if supernet is None:  # an explicit supernet may differ from the search's
         require_same_weights((searched or {}).get("weights"), fingerprint(net)[:16])
     training = net.metadata.get("training", {})
     provenance = {
@@ -224,7 +224,7 @@ def _inherited(
 
 
 def _weights(path: Path, training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is recorded of a file of weights: its name and no folder, which is nobody's business."""
+    """Return the provenance of a weights file: its name without folder (private), hash, recipe and data."""
     known = {"weights": path.name, "weights_sha256": _hash(path)}
     if "recipe" in training:
         known["recipe"] = training["recipe"]

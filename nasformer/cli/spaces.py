@@ -1,4 +1,4 @@
-"""``nasformer spaces``: the built-in spaces, or one space in full."""
+"""``nasformer spaces``: list the built-in spaces, or describe one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from nasformer.cli.output import console, print_json, print_table
 
 
 def spaces(
-    space: Annotated[
-        str | None, typer.Argument(metavar="[SPACE]", help="A name or a file; without it all are listed.")
-    ] = None,
+    space: Annotated[str | None, typer.Argument(metavar="[SPACE]", help="A name or a file; default: list all.")] = None,
     params: Params = None,
     macs: Macs = None,
     latency: Latency = None,
     latency_table: LatencyTable = None,
     json: Json = False,
 ) -> None:
-    """List the search spaces, or describe one and what a budget leaves of it.
+    """List the search spaces, or describe one and its feasible set under a budget.
 
     Examples:
       nasformer spaces
@@ -48,4 +46,4 @@ def spaces(
             for d in descriptions
         ]
         print_table("", ("space", "architectures", "parameters", "MACs"), rows)
-        console.print("\n'nasformer spaces NAME' describes one; '--params 5M:6M' counts what a budget leaves.")
+        console.print("\n'nasformer spaces NAME' describes one; '--params 5M:6M' counts the feasible set.")

@@ -1,4 +1,4 @@
-"""``nasformer surrogate``: an additive model of a table, and how well it predicts what it has not seen."""
+"""``nasformer surrogate``: fit an additive model to a table, with its cross-validation error."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MEANING = {
 
 
 def surrogate(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="A file, or the name of a table of ours.")],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A file, or the name of a built-in table.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSON.", show_default=False)] = None,
-    column: Annotated[str, typer.Option(metavar="NAME", help="Of the value, higher is better.")] = "top1",
+    column: Annotated[str, typer.Option(metavar="NAME", help="Value column, higher is better.")] = "top1",
     json: Json = False,
 ) -> None:
-    """Fit an additive model to a table, and print its error on rows held out (10-fold cross-validation).
+    """Fit an additive model to a table, and print its 10-fold cross-validation error.
 
-    A search of it judges any architecture at once: --fitness surrogate:FILE, or
+    As a fitness it evaluates any architecture instantly: --fitness surrogate:FILE, or
     --fitness fit:TABLE without a file.
 
     Examples:

@@ -31,7 +31,7 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
     ] = None,
     weight_sharing: Annotated[
-        str, typer.Option(help="entangled, or classical: weights of its own for each choice.")
+        str, typer.Option(help="entangled, or classical: separate weights per choice.")
     ] = "entangled",
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
@@ -42,10 +42,10 @@ def train(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a supernet, one sampled subnet a step, or as the recipe samples.
+    """Train a supernet: one sampled subnet per step, or as the recipe says.
 
-    The weights are kept for the space, so that 'nasformer search' finds them. After a stop, the same
-    command with --resume goes on: the weights become those of an uninterrupted training.
+    The weights become the default of the space, which 'nasformer search' uses. The same
+    command with --resume reaches the weights of an uninterrupted training.
 
     Examples:
       nasformer train digits
@@ -59,8 +59,8 @@ def train(
     from nasformer.fitness.weights import bind_weights
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
-    from nasformer.training import leads, train_supernet
-    from nasformer.training.sampling import landmarks
+    from nasformer.training import is_main_process, train_supernet
+    from nasformer.training.sampling import reference_subnets
     from nasformer.training.supernet import FILE
 
     declared = load_space(space)
@@ -70,7 +70,7 @@ def train(
     size = declared.geometry.image_size
     dataset = read_data(name, chosen, seed=seed, root=root, image_size=size, asked=data is not None)
     net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
-    if leads() and not json:
+    if is_main_process() and not json:
         console.print(
             f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", markup=False, soft_wrap=True
         )
@@ -84,13 +84,13 @@ def train(
         progress=not (quiet or json),
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
     )
-    if not leads():
+    if not is_main_process():
         return
     kept = bind_weights(declared, folder / FILE)
     if json:
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
         return
-    corners = landmarks(declared, chosen)
+    corners = reference_subnets(declared, chosen)
     rows = [
         (name, declared.params(corners[name]), score["accuracy"], score["loss"])
         for name, score in result.validation.items()
@@ -99,7 +99,7 @@ def train(
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
-        f"Searches of this space will find them. Next: nasformer search {space} --strategy evolution",
+        f"Searches of this space will use them. Next: nasformer search {space} --strategy evolution",
         markup=False,
         soft_wrap=True,
     )

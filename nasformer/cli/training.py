@@ -1,4 +1,4 @@
-"""Training: what the commands that train share, from their options to recipe, data and teacher."""
+"""Shared by training commands: options, recipe, data and teacher."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.", show_default=False)]
-LearningRate = Annotated[float | None, typer.Option(help="Instead of the recipe's.", show_default=False)]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.", show_default=False)]
+LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.", show_default=False)]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")]
 ImageSize = Annotated[
     int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.", show_default=False)
 ]
 TeacherName = Annotated[
     str | None,
-    typer.Option("--teacher", metavar="NAME", help="timm:NAME, or a .safetensors of ours.", show_default=False),
+    typer.Option("--teacher", metavar="NAME", help="timm:NAME, or a nasformer .safetensors.", show_default=False),
 ]
 TeacherWeights = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.", show_default=False)
@@ -44,10 +44,10 @@ def read_recipe(
     learning_rate: float | None = None,
     further: bool = False,
 ) -> Recipe:
-    """Return the recipe of a file, else that of a training, else one that suits the data; with what was given instead.
+    """Return the recipe of a file, else of a training, else the data's default; with the given changes.
 
     Raises:
-        RecipeError: It cannot be read, or holds a wrong value.
+        RecipeError: It cannot be read, or has an invalid value.
     """
     from nasformer.training import Recipe
 
@@ -63,15 +63,15 @@ def read_recipe(
 def read_data(
     name: str, recipe: Recipe, *, seed: int, root: Path | None, image_size: int | None, asked: bool = False
 ) -> Dataset:
-    """Return a dataset, augmented by its reader as the recipe says where it is read from files.
+    """Return a dataset; images read from files are augmented by the recipe.
 
     Args:
         name: The dataset.
         recipe: The recipe.
-        seed: Of the splits.
-        root: Where its files are.
-        image_size: Pixels that images of files are cropped to.
-        asked: Whether the user asked for that size, so that a dataset of another fixed one is refused.
+        seed: Seed of the splits.
+        root: Folder of the files.
+        image_size: Crop size of images read from files, in pixels.
+        asked: Whether the user asked for that size; a dataset with another fixed size is then refused.
 
     Raises:
         DataError: It cannot be loaded.
@@ -86,19 +86,19 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
     """Return the teacher of ``--teacher`` and ``--teacher-weights``.
 
     Raises:
-        RecipeError: There are weights and no teacher that takes them, or timm has no such network.
-        CheckpointError: The weights cannot be found or read.
+        RecipeError: Weights without a timm teacher, or timm has no such model.
+        CheckpointError: The weights are missing or unreadable.
     """
     from nasformer.errors import RecipeError
     from nasformer.training import load_teacher
 
     if weights is not None and not (name or "").startswith("timm:"):
-        raise RecipeError(f"--teacher-weights {weights} are for --teacher timm:NAME, got {name!r}", weights)
+        raise RecipeError(f"--teacher-weights {weights} needs --teacher timm:NAME, got {name!r}", weights)
     return None if name is None else load_teacher(name, weights=weights, num_classes=num_classes)
 
 
 def run_file(target: str) -> Path | None:
-    """Return the trials of the run that a target names; None where it names a space, also beside a folder so called."""
+    """Return the result file of a run; None for a space, even if a folder has its name."""
     from nasformer.cli.search import RESULT
     from nasformer.space import space_names
 
@@ -110,10 +110,10 @@ def run_file(target: str) -> Path | None:
 
 
 def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
-    """Return what ``RUN|SPACE [ARCH]`` names, the winner of a search or an architecture of a space, and its origin.
+    """Resolve ``RUN|SPACE [ARCH]``: the winner of a search or an architecture of a space, with its provenance.
 
     Raises:
-        ArchitectureError: It is neither, or both are named.
+        ArchitectureError: It is neither, or a run with an architecture.
         StudyError: The run cannot be read.
     """
     from nasformer.cli.cost import read_architecture
@@ -125,7 +125,7 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
     if run is not None:
         if architecture is not None:
             raise ArchitectureError(
-                f"a run brings its own architecture, got {architecture!r}; name its space instead", architecture
+                f"a run has its own architecture, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(run)
         return result.space, result.best.architecture, origin(result.space, result.settings)
@@ -134,10 +134,10 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
 
 
 def require_same_weights(wanted: str | None, found: str) -> None:
-    """Check that weights are those of a search, by their hashes; None: it had none.
+    """Check by hash that weights are those of a search; None: it used none.
 
     Raises:
-        CheckpointError: They are others.
+        CheckpointError: They differ.
     """
     from nasformer.errors import CheckpointError
 
@@ -148,7 +148,7 @@ def require_same_weights(wanted: str | None, found: str) -> None:
 
 
 def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what is recorded of the space of an architecture, and of the search that found it, if one did."""
+    """Return the provenance of an architecture: its space, and the search that found it, if any."""
     found = {"space": space.name, "space_fingerprint": space.fingerprint}
     if settings is None:
         return found
@@ -157,7 +157,7 @@ def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dic
 
 
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
-    """Write the page of what a network has become, and print it in short."""
+    """Write the report of a training, and print a summary."""
     from nasformer.report import write_training_report
 
     page = write_training_report(folder, result.to_dict(), title=title, command=command_line())
@@ -173,8 +173,8 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
     worst = min((row for row in figures["test"]["per_class"] if row["images"]), key=lambda row: row["accuracy"])
     here = figures["speed"]
     console.print(
-        f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms an image, "
-        f"{here['images_per_second']:,.0f} images a second here. Hardest class: {worst['class']}, "
+        f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per image, "
+        f"{here['images_per_second']:,.0f} images/s on this machine. Hardest class: {worst['class']}, "
         f"{worst['accuracy']:.1f} %.\nWeights, log and {figures['kind']}.json: {folder}\nReport: {page}",
         markup=False,
         soft_wrap=True,
@@ -182,5 +182,5 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
 
 
 def sizes(record: Mapping[str, Any]) -> str:
-    """Return the sizes of the splits in words."""
+    """Return the sizes of the splits as text."""
     return ", ".join(f"{count:,} {name}" for name, count in record["splits"].items()) + " images"

@@ -1,8 +1,8 @@
-"""Comparisons: strategies × tasks × seeds, run as resumable studies and told as tidy tables.
+"""Comparisons: strategies × tasks × seeds, run as resumable studies and collected in tidy tables.
 
-``experiment`` declares one, ``task`` opens what is searched, ``cell`` is one run, ``runner`` runs them over
-processes, ``gather`` collects what they found as a ``Comparison``; ``from_results`` makes one of searches that
-were run in another way.
+``experiment`` declares one, ``task`` opens the tasks, ``cell`` is one run, ``runner`` runs cells in
+processes, ``gather`` collects the results as a ``Comparison``; ``from_results`` builds one from existing
+search results.
 """
 
 from nasformer.compare.comparison import Comparison, Entrant, LeftOut, TaskRecord

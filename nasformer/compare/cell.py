@@ -1,4 +1,4 @@
-"""Cell: one run, of a strategy on a task with a seed; a study while it runs, one file once it is complete."""
+"""Cell: one run of a strategy on a task with a seed; a study while running, one file when complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nasformer.compare.comparison import Entrant
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration
 from nasformer.compare.tables import cell_row, plain_columns, trial_columns
-from nasformer.compare.task import Task, opened
+from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError
 from nasformer.registry import get_strategy
 from nasformer.searcher import Searcher
@@ -29,13 +29,13 @@ class Cell:
     """One run.
 
     Args:
-        task: What is searched.
-        entrant: Who searches.
-        seed: Of the run and, with noise, of the noise.
-        evaluations: Most distinct evaluations.
+        task: The task.
+        entrant: The strategy.
+        seed: Seed of the run and of the noise, if any.
+        evaluations: Maximal number of distinct evaluations.
         batch_size: Architectures per ask.
-        confirm: How many of the strategy's recommendations compete.
-        initial_design: How many architectures, drawn by the seed, the strategy is told first.
+        confirm: Number of recommendations that compete for the winner.
+        initial_design: Size of the shared random initial design.
     """
 
     task: TaskDeclaration
@@ -51,22 +51,22 @@ class Cell:
 
     @property
     def path(self) -> Path:
-        """Where it is kept, below the folder of the comparison and without a suffix."""
+        """Relative path in the comparison's folder, without suffix."""
         return Path(_slug(self.task.name)) / _slug(self.entrant.label) / f"seed-{self.seed}"
 
-    def searcher(self, task: Task) -> Searcher:
-        """Return the search, not begun.
+    def searcher(self, task: ComparisonTask) -> Searcher:
+        """Return a new searcher.
 
         Raises:
-            StrategyError: The strategy or an option of it is unknown.
+            StrategyError: The strategy or an option is unknown.
         """
         name: Any = self.entrant.strategy
         if self.initial_design:
             name = shared_design(get_strategy(name), self.initial_design)
         return Searcher(task.space, name, task.judge(self.seed), self.seed, **self.entrant.options)
 
-    def identity(self, task: Task) -> str:
-        """Return a hash of all that decides what the run finds; of a strategy from outside, its module's code too."""
+    def identity(self, task: ComparisonTask) -> str:
+        """Return a hash of everything the result depends on, including the code of third-party strategies."""
         run = (self.seed, self.evaluations, self.batch_size, self.confirm, self.initial_design)
         strategy = self.entrant.strategy, dict(self.entrant.options), *_code(self.entrant.strategy)
         return digest([task.identity, *strategy, *run])
@@ -74,7 +74,7 @@ class Cell:
 
 @cache
 def _code(strategy: str) -> tuple[str, ...]:
-    """Return the source of the module that a strategy from outside is in; nothing of one of ours."""
+    """Return the module source of a third-party strategy; empty for built-in ones."""
     factory = get_strategy(strategy)
     module = inspect.getmodule(getattr(factory, "func", factory))
     if module is None or module.__name__.startswith("nasformer."):
@@ -86,7 +86,7 @@ def _code(strategy: str) -> tuple[str, ...]:
 
 
 def cells_of(experiment: Experiment) -> list[Cell]:
-    """Return every run; seeds outermost, so that a comparison that is cut short is a fair one of fewer seeds."""
+    """Return every run; seeds outermost, so that an interrupted comparison is a fair one with fewer seeds."""
     shared = (experiment.batch_size, experiment.confirm, experiment.initial_design)
     return [
         Cell(task, entrant, seed, experiment.evaluations_of(task), *shared)
@@ -97,15 +97,15 @@ def cells_of(experiment: Experiment) -> list[Cell]:
 
 
 def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
-    """Run a cell, from where it was stopped if it was, and write its file.
+    """Run or resume a cell, and write its file.
 
     Args:
-        cell: What to run.
-        folder: Of the comparison.
-        keep_study: Whether to leave the study's journal once the file is written.
+        cell: The run.
+        folder: Folder of the comparison.
+        keep_study: Whether to keep the study's journal afterwards.
 
     Raises:
-        NasformerError: The search could not be made or failed.
+        NasformerError: The search could not be created, or failed.
     """
     task, journal = opened(cell.task, folder / "cache"), (folder / "studies" / cell.path).with_suffix(".log")
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -128,29 +128,28 @@ def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
 
 
 def cell_file(folder: Path, cell: Cell) -> Path:
-    """Return where a complete cell is."""
+    """Return the file of a complete cell."""
     return (folder / "cells" / cell.path).with_suffix(".json.gz")
 
 
-def is_complete(folder: Path, cell: Cell, task: Task) -> bool:
+def is_complete(folder: Path, cell: Cell, task: ComparisonTask) -> bool:
     """Return whether a cell is complete.
 
     Raises:
-        ExperimentError: It is damaged, or was run in another way than is asked for now.
+        ExperimentError: It is damaged, or was run with other settings.
     """
     kept = _read(cell_file(folder, cell), with_trials=False)
     if kept is not None and kept.get("identity") != cell.identity(task):
         path = cell_file(folder, cell)
         raise ExperimentError(
-            f"{path} holds {cell}, run with other settings, files or code; "
-            "give another --out, or delete it to run it again",
+            f"{path} holds {cell}, run with other settings, files or code; choose another --out, or delete it to rerun",
             path,
         )
     return kept is not None
 
 
 def load_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """Return what ``run_cell`` wrote: ``cell``, ``versions`` and ``trials``; None where it is not complete.
+    """Return the result of ``run_cell``: ``cell``, ``versions`` and ``trials``; None if incomplete.
 
     Raises:
         ExperimentError: It is damaged.
@@ -167,18 +166,18 @@ def _read(path: Path, with_trials: bool) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as error:
-        raise ExperimentError(f"{path} cannot be read ({error}); delete it to run it again", path) from error
+        raise ExperimentError(f"{path} cannot be read ({error}); delete it to rerun", path) from error
     return kept
 
 
 def _write(path: Path, header: Mapping[str, Any], trials: Mapping[str, Any]) -> None:
-    """Write two lines of JSON: what is asked of a cell before anything runs, and the trials."""
+    """Write two lines of JSON: the header, which is checked on resume, and the trials."""
     with atomic(path) as draft, gzip.open(draft, "wt", encoding="utf-8", compresslevel=6) as file:
         file.writelines(json.dumps(line) + "\n" for line in (header, trials))
 
 
 def _slug(name: str) -> str:
-    """Return a name as a file may have it, unlike that of any other name.
+    """Return a unique file name for a label.
 
     >>> _slug("tpe"), _slug("nevergrad (optimizer=DE)")
     ('tpe', 'nevergrad-optimizer-DE-2e3b03')

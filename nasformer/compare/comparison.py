@@ -1,4 +1,4 @@
-"""Comparison: what an experiment found, as two tidy tables, and what one must know to read them.
+"""Comparison: the results of an experiment as two tidy tables, with metadata.
 
 ``trials`` has a row for each evaluation:
 
@@ -8,9 +8,9 @@ strategy        label of the strategy
 seed            seed of the run
 evaluation      1 for the first evaluation of the run
 architecture    its dimensions, as JSON
-value           what the strategy was told, higher is better; missing where the evaluation failed
-true            the same without noise, where the task knows it
-loss            loss told with it, where there is one
+value           value told to the strategy, higher is better; missing if the evaluation failed
+true            the value without noise, if known
+loss            reported loss, if any
 params, macs    costs; further costs of the budget in columns of their names
 seconds         time of the evaluation
 ==============  ==========================================================================================
@@ -19,22 +19,22 @@ seconds         time of the evaluation
 
 ====================  ====================================================================================
 task, strategy, seed  as above
-architecture          the confirmed winner's dimensions, as JSON; empty where the task keeps them to itself
-params, macs          its costs; missing where the architecture is
+architecture          the confirmed winner's dimensions, as JSON; empty if the task reports aggregates only
+params, macs          its costs; missing if the architecture is
 confirmed             its confirmed value (whole search split, or fresh noise)
-true                  its value without noise, where the task knows it
-test                  its value on the test split, where the task knows it; it influenced nothing
-observed              highest value that the run was told
-regret                ``optimum - true``, never below 0, where the task knows both
+true                  its value without noise, if known
+test                  its value on the test split, if known; it influenced nothing
+observed              highest value told in the run
+regret                ``optimum - true``, at least 0, if both are known
 evaluations           distinct architectures evaluated
-duplicates            proposals that had been evaluated before; like the next two they are not charged
-infeasible            proposals beyond the budget
-replaced              proposals given up for a random draw
-failed                evaluations without a value
+duplicates            duplicate proposals; like the next two they cost no evaluation
+infeasible            infeasible proposals
+replaced              proposals replaced by random samples
+failed                failed evaluations
 strategy_seconds      time in the strategy
 evaluation_seconds    time in the evaluation
 total_seconds         time of the run
-stopped               why it ended, as in ``SearchResult``
+stopped               reason of the end, as in ``SearchResult``
 ====================  ====================================================================================
 """
 
@@ -89,20 +89,20 @@ CELL_COLUMNS = (
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """What a comparison says of one task.
+    """The record of a task in a comparison.
 
     Args:
-        name: Of the task, unique in the comparison.
-        space: The space that was searched.
+        name: Unique name of the task.
+        space: The search space.
         limits: Bounds by cost.
-        fitness: What the fitness says of itself.
-        evaluations: Most distinct evaluations of a run.
-        optimum: The highest true value within the limits, where it is known exactly; else None.
+        fitness: Description of the fitness.
+        evaluations: Maximal number of distinct evaluations per run.
+        optimum: The highest true value within the limits, if known exactly; else None.
         in_percent: Whether values are accuracies in percent.
-        noise: Standard deviation of the noise that was added to what strategies are told; 0: none.
-        feasible: Number of architectures within the limits; 0 where it is not known.
-        target: The value that "evaluations to target" asks for; None: derived from the runs.
-        remarks: What a reader must know of it, a sentence each: where values come from, how they were split.
+        noise: Standard deviation of the noise on told values; 0: none.
+        feasible: Number of feasible architectures; 0 if unknown.
+        target: Target value of "evaluations to target"; None: derived from the runs.
+        remarks: Notes for readers, a sentence each: origin of values, splits.
     """
 
     name: str
@@ -126,12 +126,12 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A strategy that takes part.
+    """A compared strategy.
 
     Args:
-        label: Its name in the tables, unique in the comparison.
+        label: Its unique name in the tables.
         strategy: A strategy's name or ``module:Class``.
-        options: Of the strategy.
+        options: Options of the strategy.
     """
 
     label: str
@@ -141,13 +141,13 @@ class Entrant:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What could not take part, and why.
+    """An excluded strategy or failed run.
 
     Args:
         task: Name of the task.
         strategy: Label of the strategy.
-        reason: In one line.
-        seed: Of the run that failed; None: none was begun.
+        reason: Reason, in one line.
+        seed: Seed of the failed run; None: excluded from the task.
     """
 
     task: str
@@ -158,20 +158,20 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several strategies on several tasks with several seeds, run to run paired by the seed.
+    """Several strategies on several tasks, with runs paired by seed.
 
     Args:
         title: Heading of the report.
-        tasks: In the order given.
-        entrants: In the order given.
-        seeds: Of every strategy on every task.
+        tasks: Tasks in the given order.
+        entrants: Strategies in the given order.
+        seeds: Seeds of every strategy on every task.
         trials: One row per evaluation; columns as in the module's table.
-        cells: One row per run that is complete; columns as in the module's table.
-        left_out: Strategies that cannot search a task, and runs that failed.
-        command: What was typed.
-        settings: What else decided the runs: batch size, places confirmed and the like.
-        versions: Of Python and of the packages that matter.
-        machine: What computed.
+        cells: One row per complete run; columns as in the module's table.
+        left_out: Excluded strategies and failed runs.
+        command: The shell command.
+        settings: Further settings of the runs, such as batch size and confirmation.
+        versions: Versions of Python and relevant packages.
+        machine: Description of the machine.
     """
 
     title: str
@@ -193,6 +193,6 @@ class Comparison:
 
     @property
     def missing(self) -> int:
-        """How many runs are not complete, of those that were to be."""
+        """Number of incomplete runs."""
         impossible = sum(len(self.seeds) if each.seed is None else 0 for each in self.left_out)
         return len(self.tasks) * len(self.entrants) * len(self.seeds) - impossible - len(self.cells)

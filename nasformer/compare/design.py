@@ -1,4 +1,4 @@
-"""SharedDesign: every strategy begins with the same architectures, drawn by the seed alone."""
+"""SharedDesign: a random initial design common to all strategies of a seed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nasformer.space import FeasibleSet
 
 
 class SharedDesign:
-    """A strategy that is first told a design it did not choose.
+    """A strategy that starts from a given initial design.
 
     Args:
-        feasible: The set to search.
-        factory: Of the strategy.
-        size: Of the design.
-        seed: Of the design and of the strategy.
-        evaluations: How many architectures the search will look at, the design among them.
-        batch_size: How many are asked at a time.
-        **options: Of the strategy.
+        feasible: The feasible set.
+        factory: Factory of the strategy.
+        size: Size of the design.
+        seed: Seed of design and strategy.
+        evaluations: Number of evaluations, including the design.
+        batch_size: Architectures per ask.
+        **options: Options of the strategy.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class SharedDesign:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The strategy's."""
+        """The strategy's counts."""
         return dict(getattr(self._strategy, "counts", {}))
 
     def ask(self, n: int = 1) -> list[Architecture]:
-        """Return the next of the design; after it, what the strategy asks."""
+        """Return the design, then the strategy's proposals."""
         if self._design:
             return [self._design.pop() for _ in range(min(n, len(self._design)))]
         return self._strategy.ask(n)
@@ -60,10 +60,10 @@ class SharedDesign:
         self._strategy.tell(trials)
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return what the strategy recommends."""
+        """Return the strategy's recommendations."""
         return self._strategy.recommend(k)
 
 
 def shared_design(factory: StrategyFactory, size: int) -> StrategyFactory:
-    """Return a factory of strategies that begin with a design of a size."""
+    """Return a factory of strategies with an initial design."""
     return partial(SharedDesign, factory=factory, size=size)

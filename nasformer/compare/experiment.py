@@ -1,7 +1,7 @@
-"""Experiment: what is compared, declared in YAML or by flags: tasks × strategies × seeds.
+"""Experiment: tasks × strategies × seeds, declared in YAML or by command-line options.
 
-A path inside a declaration may hold ``~`` and ``${NAME}`` of the environment; any other relative one starts at
-the declaration's own folder. A task that is ``optional`` is left out where its files are absent.
+Paths in a declaration may contain ``~`` and environment variables ``${NAME}``; other relative paths are relative to
+the declaration's folder. An ``optional`` task is skipped if its files are missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nasformer.space.declaration import parse
 
 
 class _Declared(BaseModel):
-    """Plain values; an unknown key is refused with the nearest known one."""
+    """Base model; unknown keys are refused with a suggestion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,19 +39,19 @@ class TaskDeclaration(_Declared):
     """A space, a fitness and a budget.
 
     Attributes:
-        name: Unique in the experiment.
+        name: Unique name.
         space: Built-in name, or path of a declaration.
-        fitness: As ``make_fitness`` names it; None: the weights kept for the space.
-        budget: What a network may cost: a number, a (least, most) pair, a mapping by cost, or a line.
-        evaluations: Most distinct evaluations of a run; None: the experiment's.
-        noise: Standard deviation of noise on what strategies are told.
-        target: The value that "evaluations to target" asks for; None: derived from the runs.
-        in_percent: Whether values are accuracies in percent; None: those of inherited weights and of ``top1`` in a
-            table are.
-        supernet, data, root, objective, racing: Of ``inherited``, as in ``make_fitness``.
-        latency_table: What ``nasformer latency`` measured, for a budget in ``latency_ms``.
-        optional: Whether to leave the task out where its files are absent.
-        aggregates_only: Whether the report keeps architectures to itself, where a table's rows must not be passed on.
+        fitness: Specification for ``make_fitness``; None: the default weights of the space.
+        budget: Cost bounds: a number, a (least, most) pair, a mapping by cost, or a line.
+        evaluations: Maximal number of distinct evaluations per run; None: the experiment's.
+        noise: Standard deviation of noise on told values.
+        target: Target value of "evaluations to target"; None: derived from the runs.
+        in_percent: Whether values are accuracies in percent; None: true for inherited accuracy and ``top1`` of
+            tables.
+        supernet, data, root, objective, racing: Options of ``inherited``, as in ``make_fitness``.
+        latency_table: File of ``nasformer latency``, for a budget in ``latency_ms``.
+        optional: Whether to skip the task if its files are missing.
+        aggregates_only: Whether the report omits architectures, for tables whose rows must not be redistributed.
     """
 
     name: str = Field("", pattern=r"^[^\n]*$")
@@ -73,7 +73,7 @@ class TaskDeclaration(_Declared):
 
     @property
     def label(self) -> str:
-        """The name, else the space and the kind of fitness."""
+        """The name, else space and kind of fitness."""
         return self.name or " ".join([self.space, *([self.fitness.partition(":")[0]] if self.fitness else [])])
 
 
@@ -82,8 +82,8 @@ class EntrantDeclaration(_Declared):
 
     Attributes:
         name: A strategy's name, or ``module:Class``.
-        label: Its name in the report; None: the strategy's, with its options where there are any.
-        options: Of the strategy.
+        label: Its name in the report; None: the strategy's, with its options.
+        options: Options of the strategy.
     """
 
     name: str
@@ -92,7 +92,7 @@ class EntrantDeclaration(_Declared):
 
     @property
     def entrant(self) -> Entrant:
-        """The strategy as it takes part."""
+        """The entrant of the comparison."""
         chosen = ", ".join(f"{key}={value}" for key, value in self.options.items())
         return Entrant(self.label or (f"{self.name} ({chosen})" if chosen else self.name), self.name, self.options)
 
@@ -102,14 +102,13 @@ class Experiment(_Declared):
 
     Attributes:
         title: Heading of the report.
-        tasks: What is searched.
-        strategies: Who searches; a plain name stands for a strategy without options.
-        seeds: A number of seeds, 0 and on, or a list of them.
-        evaluations: Most distinct evaluations of a run.
+        tasks: The tasks.
+        strategies: The strategies; a plain name is a strategy without options.
+        seeds: Number of seeds, from 0, or a list of seeds.
+        evaluations: Maximal number of distinct evaluations per run.
         batch_size: Architectures per ask.
-        confirm: How many of a strategy's recommendations compete to be the run's winner.
-        initial_design: How many architectures, drawn by the seed, every strategy is told first; 0: each begins
-            as it likes.
+        confirm: Number of recommendations that compete for the run's winner.
+        initial_design: Size of the random initial design shared by all strategies of a seed; 0: none.
     """
 
     title: str = "Strategies compared"
@@ -138,7 +137,7 @@ class Experiment(_Declared):
         for what, names in (("task", [task.label for task in self.tasks]), ("strategy", labels), ("seed", self.seeds)):
             name, times = Counter(names).most_common(1)[0]
             if times > 1:
-                raise ValueError(f"the {what} {name!r} is there {times} times; give each its own name")
+                raise ValueError(f"the {what} {name!r} occurs {times} times; names must be unique")
         if min(self.seeds) < 0:
             raise ValueError(f"seeds are 0 or more, got {min(self.seeds)}")
         if self.initial_design >= min(self.evaluations_of(task) for task in self.tasks):
@@ -146,25 +145,25 @@ class Experiment(_Declared):
         return self
 
     def evaluations_of(self, task: TaskDeclaration) -> int:
-        """Return the evaluations of a task's runs."""
+        """Return the number of evaluations per run of a task."""
         return task.evaluations or self.evaluations
 
     @property
     def entrants(self) -> tuple[Entrant, ...]:
-        """The strategies as they take part."""
+        """The entrants of the comparison."""
         return tuple(each.entrant for each in self.strategies)
 
     @classmethod
     def of(cls, values: Mapping[Any, Any], where: str = "the experiment", folder: Path | None = None) -> Experiment:
-        """Read plain data.
+        """Validate plain data.
 
         Args:
-            values: What YAML or JSON gave.
-            where: How a message calls it.
-            folder: Where relative paths start; None: the working folder.
+            values: Content of a YAML or JSON file.
+            where: Name of the source in messages.
+            folder: Base of relative paths; None: the working folder.
 
         Raises:
-            ExperimentError: It is no experiment; the first fault is named.
+            ExperimentError: It is invalid; the message names the first error.
         """
         try:
             declared = cls(**{str(key): value for key, value in values.items()})
@@ -177,21 +176,21 @@ class Experiment(_Declared):
         """Read a YAML or JSON file.
 
         Raises:
-            ExperimentError: The file is absent, unreadable, or declares no experiment.
+            ExperimentError: The file is missing, unreadable, or invalid.
         """
         path = Path(path)
         return cls.of(read_declaration(path), path.name, path.parent)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, without what has its default value."""
+        """Return plain data without default values."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def read_declaration(path: Path) -> Any:
-    """Return what a YAML or JSON file holds, as plain data.
+    """Return the content of a YAML or JSON file.
 
     Raises:
-        ExperimentError: It is absent or unreadable, or holds no mapping.
+        ExperimentError: It is missing, unreadable, or not a mapping.
     """
     try:
         values = parse(path.read_text(encoding="utf-8"), path.suffix)
@@ -200,10 +199,10 @@ def read_declaration(path: Path) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ExperimentError(
-            f"{str(path)!r} is no valid {path.suffix[1:].upper() or 'YAML'}: {reason}", path
+            f"{str(path)!r} is not valid {path.suffix[1:].upper() or 'YAML'}: {reason}", path
         ) from error
     if not isinstance(values, Mapping):
-        raise ExperimentError(f"{path.name} is a mapping with 'tasks' and 'strategies', got {values!r}", path)
+        raise ExperimentError(f"{path.name} must be a mapping with 'tasks' and 'strategies', got {values!r}", path)
     return values
 
 
@@ -233,7 +232,7 @@ def _path(text: str, folder: Path | None) -> str:
 
 
 def absent_files(task: TaskDeclaration) -> Sequence[str]:
-    """Return the files of a task that are not there, each with what is to be done about it."""
+    """Return the missing files of a task, each with a remedy."""
     named = [getattr(task, key) for key in _FILES] + [task.space if Path(task.space).suffix else None]
     named += [path for key in _NAMED if _is_file(path := (getattr(task, key) or "").partition(":")[2])]
     found = []

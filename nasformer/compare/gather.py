@@ -1,4 +1,4 @@
-"""Gathering: the complete cells of an experiment as one comparison, and its tables on disk."""
+"""Collects the complete cells of an experiment as a comparison, and writes its tables."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from nasformer.compare.cell import Cell, load_cell
 from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.tables import cell_table, trial_table
-from nasformer.compare.task import Task
+from nasformer.compare.task import ComparisonTask
 
 _UNTOLD = {"architecture": "", "params": None, "macs": None}
 
 
 def gather(
     experiment: Experiment,
-    tasks: Mapping[str, Task],
+    tasks: Mapping[str, ComparisonTask],
     cells: Sequence[Cell],
     folder: Path,
     left_out: Sequence[LeftOut],
     command: str,
 ) -> Comparison:
-    """Return the comparison of what is complete."""
+    """Return the comparison of all complete cells."""
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     known: dict[str, dict[str, None]] = {}
@@ -58,7 +58,7 @@ def _evaluations(experiment: Experiment, name: str) -> int:
 
 
 def write_tables(folder: Path, comparison: Comparison, parquet: bool) -> None:
-    """Write ``trials.csv.gz``, or both tables as Parquet; ``cells.csv`` comes with the report."""
+    """Write ``trials.csv.gz``, or both tables as Parquet; the report writes ``cells.csv``."""
     if parquet:
         comparison.cells.to_parquet(folder / "cells.parquet", index=False)
         comparison.trials.to_parquet(folder / "trials.parquet", index=False)

@@ -1,4 +1,4 @@
-"""Pool: processes that share the cores, leave Ctrl-C to their parent, and never outlive it."""
+"""Process pool: workers share the cores, ignore SIGINT, and end with their parent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nasformer.fitness.processes import end_with_parent
 def pool_of(
     processes: int, begin: Callable[..., None] | None = None, *arguments: object
 ) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of spawned processes; when it is left early, what runs is ended.
+    """Yield a pool of spawned processes; on an error, running jobs are terminated.
 
     Args:
-        processes: How many.
-        begin: Called first in each process.
-        *arguments: Of ``begin``; they are pickled.
+        processes: Number of processes.
+        begin: Initialiser of each process.
+        *arguments: Arguments of ``begin``; pickled.
     """
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     kept = os.environ.get("OMP_NUM_THREADS")
@@ -43,7 +43,7 @@ def pool_of(
 
 
 def _begin(begin: Callable[..., None] | None, arguments: tuple[object, ...]) -> None:
-    """Leave Ctrl-C to the parent, end when the parent is gone, however it ended, and begin."""
+    """Ignore SIGINT, watch the parent, and run the initialiser."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     if begin is not None:
@@ -51,7 +51,7 @@ def _begin(begin: Callable[..., None] | None, arguments: tuple[object, ...]) -> 
 
 
 def progress_bar(shown: bool) -> Progress:
-    """Return a bar of what is done, on the standard error; its tasks have a field ``last``."""
+    """Return a progress bar on standard error; its tasks have a field ``last``."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
     ends = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
     return Progress(*columns, *ends, console=Console(stderr=True), disable=not shown)

@@ -1,4 +1,4 @@
-"""Results: runs of any origin on one task as a comparison, checked, and named so that variants are told apart."""
+"""Builds a comparison from existing search results of one task."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ def from_results(
     command: str = "",
     machine: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Return finished searches of one task as a comparison; a strategy with other options is another entrant.
+    """Return finished searches of one task as a comparison; variants of a strategy are separate entrants.
 
     Args:
-        results: Of one or more strategies and seeds, on the same space and limits.
+        results: Results of one or more strategies and seeds, on the same space and limits.
         title: Heading of the report.
         truth: Value of an architecture without noise.
         test: Value of an architecture on the test split.
         optimum: The highest true value within the limits.
-        remarks: What a reader must know of the task, a sentence each.
-        command: What was typed.
-        machine: What computed.
+        remarks: Notes on the task, a sentence each.
+        command: The shell command.
+        machine: Description of the machine.
 
     Raises:
-        NasformerError: There are none, one has no confirmed winner, they differ in space or limits,
-            or one run is there twice.
+        NasformerError: No results, one without confirmed winner, different spaces or limits, or a duplicate run.
     """
     check_together(results)
     first, labels = results[0], strategy_labels(results)
@@ -72,11 +71,10 @@ def from_results(
 
 
 def check_together(results: Sequence[SearchResult]) -> None:
-    """Refuse results that may not be shown beside each other.
+    """Check that results are comparable.
 
     Raises:
-        NasformerError: There are none, one has no confirmed winner, they differ in space or limits,
-            or one run is there twice.
+        NasformerError: No results, one without confirmed winner, different spaces or limits, or a duplicate run.
     """
     if not results:
         raise NasformerError("a report needs at least one search result, got none", results)
@@ -85,23 +83,23 @@ def check_together(results: Sequence[SearchResult]) -> None:
     runs = Counter(zip(strategy_labels(results), (result.seed for result in results), strict=True))
     (label, seed), times = runs.most_common(1)[0]
     if times > 1:
-        raise NasformerError(f"{label} with seed {seed} is there {times} times; give each run once", results)
+        raise NasformerError(f"{label} with seed {seed} occurs {times} times; give each run once", results)
 
 
 def _check(result: SearchResult, first: SearchResult) -> None:
     run = f"{result.strategy} with seed {result.seed}"
     differences = result.space.differences(first.space)
     if differences:
-        raise NasformerError(f"{run} searched another space: {'; '.join(differences)}; report it by itself", result)
+        raise NasformerError(f"{run} searched another space: {'; '.join(differences)}; report it separately", result)
     if result.limits != first.limits:
         mine, other = (format_limits(limits) or "no limits" for limits in (result.limits, first.limits))
-        raise NasformerError(f"{run} searched within {mine}, others within {other}; report it by itself", result)
+        raise NasformerError(f"{run} searched within {mine}, others within {other}; report it separately", result)
     if not any(trial.value is not None for trial in result.confirmed):
-        raise NasformerError(f"{run} has no confirmed winner; leave it out", result)
+        raise NasformerError(f"{run} has no confirmed winner; omit it", result)
 
 
 def strategy_labels(results: Sequence[SearchResult]) -> list[str]:
-    """Return a label for each result: the strategy's name, with its options where the name does not tell it apart."""
+    """Return a label for each result: the strategy's name, with options if needed to distinguish variants."""
     options = [json.dumps(_options(result), sort_keys=True, default=str) for result in results]
     variants: dict[str, set[str]] = {}
     for result, text in zip(results, options, strict=True):
@@ -131,7 +129,7 @@ def in_percent(results: Sequence[SearchResult]) -> bool:
 
 
 def measures_accuracy(fitness: object) -> bool:
-    """Whether a fitness tells accuracies in percent, by what it says of itself."""
+    """Whether the values of a fitness, given its description, are accuracies in percent."""
     if not isinstance(fitness, dict) or fitness.get("kind") != "inherited" or "noise" in fitness:
         return False
     return str(fitness.get("objective", "accuracy")) == "accuracy"
@@ -142,7 +140,7 @@ def _all_accuracies(result: SearchResult) -> bool:
 
 
 def shared_settings(results: Sequence[SearchResult]) -> dict[str, Any]:
-    """Return what decided the searches; where runs differ, every value."""
+    """Return the settings of the searches; all values where runs differ."""
     known = ("strategy", "options", "space", "fitness", "seed")
     shown = [{key: value for key, value in result.settings.items() if key not in known} for result in results]
     return _together(shown)

@@ -1,7 +1,7 @@
-"""Runner: every cell of an experiment over processes, each in whatever order, from where it was stopped.
+"""Runner: runs or resumes all cells of an experiment in processes, in any order.
 
-What a cell finds depends on nothing but its task, its strategy and its seed, so neither the number of processes
-nor their order shows in the outcome. A cell that is complete is a file; one that was stopped is a study that goes on.
+The result of a cell depends only on task, strategy and seed, not on the number of processes or their order.
+A complete cell is a file; an interrupted one is a resumable study.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from nasformer.compare.comparison import Comparison, LeftOut
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
 from nasformer.compare.gather import gather, write_tables
 from nasformer.compare.pool import pool_of, progress_bar
-from nasformer.compare.task import Task, opened
+from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError, NasformerError, StrategyError
-from nasformer.search.loop import Limit
+from nasformer.search.loop import StoppingCriteria
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,22 +39,22 @@ def run_experiment(
     command: str = "",
     progress: bool = True,
 ) -> Comparison:
-    """Run what is not yet complete of an experiment, and return all of it.
+    """Run the incomplete cells of an experiment, and return the comparison.
 
     Args:
-        experiment: Declared, or the path of a declaration.
-        out: Folder of the comparison; the same one goes on after a stop.
-        workers: How many processes; None: one for each core.
-        keep_studies: Whether to keep the study of a complete run, for a closer look.
-        only_complete: Run nothing; return what is complete.
+        experiment: An experiment, or the path of a declaration.
+        out: Folder of the comparison; the same folder resumes.
+        workers: Number of processes; None: one per core.
+        keep_studies: Whether to keep the studies of complete runs.
+        only_complete: Return the complete runs without running more.
         parquet: Whether to write the tables as Parquet instead of CSV.
-        command: What was typed, for the report.
-        progress: Show a bar.
+        command: The shell command, for the report.
+        progress: Show a progress bar.
 
     Raises:
-        ExperimentError: It is declared wrongly, the folder holds runs that were made in another way, or Parquet is
-            asked for and pyarrow is not installed.
-        NasformerError: A task cannot be opened, or a strategy can search none of them.
+        ExperimentError: Invalid declaration, runs with other settings in the folder, or Parquet
+            without pyarrow.
+        NasformerError: A task cannot be opened, or a strategy cannot search any task.
     """
     declared = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
     folder = Path(out)
@@ -77,26 +77,26 @@ def run_experiment(
 
 
 def _present(experiment: Experiment) -> Experiment:
-    """Return the experiment without optional tasks whose files are absent."""
+    """Return the experiment without optional tasks with missing files."""
     kept: list[TaskDeclaration] = []
     for task in experiment.tasks:
         absent = absent_files(task)
         if absent and not task.optional:
-            raise ExperimentError(f"task {task.name!r} needs {absent[0]}, which is not there", task)
+            raise ExperimentError(f"task {task.name!r} needs {absent[0]}, which is missing", task)
         if absent:
-            _LOGGER.warning("task %r is left out: %s is not there", task.name, absent[0])
+            _LOGGER.warning("task %r is skipped: %s is missing", task.name, absent[0])
         else:
             kept.append(task)
     if not kept:
-        raise ExperimentError("no task is left: the files of all of them are absent", experiment)
+        raise ExperimentError("no task is left: all have missing files", experiment)
     return experiment.model_copy(update={"tasks": tuple(kept)})
 
 
-def _impossible(experiment: Experiment, tasks: dict[str, Task], folder: Path) -> dict[tuple[str, str], str]:
-    """Return which strategies refuse which tasks, with their reasons; one that has run is not made again to see.
+def _impossible(experiment: Experiment, tasks: dict[str, ComparisonTask], folder: Path) -> dict[tuple[str, str], str]:
+    """Return the reasons of strategies that refuse tasks, by task and strategy; completed runs are not checked again.
 
     Raises:
-        StrategyError: A strategy refuses all of them.
+        StrategyError: A strategy refuses all tasks.
     """
     found: dict[tuple[str, str], str] = {}
     first = [cell for cell in cells_of(experiment) if cell.seed == experiment.seeds[0]]
@@ -105,20 +105,20 @@ def _impossible(experiment: Experiment, tasks: dict[str, Task], folder: Path) ->
         if is_complete(folder, cell, task):
             continue
         try:
-            cell.searcher(task).make(task.feasible, Limit(cell.evaluations, cell.batch_size))
+            cell.searcher(task).make(task.feasible, StoppingCriteria(cell.evaluations, cell.batch_size))
         except StrategyError as refusal:
             found[cell.task.name, cell.entrant.label] = str(refusal)
             if sum(label == cell.entrant.label for _, label in found) == len(tasks):
                 raise
     for (name, label), reason in found.items():
-        _LOGGER.warning("%s does not search %r: %s", label, name, reason)
+        _LOGGER.warning("%s is excluded from %r: %s", label, name, reason)
     return found
 
 
 def _run(
     cells: Sequence[Cell], total: int, folder: Path, processes: int, keep_studies: bool, progress: bool
 ) -> list[LeftOut]:
-    """Run cells; one that fails does not stop the others."""
+    """Run cells; failures do not stop the others."""
     failed: list[LeftOut] = []
     bar = progress_bar(progress)
     with pool_of(processes) as pool, bar:
@@ -134,13 +134,13 @@ def _run(
 
 
 def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
-    """Return why a cell failed, None where it did not; the whole story of what nobody foresaw goes to a file."""
+    """Return the reason of a failure, or None; tracebacks of unexpected errors are written to a file."""
     error = future.exception()
     if error is None:
         return None
     if isinstance(error, BrokenProcessPool):
         raise ExperimentError(
-            "a process was killed, perhaps for want of memory; the same command goes on, with fewer --workers", cell
+            "a process was killed, possibly out of memory; resume with the same command and fewer --workers", cell
         ) from error
     if isinstance(error, NasformerError):
         return str(error)

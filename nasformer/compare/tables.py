@@ -1,4 +1,4 @@
-"""Tables: what a search result adds to a comparison's two tidy tables, as the module ``comparison`` lists them."""
+"""Rows of a search result in a comparison's two tidy tables; ``comparison`` lists the columns."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Judge = Callable[[Architecture], float | None]
-"""Says of an architecture what it is truly worth, or what the test split says of it; None where it cannot know."""
+"""Returns the true or test value of an architecture; None if unknown."""
 
 
 def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | None = None) -> dict[str, Any]:
-    """Return the columns of ``trials`` that a run adds, each of the length ``(evaluations,)``.
+    """Return the columns of a run in ``trials``, each ``(evaluations,)``.
 
     Args:
-        result: Of the run.
+        result: Result of the run.
         task: Name of the task.
-        label: The strategy's in the tables.
+        label: Label of the strategy.
         truth: Value of an architecture without noise.
     """
     trials = result.trials
@@ -45,7 +45,7 @@ def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | No
 
 
 def plain_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a run as JSON has them, without those that are one value for all of it."""
+    """Return the columns of a run as JSON lists, without the constant ones."""
     lists = {name: column.tolist() if isinstance(column, np.ndarray) else column for name, column in columns.items()}
     return {name: column for name, column in lists.items() if name not in ("task", "strategy", "seed")}
 
@@ -67,14 +67,14 @@ def cell_row(
     test: Judge | None = None,
     optimum: float | None = None,
 ) -> dict[str, Any]:
-    """Return the row of ``cells`` that a run adds.
+    """Return the row of a run in ``cells``.
 
     Args:
-        result: Of the run; it has a confirmed winner.
+        result: Result of the run, with a confirmed winner.
         task: Name of the task.
-        label: The strategy's in the tables.
+        label: Label of the strategy.
         truth: Value of an architecture without noise.
-        test: Value of an architecture on the test split, asked of the winner alone.
+        test: Value of an architecture on the test split, used for the winner only.
         optimum: The highest true value within the limits.
     """
     best = result.best
@@ -101,7 +101,7 @@ def cell_row(
 
 
 def cell_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the rows of several runs as one table; what is not known is missing."""
+    """Return the rows of several runs as one table; unknown values are missing."""
     import pandas as pd
 
     numbers = dict.fromkeys(("confirmed", "true", "test", "observed", "regret"), float)

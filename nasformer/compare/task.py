@@ -1,4 +1,4 @@
-"""Task: a declared task with its space, its feasible set and its fitness, ready for runs."""
+"""ComparisonTask: a declared task with space, feasible set and fitness."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SLOW = ("inherited", "training-free")
 
 
 @dataclass(frozen=True)
-class Task:
-    """What every run of a task shares.
+class ComparisonTask:
+    """The state shared by all runs of a task.
 
     Args:
-        declared: As the experiment has it.
-        space: The space.
-        fitness: What judges, without noise.
-        feasible: What may be asked for.
+        declared: The declaration.
+        space: The search space.
+        fitness: The fitness, without noise.
+        feasible: The feasible set.
     """
 
     declared: TaskDeclaration
@@ -43,15 +43,15 @@ class Task:
     feasible: FeasibleSet
 
     @classmethod
-    def open(cls, declared: TaskDeclaration, cache: Path | None = None) -> Task:
-        """Make ready what a task declares.
+    def open(cls, declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTask:
+        """Open a declared task.
 
         Args:
-            declared: As the experiment has it.
-            cache: Folder where runs share the evaluations that take time; None: they do not.
+            declared: The declaration.
+            cache: Folder for a cache of slow evaluations shared by runs; None: no cache.
 
         Raises:
-            NasformerError: The space, the fitness or the budget cannot be had.
+            NasformerError: Space, fitness or budget are invalid.
         """
         space = load_space(declared.space)
         if declared.latency_table:
@@ -62,19 +62,19 @@ class Task:
         return cls(declared, space, fitness, Searcher(space, "random", fitness).feasible(declared.budget, fitness))
 
     def judge(self, seed: int) -> Fitness:
-        """Return what a run of a seed is told by; with noise, the same for every strategy."""
+        """Return the fitness of a run; noise depends on the seed, not on the strategy."""
         if not self.declared.noise:
             return self.fitness
         return NoisyFitness(self.fitness, self.declared.noise, seed)
 
     @cached_property
     def truth(self) -> Judge | None:
-        """The value without noise, where it can be had for nothing."""
+        """The value without noise, if available at no cost."""
         return partial(true_value, self.fitness) if hasattr(self.fitness, "true_value") else None
 
     @cached_property
     def test(self) -> Judge | None:
-        """The value on images or rows that no search sees, where there are any."""
+        """The value on held-out test images or rows, if any."""
         if hasattr(self.fitness, "test_value"):
             return partial(test_value, self.fitness)
         return self._on_test_images() if self._description["kind"] == "inherited" else None
@@ -91,17 +91,17 @@ class Task:
 
     @cached_property
     def identity(self) -> str:
-        """A hash of all that decides what a run on this task finds, besides its strategy and seed."""
+        """A hash of everything that results on this task depend on, except strategy and seed."""
         limits = {name: list(bounds) for name, bounds in self.feasible.limits.items()}
         return digest([self.space.to_dict(), limits, self._description, self.declared.noise])
 
     @cached_property
     def optimum(self) -> float | None:
-        """The highest value without noise within the budget, where it can be known."""
+        """The highest value without noise within the budget, if known."""
         return optimum(self.fitness, self.feasible)
 
     def record(self, evaluations: int) -> TaskRecord:
-        """Return what a report says of the task."""
+        """Return the task's record for reports."""
         return TaskRecord(
             name=self.declared.name,
             space=self.space,
@@ -122,11 +122,12 @@ def _in_percent(fitness: Mapping[str, Any]) -> bool:
 
 
 def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:
-    """Yield what a reader must know of where values come from."""
+    """Yield notes on the origin of values."""
     if fitness["kind"] == "surrogate":
         known = {name: fitness[name] for name in ("r2", "kendall_tau", "rmse", "mae") if name in fitness}
         quality = ", ".join(f"{name.replace('_', ' ')} {figure:.3g}" for name, figure in known.items())
-        yield f"Values are an additive surrogate's, not measured{f' (cross-validated: {quality})' if known else ''}."
+        shown = f" (cross-validated: {quality})" if known else ""
+        yield f"Values are predictions of an additive surrogate, not measurements{shown}."
     elif fitness["kind"] == "table":
         yield f"Values are read from the table {fitness['file']}, {fitness['rows']:,} architectures."
         if fitness["file"] in table_names():
@@ -134,22 +135,22 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
     elif fitness["kind"] == "training-free":
         yield "Values are a training-free score, not an accuracy."
     else:
-        yield "Values are measured on search images, with weights inherited from one supernet."
+        yield "Values are measured on search images with weights inherited from one supernet."
     if noise:
         yield (
-            f"Strategies are told values with Gaussian noise of standard deviation {noise:g}, of an architecture the "
-            "same for every strategy of a seed; winners are confirmed with fresh noise."
+            f"Observed values have Gaussian noise of standard deviation {noise:g}, the same for all strategies of a "
+            "seed; winners are confirmed with fresh noise."
         )
-    yield "Winners are scored on a test split that no search saw." if tested else "There is no test split."
+    yield "Winners are evaluated on a held-out test split." if tested else "There is no test split."
 
 
 @lru_cache(maxsize=16)
-def _opened(text: str, cache: Path | None) -> Task:
-    return Task.open(TaskDeclaration.model_validate_json(text), cache)
+def _opened(text: str, cache: Path | None) -> ComparisonTask:
+    return ComparisonTask.open(TaskDeclaration.model_validate_json(text), cache)
 
 
-def opened(declared: TaskDeclaration, cache: Path | None = None) -> Task:
-    """Return the task, opened once in a process; arguments as of ``Task.open``."""
+def opened(declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTask:
+    """Return the task, opened once in a process; arguments as of ``ComparisonTask.open``."""
     return _opened(declared.model_dump_json(), cache)
 
 

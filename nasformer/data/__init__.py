@@ -1,7 +1,7 @@
 """Datasets with three splits that share no image: train, search and test.
 
-``dataset`` holds the splits and checks them, ``splits`` draws them, ``batches`` iterates over them, one batch
-``ahead`` of the caller, and ``decoded`` keeps the pixels of files that are read again and again; ``digits``,
+``dataset`` holds and checks the splits, ``splits`` draws them, ``batches`` iterates over them, ``prefetch`` prepares
+the next batch in a thread, and ``decoded`` caches decoded image files; ``digits``,
 ``fashion_mnist``, ``image_folder`` and ``transfer`` read one source each, and ``load`` finds them by name.
 """
 

@@ -1,4 +1,4 @@
-"""Batches of a split: slices where it is in memory or an array on disk, else a DataLoader."""
+"""Batches of a split: slices of images in memory or of an array on disk, else a DataLoader."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from nasformer.data.ahead import one_ahead
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import DecodedImages
 from nasformer.data.memory import ImagesInMemory
+from nasformer.data.prefetch import prefetched
 from nasformer.errors import DataError
 
 Batches = Generator[tuple[Tensor, Tensor], None, None]
@@ -29,7 +29,7 @@ def iterate(
     start: int = 0,
     stop: int | None = None,
     rows: Tensor | None = None,
-    ahead: bool = False,
+    prefetch: bool = False,
     repeats: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
@@ -37,16 +37,16 @@ def iterate(
     Args:
         split: The images.
         batch_size: Images in a batch; the last one may hold fewer.
-        device: Where the batches go.
-        seed: Of the order; None: the order of the split.
-        drop_last: Leave out a last batch that is not full.
-        workers: Processes that read images that are not in memory.
-        start: First place in the order.
-        stop: Place in the order to stop before; None: its end.
-        rows: Places within each batch, all of them full, of the images that are yielded; None: all.
-        ahead: Prepare the next batch in a thread while the caller computes; not for augmented images, whose random
-            numbers are the caller's too. Nothing is prepared of images in memory, nor where ``workers`` read.
-        repeats: How often an image comes in a shuffled order, of as many fewer images.
+        device: Device of the batches.
+        seed: Seed of the shuffling; None: the order of the split.
+        drop_last: Drop an incomplete last batch.
+        workers: Data-loader processes for images that are not in memory.
+        start: First position in the order.
+        stop: Position to stop before; None: the end.
+        rows: Rows of each (full) batch to yield; None: all.
+        prefetch: Prepare the next batch in a thread while the caller computes; not for augmented images, which share
+            the caller's random numbers. Ignored for images in memory and with ``workers``.
+        repeats: Copies of each image in a shuffled order, of proportionally fewer images.
 
     Raises:
         DataError: An image cannot be read.
@@ -62,7 +62,7 @@ def iterate(
     stream = seed or 0
     if rows is not None:
         order, batch_size = torch.cat([batch[rows] for batch in torch.split(order, batch_size)]), len(rows)
-        stream += int(rows[0])  # those who share a batch augment it differently
+        stream += int(rows[0])  # ranks augment differently
     in_order = seed is None and rows is None
     if isinstance(split, ImagesInMemory):
         yield from _from_memory(split.to(device), batch_size, order, in_order=in_order)
@@ -72,11 +72,11 @@ def iterate(
         batches, workers = _from_array(split, batch_size, order, where, in_order=in_order), 0
     else:
         batches = _from_loader(split, batch_size, order, workers, where, stream)
-    yield from one_ahead(batches) if ahead and not workers else batches
+    yield from prefetched(batches) if prefetch and not workers else batches
 
 
 def _shuffled(split: Split, seed: int, repeats: int) -> Tensor:
-    """Return the places of an epoch; timm's sampler is asked as one process, whose order all of them share."""
+    """Return an epoch's indices; timm's sampler runs as a single process, so all ranks share its order."""
     if repeats == 1:
         return torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     from timm.data.distributed_sampler import RepeatAugSampler
@@ -105,7 +105,7 @@ def _run(places: Tensor) -> slice:
 
 
 def _with_index(device: torch.device) -> torch.device:
-    """Say which GPU is meant: another thread's current one is the first."""
+    """Make the GPU index explicit: in a new thread the current GPU is the first."""
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device
@@ -125,10 +125,10 @@ def _from_loader(
         sampler=order.tolist(),
         num_workers=workers,
         pin_memory=device.type == "cuda",
-        generator=torch.Generator().manual_seed(seed),  # seeds the workers, and leaves global state alone
+        generator=torch.Generator().manual_seed(seed),  # seeds the workers without touching global state
     )
     try:
         for images, labels in loader:
             yield images.to(device, non_blocking=True), torch.as_tensor(labels).to(device, non_blocking=True)
-    except DataError as error:  # a worker's error arrives with its traceback in front
+    except DataError as error:  # a worker's message starts with its traceback
         raise DataError(str(error).strip().splitlines()[-1].removeprefix("nasformer.errors.DataError: ")) from None

@@ -1,6 +1,6 @@
-"""Dataset: train, search and test images that share none, with what is known of them.
+"""Dataset: disjoint train, search and test splits with metadata.
 
-The search split ranks architectures and never trains; test images are seen once, at the end.
+The search split ranks architectures and is never trained on; test images are used once, at the end.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ class Split(Protocol):
 
 
 class Dataset:
-    """Three splits of images that share none.
+    """Three disjoint splits of images.
 
-    What is left out is read from the splits: sizes from the first image, classes from the labels in
+    Omitted arguments are inferred from the splits: sizes from the first image, classes from the labels in
     memory or from a ``classes`` attribute.
 
     Args:
-        train: What trains.
-        search: What ranks architectures; never trained on.
-        test: What nothing sees before the end.
-        name: What reports call it.
+        train: Images for training.
+        search: Images that rank architectures; never trained on.
+        test: Held-out test images.
+        name: Name in reports.
         num_classes: Number of classes.
         image_size: Height and width, in pixels.
-        in_channels: Channels.
-        classes: Names of the classes; None: those of the train split, or numbers.
-        record: What is stored with every result; the built-in sets record how they were split.
+        in_channels: Number of channels.
+        classes: Class names; None: those of the train split, or numbers.
+        record: Metadata stored with every result; the built-in datasets record their splits.
 
     Raises:
         DataError: An empty split, images of the wrong shape, or splits that share images.
@@ -87,10 +87,10 @@ class Dataset:
         return {"train": self.train, "search": self.search, "test": self.test}
 
     def resized(self, image_size: int) -> Dataset:
-        """Return the same images at another size, resized as a network does whose resolution is searched.
+        """Return the images at another size, resized as by a network whose resolution is searched.
 
         Raises:
-            DataError: They are not in memory: then they are to be read at that size.
+            DataError: They are not in memory; load them at that size instead.
         """
         sets = {name: resized(split, image_size, self.name) for name, split in self.splits.items()}
         return Dataset(
@@ -115,7 +115,7 @@ class Dataset:
             if have != need:
                 raise DataError(
                     f"dataset {self.name!r} has {key} {have}, but space {space.name!r} declares {need}; "
-                    f"declare {key}: {have} or take other data",
+                    f"declare {key}: {have} or use other data",
                     self,
                 )
 
@@ -149,7 +149,7 @@ def _in_memory(split: Split) -> Split:
 
 
 def _labels(split: Split) -> Iterator[tuple[object, int]]:
-    """Yield each image's index and class where classes are in memory, else only the number of images."""
+    """Yield each image's index and class if labels are in memory, else only the number of images."""
     labels = split.labels if isinstance(split, ImagesInMemory) else getattr(split, "targets", None)
     yield from enumerate(map(int, labels)) if labels is not None else [(len(split), -1)]
 
@@ -181,7 +181,7 @@ def _count_classes(split: Split) -> int:
 
 
 def _names(num_classes: int, given: Sequence[Any]) -> list[str]:
-    """Return the names of the classes, numbers where there are not as many names."""
+    """Return the class names; numbers if the count of names is wrong."""
     return list(map(str, given if len(given) == num_classes else range(num_classes)))
 
 

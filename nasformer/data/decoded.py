@@ -1,7 +1,7 @@
-"""DecodedImages: image files decoded once, into an array on disk from which later passes take whole batches.
+"""DecodedImages: image files decoded once into an array on disk, from which later passes read whole batches.
 
-A search looks at the same images hundreds of times, and decoding one costs more than judging it with a small
-network. So their pixels are kept, as they are after resizing and cropping.
+A search evaluates the same images hundreds of times, and decoding costs more than a small network's forward
+pass. So the pixels are cached after resizing and cropping.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from nasformer.data.dataset import Split
 from nasformer.data.image_folder import ImageFiles, Plain
 
 LAYOUT = 1
-"""Of the arrays; raised when what is written for the same files changes."""
+"""Version of the arrays; incremented when the pixels written for the same files change."""
 
 _AT_A_TIME = 256
 _SECONDS_BETWEEN_LINES = 10.0
@@ -37,14 +37,14 @@ _LOGGER = logging.getLogger("nasformer.data")
 
 
 class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """The images of files that were decoded before, memory-mapped; their values are those of the files, bit for bit.
+    """Memory-mapped images decoded before; their values equal those of the files, bit for bit.
 
     Args:
         files: The files, with a plain transform.
         path: The array of their pixels, uint8 ``(n, 3, size, size)``: see ``decode_once``.
 
     Raises:
-        ValueError: The array is not whole, or not of these files.
+        ValueError: The array is incomplete, or not of these files.
     """
 
     def __init__(self, files: ImageFiles, path: Path) -> None:
@@ -66,7 +66,7 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return DecodedImages, (self.files, self.path)  # another process maps the array itself
 
     def batch(self, places: slice | Any, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return ``(images (batch, 3, size, size), labels (batch,))`` of some places; bytes travel, floats do not."""
+        """Return ``(images (batch, 3, size, size), labels (batch,))``; uint8 is copied to the device, not floats."""
         pixels, labels = torch.from_numpy(np.array(self._pixels[places])), self.labels[places]
         if device.type == "cuda":
             pixels, labels = pixels.pin_memory(), labels.pin_memory()
@@ -75,18 +75,18 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
 
 def decode_once(split: Split, folder: Path, *, threads: int | None = None) -> Split:
-    """Return images of files as an array that is kept in ``folder``, made now unless it is there; others as they are.
+    """Return image files as an array cached in ``folder``, created if missing; other splits unchanged.
 
-    An array takes 3 · size² bytes an image: 1.5 GB for 10,000 of 224 pixels. There is one for each split, named by a
-    hash of its files' paths, sizes and times, of the transform and of the versions that decide the pixels; what is
-    not needed any more may be deleted at any time. It comes into place whole, so one that was begun and not
-    finished is made again. Of several processes that want the same array one decodes and the others wait. Where it
-    cannot be written a warning says so, and the files are decoded anew in every pass.
+    An array takes 3 · size² bytes per image: 1.5 GB for 10,000 of 224 pixels. There is one per split, named by a
+    hash of the files' paths, sizes and times, of the transform and of the library versions that affect pixels;
+    arrays may be deleted at any time. They are written atomically, so an interrupted one is
+    created again. Of several processes that need the same array, one decodes and the others wait. If it
+    cannot be written, a warning says so, and every pass decodes the files again.
 
     Args:
-        split: The images. Those are kept that ``imagefolder:`` does not augment.
-        folder: Where the arrays are.
-        threads: How many decode at once; None: one for each core.
+        split: The images; only those that ``imagefolder:`` does not augment are cached.
+        folder: Folder of the arrays.
+        threads: Decoding threads; None: one per core.
 
     Raises:
         DataError: An image cannot be read.
@@ -102,8 +102,8 @@ def decode_once(split: Split, folder: Path, *, threads: int | None = None) -> Sp
                 found = _find(split, path) or _make(split, path, threads or _cores())
     except OSError as error:
         _LOGGER.warning(
-            "%d decoded images cannot be kept in %s: %s (they need %s bytes); every pass decodes them anew; "
-            "make room, or set NASFORMER_HOME to a folder that has it",
+            "cannot cache %d decoded images in %s: %s (they need %s bytes); every pass decodes them again; "
+            "free space, or set NASFORMER_HOME to a folder with enough of it",
             *(len(split), folder, error.strerror or error, f"{_bytes(split):,}"),
         )
         return split
@@ -111,19 +111,19 @@ def decode_once(split: Split, folder: Path, *, threads: int | None = None) -> Sp
 
 
 def _find(files: ImageFiles, path: Path) -> DecodedImages | None:
-    """Return the images of an array, or None where it is absent or damaged."""
+    """Return the images of an array; None if it is missing or damaged."""
     with suppress(FileNotFoundError, ValueError, EOFError):
         return DecodedImages(files, path)
     return None
 
 
 def _make(files: ImageFiles, path: Path, threads: int) -> DecodedImages:
-    for left in abandoned(path):
+    for left in abandoned(path):  # left by a killed process
         with suppress(OSError):
             left.unlink()
     if shutil.disk_usage(path.parent).free < _bytes(files):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    # Written, not mapped: on a full disk a write raises, and a page of a map kills the process.
+    # Written, not mapped: on a full disk a write raises, but a mapped page kills the process (SIGBUS).
     with atomic(path) as draft, draft.open("wb") as file:
         _write(files, file, threads)
         file.flush()
@@ -132,13 +132,13 @@ def _make(files: ImageFiles, path: Path, threads: int) -> DecodedImages:
 
 
 def _write(files: ImageFiles, file: IO[bytes], threads: int) -> None:
-    """Write pixels in order. Threads, since Pillow decodes and resizes without the interpreter's lock."""
+    """Write pixels in order. Threads suffice: Pillow releases the GIL when decoding and resizing."""
     plain, count, began = _plain(files), len(files), time.perf_counter()
     header = {"descr": "|u1", "fortran_order": False, "shape": _shape(files)}
     np.lib.format.write_array_header_1_0(file, header)
     told = began
     with ThreadPool(threads) as pool:
-        for first in range(0, count, _AT_A_TIME):  # so that what waits to be written stays small
+        for first in range(0, count, _AT_A_TIME):  # bounds the write queue
             places = range(first, min(first + _AT_A_TIME, count))
             for pixels in pool.imap(lambda place: plain.pixels(files.read(place)), places):
                 file.write(pixels.tobytes())
@@ -153,10 +153,10 @@ def _write(files: ImageFiles, file: IO[bytes], threads: int) -> None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep others out while an array is made, where the system can; the lock ends with the process that holds it."""
+    """Lock an array while it is created, if the system can; the lock ends with the process that holds it."""
     try:
         import fcntl
-    except ImportError:  # Windows: each writes a draft of its own, and the last one stays
+    except ImportError:  # Windows: each process writes its own draft, and the last one wins
         yield
         return
     with path.with_suffix(".lock").open("w") as file:
@@ -166,7 +166,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _key(files: ImageFiles) -> str:
-    """Hash what decides the pixels."""
+    """Hash everything that affects the pixels."""
     from PIL import features
 
     versions = [f"{name} {number}" for name, number in installed("Pillow", "timm", "torchvision").items()]

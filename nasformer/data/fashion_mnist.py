@@ -27,11 +27,11 @@ def load_fashion_mnist(*, seed: int = 0, root: str | Path | None = None) -> Data
     """Return Fashion-MNIST: 50,000 to train, 10,000 to search, its own 10,000 to test.
 
     Args:
-        seed: Of the splits.
-        root: A torchvision root, or the folder that holds the four files; None: Debian's folder.
+        seed: Seed of the splits.
+        root: A torchvision root, or the folder of the four files; None: Debian's folder.
 
     Raises:
-        DataError: The files are absent or damaged.
+        DataError: The files are missing or damaged.
     """
     folder = _find(root)
     images, labels = _pair(folder, "train")
@@ -55,7 +55,9 @@ def _pair(folder: Path, split: str) -> tuple[NDArray[np.float32], NDArray[Any]]:
     images = _read(folder, f"{_FILES[split]}-images-idx3-ubyte", 3)
     labels = _read(folder, f"{_FILES[split]}-labels-idx1-ubyte", 1)
     if len(images) != len(labels):
-        raise DataError(f"{folder} holds {len(images)} {split} images but {len(labels)} labels; fetch it anew", folder)
+        raise DataError(
+            f"{folder} holds {len(images)} {split} images but {len(labels)} labels; download it again", folder
+        )
     return images[:, None].astype(np.float32) / 255.0, labels
 
 
@@ -67,7 +69,7 @@ def _read(folder: Path, stem: str, dimensions: int) -> NDArray[np.uint8]:
         content = gzip.decompress(path.read_bytes()) if path is packed else path.read_bytes()
         sizes = np.frombuffer(content, ">u4", dimensions, 4)
         if content[:4] != bytes([0, 0, 8, dimensions]):
-            raise ValueError("it is no idx file of bytes")
+            raise ValueError("not an idx file of bytes")
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes.tolist())
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {str(error).splitlines()[0]}", path) from error

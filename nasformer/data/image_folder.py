@@ -1,7 +1,7 @@
-"""imagefolder:PATH: images on disk in ImageNet's layout, one folder per class, decoded as they are needed.
+"""imagefolder:PATH: images on disk in ImageNet's layout, one folder per class, decoded on demand.
 
-``train/`` trains, less the part of it that is held out to search; ``test/`` or ``val/`` tests. Where
-both are there, ``val/`` searches and all of ``train/`` trains.
+A part of ``train/`` is held out as the search split; ``test/`` or ``val/`` is the test split. If
+both exist, ``val/`` is the search split and all of ``train/`` trains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nasformer.errors import DataError
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 CROP = 0.875
-"""Share of an image's shorter side that is kept, as AutoFormer tests."""
+"""Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
 
 Sample = tuple[Path, int]
 Marked = TypeVar("Marked", bound=tuple[Any, int])
@@ -49,7 +49,7 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return self.transform(self.read(index)), self.targets[index]
 
     def read(self, index: int) -> Any:
-        """Return a PIL image, as it is in its file.
+        """Return a decoded image (PIL).
 
         Raises:
             DataError: It cannot be read.
@@ -64,10 +64,10 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
             raise _unreadable(path, error) from error
 
     def stamp(self, index: int) -> tuple[str, int, int]:
-        """Return path, size and time of change of a file: alike where its contents are.
+        """Return path, size and modification time of a file, to detect changes.
 
         Raises:
-            DataError: It is not there.
+            DataError: It is missing.
         """
         path, _ = self.samples[index]
         try:
@@ -78,19 +78,19 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
 
 class Plain:
-    """The transform of images that rank or test, in two halves: pixels can be kept, floats are four times as large.
+    """The evaluation transform, in two halves: uint8 pixels can be cached, floats are four times as large.
 
     Args:
-        image_size: Height and width that images are cropped to, in pixels.
+        image_size: Crop size, in pixels.
 
     Attributes:
-        mean: What is taken out of each channel.
-        std: What each channel is divided by.
+        mean: Normalisation mean of each channel.
+        std: Normalisation standard deviation of each channel.
     """
 
     def __init__(self, image_size: int) -> None:
         whole: Any = _transform(image_size, training=False)
-        *self._crops, _, normalise = whole.transforms  # between them the change to floats
+        *self._crops, _, normalise = whole.transforms  # between them: conversion to floats
         self.image_size, self._name = image_size, repr(whole)
         self._mean, self._std = (torch.as_tensor(x).view(-1, 1, 1) for x in (normalise.mean, normalise.std))
         self.mean, self.std = self._mean.flatten().tolist(), self._std.flatten().tolist()
@@ -109,8 +109,8 @@ class Plain:
         return np.array(image).transpose(2, 0, 1).copy()
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Return floats ``(…, 3, size, size)`` with ImageNet's mean and deviation taken out."""
-        # A tensor, since CUDA multiplies by the inverse of a number, which is not the same in the last bit.
+        """Return floats ``(…, 3, size, size)``, normalised with ImageNet's mean and standard deviation."""
+        # A tensor: CUDA turns division by a Python number into multiplication by its inverse, off in the last bit.
         full = torch.tensor(255.0, device=pixels.device)
         return pixels.float().div_(full).sub_(self._mean.to(pixels.device)).div_(self._std.to(pixels.device))
 
@@ -125,19 +125,19 @@ def load_image_folder(
     auto_augment: str | None = "rand-m9-mstd0.5-inc1",
     random_erasing: float = 0.25,
 ) -> Dataset:
-    """Return the images under ``path``.
+    """Return the dataset of a folder.
 
     Args:
-        path: A folder with ``train/`` and ``test/`` or ``val/``, each with a folder for each class.
-        seed: Of the splits.
-        image_size: Height and width that images are cropped to, in pixels.
-        search_fraction: Share of ``train/`` that is held out to search.
-        test_fraction: Share of ``train/`` that is held out to test, where there is no folder for it.
-        auto_augment: timm's augmentation policy of the train images; None: crops and flips alone.
-        random_erasing: Probability of erasing a part of a train image.
+        path: A folder with ``train/`` and ``test/`` or ``val/``, each with one folder per class.
+        seed: Seed of the splits.
+        image_size: Crop size, in pixels.
+        search_fraction: Fraction of ``train/`` held out as the search split.
+        test_fraction: Fraction of ``train/`` held out as the test split, if it has no folder.
+        auto_augment: timm's augmentation policy of the train images; None: crops and flips only.
+        random_erasing: Probability of random erasing of train images.
 
     Raises:
-        DataError: A folder is absent or empty, or the folders' classes differ.
+        DataError: A folder is missing or empty, or the folders' classes differ.
     """
     root = Path(path)
     splits, classes = _splits(root, search_fraction, test_fraction, seed)
@@ -166,18 +166,18 @@ def from_samples(
     random_erasing: float,
     kind: type[ImageFiles] = ImageFiles,
 ) -> Dataset:
-    """Return a dataset of image files, the train images augmented and the others plain.
+    """Return a dataset of image files with augmented train images.
 
     Args:
-        name: What reports call it.
-        splits: Path and class number of each image, by split.
-        marks: What stands for each image in the fingerprint, with its class.
-        classes: Names of the classes.
-        image_size: Height and width that images are cropped to, in pixels.
-        seed: Of the splits.
-        auto_augment: timm's augmentation policy; None: crops and flips alone.
-        random_erasing: Probability of erasing a part of an image.
-        kind: What reads the images.
+        name: Name in reports.
+        splits: Path and class index of each image, by split.
+        marks: Identifier of each image in the fingerprint, with its class.
+        classes: Class names.
+        image_size: Crop size, in pixels.
+        seed: Seed of the splits.
+        auto_augment: timm's augmentation policy; None: crops and flips only.
+        random_erasing: Probability of random erasing.
+        kind: Dataset class.
     """
     augmented = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing)
     plain = Plain(image_size)
@@ -206,7 +206,7 @@ def _splits(
     held_out = [name for name in ("test", "val") if (root / name).is_dir()]
     if not held_out and test_fraction is None:
         raise DataError(
-            f"{root} has neither test/ nor val/; add one, or hold out a part of train/ with test_fraction=0.2", root
+            f"{root} has neither test/ nor val/; add one, or hold out part of train/ with test_fraction=0.2", root
         )
     train, classes = _scan(root / "train")
     found = {name: _scan(root / name, classes)[0] for name in held_out}
@@ -218,24 +218,24 @@ def _splits(
 
 
 def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: int) -> dict[str, list[Marked]]:
-    """Split samples, each with its class, into train and named shares of it, every class in proportion.
+    """Split samples into train and named held-out parts, stratified by class.
 
     Raises:
-        DataError: The shares leave nothing to train, or a class is too small for them.
+        DataError: The fractions leave nothing to train, or a class is too small for them.
     """
     rest = 1 - sum(fractions.values())
     if not 0 < rest < 1 or min(fractions.values()) <= 0:
-        raise DataError(f"the held out shares must be above 0 and leave some to train, got {fractions}", fractions)
+        raise DataError(f"held-out fractions must be positive and sum to less than 1, got {fractions}", fractions)
     parts = stratified([label for _, label in samples], {"train": rest, **fractions}, seed)
     return {key: [samples[int(index)] for index in np.asarray(chosen)] for key, chosen in parts.items()}
 
 
 def _scan(folder: Path, wanted: list[str] | None = None) -> tuple[list[Sample], list[str]]:
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; it must hold one folder for each class", folder)
+        raise DataError(f"there is no folder {folder}; it must contain one folder per class", folder)
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
-        raise DataError(f"{folder} holds no folders; it must hold one for each class", folder)
+        raise DataError(f"{folder} contains no folders; it must contain one per class", folder)
     if wanted is not None and classes != wanted:
         odd = sorted(set(classes) ^ set(wanted))
         raise DataError(f"the classes of {folder} differ from those of train/, as in {odd[0]!r}", odd)
@@ -243,7 +243,7 @@ def _scan(folder: Path, wanted: list[str] | None = None) -> tuple[list[Sample], 
     for label, name in enumerate(classes):
         files = sorted(file for file in (folder / name).rglob("*") if file.suffix.lower() in EXTENSIONS)
         if not files:
-            raise DataError(f"the class folder {folder / name} holds no images; fill it or remove it", folder / name)
+            raise DataError(f"the class folder {folder / name} contains no images; fill or remove it", folder / name)
         samples += [(file, label) for file in files]
     return samples, classes
 
@@ -262,5 +262,5 @@ def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[
 
 
 def _some_bits(bits: Callable[..., tuple[int]], *arguments: Any) -> tuple[int]:
-    """Leave an image one bit where timm's posterize leaves it none, which Pillow 13 refuses."""
+    """Keep at least one bit: timm's posterize may ask for none, which Pillow 13 refuses."""
     return (max(1, *bits(*arguments)),)

@@ -21,14 +21,14 @@ def load_dataset(
     Args:
         name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars", or "imagefolder:PATH" with
             images in ImageNet's layout.
-        seed: Of the splits.
-        root: Where the files are: a torchvision root; fashion-mnist's may be in Debian's package.
-        image_size: Height and width in pixels, of images that are read from files by default 224, of CIFAR 32. Those
-            of the built-in datasets come at one size and can be made smaller.
-        **options: More of those, as ``load_image_folder`` and ``load_transfer`` take them.
+        seed: Seed of the splits.
+        root: Folder of the files: a torchvision root; fashion-mnist may come from Debian's package.
+        image_size: Size in pixels; default for images read from files 224, for CIFAR 32. The built-in datasets have
+            one size and can be made smaller.
+        **options: Further options of ``load_image_folder`` and ``load_transfer``.
 
     Raises:
-        DataError: An unknown name, or files that are absent or unreadable.
+        DataError: Unknown name, or missing or unreadable files.
 
     >>> data = load_dataset("digits")
     >>> data.num_classes, data.image_size, len(data.test)
@@ -59,12 +59,12 @@ def dataset_names() -> list[str]:
 
 
 def resizable(name: str) -> bool:
-    """Whether images of the dataset ``name`` are read from files, at a size that can be chosen, and augmented then."""
+    """Whether the dataset ``name`` reads images from files, with a choice of size and augmentation."""
     return name.startswith(FOLDER) or name in NAMES
 
 
 def augmentation(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``load_dataset`` takes of a recipe: how images that are read from files are augmented."""
+    """Return the options of ``load_dataset`` that a recipe sets: the augmentation of images read from files."""
     return {key: recipe[key] for key in ("auto_augment", "random_erasing") if resizable(name) and key in recipe}
 
 

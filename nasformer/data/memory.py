@@ -11,14 +11,14 @@ from nasformer.errors import DataError
 
 
 class ImagesInMemory(Dataset[tuple[Tensor, int]]):
-    """A torch dataset over two tensors, from which whole batches are taken at once.
+    """A torch dataset over two tensors, sliced into batches.
 
     Args:
         images: Floats ``(n, channels, height, width)``.
-        labels: Class numbers ``(n,)``.
+        labels: Class indices ``(n,)``.
 
     Raises:
-        DataError: Tensors of the wrong shape or kind, a NaN, or a negative label.
+        DataError: Wrong shape or dtype, a NaN or infinity, or a negative label.
 
     >>> split = ImagesInMemory(torch.zeros(5, 1, 8, 8), torch.arange(5))
     >>> len(split), split[3][1]
@@ -32,11 +32,11 @@ class ImagesInMemory(Dataset[tuple[Tensor, int]]):
             )
         if labels.shape != images.shape[:1] or labels.is_floating_point():
             raise DataError(
-                f"labels must be {images.shape[0]} whole numbers, got {labels.dtype} {tuple(labels.shape)}", labels
+                f"labels must be {images.shape[0]} integers, got {labels.dtype} {tuple(labels.shape)}", labels
             )
         if not torch.isfinite(images).all():
             first = int((~torch.isfinite(images)).flatten(1).any(1).nonzero()[0])
-            raise DataError(f"image {first} holds a NaN or an infinity; leave it out or mend it", first)
+            raise DataError(f"image {first} contains a NaN or an infinity; remove or repair it", first)
         if labels.numel() and int(labels.min()) < 0:
             raise DataError(f"labels must be 0 or more, got {int(labels.min())}", labels)
         self.images = images.contiguous()
@@ -49,7 +49,7 @@ class ImagesInMemory(Dataset[tuple[Tensor, int]]):
         return self.images[index], int(self.labels[index])
 
     def to(self, device: torch.device | str) -> ImagesInMemory:
-        """Return the same images on ``device``; itself where they are there already."""
+        """Return the same images on ``device``; itself if they are already there."""
         if self.images.device == torch.device(device):
             return self
         moved = object.__new__(ImagesInMemory)
@@ -58,7 +58,7 @@ class ImagesInMemory(Dataset[tuple[Tensor, int]]):
 
 
 def resized(split: object, image_size: int, name: str) -> ImagesInMemory:
-    """Return images ``image_size`` pixels a side, bicubically and antialiased.
+    """Return images resized to ``image_size`` pixels (bicubic, antialiased).
 
     Raises:
         DataError: The images are not in memory.

@@ -1,4 +1,4 @@
-"""Splits that share no image: stratified by class, drawn from a seed, identified by a fingerprint."""
+"""Disjoint splits: stratified by class, reproducible from a seed, identified by a fingerprint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Indices = NDArray[np.int64]
 
 
 def stratified(labels: Iterable[int], fractions: Mapping[str, float], seed: int) -> dict[str, Indices]:
-    """Split the indices of ``labels`` into named parts with every class in proportion.
+    """Split the indices of ``labels`` into named parts, stratified by class.
 
-    The last part takes what rounding leaves; each part gets at least one image of each class.
+    The last part takes the remainder; each part gets at least one image of each class.
 
     Args:
         labels: Class of each image.
-        fractions: Share of each part; they sum to 1.
-        seed: Of the draw.
+        fractions: Fraction of each part; they sum to 1.
+        seed: Random seed.
 
     Raises:
         DataError: A class has fewer images than there are parts.
@@ -46,7 +46,7 @@ def stratified(labels: Iterable[int], fractions: Mapping[str, float], seed: int)
 
 
 def fingerprint(splits: Mapping[str, Iterable[tuple[object, int]]]) -> str:
-    """Hash which image (by index or path) of which class is in which split.
+    """Hash the assignment of images (index or path, and class) to splits.
 
     >>> fingerprint({"train": [(0, 1)], "test": [(1, 0)]}) == fingerprint({"train": [(1, 0)], "test": [(0, 1)]})
     False

@@ -1,4 +1,4 @@
-"""Datasets from arrays: split, normalised by the train images alone, and recorded."""
+"""Datasets from arrays: split, normalised with the statistics of the train split, and recorded."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def from_arrays(
     """Return a dataset in memory.
 
     Args:
-        name: What reports call it.
+        name: Name in reports.
         images: ``(n, channels, size, size)`` in [0, 1].
-        labels: ``(n,)`` class numbers.
-        fractions: Share of train, search and, unless ``test`` is given, test.
-        seed: Of the splits.
-        test: Images and labels of a test split that is given.
-        classes: Names of the classes; None: their numbers, up to the largest.
+        labels: ``(n,)`` class indices.
+        fractions: Fractions of train, search and, unless ``test`` is given, test.
+        seed: Seed of the splits.
+        test: Images and labels of a separate test split.
+        classes: Class names; None: numbers, up to the largest label.
     """
     indices = stratified(labels.tolist(), fractions, seed)
     pieces = {key: (images[chosen], labels[chosen], chosen) for key, chosen in indices.items()}

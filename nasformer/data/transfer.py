@@ -1,9 +1,9 @@
-"""The sets of AutoFormer's transfer table (section 4.4), as torchvision keeps them under a root; never downloaded.
+"""The datasets of AutoFormer's transfer table (section 4.4), read from a torchvision root; never downloaded.
 
 CIFAR-10 and CIFAR-100 (Krizhevsky, 2009), Oxford Flowers 102 (Nilsback and Zisserman, 2008), Oxford-IIIT Pets
-(Parkhi et al., 2012), Stanford Cars (Krause et al., 2013). What each calls its train images (with Flowers' own
-validation images) trains, less the part held out to search; its test images test. torchvision reads the lists, and
-checks those of CIFAR and Flowers against their known sums before it does.
+(Parkhi et al., 2012), Stanford Cars (Krause et al., 2013). Part of the official train split (for Flowers,
+train and validation) is held out as the search split; the official test split is the test split. torchvision reads
+the annotations, and verifies the checksums of CIFAR and Flowers first.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ def load_transfer(
     auto_augment: str | None = "rand-m9-mstd0.5-inc1",
     random_erasing: float = 0.25,
 ) -> Dataset:
-    """Return one of the sets.
+    """Return one of the datasets.
 
     Args:
         name: "cifar10", "cifar100", "flowers", "pets" or "cars".
         root: A torchvision root.
-        seed: Of the splits.
-        image_size: Height and width that images are resized and cropped to; None: 224, and CIFAR's own 32, at which
+        seed: Seed of the splits.
+        image_size: Size that images are resized and cropped to; None: 224, for CIFAR its native 32, at which
             it is in memory and a recipe's ``affine`` augments it.
-        search_fraction: Share of the train images that is held out to search.
-        auto_augment: timm's augmentation policy of the train images; None: crops and flips alone.
-        random_erasing: Probability of erasing a part of a train image.
+        search_fraction: Fraction of the train images held out as the search split.
+        auto_augment: timm's augmentation policy of the train images; None: crops and flips only.
+        random_erasing: Probability of random erasing of train images.
 
     Raises:
-        DataError: The files are absent or damaged.
+        DataError: The files are missing or damaged.
     """
     folder = _root(name, root)
     options: dict[str, Any] = {"seed": seed, "auto_augment": auto_augment, "random_erasing": random_erasing}
@@ -67,7 +67,7 @@ def load_transfer(
 
 
 class Pictures(ImageFiles):
-    """Images that are in memory as bytes ``(height, width, 3)``, handed out as those of files are."""
+    """Images in memory as uint8 ``(height, width, 3)``, with the interface of ``ImageFiles``."""
 
     def read(self, index: int) -> Any:
         """Return a PIL image."""
@@ -116,12 +116,12 @@ def _root(name: str, root: str | Path | None) -> Path:
 
 
 def _open(make: Callable[..., Any], folder: Path, **options: Any) -> Any:
-    """Return a dataset of torchvision, or say in one line what it misses."""
+    """Return a torchvision dataset; its errors become one line."""
     try:
         return make(str(folder), download=False, **options)
-    except Exception as error:  # torchvision, SciPy and pickle raise whatever torn files make them stumble over
+    except Exception as error:  # corrupt files can raise anything in torchvision, SciPy and pickle
         lines = str(error).splitlines() or [type(error).__name__]
-        raise DataError(f"cannot read {make.__name__} in {folder}: {lines[0]}; fetch it anew", folder) from error
+        raise DataError(f"cannot read {make.__name__} in {folder}: {lines[0]}; download it again", folder) from error
 
 
 def _cifar(name: str, folder: Path) -> tuple[list[Any], list[Any], list[str]]:

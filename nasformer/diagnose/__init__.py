@@ -1,7 +1,7 @@
-"""Diagnosis: is a supernet fit to be searched? What its inherited weights say, beside what training alone says.
+"""Diagnosis of a supernet: do its inherited weights predict retraining?
 
-``plan`` says what is measured and at which size, ``pieces`` measures it, ``jobs`` are the trainings and searches that
-this takes, ``claims`` holds it against the paper, and ``diagnosis`` is the way in, which is imported on first use.
+``plan`` declares the measurements and their size, ``pieces`` measures, ``jobs`` are the required trainings and
+searches, ``claims`` tests the paper's claims, and ``diagnosis`` is the entry point, imported on first use.
 """
 
 from __future__ import annotations

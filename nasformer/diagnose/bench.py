@@ -1,4 +1,4 @@
-"""Bench: the supernet under diagnosis, its images, and the place where what is found is kept."""
+"""Bench: the diagnosed supernet, its dataset, and the folder of results."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 
 _BLOCK = 64
-"""Architectures drawn at once: the first of a longer sample are those of a shorter one."""
+"""Architectures per seeded block: longer samples extend shorter ones."""
 
 _TRIES = 64
-"""Draws for each architecture that is wanted, before the budget is said to allow too few."""
+"""Samples per requested architecture, before the budget is reported to allow too few."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is diagnosed; it travels to the processes that train.
+    """The diagnosed supernet with its context; picklable, for worker processes.
 
     Args:
         net: The supernet.
-        data: The images that trained it, split as then.
-        plan: What is measured.
-        folder: Where everything is kept.
-        device: Where networks are trained and judged.
+        data: Its training dataset, with the same splits.
+        plan: The plan.
+        folder: Folder of all results.
+        device: Device of training and evaluation.
     """
 
     net: Supernet
@@ -52,12 +52,12 @@ class Bench:
     device: str = "auto"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the arguments alone: what is known besides is found again in another process."""
+        """Return the constructor arguments only: cached values are recomputed in another process."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @cached_property
     def feasible(self) -> FeasibleSet:
-        """What the budget allows."""
+        """The feasible set of the budget."""
         return self.net.space.feasible(**self.plan.budget)
 
     @cached_property
@@ -67,17 +67,17 @@ class Bench:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of the weights, the images, the budget and the space's constraints, on which everything depends."""
+        """Hash of everything that results depend on: weights, images, budget and the space's constraints."""
         own = format_limits(self.net.space.constraints)
         return digest([self.weights, self.images, dict(self.plan.budget), *([own] if own else [])])
 
     @property
     def images(self) -> list[Any]:
-        """What tells these images from others: which are in which split, and how they were standardised."""
+        """Identity of the dataset: splits and normalisation."""
         return told_of(self.data.record)
 
     def sample(self, count: int, name: str) -> list[Architecture]:
-        """Return distinct architectures under the paper's prior, others for each name; fewer where few are."""
+        """Return distinct architectures under the paper's prior, seeded by name; fewer if the set is too small."""
         drawn: dict[Architecture, None] = {}
         for block in range(1 + _TRIES * count // _BLOCK):
             if len(drawn) >= count:
@@ -89,26 +89,26 @@ class Bench:
     def accuracies(
         self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
     ) -> list[float]:
-        """Return the accuracy of each with the weights that it inherits, in percent; errors as ``judged``."""
+        """Return the inherited accuracies in percent; errors as in ``judged``."""
         return [float(each.value or 0.0) for each in self.judged(architectures, split, net)]
 
     def judged(
         self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
     ) -> list[Evaluation]:
-        """Return what each is worth with the weights that it inherits.
+        """Return the evaluations with inherited weights.
 
         Raises:
-            FitnessError: One of them cannot be judged.
+            FitnessError: An evaluation failed.
         """
         judge = InheritedFitness(net or self.net, split, device=self.device, decoded=False)
         found = {each.architecture: each for each in judge.evaluate(list(architectures))}
         for each in found.values():
             if each.value is None:
-                raise FitnessError(f"{each.architecture} cannot be judged: {each.error}", each)
+                raise FitnessError(f"{each.architecture} cannot be evaluated: {each.error}", each)
         return [found[architecture] for architecture in architectures]
 
     def outcomes(self, architectures: Sequence[Architecture], split: str) -> list[Outcome]:
-        """Return what each image of a split says of each architecture, kept in a file once it is known."""
+        """Return the per-image outcomes of each architecture on a split, cached in a file."""
         content = [self.identity, split, [architecture.to_dict() for architecture in architectures]]
         path = self.folder / "outcomes" / f"{split}-{digest(content)}.npz"
         if path.exists():
@@ -125,23 +125,23 @@ class Bench:
 
     @property
     def epochs(self) -> int | None:
-        """How many epochs the supernet was trained for, where that is known."""
+        """Training epochs of the supernet; None if unknown."""
         epochs: int | None = self.net.metadata.get("training", {}).get("recipe", {}).get("epochs")
         return epochs
 
     @property
     def searched(self) -> Split:
-        """The search images that an evaluation sees."""
+        """The search images of an evaluation."""
         return some(self.data.search, self.plan.search_images)
 
 
 def told_of(record: Mapping[str, Any]) -> list[Any]:
-    """Return what tells images from others, of a dataset's record."""
+    """Return the identity of a dataset from its record."""
     return [record.get(key) for key in ("fingerprint", "mean", "std")]
 
 
 def some(split: Split, count: int) -> Split:
-    """Return a part of a split: the first images, of files, which lie class by class, evenly spaced ones."""
+    """Return a subset of a split: the first images; of image files, sorted by class, evenly spaced ones."""
     if count >= len(split):
         return split
     if isinstance(split, ImagesInMemory):
@@ -152,5 +152,5 @@ def some(split: Split, count: int) -> Split:
 
 def _outcome(architecture: Architecture, found: Outcome | Exception) -> Outcome:
     if isinstance(found, Exception):
-        raise FitnessError(f"{architecture} cannot be judged: {found}", architecture) from found
+        raise FitnessError(f"{architecture} cannot be evaluated: {found}", architecture) from found
     return found

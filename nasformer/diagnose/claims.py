@@ -1,11 +1,11 @@
-"""Claims: what the paper says of its supernets, beside what a diagnosis found here.
+"""The paper's claims about supernets, tested by a diagnosis.
 
 The paper's figures are those of AutoFormer-S on ImageNet (Chen et al., ICCV 2021, tables 2, 4 and 6): inherited and
-retrained top-1 at about 23 M parameters. The rules are fixed before anything is measured. *Equal* holds where the whole
-95 % interval of the difference lies within ``TOLERANCE`` of none, and does not hold where the interval lies beyond it;
-*better* holds where the interval is above none, and does not hold where it is below; *better than chance* where the
-p-value of the rank correlation is below ``CHANCE``. All else is not decided. Why a
-claim holds or not is a supposition, and said as one.
+retrained top-1 at about 23 M parameters. The decision rules are fixed in advance. *Equal* holds if the whole
+95 % interval of the difference is within ``TOLERANCE`` of zero, and does not hold if the interval is beyond it;
+*better* holds if the interval is above zero, and does not hold if it is below; *better than chance* holds if the
+p-value of the rank correlation is below ``CHANCE``. All else is not decided. Explanations are
+hypotheses, labelled as such.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from nasformer.diagnose.intervals import Interval
+from nasformer.diagnose.intervals import IntervalEstimate
 
 Verdict = Literal["holds", "does not hold", "not decided"]
 Claim = dict[str, str]
 
 TOLERANCE = 0.5
-"""Percentage points within which accuracies are called equal; the paper's own differ by up to 0.1."""
+"""Equivalence margin of accuracies in percentage points; the paper's own differ by up to 0.1."""
 
 
 CHANCE = 0.05
-"""Below this p-value a rank correlation is not called chance."""
+"""Significance level of rank correlations."""
 
 ABLATION = {
     ("classical", "random"): (69.7, 80.1),
@@ -35,7 +35,7 @@ ABLATION = {
 
 
 def claims(pieces: Mapping[str, Any]) -> list[Claim]:
-    """Return every claim that the pieces at hand can speak to."""
+    """Return every claim that the given pieces test."""
     told = (_no_gap, _fine_tuning, _ranks, _entangled, _evolution, _winner)
     return [claim for tell in told if (claim := tell(pieces)) is not None]
 
@@ -46,16 +46,16 @@ def _no_gap(pieces: Mapping[str, Any]) -> Claim | None:
         return None
     brief = found["high"] is not None and found["high"] < -TOLERANCE
     why = {
-        "holds": "Perhaps every subnet had its share of the supernet's steps.",
-        "does not hold": "Perhaps because a weight is trained only where it is drawn; the paper has 500 epochs.",
-        "not decided": "Alone they were trained too briefly to be the measure."
+        "holds": "Hypothesis: every subnet was trained in enough steps of the supernet.",
+        "does not hold": "Hypothesis: weights are trained only when sampled; the paper has 500 epochs.",
+        "not decided": "Retraining was too short to serve as the reference."
         if brief
         else "The interval reaches beyond the tolerance.",
     }
     return _claim(
-        "Inherited weights are as good as trained ones",
+        "Inherited weights are as good as retrained ones",
         "81.7 inherited, 81.7 retrained",
-        f"retrained − inherited {_shown(found)}{_epochs(pieces['gap'], 'retrained', 'alone')}",
+        f"retrained − inherited {_shown(found)}{_epochs(pieces['gap'], 'retrained', 'of retraining')}",
         "not decided" if brief else _equal(found),
         why,
     )
@@ -66,14 +66,14 @@ def _fine_tuning(pieces: Mapping[str, Any]) -> Claim | None:
     if found is None:
         return None
     why = {
-        "holds": "Perhaps a few epochs of one network alone have little to add to all that trained it.",
-        "does not hold": "Fine-tuning made it worse: too few steps for what the learning rate undoes."
+        "holds": "Hypothesis: a few epochs add little to the training of the supernet.",
+        "does not hold": "Fine-tuning decreased accuracy. Hypothesis: too few steps for the learning rate."
         if found["high"] is not None and found["high"] < 0
-        else "Perhaps because weights that serve all subnets serve none best, and a short training alone frees them.",
+        else "Hypothesis: weights shared by all subnets are optimal for none, and fine-tuning specialises them.",
         "not decided": "The interval reaches beyond the tolerance.",
     }
     return _claim(
-        "Fine-tuning adds next to nothing",
+        "Fine-tuning adds almost nothing",
         "81.7 inherited, 81.8 after 40 epochs",
         f"fine-tuned − inherited {_shown(found)}{_epochs(pieces['gap'], 'finetuned', 'of fine-tuning')}",
         _equal(found),
@@ -87,15 +87,14 @@ def _ranks(pieces: Mapping[str, Any]) -> Claim | None:
         return None
     tau = {(row["of"], row["against"]): row["kendall"] for row in piece["ranks"]}
     found, plain = tau["inherited", "retrained"], tau.get(("params", "retrained"))
-    beside = f" The number of parameters alone ranks at {_number(plain['value'])}." if plain else ""
+    beside = f" Kendall τ of the number of parameters: {_number(plain['value'])}." if plain else ""
     why = {
         "holds": f"Better than chance.{beside}",
         "does not hold": f"Worse than chance.{beside}",
-        "not decided": f"{len(piece['architectures'])} architectures, each trained once, do not tell it from chance."
-        f"{beside}",
+        "not decided": f"Not significant with {len(piece['architectures'])} architectures, each trained once.{beside}",
     }
     return _claim(
-        "Inherited accuracy tells the better architectures",
+        "Inherited accuracy ranks architectures",
         "assumed; no coefficient given",
         f"Kendall τ {_number(found['value'])} ({_number(found['low'])} to {_number(found['high'])}), "
         f"p = {found['p']:.2g}",
@@ -108,14 +107,14 @@ def _entangled(pieces: Mapping[str, Any]) -> Claim | None:
     piece = pieces.get("sharing")
     if piece is None:
         return None
-    one = "One supernet of each kind: the interval is over architectures and knows of no other seed."
+    one = "One supernet of each kind: the interval covers architectures, not training seeds."
     why = {
-        "holds": f"Perhaps because a classical weight waits for its choice to be drawn. {one}",
-        "does not hold": f"Perhaps because every classical weight had steps enough. {one}",
+        "holds": f"Hypothesis: classical weights are trained only when their choice is sampled. {one}",
+        "does not hold": f"Hypothesis: all classical weights were trained in enough steps. {one}",
         "not decided": one,
     }
     return _claim(
-        "Entangled weights inherit better than classical ones",
+        "Entangled weights are better than classical ones",
         "81.3 entangled, 69.7 classical (random search)",
         f"entangled − classical {_shown(piece['difference']['mean'])}, {piece['epochs']} epochs each",
         _above(piece["difference"]["mean"]),
@@ -130,12 +129,12 @@ def _evolution(pieces: Mapping[str, Any]) -> Claim | None:
         return None
     size = f"{piece['seeds']} seeds of {piece['evaluations']} evaluations each"
     return _claim(
-        "Evolution finds better than random search",
+        "Evolution is better than random search",
         "81.7 evolution, 81.3 random",
         f"evolution − random {_shown(found)}",
         _above(found),
         dict.fromkeys(("holds", "does not hold"), f"{size}.")
-        | {"not decided": f"{size}: the winners differ by less than these can tell."},
+        | {"not decided": f"{size}: the difference of the winners is not significant."},
     )
 
 
@@ -143,14 +142,14 @@ def _winner(pieces: Mapping[str, Any]) -> Claim | None:
     piece = pieces.get("winner")
     if piece is None or piece["difference"]["mean"]["low"] is None:
         return None
-    size = f"{piece['difference']['n']} seeds each, {piece['epochs']} epochs alone"
+    size = f"{piece['difference']['n']} seeds each, {piece['epochs']} epochs of retraining"
     return _claim(
-        "The winner beats the plain ViT of its size",
+        "The winner is better than a uniform ViT of its size",
         "81.7 against DeiT-S's 79.9",
         f"winner − uniform {_shown(piece['difference']['mean'])}",
         _above(piece["difference"]["mean"]),
         dict.fromkeys(("holds", "does not hold"), f"{size}.")
-        | {"not decided": f"{size}: the two differ by less than these can tell."},
+        | {"not decided": f"{size}: the difference is not significant."},
     )
 
 
@@ -158,13 +157,13 @@ def _claim(claim: str, paper: str, here: str, verdict: Verdict, why: Mapping[str
     return {"claim": claim, "paper": paper, "here": here, "verdict": verdict, "why": why[verdict]}
 
 
-def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> Interval | None:
+def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> IntervalEstimate | None:
     rows = (gap or {}).get("differences", ())
     return next((row["mean"] for row in rows if (row["of"], row["minus"]) == (of, minus)), None)
 
 
-def _equal(found: Interval) -> Verdict:
-    """Whether a difference is none, give or take the tolerance."""
+def _equal(found: IntervalEstimate) -> Verdict:
+    """Verdict on equality, within the tolerance."""
     if found["low"] is None or found["high"] is None:
         return "not decided"
     if found["low"] >= -TOLERANCE and found["high"] <= TOLERANCE:
@@ -172,8 +171,8 @@ def _equal(found: Interval) -> Verdict:
     return "does not hold" if found["low"] > TOLERANCE or found["high"] < -TOLERANCE else "not decided"
 
 
-def _above(found: Interval) -> Verdict:
-    """Whether a figure is above none."""
+def _above(found: IntervalEstimate) -> Verdict:
+    """Verdict on a positive difference."""
     if found["low"] is None or found["high"] is None:
         return "not decided"
     if found["low"] > 0:
@@ -182,13 +181,13 @@ def _above(found: Interval) -> Verdict:
 
 
 def _epochs(gap: Mapping[str, Any], name: str, how: str) -> str:
-    """Say how long was trained."""
+    """Return the numbers of epochs as text."""
     epochs = gap["epochs"]
     shared = "" if epochs["supernet"] is None else f", {epochs['supernet']} of the supernet"
     return f"; {epochs[name]} epoch{'s' * (epochs[name] != 1)} {how}{shared}"
 
 
-def _shown(found: Interval) -> str:
+def _shown(found: IntervalEstimate) -> str:
     ends = "" if found["low"] is None else f" ({found['low']:+.2f} to {found['high']:+.2f})"
     return f"{found['value']:+.2f} points{ends}".replace("-", "−")
 

@@ -1,4 +1,4 @@
-"""diagnose: is a supernet fit to be searched? Measured, and kept as one JSON that goes on after a stop."""
+"""diagnose: run the measurements of a plan, resumable, and write one JSON file."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def diagnose(
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure what a plan asks for and is not yet measured, and return all that is known, as plain values.
+    """Run the missing measurements of a plan, and return all results as plain values.
 
     Args:
         net: A trained supernet.
-        data: The images that trained it, split as then.
-        plan: What is measured, and at which size.
-        out: Folder for ``diagnosis.json`` and everything that it is made from; the same one goes on after a stop.
-        file: Where the supernet came from, for the record.
+        data: Its training dataset, with the same splits.
+        plan: Measurements and their size.
+        out: Folder for ``diagnosis.json`` and intermediate results; the same folder resumes.
+        file: Path of the supernet, for the record.
         workers: Processes that train and search.
-        device: Where networks are trained and judged.
-        progress: Show bars.
+        device: Device of training and evaluation.
+        progress: Show progress bars.
 
     Returns:
-        ``pieces`` by name, ``claims`` of the paper beside what was found, and the record of how.
+        ``pieces`` by name, tested ``claims`` of the paper, and provenance.
 
     Raises:
         DataError: The images do not fit the supernet.
-        BudgetError: Nothing meets the budget.
+        BudgetError: No architecture meets the budget.
         DiagnosisError: The budget allows too few architectures.
         NasformerError: A training or a search failed.
     """
@@ -74,13 +74,13 @@ def _require_enough(bench: Bench) -> None:
         if needed[name].intersection(bench.plan.pieces) and (there := len(bench.sample(count, name))) < count:
             raise DiagnosisError(
                 f"the budget {format_limits(bench.feasible.limits)} allows too few architectures: {there} were found "
-                f"where {count} are asked for; ask for fewer (--architectures, --pool) or widen the budget",
+                f"instead of {count}; request fewer (--architectures, --pool) or widen the budget",
                 bench.plan,
             )
     if "winner" in bench.plan.pieces and not bench.feasible.uniform():
         raise DiagnosisError(
-            f"no uniform ViT meets {format_limits(bench.feasible.limits)}, so the winner has nothing to be held "
-            "against; widen the budget",
+            f"no uniform ViT meets {format_limits(bench.feasible.limits)}, so the winner has no baseline; "
+            "widen the budget",
             bench.plan,
         )
 
@@ -102,7 +102,7 @@ def _measured(bench: Bench, name: str, do: Doing) -> Piece:
 
 
 def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
-    """Write all that is known, and return it."""
+    """Write all results, and return them."""
     found = _record(bench, together(pieces), file)
     replace_file(bench.folder / FILE, json.dumps(found, indent=1) + "\n")
     return found

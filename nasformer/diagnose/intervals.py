@@ -1,9 +1,9 @@
-"""Intervals: figures with what is known of their error, as plain values.
+"""Estimates with confidence intervals, as plain values.
 
-Means, those of paired differences among them, have Student's interval, differences of unpaired means Welch's; rank
-correlations the percentile bootstrap over architectures (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-chapter 13), which is too narrow where architectures are few: whether one is chance is told by its p-value, which for
-Kendall's tau without ties is exact.
+Means and mean paired differences have Student's interval, differences of unpaired means Welch's; rank
+correlations have percentile bootstrap intervals over architectures (Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 13), which are too narrow for few architectures: their significance is judged by the p-value,
+which is exact for Kendall's tau without ties.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 LEVEL = 0.95
 _RESAMPLES = 2000
 
-Interval = dict[str, float | None]
-"""``value``, ``low`` and ``high``; the ends are None where there is too little to say."""
+IntervalEstimate = dict[str, float | None]
+"""``value``, ``low`` and ``high``; the ends are None if there are too few data."""
 
 
-def mean_of(values: ArrayLike) -> Interval:
+def mean_of(values: ArrayLike) -> IntervalEstimate:
     """Return a mean with its interval.
 
     >>> mean_of([1.0, 2.0, 3.0])["value"]
@@ -38,7 +38,7 @@ def mean_of(values: ArrayLike) -> Interval:
     return {"value": mean, "low": mean - half, "high": mean + half}
 
 
-def difference_of(first: ArrayLike, second: ArrayLike) -> Interval:
+def difference_of(first: ArrayLike, second: ArrayLike) -> IntervalEstimate:
     """Return the difference of two means of unpaired values with Welch's interval.
 
     >>> difference_of([3.0, 4.0], [1.0, 2.0])["value"]
@@ -54,14 +54,14 @@ def difference_of(first: ArrayLike, second: ArrayLike) -> Interval:
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def spread_of(values: ArrayLike) -> Interval:
-    """Return a mean with the range that holds the middle 95 % of the values themselves."""
+def spread_of(values: ArrayLike) -> IntervalEstimate:
+    """Return a mean with the central 95 % range of the values."""
     x = np.asarray(values, dtype=np.float64)
     low, high = np.quantile(x, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"value": float(x.mean()), "low": float(low), "high": float(high)}
 
 
-def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, Interval]:
+def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, IntervalEstimate]:
     """Return Kendall's tau-b and Spearman's rho of two rankings of the same architectures, with intervals and p-values.
 
     >>> ranks([1, 2, 3, 4], [10, 20, 30, 40])["kendall"]["value"]
@@ -73,11 +73,13 @@ def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> 
 
 
 def kendall(first: ArrayLike, second: ArrayLike) -> float:
-    """Return Kendall's tau-b; 0 where one of them knows no order."""
+    """Return Kendall's tau-b; 0 if one ranking is constant."""
     return _rank_correlation("kendall", np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))[0]
 
 
-def _correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]) -> Interval:
+def _correlation(
+    name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]
+) -> IntervalEstimate:
     drawn = [_rank_correlation(name, x[row], y[row])[0] for row in rows]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     value, p = _rank_correlation(name, x, y)
@@ -85,7 +87,7 @@ def _correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows
 
 
 def _rank_correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the correlation and its p-value: none and 1 where one of the two knows no order."""
+    """Return the correlation and its p-value; 0 and 1 if one ranking is constant."""
     from scipy import stats
 
     function: Any = {"kendall": stats.kendalltau, "spearman": stats.spearmanr}[name]

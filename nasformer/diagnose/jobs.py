@@ -1,6 +1,6 @@
-"""Jobs: the trainings and searches of a diagnosis, each on its own, over processes, from where it was stopped.
+"""Jobs: independent, resumable trainings and searches of a diagnosis, run in processes.
 
-What a job finds is one small JSON file, named by a hash of all that decides it.
+The result of a job is one small JSON file, named by a hash of all its inputs.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from nasformer.training.supernet import FILE as WEIGHTS
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 10
 
-Found = dict[str, Any]
+JobResult = dict[str, Any]
 
 
 class Job(Protocol):
-    """Something that takes minutes."""
+    """A resumable unit of work."""
 
     def name(self, bench: Bench) -> str:
-        """Return the name of its file: of all that decides what it finds."""
+        """Return its file name, a hash of all inputs."""
 
-    def run(self, bench: Bench, folder: Path) -> Found:
-        """Do it, from where it was stopped in ``folder``, and return plain values."""
+    def run(self, bench: Bench, folder: Path) -> JobResult:
+        """Run or resume it in ``folder``, and return plain values."""
 
 
 @dataclass(frozen=True)
 class Alone:
-    """One network trained alone, from scratch or from inherited weights, and judged on the test images.
+    """Retraining or fine-tuning of one network, evaluated on the test images.
 
-    ``seed`` counts from the recipe's own.
+    ``seed`` is an offset to the recipe's seed.
     """
 
     kind: Literal["retrain", "finetune"]
@@ -57,13 +57,13 @@ class Alone:
     seed: int = 0
 
     def name(self, bench: Bench) -> str:
-        """Return the name of its file."""
+        """Return its file name."""
         inherited = bench.weights if self.kind == "finetune" else bench.net.space.fingerprint
         how = [self.architecture.to_dict(), dict(self.recipe), self.seed]
         return f"{self.kind}-{digest([*how, inherited, bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
-        """Train, judge, and keep the figures alone."""
+    def run(self, bench: Bench, folder: Path) -> JobResult:
+        """Train, evaluate, and keep only the figures."""
         recipe = reseeded(self.recipe, self.seed)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         if self.kind == "retrain":
@@ -76,16 +76,16 @@ class Alone:
 
 @dataclass(frozen=True)
 class Shared:
-    """A supernet, trained with one way of sharing weights."""
+    """Training of a supernet with one kind of weight sharing."""
 
     sharing: WeightSharing
     recipe: Mapping[str, Any]
 
     def name(self, bench: Bench) -> str:
-        """Return the name of its file."""
+        """Return its file name."""
         return f"{self.sharing}-{digest([bench.net.space.fingerprint, dict(self.recipe), bench.images])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
+    def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, and keep the weights."""
         recipe = Recipe(**self.recipe)
         net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
@@ -103,15 +103,15 @@ class Search:
     strategy: str
     seed: int
     file: str | None = None
-    """Another supernet than the one under diagnosis: its file in the diagnosis's folder, named by its training."""
+    """Weights file of another supernet in the diagnosis's folder; None: the diagnosed one."""
 
     def name(self, bench: Bench) -> str:
-        """Return the name of its file."""
+        """Return its file name."""
         size = bench.plan.identity("evaluations", "search_images")
         return f"{self.strategy}-{self.seed}-{digest([bench.identity, size, self.file])}"
 
-    def run(self, bench: Bench, folder: Path) -> Found:
-        """Search, and return the winner and the best accuracy seen so far, evaluation by evaluation."""
+    def run(self, bench: Bench, folder: Path) -> JobResult:
+        """Search, and return the winner and the incumbent's accuracy by evaluation."""
         net = Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net
         judge = InheritedFitness(net, bench.searched, device=bench.device, data=bench.data.record, decoded=False)
         kept = bench.folder / "evaluations" / f"{digest([judge.describe(), bench.images])}.sqlite"
@@ -135,12 +135,12 @@ class Search:
 
 
 def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
-    """Return the recipe of the ``seed``-th training by it, counted from the recipe's own seed."""
+    """Return the recipe with ``seed`` added to its own seed."""
     return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
 
 
-def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[Found]:
-    """Return what each job finds, running those that are not yet done, over processes.
+def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[JobResult]:
+    """Return the result of each job, running the missing ones in processes.
 
     Raises:
         DiagnosisError: A process was killed.
@@ -157,7 +157,7 @@ def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, wha
 
 
 def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str]:
-    """Yield the name of each job once it is done."""
+    """Yield the name of each completed job."""
     if workers <= 1:
         for name, job in waiting.items():
             _finish(bench, name, job)
@@ -171,7 +171,7 @@ def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str
                 yield futures[future]
     except BrokenProcessPool as error:
         raise DiagnosisError(
-            "a process was killed, perhaps for want of memory; the same command goes on, with fewer --workers", workers
+            "a process was killed, possibly out of memory; resume with the same command and fewer --workers", workers
         ) from error
 
 
@@ -190,7 +190,7 @@ def _finish(bench: Bench, name: str, job: Job) -> None:
     folder = bench.folder / "jobs" / name
     found = job.run(bench, folder)
     replace_file(_file(bench, name), json.dumps(found, indent=1) + "\n")
-    (folder / STATE).unlink(missing_ok=True)  # only now: until it is told, a stop goes on from there
+    (folder / STATE).unlink(missing_ok=True)  # only after the result is written: an interrupted job resumes from it
     _LOGGER.info("%s: %s", name, {key: value for key, value in found.items() if key != "curve"})
 
 

@@ -1,4 +1,4 @@
-"""Plan: what a diagnosis measures, and at which size. Its cost is that of the networks that are trained alone."""
+"""Plan: measurements of a diagnosis and their size. Retraining dominates the cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nasformer._io import digest
 from nasformer.errors import DiagnosisError, did_you_mean
 
 PIECES = ("images", "curse", "strategies", "fidelity", "sharing", "winner")
-"""The pieces of a diagnosis, cheap ones first; each can be asked for alone."""
+"""The pieces of a diagnosis, cheap ones first; each can be requested separately."""
 
 _LEAST = {
     "architectures": 3,
@@ -25,27 +25,27 @@ _LEAST = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured.
+    """The measurements of a diagnosis.
 
     Attributes:
-        recipe: How a network is trained alone, as ``Recipe.to_dict`` gives it.
-        finetuning: How one goes on from inherited weights.
-        sharing: How the two supernets of the comparison of weight sharing are trained.
-        final: How the winner and the uniform ViT beside it are trained alone; empty: as the others.
-        budget: What architectures may cost, as ``SearchSpace.feasible`` takes it; empty: the space's constraints.
-        architectures: How many are trained alone for the rank correlations.
-        finetuned: How many of these are fine-tuned from inherited weights too.
-        pool: How many are judged image by image, for what the number of images does.
-        search_images: Search images that a strategy's evaluation sees.
-        evaluations: Of each strategy.
-        searches: Seeds of each strategy.
-        retrainings: Seeds of the winner, and of the uniform ViT beside it.
-        seed: Of what is drawn.
-        pieces: Which pieces.
+        recipe: Retraining recipe, from ``Recipe.to_dict``.
+        finetuning: Fine-tuning recipe.
+        sharing: Recipe of the two supernets that compare weight sharing.
+        final: Retraining recipe of the winner and the uniform ViT; empty: ``recipe``.
+        budget: Cost bounds, as in ``SearchSpace.feasible``; empty: the space's constraints.
+        architectures: Number of architectures retrained for the rank correlations.
+        finetuned: Number of these that are also fine-tuned.
+        pool: Number of architectures evaluated per image.
+        search_images: Search images per evaluation of a search.
+        evaluations: Evaluations per search.
+        searches: Seeds per strategy.
+        retrainings: Seeds of the winner and of the uniform ViT.
+        seed: Random seed.
+        pieces: Names of the pieces.
 
     Raises:
-        DiagnosisError: A size is too small, or there is no such piece.
-        RecipeError: A recipe is none.
+        DiagnosisError: A size is too small, or a piece is unknown.
+        RecipeError: A recipe is invalid.
     """
 
     recipe: Mapping[str, Any]
@@ -84,7 +84,7 @@ class Plan:
 
     @property
     def last(self) -> Mapping[str, Any]:
-        """How the winner is trained alone."""
+        """Retraining recipe of the winner."""
         return self.final or self.recipe
 
     def identity(self, *names: str) -> str:
@@ -93,7 +93,7 @@ class Plan:
 
 
 def _whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe with every value, those that were not given as they are by default."""
+    """Return a recipe with defaults filled in."""
     from nasformer.training import Recipe
 
     return Recipe(**recipe).to_dict()

@@ -1,12 +1,11 @@
-"""Ways out: found networks as files for other programs, and as models of other libraries.
+"""Export of networks to other formats and libraries.
 
-``export`` writes a network as a folder, ``open_model`` opens one, ``push`` uploads it. Read ``description`` first
-(what a file says of itself), then ``preprocessing`` (from an image to the input), ``formats`` (how each file is
-written), ``opened``, ``verify`` (a fresh process compares), ``measure``, ``card`` and ``exporter`` (all of it, in
-order).
+``export`` writes a network as a folder, ``open_model`` loads one, ``push`` uploads it. Read ``description`` first
+(metadata of a file), then ``preprocessing``, ``formats`` (writers), ``opened`` (loaders), ``verify`` (comparison in
+a fresh process), ``measure``, ``card`` and ``exporter`` (the pipeline).
 
 ``nasformer.export.timm`` registers AutoFormer's released subnets with timm and turns any subnet into a
-model that timm's tools take; ``python -m nasformer.export.timm SCRIPT`` runs a script with them registered.
+model for timm's tools; ``python -m nasformer.export.timm SCRIPT`` runs a script with them registered.
 """
 
 from __future__ import annotations

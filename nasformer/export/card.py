@@ -1,4 +1,4 @@
-"""The model card: what a file is, takes and scores, in words for whoever gets it, and nothing that was not measured."""
+"""Model card of an export: input, output, measured accuracy and provenance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _USES = {
 
 
 def model_card(record: Mapping[str, Any]) -> str:
-    """Return the card, in Markdown, of what an export's ``nasformer.json`` says."""
+    """Return the Markdown card of an export's ``nasformer.json``."""
     loader = PackageLoader("nasformer.export", package_path="")
     page = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     trainings = [*_trainings(record["provenance"])]
@@ -33,17 +33,17 @@ def model_card(record: Mapping[str, Any]) -> str:
 
 
 def _apart(trainings: Sequence[Mapping[str, Any]], data: str | None) -> str:
-    """Say whether the test images were kept from the weights, and from those that they began with."""
+    """State whether the test images were held out from all trainings of the weights."""
     seen = {training.get("trained_on") for training in trainings}
     if None in seen:
-        return "What trained its weights is not recorded in full: they may have seen these images."
+        return "The training data are not fully recorded: they may include these images."
     if seen != {data}:
-        return "Its weights were trained on other data too, from which nothing kept these images apart."
+        return "The weights were also trained on other data, which may include these images."
     return "They did not train the network."
 
 
 def _trainings(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield what is recorded of each training, the last one first."""
+    """Yield the record of each training, the last one first."""
     yield provenance
     if "from" in provenance:
         yield from _trainings(provenance["from"])

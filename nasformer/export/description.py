@@ -1,6 +1,6 @@
-"""What an exported file says of itself: input, classes, sizes, costs and origin, as plain values.
+"""Metadata of an exported file: input, classes, sizes, costs and provenance, as plain values.
 
-It travels inside the file, so that a file alone can be used, and stands beside it as ``nasformer.json``.
+They are embedded in the file, so that it is usable alone, and written beside it as ``nasformer.json``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nasformer.export.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1
 KEY = "nasformer"
-"""Under which the text lies in a file's own metadata."""
+"""Metadata key in the file."""
 
 FILE = "nasformer.json"
 FORMATS = {
@@ -25,23 +25,23 @@ FORMATS = {
     "onnx": "model.onnx",
     "torch-export": "model.pt2",
 }
-"""Name of each format's file."""
+"""File name of each format."""
 
 DTYPES = ("fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True)
 class Description:
-    """What an exported network takes and gives, and where it comes from.
+    """Input, output and provenance of an exported network.
 
     Args:
-        name: What it is called.
+        name: Name of the network.
         format: One of ``FORMATS``.
-        dtype: What it computes in: one of ``DTYPES``. It takes and gives float32 all the same.
-        preprocessing: From an image to its input.
-        classes: Names of its outputs, in their order.
+        dtype: Compute precision, one of ``DTYPES``; inputs and outputs are float32.
+        preprocessing: Preprocessing of images.
+        classes: Class names, in output order.
         network: Architecture, geometry, pooling, params and macs.
-        provenance: Space, weights, data, recipe, versions, licence: as far as they are known.
+        provenance: Space, weights, data, recipe, versions, licence, as far as known.
     """
 
     name: str
@@ -62,14 +62,14 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str | None, path: str | Path) -> Description:
-        """Read what ``to_json`` wrote.
+        """Read the text of ``to_json``.
 
         Raises:
-            ExportError: There is none, or one that cannot be read, or it is of a newer library.
+            ExportError: It is missing, unreadable, or of a newer library.
         """
         if not text:
             raise ExportError(
-                f"{path} does not say what it takes: it is no export of nasformer; make one with 'nasformer export'",
+                f"{path} has no metadata: it is not an export of nasformer; create one with 'nasformer export'",
                 path,
             )
         try:

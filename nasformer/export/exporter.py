@@ -1,6 +1,6 @@
-"""export: a network as a folder that another program opens, verified and measured before it is there.
+"""export: write a network as a folder for other programs, verified and measured.
 
-The folder is made beside its place and moved into it when all holds, so nothing half-done is left behind.
+The folder is written to a temporary name and renamed at the end, so no partial export is left behind.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _AT_A_TIME = 256
 
 @dataclass(frozen=True)
 class Exported:
-    """A folder that was written and verified.
+    """A verified export.
 
     Attributes:
-        folder: Where it is.
-        record: What its ``nasformer.json`` says.
+        folder: The folder.
+        record: Content of its ``nasformer.json``.
     """
 
     folder: Path
@@ -66,20 +66,20 @@ def export(
     """Write a network as a folder with its weights, ``nasformer.json`` and a model card.
 
     Args:
-        net: The network; it is left as it is.
-        data: The images that it is for: its test images verify and measure the file.
-        out: The folder, which must not be there or be empty.
+        net: The network; not modified.
+        data: Its dataset, whose test images verify and measure the file.
+        out: The folder, missing or empty.
         format: "safetensors", "timm", "onnx" or "torch-export".
-        dtype: "fp32", "bf16" or "int8"; where it is not fp32, accuracy and speed are measured against that too.
-        name: What the network is called; None: the folder's name.
-        provenance: What is recorded of where it comes from.
-        tolerance: Largest absolute difference of an output that passes; None: the dtype's.
-        images: Test images that a fresh process compares.
-        repeats: Rounds of a measurement of speed.
+        dtype: "fp32", "bf16" or "int8"; the latter two are also compared with fp32 in accuracy and speed.
+        name: Name of the network; None: the folder's name.
+        provenance: Provenance to record.
+        tolerance: Maximal absolute output difference; None: the dtype's.
+        images: Number of test images for verification.
+        repeats: Rounds of speed measurements.
 
     Raises:
-        DataError: The network does not take these images, or has other classes.
-        ExportError: The format is unknown or its packages absent, ``out`` is not empty, or the file is not the network.
+        DataError: The images or classes do not fit the network.
+        ExportError: Unknown format, missing packages, non-empty ``out``, or failed verification.
     """
     require_format(format, dtype)
     _require_fit(net, data)
@@ -113,7 +113,7 @@ def export(
 
 
 def preprocessing_of(data: Dataset) -> Preprocessing:
-    """Return how the test images of a dataset become inputs."""
+    """Return the preprocessing of a dataset's test images."""
     size, channels, record = data.image_size, data.in_channels, data.record
     if isinstance(data.test, ImageFiles) and isinstance(data.test.transform, Plain):
         plain = data.test.transform
@@ -123,7 +123,7 @@ def preprocessing_of(data: Dataset) -> Preprocessing:
 
 
 def _record(data: Dataset) -> dict[str, Any]:
-    """Return the record of a dataset, with what a caller's own leaves out."""
+    """Return the record of a dataset, completed with defaults."""
     splits = {name: len(split) for name, split in data.splits.items()}
     return {"name": data.name, "seed": None, "splits": splits, "fingerprint": None, **data.record}
 
@@ -133,7 +133,7 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
         have, need = getattr(net.geometry, key), getattr(data, key)
         if have != need:
             raise DataError(
-                f"the network has {key} {have}, but the images of {data.name!r} have {need}; give --data of its own, "
+                f"the network has {key} {have}, but the images of {data.name!r} have {need}; give matching --data, "
                 "or fine-tune it on them first ('nasformer finetune')",
                 data,
             )
@@ -149,7 +149,7 @@ def _sizes(net: VisionTransformer) -> dict[str, Any]:
 
 
 def _compared(net: VisionTransformer, data: Dataset, count: int) -> tuple[Array, Array]:
-    """Return test images from all over the split, and what the network says of them."""
+    """Return evenly spaced test images, and the network's outputs."""
     places = np.unique(np.linspace(0, len(data.test) - 1, min(count, len(data.test))).astype(int))
     inputs = torch.stack([data.test[int(place)][0] for place in places])
     training = net.training
@@ -162,7 +162,7 @@ def _compared(net: VisionTransformer, data: Dataset, count: int) -> tuple[Array,
 
 
 def _plain(net: VisionTransformer, draft: Path, description: Description) -> Path | None:
-    """Write what another dtype is set against, the same in fp32; nothing where that is what is wanted."""
+    """Write the fp32 reference of another dtype; None for fp32."""
     if description.dtype == "fp32":
         return None
     folder = draft / "fp32"
@@ -171,7 +171,7 @@ def _plain(net: VisionTransformer, draft: Path, description: Description) -> Pat
 
 
 def _measured(model: Model, data: Dataset, plain: Path | None, repeats: int) -> dict[str, Any]:
-    """Return the accuracy of a file on test images, and what it cost and gained against the same in fp32."""
+    """Return the test accuracy of a file, and its accuracy, size and speed relative to fp32."""
     test = score(model, _batches(data))
     if plain is None:
         return {"test": test}
@@ -195,4 +195,4 @@ def _batches(data: Dataset) -> Iterator[tuple[Array, Array]]:
 
 def _require_free(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ExportError(f"{folder} is there already; name another with --out, or remove it", folder)
+        raise ExportError(f"{folder} already exists; choose another with --out, or remove it", folder)

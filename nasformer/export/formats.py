@@ -1,4 +1,4 @@
-"""One network written in each format: safetensors (ours and timm's layout), ONNX, torch.export."""
+"""Writers of each format: safetensors (nasformer's and timm's layout), ONNX, torch.export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nasformer.export.opened import need
 from nasformer.supernet.model import VisionTransformer
 
 OPSET = 20
-"""Of ONNX files: the first with GELU as one operator, which onnxruntime runs as one."""
+"""ONNX opset: the first with a GELU operator, which onnxruntime runs as one kernel."""
 
 _DTYPES = {
     "safetensors": ("fp32", "bf16"),
@@ -28,10 +28,10 @@ _DTYPES = {
 
 
 def require_format(format: str, dtype: str) -> None:
-    """Check that a format is known, computes in a dtype, and has what writes it.
+    """Check that a format is known, supports a dtype, and its packages are installed.
 
     Raises:
-        ExportError: One of these does not hold.
+        ExportError: One of these fails.
     """
     if format not in FORMATS:
         raise ExportError(f"--format is {', '.join(FORMATS)}, got {format!r}", format)
@@ -39,7 +39,7 @@ def require_format(format: str, dtype: str) -> None:
         raise ExportError(f"--dtype is {', '.join(DTYPES)}, got {dtype!r}", dtype)
     if dtype not in _DTYPES[format]:
         takers = ", ".join(name for name, dtypes in _DTYPES.items() if dtype in dtypes)
-        raise ExportError(f"the format {format} is not written in {dtype}; {dtype} is for {takers}", dtype)
+        raise ExportError(f"the format {format} does not support {dtype}; {dtype} is for {takers}", dtype)
     if format == "onnx":
         for module in ("onnx", "onnxscript", "onnxruntime"):
             need(module)
@@ -49,10 +49,10 @@ def write(net: VisionTransformer, folder: Path, description: Description, plain:
     """Write a network's file in the format and dtype of its description, and return its path.
 
     Args:
-        net: The network; it is left as it is.
-        folder: Where.
-        description: What the file says of itself.
-        plain: The file of the same network and format in fp32, which int8 is made from.
+        net: The network; not modified.
+        folder: Output folder.
+        description: Metadata.
+        plain: The fp32 file of the same network and format, source of int8.
     """
     path = folder / FORMATS[description.format]
     if description.dtype == "int8":
@@ -73,7 +73,7 @@ def _safetensors(net: VisionTransformer, path: Path, description: Description) -
 
 
 class _FloatInAndOut(nn.Module):
-    """A network in another dtype that takes and gives float32."""
+    """A network in another dtype with float32 inputs and outputs."""
 
     def __init__(self, net: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _FloatInAndOut(nn.Module):
 
 
 def _example(net: VisionTransformer) -> dict[str, Any]:
-    """Return what a graph for any number of images is traced with."""
+    """Return example inputs for tracing, with dynamic batch size."""
     g = net.geometry
     images = torch.zeros(2, g.in_channels, g.image_size, g.image_size)
     return {"args": (images,), "dynamic_shapes": {"images": {0: torch.export.Dim("batch", min=1)}}}
@@ -96,7 +96,7 @@ def _program(net: VisionTransformer, path: Path, description: Description) -> No
     with torch.no_grad():
         program = torch.export.export(module, **_example(net), strict=False)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine are nobody's business
+        node.meta.pop("stack_trace", None)  # removes local paths
     torch.export.save(program, path, extra_files={KEY: description.to_json()})
 
 
@@ -106,13 +106,13 @@ def _onnx(net: VisionTransformer, path: Path, description: Description) -> None:
         program = torch.onnx.export(net, **_example(net), **names, dynamo=True, verbose=False, opset_version=OPSET)
     assert program is not None
     for part in (program.model.graph, *program.model.graph):
-        part.metadata_props.clear()  # traces: several times the weights of a small network
+        part.metadata_props.clear()  # traces are several times the size of a small network's weights
     program.model.metadata_props[KEY] = description.to_json()
     program.save(path)
 
 
 def _quantise(plain: Path, path: Path, description: Description) -> None:
-    """Write weights as int8, one scale for each output; activations are quantised as they come."""
+    """Quantise weights to int8, one scale per output channel; activations are quantised dynamically."""
     onnx: Any = need("onnx")
     from onnxruntime import quantization
 
@@ -128,7 +128,7 @@ def _quantise(plain: Path, path: Path, description: Description) -> None:
 
 
 def _tables(model: Any) -> list[str]:
-    """Return the products with constant tables of zeros and ones, one for each token: they are no weights."""
+    """Return the matrix products with constant 0/1 tables per token, which are not weights."""
     stacked = {each.name for each in model.graph.initializer if len(each.dims) > 2}
     return [node.name for node in model.graph.node if node.op_type == "MatMul" and stacked & set(node.input)]
 

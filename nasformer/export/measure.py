@@ -1,4 +1,4 @@
-"""What exported networks are worth: accuracy on images, milliseconds and images a second on this machine."""
+"""Accuracy, latency and throughput of exported networks on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_SIZES = (1, 8, 64)
 
 
 def score(model: Model, batches: Iterable[tuple[Array, Array]]) -> dict[str, float]:
-    """Return accuracy in percent and loss in nats over batches of inputs and class numbers."""
+    """Return accuracy in percent and loss in nats over batches of inputs and class indices."""
     images, right, loss = 0, 0, 0.0
     for inputs, labels in batches:
         chosen = model.probabilities(inputs)
@@ -31,23 +31,23 @@ def score(model: Model, batches: Iterable[tuple[Array, Array]]) -> dict[str, flo
 def latencies(
     models: Mapping[str, Model], *, batch_sizes: Sequence[int] = BATCH_SIZES, repeats: int = 30
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the times of models by batch size, measured in turn, round by round, so that a drift hits all alike.
+    """Return latencies of models by batch size, measured in interleaved rounds, so that drift affects all equally.
 
     Args:
         models: The models by name.
-        batch_sizes: Images in a pass.
-        repeats: Rounds, of which median and quartiles count.
+        batch_sizes: Batch sizes.
+        repeats: Rounds; median and quartiles are reported.
 
     Returns:
-        For each model one row a batch size: ``batch_size``, ``median_ms``, ``low_ms`` and ``high_ms`` (quartiles) and
-        ``images_per_second``, by the median.
+        For each model one row per batch size: ``batch_size``, ``median_ms``, ``low_ms`` and ``high_ms`` (quartiles) and
+        ``images_per_second`` from the median.
 
     Raises:
         ExportError: ``repeats`` is below 2, or a batch size below 1.
     """
     if repeats < 2 or min(batch_sizes) < 1:
         raise ExportError(
-            f"batches are of 1 or more and repeats 2 or more, got {[*batch_sizes]} and {repeats}", repeats
+            f"batch sizes must be at least 1 and repeats at least 2, got {[*batch_sizes]} and {repeats}", repeats
         )
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in models}
     for batch_size in batch_sizes:
@@ -58,7 +58,7 @@ def latencies(
 
 
 def ratios(model: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Return how many times as fast a model is as a plain one, by batch size."""
+    """Return the speed-up of a model over its fp32 reference, by batch size."""
     return [
         {"batch_size": one["batch_size"], "speed": other["median_ms"] / one["median_ms"]}
         for one, other in zip(model, plain, strict=True)
@@ -66,17 +66,17 @@ def ratios(model: Sequence[Mapping[str, Any]], plain: Sequence[Mapping[str, Any]
 
 
 def machine() -> dict[str, Any]:
-    """Return what this computer is, and the threads that this process is given, where that is set."""
+    """Return a description of this computer, and OMP_NUM_THREADS if set."""
     threads = os.environ.get("OMP_NUM_THREADS")
     return {**computer(), "threads": int(threads) if threads else None}
 
 
 def memory() -> dict[str, float]:
-    """Return the most memory that this process has held so far, in MiB."""
+    """Return the peak resident memory of this process so far, in MiB."""
     import resource
     import sys
 
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kibibytes elsewhere
     return {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
 
 

@@ -1,7 +1,7 @@
-"""Exported files opened again, each by the library that it is for: safetensors, timm, onnxruntime, torch.export.
+"""Loaders of exported files: safetensors, timm, onnxruntime, torch.export.
 
-A file opened in onnxruntime needs neither torch nor timm. Safetensors and ONNX files are data; torch reads a ``.pt2``
-in ways that can run code, so open only those of people you trust.
+onnxruntime needs neither torch nor timm. Safetensors and ONNX files are pure data; loading a ``.pt2`` in torch
+can run code, so open only files from trusted sources.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from nasformer.export.description import FORMATS, KEY, Description
 Array = NDArray[np.float32]
 Run = Callable[[Array], Array]
 EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx"}
-"""Which extra installs a module."""
+"""The extra that installs each module."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """An exported network, ready to run.
+    """A loaded export.
 
     Attributes:
         path: Its file.
-        description: What the file says of itself.
+        description: Its metadata.
         run: Maps inputs ``(batch, channels, size, size)`` to logits ``(batch, classes)``.
     """
 
@@ -50,24 +50,24 @@ class Model:
 
 
 def open_model(path: str | Path, *, format: str | None = None, device: str = "cpu") -> Model:
-    """Open an exported folder, or the file in it.
+    """Load an export by folder or model file.
 
     Args:
         path: The folder or the file.
-        format: "timm": through timm's factory, which takes the folder alone; None: as the file's name says.
-        device: Where a safetensors file computes; the others compute on the CPU.
+        format: "timm": with timm's factory, folders only; None: by file extension.
+        device: Device of safetensors files; other formats run on the CPU.
 
     Raises:
-        ExportError: It is absent or damaged, no export of nasformer, or what opens it is not installed.
+        ExportError: It is missing, damaged, not an export of nasformer, or its library is not installed.
     """
     file = _file(Path(path))
     if device != "cpu" and (file.suffix != ".safetensors" or format == "timm"):
-        raise ExportError(f"{file.name} computes on the CPU, --device {device} is for model.safetensors", device)
+        raise ExportError(f"{file.name} runs on the CPU; --device {device} is for model.safetensors", device)
     try:
         description, run = _timm(file) if format == "timm" else _OPENERS[file.suffix](file, device)
     except NasformerError:
         raise
-    except Exception as error:  # whatever torn files make the libraries stumble over
+    except Exception as error:  # corrupt files can raise anything
         lines = str(error).splitlines() or [type(error).__name__]
         raise ExportError(f"cannot open {file}: {lines[0]}; export it again", file) from error
     return Model(file, description, run)
@@ -77,7 +77,7 @@ def need(module: str) -> ModuleType:
     """Return a module of an extra.
 
     Raises:
-        ExportError: It is not installed; the extra that installs it is named.
+        ExportError: It is not installed; the message names its extra.
     """
     try:
         return importlib.import_module(module)
@@ -92,12 +92,12 @@ def _file(path: Path) -> Path:
     if path.is_dir():
         found = [path / name for name in dict.fromkeys(FORMATS.values()) if (path / name).is_file()]
         if not found:
-            raise ExportError(f"{path} holds none of {', '.join(dict.fromkeys(FORMATS.values()))}: export first", path)
+            raise ExportError(f"{path} has none of {', '.join(dict.fromkeys(FORMATS.values()))}; export first", path)
         return found[0]
     if not path.is_file():
-        raise ExportError(f"there is no model {path}; 'nasformer export' makes one", path)
+        raise ExportError(f"there is no model {path}; create it with 'nasformer export'", path)
     if path.suffix not in _OPENERS:
-        raise ExportError(f"{path} is no model: its name ends in none of {', '.join(_OPENERS)}", path)
+        raise ExportError(f"{path} is not a model: its extension is none of {', '.join(_OPENERS)}", path)
     return path
 
 
@@ -119,7 +119,7 @@ def _place(device: str) -> Any:
 
     if device == "cpu":
         return torch.device("cpu")
-    from nasformer.training.device import find_device  # with all of training, for which the CPU need not wait
+    from nasformer.training.device import find_device  # a slow import, not needed for the CPU
 
     return find_device(device)
 
@@ -139,7 +139,7 @@ def _program(file: Path, device: str) -> tuple[Description, Run]:
     import torch
 
     if not is_zipfile(file):
-        raise ExportError(f"cannot open {file}: it is cut short, or no file of torch.export; export it again", file)
+        raise ExportError(f"cannot open {file}: truncated, or not a torch.export file; export it again", file)
     texts = {KEY: ""}
     program = torch.export.load(file, extra_files=texts)
     return Description.from_json(texts[KEY], file), _of_torch(program.module(), torch.float32, torch.device("cpu"))
@@ -159,7 +159,7 @@ def _of_torch(net: Any, dtype: Any, device: Any) -> Run:
 def _onnx(file: Path, device: str) -> tuple[Description, Run]:
     runtime: Any = need("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))  # which onnxruntime does not read itself
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))  # onnxruntime ignores it
     session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     description = Description.from_json(session.get_modelmeta().custom_metadata_map.get(KEY), file)
     return description, lambda inputs: session.run(["logits"], {"images": inputs})[0]

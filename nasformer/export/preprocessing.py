@@ -1,4 +1,4 @@
-"""From an image to what a network takes, by Pillow and NumPy alone: a file for onnxruntime needs no torch."""
+"""Image preprocessing with Pillow and NumPy only, so that onnxruntime needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MODES = {1: "L", 3: "RGB"}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The steps from an image to a network's input, those of its test images.
+    """The preprocessing of a network's test images.
 
     The shorter side is resized to ``resize`` pixels, the centre ``size`` pixels are taken, bytes become numbers from
     0 to 1, and each channel loses its mean and is divided by its deviation.
@@ -26,8 +26,8 @@ class Preprocessing:
         channels: 1 (grey) or 3 (red, green, blue); others are for arrays, not for image files.
         size: Height and width of the input, in pixels.
         resize: Shorter side before the crop, in pixels.
-        mean: Of each channel.
-        std: Of each channel.
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
         interpolation: "bicubic".
 
     >>> grey = Preprocessing(channels=1, size=2, resize=2, mean=(0.5,), std=(0.5,))
@@ -47,7 +47,7 @@ class Preprocessing:
         """Map a PIL image to ``(channels, size, size)``.
 
         Raises:
-            ExportError: No image has so many channels.
+            ExportError: Image files cannot have so many channels.
         """
         from PIL import Image
 
@@ -72,7 +72,7 @@ class Preprocessing:
         """Return the input ``(channels, size, size)`` of an image file.
 
         Raises:
-            DataError: It is absent, or no image.
+            DataError: It is missing, or not an image.
         """
         from PIL import Image
 
@@ -84,7 +84,7 @@ class Preprocessing:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             if isinstance(error, ExportError):
                 raise
-            reason = "it is no image that Pillow reads" if type(error).__name__ == "UnidentifiedImageError" else error
+            reason = "Pillow cannot identify it" if type(error).__name__ == "UnidentifiedImageError" else error
             raise DataError(f"cannot read the image {path}: {str(reason).splitlines()[0]}", path) from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Preprocessing:
-        """Read what ``to_dict`` wrote."""
+        """Read the values of ``to_dict``."""
         return cls(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:

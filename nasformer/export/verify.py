@@ -1,4 +1,4 @@
-"""Verification: what was written, opened by a fresh process, gives the network's outputs on real images.
+"""Verification: an export, loaded by a fresh process, reproduces the network's outputs on real images.
 
 ``python -m nasformer.export.verify FOLDER FORMAT INPUTS OUTPUTS`` is that process.
 """
@@ -18,21 +18,21 @@ from nasformer.errors import ExportError, NasformerError
 from nasformer.export.opened import Array, open_model
 
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.25}
-"""Largest difference that is let pass, as a share of the largest output: rounding, and not another network."""
+"""Maximal difference relative to the largest output, allowing for rounding only."""
 
 _SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a fresh process found.
+    """The result of a verification.
 
     Attributes:
-        images: How many images were compared.
-        largest_difference: Between an output of the file and of the float32 network, absolute.
-        largest_output: Of the float32 network, absolute.
-        tolerance: Difference that would have been an error.
-        same_class: Share of the images that both put into the same class.
+        images: Number of compared images.
+        largest_difference: Maximal absolute difference between outputs of the file and of the float32 network.
+        largest_output: Maximal absolute output of the float32 network.
+        tolerance: Maximal accepted difference.
+        same_class: Fraction of images with the same predicted class.
     """
 
     images: int
@@ -49,18 +49,18 @@ class Verification:
 def verify(
     folder: Path, format: str, dtype: str, inputs: Array, expected: Array, *, tolerance: float | None = None
 ) -> Verification:
-    """Compare an export with the network that it was made from.
+    """Compare an export with the original network.
 
     Args:
         folder: The export.
-        format: Its format; "timm" is opened by timm's factory.
-        dtype: Its dtype, which says what passes as rounding.
+        format: Its format; "timm" is loaded by timm's factory.
+        dtype: Its dtype, which sets the default tolerance.
         inputs: ``(batch, channels, size, size)``.
         expected: The network's outputs ``(batch, classes)``.
-        tolerance: Instead of the dtype's, absolute.
+        tolerance: Absolute tolerance; None: the dtype's.
 
     Raises:
-        ExportError: It cannot be opened, or differs by more than the tolerance.
+        ExportError: It cannot be loaded, or differs by more than the tolerance.
     """
     outputs = _outputs_of_a_fresh_process(folder, format, inputs)
     if outputs.shape != expected.shape:
@@ -76,7 +76,7 @@ def verify(
     if not found.largest_difference <= found.tolerance:  # a NaN too
         raise ExportError(
             f"the {format} file in {dtype} differs from the network by {found.largest_difference:.2g} on "
-            f"{len(inputs)} images, more than {found.tolerance:.2g}; nothing was kept, --tolerance allows more",
+            f"{len(inputs)} images, more than {found.tolerance:.2g}; nothing was written, --tolerance allows more",
             found,
         )
     return found
@@ -90,16 +90,16 @@ def _outputs_of_a_fresh_process(folder: Path, format: str, inputs: Array) -> Arr
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise ExportError(f"a fresh process has not run {folder.name} within {_SECONDS} s", folder) from error
+            raise ExportError(f"a fresh process did not finish {folder.name} within {_SECONDS} s", folder) from error
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ExportError(f"a fresh process cannot run {folder.name}: {last}", folder)
         outputs: Array = np.load(returned)
     return outputs
 
 
 def main() -> int:
-    """Run a model on inputs in batches of several sizes; return 1, after one line, where it cannot be opened."""
+    """Run a model on inputs in batches of several sizes; print one line and return 1 if it cannot be loaded."""
     folder, format, given, returned = sys.argv[1:]
     inputs: Array = np.load(given)
     try:
@@ -107,7 +107,7 @@ def main() -> int:
     except NasformerError as error:
         print(error, file=sys.stderr)
         return 1
-    parts = [part for part in np.split(inputs, [1, 3]) if len(part)]  # 1, 2 and the rest: the batch is no constant
+    parts = [part for part in np.split(inputs, [1, 3]) if len(part)]  # 1, 2 and the rest: tests dynamic batch sizes
     np.save(returned, np.concatenate([model.run(np.ascontiguousarray(part)) for part in parts]))
     return 0
 

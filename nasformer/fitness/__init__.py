@@ -1,6 +1,6 @@
-"""Fitness: what an architecture is worth, by inherited weights, a table, a model of one, or no training at all.
+"""Fitness: inherited weights, lookup tables, surrogates and training-free scores.
 
-Each file is one fitness with ``evaluate(architectures)``; any function of an architecture serves as well.
+Each file is one fitness with ``evaluate(architectures)``; any function of an architecture works as well.
 """
 
 from nasformer.fitness.cached import CachedFitness

@@ -1,7 +1,6 @@
-"""CachedFitness: evaluations on disk, so that several searches on one task evaluate an architecture once.
+"""CachedFitness: a persistent cache, so that several searches of one task evaluate an architecture once.
 
-An evaluation that is found keeps the seconds that it took when it was made, so that what a search cost does not
-depend on who came first.
+A cache hit reports its original evaluation time, so the cost of a search does not depend on which search came first.
 """
 
 from __future__ import annotations
@@ -17,39 +16,39 @@ from nasformer.errors import FitnessError
 from nasformer.search import Evaluation, Fitness
 from nasformer.search.evaluation import WrapperFitness
 
-_PATIENCE = 60.0
+_TIMEOUT_S = 60.0
 _TABLE = "CREATE TABLE IF NOT EXISTS evaluations (architecture TEXT PRIMARY KEY, evaluation TEXT NOT NULL)"
 _IDENTITY = "CREATE TABLE IF NOT EXISTS fitness (description TEXT NOT NULL)"
 
 
 class CachedFitness(WrapperFitness):
-    """A fitness whose evaluations are kept in a SQLite file; failed ones are not.
+    """A fitness that caches successful evaluations in a SQLite file.
 
-    Where the file fails later on, as on a full disk, evaluations are made and told all the same.
+    If the file fails later, as on a full disk, evaluation continues without cache.
 
     Args:
-        fitness: What judges; each value depends on the architecture alone.
+        fitness: The fitness; each value must depend on the architecture alone.
         path: The file; processes may share it.
 
     Raises:
-        FitnessError: The fitness judges architectures jointly, or the file cannot be used or is of another fitness.
+        FitnessError: The fitness is joint, or the file is unusable or belongs to another fitness.
     """
 
     def __init__(self, fitness: Fitness, path: str | Path) -> None:
         if getattr(fitness, "joint", False):
-            raise FitnessError("a fitness that races judges architectures jointly and cannot be kept", fitness)
+            raise FitnessError("a racing fitness evaluates architectures jointly and cannot be cached", fitness)
         super().__init__(fitness)
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            self._file = sqlite3.connect(self.path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             self._file.execute("PRAGMA journal_mode=WAL")
             self._own(json.dumps(self.describe(), sort_keys=True, default=str))
         except (OSError, sqlite3.Error) as error:
-            raise FitnessError(f"cannot keep evaluations in {str(path)!r}: {error}", path) from error
+            raise FitnessError(f"cannot cache evaluations in {str(path)!r}: {error}", path) from error
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield what is known, then what has to be evaluated."""
+        """Yield cached evaluations, then new ones."""
         unknown = []
         for architecture in architectures:
             known = self._find(architecture)
@@ -63,10 +62,10 @@ class CachedFitness(WrapperFitness):
             yield evaluation
 
     def _own(self, description: str) -> None:
-        """Make the file this fitness's, or check that it is.
+        """Record the fitness in a new file, or check that it matches.
 
         Raises:
-            FitnessError: It is another's.
+            FitnessError: The file belongs to another fitness.
         """
         with self._file:
             self._file.execute("BEGIN IMMEDIATE")
@@ -77,7 +76,7 @@ class CachedFitness(WrapperFitness):
                 self._file.execute("INSERT INTO fitness VALUES (?)", (description,))
         if kept is not None and kept[0] != description:
             raise FitnessError(
-                f"{str(self.path)!r} keeps evaluations of {kept[0]}, not of {description}; use another file", self.path
+                f"{str(self.path)!r} caches evaluations of {kept[0]}, not of {description}; use another file", self.path
             )
 
     def _find(self, architecture: Architecture) -> Evaluation | None:

@@ -1,9 +1,9 @@
-"""How far behind is too far: the critical value of a race, simulated where all contestants are equal.
+"""Critical values of a race, simulated under the null hypothesis that all contestants are equal.
 
-Of equals, the sum over the images seen wanders about its expectation as a Brownian bridge, from 0 at no image back
-to 0 at the last (Rosén, Arkiv för Matematik 1964). Simulated are all looks of all contestants
-together, so that looking repeatedly (Armitage, McPherson and Rowe, JRSS A 1969) and comparing with many cost
-what they must, and no more.
+Under the null, the partial sum over images, minus its expectation, is a Brownian bridge: 0 before the first image
+and after the last (Rosén, Arkiv för Matematik 1964). All looks of all contestants are simulated jointly,
+so repeated looks (Armitage, McPherson and Rowe, JRSS A 1969) and multiple comparisons are corrected for
+without a conservative bound.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SUBJECTS = 200_000
-"""Simulated contestants: the quantile is then known to about 0.01."""
+"""Simulated contestants, for a quantile accurate to about 0.01."""
 
 _LEAST_RACES = 40
 _AT_ONCE = 500_000
@@ -22,17 +22,18 @@ _AT_ONCE = 500_000
 
 @lru_cache(maxsize=256)
 def critical_value(error: float, keep: int, others: int, looks: tuple[int, ...], images: int) -> float:
-    """Return the standard errors by which one must beat another to count as better.
+    """Return the lead, in standard errors, that makes one contestant count as better than another.
 
-    With it, a contestant that equals all of ``others`` on the whole split is beaten by at least ``keep`` of them, at
-    any look, with probability ``error``; and by one that it equals, both far from all others, as seldom.
+    A contestant equal to all ``others`` on the whole split is then beaten by at least ``keep`` of them, at
+    any look, with probability ``error``; and one equal to a single other, both far from the rest, is beaten
+    by it as rarely.
 
     Args:
-        error: The probability.
-        keep: How many must beat it.
-        others: With whom it is compared.
-        looks: Images seen at each, increasing, each below ``images``.
-        images: In the whole split.
+        error: The error probability.
+        keep: Number of others that must beat it.
+        others: Number of other contestants.
+        looks: Images evaluated at each look, increasing, each below ``images``.
+        images: Images of the whole split.
 
     >>> round(critical_value(0.05, 1, 1, (1,), 1_000_000), 1)  # one look: the normal quantile
     1.6
@@ -55,7 +56,7 @@ def _simulated(error: float, keep: int, others: int, looks: tuple[int, ...], ima
 def _bridges(
     rng: np.random.Generator, races: int, contestants: int, shares: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return bridges in standard deviations, ``(races, contestants, looks)``."""
+    """Return standardised bridges ``(races, contestants, looks)``."""
     times = np.append(shares, 1.0)
     steps = rng.standard_normal((races, contestants, len(times))) * np.sqrt(np.diff(times, prepend=0.0))
     walk = steps.cumsum(axis=2)
@@ -64,9 +65,9 @@ def _bridges(
 
 
 def _farthest_behind(scores: NDArray[np.float64], keep: int) -> NDArray[np.float64]:
-    """Return by how much each contestant was behind its ``keep``-th best opponent at its worst look."""
+    """Return each contestant's largest deficit to its ``keep``-th best opponent over all looks."""
     ordered = -np.partition(-scores, (keep - 1, keep), axis=1)
     last_in, first_out = ordered[:, keep - 1, None], ordered[:, keep, None]
-    opponent = np.where(scores >= last_in, first_out, last_in)  # one of the best has one opponent fewer above
+    opponent = np.where(scores >= last_in, first_out, last_in)  # the top ``keep`` do not oppose themselves
     behind: NDArray[np.float64] = ((opponent - scores) / np.sqrt(2)).max(axis=2)
     return behind.ravel()

@@ -1,6 +1,6 @@
-"""Dispatcher: who of a crew of workers has which part, and what is asked again when one is lost.
+"""Dispatcher: assigns parts to the workers of a backend, and reassigns those of a lost worker.
 
-It knows nothing of how workers run: ``processes`` and ``ray`` are two crews. An architecture is answered
+It knows nothing of how workers run: ``processes`` and ``ray`` are two backends. An architecture is answered
 once, whatever dies: answers come one by one, and of a lost worker's part only what is missing is asked again.
 """
 
@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.outcome import Outcome
-from nasformer.fitness.parts import DEATHS, Part
+from nasformer.fitness.parts import MAX_WORKER_FAILURES, Part
 from nasformer.search import Evaluation
 
 Answer = Evaluation | Outcome | Exception
 """What a worker says of an architecture."""
 
-_STILLBORN = 3
+_MAX_STARTUP_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Lost:
 Event = Ready | Refused | Answered | Finished | Lost
 
 
-class Crew(Protocol):
+class WorkerBackend(Protocol):
     """Workers, numbered from 0, each of which holds a fitness and judges one part at a time."""
 
     size: int
@@ -98,20 +98,20 @@ class Crew(Protocol):
 
 
 class Dispatcher:
-    """Hands parts to a crew.
+    """Hands parts to a backend.
 
     Args:
-        crew: The workers; each is started when there is first something for it to do.
+        backend: The workers; each is started when there is first something for it to do.
 
     Attributes:
         ready: The workers that are ready, by number.
     """
 
-    def __init__(self, crew: Crew) -> None:
-        self.crew = crew
+    def __init__(self, backend: WorkerBackend) -> None:
+        self.backend = backend
         self.ready: dict[int, Ready] = {}
         self._started: set[int] = set()
-        self._stillborn = 0
+        self._startup_failures = 0
         self._described: Mapping[str, Any] | None = None
         self._broken: FitnessError | None = None
         self._waiting: deque[Part] = deque()
@@ -138,7 +138,7 @@ class Dispatcher:
         try:
             while self._waiting or self._held:
                 self._hand_out()
-                yield from self._next(at_least=min(self.crew.size, len(self._waiting) + len(self._held)))
+                yield from self._next(at_least=min(self.backend.size, len(self._waiting) + len(self._held)))
             done = True
         finally:
             if not done:  # stopped in the middle: nobody wants what they are at
@@ -152,22 +152,22 @@ class Dispatcher:
     def _hand_out(self) -> None:
         for worker in sorted(self.ready.keys() - self._held.keys())[: len(self._waiting)]:
             self._held[worker] = self._waiting.popleft()
-            self.crew.give(worker, self._held[worker])
+            self.backend.give(worker, self._held[worker])
 
     def _next(self, at_least: int) -> Iterator[tuple[Architecture, Answer]]:
         """Have so many workers, wait, and yield the answers that came."""
         if self._broken is not None:
             raise self._broken
-        for worker in [each for each in range(self.crew.size) if each not in self._started]:
+        for worker in [each for each in range(self.backend.size) if each not in self._started]:
             if len(self._started) < at_least:
                 self._started.add(worker)
-                self.crew.start(worker)
-        for event in self.crew.wait():
+                self.backend.start(worker)
+        for event in self.backend.wait():
             yield from self._take(event)
 
     def _take(self, event: Event) -> Iterator[tuple[Architecture, Answer]]:
         if isinstance(event, Ready):
-            self._stillborn = 0
+            self._startup_failures = 0
             self._compare(event)
             self.ready[event.worker] = event
         elif isinstance(event, Refused):
@@ -184,16 +184,18 @@ class Dispatcher:
             yield from self._replace(event)
 
     def _replace(self, lost: Lost) -> Iterator[tuple[Architecture, Answer]]:
-        unborn = lost.worker not in self.ready
+        failed_startup = lost.worker not in self.ready
         part = self._held.pop(lost.worker, Part(()))
         self._dismiss(lost.worker)
-        self._stillborn += unborn
-        if self._stillborn >= _STILLBORN:
-            raise self._break(f"{_STILLBORN} workers in a row ended before they were ready; the last: {lost.reason}")
-        again = part.after_a_death()
+        self._startup_failures += failed_startup
+        if self._startup_failures >= _MAX_STARTUP_FAILURES:
+            raise self._break(
+                f"{_MAX_STARTUP_FAILURES} workers in a row ended before they were ready; the last: {lost.reason}"
+            )
+        again = part.after_failure()
         self._waiting.extendleft(reversed(again))
         for architecture in () if again else part.architectures:
-            message = f"its worker died {DEATHS} times with nothing else to do: {lost.reason}"
+            message = f"its worker died {MAX_WORKER_FAILURES} times with nothing else to do: {lost.reason}"
             yield architecture, FitnessError(message, architecture)
 
     def _compare(self, event: Ready) -> None:
@@ -205,12 +207,12 @@ class Dispatcher:
                 where = f"worker {event.worker} on {event.place}"
                 raise self._break(f"all workers must have the same {key}; {where} has {its!r}, another {first!r}")
 
-    def _break(self, message: str, offender: object = None) -> FitnessError:
-        self._broken = FitnessError(message, offender)
+    def _break(self, message: str, value: object = None) -> FitnessError:
+        self._broken = FitnessError(message, value)
         self.close()
         return self._broken
 
     def _dismiss(self, worker: int) -> None:
         self._started.discard(worker)
         self.ready.pop(worker, None)
-        self.crew.stop(worker)
+        self.backend.stop(worker)

@@ -24,7 +24,7 @@ from nasformer.errors import ArchitectureError, FitnessError
 from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of, require_objective
 from nasformer.fitness.population import bytes_per_image, population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
-from nasformer.fitness.racing import Compute, Found, Racing, race
+from nasformer.fitness.racing import Answers, Compute, Racing, race
 from nasformer.fitness.weights import home
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
@@ -190,14 +190,16 @@ class InheritedFitness:
         self.work["images"] = counted + len(tree.shares()) * (stop - start)
         return found
 
-    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
+    def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
         """Return what the images from start to stop say of each, in the order that they are shown in."""
         tree = PrefixTree(architectures)
         seed = None if self.racing is None else self.racing.seed
         while tree.roots:
             try:
                 size = self.batch_size
-                batches = iterate(self.split, size, device=self.device, seed=seed, start=start, stop=stop, ahead=True)
+                batches = iterate(
+                    self.split, size, device=self.device, seed=seed, start=start, stop=stop, prefetch=True
+                )
                 counted = self._counted(batches, len(architectures))
                 return population_outcomes(self.net, tree, counted, bfloat16=self.bfloat16)
             except torch.OutOfMemoryError:

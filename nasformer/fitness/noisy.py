@@ -1,8 +1,8 @@
-"""NoisyFitness: a known value told with noise, the same noise to every strategy.
+"""NoisyFitness: Gaussian noise on another fitness, common to all strategies (common random numbers).
 
-The noise is a pure function of the seed, the architecture and the purpose: a hash of the three, read as a
-uniform number, through the inverse of the normal distribution. So runs of one seed are paired: whichever
-strategy asks, in whatever order and on whichever worker, hears the same of the same architecture.
+The noise is a pure function of seed, architecture and purpose: their hash as a uniform number, mapped through the
+inverse normal CDF. So runs of one seed are paired: every strategy observes the same value of an architecture,
+in any order and on any worker.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _TOLD = ("images",)
 
 
 class NoisyFitness(WrapperFitness):
-    """What a fitness says of an architecture, with Gaussian noise of its own.
+    """A fitness with independent Gaussian noise per architecture.
 
-    Of the metrics only ``standard_error`` and ``images`` are told: an exact loss would betray the value. What the
-    fitness knows (``true_value``, ``test_value``, ``optimum``) stays without noise.
+    Of the metrics only ``standard_error`` and ``images`` are reported: an exact loss would leak the value. The
+    ground truth (``true_value``, ``test_value``, ``optimum``) stays noise-free.
 
     Args:
-        fitness: It judges each architecture by itself; races do not.
+        fitness: The fitness; it must not be joint (racing).
         sd: Standard deviation of the noise, in the value's unit.
-        seed: Of the noise.
-        confirmation_sd: The same of the fresh noise with which ``confirm`` tells; None: ``sd``.
+        seed: Seed of the noise.
+        confirmation_sd: Standard deviation of the fresh noise of ``confirm``; None: ``sd``.
 
     Raises:
-        FitnessError: A standard deviation is no number of 0 or more, or the fitness judges jointly.
+        FitnessError: A standard deviation is not a number of 0 or more, or the fitness is joint.
 
     >>> from nasformer.architecture import uniform
     >>> from nasformer.search import CallableFitness
@@ -51,20 +51,20 @@ class NoisyFitness(WrapperFitness):
         self.seed = seed
         if getattr(fitness, "joint", False):
             raise FitnessError(
-                f"noise {sd} needs a fitness that judges each architecture by itself; a race does not", fitness
+                f"noise {sd} needs a fitness that evaluates architectures independently; racing does not", fitness
             )
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield the value of each with the noise that every search of this seed hears."""
+        """Yield values with the noise common to all searches of this seed."""
         return self._told(self.fitness.evaluate(architectures), self.sd, "evaluate")
 
     def confirm(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield the value of each, as carefully as the fitness confirms, with noise that no search heard."""
+        """Yield values of the fitness's own ``confirm``, with fresh noise."""
         found = getattr(self.fitness, "confirm", self.fitness.evaluate)(architectures)
         return self._told(found, self.confirmation_sd, "confirm")
 
     def describe(self) -> dict[str, Any]:
-        """Return what the fitness says of itself, and the noise."""
+        """Return the description of the fitness, with the noise."""
         noise = {"sd": self.sd, "seed": self.seed, "confirmation_sd": self.confirmation_sd}
         return {**super().describe(), "noise": noise}
 
@@ -79,7 +79,7 @@ class NoisyFitness(WrapperFitness):
 
 
 def standard_normal(seed: int, architecture: Architecture, purpose: str) -> float:
-    """Return a draw from the standard normal distribution that its arguments alone decide.
+    """Return a standard normal number determined by the arguments.
 
     >>> from nasformer.architecture import uniform
     >>> round(standard_normal(0, uniform(64, 3, 4, 2), "evaluate"), 5)
@@ -87,10 +87,10 @@ def standard_normal(seed: int, architecture: Architecture, purpose: str) -> floa
     """
     words = f"{seed}|{purpose}|{architecture.to_json()}"
     number = int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest(), "big") >> 12
-    return NormalDist().inv_cdf((number + 0.5) / 2**52)  # exact, and neither 0 nor 1
+    return NormalDist().inv_cdf((number + 0.5) / 2**52)  # exact, strictly between 0 and 1
 
 
 def _deviation(name: str, sd: float) -> float:
     if not (isinstance(sd, (int, float)) and math.isfinite(sd) and sd >= 0):
-        raise FitnessError(f"{name} is a standard deviation, a number of 0 or more, got {sd!r}", sd)
+        raise FitnessError(f"{name} must be a standard deviation of 0 or more, got {sd!r}", sd)
     return float(sd)

@@ -1,9 +1,9 @@
-"""Outcome: what each image said of an architecture, and the value, error and metrics that follow from it.
+"""Outcome: per-image results of an architecture, and the value, standard error and metrics derived from them.
 
-An architecture that did not see every image is compared with the mean of some that did, on the images
-that it saw: value = mean of those on all images + mean difference on the images seen (the difference
+An architecture evaluated on a part of the images is compared with the mean of fully evaluated ones on that part:
+value = their mean on all images + mean difference on the images seen (the difference
 estimator of survey sampling, Cochran, Sampling Techniques, 1977, section 7.9). Otherwise easy images at the
-start would raise all that were dropped early.
+start would favour architectures dropped early.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from nasformer.search import Evaluation
 Objective = Literal["accuracy", "loss"]
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
-"""What each image said, by metric: ``accuracy`` and ``loss``, each ``(images,)``."""
+"""Per-image metrics: ``accuracy`` and ``loss``, each ``(images,)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An architecture on the first images of a split.
+    """Results of an architecture on the first images of a split.
 
     Args:
-        correct: Whether each image was classified rightly, ``(seen,)``.
+        correct: Whether each image was classified correctly, ``(seen,)``.
         loss: Cross-entropy of each image in nats, ``(seen,)``.
     """
 
@@ -48,7 +48,7 @@ class Outcome:
         return {"accuracy": np.where(self.correct, 100.0, 0.0), "loss": self.loss.astype(np.float64)}
 
     def values(self, objective: Objective) -> Array:
-        """Return each image's part of the fitness, higher is better."""
+        """Return the objective per image, higher is better."""
         column = self.columns()[objective]
         return column if objective == "accuracy" else -column
 
@@ -57,12 +57,12 @@ class Outcome:
         return Outcome(self.correct[start:stop], self.loss[start:stop])
 
     def followed_by(self, other: Outcome) -> Outcome:
-        """Return the outcome on these images and then on the other's."""
+        """Return the concatenation with the outcome on further images."""
         return Outcome(np.concatenate((self.correct, other.correct)), np.concatenate((self.loss, other.loss)))
 
 
 def mean_of(outcomes: Sequence[Outcome]) -> Columns:
-    """Return the mean of some outcomes on the same images, image by image."""
+    """Return the per-image mean of several outcomes on the same images."""
     columns = [outcome.columns() for outcome in outcomes]
     return {name: np.mean([each[name] for each in columns], axis=0) for name in columns[0]}
 
@@ -75,17 +75,17 @@ def judged(
     seconds: float = 0.0,
     reference: Columns | None = None,
 ) -> Evaluation:
-    """Return the evaluation that an outcome amounts to.
+    """Return an outcome as an evaluation.
 
-    The standard error is that of the value as an estimate for further images of the same kind: the sampling
-    error of the split, and that of the part of it that was not seen.
+    The standard error is that of the value as an estimate for new images of the same distribution: the sampling
+    error of the split, plus that of its unseen part.
 
     Args:
-        architecture: The one judged.
-        outcome: On all images, or on the first.
-        objective: What the value is.
-        seconds: That it took.
-        reference: For one that did not see all: what others said of all images.
+        architecture: The architecture.
+        outcome: Its outcome on all images, or on the first.
+        objective: The objective of the value.
+        seconds: Evaluation time.
+        reference: Mean outcome of others on all images, if this one is partial.
     """
     if not np.isfinite(outcome.loss).all():
         return Evaluation(architecture, None, "its loss on some images is not finite", seconds)
@@ -118,6 +118,6 @@ def _variance(seen: Array, reference: Array) -> float:
 
 
 def require_objective(objective: str) -> None:
-    """Raise FitnessError, naming them, unless it is one of the objectives."""
+    """Raise FitnessError for an unknown objective."""
     if objective not in get_args(Objective):
         raise FitnessError(f"objective is 'accuracy' or 'loss', got {objective!r}", objective)

@@ -1,8 +1,8 @@
-"""ParallelFitness: a fitness whose populations are judged by several processes on this machine.
+"""ParallelFitness: evaluates populations in several processes on this machine.
 
-The population is cut in tree order (``parts``), handed out (``dispatch``), judged where a copy of the fitness
-is (``worker``), and the answers are yielded as they come. A race stays in this process, which has the outcomes of
-all; only the showing of images goes to the workers. ``docs/workers.md`` says what that keeps equal.
+The population is partitioned in tree order (``parts``), dispatched (``dispatch``), evaluated by workers with copies
+of the fitness (``worker``), and results are yielded as they arrive. A race is decided in this process, which holds
+all outcomes; workers only run forward passes. ``docs/workers.md`` states the equivalence guarantees.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
-from nasformer.fitness.dispatch import Answer, Crew, Dispatcher, Ready
+from nasformer.fitness.dispatch import Answer, Dispatcher, Ready, WorkerBackend
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.parts import cut
 from nasformer.fitness.processes import Processes
-from nasformer.fitness.racing import Found
+from nasformer.fitness.racing import Answers
 from nasformer.fitness.worker import Build, pack
 from nasformer.search import Evaluation, Fitness, as_fitness
 from nasformer.search.evaluation import WrapperFitness
@@ -29,27 +29,27 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class SharedFitness(WrapperFitness):
-    """A fitness that a crew of workers judges by.
+    """A fitness evaluated by a backend of workers.
 
     Args:
-        copy: One in this process, which answers what else a fitness may have.
-        crew: The workers.
+        copy: The local copy of the fitness, which answers optional members (``check``, ``confirm``, …).
+        backend: The workers.
 
     Attributes:
-        work: ``images`` shown to architectures.
+        work: ``images`` evaluated, summed over architectures.
 
     Raises:
-        FitnessError: It is evaluated jointly, and cannot have others show its images.
+        FitnessError: The fitness is joint, and cannot delegate its forward passes.
     """
 
-    def __init__(self, copy: Fitness, crew: Crew) -> None:
+    def __init__(self, copy: Fitness, backend: WorkerBackend) -> None:
         super().__init__(copy)
-        self._dispatcher = Dispatcher(crew)
-        self._hint = crew.size > 1
+        self._dispatcher = Dispatcher(backend)
+        self._hint = backend.size > 1
         self.work: dict[str, int] = getattr(copy, "work", {"images": 0})
         if getattr(copy, "joint", False):
             if not (hasattr(copy, "outcomes") and hasattr(copy, "compute")):
-                raise FitnessError(f"workers cannot share a {type(copy).__name__}: it judges jointly", copy)
+                raise FitnessError(f"workers cannot share a {type(copy).__name__}: it is joint", copy)
             copy.compute = partial(_outcomes, self._dispatcher)
 
     def __enter__(self) -> Self:
@@ -60,15 +60,15 @@ class SharedFitness(WrapperFitness):
 
     @property
     def workers(self) -> list[Ready]:
-        """The workers that are ready: where each runs, and as which process."""
+        """The ready workers, with host and process."""
         return list(self._dispatcher.ready.values())
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Generator[Evaluation, None, None]:
         """Yield the value of each distinct architecture as it becomes known."""
         if self._hint and len(architectures) == 1:
             _LOGGER.warning(
-                "1 architecture at a time keeps 1 of %d workers busy; ask for more at a time (batch_size)",
-                self._dispatcher.crew.size,
+                "1 architecture per batch keeps 1 of %d workers busy; increase batch_size",
+                self._dispatcher.backend.size,
             )
         self._hint = False
         if getattr(self.fitness, "joint", False):
@@ -80,32 +80,32 @@ class SharedFitness(WrapperFitness):
             yield told
 
     def describe(self) -> dict[str, Any]:
-        """Return what the workers' fitness says of itself.
+        """Return the description of the workers' fitness.
 
         Raises:
-            FitnessError: No worker can be started, or it holds other weights than this process.
+            FitnessError: No worker can be started, or its weights differ from those of this process.
         """
         found, own = dict(self._dispatcher.description()), super().describe()
         if found.get("weights") != own.get("weights"):
             raise FitnessError(
                 f"the workers hold weights {found.get('weights')}, this process {own.get('weights')}; "
-                "leave the checkpoint alone while a search starts",
+                "do not change the checkpoint while a search starts",
                 self,
             )
         return found
 
     def close(self) -> None:
-        """End the workers; they start again where they are needed again."""
+        """Stop the workers; they restart when needed."""
         self._dispatcher.close()
 
 
 def _answers(
     dispatcher: Dispatcher, architectures: Sequence[Architecture], images: tuple[int, int] | None = None
 ) -> Iterator[tuple[Architecture, Answer]]:
-    return dispatcher.answers(cut(architectures, dispatcher.crew.size, images))
+    return dispatcher.answers(cut(architectures, dispatcher.backend.size, images))
 
 
-def _outcomes(dispatcher: Dispatcher, architectures: Sequence[Architecture], start: int, stop: int) -> Found:
+def _outcomes(dispatcher: Dispatcher, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
     found = dict(_answers(dispatcher, architectures, (start, stop)))
     return {each: answer for each, answer in found.items() if isinstance(answer, (Outcome, Exception))}
 
@@ -114,18 +114,18 @@ class ParallelFitness(SharedFitness):
     """A fitness in several processes.
 
     Args:
-        build: Called as ``build(device=…)`` in each process; it is pickled, with all that it holds, and sent to
+        build: Called as ``build(device=…)`` in each process; pickled with its data and sent to
             each once: ``functools.partial(InheritedFitness, net, data.search)``.
-        workers: How many processes; None: one for each device.
-        devices: Where they compute, in turn; None: every CUDA device, else "cpu".
-        threads: Of each process; None: those that torch uses here, divided among the processes. Another number can
+        workers: Number of processes; None: one per device.
+        devices: Devices, assigned round-robin; None: every CUDA device, else "cpu".
+        threads: Torch threads per process; None: the current number divided among the processes. Another number can
             change the last bits of a value.
 
     Raises:
-        FitnessError: No worker, or a fitness that cannot be sent.
+        FitnessError: There is no worker, or the fitness cannot be pickled.
 
-    The processes start when they are first needed, and end with this object or this process. A script that makes
-    one needs ``if __name__ == "__main__":``, as everything does that spawns processes.
+    The processes start on first use, and end with this object or this process. As with all spawned processes, a
+    script needs ``if __name__ == "__main__":``.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class ParallelFitness(SharedFitness):
         if count < 1:
             raise FitnessError(f"workers must be at least 1, got {count}", count)
         places = [devices[number % len(devices)] for number in range(count)]
-        copy = as_fitness(build(device="cpu"))  # first: this moves the weights to where they are pickled from
+        copy = as_fitness(build(device="cpu"))  # first: moves the weights to the CPU for pickling
         super().__init__(copy, Processes(pack(build), places, threads or max(1, torch.get_num_threads() // count)))
 
 

@@ -1,7 +1,7 @@
-"""Part: the share of a population that one worker takes at a time, and how a population is cut into them.
+"""Part: a chunk of a population for one worker, and the partition of a population.
 
-Parts are runs of the tree order, so that a part shares most of its prefixes, and they get smaller towards the
-end, so that all finish together: each takes a fixed fraction of the work that is left (guided self-scheduling,
+Parts are contiguous in tree order, so a part shares most of its prefixes, and shrink towards the
+end, so that all workers finish together: each is a fixed fraction of the remaining work (guided self-scheduling,
 Polychronopoulos and Kuck, IEEE Transactions on Computers 1987).
 """
 
@@ -13,43 +13,43 @@ from dataclasses import dataclass, replace
 from nasformer.architecture import Architecture
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 
-DEATHS = 2
-"""Workers that a part may cost before its architectures go one at a time, and one of them before it has failed."""
+MAX_WORKER_FAILURES = 2
+"""Worker deaths after which a part is split into single architectures, and a single one has failed."""
 
 _FIRST, _LEAST = 1 / 2, 1 / 8  # of a worker's fair share of the work
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a worker is asked.
+    """A request to a worker.
 
     Args:
-        architectures: Who is to be judged.
-        images: From which to which their outcomes are wanted, in a race; None: their evaluations.
-        deaths: How many workers died of it.
+        architectures: The architectures to evaluate.
+        images: In a race, start and stop of the images whose outcomes are requested; None: evaluations.
+        failures: Number of workers that died evaluating it.
     """
 
     architectures: tuple[Architecture, ...]
     images: tuple[int, int] | None = None
-    deaths: int = 0
+    failures: int = 0
 
     def without(self, architecture: Architecture) -> Part:
-        """Return what is left once an architecture is judged."""
+        """Return the part without a finished architecture."""
         return replace(self, architectures=tuple(each for each in self.architectures if each != architecture))
 
-    def after_a_death(self) -> list[Part]:
-        """Return what to ask again: all, then each alone, then nothing."""
+    def after_failure(self) -> list[Part]:
+        """Return the parts to retry: all, then each architecture alone, then none."""
         if not self.architectures:
             return []
-        if self.deaths + 1 < DEATHS:
-            return [replace(self, deaths=self.deaths + 1)]
+        if self.failures + 1 < MAX_WORKER_FAILURES:
+            return [replace(self, failures=self.failures + 1)]
         if len(self.architectures) == 1:
             return []
         return [Part((architecture,), self.images) for architecture in self.architectures]
 
 
 def cut(architectures: Sequence[Architecture], workers: int, images: tuple[int, int] | None = None) -> list[Part]:
-    """Return a population in parts for a number of workers; one that comes twice counts once.
+    """Partition a population for a number of workers; duplicates count once.
 
     >>> from nasformer.architecture import uniform
     >>> population = [uniform(64, depth, 4, 2) for depth in range(1, 13)]

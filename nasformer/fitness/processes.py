@@ -1,7 +1,7 @@
-"""Processes: a crew on this machine, one process each.
+"""Processes: a worker backend on this machine, one process per worker.
 
-They are spawned, since a fork of a process that uses CUDA or threads is broken. Ctrl-C is their parent's to
-handle; when the parent is gone, however it ended, they end too.
+They are spawned, since forking a process with CUDA or threads is unsafe. Workers ignore SIGINT, which the parent
+handles; they end with the parent, however it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nasformer.fitness.parts import Part
 from nasformer.fitness.worker import Worker
 
 
-class _Hand(NamedTuple):
+class _Handle(NamedTuple):
     process: SpawnProcess
     connection: Connection
     sender: threading.Thread
@@ -32,16 +32,16 @@ class Processes:
     """Workers in processes.
 
     Args:
-        recipe: How to build their fitness: ``worker.pack``.
-        devices: Where each computes.
-        threads: Of each.
+        packed_build: The fitness builder, from ``worker.pack``.
+        devices: Device of each worker.
+        threads: Torch threads of each worker.
     """
 
-    def __init__(self, recipe: bytes, devices: Sequence[str], threads: int) -> None:
+    def __init__(self, packed_build: bytes, devices: Sequence[str], threads: int) -> None:
         self.size = len(devices)
-        self._recipe, self._devices, self._threads = recipe, devices, threads
-        self._hands: dict[int, _Hand] = {}
-        weakref.finalize(self, _end_all, self._hands)
+        self._packed_build, self._devices, self._threads = packed_build, devices, threads
+        self._handles: dict[int, _Handle] = {}
+        weakref.finalize(self, _end_all, self._handles)
 
     def start(self, worker: int) -> None:
         """Spawn a process."""
@@ -52,28 +52,28 @@ class Processes:
         with _no_interrupts():
             process.start()
         its.close()
-        # From a thread: a pipe takes little until the other end reads, and that begins by importing torch.
-        sender = threading.Thread(target=_send, args=(own, self._recipe), daemon=True)
+        # In a thread: a pipe buffers little before the worker reads, and the worker first imports torch.
+        sender = threading.Thread(target=_send, args=(own, self._packed_build), daemon=True)
         sender.start()
-        self._hands[worker] = _Hand(process, own, sender)
+        self._handles[worker] = _Handle(process, own, sender)
 
     def give(self, worker: int, part: Part) -> None:
-        """Send a part; where nobody is there, ``wait`` finds out."""
+        """Send a part; ``wait`` reports a dead worker."""
         with suppress(OSError):
-            self._hands[worker].connection.send(part)
+            self._handles[worker].connection.send(part)
 
     def wait(self) -> list[Event]:
-        """Return an event of each process that has one."""
-        by_connection = {hand.connection: worker for worker, hand in self._hands.items()}
+        """Return one event per process with pending events."""
+        by_connection = {handle.connection: worker for worker, handle in self._handles.items()}
         return [self._receive(by_connection[ready]) for ready in wait(list(by_connection))]  # type: ignore[index]
 
     def stop(self, worker: int) -> None:
-        """Kill a process, where there is one."""
-        if worker in self._hands:
-            _end(self._hands.pop(worker))
+        """Kill a worker's process, if any."""
+        if worker in self._handles:
+            _end(self._handles.pop(worker))
 
     def _receive(self, worker: int) -> Event:
-        process, connection, _ = self._hands[worker]
+        process, connection, _ = self._handles[worker]
         try:
             event: Event = connection.recv()
         except (EOFError, OSError):
@@ -83,7 +83,7 @@ class Processes:
 
 
 def _work(connection: Connection, number: int, device: str, threads: int) -> None:
-    """Be a worker: read the recipe, then judge parts until the parent is gone."""
+    """Run a worker: receive the packed build, then evaluate parts until the parent is gone."""
     end_with_parent()
     with suppress(EOFError, OSError):
         worker, event = Worker.make(number, connection.recv_bytes(), device, threads)
@@ -95,7 +95,7 @@ def _work(connection: Connection, number: int, device: str, threads: int) -> Non
 
 
 def end_with_parent() -> None:
-    """Have this process end once its parent is gone, however that ended."""
+    """End this process once its parent has ended, for whatever reason."""
     threading.Thread(target=_outlive_nobody, daemon=True).start()
 
 
@@ -108,7 +108,7 @@ def _outlive_nobody() -> None:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Have processes that are started here not hear of Ctrl-C, from their first moment on."""
+    """Block SIGINT for processes started in this context, from their start."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -119,21 +119,21 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _send(connection: Connection, recipe: bytes) -> None:
+def _send(connection: Connection, packed_build: bytes) -> None:
     with suppress(OSError):
-        connection.send_bytes(recipe)
+        connection.send_bytes(packed_build)
 
 
-def _end(hand: _Hand) -> None:
-    hand.process.kill()
-    hand.process.join()
-    hand.sender.join()  # nobody reads any more, so it ends
-    hand.connection.close()
+def _end(handle: _Handle) -> None:
+    handle.process.kill()
+    handle.process.join()
+    handle.sender.join()  # its pipe is broken, so it ends
+    handle.connection.close()
 
 
-def _end_all(hands: dict[int, _Hand]) -> None:
-    while hands:
-        _end(hands.popitem()[1])
+def _end_all(handles: dict[int, _Handle]) -> None:
+    while handles:
+        _end(handles.popitem()[1])
 
 
 def _ended(process: SpawnProcess) -> str:

@@ -1,9 +1,9 @@
-"""Racing: stop showing images to an architecture once the others are known to be better.
+"""Racing: stop evaluating an architecture early once others are significantly better.
 
 Maron and Moore ("Hoeffding Races", NIPS 1993) raced models on a growing share of the data, Birattari et al.
 (F-race, GECCO 2002) with paired tests on shared instances, Jamieson and Talwalkar (AISTATS 2016) in
-geometrically growing shares. Here all see the same images, two are compared by the mean of their paired differences,
-and one is dropped once ``keep`` others beat it. ``docs/evaluation.md`` derives what that errs.
+geometrically growing shares. Here all architectures see the same images, pairs are compared by their mean paired
+difference, and one is dropped once ``keep`` others beat it. ``docs/evaluation.md`` derives the error guarantees.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from nasformer.errors import FitnessError, did_you_mean
 from nasformer.fitness.critical import critical_value
 from nasformer.fitness.outcome import Array, Objective, Outcome
 
-Found = Mapping[Architecture, Outcome | Exception]
-Compute = Callable[[Sequence[Architecture], int, int], Found]
-"""``compute(architectures, start, stop)``: what the images from start to stop say of each."""
+Answers = Mapping[Architecture, Outcome | Exception]
+Compute = Callable[[Sequence[Architecture], int, int], Answers]
+"""``compute(architectures, start, stop)``: outcomes on the images from start to stop."""
 
 _OPPONENTS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Racing:
-    """How to race.
+    """Options of a race.
 
     Args:
-        error: Most probability with which an architecture is dropped that equals all others on the whole split.
+        error: Maximal probability of dropping an architecture that equals all others on the whole split.
         first: Images before the first look.
-        growth: Images at each look, as a multiple of those at the last.
-        seed: Of the order of the images.
+        growth: Images at each look, as a multiple of those at the previous one.
+        seed: Seed of the image order.
 
     Raises:
-        FitnessError: A value out of range.
+        FitnessError: A value is out of range.
 
     >>> Racing().looks(1000)
     [200, 300, 450, 675, 1000]
@@ -54,7 +54,7 @@ class Racing:
         rules = {
             "error": (0 < self.error < 1, "a probability between 0 and 1"),
             "first": (isinstance(self.first, int) and self.first >= 2, "a whole number of at least 2"),
-            "growth": (1 < self.growth < math.inf, "above 1"),
+            "growth": (1 < self.growth < math.inf, "finite and above 1"),
             "seed": (isinstance(self.seed, int) and self.seed >= 0, "a whole number of at least 0"),
         }
         for name, (holds, rule) in rules.items():
@@ -63,10 +63,10 @@ class Racing:
 
     @classmethod
     def read(cls, racing: bool | Mapping[str, Any]) -> Racing | None:
-        """Return how to race; None for False, the defaults for True, options by name for a mapping.
+        """Return the options of a race; None for False, the defaults for True, from names for a mapping.
 
         Raises:
-            FitnessError: An option that there is not, or out of range.
+            FitnessError: An option is unknown, or out of range.
         """
         if isinstance(racing, bool):
             return cls() if racing else None
@@ -77,7 +77,7 @@ class Racing:
         return cls(**racing)
 
     def looks(self, images: int) -> list[int]:
-        """Return after how many images there is a look; the last is all of them."""
+        """Return the number of images at each look; the last is all of them."""
         sizes, size = [], float(self.first)
         while size * math.sqrt(self.growth) < images:  # no look just before the last
             sizes.append(int(size))
@@ -85,7 +85,7 @@ class Racing:
         return [*sizes, images]
 
     def critical(self, keep: int, others: int, images: int) -> float:
-        """Return the standard errors by which one must beat another at a look to count as better."""
+        """Return the lead, in standard errors, that makes one architecture count as better at a look."""
         looks = tuple(self.looks(images)[:-1])
         return critical_value(self.error, keep, others, looks, images) if looks and others else math.inf
 
@@ -104,16 +104,16 @@ def race(
     keep: int = 1,
     rivals: Sequence[Outcome] = (),
 ) -> dict[Architecture, Outcome | Exception]:
-    """Return what each contestant's images said of it: all of them, or those until it was dropped.
+    """Return each contestant's outcome, on all images or on those before it was dropped.
 
     Args:
-        racing: How.
-        contestants: Who.
-        compute: Shows further images; what raises leaves the race.
-        images: In the whole split.
-        objective: What is compared.
-        keep: How many of the best are needed: one is dropped once so many others beat it.
-        rivals: Outcomes on all images of others to be beaten too.
+        racing: Options.
+        contestants: Architectures.
+        compute: Evaluates further images; failed architectures leave the race.
+        images: Images of the whole split.
+        objective: Objective.
+        keep: Number of best architectures needed: one is dropped once as many others beat it.
+        rivals: Outcomes on all images of further architectures to beat.
     """
     critical = racing.critical(keep, len(contestants) + len(rivals) - 1, images)
     found: dict[Architecture, Outcome | Exception] = {}
@@ -133,21 +133,21 @@ def race(
 def beaten(values: Array, images: int, keep: int, critical: float) -> NDArray[np.bool_]:
     """Return which rows at least ``keep`` others beat.
 
-    One beats another where the mean paired difference is more than ``critical`` standard errors above 0. As
-    the images are drawn from the split without replacement, the error is sqrt(m2 / n * (1 - n / images)) with
-    m2 the mean square of the differences, which is their variance where the two are equal.
+    One beats another if the mean paired difference is more than ``critical`` standard errors above 0. The
+    images are sampled from the split without replacement, so the error is sqrt(m2 / n * (1 - n / images)) with
+    m2 the mean squared difference, which is the variance under the null hypothesis of equality.
 
     Args:
-        values: ``(architectures, n)``, higher is better; not finite: beaten, and beats none.
-        images: In the whole split.
-        keep: How many must beat it.
-        critical: In standard errors.
+        values: ``(architectures, n)``, higher is better; a non-finite row is beaten, and beats none.
+        images: Images of the whole split.
+        keep: Number of others that must beat it.
+        critical: Critical value in standard errors.
     """
     broken: NDArray[np.bool_] = ~np.all(np.isfinite(values), axis=1)
     values = np.where(broken[:, None], 0.0, values)
     n = values.shape[1]
     means, squares = np.where(broken, -np.inf, values.mean(axis=1)), (values**2).mean(axis=1)
-    best = np.argsort(-means, kind="stable")[: _OPPONENTS * keep]  # fewer opponents drop fewer
+    best = np.argsort(-means, kind="stable")[: _OPPONENTS * keep]  # conservative: fewer opponents drop fewer
     best = best[~broken[best]]
     ahead = means[best][None, :] - means[:, None]  # (architectures, opponents)
     m2 = squares[:, None] + squares[best][None, :] - 2 * values @ values[best].T / n

@@ -1,8 +1,7 @@
-"""RayFitness: a fitness whose populations are judged by actors of a Ray cluster.
+"""RayFitness: evaluates populations with the actors of a Ray cluster.
 
-The weights and images go into the cluster's object store once; each actor builds its fitness of them once. Who has
-which part, and what is asked again when an actor is lost, is ``dispatch``'s, as for processes. Ray is the extra
-``ray``.
+Weights and images are put into the cluster's object store once; each actor builds its fitness from them once.
+``dispatch`` assigns parts and retries those of lost actors, as for processes. Ray is the extra ``ray``.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ class RayFitness(SharedFitness):
     """A fitness on the actors of a Ray cluster.
 
     Args:
-        build: Called as ``build(device=…)`` in each actor; it is pickled, with all that it holds.
-        address: Of the cluster that this machine is part of: "auto" or "HOST:PORT"; or "local" for one on this
-            machine that ends with this process. Where this process is connected already, that connection is used.
-        workers: How many actors; None: one for each GPU of the cluster, else for each CPU.
-        device: Where each computes: "auto" takes a GPU each where the cluster has any.
-        threads: Of torch, and CPUs that are reserved, for each actor.
+        build: Called as ``build(device=…)`` in each actor; pickled with its data.
+        address: The cluster of this machine: "auto" or "HOST:PORT"; or "local" for one on this
+            machine that ends with this process. An existing connection of this process is used.
+        workers: Number of actors; None: one per GPU of the cluster, else per CPU.
+        device: Device of each actor: "auto" is a GPU each, if the cluster has any.
+        threads: Torch threads, and reserved CPUs, of each actor.
 
     Raises:
-        FitnessError: Ray is not installed, the cluster is not there, or it has no room for an actor.
+        FitnessError: Ray is not installed, the cluster is unavailable, or has no room for an actor.
     """
 
     def __init__(
@@ -61,36 +60,36 @@ class Actors:
     """Workers as Ray actors.
 
     Args:
-        ray: The module, connected.
-        recipe: How to build their fitness: ``worker.pack``.
-        size: How many.
-        device: Where each computes, within what it is given.
-        needs: ``num_cpus`` and ``num_gpus`` of each.
+        ray: The connected module.
+        packed_build: The fitness builder, from ``worker.pack``.
+        size: Number of actors.
+        device: Device of each actor, within its resources.
+        needs: ``num_cpus`` and ``num_gpus`` of each actor.
     """
 
-    def __init__(self, ray: Any, recipe: bytes, size: int, device: str, needs: dict[str, int]) -> None:
+    def __init__(self, ray: Any, packed_build: bytes, size: int, device: str, needs: dict[str, int]) -> None:
         self.size, self._ray, self._device, self._needs = size, ray, device, needs
-        self._recipe = ray.put(np.frombuffer(recipe, np.uint8))  # an array is read in place, bytes are copied
+        self._packed_build = ray.put(np.frombuffer(packed_build, np.uint8))  # arrays are read in place, bytes copied
         self._class = ray.remote(max_restarts=0, **needs)(_Actor)
         self._actors: dict[int, Any] = {}
         self._streams: dict[Any, int] = {}
 
     def start(self, worker: int) -> None:
-        """Start an actor, and have it build its fitness."""
+        """Start an actor, which builds its fitness."""
         self._actors[worker] = self._class.remote()
-        self._stream(worker, "make", worker, self._recipe, self._device, self._needs["num_cpus"])
+        self._stream(worker, "make", worker, self._packed_build, self._device, self._needs["num_cpus"])
 
     def give(self, worker: int, part: Part) -> None:
-        """Have an actor judge a part."""
+        """Send a part to an actor."""
         self._stream(worker, "answers", pickle.dumps(part))
 
     def wait(self) -> list[Event]:
-        """Return an event of each actor that has one."""
+        """Return the pending events of one or more actors."""
         ready, _ = self._ray.wait(list(self._streams), num_returns=1)
         return [event for stream in ready for event in self._receive(stream)]
 
     def stop(self, worker: int) -> None:
-        """Kill an actor, where there is one."""
+        """Kill a worker's actor, if any."""
         self._streams = {stream: number for stream, number in self._streams.items() if number != worker}
         actor = self._actors.pop(worker, None)
         if actor is not None:
@@ -114,13 +113,13 @@ class Actors:
 
 
 class _Actor:
-    """A worker on the cluster; what it yields is pickled here, so that Ray need not know it."""
+    """A worker on the cluster; it pickles its results itself, so Ray needs no knowledge of them."""
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
 
-    def make(self, number: int, recipe: Any, device: str, threads: int) -> Iterator[bytes]:
-        self.worker, event = Worker.make(number, memoryview(recipe), device, threads)
+    def make(self, number: int, packed_build: Any, device: str, threads: int) -> Iterator[bytes]:
+        self.worker, event = Worker.make(number, memoryview(packed_build), device, threads)
         yield pickle.dumps(event)
 
     def answers(self, part: bytes) -> Iterator[bytes]:
@@ -135,7 +134,7 @@ def connect(address: str) -> Any:
     """Return Ray's module, connected to a cluster.
 
     Raises:
-        FitnessError: Ray is not installed, or the cluster is not there.
+        FitnessError: Ray is not installed, or the cluster is unavailable.
     """
     try:
         import ray
@@ -145,7 +144,7 @@ def connect(address: str) -> Any:
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, include_dashboard=None if address != "local" else False, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -155,12 +154,12 @@ def connect(address: str) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
-    """Check that somebody listens, where Ray itself would try for minutes.
+def _check_reachable(address: str) -> None:
+    """Check that the address accepts connections; Ray itself would retry for minutes.
 
     Raises:
-        OSError: Nobody does.
-        ValueError: This is no address.
+        OSError: It does not.
+        ValueError: It is not an address.
     """
     if address in ("auto", "local"):
         return

@@ -1,7 +1,7 @@
-"""Weights by space: where trained supernets are kept, so that a search finds the ones of its space.
+"""Registry of trained supernets by space: where a search finds its default weights.
 
-``NASFORMER_HOME`` (default ``~/.cache/nasformer``) holds one checkpoint for each space's fingerprint, the
-one that was trained or imported last.
+``NASFORMER_HOME`` (default ``~/.cache/nasformer``) holds one checkpoint per space fingerprint, the
+last trained or imported.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from nasformer.supernet import Supernet
 
 
 def home() -> Path:
-    """Return the folder of everything that nasformer keeps for the user."""
+    """Return nasformer's data folder of the user."""
     return Path(os.environ.get("NASFORMER_HOME") or Path.home() / ".cache" / "nasformer")
 
 
 def weights_path(space: SearchSpace) -> Path:
-    """Return where the weights of a space are kept, whether or not there are any."""
+    """Return the path of the default weights of a space, existing or not."""
     return home() / "supernets" / f"{space.fingerprint}.safetensors"
 
 
 def find_weights(space: SearchSpace) -> Path | None:
-    """Return the weights of a space, or None where none were trained or imported."""
+    """Return the default weights of a space; None if none were trained or imported."""
     path = weights_path(space)
     return path if path.is_file() else None
 
 
 def bind_weights(space: SearchSpace, checkpoint: str | Path) -> Path:
-    """Keep a copy of a checkpoint as the weights of a space, and return its path.
+    """Copy a checkpoint as the default weights of a space, and return its path.
 
     Raises:
         CheckpointError: It cannot be copied.
@@ -43,12 +43,12 @@ def bind_weights(space: SearchSpace, checkpoint: str | Path) -> Path:
         with atomic(path) as draft:
             shutil.copyfile(checkpoint, draft)
     except OSError as error:
-        raise CheckpointError(f"cannot keep {checkpoint} as {path}: {error.strerror}", path) from error
+        raise CheckpointError(f"cannot copy {checkpoint} to {path}: {error.strerror}", path) from error
     return path
 
 
 def keep_weights(net: Supernet) -> Path:
-    """Keep a supernet as the weights of its space, and return their path.
+    """Save a supernet as the default weights of its space, and return the path.
 
     Raises:
         CheckpointError: They cannot be written.

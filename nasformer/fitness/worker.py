@@ -1,4 +1,4 @@
-"""Worker: what every worker does, in a process or on a cluster: build a fitness once, then judge parts with it."""
+"""Worker: builds a fitness once, then evaluates parts with it; in a process or on a cluster."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.dispatch import Answer, Ready, Refused
 from nasformer.fitness.parts import Part
-from nasformer.fitness.racing import Found
+from nasformer.fitness.racing import Answers
 from nasformer.search import Fitness, as_fitness, evaluate_each
 from nasformer.search.evaluation import describe_fitness
 from nasformer.training.device import use_threads
 
 
 class Build(Protocol):
-    """Makes a fitness on a device: ``functools.partial(InheritedFitness, net, data.search)``, or any such function."""
+    """Builds a fitness on a device, such as ``functools.partial(InheritedFitness, net, data.search)``."""
 
     def __call__(self, *, device: str) -> Fitness:
         """Return the fitness."""
@@ -27,43 +27,43 @@ class Build(Protocol):
 
 
 def pack(build: Build) -> bytes:
-    """Return how to build a fitness, as it is sent to every worker.
+    """Return a pickled fitness builder, to be sent to every worker.
 
     Raises:
-        FitnessError: It cannot be sent.
+        FitnessError: It cannot be pickled.
     """
     try:
         return pickle.dumps(build, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # PicklingError, TypeError, AttributeError and whatever __reduce__ raises
+    except Exception as error:  # PicklingError, TypeError, AttributeError or any error of __reduce__
         raise FitnessError(
-            f"the fitness cannot be sent to workers ({error}); build it by a function or class of a module, "
-            "of images and weights that pickle takes",
+            f"the fitness cannot be sent to workers ({error}); build it with a function or class of a module, "
+            "from images and weights that can be pickled",
             build,
         ) from error
 
 
 class Worker:
-    """Judges parts.
+    """Evaluates parts.
 
     Args:
-        number: Among its crew.
-        recipe: Of ``pack``, as any buffer of bytes.
-        device: Where to compute.
-        threads: Of torch.
+        number: Index among the workers of its backend.
+        packed_build: Result of ``pack``, as any buffer of bytes.
+        device: Device.
+        threads: Torch threads.
     """
 
-    def __init__(self, number: int, recipe: bytes | memoryview, device: str, threads: int) -> None:
+    def __init__(self, number: int, packed_build: bytes | memoryview, device: str, threads: int) -> None:
         use_threads(threads)
         self.number, self.device = number, device
-        self.fitness = as_fitness(pickle.loads(recipe)(device=device))
+        self.fitness = as_fitness(pickle.loads(packed_build)(device=device))
 
     @classmethod
     def make(
-        cls, number: int, recipe: bytes | memoryview, device: str, threads: int
+        cls, number: int, packed_build: bytes | memoryview, device: str, threads: int
     ) -> tuple[Worker | None, Ready | Refused]:
-        """Return a worker and that it is ready, or None and why not."""
+        """Return a worker and ``Ready``, or None and ``Refused``."""
         try:
-            worker = cls(number, recipe, device, threads)
+            worker = cls(number, packed_build, device, threads)
             return worker, Ready(
                 number, f"{socket.gethostname()} {device}", os.getpid(), describe_fitness(worker.fitness)
             )
@@ -71,7 +71,7 @@ class Worker:
             return None, Refused(number, portable(error))
 
     def answers(self, part: Part) -> Iterator[tuple[Architecture, Answer]]:
-        """Yield what is said of each architecture; one that raises has its error."""
+        """Yield the answer for each architecture; its error if it raises."""
         if part.images is None:
             yield from ((each.architecture, each) for each in evaluate_each(self.fitness, part.architectures))
         else:
@@ -82,7 +82,7 @@ class Worker:
     ) -> Iterator[tuple[Architecture, Answer]]:
         fitness: Any = self.fitness  # one of images, whose race the leader runs
         try:
-            found: Found = fitness.outcomes(architectures, start, stop)
+            found: Answers = fitness.outcomes(architectures, start, stop)
         except Exception as error:
             if len(architectures) == 1:
                 yield architectures[0], portable(error)
@@ -95,7 +95,7 @@ class Worker:
 
 
 def portable(error: Exception) -> Exception:
-    """Return an error without what it refers to, or its words where another process could not read it."""
+    """Return a picklable copy of an error, without its references; else its message as a FitnessError."""
     try:
         bare = type(error)(*error.args)
         same: Exception = pickle.loads(pickle.dumps(bare))

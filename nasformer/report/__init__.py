@@ -1,9 +1,9 @@
-"""Report: what searches found, as one HTML page that opens offline, figures, and a few lines of text.
+"""Reports: one self-contained HTML page, figures, and a text summary.
 
-``searches`` checks and groups the results, ``statistics`` and ``summary`` say what they show, ``tables``
-and ``figures`` show it, ``section`` puts together what the page says of a task and
-``chapters`` what it says of a diagnosis, ``page`` renders it.
-Matplotlib is imported only where a figure is drawn.
+``searches`` checks and groups results, ``statistics`` analyses them, ``summary`` words the findings, ``tables``
+and ``figures`` present them, ``section`` builds the section of a task and
+``chapters`` those of a diagnosis, ``page`` renders the page.
+Matplotlib is imported only to draw figures.
 """
 
 from nasformer.report.comparison import write_comparison

@@ -1,4 +1,4 @@
-"""Accuracy: how far a share of correctly classified images can be trusted."""
+"""Confidence intervals of accuracies."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-class Interval(NamedTuple):
-    """Two ends, in percent."""
+class AccuracyInterval(NamedTuple):
+    """An interval of an accuracy, in percent."""
 
     low: float
     high: float
@@ -15,13 +15,13 @@ class Interval(NamedTuple):
     def __str__(self) -> str:
         return f"{self.low:.1f} – {self.high:.1f} %"
 
-    def overlaps(self, other: Interval) -> bool:
-        """Whether the two share a value."""
+    def overlaps(self, other: AccuracyInterval) -> bool:
+        """Whether two intervals overlap."""
         return self.low <= other.high and other.low <= self.high
 
 
-def interval(accuracy: float, images: int) -> Interval:
-    """Return the 95 % Wilson interval of an accuracy in percent, over images drawn from the same source.
+def interval(accuracy: float, images: int) -> AccuracyInterval:
+    """Return the 95 % Wilson interval of an accuracy in percent, for images from the same distribution.
 
     >>> str(interval(97.5, 360))
     '95.3 – 98.7 %'
@@ -30,11 +30,11 @@ def interval(accuracy: float, images: int) -> Interval:
 
     correct = min(images, max(0, round(accuracy * images / 100)))
     ends = binomtest(correct, images).proportion_ci(0.95, method="wilson")
-    return Interval(100 * float(ends.low), 100 * float(ends.high))
+    return AccuracyInterval(100 * float(ends.low), 100 * float(ends.high))
 
 
 def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:
-    """Return how many images a split of a dataset's record holds, where it says so."""
+    """Return the number of images of a split in a dataset's record; None if unknown."""
     splits = (data or {}).get("splits")
     size = splits.get(split) if isinstance(splits, Mapping) else None
     return size if isinstance(size, int) and size > 0 else None

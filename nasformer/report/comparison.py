@@ -1,4 +1,4 @@
-"""Comparison: the page of several strategies on several tasks, and the same as Markdown and JSON."""
+"""Report of a comparison as HTML, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def write_comparison(
     """Write the report of a comparison, its figures as files, and ``cells.csv``.
 
     Args:
-        folder: Where to; it is made where it is absent.
+        folder: Output folder, created if missing.
         comparison: The runs.
-        formats: ``html`` (``report.html``, which needs nothing else), ``markdown`` (``report.md``), ``json``.
-        front: A cost, such as ``params``, to show Pareto fronts against; None: none.
-        analysis: What ``analyse`` returned, where it is known already.
+        formats: ``html`` (``report.html``, self-contained), ``markdown`` (``report.md``), ``json``.
+        front: A cost, such as ``params``, for Pareto fronts; None: none.
+        analysis: Result of ``analyse``, if already computed.
 
     Returns:
         The path of the first format's file.
@@ -69,7 +69,7 @@ def file_names(formats: Sequence[str]) -> list[str]:
     """
     for name in formats:
         if name not in FORMATS:
-            raise NasformerError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}", name)
+            raise NasformerError(f"unknown format {name!r}; known: {', '.join(FORMATS)}", name)
     return [FORMATS[name] for name in formats]
 
 

@@ -1,4 +1,4 @@
-"""Diagnosis: the page on whether a supernet is fit to be searched, and which of the paper's claims hold for it."""
+"""Report of a diagnosis: which of the paper's claims hold for a supernet."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from nasformer.space import SearchSpace
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 _VERDICTS = ("holds", "does not hold", "not decided")
 
 
-def write_diagnosis_report(folder: str | Path, diagnosis: Record, *, command: str = "") -> Path:
+def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command: str = "") -> Path:
     """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
 
     Args:
-        folder: Where to; it is made where it is absent.
-        diagnosis: What ``nasformer.diagnose.diagnose`` returns; pieces may be absent.
-        command: What was typed to get here.
+        folder: Output folder, created if missing.
+        diagnosis: Result of ``nasformer.diagnose.diagnose``; pieces may be missing.
+        command: The shell command.
 
     Returns:
         The path of ``report.html``.
@@ -67,16 +67,16 @@ def write_diagnosis_report(folder: str | Path, diagnosis: Record, *, command: st
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
 
-def _learning(diagnosis: Record) -> Picture | None:
+def _learning(diagnosis: JsonObject) -> Picture | None:
     from nasformer.report.figures import draw_learning_curve
 
     return draw_learning_curve((diagnosis.get("supernet") or {}).get("training") or {})
 
 
-def _summary(diagnosis: Record, claims: Sequence[Record]) -> list[str]:
+def _summary(diagnosis: JsonObject, claims: Sequence[JsonObject]) -> list[str]:
     data, limits = (diagnosis.get("data") or {}).get("name"), _limits(diagnosis.get("limits"))
     within = f" with {limits}" if limits else ""
-    lead = f"A supernet of {diagnosis['space']['name']} was held against networks trained alone"
+    lead = f"A supernet of {diagnosis['space']['name']} was compared with retrained networks"
     lead += f" on {data}{within}." if data else f"{within}."
     return [f"{lead} {_verdicts(claims)}".strip(), *_findings(claims)]
 
@@ -85,12 +85,12 @@ def _limits(limits: Mapping[str, Sequence[float | None]] | None) -> str:
     return budget({name: Bounds(*ends) for name, ends in limits.items()}) if limits else ""
 
 
-def _verdicts(claims: Sequence[Record]) -> str:
+def _verdicts(claims: Sequence[JsonObject]) -> str:
     if not claims:
         return ""
     found = Counter(claim["verdict"] for claim in claims)
     parts = [f"{worded(found[verdict])} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
-    return f"Of {counted(len(claims), 'claim')} of the paper that it speaks to, {listed(parts)} here."
+    return f"Of {counted(len(claims), 'claim')} of the paper that it tests, {listed(parts)} here."
 
 
 def _verb(verdict: str, count: int) -> str:
@@ -99,19 +99,19 @@ def _verb(verdict: str, count: int) -> str:
     return several[verdict] if count > 1 else one.get(verdict, verdict)
 
 
-def _findings(claims: Sequence[Record]) -> list[str]:
+def _findings(claims: Sequence[JsonObject]) -> list[str]:
     """Return a sentence on each verdict's claims."""
-    words = {"holds": "What holds", "does not hold": "What does not", "not decided": "What the data leave open"}
+    words = {"holds": "Holds", "does not hold": "Does not hold", "not decided": "Not decided"}
     grouped = {verdict: [claim for claim in claims if claim["verdict"] == verdict] for verdict in _VERDICTS}
     return [f"{words[verdict]}: {'; '.join(map(_finding, mine))}." for verdict, mine in grouped.items() if mine]
 
 
-def _finding(claim: Record) -> str:
+def _finding(claim: JsonObject) -> str:
     return f"{claim['claim']} ({claim['here']})"
 
 
-def _key_figures(pieces: Mapping[str, Record]) -> list[tuple[str, str, str]]:
-    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+def _key_figures(pieces: Mapping[str, JsonObject]) -> list[tuple[str, str, str]]:
+    """Return the key figures: name, value and remark."""
     found = [
         ("rank fidelity τ", _where(pieces, "fidelity", "ranks", "inherited", "retrained", "kendall"), False),
         ("retrained − inherited", _where(pieces, "gap", "differences", "retrained", "inherited", "mean"), True),
@@ -121,32 +121,28 @@ def _key_figures(pieces: Mapping[str, Record]) -> list[tuple[str, str, str]]:
     return [_key_figure(name, figure, sign) for name, figure, sign in found if figure and figure["value"] is not None]
 
 
-def _key_figure(name: str, figure: Record, sign: bool) -> tuple[str, str, str]:
+def _key_figure(name: str, figure: JsonObject, sign: bool) -> tuple[str, str, str]:
     value, _, ends = written(figure, sign=sign).partition(" ")
     return name, value, ends.strip("()") or "no interval"
 
 
-def _where(pieces: Mapping[str, Record], piece: str, rows: str, of: str, other: str, key: str) -> Record | None:
-    """Return the figure of the row that is of one thing against, or minus, another."""
+def _where(pieces: Mapping[str, JsonObject], piece: str, rows: str, of: str, other: str, key: str) -> JsonObject | None:
+    """Return the figure of the row that compares ``of`` with ``other``."""
     told = (pieces.get(piece) or {}).get(rows) or ()
     return next((row[key] for row in told if (row["of"], row.get("against", row.get("minus"))) == (of, other)), None)
 
 
-def _warnings(pieces: Mapping[str, Record]) -> list[str]:
+def _warnings(pieces: Mapping[str, JsonObject]) -> list[str]:
     told, few = [], (pieces.get("winner") or {}).get("difference", {}).get("n", 5)
     if few < 5:
-        told.append(
-            f"The winner was retrained with {counted(few, 'seed')} only: its interval is as wide as that makes it."
-        )
+        told.append(f"The winner was retrained with only {counted(few, 'seed')}, so its interval is wide.")
     architectures = (pieces.get("fidelity") or {}).get("architectures")
     if architectures is not None and len(architectures) < 20:
-        told.append(
-            f"{len(architectures)} architectures are few for a rank correlation; the paper's field asks for 20 or more."
-        )
+        told.append(f"{len(architectures)} architectures are few for a rank correlation; 20 or more are recommended.")
     return told
 
 
-def _records(diagnosis: Record) -> list[tables.Table]:
+def _records(diagnosis: JsonObject) -> list[tables.Table]:
     recipe = diagnosis.get("recipe") or {}
     settings = {
         "limits": _limits(diagnosis.get("limits")) or None,
@@ -164,9 +160,9 @@ def _records(diagnosis: Record) -> list[tables.Table]:
         *([tables.data_table(diagnosis["data"])] if diagnosis.get("data") else []),
         tables.facts(
             "settings",
-            "Sizes and seed, and where other recipes differ from that of networks alone.",
+            "Sizes, seed, and differences of the other recipes from the retraining recipe.",
             tables.flattened(settings),
         ),
-        tables.facts("recipe", "How networks were trained alone.", tables.flattened(recipe)),
-        tables.facts("versions", "Versions, and the machine.", tables.flattened(versions)),
+        tables.facts("recipe", "The retraining recipe.", tables.flattened(recipe)),
+        tables.facts("versions", "Versions and machine.", tables.flattened(versions)),
     ]

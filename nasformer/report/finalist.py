@@ -1,4 +1,4 @@
-"""Finalist: an architecture that was scored on the test images, once the choice had been made."""
+"""Finalist: an architecture evaluated on test images after the selection."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from nasformer.architecture import Architecture
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """The winner, or a network that it is held against.
+    """The winner, or a baseline.
 
     Args:
-        label: What the report calls it, such as ``"winner (evolution, seed 1)"``.
+        label: Name in the report, such as ``"winner (evolution, seed 1)"``.
         architecture: The architecture.
-        params: Its parameters.
-        macs: Its multiply-accumulates for one image.
-        inherited: With the supernet's weights: ``search_accuracy`` and ``test_accuracy``, in percent.
-        retrained: With weights of its own: ``test_accuracy``, in percent; empty where it was not retrained.
-        chosen: Whether the search chose it.
+        params: Number of parameters.
+        macs: Multiply-accumulate operations per image.
+        inherited: With inherited weights: ``search_accuracy`` and ``test_accuracy``, in percent.
+        retrained: After retraining: ``test_accuracy``, in percent; empty if not retrained.
+        chosen: Whether it is the winner.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""History: the validations of a training's epochs, read from its record."""
+"""Validation history of a training, read from its record."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def validations(training: Mapping[str, Any] | None) -> list[tuple[int, dict[str,
     """Return each validated epoch with the accuracies of its subnets, in percent.
 
     Args:
-        training: Its ``history`` lists rows of ``{"epoch", "smallest", "centroid", "largest"}``, or with the
-            subnets under ``"validation"`` as a training writes them; rows without a validation are left out.
+        training: A record whose ``history`` has rows of ``{"epoch", "smallest", "centroid", "largest"}``, or with the
+            subnets under ``"validation"``, as trainings write them; rows without a validation are skipped.
 
     >>> validations({"history": [{"epoch": 1, "smallest": 50.0}, {"epoch": 2, "train_loss": 1.2}]})
     [(1, {'smallest': 50.0})]

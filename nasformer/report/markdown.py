@@ -1,4 +1,4 @@
-"""Markdown: the findings and the tables of a comparison, to paste into a pull request."""
+"""Markdown: findings and tables of a comparison, for pull requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 
 def markdown(comparison: Comparison, analysis: Analysis) -> str:
-    """Return the findings, the warnings, and the tables that carry them."""
+    """Return findings, warnings and tables."""
     series = series_of(comparison)
     blocks = [f"# {escaped(comparison.title)}", *map(escaped, analysis.summary)]
     if analysis.warnings:
@@ -26,7 +26,7 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
     for task in analysis.tasks:
         blocks += _task(task, series)
     blocks += ["## Was it fair?", _table(tables.checklist_table(analysis.checklist))]
-    blocks += ["## To do it again", f"    {printable(comparison.command)}" if comparison.command else ""]
+    blocks += ["## Reproduction", f"    {printable(comparison.command)}" if comparison.command else ""]
     blocks += [_table(tables.settings_table(comparison)), _table(tables.versions_table(comparison))]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
@@ -53,7 +53,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return text that Markdown shows as it is.
+    r"""Return text with Markdown escaped.
 
     >>> escaped("a|b <i> _c_")
     'a\\|b \\<i\\> \\_c\\_'

@@ -1,4 +1,4 @@
-"""Notation: how the report writes numbers, the same in the page, in figures and on the command line."""
+"""Number formats of reports, figures and the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COST_NAMES = {"params": "parameters", "macs": "MACs"}
 
 
 def compact(number: float) -> str:
-    """Return a number in three digits with its prefix.
+    """Return a number with three digits and an SI prefix.
 
     >>> compact(60_000), compact(59_210), compact(1_050_000_000), compact(12)
     ('60 k', '59.2 k', '1.05 G', '12')
@@ -54,11 +54,11 @@ def percent(value: float | None) -> str:
 
 
 class Measure(NamedTuple):
-    """How values of a fitness are written: all of a task alike, with digits enough to tell them apart.
+    """Number format of fitness values, uniform within a task.
 
     Args:
-        in_percent: Whether they are accuracies in percent.
-        decimals: Digits after the point; None: five significant ones.
+        in_percent: Whether values are accuracies in percent.
+        decimals: Decimal places; None: five significant digits.
     """
 
     in_percent: bool = False
@@ -66,7 +66,7 @@ class Measure(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float], in_percent: bool) -> Measure:
-        """Return the measure for values: digits that tell apart what they span, in percent two at least.
+        """Return the format for values: enough digits for their range, in percent at least two.
 
         >>> Measure.of([97.101, 97.134], in_percent=True), Measure.of([0.912, 0.934], in_percent=False)
         (Measure(in_percent=True, decimals=3), Measure(in_percent=False, decimals=4))
@@ -95,7 +95,7 @@ PERCENT = Measure(True, 2)
 
 
 def signed(difference: float) -> str:
-    """Return a difference in three digits with its sign.
+    """Return a difference with three digits and sign.
 
     >>> signed(0.1234), signed(-1234.5), signed(0.0), signed(-1e-12)
     ('+0.123', '−1,230', '0', '−1e-12')
@@ -131,7 +131,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def worded(count: int) -> str:
-    """Return a number, in words where it is small.
+    """Return a number, in words if small.
 
     >>> worded(3), worded(20)
     ('three', '20')
@@ -140,7 +140,7 @@ def worded(count: int) -> str:
 
 
 def cost_name(name: str) -> str:
-    """Return what a cost is called in words.
+    """Return the display name of a cost.
 
     >>> cost_name("params"), cost_name("latency_ms")
     ('parameters', 'latency ms')
@@ -176,7 +176,7 @@ def listed(items: list[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text with what no page or figure may hold, such as control characters, made visible.
+    r"""Return text with unprintable characters, such as control characters, replaced.
 
     >>> printable("a\x00b")
     'a�b'

@@ -1,4 +1,4 @@
-"""Page: one HTML file that needs nothing else, may fetch nothing, and works without its script too."""
+"""Page: one self-contained HTML file, without network access, usable without JavaScript."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Numbering:
-    """Numbers figures and tables in the order in which the page shows them."""
+    """Numbers figures and tables in page order."""
 
     figures: int = 0
     tables: int = 0
@@ -44,13 +44,13 @@ class Numbering:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that the page holds.
+    """A file embedded in the page.
 
     Args:
-        name: What it is saved as.
-        words: What to click.
-        kind: Its media type.
-        text: What it says.
+        name: File name.
+        words: Link text.
+        kind: Media type.
+        text: Content.
     """
 
     name: str
@@ -60,19 +60,19 @@ class Download:
 
     @property
     def link(self) -> str:
-        """Return the file as an address that holds it."""
+        """Return the file as a data URL."""
         return f"data:{self.kind};charset=utf-8;base64,{base64.b64encode(self.text.encode()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a page is about.
+    """Header data of a page.
 
     Args:
-        title: Its heading.
-        command: What was typed to get here.
-        download: The data behind the page.
-        labels: Strategies, to be lit up in all figures.
+        title: Heading.
+        command: The shell command.
+        download: The data of the page.
+        labels: Strategies, for highlighting.
     """
 
     title: str
@@ -82,7 +82,7 @@ class Subject:
 
     @classmethod
     def of(cls, comparison: Comparison) -> Subject:
-        """Return a comparison's, whose data are its runs."""
+        """Return the header of a comparison, with its runs as data."""
         runs = Download("cells.csv", "Download all runs as CSV", "text/csv", comparison.cells.to_csv(index=False))
         return cls(comparison.title, comparison.command, runs, comparison.labels)
 
@@ -93,11 +93,11 @@ def render(
     """Return the page.
 
     Args:
-        template: Its file; it extends ``base.html.j2``.
-        subject: Gives the title, the command, the data and the strategies.
+        template: Template file, which extends ``base.html.j2``.
+        subject: Title, command, data and strategies.
         pictures: All figures of the page.
-        records: What one needs to do it again.
-        **shown: What the template asks for besides.
+        records: Tables for reproduction.
+        **shown: Further template variables.
     """
     script = _resource("script.js")
     page = _environment().get_template(template)
@@ -121,7 +121,7 @@ def _resource(name: str) -> str:
 
 
 def _policy(script: str) -> str:
-    """Return the Content-Security-Policy: no network at all, and no script but ours, known by its hash."""
+    """Return the Content-Security-Policy: no network, and only our script, by hash."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rules = ("default-src 'none'", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'", "img-src data:")
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
@@ -145,7 +145,7 @@ def _shown(value: object) -> object:
 
 
 def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture]) -> Path:
-    """Write files, each whole or not at all, and figures as ``figures/NAME.svg`` and ``.png``.
+    """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``.
 
     Returns:
         The folder.

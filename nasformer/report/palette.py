@@ -1,8 +1,8 @@
-"""Palette: a colour, a marker and a dash pattern per strategy, told apart by colour-blind readers on any paper.
+"""Colour-blind safe palette: colour, marker and dash pattern per strategy, in light and dark variants.
 
-The first colours are near Okabe and Ito's (2008), made dark enough to stand out on paper by 3 : 1 (WCAG 1.4.11).
-A figure is drawn in the light ones; in the page each stands for a CSS variable, so that dark mode takes the
-other of the pair.
+The first colours are close to Okabe and Ito's (2008), darkened to a contrast of 3 : 1 on paper (WCAG 1.4.11).
+Figures are drawn in the light variants; in the page each is a CSS variable, which dark mode switches to the
+dark variant.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ Dashes = str | tuple[float, tuple[float, ...]]
 
 
 class Tone(NamedTuple):
-    """A colour on light paper, and the same on dark."""
+    """A colour for light and for dark mode."""
 
     light: str
     dark: str
 
 
 class Style(NamedTuple):
-    """How one strategy is drawn."""
+    """The graphic style of a strategy."""
 
     colour: str
     marker: str
@@ -69,7 +69,7 @@ VARIABLES: dict[str, Tone] = {
 
 
 def style(index: int) -> Style:
-    """Return the style of the strategy at a position; colours come round with another marker and line.
+    """Return the style of the strategy at a position; colours repeat with another marker and line.
 
     >>> style(0)
     Style(colour='#0072b2', marker='o', line='-')

@@ -1,4 +1,4 @@
-"""Plain: what a comparison shows as JSON; numbers that are not finite become null."""
+"""JSON of a comparison and its analysis; non-finite numbers become null."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plain_json(comparison: Comparison, analysis: Analysis) -> str:
-    """Return the records, the runs and everything that was found."""
+    """Return records, runs and analysis."""
     kept = ("title", "command", "seeds", "settings", "versions", "machine", "tasks", "entrants")
     record = {name: plain(getattr(comparison, name)) for name in kept}
     cells = plain(comparison.cells.to_dict(orient="records"))
@@ -25,7 +25,7 @@ def plain_json(comparison: Comparison, analysis: Analysis) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return nested data as JSON has it.
+    """Return nested data as plain JSON values.
 
     >>> plain({("a", "b"): (np.float64(1.5), float("nan"))})
     {'a, b': [1.5, None]}

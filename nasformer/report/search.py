@@ -1,4 +1,4 @@
-"""Search: the page of one task's searches, with the winner, what it is held against, and what stands behind it."""
+"""Report of the searches of one task: winner, baselines and provenance."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nasformer.search.result import SearchResult
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
 def write_report(
@@ -31,20 +31,20 @@ def write_report(
     *,
     title: str,
     finalists: Sequence[Finalist] = (),
-    training: Record | None = None,
-    data: Record | None = None,
+    training: JsonObject | None = None,
+    data: JsonObject | None = None,
     command: str = "",
 ) -> Path:
     """Write ``report.html``, ``cells.csv``, and ``figures/NAME.svg`` and ``.png`` into a folder.
 
     Args:
-        folder: Where to; it is made where it is absent.
-        results: Of one or more strategies and seeds, on the same space and limits.
+        folder: Output folder, created if missing.
+        results: Results of one or more strategies and seeds, on the same space and limits.
         title: Heading of the page.
-        finalists: The winner, and what it is held against, scored on the test images after the choice.
-        training: The supernet's training, as ``TrainingResult.to_dict`` gives it; its ``history`` is drawn.
+        finalists: The winner and baselines, evaluated on test images after the selection.
+        training: The supernet's training, from ``TrainingResult.to_dict``; its ``history`` is plotted.
         data: The dataset's record.
-        command: What was typed to get here.
+        command: The shell command.
 
     Returns:
         The path of ``report.html``.
@@ -63,7 +63,7 @@ def write_report(
 def _chosen(finalists: Sequence[Finalist]) -> Finalist | None:
     chosen = [finalist for finalist in finalists if finalist.chosen]
     if len(chosen) > 1:
-        raise NasformerError(f"one finalist is chosen, got {len(chosen)}", chosen)
+        raise NasformerError(f"at most one finalist is the winner, got {len(chosen)}", chosen)
     return chosen[0] if chosen else None
 
 
@@ -71,8 +71,8 @@ def _html(
     searches: Searches,
     comparison: Comparison,
     finalists: Sequence[Finalist],
-    training: Record | None,
-    data: Record | None,
+    training: JsonObject | None,
+    data: JsonObject | None,
 ) -> tuple[str, list[Picture]]:
     from nasformer.report.figures import draw_learning_curve
     from nasformer.report.statistics import analyse
@@ -123,13 +123,13 @@ def _search_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[P
     return [picture for picture in shown if picture is not None]
 
 
-def _records(comparison: Comparison, data: Record | None) -> list[tables.Table]:
+def _records(comparison: Comparison, data: JsonObject | None) -> list[tables.Table]:
     settings, versions = tables.settings_table(comparison), tables.versions_table(comparison)
     return [*([tables.data_table(data)] if data else []), settings, versions]
 
 
 def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
-    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+    """Return the key figures: name, value and remark."""
     best, test = searches.winner.found, _test_accuracy(finalists)
     shown = [(searches.measure, searches.written(best.fitness), "of the winner, confirmed")]
     if test is not None:
@@ -145,6 +145,6 @@ def _test_accuracy(finalists: Sequence[Finalist]) -> tuple[float, str] | None:
     if chosen is None:
         return None
     if "test_accuracy" in chosen.retrained:
-        return chosen.retrained["test_accuracy"], "trained by itself"
+        return chosen.retrained["test_accuracy"], "retrained"
     accuracy = chosen.inherited.get("test_accuracy")
     return None if accuracy is None else (accuracy, "with inherited weights")

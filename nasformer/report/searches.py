@@ -1,4 +1,4 @@
-"""Searches: the results of several strategies and seeds on one task, checked and grouped."""
+"""Searches: results of several strategies and seeds on one task, checked and grouped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nasformer.cost import Limits
 from nasformer.errors import NasformerError
 from nasformer.report.notation import PERCENT, Measure
 from nasformer.search.evaluation import Trial
-from nasformer.search.result import Found, SearchResult
+from nasformer.search.result import FoundArchitecture, SearchResult
 from nasformer.space import SearchSpace
 
 
@@ -22,7 +22,7 @@ class Group:
     """The runs of one strategy with one set of options.
 
     Args:
-        label: The strategy's name, with its options where the name alone does not tell it apart.
+        label: The strategy's name, with its options if needed to distinguish it.
         results: Its runs, by seed.
     """
 
@@ -45,26 +45,26 @@ class Group:
 
 
 class Winner(NamedTuple):
-    """What was chosen over all runs, and the run that found it."""
+    """The winner over all runs, and the run that found it."""
 
     group: Group
     result: SearchResult
     trial: Trial
 
     @property
-    def found(self) -> Found:
+    def found(self) -> FoundArchitecture:
         """The confirmed architecture with its fitness and costs."""
-        return Found.from_trial(self.trial)
+        return FoundArchitecture.from_trial(self.trial)
 
 
 @dataclass(frozen=True)
 class Searches:
-    """Results that may be shown beside each other.
+    """Comparable results.
 
     Args:
-        results: In the order given.
-        groups: By strategy, in the order of their first result.
-        winner: The confirmed architecture that was chosen over all runs.
+        results: In the given order.
+        groups: By strategy, in order of the first result.
+        winner: The confirmed winner over all runs.
     """
 
     results: tuple[SearchResult, ...]
@@ -76,12 +76,12 @@ class Searches:
         """Check and group results.
 
         Args:
-            results: Of one or more strategies and seeds.
+            results: Results of one or more strategies and seeds.
             chosen: The winner over all runs; None: the best confirmed, then lower loss, then fewer parameters.
 
         Raises:
-            NasformerError: There are none, one has no confirmed winner, they differ in space or limits,
-                one run is there twice, or no run confirmed what was chosen.
+            NasformerError: No results, one without confirmed winner, different spaces or limits,
+                a duplicate run, or ``chosen`` was confirmed by no run.
         """
         check_together(results)
         groups: dict[str, list[SearchResult]] = {}
@@ -119,16 +119,16 @@ class Searches:
 
     @property
     def measure(self) -> str:
-        """What the fitness is called."""
+        """Display name of the fitness."""
         return "search accuracy" if self.in_percent else "fitness"
 
     def written(self, value: float) -> str:
-        """Return a fitness as the report writes it."""
+        """Return a formatted fitness."""
         return (PERCENT if self.in_percent else Measure()).written(value)
 
     @property
     def cost_axis(self) -> str:
-        """The cost to plot against: parameters, unless only another cost is limited that the space can tell."""
+        """The cost to plot against: parameters, unless only another known cost is limited."""
         known = [name for name in self.limits if name in self.space.known_costs]
         return "params" if "params" in known or not known else known[0]
 
@@ -142,5 +142,5 @@ def _winner(groups: Sequence[Group], chosen: Architecture | None) -> Winner:
         if trial.value is not None and chosen in (None, trial.architecture)
     ]
     if not confirmed:
-        raise NasformerError(f"the chosen {chosen} was confirmed by no run; choose among the confirmed", chosen)
+        raise NasformerError(f"no run confirmed the winner {chosen}; choose among the confirmed", chosen)
     return min(confirmed, key=lambda winner: winner.trial.rank)

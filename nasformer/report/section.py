@@ -1,4 +1,4 @@
-"""Section: the part of the page that shows one task: its figures, its tables and what was found there."""
+"""Section: figures, tables and findings of one task."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _NAMED = 3
 
 
 def series_of(comparison: Comparison) -> Series:
-    """Return the number of each strategy, which decides its colour and marker."""
+    """Return the number of each strategy, which sets its colour and marker."""
     return {label: number for number, label in enumerate(comparison.labels)}
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of a task.
+    """The section of a task.
 
     Args:
-        name: Its id in the page.
+        name: Id in the page.
         title: Name of the task.
-        power: What the number of seeds could have shown; empty where nothing was tested.
-        figures: By name.
-        tables: By name.
-        drawings: The best architectures.
+        power: Power statement; empty if nothing was tested.
+        figures: Figures by name.
+        tables: Tables by name.
+        drawings: Drawings of the best architectures.
     """
 
     name: str
@@ -61,9 +61,9 @@ def task_section(
 
     Args:
         comparison: The runs.
-        task: What they show on the task.
-        number: Of the task on the page, from 1.
-        series: Number of each strategy, which decides its colour and marker.
+        task: Analysis of the task.
+        number: Number of the task on the page, from 1.
+        series: Number of each strategy, which sets its colour and marker.
         draw: Whether to draw the best architectures.
     """
     end = f"-{number}"
@@ -110,17 +110,17 @@ def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str
 
 
 def power_statement(task: TaskAnalysis) -> str:
-    """Return what difference this number of seeds could have shown; empty where there is nothing to compare."""
+    """Return the power statement: the detectable difference; empty if there is nothing to compare."""
     power = task.power
     if not task.pairs:
         return ""
     if power.difference is None:
-        return f"{power.seeds} seeds could not have shown any difference. {power.words}"
+        return f"{power.seeds} seeds cannot show any difference. {power.words}"
     what = signed(power.difference).lstrip("+")
     unit = " percentage points" if task.record.in_percent else ""
     return (
-        f"With {power.seeds} seeds a paired difference of {what}{unit} would have been found with "
-        f"{100 * power.probability:.0f} % probability; a smaller one may well be there unseen. {power.words}"
+        f"With {power.seeds} seeds the test detects a paired difference of {what}{unit} with "
+        f"{100 * power.probability:.0f} % power; smaller ones may go undetected. {power.words}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Summary: what was found, in words that the results carry, and as lines for a terminal."""
+"""Summary of searches, as paragraphs and as terminal tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WIDTH = 80
 
 
 def summary(searches: Searches, finalists: Sequence[Finalist] = (), data: Mapping[str, Any] | None = None) -> list[str]:
-    """Return the findings as paragraphs, claiming nothing that was not measured."""
+    """Return the findings as paragraphs; only measured facts."""
     chosen = next((finalist for finalist in finalists if finalist.chosen), None)
     others = [finalist for finalist in finalists if not finalist.chosen and "test_accuracy" in finalist.inherited]
     paragraphs = [f"{_winner(searches)} {_test(chosen)}".strip(), _effort(searches)]
@@ -26,12 +26,12 @@ def summary(searches: Searches, finalists: Sequence[Finalist] = (), data: Mappin
 
 
 def caveats(searches: Searches) -> list[str]:
-    """Return what a reader must know before comparing the runs that the two tables do not say."""
+    """Return caveats that the tables do not show."""
     found = []
     if len({repr(result.settings.get("fitness")) for result in searches.results}) > 1:
         found.append("The runs record different fitnesses; their values may not be comparable.")
     if any(result.counts.get("replayed") for result in searches.results):
-        found.append("Some runs were continued after a stop; their times are those of the last session alone.")
+        found.append("Some runs were resumed; their times cover the last session only.")
     return found
 
 
@@ -50,7 +50,7 @@ def _ties(searches: Searches) -> str:
     if not searches.tied:
         return ""
     names = listed([group.label for group in searches.tied])
-    return f" Winners of {names} had the same {searches.measure}; lower loss, then fewer parameters, decided."
+    return f" Winners of {names} had the same {searches.measure}; ties were broken by loss, then parameters."
 
 
 def _share(searches: Searches) -> str:
@@ -62,25 +62,25 @@ def _share(searches: Searches) -> str:
 
 def _test(chosen: Finalist | None) -> str:
     if chosen is None or "test_accuracy" not in chosen.inherited:
-        return "It has not been scored on test images."
+        return "It has not been evaluated on test images."
     text = (
-        f"On the test images, which nothing had seen until the choice was made, it scores "
-        f"{percent(chosen.inherited['test_accuracy'])} with the supernet's weights"
+        f"Its accuracy on the held-out test images is "
+        f"{percent(chosen.inherited['test_accuracy'])} with inherited weights"
     )
     if "test_accuracy" in chosen.retrained:
-        text += f" and {percent(chosen.retrained['test_accuracy'])} trained by itself"
+        text += f" and {percent(chosen.retrained['test_accuracy'])} after retraining"
     return f"{text}."
 
 
 def _beside(chosen: Finalist, other: Finalist, images: int | None) -> str:
     key = "retrained" if "test_accuracy" in chosen.retrained and "test_accuracy" in other.retrained else "inherited"
-    how = "Trained alike by themselves" if key == "retrained" else "With the supernet's weights"
+    how = "Retrained with the same recipe" if key == "retrained" else "With inherited weights"
     mine, theirs = getattr(chosen, key)["test_accuracy"], getattr(other, key)["test_accuracy"]
-    text = f"{how}, the winner scores {percent(mine)} on the test images and {other.label} {percent(theirs)}"
+    text = f"{how}, the winner has a test accuracy of {percent(mine)} and {other.label} {percent(theirs)}"
     if images is None:
         return f"{text}, from one training each."
     overlap = interval(mine, images).overlaps(interval(theirs, images))
-    settles = "overlap, so this difference settles nothing" if overlap else "do not overlap"
+    settles = "overlap, so the difference is inconclusive" if overlap else "do not overlap"
     return (
         f"{text}, from one training each. One of the {images:,} test images is {100 / images:.2f} percentage points; "
         f"the two 95 % intervals {settles}."
@@ -105,7 +105,7 @@ def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist]
 
     Args:
         results: Of one or more strategies, on the same space and limits.
-        finalists: The winner, and what it is held against.
+        finalists: The winner and baselines.
 
     Raises:
         NasformerError: The results do not belong together.

@@ -1,4 +1,4 @@
-"""Training: the page of one network that was fine-tuned or retrained, and what it is worth."""
+"""Report of a fine-tuned or retrained network."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from nasformer.space import SearchSpace, choice, per_layer
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 _FEW = 10
 _MANY = 30
 _DONE = {"finetune": "fine-tuned", "retrain": "trained from scratch"}
 
 
-def write_training_report(folder: str | Path, figures: Record, *, title: str, command: str = "") -> Path:
+def write_training_report(folder: str | Path, figures: JsonObject, *, title: str, command: str = "") -> Path:
     """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
 
     Args:
-        folder: Where to; it is made where it is absent.
-        figures: What ``FinetuneResult.to_dict`` returns, test scores included.
+        folder: Output folder, created if missing.
+        figures: Result of ``FinetuneResult.to_dict``, with test scores.
         title: Heading of the page.
-        command: What was typed to get here.
+        command: The shell command.
 
     Returns:
         The path of ``report.html``.
@@ -67,11 +67,11 @@ def write_training_report(folder: str | Path, figures: Record, *, title: str, co
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
 
-def _done(figures: Record) -> str:
+def _done(figures: JsonObject) -> str:
     return _DONE.get(figures.get("kind", ""), "trained")
 
 
-def _drawing(figures: Record) -> Picture:
+def _drawing(figures: JsonObject) -> Picture:
     from nasformer.report.figures import draw_architecture
 
     architecture = Architecture.from_dict(dict(figures["architecture"]))
@@ -85,32 +85,32 @@ def _drawing(figures: Record) -> Picture:
     return draw_architecture(space, architecture, "architecture", "the network")
 
 
-def _curves(figures: Record) -> list[Picture]:
+def _curves(figures: JsonObject) -> list[Picture]:
     from nasformer.report.figures import draw_progress
 
     return draw_progress((figures.get("training") or {}).get("history") or ())
 
 
-def _confusion(figures: Record) -> Picture:
+def _confusion(figures: JsonObject) -> Picture:
     from nasformer.report.figures import draw_confusion
 
     test = figures["test"]
     return draw_confusion(test["confusion"], [str(row["class"]) for row in test["per_class"]])
 
 
-def _download(figures: Record) -> Download:
+def _download(figures: JsonObject) -> Download:
     text = json.dumps(plain(figures), indent=1) + "\n"
     return Download(f"{figures.get('kind', 'training')}.json", "Download all figures as JSON", "application/json", text)
 
 
-def _records(figures: Record) -> list[tables.Table]:
+def _records(figures: JsonObject) -> list[tables.Table]:
     data = (figures.get("training") or {}).get("data")
     rows = tables.flattened({**(figures.get("versions") or {}), **machine()})
-    versions = tables.facts("versions", "Versions, and the machine.", rows)
+    versions = tables.facts("versions", "Versions and machine.", rows)
     return [*([tables.data_table(data)] if data else []), versions]
 
 
-def _summary(figures: Record) -> list[str]:
+def _summary(figures: JsonObject) -> list[str]:
     test = figures["test"]
     ends = interval(test["accuracy"], test["images"])
     lead = (
@@ -120,13 +120,13 @@ def _summary(figures: Record) -> list[str]:
     return [lead, *_gain(figures), *_hardest(test)]
 
 
-def _from(figures: Record) -> str:
+def _from(figures: JsonObject) -> str:
     weights = (figures.get("source") or {}).get("weights")
-    head = ", the head alone," if figures.get("freeze") == "backbone" else ""
+    head = " (head only)" if figures.get("freeze") == "backbone" else ""
     return f"{head} from {weights}" if weights else head
 
 
-def _for(figures: Record) -> str:
+def _for(figures: JsonObject) -> str:
     training = figures.get("training") or {}
     name = (training.get("data") or {}).get("name")
     epochs = len(training.get("history") or ())
@@ -134,45 +134,45 @@ def _for(figures: Record) -> str:
     return f"{data} for {counted(epochs, 'epoch')}" if epochs else data
 
 
-def _gain(figures: Record) -> list[str]:
+def _gain(figures: JsonObject) -> list[str]:
     before, test = figures.get("before"), figures["test"]
     if not before:
         return []
     images, difference = test["images"], test["accuracy"] - before["accuracy"]
     overlap = interval(before["accuracy"], images).overlaps(interval(test["accuracy"], images))
-    settles = "overlap, so that the difference may be chance" if overlap else "do not overlap"
+    settles = "overlap, so the difference is inconclusive" if overlap else "do not overlap"
     return [
-        f"With the weights as they came it classified {percent(before['accuracy'])} of the same images: "
+        f"Before, its accuracy on the same images was {percent(before['accuracy'])}: a change of "
         f"{signed(difference)} percentage points. The two 95 % intervals {settles}."
     ]
 
 
-def _hardest(test: Record) -> list[str]:
+def _hardest(test: JsonObject) -> list[str]:
     told = sorted((row for row in test["per_class"] if row["images"]), key=lambda row: (row["accuracy"], row["class"]))
     if len(told) < 3 or told[0]["accuracy"] == told[-1]["accuracy"]:
         return []
     worst = [f"{row['class']} ({row['accuracy']:.1f} %)" for row in told[:3]]
-    return [f"Hardest are {listed(worst)}; easiest is {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
+    return [f"Hardest classes: {listed(worst)}; easiest: {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
 
 
-def _key_figures(figures: Record) -> list[tuple[str, str, str]]:
-    """Return the few numbers that a reader looks for first: what, how much, and a remark."""
+def _key_figures(figures: JsonObject) -> list[tuple[str, str, str]]:
+    """Return the key figures: name, value and remark."""
     test, speed = figures["test"], figures.get("speed")
     shown = [("test accuracy", percent(test["accuracy"]), str(interval(test["accuracy"], test["images"])))]
-    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs an image"))
+    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per image"))
     if speed:
-        shown.append(("latency here", duration(speed["latency_ms"] / 1000), "for one image"))
-        batch = f"images a second, {speed['batch_size']} at once"
+        shown.append(("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
+        batch = f"images/s, batch size {speed['batch_size']}"
         shown.append(("throughput here", f"{speed['images_per_second']:,.0f}", batch))
     return shown
 
 
-def _warnings(figures: Record) -> list[str]:
+def _warnings(figures: JsonObject) -> list[str]:
     images = [row["images"] for row in figures["test"]["per_class"]]
     few, told = sum(1 for count in images if 0 < count < _FEW), []
     if few:
         told.append(
-            f"{few:,} of {len(images):,} classes have fewer than {_FEW} test images: such an accuracy says little."
+            f"{few:,} of {len(images):,} classes have fewer than {_FEW} test images, so their accuracy is imprecise."
         )
     if 0 in images:
         told.append(f"{images.count(0):,} of {len(images):,} classes have no test image.")

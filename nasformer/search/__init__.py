@@ -1,12 +1,12 @@
-"""Search: a strategy is asked, a fitness judges, a study remembers."""
+"""Search: the strategy asks, the fitness evaluates, the study stores trials."""
 
 from nasformer.search.asynchronous import AsynchronousLoop
 from nasformer.search.evaluate import evaluate_each
 from nasformer.search.evaluation import CallableFitness, Evaluation, Fitness, Trial, as_fitness
-from nasformer.search.loop import Limit, Run, SearchLoop
-from nasformer.search.record import Record
-from nasformer.search.result import Found, SearchResult
+from nasformer.search.loop import Run, SearchLoop, StoppingCriteria
+from nasformer.search.result import FoundArchitecture, SearchResult
 from nasformer.search.strategy import BaseStrategy, Strategy
+from nasformer.search.trial_store import TrialStore
 
 __all__ = [
     "AsynchronousLoop",
@@ -14,14 +14,14 @@ __all__ = [
     "CallableFitness",
     "Evaluation",
     "Fitness",
-    "Found",
-    "Limit",
-    "Record",
+    "FoundArchitecture",
     "Run",
     "SearchLoop",
     "SearchResult",
+    "StoppingCriteria",
     "Strategy",
     "Trial",
+    "TrialStore",
     "as_fitness",
     "evaluate_each",
 ]

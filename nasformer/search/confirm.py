@@ -1,4 +1,4 @@
-"""Confirmation: the few that a strategy recommends, looked at once more before one is called the winner."""
+"""Confirmation: re-evaluate a strategy's recommendations before naming the winner."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
-from nasformer.search.evaluate import as_trial, evaluate_each, tell_need
+from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
 from nasformer.search.evaluation import Evaluation, Fitness, Trial, WrapperFitness
 from nasformer.search.loop import Run
 from nasformer.space import FeasibleSet
 
 
 class _Confirming(WrapperFitness):
-    """The more careful evaluation of a fitness, as a fitness."""
+    """The ``confirm`` of a fitness, as a fitness."""
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
         found: Iterable[Evaluation] = self.confirm(architectures)
@@ -23,11 +23,10 @@ class _Confirming(WrapperFitness):
 def confirm_recommended(
     recommended: Sequence[Architecture], fitness: Fitness, feasible: FeasibleSet, run: Run
 ) -> tuple[Trial, ...]:
-    """Return the recommended with their confirmed values, best first.
+    """Return the recommended architectures with confirmed values, best first.
 
-    Where the fitness has ``confirm`` each is judged by that; else its trial stands, and what was never
-    evaluated, or dropped from a race, is evaluated: with a place for each, no race drops any. One that cannot be
-    confirmed is left out.
+    A fitness with ``confirm`` re-evaluates each. Otherwise trial values are kept, and architectures never
+    evaluated, or dropped from a race, are evaluated in full (``keep`` covers them all). Failures are omitted.
 
     Raises:
         FitnessError: None has a value.
@@ -36,9 +35,9 @@ def confirm_recommended(
     if hasattr(fitness, "confirm"):
         judged = list(evaluate_each(_Confirming(fitness), recommended))
     else:
-        tell_need(fitness, max(1, len(recommended)), ())
-        open_to_doubt = [each for each in recommended if each not in told or told[each].dropped]
-        judged = list(evaluate_each(fitness, open_to_doubt))
+        prepare_race(fitness, max(1, len(recommended)), ())
+        unconfirmed = [each for each in recommended if each not in told or told[each].dropped]
+        judged = list(evaluate_each(fitness, unconfirmed))
     fresh = {evaluation.architecture: evaluation for evaluation in judged}
     trials = []
     for architecture in recommended:

@@ -1,4 +1,4 @@
-"""Evaluating: a fitness made to answer once for each architecture, whatever it does."""
+"""Robust evaluation: exactly one evaluation per architecture, whatever the fitness does."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from nasformer.search.evaluation import Evaluation, Fitness, Trial
 from nasformer.space import FeasibleSet
 
 
-def tell_need(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
-    """Tell a fitness that races what for: ``keep`` places, and who of the trials has them now."""
+def prepare_race(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
+    """Tell a racing fitness how many of the best to keep, and which trials are the best so far."""
     if hasattr(fitness, "race_for"):
         whole = (trial for trial in trials if trial.value is not None and not trial.dropped)
         fitness.race_for(keep, [trial.architecture for trial in sorted(whole, key=lambda trial: trial.rank)[:keep]])
 
 
 def as_trial(evaluation: Evaluation, number: int, batch: int, feasible: FeasibleSet) -> Trial:
-    """Return the trial of an evaluation, with its costs."""
+    """Return an evaluation as a trial, with its costs."""
     return Trial(
         number,
         batch,
@@ -32,10 +32,10 @@ def as_trial(evaluation: Evaluation, number: int, batch: int, feasible: Feasible
 
 
 def evaluate_each(fitness: Fitness, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-    """Yield one evaluation for each architecture, whatever the fitness does.
+    """Yield one evaluation per architecture, whatever the fitness does.
 
-    Where a batch raises, what it had not yielded is evaluated one at a time, and what raises alone is
-    a failed evaluation.
+    If a batch raises, its remaining architectures are evaluated one at a time; one that raises alone
+    becomes a failed evaluation.
     """
     if not architectures:
         return

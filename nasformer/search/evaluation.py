@@ -1,4 +1,4 @@
-"""Evaluation, Trial, Fitness: what a search asks of a fitness, and what it remembers."""
+"""Evaluation, Trial and Fitness: the interface between search and fitness."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from nasformer.errors import FitnessError
 
 
 class Sampled:
-    """Figures of a value that a sample gave, where the fitness tells them as metrics."""
+    """Sampling statistics of a value, if the fitness reports them as metrics."""
 
     __slots__ = ()
     metrics: Mapping[str, float]
 
     @property
     def standard_error(self) -> float | None:
-        """Of the value, in its unit."""
+        """Standard error of the value, in its unit."""
         return self.metrics.get("standard_error")
 
     @property
     def images(self) -> int | None:
-        """How many images the architecture saw."""
+        """Number of images evaluated."""
         return None if "images" not in self.metrics else int(self.metrics["images"])
 
     @property
     def dropped(self) -> bool:
-        """Whether a race dropped it before it saw all; its value is then an estimate, to be confirmed."""
+        """Whether a race dropped it before all images were evaluated; its value is then an estimate."""
         return bool(self.metrics.get("dropped", 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation(Sampled):
-    """What a fitness says of one architecture.
+    """The fitness of one architecture.
 
     Args:
-        architecture: The one judged; results travel with it, never by order.
-        value: Its fitness, higher is better (top-1 accuracy is in percent); None where it failed.
-            A value that is not finite counts as failed.
-        error: Why there is no value.
-        seconds: Time the evaluation took.
-        metrics: Further figures, such as ``loss``; ``standard_error``, ``images`` and ``dropped`` are properties too.
+        architecture: The architecture; results are matched by it, never by order.
+        value: Fitness, higher is better (top-1 accuracy in percent); None if the evaluation failed.
+            A non-finite value counts as failed.
+        error: Reason of a failure.
+        seconds: Evaluation time.
+        metrics: Further metrics, such as ``loss``; ``standard_error``, ``images`` and ``dropped`` are also properties.
     """
 
     architecture: Architecture
@@ -57,7 +57,7 @@ class Evaluation(Sampled):
             object.__setattr__(self, "error", self.error or f"the fitness is {self.value}")
             object.__setattr__(self, "value", None)
         if self.value is not None:
-            object.__setattr__(self, "value", float(self.value))  # a NumPy or torch number is no JSON
+            object.__setattr__(self, "value", float(self.value))  # NumPy and torch scalars are not JSON
         object.__setattr__(self, "metrics", {name: float(figure) for name, figure in self.metrics.items()})
         if self.value is None and not self.error:
             object.__setattr__(self, "error", "no value")
@@ -68,14 +68,14 @@ class Trial(Sampled):
     """One evaluated architecture of a search.
 
     Args:
-        number: Position in the search, from 0, in the order asked.
-        batch: Number of the ask that it came from, from 0.
+        number: Trial number from 0, in the order asked.
+        batch: Number of its ask, from 0.
         architecture: The architecture.
-        value: Its fitness, higher is better; None where the evaluation failed.
-        error: Why there is no value.
-        seconds: Time of the evaluation.
-        metrics: Further figures of the fitness, such as ``loss``.
-        costs: Costs by name, ``params`` and ``macs`` among them, each in the unit of its name.
+        value: Fitness, higher is better; None if the evaluation failed.
+        error: Reason of a failure.
+        seconds: Evaluation time.
+        metrics: Further metrics of the fitness, such as ``loss``.
+        costs: Costs by name, including ``params`` and ``macs``, each in the unit of its name.
     """
 
     number: int
@@ -114,23 +114,23 @@ class Trial(Sampled):
 
 @runtime_checkable
 class Fitness(Protocol):
-    """Judges architectures; higher is better.
+    """Evaluates architectures; higher is better.
 
-    Optional members: ``architectures``, the finite set that it knows; ``confirm(architectures)``, a
-    more careful evaluation for the few that were recommended; ``check(feasible)``, which raises
-    ``FitnessError`` where a reachable choice cannot be judged; ``describe()``, plain data recorded
+    Optional members: ``architectures``, a finite domain; ``confirm(architectures)``, a more accurate
+    evaluation of the recommendations; ``check(feasible)``, which raises ``FitnessError`` if a reachable
+    choice cannot be evaluated; ``describe()``, plain data recorded
     with every result; ``joint``, whether values depend on which architectures are evaluated together;
-    ``race_for(keep, rivals)``, told before an evaluation how many of the best the strategy needs and
-    which of those evaluated in full have these places now.
+    ``race_for(keep, rivals)``, called before an evaluation with the number of best architectures that the
+    strategy needs and those that currently hold these places, fully evaluated.
 
-    Optional too, for comparisons, which show them to no strategy: ``true_value(architecture)``, what it would be
-    told without noise; ``test_value(architecture)``, its value on what chose nothing; ``optimum(feasible)``, the
-    highest true value within a feasible set. Each may be None where it is not known. ``nasformer.search.known``
-    asks any fitness for them.
+    Also optional, for comparisons only and hidden from strategies: ``true_value(architecture)``, the value without
+    noise; ``test_value(architecture)``, the value on held-out test data; ``optimum(feasible)``, the
+    highest true value of a feasible set. Each may be None if unknown. ``nasformer.search.known``
+    reads them from any fitness.
     """
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
-        """Yield an evaluation for each architecture, in any order, as soon as it is known."""
+        """Yield one evaluation per architecture, in any order, as soon as it is known."""
         ...
 
 
@@ -157,7 +157,7 @@ class CallableFitness:
 
 
 def as_fitness(fitness: Fitness | Callable[[Architecture], float]) -> Fitness:
-    """Return a fitness as it is, or a plain callable as one.
+    """Return a fitness unchanged, and wrap a plain callable.
 
     Raises:
         FitnessError: It is neither.
@@ -170,7 +170,7 @@ def as_fitness(fitness: Fitness | Callable[[Architecture], float]) -> Fitness:
 
 
 def describe_fitness(fitness: Fitness) -> dict[str, Any]:
-    """Return what a fitness says of itself, else its class."""
+    """Return the description of a fitness, else its class name."""
     describe = getattr(fitness, "describe", None)
     return dict(describe()) if describe else {"kind": type(fitness).__qualname__}
 
@@ -182,10 +182,10 @@ OPTIONAL = (
 
 
 class WrapperFitness:
-    """A fitness around another, which answers by its own optional members wherever the wrapper has none.
+    """A fitness that wraps another and delegates optional members that it does not define.
 
     Args:
-        fitness: The other.
+        fitness: The wrapped fitness.
     """
 
     def __init__(self, fitness: Fitness) -> None:
@@ -197,9 +197,9 @@ class WrapperFitness:
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
-        """Yield what the other says of each architecture."""
+        """Yield the evaluations of the wrapped fitness."""
         return self.fitness.evaluate(architectures)
 
     def describe(self) -> dict[str, Any]:
-        """Return what the other says of itself."""
+        """Return the description of the wrapped fitness."""
         return describe_fitness(self.fitness)

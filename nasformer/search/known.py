@@ -1,4 +1,4 @@
-"""Known: what a fitness knows beyond what it tells a strategy; a comparison measures by it, no search looks at it."""
+"""Ground truth of a fitness, hidden from strategies: comparisons measure by it, searches never read it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from nasformer.space import FeasibleSet
 
 
 def true_value(fitness: Fitness, architecture: Architecture) -> float | None:
-    """Return what a fitness would tell of an architecture without noise, or None where it is not known."""
+    """Return the value of an architecture without noise; None if unknown."""
     return _ask(fitness, "true_value", architecture)
 
 
 def test_value(fitness: Fitness, architecture: Architecture) -> float | None:
-    """Return the value on what influenced no choice, or None where it is not known."""
+    """Return the value on held-out test data; None if unknown."""
     return _ask(fitness, "test_value", architecture)
 
 
 def optimum(fitness: Fitness, feasible: FeasibleSet) -> float | None:
-    """Return the highest true value within a feasible set, or None where it is not known exactly."""
+    """Return the highest true value of a feasible set; None unless known exactly."""
     return _ask(fitness, "optimum", feasible)
 
 

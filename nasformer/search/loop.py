@@ -1,9 +1,9 @@
-"""The loop: ask, evaluate, record, tell, until the evaluations are used up.
+"""The search loop: ask, evaluate, store, tell, until the evaluations are used up.
 
-A search that goes on after a stop runs through the same loop: what the record holds is not evaluated
-again, so the strategy is rebuilt by being asked and told as before, and every ask is compared with
-the record. Several processes may run it on one record: each asks the same, evaluates its share of a batch, and
-waits for the others' before it goes on, so the trials do not depend on how many they are.
+A resumed search replays the loop: stored trials are not evaluated again, the strategy's state is rebuilt by
+the same asks and tells, and every ask is compared with the stored trials. Several processes can share one
+store: each asks the same, evaluates its share of a batch, and waits for the others' shares, so the trials do not
+depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 
 from nasformer.architecture import Architecture
 from nasformer.errors import DriftError, FitnessError, StrategyError
-from nasformer.search.evaluate import as_trial, evaluate_each, tell_need
+from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
 from nasformer.search.evaluation import Fitness, Trial
-from nasformer.search.record import Record
 from nasformer.search.strategy import Strategy
+from nasformer.search.trial_store import TrialStore
 from nasformer.space import FeasibleSet
 
 Callback = Callable[[Trial], None]
 
 
-class Patience:
-    """How long to wait between looks at what other processes have done: a tenth of the time waited so far."""
+class PollBackoff:
+    """Back-off between polls of the other processes' trials: a tenth of the time waited so far."""
 
     shortest, longest = 0.01, 0.5
 
@@ -33,31 +33,31 @@ class Patience:
         self._since: float | None = None
 
     def __bool__(self) -> bool:
-        """Whether it has waited since there was something to do."""
+        """Whether it has waited since the last reset."""
         return self._since is not None
 
     def wait(self) -> None:
-        """Wait, the longer the longer it has waited."""
+        """Sleep in proportion to the time waited so far."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         time.sleep(min(max((now - self._since) / 10, self.shortest), self.longest))
 
-    def end(self) -> None:
-        """Begin anew: there was something to do."""
+    def reset(self) -> None:
+        """Restart from the shortest pause."""
         self._since = None
 
 
 @dataclass(frozen=True)
-class Limit:
-    """When a search ends.
+class StoppingCriteria:
+    """When a search stops.
 
     Args:
-        evaluations: Most distinct architectures.
+        evaluations: Maximal number of distinct architectures.
         batch_size: Architectures per ask.
-        max_failures: Most failed evaluations; one more raises.
-        seconds: Most seconds, checked between batches; None: no limit.
-        pause_after: Evaluations after which to stop for now, checked between batches; None: no stop.
-        until_no_gain: Evaluations without a new best after which to stop for now; None: no stop.
+        max_failures: Maximal number of failed evaluations; one more raises.
+        seconds: Time limit, checked between batches; None: no limit.
+        pause_after: Pause after this many evaluations, checked between batches; None: never.
+        until_no_gain: Pause after this many evaluations without a new best; None: never.
     """
 
     evaluations: int
@@ -76,10 +76,10 @@ class Limit:
             if not isinstance(value, int) or value < lowest:
                 raise StrategyError(f"{name} must be a whole number of at least {lowest}, got {value!r}", value)
         if self.seconds is not None and not self.seconds > 0:
-            raise StrategyError(f"seconds must be above 0, got {self.seconds!r}", self.seconds)
+            raise StrategyError(f"seconds must be positive, got {self.seconds!r}", self.seconds)
 
     def reached(self, trials: Sequence[Trial], seconds: float) -> str | None:
-        """Return why to stop for now, if there is a reason."""
+        """Return the reason to pause, if any."""
         if self.seconds is not None and seconds >= self.seconds:
             return "seconds"
         if self.pause_after is not None and len(trials) >= self.pause_after:
@@ -90,21 +90,21 @@ class Limit:
 
 
 def _since_gain(trials: Sequence[Trial]) -> int:
-    """Return how many trials came after the first of the highest value."""
+    """Return the number of trials since the best value was first reached."""
     values = [-math.inf if trial.value is None else trial.value for trial in trials]
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 
 @dataclass
 class Run:
-    """What a loop did.
+    """Progress and result of a loop.
 
     Args:
         trials: In the order asked.
         strategy_seconds: Time in ask and tell.
-        replayed: Trials that were on record when it began.
-        stopped: Why it ended: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
-        drifted: Number of the first trial that the strategy asked for otherwise than the record holds.
+        replayed: Trials stored before the loop started.
+        stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
+        drifted: Number of the first trial where the strategy asked for another architecture than is stored.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -115,7 +115,7 @@ class Run:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Time in the strategy and in the evaluations, of earlier sittings too."""
+        """Time in the strategy and in the evaluations, including before a resume."""
         return {"strategy": self.strategy_seconds, "evaluation": sum(trial.seconds for trial in self.trials)}
 
     @property
@@ -125,17 +125,17 @@ class Run:
 
 
 class SearchLoop:
-    """One search: what it needs, and how far it has come.
+    """One search and its progress.
 
     Args:
-        strategy: What is asked and told.
-        fitness: What judges.
-        feasible: The set that every ask is checked against.
-        limit: When to stop.
-        record: Where trials are kept, and found again after a stop.
-        callbacks: Called with each trial once it is recorded.
-        accept_drift: Whether to go on where the strategy asks otherwise than the record holds; what the record
-            holds is then told instead.
+        strategy: The strategy.
+        fitness: The fitness.
+        feasible: The feasible set; every ask is checked against it.
+        criteria: Stopping criteria.
+        record: Store of the trials, from which a search resumes.
+        callbacks: Called with each stored trial.
+        accept_drift: Whether to continue if the strategy asks for other architectures than are stored; it is
+            then told the stored ones.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class SearchLoop:
         strategy: Strategy,
         fitness: Fitness,
         feasible: FeasibleSet,
-        limit: Limit,
-        record: Record,
+        criteria: StoppingCriteria,
+        record: TrialStore,
         callbacks: Sequence[Callback] = (),
         accept_drift: bool = False,
     ) -> None:
         self.strategy, self.fitness, self.feasible = strategy, fitness, feasible
-        self.limit, self.record = limit, record
+        self.criteria, self.record = criteria, record
         self.callbacks, self.accept_drift = callbacks, accept_drift
         self.progress = Run()
         self._replayed = {trial.number for trial in record.trials()}
@@ -157,16 +157,16 @@ class SearchLoop:
         self._asked: set[Architecture] = set()
 
     def run(self) -> Run:
-        """Search until a limit is reached.
+        """Search until a stopping criterion is met.
 
         Raises:
-            StrategyError: The strategy asked something infeasible, or the same twice.
+            StrategyError: The strategy proposed an infeasible architecture, or a duplicate.
             FitnessError: More evaluations failed than allowed.
-            DriftError: The record holds other trials than the strategy asks for.
+            DriftError: The strategy asks for other architectures than are stored.
         """
         run, start, batch = self.progress, time.perf_counter(), 0
-        while len(run.trials) < self.limit.evaluations:
-            if (reason := self.limit.reached(run.trials, time.perf_counter() - start)) is not None:
+        while len(run.trials) < self.criteria.evaluations:
+            if (reason := self.criteria.reached(run.trials, time.perf_counter() - start)) is not None:
                 run.stopped = reason
                 break
             proposed = self._propose(batch)
@@ -179,12 +179,12 @@ class SearchLoop:
         return run
 
     def _propose(self, batch: int) -> list[Trial]:
-        """Return the next batch: what the strategy asks, or after a drift what the record holds of it."""
+        """Return the next batch: the strategy's proposals, or after a drift the stored trials."""
         first = len(self.progress.trials)
         if self.progress.drifted is not None and (recorded := self.record.recorded(first)):
             self._asked.update(trial.architecture for trial in recorded)
             return recorded
-        asked = self._ask(min(self.limit.batch_size, self.limit.evaluations - first))
+        asked = self._ask(min(self.criteria.batch_size, self.criteria.evaluations - first))
         costs = self.feasible.space.costs
         return [Trial(first + index, batch, each, None, costs=costs(each)) for index, each in enumerate(asked)]
 
@@ -195,26 +195,24 @@ class SearchLoop:
         name = type(self.strategy).__name__
         if len(architectures) > n:
             raise StrategyError(
-                f"{name} gave {len(architectures)} architectures where {n} were asked for", architectures
+                f"{name} returned {len(architectures)} architectures, more than the {n} asked for", architectures
             )
         for architecture in architectures:
             if not isinstance(architecture, Architecture):
-                raise StrategyError(f"{name} asked for {architecture!r}, which is no architecture", architecture)
+                raise StrategyError(f"{name} proposed {architecture!r}, which is not an Architecture", architecture)
             if architecture in self._asked:
-                raise StrategyError(f"{name} asked twice for {architecture}", architecture)
+                raise StrategyError(f"{name} proposed {architecture} twice", architecture)
             if architecture not in self.feasible:
-                raise StrategyError(
-                    f"{name} asked for {architecture}, outside {self.feasible.describe()}", architecture
-                )
+                raise StrategyError(f"{name} proposed {architecture}, outside {self.feasible.describe()}", architecture)
             self._asked.add(architecture)
         return architectures
 
     def _settle(self, proposed: list[Trial]) -> list[Trial]:
-        """Return a batch with its results: evaluate what falls to this process, wait for the rest."""
-        patience = Patience()
+        """Return a batch with its results: evaluate this process's share, wait for the rest."""
+        backoff = PollBackoff()
         while True:
             try:
-                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling=bool(patience))
+                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling=bool(backoff))
             except DriftError as drift:
                 proposed = self._accept(drift)
                 continue
@@ -223,9 +221,9 @@ class SearchLoop:
                 return sorted(share.settled, key=lambda trial: trial.number)
             if share.mine:
                 self._evaluate(share.mine, proposed)
-                patience.end()
+                backoff.reset()
             else:
-                patience.wait()
+                backoff.wait()
 
     def _accept(self, drift: DriftError) -> list[Trial]:
         if not self.accept_drift:
@@ -237,9 +235,9 @@ class SearchLoop:
         return recorded
 
     def _evaluate(self, mine: Sequence[Trial], batch: Sequence[Trial]) -> None:
-        """Evaluate trials and record them; where values depend on each other, all of the batch once more."""
+        """Evaluate and store trials; a joint fitness evaluates the whole batch again."""
         waiting = {trial.architecture: trial for trial in mine}
-        tell_need(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
+        prepare_race(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
         joint = getattr(self.fitness, "joint", False)
         for evaluation in evaluate_each(self.fitness, [each.architecture for each in (batch if joint else mine)]):
             asked = waiting.get(evaluation.architecture)
@@ -258,10 +256,10 @@ class SearchLoop:
     def _tell(self, trials: list[Trial]) -> None:
         self.progress.trials += trials
         failures = self.progress.failures
-        if len(failures) > self.limit.max_failures:
+        if len(failures) > self.criteria.max_failures:
             last = failures[-1]
             raise FitnessError(
-                f"{len(failures)} evaluations failed, more than max_failures={self.limit.max_failures}; "
+                f"{len(failures)} evaluations failed, more than max_failures={self.criteria.max_failures}; "
                 f"the last, of {last.architecture}: {last.error}",
                 last,
             )

@@ -1,4 +1,4 @@
-"""ProgressBar: how far a search is, what it has found, how fast images are seen, how long it will take."""
+"""ProgressBar: trials done, best value, images per second, remaining time."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from nasformer.search.evaluation import Trial
 
 
 class ProgressBar:
-    """A bar on standard error; silent where it is not shown.
+    """A progress bar on standard error.
 
     Args:
-        label: What is searched.
-        total: Trials until the end.
-        shown: Whether to show it at all.
-        work: Of a fitness that shows images: how many ``images`` it has shown, counted while it does.
+        label: Label of the search.
+        total: Total number of trials.
+        shown: Whether to show it.
+        work: Counters of an image-based fitness: ``images`` evaluated so far.
     """
 
     def __init__(self, label: str, total: int, shown: bool, work: Mapping[str, int] | None = None) -> None:
@@ -61,7 +61,7 @@ class ProgressBar:
 
 
 class Speed(ProgressColumn):
-    """Images a second, those of all architectures together."""
+    """Images per second, over all architectures."""
 
     def __init__(self, work: Mapping[str, int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""SearchResult: everything a search found and how, as a file, a table and a winner."""
+"""SearchResult: trials, settings and winner of a search, with file and table formats."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Module = TypeVar("Module", covariant=True)
 
 
 class Extractor(Protocol[Module]):
-    """What a supernet offers: ``extract(architecture)`` gives the standalone network."""
+    """The part of ``Supernet`` used here: ``extract(architecture)``."""
 
     def extract(self, architecture: Architecture) -> Module:
-        """Return an independent network."""
+        """Return the standalone network."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundArchitecture:
     """The confirmed winner of a search.
 
     Args:
         architecture: The winner.
         fitness: Its confirmed fitness.
-        loss: Its confirmed loss, where the fitness gives one.
-        params: Its parameters.
-        macs: Its multiply-accumulates for one image.
+        loss: Its confirmed loss, if the fitness reports one.
+        params: Number of parameters.
+        macs: Multiply-accumulate operations per image.
     """
 
     architecture: Architecture
@@ -48,14 +48,14 @@ class Found:
     macs: int
 
     @classmethod
-    def from_trial(cls, trial: Trial) -> Found:
-        """Return a trial that has a value as a winner."""
+    def from_trial(cls, trial: Trial) -> FoundArchitecture:
+        """Return a successful trial as a winner."""
         assert trial.value is not None
         costs = trial.costs
         return cls(trial.architecture, trial.value, trial.metrics.get("loss"), int(costs["params"]), int(costs["macs"]))
 
     def extract(self, net: Extractor[Module]) -> Module:
-        """Return the standalone network with its weights inherited from a supernet."""
+        """Return the standalone network with weights inherited from a supernet."""
         return net.extract(self.architecture)
 
 
@@ -64,16 +64,16 @@ class SearchResult:
     """A finished search.
 
     Args:
-        space: The space that was searched.
+        space: The search space.
         limits: Bounds by cost.
-        settings: All that decided the search: strategy, options, seed, evaluations, fitness and more.
+        settings: Settings that determine the search: strategy, options, seed, evaluations, fitness and more.
         trials: In the order asked.
-        confirmed: The recommended with their confirmed values, best first.
+        confirmed: The recommendations with confirmed values, best first.
         counts: Duplicates, infeasible and replaced proposals, failed and replayed trials.
         seconds: ``strategy``, ``evaluation``, ``confirmation`` and ``total``.
-        stopped: Why it ended: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
-        feasible: Number of feasible architectures; 0 where it is not known.
-        versions: Of Python and of the packages that matter.
+        stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
+        feasible: Number of feasible architectures; 0 if unknown.
+        versions: Versions of Python and relevant packages.
     """
 
     space: SearchSpace
@@ -98,22 +98,22 @@ class SearchResult:
         return int(self.settings["seed"])
 
     @property
-    def best(self) -> Found:
+    def best(self) -> FoundArchitecture:
         """The confirmed winner: the best value, then the lower loss, then fewer parameters."""
-        return Found.from_trial(min((trial for trial in self.confirmed), key=lambda trial: trial.rank))
+        return FoundArchitecture.from_trial(min((trial for trial in self.confirmed), key=lambda trial: trial.rank))
 
     @property
     def best_observed(self) -> Trial:
-        """The trial with the highest value told; noise may have crowned it."""
+        """The trial with the highest observed value; with noise it may not be the best."""
         return min((trial for trial in self.trials if trial.value is not None), key=lambda trial: trial.rank)
 
     @property
     def pareto(self) -> list[Trial]:
-        """The front of value against the cost that the strategy was given, else against the parameters."""
+        """The Pareto front of value against the strategy's ``cost`` option, else against parameters."""
         return self.pareto_front(str(self.settings.get("options", {}).get("cost", "params")))
 
     def pareto_front(self, cost: str) -> list[Trial]:
-        """Return the trials that no other beats: none has a value and a cost as good, and one of them better.
+        """Return the non-dominated trials: no other has value and cost as good, and one of them better.
 
         Args:
             cost: A cost of the trials, such as ``params`` or ``macs``.
@@ -134,7 +134,7 @@ class SearchResult:
         return front
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per trial: dimensions, value, metrics, costs, seconds and the best so far."""
+        """Return one row per trial: dimensions, value, metrics, costs, seconds and incumbent value."""
         import pandas as pd
 
         rows = []
@@ -147,10 +147,10 @@ class SearchResult:
         return frame
 
     def save(self, path: str | Path) -> Path:
-        """Write the result as JSON lines: one of settings, one per trial, one per confirmation.
+        """Write the result as JSON lines: settings, then one per trial, one per confirmation.
 
         Raises:
-            StudyError: The file cannot be written; one that was there before is kept.
+            StudyError: The file cannot be written; an existing one is kept.
         """
         path = Path(path)
         lines = [{"result": self._header()}]
@@ -178,10 +178,10 @@ class SearchResult:
 
     @classmethod
     def load(cls, path: str | Path) -> SearchResult:
-        """Read what ``save`` wrote.
+        """Read a file of ``save``.
 
         Raises:
-            StudyError: The file is absent, cut short, or no result.
+            StudyError: The file is missing, truncated, or not a search result.
         """
         path = Path(path)
         try:
@@ -196,10 +196,10 @@ class SearchResult:
         except OSError as error:
             raise StudyError(f"cannot read the result {str(path)!r}: {error.strerror}", path) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise StudyError(f"{str(path)!r} is no search result, or a damaged one ({error})", path) from error
+            raise StudyError(f"{str(path)!r} is not a search result, or damaged ({error})", path) from error
         if expected != (len(trials), len(confirmed)):
             raise StudyError(
-                f"{str(path)!r} is cut short: {len(trials)} of {expected[0]} trials, "
+                f"{str(path)!r} is truncated: {len(trials)} of {expected[0]} trials, "
                 f"{len(confirmed)} of {expected[1]} confirmations",
                 path,
             )

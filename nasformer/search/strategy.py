@@ -1,8 +1,7 @@
-"""Strategy: the protocol of search algorithms, and the base that keeps their promises.
+"""Strategy: the ask/tell protocol of search algorithms, and a base class that enforces it.
 
-A strategy is asked for architectures and told their trials. It only ever hands out feasible
-architectures that it has not handed out before; ``BaseStrategy`` sees to that, so that an algorithm
-is a ``propose`` and, where it learns, an ``observe``.
+A strategy is asked for architectures and told their trials. It returns only feasible architectures, each once;
+``BaseStrategy`` guarantees this, so an algorithm only implements ``propose`` and, if it learns, ``observe``.
 """
 
 from __future__ import annotations
@@ -35,39 +34,39 @@ class Strategy(Protocol):
     def ask(self, n: int = 1) -> list[Architecture]:
         """Return up to ``n`` feasible architectures never returned before.
 
-        Fewer only where the set is exhausted, or where the algorithm must first be told.
+        Fewer only if the set is exhausted, or the algorithm needs results first.
         """
         ...
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Learn the outcome of what was asked, in any order and in any portions."""
+        """Learn results, in any order and in batches of any size."""
         ...
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return the best ``k`` architectures by the strategy's own judgement, best first."""
+        """Return the ``k`` best architectures by the strategy's own estimate, best first."""
         ...
 
 
 class BaseStrategy(ABC):
-    """A strategy whose proposals are made feasible and distinct.
+    """A strategy with feasible and distinct proposals.
 
-    A proposal that is infeasible, or a duplicate, costs no evaluation: it is counted, its known value
-    is observed, and another is asked for, ``max_proposals`` times at most; then a feasible random
-    draw takes its place.
+    An infeasible or duplicate proposal costs no evaluation: it is counted, its known value
+    is observed, and ``propose`` is called again, at most ``max_proposals`` times; then a feasible random
+    sample replaces it.
 
     Args:
-        feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at, where known.
-        batch_size: How many are asked at a time, where known.
+        feasible: The feasible set to search.
+        seed: Random seed.
+        evaluations: Number of evaluations of the search, if known.
+        batch_size: Architectures per ask, if known.
 
     Attributes:
-        variant: The option that ``name:VALUE`` sets where a strategy is named, if any.
-        keeps: How many of the best told the strategy goes by: a fitness that races may stop looking at what is
-            not among them, and tells an estimate.
-        told: Every trial told, by architecture.
+        variant: The option that ``name:VALUE`` sets, if any.
+        keeps: Number of best trials that the strategy relies on: a racing fitness may stop evaluating the others
+            early, and report an estimate.
+        told: All told trials by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
-        rng: Python's generator, for scalar draws.
+        rng: Python's random generator, for scalar draws.
     """
 
     max_proposals = 100
@@ -94,13 +93,13 @@ class BaseStrategy(ABC):
 
     @abstractmethod
     def propose(self) -> Architecture | None:
-        """Return the algorithm's next idea, feasible or not, new or not; None: it must first be told."""
+        """Return the next proposal, possibly infeasible or a duplicate; None: it needs results first."""
 
     def observe(self, architecture: Architecture, value: float | None) -> None:  # noqa: B027 - optional
-        """Learn the value of a proposal or of a random draw that replaced one; None: it has none.
+        """Learn the value of a proposal, or of its random replacement; None: no value.
 
-        Called once for every proposal: at once for an infeasible one (None) and for a duplicate (its
-        known value, None while it is pending), else when its trial is told.
+        Called once per proposal: immediately for an infeasible one (None) and for a duplicate (its
+        known value, None while pending), else when its trial is told.
         """
 
     def ask(self, n: int = 1) -> list[Architecture]:
@@ -123,7 +122,7 @@ class BaseStrategy(ABC):
             return None
 
     def _new(self) -> Architecture | None:
-        with suppress(RejectionError):  # a proposal moved into limits that can only be tried may find none inside
+        with suppress(RejectionError):  # repair under a black-box cost may fail
             for _ in range(self.max_proposals):
                 architecture = self.propose()
                 if architecture is None or self._is_new(architecture):
@@ -144,7 +143,7 @@ class BaseStrategy(ABC):
         return True
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Record trials and observe their values."""
+        """Store trials and observe their values."""
         for trial in trials:
             if trial.architecture in self.told:
                 raise StrategyError(f"trial {trial.number} was told before: {trial.architecture}", trial)
@@ -153,28 +152,28 @@ class BaseStrategy(ABC):
             self.observe(trial.architecture, trial.value)
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return the ``k`` best told."""
+        """Return the architectures of the ``k`` best trials."""
         return [trial.architecture for trial in self.best_told(k)]
 
     def best_told(self, k: int) -> list[Trial]:
-        """Return the ``k`` best trials that have a value, best first."""
+        """Return the ``k`` best successful trials, best first."""
         return sorted((trial for trial in self.told.values() if trial.value is not None), key=lambda t: t.rank)[:k]
 
     @property
     def exhausted(self) -> bool:
-        """Whether every feasible architecture has been asked, or no other can be found."""
+        """Whether every feasible architecture was asked, or no further one can be found."""
         return self._spent or len(self._asked) >= self.feasible.at_most()
 
     def draw(self) -> Architecture:
-        """Return a random feasible architecture never asked: each dimension uniform given the limits.
+        """Return a new random feasible architecture: each dimension uniform, conditioned on the limits.
 
-        Where nearly all of a small set has been asked, the rest is listed and drawn from evenly.
+        When a small set is nearly exhausted, the rest is enumerated and sampled uniformly.
         """
         architecture = self._sampled() if self._rest is None else None
         return self._listed() if architecture is None else architecture
 
     def _sampled(self) -> Architecture | None:
-        """Return a draw never asked; None where all of many were asked, or were outside the limits."""
+        """Return a new sample; None if all of many samples were duplicates or infeasible."""
         with suppress(RejectionError):
             for _ in range(10 * _DRAWS):
                 if not self._draws:
@@ -184,14 +183,14 @@ class BaseStrategy(ABC):
                     return architecture
             if self.feasible.at_most() <= _ENUMERABLE and self.feasible.countable:
                 return None
-            for _ in range(10 * _DRAWS):  # the prior rests on what was asked
+            for _ in range(10 * _DRAWS):  # the prior favours architectures already asked
                 (architecture,) = self.feasible.sample(1, self._draw_rng, "architectures")
                 if architecture not in self._asked:
                     return architecture
         return None
 
     def _listed(self) -> Architecture:
-        """Return an architecture of the list of all that are left."""
+        """Return one of the remaining architectures, enumerated."""
         if self._rest is None:
             if not self.feasible.countable:
                 raise _SpentError(f"no further architecture was found within {self.feasible.describe()}", self.feasible)

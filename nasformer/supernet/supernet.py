@@ -137,7 +137,7 @@ class Supernet(VisionTransformer):
         except CheckpointError as error:
             fitting = [name for name in space_names() if _fits(load_space(name), official)]
             way_out = f"; it fits the space {fitting[0]!r}" if fitting else ""
-            raise CheckpointError(f"{path} and the space {declared.name!r}: {error}{way_out}", error.offender) from None
+            raise CheckpointError(f"{path} and the space {declared.name!r}: {error}{way_out}", error.value) from None
         net.metadata = {"imported": {"format": "autoformer", "file": Path(path).name}}
         return net.eval()
 

@@ -83,7 +83,7 @@ class StrategyConformance:
         try:
             self.make(chosen)
         except StrategyError as refusal:
-            if refusal.offender is not chosen or chosen.at_most() <= MAY_REFUSE or "\n" in str(refusal):
+            if refusal.value is not chosen or chosen.at_most() <= MAY_REFUSE or "\n" in str(refusal):
                 raise
             pytest.skip(str(refusal))
         return chosen

@@ -1,13 +1,13 @@
-"""Training: a recipe, one loop, and the ways into it.
+"""Training: recipe, training loop and entry points.
 
-``recipe`` says how, ``loop`` does it, ``supernet`` and ``subnet`` set it up for an entangled supernet
-and for one network alone, ``finetune`` makes of the latter a network with figures to show, and ``distributed``
-serves several processes at once. ``sampling``, ``augment``, ``objective``, ``teacher``, ``optimizer``, ``average``,
-``randomness``, ``validation``, ``journal`` and ``state`` are the loop's parts.
+``recipe`` holds the hyperparameters, ``loop`` the training loop; ``supernet`` and ``subnet`` set it up for an
+entangled supernet and for a single network, ``finetune`` adds test metrics, and ``distributed`` trains on several
+processes. ``sampling``, ``augment``, ``objective``, ``teacher``, ``optimizer``, ``ema``,
+``randomness``, ``validation``, ``log`` and ``state`` are parts of the loop.
 """
 
 from nasformer.training.device import find_device
-from nasformer.training.distributed import leads, speaks
+from nasformer.training.distributed import is_main_process, should_report
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
 from nasformer.training.recipe import Affine, Recipe
 from nasformer.training.result import TrainingResult
@@ -26,10 +26,10 @@ __all__ = [
     "evaluate",
     "find_device",
     "finetune",
-    "leads",
+    "is_main_process",
     "load_teacher",
     "retrain",
-    "speaks",
+    "should_report",
     "train_subnet",
     "train_supernet",
 ]

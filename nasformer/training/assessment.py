@@ -1,4 +1,4 @@
-"""What a trained network is worth: its errors class by class on test images, and its speed on this machine."""
+"""Assessment of a trained network: test metrics per class, and speed on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nasformer.supernet.model import VisionTransformer
 THROUGHPUT_BATCH = 64
 
 
-def figures_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
-    """Return accuracy in percent, loss in nats, the confusion matrix and the accuracy of each class, on test images.
+def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
+    """Return test accuracy in percent, loss in nats, confusion matrix and accuracy per class.
 
-    Row i of the confusion matrix counts the images of class i by the class that they were taken for.
+    Row i of the confusion matrix counts the images of class i by predicted class.
     """
     confusion, loss = _confusion(net, data.test, data.num_classes, device, workers)
     images, right = confusion.sum(dim=1).tolist(), confusion.diagonal().tolist()
@@ -32,7 +32,7 @@ def figures_on_test(net: VisionTransformer, data: Dataset, device: torch.device,
 
 
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:
-    """Return the milliseconds of one image and the images a second in batches, as medians on this machine."""
+    """Return latency (ms, batch size 1) and throughput (images/s) on this machine, as medians."""
     options: dict[str, Any] = {"device": device, "repeats": repeats}
     one = measure_networks(net.geometry, [net.architecture], **options)[0]
     many = measure_networks(net.geometry, [net.architecture], batch_size=THROUGHPUT_BATCH, **options)[0]
@@ -52,7 +52,7 @@ def _confusion(
     net.to(device).eval()
     counts, loss = torch.zeros(num_classes**2, dtype=torch.long), 0.0
     with torch.inference_mode():
-        for images, labels in iterate(split, 256, device=device, workers=workers, ahead=True):
+        for images, labels in iterate(split, 256, device=device, workers=workers, prefetch=True):
             logits = net(images)
             places = labels * num_classes + logits.argmax(dim=1)
             counts += torch.bincount(places, minlength=num_classes**2).cpu()

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on their device: a random affine map for small images, mixup and cutmix."""
+"""Batch augmentation on the device: random affine maps for small images, mixup and cutmix."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Batch = tuple[Tensor, Tensor]
 
 
 def random_affine(images: Tensor, affine: Affine, fill: Tensor, shard: Shard | None = None) -> Tensor:
-    """Turn, shift, scale and shear each image at random, about its centre.
+    """Rotate, translate, scale and shear each image at random, about its centre.
 
     Args:
         images: ``(batch, channels, height, width)``.
         affine: Ranges of the map.
-        fill: Background of each channel ``(channels,)``, which comes in at the borders.
-        shard: Which images of a joint batch these are, for which alone random numbers are kept; None: all.
+        fill: Fill value of each channel ``(channels,)`` beyond the borders.
+        shard: The rows of the joint batch in ``images``: numbers are drawn for the joint batch; None: all.
     """
     if affine == Affine():
         return images
@@ -32,9 +32,9 @@ def random_affine(images: Tensor, affine: Affine, fill: Tensor, shard: Shard | N
 
 
 def mixer(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], Batch]:
-    """Return what turns a batch into mixed images and soft targets ``(batch, num_classes)``.
+    """Return the mixup/cutmix function: images and labels to mixed images and soft targets ``(batch, num_classes)``.
 
-    Without mixup and cutmix the batch and its labels are left as they are.
+    Without mixup and cutmix it is the identity.
     """
     if not recipe.mixes:
         return lambda images, labels: (images, labels)
@@ -51,7 +51,7 @@ def mixer(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], Batch]
 
 
 def _matrices(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
-    """Draw ``(batch, 2, 3)``: rotation times scale and shear, then the shift, in units of half an image."""
+    """Draw affine matrices ``(batch, 2, 3)``: rotation, scale and shear; translation in half image sizes."""
     batch = images.shape[0] if shard is None else shard.joint
     draws = torch.rand(5, batch, device=images.device) * 2 - 1
     if shard is not None:
@@ -69,7 +69,7 @@ def _matrices(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
 
 
 def _mirrors(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
-    """Draw ``(batch,)``: -1 for images that are flipped, 1 for the others; nothing is drawn where none is."""
+    """Draw ``(batch,)``: -1 for flipped images, 1 for the others; without flips no number is drawn."""
     if not affine.flip:
         return torch.ones(len(images), device=images.device)
     draws = torch.rand(len(images) if shard is None else shard.joint, device=images.device)

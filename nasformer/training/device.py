@@ -1,4 +1,4 @@
-"""Where to compute, and in what precision."""
+"""Device and precision."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nasformer.training.recipe import Recipe
 
 
 def find_device(name: str | torch.device = "auto") -> torch.device:
-    """Return the device ``name``; "auto" is the first of cuda, mps and cpu that is there.
+    """Return the device ``name``; "auto" is the first available of cuda, mps and cpu.
 
     Raises:
-        RecipeError: There is no such device.
+        RecipeError: The device is unavailable.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -35,5 +35,5 @@ def uses_bfloat16(recipe: Recipe, device: torch.device) -> bool:
 
 
 def use_threads(count: int) -> None:
-    """Let torch compute with a number of threads in this process."""
+    """Set the number of torch threads of this process."""
     torch.set_num_threads(count)

@@ -1,9 +1,9 @@
-"""Training by several processes, one device each, to the weights of one process with the joint batch.
+"""Data-parallel training: the same weights as one process with the joint batch, up to rounding.
 
 Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB 2020. Every
-process trains the same subnet on its own rows of each batch, and DistributedDataParallel averages the
-gradients. What is drawn by image is drawn for the joint batch on every process, which keeps its own rows;
-so all processes draw the same random numbers as one process would.
+process trains the same subnet on its shard of each batch, and DistributedDataParallel averages the
+gradients. Every process draws the random numbers of the joint batch and keeps those of its shard,
+so the random stream equals that of a single process.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from nasformer.training.randomness import forked
 from nasformer.training.recipe import Recipe
 
 REPORT = "reported"
-PATIENCE_S = 3.0
+REPORT_WAIT_S = 3.0
 _LOST_PEER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe", re.IGNORECASE)
 _trainings = itertools.count()
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train together, seen from one of them; by default it is alone.
+    """Rank of this process and number of processes (world size); default: a single process.
 
     Attributes:
-        rank: Number of this process, from 0.
+        rank: Rank of this process, from 0.
         count: Number of processes.
     """
 
@@ -51,15 +51,15 @@ class Ranks:
     count: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes files and shows progress."""
+    def is_main(self) -> bool:
+        """Whether this is the main process, which writes files and shows progress."""
         return self.rank == 0
 
     def check(self, recipe: Recipe) -> None:
-        """Check that all processes get equal shares of a batch.
+        """Check that a batch divides equally among the processes.
 
         Raises:
-            RecipeError: They do not, naming the batch size.
+            RecipeError: It does not; the message names the batch size.
         """
         pairs = 2 if recipe.mixes else 1
         unit = math.lcm(self.count * recipe.accumulation_steps, self.count * pairs)
@@ -67,16 +67,16 @@ class Ranks:
             passes = f" in {recipe.accumulation_steps} passes" if recipe.accumulation_steps > 1 else ""
             why = ", as mixup and cutmix pair images" if recipe.mixes else ""
             raise RecipeError(
-                f"batch_size {recipe.batch_size} cannot be shared equally by {self.count} processes{passes}; "
+                f"batch_size {recipe.batch_size} does not divide equally among {self.count} processes{passes}; "
                 f"take a multiple of {unit}{why}",
                 recipe,
             )
 
     def shard(self, batch_size: int) -> Shard | None:
-        """Return this process's rows of a joint batch; None where it is alone.
+        """Return this process's shard of a joint batch; None for a single process.
 
-        Row i is mixed with row batch_size - 1 - i, so both go to the same process, in an order in which
-        the i-th row of the shard is mixed with the i-th from its end.
+        Mixup pairs row i with row batch_size - 1 - i. Both go to the same process, ordered so that it
+        pairs the i-th row of the shard with the i-th from its end.
 
         >>> [Ranks(rank, 2).shard(8).rows.tolist() for rank in range(2)]
         [[0, 1, 6, 7], [2, 3, 4, 5]]
@@ -88,56 +88,56 @@ class Ranks:
         return Shard(batch_size, inwards.chunk(self.count)[self.rank].sort().values)
 
     def require_shared(self, folder: Path) -> None:
-        """Raise CheckpointError where this process does not see the state that the leader has written to ``folder``."""
-        if not self.leads:
-            raise CheckpointError(f"process {self.rank} does not see {folder}; take a folder that all share", folder)
+        """Raise CheckpointError if this process cannot see the state that the main process wrote to ``folder``."""
+        if not self.is_main:
+            raise CheckpointError(f"process {self.rank} does not see {folder}; use a shared folder", folder)
 
     def part(self, total: int) -> tuple[int, int]:
-        """Return where this process's part of ``total`` images starts and where it stops."""
+        """Return start and stop of this process's part of ``total`` images."""
         return self.rank * total // self.count, (self.rank + 1) * total // self.count
 
     def wrap(self, net: nn.Module, device: torch.device) -> nn.Module:
-        """Return what averages the gradients over all processes; ``net`` itself where it is alone."""
+        """Return ``net`` in DistributedDataParallel; for a single process, ``net`` itself."""
         if self.count == 1:
             return net
         devices = [device] if device.type == "cuda" else None
         return DistributedDataParallel(net, device_ids=devices, find_unused_parameters=True)
 
     def total(self, value: Tensor) -> Tensor:
-        """Return the sum over all processes."""
+        """Return the sum over all processes (all-reduce)."""
         if self.count > 1:
             distributed.all_reduce(value)
         return value
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
-        """Let the others in once the leader is out.
+    def main_process_first(self) -> Iterator[None]:
+        """Run the context in the main process first, then in the others.
 
         Raises:
-            DistributedError: To the others, where the leader failed.
+            DistributedError: In the other processes, if the main process failed.
         """
         if self.count == 1:
             yield
             return
-        news = [False]
-        if not self.leads:
-            distributed.broadcast_object_list(news)
-            if not news[0]:
-                raise DistributedError(f"process {self.rank} cannot begin, as the first one failed")
+        succeeded = [False]
+        if not self.is_main:
+            distributed.broadcast_object_list(succeeded)
+            if not succeeded[0]:
+                raise DistributedError(f"process {self.rank} cannot start: the main process failed")
         try:
             yield
-            news[0] = True
+            succeeded[0] = True
         finally:
-            if self.leads:
-                distributed.broadcast_object_list(news)
+            if self.is_main:
+                distributed.broadcast_object_list(succeeded)
 
 
-ALONE = Ranks()
-"""One process."""
+SINGLE_PROCESS = Ranks()
+"""Training without process group."""
 
 
-def passes(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Shard | None]:
-    """Return the rows of each forward and backward pass over a process's share of a batch."""
+def micro_batches(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Shard | None]:
+    """Return the rows of each micro-batch (gradient accumulation) of a process's shard."""
     if recipe.accumulation_steps == 1:
         return [None if shard is None else Shard(shard.joint, shard.rows.to(device))]
     rows = torch.arange(recipe.batch_size) if shard is None else shard.rows
@@ -145,45 +145,45 @@ def passes(shard: Shard | None, recipe: Recipe, device: torch.device) -> list[Sh
 
 
 @contextmanager
-def one_pass(net: nn.Module, shard: Shard | None, device: torch.device, *, last: bool) -> Iterator[None]:
-    """Go forward and backward through ``net`` with some rows of a joint batch, which draws the numbers of it all."""
+def micro_batch(net: nn.Module, shard: Shard | None, device: torch.device, *, last: bool) -> Iterator[None]:
+    """Run forward and backward passes of one micro-batch; random numbers are drawn for the joint batch."""
     with forked(device) if shard is not None and takes_shard(net) and not last else nullcontext():
         yield
 
 
 def takes_shard(net: nn.Module) -> bool:
-    """Whether a network is told which images of a joint batch it gets."""
+    """Whether a network accepts ``shard``, its rows of the joint batch."""
     return isinstance(net, VisionTransformer)
 
 
-def averaged(net: nn.Module, *, last: bool) -> AbstractContextManager[object]:
-    """Return the context of one backward pass; the last one of a step averages what all of them added up."""
+def sync_gradients(net: nn.Module, *, last: bool) -> AbstractContextManager[object]:
+    """Return the context of a backward pass; only the last of a step synchronises the accumulated gradients."""
     return net.no_sync() if isinstance(net, DistributedDataParallel) and not last else nullcontext()
 
 
-def launched() -> bool:
-    """Whether this is one of several processes, which torchrun started or the caller has put in a group."""
+def is_distributed() -> bool:
+    """Whether this is one of several processes, started by torchrun or in the caller's process group."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size() > 1
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1
 
 
-def leads() -> bool:
-    """Whether this process is alone or the first of several."""
-    if not launched():
+def is_main_process() -> bool:
+    """Whether this is the main process: the only one, or rank 0."""
+    if not is_distributed():
         return True
     return (distributed.get_rank() if distributed.is_initialized() else int(os.environ["RANK"])) == 0
 
 
-def own_device(name: str | torch.device) -> torch.device:
-    """Return the device ``name`` as ``find_device`` does; of several GPUs, that of this process's local rank.
+def local_device(name: str | torch.device) -> torch.device:
+    """Return the device ``name`` as ``find_device`` does; under torchrun, the GPU of the local rank.
 
-    In a group that the caller has made, "cuda" is the current one.
+    In the caller's process group, "cuda" is the current device.
 
     Raises:
-        RecipeError: There is no such device, one is named for all processes, or they cannot talk to each other on it.
+        RecipeError: The device is unavailable, has an index shared by all processes, or has no communication backend.
     """
-    if not launched() or distributed.is_initialized():
+    if not is_distributed() or distributed.is_initialized():
         return find_device(name)
     local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if local < there:
@@ -194,20 +194,20 @@ def own_device(name: str | torch.device) -> torch.device:
     if device != torch.device("cuda"):
         raise RecipeError(f"device {str(name)!r} cannot serve several processes; take 'cuda' or 'cpu'", name)
     if local >= there:
-        raise RecipeError(f"each process needs a GPU of its own, and there are {there}; start as many", there)
+        raise RecipeError(f"each process needs its own GPU, but there are {there}; start {there} processes", there)
     return torch.device("cuda", local)
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that torchrun started; without it, there is one alone.
+def process_group(device: torch.device) -> Iterator[Ranks]:
+    """Join the process group of torchrun; without torchrun, yield a single process.
 
-    A process group that the caller has made is used as it is.
+    An existing process group of the caller is used.
 
     Raises:
         DistributedError: Another process ended.
     """
-    if not launched():
+    if not is_distributed():
         yield Ranks()
         return
     ours = not distributed.is_initialized()
@@ -220,24 +220,24 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         if isinstance(error, distributed.DistError) or _LOST_PEER.search(str(error)):
             raise DistributedError(f"process {ranks.rank} of {ranks.count} lost the others; one has ended") from error
         raise
-    if ours:  # after an error the others may never come to say goodbye
+    if ours:  # after an error the others may never reach this barrier
         distributed.destroy_process_group()
 
 
-def speaks() -> bool:
-    """Whether this process is to tell why the training ends; of all that torchrun started, one is.
+def should_report() -> bool:
+    """Whether this process should report why the training ends; exactly one of torchrun's processes should.
 
-    The first process is preferred; where it does not come to speak in time, any other does.
+    The main process is preferred; if it does not report in time, any other does.
     """
-    if not launched():
+    if not is_distributed():
         return True
     try:
         store = _store()
-        if not leads():
+        if not is_main_process():
             _wait_for_report(store)
         return bool(store.add(REPORT, 1) == 1)
-    except (RuntimeError, ValueError):  # nobody is left to agree with
-        return leads()
+    except (RuntimeError, ValueError):  # the other processes are gone
+        return is_main_process()
 
 
 def _join(device: torch.device) -> None:
@@ -255,8 +255,8 @@ def _join(device: torch.device) -> None:
 
 @lru_cache(maxsize=1)
 def _store() -> Any:
-    """Return what torchrun's processes share, under a name that each restart of theirs makes new."""
-    from torch.distributed.rendezvous import rendezvous  # absent where torch is built for one process
+    """Return the key-value store of torchrun's processes, with a prefix that is new at each restart."""
+    from torch.distributed.rendezvous import rendezvous  # absent in torch builds without distributed
 
     store, _, _ = next(rendezvous("env://"))
     return _named(f"nasformer {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
@@ -267,7 +267,7 @@ def _named(prefix: str, store: Any) -> Any:
 
 
 def _wait_for_report(store: Any) -> None:
-    """Wait until another process has spoken; in vain where the first one waits for this one."""
-    until = time.monotonic() + PATIENCE_S
+    """Wait until another process has reported, or time is up: the main process may be waiting for this one."""
+    until = time.monotonic() + REPORT_WAIT_S
     while time.monotonic() < until and not store.check([REPORT]):
         time.sleep(0.05)

@@ -1,6 +1,6 @@
-"""finetune and retrain: one architecture from inherited weights or from none, to a network with figures to show.
+"""finetune and retrain: train one architecture from inherited weights or from scratch, and measure it.
 
-Both build on ``train_subnet``. What they find is written beside the weights, as one JSON.
+Both build on ``train_subnet`` and write their figures beside the weights, as one JSON file.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
 from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.assessment import figures_on_test, speed
-from nasformer.training.distributed import leads
+from nasformer.training.assessment import measure_on_test, speed
+from nasformer.training.distributed import is_main_process
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
@@ -36,13 +36,13 @@ Freeze = Literal["nothing", "backbone"]
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """A trained network and what is known of it.
+    """A trained network and its figures.
 
     Attributes:
         net: The network, in evaluation mode.
-        training: How it was trained.
-        figures: Plain values, ready for JSON: architecture, costs, provenance, test scores by class, speed here. Only
-            the first of several processes has the test scores and the speed.
+        training: The training's result.
+        figures: Plain values, ready for JSON: architecture, costs, provenance, test scores per class, speed on this
+            machine. Test scores and speed are in the main process only.
     """
 
     net: VisionTransformer
@@ -65,20 +65,20 @@ def finetune(
     source: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> FinetuneResult:
-    """Train a network further, on the images that it knows or on others.
+    """Fine-tune a network on the same or on another dataset.
 
-    It becomes one of the classes and the resolution of ``data`` first: ``adapted`` says how. Test images are looked
-    at when all is done; the weights as they came are judged on them then too, where the classes are the same.
+    The network is first adapted to the classes and the resolution of ``data`` (see ``adapted``). After the training
+    it is evaluated on the test images, and so are the initial weights if the classes are the same.
 
     Args:
-        net: The network, such as ``result.best.extract(supernet)``; it is left as it is.
-        data: The images.
-        recipe: How; None: one that suits the dataset, as ``Recipe.finetuning`` shortens it.
-        freeze: "backbone": the head alone is trained, on features without drop-path.
-        teacher: What it learns from beside the labels, as the recipe's ``distillation`` says.
-        out: Folder for ``network.safetensors``, ``finetune.json``, the log and the state to resume from.
-        source: What is recorded of where the weights come from.
-        **options: resume, device, progress, callback and workers, as ``train_supernet`` takes them.
+        net: The network, such as ``result.best.extract(supernet)``; not modified.
+        data: The dataset.
+        recipe: Training recipe; None: the dataset's default, shortened by ``Recipe.finetuning``.
+        freeze: "backbone" trains only the head, on features without drop-path.
+        teacher: Distillation teacher; the recipe's ``distillation`` sets how.
+        out: Folder for ``network.safetensors``, ``finetune.json``, the log and the resumable state.
+        source: Provenance of the weights, recorded in the figures.
+        **options: resume, device, progress, callback and workers of ``train_supernet``.
 
     Raises:
         DataError: The images have other channels than the network, or are too small for its patches.
@@ -131,14 +131,14 @@ def retrain(
 
     Args:
         architecture: The architecture.
-        space: Its space, whose patches, heads, positions and pooling it has; classes and, unless the space searches
-            it, resolution are the data's.
-        data: The images.
-        recipe: How, and the seed of the initial weights; None: one that suits the dataset.
-        teacher: What it learns from beside the labels, as the recipe's ``distillation`` says.
-        out: Folder for ``network.safetensors``, ``retrain.json``, the log and the state to resume from.
-        source: What is recorded of where the architecture comes from, beside its space.
-        **options: resume, device, progress, callback and workers, as ``train_supernet`` takes them.
+        space: Its space: patch size, heads, positions and pooling; classes and, unless the space searches it,
+            resolution are the dataset's.
+        data: The dataset.
+        recipe: Training recipe, with the seed of the initial weights; None: the dataset's default.
+        teacher: Distillation teacher; the recipe's ``distillation`` sets how.
+        out: Folder for ``network.safetensors``, ``retrain.json``, the log and the resumable state.
+        source: Provenance of the architecture beside its space, recorded in the figures.
+        **options: resume, device, progress, callback and workers of ``train_supernet``.
 
     Raises:
         DataError: The images have other channels than the space, or are too small for its patches.
@@ -149,14 +149,14 @@ def retrain(
     fresh = VisionTransformer(space.geometry, architecture, pooling=space.pooling, seed=recipe.seed)
     net = VisionTransformer(
         fitted(fresh, data).geometry, architecture, pooling=space.pooling, seed=recipe.seed
-    )  # all of it drawn at its own size
+    )  # initialised at the final size
     training = train_subnet(net, data, recipe, teacher=teacher, out=out, **options)
     given = {"kind": "retrain", "source": {"space": space.name, **(source or {})}}
     return _finish(net, data, training, given, None, out)
 
 
 def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTransformer:
-    """Return a copy of a network for the classes and the resolution of ``data``; one that was chosen stays.
+    """Return a copy of a network, adapted to the classes and, unless it was searched, the resolution of ``data``.
 
     Raises:
         DataError: The images have other channels, or are too small for the patches.
@@ -179,7 +179,7 @@ def _finish(
     before: VisionTransformer | None,
     out: str | Path | None,
 ) -> FinetuneResult:
-    """Add what is known of the network now, and write it."""
+    """Measure the network, and write its figures."""
     figures = {
         **given,
         "architecture": net.architecture.to_dict(),
@@ -189,10 +189,10 @@ def _finish(
         "versions": {"nasformer": library_version(), "torch": str(torch.__version__)},
     }
     result = FinetuneResult(net, training, figures)
-    if not leads():
+    if not is_main_process():
         return result
     device = torch.device(training.device)
-    figures["test"] = figures_on_test(net, data, device)
+    figures["test"] = measure_on_test(net, data, device)
     if before is not None:
         figures["before"] = evaluate(before.to(device), data.test, device=device)._asdict()
     figures["speed"] = speed(net, device)

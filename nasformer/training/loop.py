@@ -1,7 +1,7 @@
-"""The training loop, the same for a supernet and for one network alone.
+"""The training loop of supernets and single networks.
 
-The subnets of a step (``sampling``), forward, backward, AdamW. A state is left on
-disk between epochs, from which a training goes on to the same weights, bit for bit.
+Each step samples subnets (``sampling``), runs forward and backward passes, and updates with AdamW. The state is
+saved between epochs; a resumed training reaches the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -23,31 +23,38 @@ from nasformer.errors import RecipeError
 from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.device import uses_bfloat16
-from nasformer.training.distributed import ALONE, Ranks, averaged, one_pass, passes, takes_shard
-from nasformer.training.journal import Callback, Journal, Row, logger
-from nasformer.training.objective import Objective, from_soft
-from nasformer.training.optimizer import frozen_outside, make_average, make_optimizer, make_scheduler
+from nasformer.training.distributed import (
+    SINGLE_PROCESS,
+    Ranks,
+    micro_batch,
+    micro_batches,
+    sync_gradients,
+    takes_shard,
+)
+from nasformer.training.log import Callback, Row, TrainingLog, logger
+from nasformer.training.objective import Objective, distillation_kl
+from nasformer.training.optimizer import frozen_outside, make_ema, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.state import read_state, require_empty, write_state
 from nasformer.training.teacher import Teacher
-from nasformer.training.validation import Score, autocast, tally
+from nasformer.training.validation import Score, autocast, count_correct
 
 Subnets = Sequence[Architecture | None]
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained.
+class TrainingTask:
+    """A network to train, and how to sample and validate it.
 
     Attributes:
         net: The network.
-        draws: ``(epoch, steps)`` -> the subnets of each step, the largest first; None: all of the network.
-        candidates: What is validated, by name.
-        identity: What makes the training this one, as plain values; the recipe and data are added.
-        shapes: Architecture -> shapes of its parameters, for slices that are to be frozen.
-        teacher: What the network learns from beside the labels.
+        draws: ``(epoch, steps)`` -> the subnets of each step, the largest first; None: the whole network.
+        candidates: Validated subnets by name.
+        identity: Plain values that identify the training; recipe and data are added.
+        shapes: Architecture -> shapes of its active parameters, for freezing the other slices.
+        teacher: Distillation teacher.
     """
 
     net: nn.Module
@@ -59,15 +66,15 @@ class Task:
 
 
 class Trainer:
-    """One training, epoch by epoch.
+    """One training run.
 
     Args:
-        task: What is trained.
-        data: The images: ``train`` trains, ``search`` validates.
-        recipe: How.
-        device: Where.
-        workers: Processes that read images that are not in memory.
-        ranks: The processes that train together.
+        task: The network and its subnets.
+        data: The dataset: ``train`` trains, ``search`` validates.
+        recipe: Training recipe.
+        device: Device.
+        workers: Data-loader processes for images that are not in memory.
+        ranks: Rank and world size.
 
     Raises:
         RecipeError: The recipe does not fit the data, the network or the number of processes.
@@ -75,26 +82,26 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         data: Dataset,
         recipe: Recipe,
         *,
         device: torch.device,
         workers: int = 0,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         ranks.check(recipe)
         self.task, self.data, self.recipe, self.device, self.workers = task, data, recipe, device, workers
         self.ranks, self.shard = ranks, ranks.shard(recipe.batch_size)
-        self.passes = passes(self.shard, recipe, device)
+        self.micro_batches = micro_batches(self.shard, recipe, device)
         self.net = task.net.to(device)
         _set_grad_checkpointing(self.net, recipe)
         self.train_split, self.search_split = _on(data.train, device), _on(data.search, device)
         self.steps = len(data.train) // recipe.batch_size
         if not self.steps:
             raise RecipeError(
-                f"batch_size {recipe.batch_size} is above the {len(data.train)} train images of {data.name!r}; "
-                "take a smaller one",
+                f"batch_size {recipe.batch_size} exceeds the {len(data.train)} train images of {data.name!r}; "
+                "choose a smaller one",
                 recipe,
             )
         self.optimizer = make_optimizer(self.net, recipe)
@@ -103,39 +110,39 @@ class Trainer:
         self.mix = mixer(recipe, data.num_classes)
         self.objective = Objective(recipe, data.train, data.num_classes, device)
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
-        self.average = make_average(self.net, recipe)
+        self.ema = make_ema(self.net, recipe)
         self.fill = _background(self.train_split)
-        self.averaging = ranks.wrap(self.net, device)
+        self.ddp_net = ranks.wrap(self.net, device)
 
     def run(self, out: Path | None, resume: bool, progress: bool, callback: Callback | None) -> TrainingResult:
-        """Train to the last epoch, from where a state in ``out`` left off if ``resume``."""
-        with self.ranks.leader_first():
+        """Train to the last epoch; with ``resume``, from the state in ``out``."""
+        with self.ranks.main_process_first():
             start, history = self._begin(out, resume)
-        journal = self._journal(out, history, progress, callback)
+        log = self._log(out, history, progress, callback)
         done = start
         try:
-            with isolated(self.device), journal:
+            with isolated(self.device), log:
                 for epoch in range(start, self.recipe.epochs):
                     row = self._epoch(epoch)
-                    journal.add(row)
+                    log.add(row)
                     if out is not None and self._due(epoch, self.recipe.checkpoint_every):
-                        self._write(out, epoch + 1, journal.history)
+                        self._write(out, epoch + 1, log.history)
                         done = epoch + 1
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_farewell(out, done)) from None
-        if self.average is not None:
-            self.net.load_state_dict(self.average.module.state_dict())
-        seconds = sum(row["seconds"] for row in journal.history)
+            raise KeyboardInterrupt(_interrupt_message(out, done)) from None
+        if self.ema is not None:
+            self.net.load_state_dict(self.ema.module.state_dict())
+        seconds = sum(row["seconds"] for row in log.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
         device, processes = str(self.device), self.ranks.count
         teacher = None if self.teacher is None else self.teacher.fingerprint
-        return TrainingResult(journal.history, seconds, steps, device, self.recipe, record, processes, teacher)
+        return TrainingResult(log.history, seconds, steps, device, self.recipe, record, processes, teacher)
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
-        """Go to where ``out`` left off, or leave the beginning there: initial weights are part of a training."""
+        """Restore the state in ``out``, or save the initial one: initial weights are part of a training."""
         if out is None:
             return 0, []
-        if not resume and self.ranks.leads:
+        if not resume and self.ranks.is_main:
             require_empty(out)
         state = read_state(out, self._identity(), self.device)
         if state is None:
@@ -144,18 +151,18 @@ class Trainer:
             return 0, []
         self.net.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.module.load_state_dict(state["average"])
-        logger.info("going on after epoch %d", state["epoch"])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["average"])
+        logger.info("resuming after epoch %d", state["epoch"])
         return int(state["epoch"]), list(state["history"])
 
-    def _journal(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> Journal:
-        if not self.ranks.leads:
+    def _log(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> TrainingLog:
+        if not self.ranks.is_main:
             out, progress, callback = None, False, None
-        return Journal(out, self.recipe.epochs, history, progress=progress, callback=callback)
+        return TrainingLog(out, self.recipe.epochs, history, progress=progress, callback=callback)
 
     def _write(self, out: Path, epoch: int, history: list[Row]) -> None:
-        if not self.ranks.leads:
+        if not self.ranks.is_main:
             return
         state = {
             "identity": self._identity(),
@@ -164,14 +171,14 @@ class Trainer:
             "model": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        if self.average is not None:
-            state["average"] = self.average.module.state_dict()
+        if self.ema is not None:
+            state["average"] = self.ema.module.state_dict()
         write_state(out, state)
 
     def _identity(self) -> dict[str, Any]:
         data = {key: self.data.record.get(key) for key in ("name", "fingerprint")}
         recipe = self.recipe.to_dict()
-        del recipe["accumulation_steps"]  # as the number of processes, it may change on the way
+        del recipe["accumulation_steps"]  # like the number of processes, it may change on resume
         teacher = {} if self.task.teacher is None else {"teacher": self.task.teacher.fingerprint}
         return {**self.task.identity, **teacher, "recipe": recipe, "data": data}
 
@@ -187,8 +194,8 @@ class Trainer:
         for step, (images, labels) in enumerate(self._batches(epoch)):
             self.scheduler.step_update(epoch * self.steps + step)
             total += self._step(images, labels, architectures[step])
-            if self.average is not None:
-                self.average.update(self.net, step=epoch * self.steps + step + 1)
+            if self.ema is not None:
+                self.ema.update(self.net, step=epoch * self.steps + step + 1)
         row: Row = {
             "epoch": epoch + 1,
             "train_loss": float(self.ranks.total(total)) / (self.steps * self.ranks.count),
@@ -211,7 +218,7 @@ class Trainer:
         )
 
     def _step(self, images: Tensor, labels: Tensor, architectures: Subnets) -> Tensor:
-        """Move the weights by one batch, and return its loss."""
+        """Take one optimizer step, and return the loss."""
         if self.fill is not None:
             images = random_affine(images, self.recipe.affine, self.fill, self.shard)
         images, targets = self.mix(images, labels)
@@ -228,44 +235,53 @@ class Trainer:
         return loss
 
     def _differentiate(self, images: Tensor, targets: Tensor, architectures: Subnets) -> Tensor:
-        """Add up the gradients of all passes over a batch, and return its loss."""
-        count = len(self.passes)
+        """Accumulate the gradients of all micro-batches, and return the loss."""
+        count = len(self.micro_batches)
         total = torch.zeros((), device=self.device)
-        parts = zip(self.passes, images.chunk(count), targets.chunk(count), strict=True)
+        parts = zip(self.micro_batches, images.chunk(count), targets.chunk(count), strict=True)
         for number, (shard, inputs, wanted) in enumerate(parts, 1):
-            with one_pass(self.net, shard, self.device, last=number == count):
+            with micro_batch(self.net, shard, self.device, last=number == count):
                 total += self._pass(inputs, wanted, architectures, shard, last=number == count) / count
         return total
 
     def _pass(
         self, inputs: Tensor, wanted: Tensor, architectures: Subnets, shard: Shard | None, *, last: bool
     ) -> Tensor:
-        """Add the gradients of every subnet, the first of which may teach the others; return their mean loss."""
-        taught = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
+        """Accumulate the gradients of every subnet (the first may be the others' teacher); return the mean loss."""
+        teacher_logits = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
         first: Tensor | None = None
         total = torch.zeros((), device=self.device)
         options = {} if shard is None or not takes_shard(self.net) else {"shard": shard}
         for place, architecture in enumerate(architectures, 1):
-            with averaged(self.averaging, last=last and place == len(architectures)):
+            with sync_gradients(self.ddp_net, last=last and place == len(architectures)):
                 with autocast(self.device, self.amp):
-                    logits = self.averaging(inputs, *(() if architecture is None else (architecture,)), **options)
+                    logits = self.ddp_net(inputs, *(() if architecture is None else (architecture,)), **options)
                 logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-                loss = self.objective(logits, wanted, taught) if first is None else from_soft(logits, first)
-                (loss / (len(architectures) * len(self.passes))).backward()  # type: ignore[no-untyped-call]
+                loss = (
+                    self.objective(logits, wanted, teacher_logits) if first is None else distillation_kl(logits, first)
+                )
+                (loss / (len(architectures) * len(self.micro_batches))).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() / len(architectures)
             if self.recipe.inplace_distillation:
                 first = logits.detach() if first is None else first
         return total
 
     @property
-    def _judged(self) -> nn.Module:
-        return self.net if self.average is None else self.average.module
+    def _evaluated(self) -> nn.Module:
+        return self.net if self.ema is None else self.ema.module
 
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
         split, device = self.search_split, self.device
         start, stop = self.ranks.part(len(split))
-        counts = tally(
-            self._judged, split, architecture, device=device, amp=self.amp, workers=self.workers, start=start, stop=stop
+        counts = count_correct(
+            self._evaluated,
+            split,
+            architecture,
+            device=device,
+            amp=self.amp,
+            workers=self.workers,
+            start=start,
+            stop=stop,
         )
         correct, loss = map(self.ranks.total, counts)
         return Score(100.0 * int(correct) / len(split), float(loss) / len(split))._asdict()
@@ -276,7 +292,7 @@ def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:
     if setter is not None:
         setter(recipe.grad_checkpointing)
     elif recipe.grad_checkpointing:
-        raise RecipeError(f"grad_checkpointing is on, but {type(net).__name__} cannot do it; leave it off", recipe)
+        raise RecipeError(f"{type(net).__name__} does not support grad_checkpointing; turn it off", recipe)
 
 
 def _on(split: Split, device: torch.device) -> Split:
@@ -284,11 +300,11 @@ def _on(split: Split, device: torch.device) -> Split:
 
 
 def _background(split: Split) -> Tensor | None:
-    """The darkest value of each channel; None for images on disk, which their reader augments."""
+    """The darkest value of each channel; None for images on disk, which the data loader augments."""
     return split.images.amin(dim=(0, 2, 3)) if isinstance(split, ImagesInMemory) else None
 
 
-def _farewell(out: Path | None, done: int) -> str:
+def _interrupt_message(out: Path | None, done: int) -> str:
     if out is None:
-        return "stopped; nothing was kept, as no folder was given (out=, --out)"
-    return f"stopped after {done} whole epochs, which are in {out}; go on with resume (--resume)"
+        return "stopped; nothing was saved, as no folder was given (out=, --out)"
+    return f"stopped after {done} complete epochs, saved in {out}; continue with resume (--resume)"

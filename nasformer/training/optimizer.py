@@ -1,4 +1,4 @@
-"""AdamW and its learning rate, as AutoFormer sets them up, the average of its weights, and unused slices."""
+"""AdamW and its learning-rate schedule, as in AutoFormer, the EMA of weights, and the treatment of unused slices."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NO_DECAY = ("cls_token", "positions", "pos_embed")
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW without decay on cls token, absolute positions and 1-D parameters.
+    """Return AdamW without weight decay on cls token, absolute positions and 1-D parameters.
 
-    Every parameter that is trained gets a gradient of zero from the start, so that one that takes no part in a step is
-    still decayed and moved by momentum, as in AutoFormer's code.
+    Gradients start as zeros, not None, so parameters unused in a step still see weight decay and momentum,
+    as in AutoFormer's code.
     """
     decayed: list[Tensor] = []
     exempt: list[Tensor] = []
@@ -38,7 +38,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> Any:
-    """Return timm's cosine with a linear warm-up, set by the number of steps done and by nothing else."""
+    """Return timm's cosine schedule with linear warm-up, a function of the step number alone."""
     from timm.scheduler.cosine_lr import CosineLRScheduler
 
     warmup = recipe.warmup_epochs * steps_per_epoch
@@ -52,10 +52,10 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_e
     )
 
 
-def make_average(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
-    """Return timm's average of a network's weights over the steps, or None where the recipe has none.
+def make_ema(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    """Return timm's exponential moving average (EMA) of a network's weights; None if the recipe has none.
 
-    The official code has the option, off by default; timm's averages every slice, also those that took no part.
+    The official code has the option, off by default. timm's also averages slices that a step did not use.
     """
     if recipe.ema_decay is None:
         return None
@@ -68,12 +68,12 @@ def make_average(net: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
 def frozen_outside(
     net: nn.Module, optimizer: torch.optim.Optimizer, shapes: Sequence[Mapping[str, tuple[int, ...]]]
 ) -> Iterator[None]:
-    """Keep weights and moments as they are, except in the leading slices of ``shapes``.
+    """Freeze weights and moments outside the leading slices of ``shapes`` during an optimizer step.
 
     Args:
-        net: The network that a step of ``optimizer`` in this context moves.
-        optimizer: The optimizer.
-        shapes: Of each subnet that took part, the shape of its slice by name of the parameter; absent: none of it.
+        net: The network.
+        optimizer: The optimizer that steps in this context.
+        shapes: Per active subnet, the shape of its slice by parameter name; absent: unused.
     """
     kept: list[tuple[Tensor, Tensor, set[tuple[int, ...]]]] = []
     with torch.no_grad():

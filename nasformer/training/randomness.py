@@ -1,7 +1,7 @@
-"""Random numbers of a training: a fresh stream for each epoch, and none of it left behind.
+"""Random state of a training: one stream per epoch; the caller's global state is restored.
 
-As each epoch's stream follows from (seed, epoch) alone, a resumed training draws what an
-uninterrupted one would have drawn. torch, NumPy and Python are all seeded, since timm's mixup and
+Each epoch's stream depends on (seed, epoch) alone, so a resumed training draws the same numbers as an
+uninterrupted one. torch, NumPy and Python are all seeded, since timm's mixup and
 augmentations draw from the latter two.
 """
 
@@ -17,7 +17,7 @@ import torch
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Give the caller's global random state back at the end."""
+    """Restore the caller's global random state on exit."""
     python, numpy = random.getstate(), np.random.get_state()
     with forked(device):
         try:
@@ -28,17 +28,17 @@ def isolated(device: torch.device) -> Iterator[None]:
 
 
 def forked(device: torch.device) -> AbstractContextManager[None]:
-    """Return the context at whose end torch's random state, on the CPU and on ``device``, is as before."""
+    """Return a context that restores torch's random state on exit, on the CPU and on ``device``."""
     cuda = [device.index if device.index is not None else torch.cuda.current_device()] if device.type == "cuda" else []
     context: AbstractContextManager[None] = torch.random.fork_rng(devices=cuda)
     return context
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
-    """Start the streams of one epoch.
+    """Seed the streams of one epoch.
 
-    Processes that train together share those of torch and NumPy, which serve the joint batch, and differ
-    in Python's, from which timm draws for each image that it reads.
+    All ranks share the torch and NumPy streams, which serve the joint batch, and differ in Python's,
+    from which timm draws the augmentation of each image.
     """
     number = derived(seed, epoch, 0)
     torch.manual_seed(number)

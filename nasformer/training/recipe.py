@@ -1,4 +1,4 @@
-"""Recipe: how a network is trained, as one validated, immutable value that reads and writes YAML.
+"""Recipe: training hyperparameters as one validated, immutable value with YAML input and output.
 
 The defaults are those of AutoFormer's supernets (Chen et al., ICCV 2021, section 4.1 and table 3).
 """
@@ -17,14 +17,14 @@ from nasformer.errors import RecipeError, did_you_mean, first_fault
 
 
 class Affine(BaseModel):
-    """Ranges of a random affine map of each train image; all zero: none.
+    """Ranges of the random affine augmentation of train images; all zero: none.
 
     Attributes:
-        degrees: Largest rotation, either way.
-        translate: Largest shift, as a share of the image, along each axis.
-        scale: Largest relative change of size.
-        shear: Largest shear, as a slope.
-        flip: Probability of a mirror image, left to right.
+        degrees: Maximal rotation, in either direction.
+        translate: Maximal translation along each axis, as a fraction of the image size.
+        scale: Maximal relative change of scale.
+        shear: Maximal shear, as a slope.
+        flip: Probability of a horizontal flip.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
@@ -37,52 +37,52 @@ class Affine(BaseModel):
 
 
 class Recipe(BaseModel):
-    """How a network is trained.
+    """Training hyperparameters.
 
     Attributes:
         epochs: Passes over the train split.
-        batch_size: Images in a step, of all processes together; a last batch that is not full is left out.
-        accumulation_steps: Forward and backward passes that share the batch of a step: the same gradients
+        batch_size: Global batch size over all processes; an incomplete last batch is dropped.
+        accumulation_steps: Micro-batches per step (gradient accumulation): the same gradients
             with less memory, in more time.
-        learning_rate: Its highest value, after the warm-up.
-        min_learning_rate: Where the cosine ends.
-        warmup_epochs: Epochs in which the learning rate rises linearly.
-        warmup_learning_rate: Where it rises from.
+        learning_rate: Peak learning rate, after the warm-up.
+        min_learning_rate: End of the cosine schedule.
+        warmup_epochs: Epochs of linear warm-up.
+        warmup_learning_rate: Learning rate at the start of the warm-up.
         weight_decay: Decoupled weight decay; none on cls token, absolute positions and 1-D parameters.
         betas: AdamW's two decay rates.
-        label_smoothing: Share of the target that is spread over all classes.
-        mixup: Its alpha; 0: none.
-        cutmix: Its alpha; 0: none.
-        mix_probability: Share of batches that are mixed at all.
-        drop_path: Rate of the last layer; the others follow linearly from 0.
-        affine: Random affine map of each image, for images in memory.
-        repeated_augmentation: How often an image comes in an epoch, each time augmented anew; of as many fewer images
+        label_smoothing: Label smoothing.
+        mixup: Mixup alpha; 0: off.
+        cutmix: CutMix alpha; 0: off.
+        mix_probability: Fraction of batches that mixup or CutMix applies to.
+        drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
+        affine: Random affine augmentation, for images in memory.
+        repeated_augmentation: Augmented copies of an image per epoch, of proportionally fewer images
             (Hoffer et al., CVPR 2020).
-        auto_augment: timm's policy for image folders; None: crops and flips alone.
-        random_erasing: Probability of erasing a part of an image, for image folders.
-        grad_clip: Largest norm of the gradient; None: no clipping.
-        amp: bfloat16 where it is native to a GPU ("auto"), everywhere ("bf16"), nowhere ("off").
-        grad_checkpointing: Keep only each layer's input for the backward pass and compute the rest again:
+        auto_augment: timm's augmentation policy for image folders; None: crops and flips only.
+        random_erasing: Probability of random erasing, for image folders.
+        grad_clip: Maximal gradient norm; None: no clipping.
+        amp: bfloat16 on GPUs with native support ("auto"), everywhere ("bf16"), nowhere ("off").
+        grad_checkpointing: Keep only each layer's input for the backward pass and recompute the rest:
             the same gradients with less memory, in more time.
-        unused_slices: Slices that took no part in a step are still decayed and moved by momentum
-            ("decay", AutoFormer's way) or left as they are ("freeze").
+        unused_slices: Slices unused in a step still see weight decay and momentum
+            ("decay", as in AutoFormer) or stay unchanged ("freeze").
         validate_every: Epochs between validations; the last epoch is always validated.
-        checkpoint_every: Epochs between checkpoints; the last epoch always leaves one.
-        ema_decay: Of an average of the weights over the steps, which is what is validated and kept; None: no average.
-            The official code has 0.99996 for it, and leaves it off.
-        ema_warmup: Whether that decay rises from 0, as short trainings need.
-        class_weights: Weight of each class in the loss; "balanced": by the inverse of its share of the train images.
-        sampling: One subnet a step ("uniform", the paper's), or the largest, the smallest and random ones ("sandwich",
-            Yu and Huang, ICCV 2019), whose losses are averaged. Only supernets sample.
+        checkpoint_every: Epochs between checkpoints; the last epoch always saves one.
+        ema_decay: Decay of the exponential moving average (EMA) of the weights, which is validated and saved;
+            None: no EMA. The official code has 0.99996, switched off.
+        ema_warmup: Whether the decay warms up from 0, as short trainings need.
+        class_weights: Weight of each class in the loss; "balanced": inverse class frequency of the train images.
+        sampling: One subnet per step ("uniform", as in the paper), or the largest, the smallest and random ones
+            ("sandwich", Yu and Huang, ICCV 2019), losses averaged. Only for supernets.
         sandwich_random: Random subnets of a sandwich.
-        inplace_distillation: Whether the others of a sandwich learn from the largest, and it alone from the labels.
-        budget: Bounds by cost, as ``{params: 5e6:6e6}``; a supernet samples from what meets them, under the paper's
+        inplace_distillation: Whether the largest of a sandwich learns from the labels and teaches the others.
+        budget: Bounds by cost, as ``{params: 5e6:6e6}``; a supernet samples from the feasible set, under the paper's
             prior. None: the whole space.
-        distillation: Where there is a teacher: learn its choice ("hard", as DeiT, Touvron et al., ICML 2021, and as
+        distillation: With a teacher: its predicted class ("hard", as DeiT, Touvron et al., ICML 2021, and
             AutoFormer), or its probabilities ("soft", Hinton et al., 2015).
-        distillation_weight: Share of the teacher in the loss; the labels have the rest.
-        distillation_temperature: Divides both logits in soft distillation.
-        seed: Of the order, augmentation, drop-path and sampled subnets.
+        distillation_weight: Weight of the distillation loss; the labels have the rest.
+        distillation_temperature: Softmax temperature of soft distillation.
+        seed: Random seed of order, augmentation, drop-path and sampled subnets.
 
     >>> Recipe(epochs=3, warmup_epochs=1).epochs
     3
@@ -151,19 +151,19 @@ class Recipe(BaseModel):
     @classmethod
     def _no_negative(cls, weights: Any) -> Any:
         if isinstance(weights, tuple) and (min(weights, default=0) < 0 or not any(weights)):
-            raise ValueError("weights are 0 or more, and one is above")
+            raise ValueError("weights must be 0 or more, and at least one positive")
         return weights
 
     @property
     def mixes(self) -> bool:
-        """Whether images of a batch are mixed with each other."""
+        """Whether mixup or CutMix is on."""
         return (self.mixup > 0 or self.cutmix > 0) and self.mix_probability > 0
 
     def finetuning(self) -> Recipe:
-        """Return the recipe for going on from trained weights: a tenth of the epochs and of the rate, no warm-up.
+        """Return the fine-tuning recipe: a tenth of the epochs and of the learning rate, no warm-up.
 
-        AutoFormer fine-tunes for 40 epochs after 500 (table 3). A budget and the way of sampling are left behind:
-        they are a supernet's.
+        AutoFormer fine-tunes for 40 epochs after 500 (table 3). Budget and subnet sampling are reset:
+        they apply to supernets only.
 
         >>> Recipe(epochs=500, learning_rate=1e-3).finetuning().epochs
         50
@@ -172,7 +172,7 @@ class Recipe(BaseModel):
         return self.replace(**changes, learning_rate=self.learning_rate * 0.1, budget=None, sampling="uniform")
 
     def replace(self, **changes: Any) -> Recipe:
-        """Return the recipe with some values changed; fewer or more epochs take the warm-up along in proportion.
+        """Return the recipe with some values changed; the warm-up scales with the number of epochs.
 
         >>> short = Recipe.autoformer().replace(epochs=100)
         >>> short.epochs, short.warmup_epochs
@@ -194,10 +194,10 @@ class Recipe(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe from YAML; what is left out has the default value.
+        """Read a recipe from YAML; missing values take their defaults.
 
         Raises:
-            RecipeError: The file is absent, no YAML mapping, or has an unknown or wrong value.
+            RecipeError: The file is missing, not a YAML mapping, or has an unknown key or invalid value.
         """
         try:
             values = yaml.safe_load(Path(path).read_text())
@@ -215,7 +215,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def for_dataset(cls, name: str) -> Recipe:
-        """Return a recipe that suits a built-in dataset; AutoFormer's own for any other."""
+        """Return the default recipe of a built-in dataset; AutoFormer's own for any other."""
         return cls(**_BUILT_IN.get(name, {}))
 
 

@@ -1,27 +1,27 @@
-"""TrainingResult: what a training did, as it is kept with the weights."""
+"""TrainingResult: the record of a training, saved with the weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from nasformer.training.journal import Row
+from nasformer.training.log import Row
 from nasformer.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training did.
+    """The record of a training.
 
     Attributes:
-        history: One row an epoch: train_loss, learning_rate, seconds, and the validation where there was one.
-        seconds: Time spent, over all sittings.
+        history: One row per epoch: train_loss, learning_rate, seconds, and validation if there was one.
+        seconds: Total time, over all resumes.
         steps: Optimizer steps.
-        device: Where it ran.
+        device: Device.
         recipe: The recipe.
         data: The record of the dataset.
-        processes: How many trained together.
-        teacher: Hash of the weights that it learned from beside the labels.
+        processes: Number of processes.
+        teacher: Hash of the distillation teacher's weights.
     """
 
     history: list[Row]
@@ -35,7 +35,7 @@ class TrainingResult:
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
-        """The last validation: accuracy in percent and loss, by name of what was validated."""
+        """The last validation: accuracy in percent and loss, by subnet name."""
         rows = [row for row in self.history if "validation" in row]
         return dict(rows[-1]["validation"]) if rows else {}
 

@@ -1,9 +1,9 @@
-"""Which subnets a step of a supernet trains: one at random, or a sandwich of them; all within a budget.
+"""Subnet sampling of supernet training: one at random, or a sandwich; all within a budget.
 
 Uniform sampling as in AutoFormer (Chen et al., ICCV 2021, section 3.2), the sandwich rule of Yu and Huang,
 "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019, as BigNAS uses it (Yu et al.,
-ECCV 2020). A budget is met by drawing from the feasible set under the paper's prior: every dimension uniform,
-given that the budget holds.
+ECCV 2020). With a budget, subnets are sampled from the feasible set under the paper's prior: every dimension
+uniform, conditioned on the budget.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from nasformer.training.recipe import Recipe
 _DRAWN = 256
 
 
-def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
+def reference_subnets(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
     """Return the smallest, the centroid and the largest architecture.
 
-    Within a budget: one of the fewest and one of the most parameters that meet it, and the nearest to the centroid.
-    Where a cost must be asked for, so that the set cannot be counted, the ends are the most extreme of the nearest to
-    the corners and of some that are drawn.
+    With a budget: a feasible one with the fewest and with the most parameters, and the nearest to the centroid.
+    If a black-box cost makes the set uncountable, the extremes are taken from the repaired corners and from
+    random samples.
 
     Raises:
-        BudgetError: The budget cannot be read, or nothing meets it.
+        BudgetError: The budget cannot be parsed, or nothing meets it.
     """
     corners = {"smallest": space.smallest, "centroid": space.centroid, "largest": space.largest}
     if recipe.budget is None:
@@ -42,14 +42,14 @@ def landmarks(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
 
 
 class Sampler:
-    """Draws the subnets of each step; the largest of a sandwich comes first.
+    """Samples the subnets of each step; the largest of a sandwich comes first.
 
     Args:
         space: The space.
-        recipe: How to sample, and the seed.
+        recipe: Sampling, budget and seed.
 
     Raises:
-        BudgetError: The budget cannot be read, or nothing meets it.
+        BudgetError: The budget cannot be parsed, or nothing meets it.
 
     >>> from nasformer.space import load_space
     >>> space = load_space("digits")
@@ -60,7 +60,7 @@ class Sampler:
     """
 
     def __init__(self, space: SearchSpace, recipe: Recipe) -> None:
-        self._recipe, self._ends = recipe, landmarks(space, recipe)
+        self._recipe, self._ends = recipe, reference_subnets(space, recipe)
         self._sample = space.sample if recipe.budget is None else _feasible(space, recipe).sample
 
     def __call__(self, epoch: int, steps: int) -> Sequence[tuple[Architecture, ...]]:

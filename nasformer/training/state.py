@@ -1,4 +1,4 @@
-"""The state of a training between epochs, on disk: tensors and plain values, read without unpickling code."""
+"""Resumable training state on disk: tensors and plain values, read with ``weights_only``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 
 
 def write_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write ``state`` to ``folder``, whole or not at all.
+    """Write ``state`` to ``folder`` atomically.
 
     Raises:
         CheckpointError: The disk is full or the folder cannot be written.
@@ -30,15 +30,15 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
-    """Return the state in ``folder``, or None where there is none yet.
+    """Return the state in ``folder``; None if there is none.
 
     Args:
-        folder: Where ``write_state`` wrote.
-        identity: What must be equal for the training to be the same: recipe, data, space.
-        device: Where the tensors go.
+        folder: Folder of ``write_state``.
+        identity: Identity of the training, which must match: recipe, data, space.
+        device: Device of the tensors.
 
     Raises:
-        CheckpointError: The file is corrupt, or belongs to another training (naming what differs).
+        CheckpointError: The file is corrupt, or belongs to another training (the message names the differences).
     """
     path = folder / FILE
     if not path.exists():
@@ -46,7 +46,7 @@ def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) 
     try:
         state: Any = torch.load(path, map_location=device, weights_only=True)
         differing = sorted(differences(state["identity"], identity), key=itemgetter(0))
-    except Exception as error:  # torn bytes raise whatever the reader of data stumbles over
+    except Exception as error:  # a corrupt file can raise anything
         raise CheckpointError(f"cannot read {path}: {first_line(error)}; remove it to start anew", path) from error
     if differing:
         told = "; ".join(f"{key} {there!r} there, {here!r} here" for key, there, here in differing)
@@ -55,8 +55,8 @@ def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) 
 
 
 def require_empty(folder: Path) -> None:
-    """Raise CheckpointError where ``folder`` holds a training already, so that none is lost."""
+    """Raise CheckpointError if ``folder`` already holds a training, to protect it from being overwritten."""
     if (folder / FILE).exists():
         raise CheckpointError(
-            f"{folder} holds a training already; continue it with resume (--resume), or take another folder", folder
+            f"{folder} already holds a training; continue it with resume (--resume), or choose another folder", folder
         )

@@ -1,4 +1,4 @@
-"""train_subnet: the same training for one network alone, to fine-tune it or to train it from scratch."""
+"""train_subnet: train a single network, for fine-tuning or from scratch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import nn
 
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.distributed import joined, own_device
-from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.distributed import local_device, process_group
+from nasformer.training.log import Callback
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.teacher import Teacher
@@ -35,27 +35,27 @@ def train_subnet(
     teacher: nn.Module | Teacher | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
-    """Train one network in place, as it stands: an extracted subnet, or any module from images to logits.
+    """Train a single network in place: an extracted subnet, or any module from images to logits.
 
     Arguments, files and errors are those of ``train_supernet``, with ``network.safetensors`` for the
-    weights of a ``VisionTransformer``. ``identity`` is what else makes this training the one that is resumed.
+    weights of a ``VisionTransformer``. ``identity`` adds values that must match on resume.
     """
     recipe = recipe or Recipe.for_dataset(data.name)
     if isinstance(module, VisionTransformer):
         module.set_drop_path(recipe.drop_path)
-    task = Task(
+    task = TrainingTask(
         net=module,
         draws=lambda epoch, steps: [(None,)] * steps,
         candidates={"network": None},
         identity={"network": _described(module), **(identity or {})},
         teacher=None if teacher is None else Teacher.of(teacher),
     )
-    place = own_device(device)
-    with joined(place) as ranks:
+    place = local_device(device)
+    with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         module.eval()
-        if out is not None and ranks.leads and isinstance(module, VisionTransformer):
+        if out is not None and ranks.is_main and isinstance(module, VisionTransformer):
             module.save(Path(out) / FILE, {"training": result.to_dict()})
     return result
 

@@ -1,4 +1,4 @@
-"""train_supernet: sampled subnets at each step, all of which share one network's weights."""
+"""train_supernet: weight-sharing training on subnets sampled at each step."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import nn
 from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.supernet.supernet import Supernet
-from nasformer.training.distributed import joined, own_device
-from nasformer.training.journal import Callback
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.distributed import local_device, process_group
+from nasformer.training.log import Callback
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
-from nasformer.training.sampling import Sampler, landmarks
+from nasformer.training.sampling import Sampler, reference_subnets
 from nasformer.training.teacher import Teacher
 
 FILE = "supernet.safetensors"
@@ -35,30 +35,30 @@ def train_supernet(
     workers: int = 0,
     teacher: nn.Module | Teacher | None = None,
 ) -> TrainingResult:
-    """Train a supernet in place; each step trains one architecture, every dimension uniform, or as the recipe samples.
+    """Train a supernet in place; each step samples one architecture uniformly per dimension, or as the recipe says.
 
     The smallest, the centroid and the largest architecture (within the recipe's budget) are validated on
     ``data.search``, which is never trained on.
 
     Args:
-        net: The supernet; it ends up on ``device``, with the recipe's drop-path, in evaluation mode.
-        data: The images.
-        recipe: How; None: one that suits the dataset.
-        out: Folder for ``supernet.safetensors``, the JSONL log and the state to resume from; None: nothing is kept.
-        resume: Go on from the state in ``out``; the weights become those of an uninterrupted training.
-        device: "auto" is the first of cuda, mps and cpu that is there.
-        progress: Whether to show a bar.
+        net: The supernet; left on ``device``, with the recipe's drop-path, in evaluation mode.
+        data: The dataset.
+        recipe: Training recipe; None: the dataset's default.
+        out: Folder for ``supernet.safetensors``, the JSONL log and the resumable state; None: nothing is saved.
+        resume: Resume from the state in ``out``; the weights equal those of an uninterrupted training.
+        device: "auto" is the first available of cuda, mps and cpu.
+        progress: Whether to show a progress bar.
         callback: Called with the row of each epoch.
-        workers: Processes that read images that are not in memory.
-        teacher: A network from images to logits that every subnet learns from beside the labels, but those that
+        workers: Data-loader processes for images that are not in memory.
+        teacher: Distillation teacher, from images to logits, of all subnets but those that
             learn from the largest of a sandwich.
 
     Raises:
         DataError: The images do not fit the space.
-        BudgetError: The recipe's budget cannot be read, or nothing meets it.
-        RecipeError: The recipe does not fit the data, the teacher has other classes, or there is no such device.
+        BudgetError: The recipe's budget cannot be parsed, or nothing meets it.
+        RecipeError: The recipe does not fit the data, the teacher has other classes, or the device is unavailable.
         CheckpointError: ``out`` holds another training, or cannot be written.
-        KeyboardInterrupt: With a message that says what was kept, and how to go on.
+        KeyboardInterrupt: The message says what was saved, and how to resume.
     """
     space = net.space
     data.check(space)
@@ -69,20 +69,20 @@ def train_supernet(
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         return net.active_shapes(architecture)
 
-    task = Task(
+    task = TrainingTask(
         net=net,
         draws=Sampler(space, recipe),
-        candidates=landmarks(space, recipe),
+        candidates=reference_subnets(space, recipe),
         identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name},
         shapes=shapes,
         teacher=None if teacher is None else Teacher.of(teacher),
     )
-    place = own_device(device)
-    with joined(place) as ranks:
+    place = local_device(device)
+    with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         net.metadata = {**net.metadata, "training": result.to_dict()}
         net.eval()
-        if out is not None and ranks.leads:
+        if out is not None and ranks.is_main:
             net.save(Path(out) / FILE)
     return result

@@ -1,7 +1,7 @@
-"""Teacher: a network whose logits another one learns from; it is never trained, nor does it drop anything.
+"""Teacher: a frozen network in evaluation mode, whose logits a student learns from.
 
-It sees the augmented images of its pupil (Touvron et al., ICML 2021; Beyer et al., "Knowledge distillation: A
-good teacher is patient and consistent", CVPR 2022), in the size and with the normalisation that it was trained with.
+It sees the student's augmented images (Touvron et al., ICML 2021; Beyer et al., "Knowledge distillation: A
+good teacher is patient and consistent", CVPR 2022), at the resolution and with the normalisation of its own training.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Teacher:
 
     Args:
         net: The network; left in evaluation mode.
-        image_size: What images are resized to; None: they stay.
-        mean: Of each channel, which the network expects to be taken out; None: that of the data.
-        std: Likewise the deviation.
+        image_size: Size that images are resized to, in pixels; None: unchanged.
+        mean: Normalisation mean of each channel; None: that of the data.
+        std: Normalisation standard deviation of each channel; None: that of the data.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class Teacher:
 
     @classmethod
     def of(cls, net: nn.Module | Teacher) -> Teacher:
-        """Return a network as a teacher: ours in their size, timm's as their configuration says."""
+        """Return a network as a teacher: ours at their image size, timm's with their pretrained configuration."""
         if isinstance(net, Teacher):
             return net
         if isinstance(net, VisionTransformer):
             return cls(net, image_size=net.geometry.image_size)
-        told: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
-        size = told.get("input_size") if told.get("fixed_input_size") else None
-        return cls(net, image_size=size[-1] if size else None, mean=told.get("mean"), std=told.get("std"))
+        config: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
+        size = config.get("input_size") if config.get("fixed_input_size") else None
+        return cls(net, image_size=size[-1] if size else None, mean=config.get("mean"), std=config.get("std"))
 
     @cached_property
     def fingerprint(self) -> str:
-        """The hash of the weights, by which a training knows its teacher again."""
+        """The hash of the weights, part of a training's identity."""
         return fingerprint(self.net)
 
     def to(self, device: torch.device) -> Teacher:
@@ -68,10 +68,10 @@ class Teacher:
         return self
 
     def check(self, data: Dataset) -> Teacher:
-        """Learn how the images of ``data`` are normalised, look at one of them, and return the teacher.
+        """Adopt the normalisation of ``data``, check one forward pass, and return the teacher.
 
         Raises:
-            RecipeError: The images do not fit the network, or its classes are not those of ``data``.
+            RecipeError: The images do not fit the network, or its number of classes differs from that of ``data``.
         """
         self._learn_scale(data.record)
         device = next((p.device for p in self.net.parameters()), torch.device("cpu"))
@@ -80,18 +80,18 @@ class Teacher:
             logits = self.logits(image[None].to(device), amp=False)
         except Exception as error:
             shape = tuple(image.shape)
-            raise RecipeError(f"the teacher cannot look at images {shape}: {first_line(error)}", self) from error
+            raise RecipeError(f"the teacher does not accept images {shape}: {first_line(error)}", self) from error
         classes = logits.shape[-1] if logits.ndim == 2 else tuple(logits.shape)
         if classes != data.num_classes:
             raise RecipeError(
                 f"the teacher has {classes} classes, but {data.name!r} has {data.num_classes}; "
-                "take one that was trained on these classes",
+                "use a teacher trained on these classes",
                 self,
             )
         return self
 
     def logits(self, images: Tensor, amp: bool) -> Tensor:
-        """Return the logits ``(batch, num_classes)`` of ``images`` that are normalised as the data are."""
+        """Return the logits ``(batch, num_classes)`` of ``images``, normalised as the dataset is."""
         with torch.no_grad(), autocast(images.device, amp):
             if self._scale is not None and self._shift is not None:
                 images = images * self._scale.to(images) + self._shift.to(images)
@@ -116,14 +116,14 @@ def load_teacher(name: str, *, weights: str | Path | None = None, num_classes: i
     """Return a teacher by name.
 
     Args:
-        name: ``timm:NAME`` for a network of timm (``timm:local-dir:PATH`` for an exported folder), or the path of a
-            network or supernet of ours, of which the largest subnet teaches.
-        weights: File of the weights of a network of timm; None: those that timm finds for it.
-        num_classes: Outputs of a network of timm whose weights are in a file; None: as it is.
+        name: ``timm:NAME`` for a timm model (``timm:local-dir:PATH`` for an exported folder), or the path of a
+            nasformer network or supernet; the teacher is then its largest subnet.
+        weights: Weights file of a timm model; None: timm's pretrained weights.
+        num_classes: Number of classes in the weights file of a timm model; None: the model's default.
 
     Raises:
-        CheckpointError: The weights cannot be found or read.
-        RecipeError: timm has no such network.
+        CheckpointError: The weights are missing or unreadable.
+        RecipeError: timm has no such model.
     """
     if name.startswith(TIMM):
         return _from_timm(name.removeprefix(TIMM), weights, num_classes)
@@ -140,7 +140,7 @@ def _from_timm(name: str, weights: str | Path | None, num_classes: int | None) -
     import timm
 
     if not name.startswith("local-dir:") and not timm.is_model(name):
-        raise RecipeError(f"timm has no network {name!r}; see timm.list_models()", name)
+        raise RecipeError(f"timm has no model {name!r}; see timm.list_models()", name)
     options: dict[str, Any] = {"pretrained": True}
     if weights is not None:
         options = {"checkpoint_path": str(weights)} | ({} if num_classes is None else {"num_classes": num_classes})
@@ -148,4 +148,4 @@ def _from_timm(name: str, weights: str | Path | None, num_classes: int | None) -
         return Teacher.of(timm.create_model(name, **options))
     except Exception as error:  # timm raises whatever the hub, the file or torch raises
         way_out = "check --teacher-weights" if weights else "give its weights with --teacher-weights FILE"
-        raise CheckpointError(f"the teacher {name!r} has no weights here ({first_line(error)}); {way_out}") from error
+        raise CheckpointError(f"no weights for the teacher {name!r} ({first_line(error)}); {way_out}") from error

@@ -31,22 +31,24 @@ def evaluate(
     amp: bool = False,
     workers: int = 0,
 ) -> Score:
-    """Return the score of ``net``, or of its subnet ``architecture``, on the images of ``split``.
+    """Return the score of ``net``, or of its subnet ``architecture``, on ``split``.
 
     Args:
-        net: A network on ``device``; it is left in the mode that it was in.
+        net: A network on ``device``; its training mode is restored.
         split: The images.
-        architecture: A subnet of ``net``; None: the whole.
-        device: Where the images go.
-        batch_size: Images at a time.
+        architecture: A subnet of ``net``; None: the whole network.
+        device: Device of the network.
+        batch_size: Images per batch.
         amp: Whether to compute in bfloat16.
-        workers: Processes that read images that are not in memory.
+        workers: Data-loader processes for images that are not in memory.
     """
-    correct, loss = tally(net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers)
+    correct, loss = count_correct(
+        net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers
+    )
     return Score(100.0 * int(correct) / len(split), float(loss) / len(split))
 
 
-def tally(
+def count_correct(
     net: nn.Module,
     split: Split,
     architecture: Architecture | None = None,
@@ -58,7 +60,7 @@ def tally(
     start: int = 0,
     stop: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return how many of the images from ``start`` to ``stop`` are classified rightly, and the sum of their losses.
+    """Return the number of correct classifications and the sum of losses over the images from ``start`` to ``stop``.
 
     The other arguments are those of ``evaluate``.
     """
@@ -68,7 +70,7 @@ def tally(
     correct = torch.zeros((), dtype=torch.long, device=device)
     loss = torch.zeros((), device=device)
     with torch.inference_mode(), autocast(device, amp):
-        batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, ahead=True)
+        batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, prefetch=True)
         for images, labels in batches:
             logits = (net(images) if architecture is None else net(images, architecture)).float()
             correct += (logits.argmax(dim=1) == labels).sum()
@@ -78,5 +80,5 @@ def tally(
 
 
 def autocast(device: torch.device, amp: bool) -> AbstractContextManager[object]:
-    """Return the context that computes in bfloat16 on ``device`` where ``amp`` holds."""
+    """Return a context that computes in bfloat16 on ``device`` if ``amp``."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=amp)

@@ -64,13 +64,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "space": ("search digit", "no built-in space 'digit'; did you mean 'digits'"),
     "strategy": ("search digits --strategy evolutoin", "unknown strategy 'evolutoin'; did you mean 'evolution'"),
     "module": ("search digits --strategy no.such:Thing", "'no.such:Thing' cannot be imported: No module named 'no'"),
-    "no class": ("search digits --strategy json:dumps", "'json:dumps' is no strategy: it lacks ask, tell, recommend"),
+    "no class": (
+        "search digits --strategy json:dumps",
+        "'json:dumps' is not a strategy: it lacks ask, tell, recommend",
+    ),
     "half a class": ("search digits --strategy json:", "strategy 'json:'.*module:Class"),
     "option": ("search digits -o populatoin=3", "no option 'populatoin'; did you mean 'population'"),
     "option value": ("search digits -o population=many", "population.*'many'"),
     "option fraction": ("search digits -o parents=2.5 -n 60", "parents.*2.5"),
     "option yaml": ("search digits -o population=[3", r"--option.*population=\[3"),
-    "our own option": ("search digits -o seed=3", "option 'seed'"),
+    "our own option": ("search digits -o seed=3", "'seed' is not a strategy option"),
     "no option": ("search digits -o population", "--option takes KEY=VALUE, got 'population'"),
     "budget": ("search digits --params 10K", r"params <= 10000; the nearest reachable params is 15,082 \(smallest"),
     "budget upside down": ("search digits --params 60K:50K", "least 60,000 above its most 50,000"),
@@ -79,7 +82,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fitness": ("search digits --fitness tabel:t.csv", "unknown fitness 'tabel:t.csv'"),
     "table": ("search digits --fitness table:t.csv", "cannot read the table 't.csv'.*No such file"),
     "table of ours": ("search digits --fitness table:digits", "a table is .jsonl.*digits-exhaustive; got 'digits'"),
-    "noise": ("search digits --fitness training-free --noise -1", "noise is a standard deviation.*-1"),
+    "noise": ("search digits --fitness training-free --noise -1", "noise must be a standard deviation.*-1"),
     "noise of what": ("search digits --noise 1", "no trained weights for space 'digits'"),
     "surrogate of nothing": ("surrogate no.jsonl", "cannot read the table 'no.jsonl'"),
     "fit": ("search digits --fitness fit:t.csv", "cannot read the table 't.csv'"),
@@ -99,11 +102,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("evaluate nowhere", "nowhere"),
     "racing": (
         "search digits --fitness training-free --racing",
-        "only fitness 'inherited' has an objective and a dtype",
+        "only fitness 'inherited' supports objective",
     ),
     "split": ("evaluate digits --split train", "--split is test or search, got 'train'"),
-    "architecture": ("cost digits huge", "architecture 'huge' is neither smallest, centroid, largest"),
-    "json": ("cost digits {", "no JSON"),
+    "architecture": ("cost digits huge", "architecture 'huge' is none of smallest, centroid, largest"),
+    "json": ("cost digits {", "not valid JSON"),
     "unknown option": ("search digits --nope", "No such option: --nope"),
     "unknown command": ("serach digits", "No such command 'serach'"),
     "no argument": ("search", "Missing argument 'SPACE'"),
@@ -163,7 +166,7 @@ def test_a_run_that_is_damaged_or_of_other_weights(weights: Path, refused: Refus
     Path("run/result.jsonl").write_text("".join([json.dumps(data) + "\n", *rest]))
     refused("the search used the weights 0123456789abcdef, but these are", "evaluate", "run")
     Path("run/result.jsonl").write_text(header + rest[0])
-    refused(r"run/result.jsonl' is cut short: 1 of 2 trials", "evaluate", "run")
+    refused(r"run/result.jsonl' is truncated: 1 of 2 trials", "evaluate", "run")
 
 
 def test_more_failures_than_allowed_and_the_trials_are_kept(refused: Refused, snapshot: Snapshot) -> None:
@@ -248,7 +251,7 @@ def test_a_training_that_is_there_is_not_overwritten(
     (tmp_path / "training.pt").write_bytes((trained / "out" / "training.pt").read_bytes())
     before = snapshot()
     command = ["train", "digits", "--epochs", 2, "--out", tmp_path, "--json"]
-    refused("holds a training already.*--resume", *command)
+    refused("already holds a training.*--resume", *command)
     refused("belongs to another training: .*seed 0 there, 1 here", *command, "--resume", "--seed", 1)
     assert snapshot() == before
     (tmp_path / "training.pt").write_bytes(b"torn")

@@ -76,9 +76,9 @@ def test_options_declare_one_task(table: Path, tmp_path: Path, capsys: pytest.Ca
     [
         ([], "give an EXPERIMENT.yaml, or --space with --strategy and --fitness"),
         (["--space", "digits"], "strategies: .* at least 1"),
-        (["{file}", "--noise", "1"], "tasks are declared in mine.yaml; leave --noise out"),
-        (["{file}", "-s", "random"], "the strategy 'random' is there 2 times"),
-        (["{file}", "--format", "pdf"], "format 'pdf' is unknown; there are html, markdown, json"),
+        (["{file}", "--noise", "1"], "tasks are declared in mine.yaml; omit --noise"),
+        (["{file}", "-s", "random"], "the strategy 'random' occurs 2 times"),
+        (["{file}", "--format", "pdf"], "unknown format 'pdf'; known: html, markdown, json"),
         (["{file}", "--report-only"], "no run is complete in .*compare-mine"),
         (["{file}", "-s", "tpe 'x"], '--strategy is a name and KEY=VALUE, got "tpe \'x"'),
         (["absent.yaml"], "cannot read the experiment 'absent.yaml'"),

@@ -62,7 +62,7 @@ def test_the_winner_of_a_search_becomes_an_onnx_file_that_names_digits(nasformer
     done = nasformer("export", "run", "--format", "onnx", "--out", "model", "--licence", "mit")
     assert done.code == 0, done.err
     assert not done.err
-    assert "a fresh process: largest difference" in done.out
+    assert "in a fresh process: largest difference" in done.out
     record = json.loads(Path("model/nasformer.json").read_text())
     origin = record["provenance"]
     winner = json.loads(Path("run/winner.json").read_text())
@@ -179,8 +179,8 @@ def test_a_card_claims_no_more_than_is_recorded(nasformer: Command, weights: Pat
     unknown.save("elsewhere.safetensors", elsewhere)
     for supernet, claim in (
         (weights, "They did not train the network."),
-        ("unknown.safetensors", "not recorded in full: they may have seen these images"),
-        ("elsewhere.safetensors", "trained on other data too, from which nothing kept these images apart"),
+        ("unknown.safetensors", "not fully recorded: they may include these images"),
+        ("elsewhere.safetensors", "also trained on other data, which may include these images"),
     ):
         options = ("--epochs", 1, "--data", "digits", "--device", "cpu", "-q", "--out", f"{Path(supernet).stem}-fine")
         done = nasformer("finetune", "digits", "smallest", "--supernet", supernet, *options)
@@ -192,15 +192,15 @@ def test_a_card_claims_no_more_than_is_recorded(nasformer: Command, weights: Pat
             assert done.code == 0, done.err
             card = (folder / "README.md").read_text()
             assert claim in card
-            assert card.count("- before that: training weights inherited") == number
+            assert card.count("- initial weights: training weights inherited") == number
             assert "neural architecture search with nasformer" not in card, "nothing was searched"
 
 
 def test_a_benchmark_names_machine_batches_and_memory(nasformer: Command, exported: Path) -> None:
     done = nasformer("benchmark", exported, "-b", 1, "-b", 3, "--repeats", 4)
     assert done.code == 0, done.err
-    assert "images a second" in done.out
-    assert "4 passes; at most" in done.out
+    assert "images/s" in done.out
+    assert "4 passes; peak memory" in done.out
     found: dict[str, Any] = json.loads(nasformer("benchmark", exported, "-b", 2, "--repeats", 4, "--json").out)
     assert [row["batch_size"] for row in found["batches"]] == [2]
     assert found["machine"]["processor"]
@@ -215,27 +215,27 @@ def test_what_cannot_be_exported_is_said_in_one_line(
     other = json.dumps({**ARCHITECTURE, "embed_dim": 640})
     for message, arguments in (
         (r"--format is safetensors, timm, onnx, torch-export, got 'tflite'", ("fine", "--format", "tflite")),
-        (r"not written in int8; int8 is for onnx", ("fine", "--dtype", "int8")),
-        (r"is a network of its own architecture, got 'smallest' too", ("fine", "smallest")),
-        (r"is a network of its own architecture", ("fine", "--supernet", weights)),
+        (r"does not support int8; int8 is for onnx", ("fine", "--dtype", "int8")),
+        (r"is a network with its own architecture, got also 'smallest'", ("fine", "smallest")),
+        (r"is a network with its own architecture", ("fine", "--supernet", weights)),
         (r"network.safetensors holds a network, not a supernet", ("digits", "smallest", "--supernet", network)),
         (r"embed_dim is 640, but this network has 64", ("digits", other)),
         (r"has no weights; give --supernet FILE, or its space before it", (other,)),
-        (r"the architecture is no JSON", ("{bad", "--supernet", weights)),
-        (r"brings its own architecture, got 'smallest' too", (json.dumps(ARCHITECTURE), "smallest")),
+        (r"the architecture is not valid JSON", ("{bad", "--supernet", weights)),
+        (r"has its own architecture, got also 'smallest'", (json.dumps(ARCHITECTURE), "smallest")),
         (
             r"images of 'fashion-mnist' are 28 pixels wide, not 8|fashion-mnist is not in",
             ("fine", "--data", "fashion-mnist"),
         ),
         (r"no built-in space 'nothing'", ("nothing",)),
-        (r"model holds none of network.safetensors, .*: no network and no search", ("model",)),
+        (r"model contains none of network.safetensors, .*: neither a network nor a search", ("model",)),
         (r"'--tolerance': .*greater than or equal to 0", ("fine", "--tolerance", -1)),
-        (r"differs from the network by .* nothing was kept", ("fine", "--dtype", "bf16", "--tolerance", 1e-9)),
+        (r"differs from the network by .* nothing was written", ("fine", "--dtype", "bf16", "--tolerance", 1e-9)),
         (r"no trained weights for space 'fashion-mnist'", ("fashion-mnist", "smallest")),
     ):
         refused(message, "export", *arguments, "--out", "out")
     Path("model/mine.txt").write_text("kept")
-    refused(r"model is there already; name another with --out", "export", "fine", "--out", "model")
+    refused(r"model already exists; choose another with --out", "export", "fine", "--out", "model")
     Path("model/mine.txt").unlink()
     assert snapshot() == before
     assert not [path for path in Path().iterdir() if path.name.endswith(".part") or path.name == "out"]
@@ -247,7 +247,7 @@ def test_a_network_of_other_classes_than_the_data_is_refused(refused: Refused, w
     net = adapted(Supernet.load(weights).extract(load_space("digits").smallest), num_classes=7)
     net.save("seven/network.safetensors")
     refused(r"num_classes 7, but the images of 'digits' have 10; .*finetune", "export", "seven", "--data", "digits")
-    refused(r"does not say what it was trained on; give --data NAME", "export", "seven")
+    refused(r"does not record its dataset; give --data NAME", "export", "seven")
 
 
 def test_a_missing_extra_is_named(refused: Refused, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,14 +262,12 @@ def test_what_is_no_image_or_no_model_is_said_in_one_line(refused: Refused, expo
     Path("text.png").write_text("no image")
     digit(0, "0.png")
     Path("torn.pt2").write_bytes(b"PK")
-    refused(
-        r"cannot read the image text.png: it is no image that Pillow reads", "predict", exported, "0.png", "text.png"
-    )
+    refused(r"cannot read the image text.png: Pillow cannot identify it", "predict", exported, "0.png", "text.png")
     refused(r"there is no image absent.png", "predict", exported, "absent.png")
     refused(r"there is no model absent", "predict", "absent", "0.png")
-    refused(r"network.safetensors does not say what it takes", "predict", "fine/network.safetensors", "0.png")
-    refused(r"holds none of model.safetensors, model.onnx, model.pt2", "benchmark", "fine")
-    refused(r"cannot open torn.pt2: it is cut short", "benchmark", "torn.pt2")
+    refused(r"network.safetensors has no metadata", "predict", "fine/network.safetensors", "0.png")
+    refused(r"has none of model.safetensors, model.onnx, model.pt2", "benchmark", "fine")
+    refused(r"cannot open torn.pt2: truncated", "benchmark", "torn.pt2")
     refused(r"Missing argument 'IMAGE", "predict", exported)
 
 
@@ -281,7 +279,7 @@ def test_a_hub_that_is_out_of_reach_leaves_the_folder(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     refused(
-        r"model is written, but not on the hub as 'me/digits'",
+        r"model was written, but its upload as 'me/digits' failed",
         "export",
         "fine",
         "--out",

@@ -100,9 +100,9 @@ def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, wei
     refused("no trained weights for space 'fashion-mnist'", "finetune", "fashion-mnist", *QUICK)
     refused("belongs to another space", "finetune", "fashion-mnist", "--supernet", weights, *QUICK)
     refused("holds a supernet, not a network", "finetune", weights, *QUICK)
-    refused("timm has no network 'resnot'", "finetune", "digits", "--teacher", "timm:resnot", *QUICK)
-    refused("--teacher-weights x.pt are for --teacher timm:NAME", "finetune", "digits", "--teacher-weights", "x.pt")
-    refused("a network of its own architecture, got 'largest'", "finetune", "n.safetensors", "largest", *QUICK)
+    refused("timm has no model 'resnot'", "finetune", "digits", "--teacher", "timm:resnot", *QUICK)
+    refused("--teacher-weights x.pt needs --teacher timm:NAME", "finetune", "digits", "--teacher-weights", "x.pt")
+    refused("a network with its own architecture, got also 'largest'", "finetune", "n.safetensors", "largest", *QUICK)
     done = nasformer("retrain", colour_space(), "smallest", "--data", data, *QUICK, "--out", "x")
     assert done.code == 2, "1024 images a batch are too many"
     Path("r.yaml").write_text(yaml.safe_dump({"epochs": 1, "warmup_epochs": 0, "class_weights": [1.0, 2.0]}))
@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, wei
     options = ("--data", data, "--recipe", "r.yaml", "--device", "cpu", "-q", "--out", "three")
     assert nasformer("retrain", "colour.yaml", "smallest", *options).code == 0
     teach = ("--teacher", "three/network.safetensors")
-    refused("the teacher (has 3 classes|cannot look)", "finetune", "digits", *teach, *QUICK)
+    refused("the teacher (has 3 classes|does not accept)", "finetune", "digits", *teach, *QUICK)
     again = (*options, "--resume")
     refused(
         "three/training.pt belongs to another training: network.depth 2 there, 4 here", "retrain", "colour.yaml", *again

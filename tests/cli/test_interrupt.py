@@ -47,8 +47,8 @@ def test_a_stopped_search_goes_on_to_the_same_result(number: signal.Signals, pro
         assert process.returncode == 130
         assert "Traceback" not in err
         line = err.splitlines()[-1]
-        assert line.startswith("stopped. Every finished trial is in a run/study.log; go on with: nasformer search ")
-        command = [program, *shlex.split(line.partition("go on with: ")[2])[1:]]
+        assert line.startswith("stopped. All finished trials are in a run/study.log; resume with: nasformer search ")
+        command = [program, *shlex.split(line.partition("resume with: ")[2])[1:]]
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Traceback" not in again.stderr
     first, second = (SearchResult.load(tmp_path / name / "result.jsonl") for name in ("plain", "a run"))

@@ -56,7 +56,7 @@ def test_a_folder_is_refused_before_anything_is_measured(
     refused: Callable[..., None],
     tmp_path: Path,
 ) -> None:
-    refused("is a folder; name a file", "latency", "digits", "--out", tmp_path)
+    refused("is a folder; give a file", "latency", "digits", "--out", tmp_path)
     out = tmp_path / "new" / "table.json"
     assert nasformer("latency", "digits", "--repeats", 1, "--check", 1, "--out", out).code == 0
     assert LatencyTable.load(out).stem

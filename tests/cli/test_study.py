@@ -66,8 +66,8 @@ def test_a_study_run_in_parts_equals_a_search(made: str, study: Any, nasformer: 
 
 
 def test_what_is_printed_fits_in_80_columns(made: str, study: Any) -> None:
-    assert "Begin, here or on another machine" in study("create", *SEARCH.split(), "--storage", "other.log").out
-    assert "as many evaluations as were asked for now" in study("run", "--storage", made, "-n", 20, "-q").out
+    assert "Run it, here or on any machine" in study("create", *SEARCH.split(), "--storage", "other.log").out
+    assert "paused after the requested evaluations" in study("run", "--storage", made, "-n", 20, "-q").out
     for command in ("best", "trials", "pareto", "importance"):
         assert "MACs" in (printed := study(command, "--storage", made).out) or "macs" in printed or command[0] in "pi"
     assert len(study("trials", "--storage", made, "--last", 3).out.splitlines()) == 4
@@ -117,7 +117,7 @@ def test_a_study_is_carried_elsewhere_and_goes_on_there(target: str, made: str, 
 
 
 def test_a_study_is_deleted_only_with_yes(made: str, study: Any, refused: Refused) -> None:
-    refused("study 'digits-tpe-seed3' in 'study.log' would be lost.*--yes", "study", "delete", "--storage", made)
+    refused("study 'digits-tpe-seed3' in 'study.log' would be deleted.*--yes", "study", "delete", "--storage", made)
     study("trials", "--storage", made)
     study("delete", "--storage", made, "--yes")
     refused("name a study with --study; it holds none", "study", "run", "--storage", made)
@@ -180,10 +180,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "cost": ("study create digits --storage new.log --params 1", "params <= 1; the nearest reachable"),
     "format": ("study export study.txt --storage study.log", "as FILE.jsonl or FILE.csv, got 'study.txt'"),
     "no file": ("study import nope.jsonl --storage new.log", "cannot read the study 'nope.jsonl': No such file"),
-    "no study": ("study import letter.jsonl --storage new.log", "line 1 of the exported study is no JSON"),
-    "there already": ("study import study.jsonl --storage study.log", "has a study 'digits-tpe-seed3' already"),
+    "no study": ("study import letter.jsonl --storage new.log", "line 1 of the exported study is not JSON"),
+    "there already": ("study import study.jsonl --storage study.log", "already has a study 'digits-tpe-seed3'"),
     "other settings": (f"study create {SEARCH} --storage study.log --batch-size 7", "made with batch_size=5, now 7"),
-    "no time": ("study run --storage study.log --seconds 0", "seconds must be above 0"),
+    "no time": ("study run --storage study.log --seconds 0", "seconds must be positive"),
     "foreign fitness": ("study run --storage python.log", "made in Python with the fitness.*Searcher"),
 }
 

@@ -90,9 +90,9 @@ def test_two_processes_leave_what_one_leaves(torchrun: Start, trained: Path) -> 
     [
         (["digitz"], "no built-in space 'digitz'; did you mean 'digits'"),
         (["digits", "--epochs", "many"], "'--epochs'"),
-        (["digits", "--recipe", "odd.yaml"], "batch_size 63 cannot be shared equally by 2 processes"),
+        (["digits", "--recipe", "odd.yaml"], "batch_size 63 does not divide equally among 2 processes"),
         (["digits", "--device", "meta"], "device 'meta' cannot serve several processes"),
-        (["digits", "--out", "taken"], "taken holds a training already"),
+        (["digits", "--out", "taken"], "taken already holds a training"),
     ],
 )
 def test_bad_input_is_one_line_of_one_process(torchrun: Start, arguments: list[str], words: str) -> None:

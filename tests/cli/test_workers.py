@@ -47,7 +47,10 @@ def test_a_search_goes_on_with_another_number_of_workers(weights: Path, nasforme
 @pytest.mark.parametrize(
     ("message", "options"),
     [
-        ("only fitness 'inherited' .*takes workers, got 'training-free' with .*workers=2", "--fitness training-free"),
+        (
+            "only fitness 'inherited' supports .*workers and ray, got 'training-free' with .*workers=2",
+            "--fitness training-free",
+        ),
         ("no trained weights for space 'digits'; run 'nasformer train' first", ""),
         ("no Ray cluster at 'nonsense': an address is auto, local or HOST:PORT|Ray is not installed", "--ray nonsense"),
     ],

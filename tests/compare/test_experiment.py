@@ -56,9 +56,9 @@ def test_names_that_differ_in_signs_alone_are_kept_apart() -> None:
         ({"tasks": [{"fitness": "x"}]}, "tasks.0.space: Field required"),
         ({"tasks": [{**TASK, "nois": 1}]}, "tasks.0: there is no 'nois' here; did you mean 'noise'"),
         ({"tasks": [{**TASK, "noise": -1}]}, "noise: .* got -1"),
-        ({"tasks": [TASK, TASK]}, "the task 'digits table' is there 2 times"),
-        ({"strategies": ["tpe", "tpe"]}, "the strategy 'tpe' is there 2 times"),
-        ({"seeds": [1, 1]}, "the seed 1 is there 2 times"),
+        ({"tasks": [TASK, TASK]}, "the task 'digits table' occurs 2 times"),
+        ({"strategies": ["tpe", "tpe"]}, "the strategy 'tpe' occurs 2 times"),
+        ({"seeds": [1, 1]}, "the seed 1 occurs 2 times"),
         ({"seeds": [-1]}, "seeds are 0 or more, got -1"),
         ({"seeds": 0}, "seeds: .* at least 1"),
         ({"seeds": "many"}, "seeds: .*"),
@@ -77,9 +77,9 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"cannot read the experiment .*absent.yaml.*No such file"):
         Experiment.load(tmp_path / "absent.yaml")
     for text, message in (
-        (b"{", "no valid YAML"),
-        (b"\xff\xfe\xfa", "no valid YAML"),
-        (b"- 1", "is a mapping with"),
+        (b"{", "not valid YAML"),
+        (b"\xff\xfe\xfa", "not valid YAML"),
+        (b"- 1", "must be a mapping with"),
         (b"a: 1\na: 2", "'a' is given twice"),
     ):
         (tmp_path / "bad.yaml").write_bytes(text)

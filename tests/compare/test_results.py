@@ -92,5 +92,5 @@ def test_options_tell_variants_of_a_strategy_apart(results: list[SearchResult]) 
 
 
 def test_a_run_given_twice_is_refused(results: list[SearchResult]) -> None:
-    with pytest.raises(NasformerError, match=r"random with seed 0 is there 2 times"):
+    with pytest.raises(NasformerError, match=r"random with seed 0 occurs 2 times"):
         from_results([results[0], results[0]])

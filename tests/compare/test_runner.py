@@ -152,7 +152,7 @@ def test_studies_are_kept_where_asked(table: Path, tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(table: Path, whole: Comparison, folder: Path) -> None:
-    with pytest.raises(ExperimentError, match="run with other settings, files or code; give another --out"):
+    with pytest.raises(ExperimentError, match="run with other settings, files or code; choose another --out"):
         run_experiment(declared(table, evaluations=13), folder, progress=False)
 
 
@@ -160,7 +160,7 @@ def test_a_damaged_run_is_named(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "cells" / "small" / "random" / "seed-0.json.gz"
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(b'{"identity"')[:-9])
-    with pytest.raises(ExperimentError, match=r"seed-0.json.gz cannot be read .*; delete it to run it again"):
+    with pytest.raises(ExperimentError, match=r"seed-0.json.gz cannot be read .*; delete it to rerun"):
         run_experiment(declared(table), tmp_path, progress=False)
 
 
@@ -227,7 +227,7 @@ def test_a_task_that_a_strategy_refuses_is_left_out(table: Path, tmp_path: Path,
     found = run_experiment(experiment, tmp_path, workers=1, progress=False)
     assert [(each.task, each.strategy) for each in found.left_out] == [("large", "grid")]
     assert "grid lists at most" in found.left_out[0].reason
-    assert "grid does not search 'large'" in caplog.text
+    assert "grid is excluded from 'large'" in caplog.text
     assert found.missing == 0
     with pytest.raises(StrategyError, match="grid lists at most"):
         run_experiment(declared(table, tasks=[large], strategies=["grid"]), tmp_path, progress=False)
@@ -236,7 +236,7 @@ def test_a_task_that_a_strategy_refuses_is_left_out(table: Path, tmp_path: Path,
 def test_absent_files_leave_out_what_is_optional(table: Path, tmp_path: Path) -> None:
     gone: dict[str, Any] = {"name": "gone", "space": "digits", "fitness": "table:gone.jsonl"}
     small = {"name": "small", "space": "digits", "fitness": f"table:{table}"}
-    with pytest.raises(ExperimentError, match=r"task 'gone' needs gone.jsonl, which is not there"):
+    with pytest.raises(ExperimentError, match=r"task 'gone' needs gone.jsonl, which is missing"):
         run_experiment(declared(table, tasks=[small, gone]), tmp_path, progress=False)
     with pytest.raises(ExperimentError, match="no task is left"):
         run_experiment(declared(table, tasks=[{**gone, "optional": True}]), tmp_path, progress=False)

@@ -130,7 +130,7 @@ def test_what_does_not_parse_is_shown_with_its_place(text: str, where: str) -> N
     with pytest.raises(BudgetError, match=f"cannot be read at {where}; write for instance 'params <= 6M") as e:
         parse_constraints(text)
     assert repr(text) in str(e.value)
-    assert e.value.offender == text
+    assert e.value.value == text
 
 
 @settings(deadline=None)

@@ -79,9 +79,9 @@ def test_wrong_splits_are_refused() -> None:
         Dataset(train=good, search=images(3), test=images(9, classes=5))
     with pytest.raises(DataError, match="must be square"):
         Dataset(train=TensorDataset(torch.rand(2, 1, 8, 6), torch.arange(2)), search=good, test=images(3))
-    with pytest.raises(DataError, match="image 1 holds a NaN"):
+    with pytest.raises(DataError, match="image 1 contains a NaN"):
         ImagesInMemory(torch.tensor([1.0, float("nan")]).view(2, 1, 1, 1), torch.arange(2))
-    with pytest.raises(DataError, match=r"labels must be 2 whole numbers, got torch\.int64 \(3,\)"):
+    with pytest.raises(DataError, match=r"labels must be 2 integers, got torch\.int64 \(3,\)"):
         ImagesInMemory(torch.rand(2, 1, 4, 4), torch.arange(3))
     with pytest.raises(DataError, match=r"must be floats .*, got torch\.uint8"):
         ImagesInMemory(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.arange(2))

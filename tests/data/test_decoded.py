@@ -59,12 +59,12 @@ def test_the_plain_transform_is_timms_bit_for_bit(mode: str, shape: tuple[int, i
 
 
 @pytest.mark.parametrize("seed", [None, 5])
-@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("prefetch", [False, True])
 def test_batches_are_those_of_the_files_bit_for_bit(
-    files: ImageFiles, tmp_path: Path, seed: int | None, ahead: bool
+    files: ImageFiles, tmp_path: Path, seed: int | None, prefetch: bool
 ) -> None:
     split = decoded(files, tmp_path / "kept")
-    own, reference = (list(iterate(each, 3, seed=seed, start=1, stop=7, ahead=ahead)) for each in (split, files))
+    own, reference = (list(iterate(each, 3, seed=seed, start=1, stop=7, prefetch=prefetch)) for each in (split, files))
     assert [len(x) for x, _ in own] == [3, 3]
     for (x, y), (images, labels) in zip(own, reference, strict=True):
         assert x.dtype == torch.float32
@@ -168,7 +168,7 @@ def test_where_nothing_can_be_kept_the_files_serve(
     (tmp_path / "kept").write_text("a file")
     assert decode_once(files, tmp_path / "kept") is files
     assert len(caplog.records) == 1
-    assert "8 decoded images cannot be kept in" in caplog.text
+    assert "cannot cache 8 decoded images in" in caplog.text
     assert "kept: File exists (they need 6,144 bytes)" in caplog.text or "Not a directory" in caplog.text
     assert "NASFORMER_HOME" in caplog.text
 
@@ -217,7 +217,7 @@ def test_a_disk_that_fills_up_on_the_way_costs_a_warning(photograph: Path, tmp_p
     folder = tmp_path / "kept"
     output = start(photograph, 60, folder, limit=20_000).communicate(timeout=300)[0]
     assert output.split()[-1] == "ImageFiles", output
-    assert f"WARNING 60 decoded images cannot be kept in {folder}: File too large (they need 46,080 bytes)" in output
+    assert f"WARNING cannot cache 60 decoded images in {folder}: File too large (they need 46,080 bytes)" in output
     assert not arrays(folder)
     assert not list(folder.glob("*.part"))
 

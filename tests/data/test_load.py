@@ -136,7 +136,7 @@ def test_an_image_folder_without_test_images_says_the_way_out(make_folder: MakeF
 def test_faults_of_an_image_folder_are_named(make_folder: MakeFolder) -> None:
     root = make_folder({"train": 4, "test": 2})
     (root / "train" / "emu").mkdir()
-    with pytest.raises(DataError, match=r"class folder .*train/emu holds no images"):
+    with pytest.raises(DataError, match=r"class folder .*train/emu contains no images"):
         load_dataset(f"imagefolder:{root}")
     (root / "train" / "emu" / "0.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"classes of .*test differ from those of train/, as in 'emu'"):

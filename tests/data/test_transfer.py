@@ -165,6 +165,6 @@ def test_what_is_missing_is_one_line(name: str, tmp_path: Path) -> None:
     lists = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".jpg"]
     for path in lists:
         path.write_bytes(b"torn")
-    with pytest.raises(DataError, match=r"cannot read \w+ in .*; fetch it anew") as caught:
+    with pytest.raises(DataError, match=r"cannot read \w+ in .*; download it again") as caught:
         load_dataset(name, root=tmp_path)
     assert "\n" not in str(caught.value)

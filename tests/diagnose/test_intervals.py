@@ -90,7 +90,7 @@ def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict
 
 @pytest.mark.parametrize(
     ("value", "verdict", "why"),
-    [(0.0, "holds", "little to add"), (2.0, "does not hold", "frees"), (-2.0, "does not hold", "made it worse")],
+    [(0.0, "holds", "add little"), (2.0, "does not hold", "specialises"), (-2.0, "does not hold", "decreased")],
 )
 def test_fine_tuning_adds_nothing_takes_nothing_away(value: float, verdict: str, why: str) -> None:
     row = {"of": "finetuned", "minus": "inherited", "mean": interval(value, 0.3)}

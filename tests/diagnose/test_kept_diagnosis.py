@@ -11,20 +11,20 @@ import pytest
 
 from benchmarks import _marks, diagnosis, winner
 
-Found = dict[str, Any]
+Json = dict[str, Any]
 
 
-def test_the_tables_say_what_was_found(found: Found) -> None:
+def test_the_tables_say_what_was_found(found: Json) -> None:
     told = diagnosis.tables(found)
     assert told["claims"].count("\n") == 2 + len(found["claims"])
     for row in found["pieces"]["sharing"]["ablation"]:
         assert f"| {row['inherited']:.2f} | {row['retrained']:.2f} |" in told["ablation"]
     assert "| entangled | evolution | 81.7 | 81.7 |" in told["ablation"]
-    assert "5 trained alone for 3 epochs, 3 fine-tuned for 1" in told["pieces"]
+    assert "5 retrained for 3 epochs, 3 fine-tuned for 1" in told["pieces"]
 
 
 def test_they_are_kept_together(
-    found: Found, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    found: Json, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "results").mkdir()
     document = tmp_path / "diagnosis.md"

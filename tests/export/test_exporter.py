@@ -132,7 +132,7 @@ def test_the_card_says_what_was_measured(written: Written) -> None:
     assert f"{done.record['test']['accuracy']:.2f} % of 359 test images of digits" in card
     assert f"| parameters | {done.record['network']['params']:,} |" in card
     assert 'license: "mit"' in card
-    assert "No licence was stated" not in card
+    assert "No licence is stated" not in card
     assert "times as fast" in card
     assert done.record["provenance"]["data"]["fingerprint"] in card
 
@@ -221,7 +221,7 @@ def test_other_weights_are_found_out_and_nothing_is_left(
 def test_a_place_that_is_taken_is_left_as_it_is(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work.txt").write_text("kept")
-    with pytest.raises(ExportError, match=r"mine is there already; name another"):
+    with pytest.raises(ExportError, match=r"mine already exists; choose another"):
         export(net, data, tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["work.txt"]
     (tmp_path / "empty").mkdir()
@@ -258,7 +258,7 @@ def test_a_format_or_dtype_that_there_is_not_is_named() -> None:
         require_format("tflite", "fp32")
     with pytest.raises(ExportError, match=r"--dtype is fp32, bf16, int8, got 'int4'"):
         require_format("onnx", "int4")
-    with pytest.raises(ExportError, match=r"torch-export is not written in int8; int8 is for onnx"):
+    with pytest.raises(ExportError, match=r"torch-export does not support int8; int8 is for onnx"):
         require_format("torch-export", "int8")
 
 
@@ -278,11 +278,11 @@ def test_files_that_are_torn_or_no_exports_are_named(written: Written, net: Visi
         with pytest.raises((ExportError, CheckpointError), match=f"cannot .* {torn}"):
             open_model(torn)
     net.save(tmp_path / "network.safetensors")
-    with pytest.raises(ExportError, match=r"network.safetensors does not say what it takes: it is no export"):
+    with pytest.raises(ExportError, match=r"network.safetensors has no metadata: it is not an export"):
         open_model(tmp_path / "network.safetensors")
     with pytest.raises(ExportError, match=r"there is no model .*absent.onnx"):
         open_model(tmp_path / "absent.onnx")
-    with pytest.raises(ExportError, match=r"holds none of model.safetensors, model.onnx, model.pt2"):
+    with pytest.raises(ExportError, match=r"has none of model.safetensors, model.onnx, model.pt2"):
         open_model(tmp_path.parent)
     with pytest.raises(ExportError, match=r"--device cuda is for model.safetensors"):
         open_model(written("torch-export", "fp32").folder, device="cuda")
@@ -292,7 +292,7 @@ def test_a_description_that_is_damaged_or_newer_is_named(written: Written) -> No
     known = open_model(written("safetensors", "fp32").folder).description
     assert Description.from_json(known.to_json(), "here") == known
     for text, message in (
-        (None, "does not say what it takes"),
+        (None, "has no metadata"),
         ("{", "the description in here is damaged"),
         (json.dumps({**known.to_dict(), "classes": 3}), "is damaged"),
         (json.dumps({**known.to_dict(), "format_version": 2}), "has format version 2"),
@@ -318,7 +318,7 @@ def test_latencies_are_ordered_quartiles_of_every_batch_size(written: Written) -
     for row in rows["a"]:
         assert 0 < row["low_ms"] <= row["median_ms"] <= row["high_ms"]
         assert row["images_per_second"] == pytest.approx(1e3 * row["batch_size"] / row["median_ms"])
-    with pytest.raises(ExportError, match=r"repeats 2 or more, got \[1\] and 1"):
+    with pytest.raises(ExportError, match=r"repeats at least 2, got \[1\] and 1"):
         latencies({"a": model}, batch_sizes=(1,), repeats=1)
 
 

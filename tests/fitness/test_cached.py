@@ -71,20 +71,20 @@ def test_confirmation_is_made_anew(tmp_path: Path) -> None:
 
 def test_a_file_is_of_one_fitness(tmp_path: Path) -> None:
     CachedFitness(Counting(), tmp_path / "cache.sqlite")
-    with pytest.raises(FitnessError, match=r"cache.sqlite' keeps evaluations of .*counting.*, not of .*other.*; use"):
+    with pytest.raises(FitnessError, match=r"cache.sqlite' caches evaluations of .*counting.*, not of .*other.*; use"):
         CachedFitness(Counting("other"), tmp_path / "cache.sqlite")
 
 
 def test_no_file_of_ours_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache.sqlite").write_text("no database, but long enough to be read as one" * 40)
-    with pytest.raises(FitnessError, match=r"cannot keep evaluations in .*cache.sqlite"):
+    with pytest.raises(FitnessError, match=r"cannot cache evaluations in .*cache.sqlite"):
         CachedFitness(Counting(), tmp_path / "cache.sqlite")
 
 
 def test_a_race_is_refused(tmp_path: Path) -> None:
     racing = Counting()
     racing.joint = True  # type: ignore[attr-defined]
-    with pytest.raises(FitnessError, match="judges architectures jointly"):
+    with pytest.raises(FitnessError, match="evaluates architectures jointly"):
         CachedFitness(racing, tmp_path / "cache.sqlite")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.dispatch import Answered, Dispatcher, Event, Finished, Lost, Ready, Refused
-from nasformer.fitness.parts import DEATHS, Part, cut
+from nasformer.fitness.parts import MAX_WORKER_FAILURES, Part, cut
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 from nasformer.search import Evaluation
 from nasformer.space import load_space
@@ -22,7 +22,7 @@ POPULATION = list(dict.fromkeys(load_space("digits").sample(30, seed=3)))
 
 
 class Fates:
-    """A crew in this process whose workers live and die as drawn: the protocol with chance in place of processes.
+    """A backend in this process whose workers live and die as drawn: the protocol with chance in place of processes.
 
     Args:
         size: How many.
@@ -96,11 +96,11 @@ def test_each_architecture_is_answered_once_whatever_dies(
     count: int, size: int, fates: list[str], killers: set[Architecture]
 ) -> None:
     population = POPULATION[:count]
-    crew = Fates(size, fates, list(killers))
-    answers = list(Dispatcher(crew).answers(cut(population, size)))
+    backend = Fates(size, fates, list(killers))
+    answers = list(Dispatcher(backend).answers(cut(population, size)))
     assert Counter(architecture for architecture, _ in answers) == Counter(population)
     judged = {architecture for architecture, answer in answers if isinstance(answer, Evaluation)}
-    assert crew.judged == Counter(judged), "what was answered is not judged again"
+    assert backend.judged == Counter(judged), "what was answered is not judged again"
     assert not judged & killers
     if "die" not in fates:
         assert judged == set(population) - killers
@@ -122,29 +122,29 @@ def test_parts_are_runs_of_the_tree_order_that_get_smaller(count: int, workers: 
 
 def test_a_killer_costs_a_bounded_number_of_workers() -> None:
     killer = in_tree_order(POPULATION)[0]
-    crew = Fates(2, killers=[killer])
-    answers = dict(Dispatcher(crew).answers(cut(POPULATION, 2)))
-    assert crew.made <= 2 + 2 * DEATHS
+    backend = Fates(2, killers=[killer])
+    answers = dict(Dispatcher(backend).answers(cut(POPULATION, 2)))
+    assert backend.made <= 2 + 2 * MAX_WORKER_FAILURES
     assert isinstance(answers[killer], FitnessError)
     assert sum(isinstance(answer, Evaluation) for answer in answers.values()) == len(POPULATION) - 1
 
 
 def test_workers_start_as_they_are_needed() -> None:
-    crew = Fates(5)
-    dispatcher = Dispatcher(crew)
+    backend = Fates(5)
+    dispatcher = Dispatcher(backend)
     assert dispatcher.description() == {"kind": "fates"}
-    assert crew.made == 1
+    assert backend.made == 1
     assert len(list(dispatcher.answers([Part(tuple(POPULATION[:2])), Part(tuple(POPULATION[2:4]))]))) == 4
-    assert crew.made == 2
+    assert backend.made == 2
 
 
 def test_a_search_that_is_left_in_the_middle_leaves_no_work_behind() -> None:
-    crew = Fates(3)
-    dispatcher = Dispatcher(crew)
+    backend = Fates(3)
+    dispatcher = Dispatcher(backend)
     answers = dispatcher.answers(cut(POPULATION, 3))
     next(answers)
     answers.close()
-    assert not crew.alive
+    assert not backend.alive
     assert len(list(dispatcher.answers(cut(POPULATION, 3)))) == len(POPULATION)
 
 
@@ -162,9 +162,9 @@ def test_workers_that_cannot_start_end_the_search() -> None:
 
 
 def test_workers_with_other_weights_are_refused() -> None:
-    crew = Fates(2, descriptions=[{"weights": "aa"}, {"weights": "bb"}])
+    backend = Fates(2, descriptions=[{"weights": "aa"}, {"weights": "bb"}])
     with pytest.raises(
         FitnessError, match="all workers must have the same weights; worker 1 on here has 'bb', another 'aa'"
     ):
-        list(Dispatcher(crew).answers(cut(POPULATION, 2)))
-    assert not crew.alive
+        list(Dispatcher(backend).answers(cut(POPULATION, 2)))
+    assert not backend.alive

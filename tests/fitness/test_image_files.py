@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from nasformer.data import load_dataset
-from nasformer.data.ahead import THREAD
 from nasformer.data.decoded import DecodedImages
+from nasformer.data.prefetch import THREAD
 from nasformer.errors import DataError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.weights import home

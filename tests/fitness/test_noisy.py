@@ -144,15 +144,15 @@ def test_it_travels_to_workers(exact: TableFitness) -> None:
 
 @pytest.mark.parametrize("sd", [-0.1, float("nan"), float("inf"), "much"])
 def test_a_bad_deviation_is_named(sd: Any, exact: TableFitness) -> None:
-    with pytest.raises(FitnessError, match=f"noise is a standard deviation, a number of 0 or more, got {sd!r}"):
+    with pytest.raises(FitnessError, match=f"noise must be a standard deviation of 0 or more, got {sd!r}"):
         NoisyFitness(exact, sd)
-    with pytest.raises(FitnessError, match=f"confirmation_sd is a standard deviation.*{sd!r}"):
+    with pytest.raises(FitnessError, match=f"confirmation_sd must be a standard deviation.*{sd!r}"):
         NoisyFitness(exact, 1.0, confirmation_sd=sd)
 
 
 def test_a_race_is_refused(exact: TableFitness) -> None:
     exact.joint = True  # type: ignore[attr-defined]
-    with pytest.raises(FitnessError, match=r"noise 1\.0 needs a fitness that judges each architecture by itself"):
+    with pytest.raises(FitnessError, match=r"noise 1\.0 needs a fitness that evaluates architectures independently"):
         NoisyFitness(exact, 1.0)
 
 

@@ -13,7 +13,7 @@ from nasformer.data import Dataset
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of
-from nasformer.fitness.racing import Found, Racing, race
+from nasformer.fitness.racing import Answers, Racing, race
 from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, load_space
@@ -41,7 +41,7 @@ def equal_on_the_whole(rng: np.random.Generator, n: int) -> list[Outcome]:
     return outcomes
 
 
-def showing(outcomes: Sequence[Outcome]) -> Callable[[Sequence[Architecture], int, int], Found]:
+def showing(outcomes: Sequence[Outcome]) -> Callable[[Sequence[Architecture], int, int], Answers]:
     table = dict(zip(ARCHS, outcomes, strict=False))
     return lambda archs, start, stop: {a: table[a].part(start, stop) for a in archs}
 
@@ -92,7 +92,7 @@ def test_rivals_are_to_be_beaten_too() -> None:
 def test_what_raises_leaves_the_race() -> None:
     outcomes = showing(equal_on_the_whole(np.random.default_rng(0), 3))
 
-    def compute(archs: Sequence[Architecture], start: int, stop: int) -> Found:
+    def compute(archs: Sequence[Architecture], start: int, stop: int) -> Answers:
         failed = {ARCHS[1]: RuntimeError("late")} if start and ARCHS[1] in archs else {}
         return {**outcomes(archs, start, stop), **failed}
 
@@ -227,7 +227,7 @@ def test_the_objective_is_the_value_and_the_other_a_metric(
         ({"eror": 0.1}, "racing has no option 'eror'; did you mean 'error'"),
         ({"error": 0}, "error must be a probability between 0 and 1, got 0"),
         ({"first": 1}, "first must be a whole number of at least 2, got 1"),
-        ({"growth": 1.0}, "growth must be above 1, got 1.0"),
+        ({"growth": 1.0}, "growth must be finite and above 1, got 1.0"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
     ],
 )

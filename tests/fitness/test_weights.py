@@ -51,11 +51,11 @@ def test_weights_that_cannot_be_kept_are_an_error_and_the_earlier_ones_stay(
     space: SearchSpace, net: Supernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = bind_weights(space, net.save(tmp_path / "net.safetensors"))
-    with pytest.raises(CheckpointError, match=r"cannot keep .*absent\.safetensors as .*: No such file"):
+    with pytest.raises(CheckpointError, match=r"cannot copy .*absent\.safetensors to .*: No such file"):
         bind_weights(space, tmp_path / "absent.safetensors")
     with (
         small_disk(1000),
-        pytest.raises(CheckpointError, match=r"cannot keep .*net\.safetensors as .*: File too large"),
+        pytest.raises(CheckpointError, match=r"cannot copy .*net\.safetensors to .*: File too large"),
     ):
         bind_weights(space, tmp_path / "net.safetensors")
     assert find_weights(space) == kept
@@ -63,7 +63,7 @@ def test_weights_that_cannot_be_kept_are_an_error_and_the_earlier_ones_stay(
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
     (tmp_path / "file").touch()
     monkeypatch.setenv("NASFORMER_HOME", str(tmp_path / "file"))
-    with pytest.raises(CheckpointError, match=r"cannot keep .*net\.safetensors as .*file/supernets.*: Not a directory"):
+    with pytest.raises(CheckpointError, match=r"cannot copy .*net\.safetensors to .*file/supernets.*: Not a directory"):
         bind_weights(space, tmp_path / "net.safetensors")
 
 

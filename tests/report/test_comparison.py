@@ -64,7 +64,7 @@ def test_the_page_states_ranks_power_and_hypervolume(page: Page, analysis: Analy
     for label, rank in analysis.across.ranks.items():
         assert f"{label} {rank:.2f}" in page.text
     assert analysis.across.words in page.text
-    assert "would have been found with 80 % probability" in page.text
+    assert "with 80 % power; smaller ones" in page.text
     assert "Hypervolume of a run's front" in page.text
 
 
@@ -256,7 +256,7 @@ def test_no_name_breaks_the_frame(name: str, exact: Comparison) -> None:
 
 
 def test_a_format_that_is_unknown_is_refused(exact: Comparison, tmp_path: Path) -> None:
-    with pytest.raises(NasformerError, match=r"format 'pdf' is unknown; there are html, markdown, json"):
+    with pytest.raises(NasformerError, match=r"unknown format 'pdf'; known: html, markdown, json"):
         write_comparison(tmp_path, exact, formats=("pdf",))
 
 

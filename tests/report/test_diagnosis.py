@@ -27,13 +27,13 @@ FIGURES = {
     "curse": {"curse"},
 }
 SAID = {
-    "fidelity": "Kendall's τ between the two is 0.62 (0.42 to 0.82)",
+    "fidelity": "Kendall's τ between both rankings is 0.62 (0.42 to 0.82)",
     "gap": "Fine-tuned − inherited",
     "sharing": "Entangled − classical: +4.50 (+4.10 to +4.90) percentage points of inherited accuracy over 20",
     "strategies": "Evolution − random: +0.60 (+0.15 to +1.05) percentage points",
-    "winner": "Winner − uniform ViT: +0.60 (−0.10 to +1.30) percentage points, trained alone with three seeds each",
-    "images": "Ranked by accuracy, 300 of 360 images are the fewest tried",
-    "curse": "the best of 100 scores +1.15 percentage points against test images",
+    "winner": "Winner − uniform ViT: +0.60 (−0.10 to +1.30) percentage points, retrained with three seeds each",
+    "images": "Ranked by accuracy, 300 of 360 images are the smallest tested subset",
+    "curse": "Search minus test accuracy of the best of 100: +1.15 percentage points",
 }
 
 
@@ -55,10 +55,10 @@ def drawn(folder: Path) -> set[str]:
 
 def test_the_claims_come_first_and_are_counted(page: Page) -> None:
     assert (
-        "Of four claims of the paper that it speaks to, two hold, one does not hold and one is not decided here."
+        "Of four claims of the paper that it tests, two hold, one does not hold and one is not decided here."
         in page.text
     )
-    assert page.text.index("Table 1. The paper's claims") < page.text.index("drawn and not chosen")
+    assert page.text.index("Table 1. The paper's claims") < page.text.index("random architectures were evaluated on")
     for claim in diagnosis()["claims"]:
         assert " ".join(claim[key] for key in ("claim", "paper", "here", "verdict", "why")) in page.text
 
@@ -84,7 +84,7 @@ def test_every_figure_of_the_tables_is_there(page: Page) -> None:
 
 def test_what_stands_behind_it_is_there(page: Page) -> None:
     facts = ["50,000 to 100,000 parameters", "nasformer diagnose digits", "home/digits.safetensors", "two cores"]
-    facts += ["finetuning epochs 1", "seed 7", "2 min 05 s", "retrained with three seeds only"]
+    facts += ["finetuning epochs 1", "seed 7", "2 min 05 s", "retrained with only three seeds"]
     for fact in facts:
         assert fact in page.text
 
@@ -139,7 +139,7 @@ def test_figures_without_an_interval_are_shown_without(tmp_path: Path) -> None:
     text = read(write_diagnosis_report(tmp_path, once)).text
     assert "Winner − uniform ViT: +0.60 percentage points" in text
     assert "winner − uniform ViT +0.60 no interval" in text
-    assert "with another seed" not in text
+    assert "with other seeds" not in text
 
 
 def test_nothing_fine_tuned_is_no_second_cloud(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def page(folder: Path) -> Page:
 
 def test_the_page_states_the_result(page: Page) -> None:
     test = trained()["test"]
-    facts = [f"{test['accuracy']:.2f} % of 400 test images", "40.00 % of the same images", "0.5123", "do not overlap"]
+    facts = [f"{test['accuracy']:.2f} % of 400 test images", "same images was 40.00 %", "0.5123", "do not overlap"]
     facts += ["The network was fine-tuned from home/digits.safetensors on digits for seven epochs."]
     facts += ["60,106", "0.72 ms", "13,476", "a processor", "2 min 05 s", "nasformer finetune digits", "torch 2.9"]
     for fact in facts:
@@ -118,7 +118,7 @@ def test_the_page_states_every_class(page: Page) -> None:
         assert f"{row['class']} 40 {row['accuracy']:.2f} %" in page.text
         assert f"{100 * right / columns[place]:.2f} % class" in page.text
     hardest = min(test["per_class"], key=lambda row: (row["accuracy"], row["class"]))
-    assert f"Hardest are {hardest['class']} ({hardest['accuracy']:.1f} %)" in page.text
+    assert f"Hardest classes: {hardest['class']} ({hardest['accuracy']:.1f} %)" in page.text
 
 
 def test_the_cells_of_the_matrix_tell_their_images(page: Page) -> None:
@@ -126,8 +126,8 @@ def test_the_cells_of_the_matrix_tell_their_images(page: Page) -> None:
     traces = json.loads(page.scripts[0])["confusion"]
     assert sum(len(trace["points"]) for trace in traces) == (confusion > 0).sum()
     assert traces[0]["label"] == "class 0"
-    assert traces[0]["points"][0][2].startswith(f"right: {confusion[0, 0]} of 40, ")
-    assert traces[0]["points"][1][2].startswith(f"taken for class 1: {confusion[0, 1]} of 40, ")
+    assert traces[0]["points"][0][2].startswith(f"correct: {confusion[0, 0]} of 40, ")
+    assert traces[0]["points"][1][2].startswith(f"predicted class 1: {confusion[0, 1]} of 40, ")
     xs = [point[0] for point in traces[5]["points"]]
     assert xs == sorted(xs)
 
@@ -156,7 +156,7 @@ def test_many_classes_stay_light_and_folded(tmp_path: Path) -> None:
     page = read(path)
     assert path.stat().st_size < 1.5e6
     assert "All 300 classes" in page.text
-    assert "one in 12 is named at the edge" in page.text
+    assert "One in 12 of 300 classes is labelled" in page.text
 
 
 def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
         del figures[key]
     figures["training"] = {"history": figures["training"]["history"][:1]}
     text = read(write_training_report(tmp_path, figures, title="Bare")).text
-    assert "of the same images" not in text
+    assert "on the same images" not in text
     assert "latency" not in text
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"architecture", "confusion"}
 
@@ -197,7 +197,7 @@ def test_classes_with_few_test_images_or_none_are_told(tmp_path: Path) -> None:
 def test_a_network_without_mistakes_has_a_page(tmp_path: Path) -> None:
     figures = trained()
     figures["test"]["confusion"] = np.diag([40] * 10).tolist()
-    assert "No test image was mistaken." in read(write_training_report(tmp_path, figures, title="Perfect")).text
+    assert "No test image was misclassified." in read(write_training_report(tmp_path, figures, title="Perfect")).text
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from nasformer.registry import get_strategy
 from nasformer.search import (
     Evaluation,
     Fitness,
-    Limit,
     SearchLoop,
+    StoppingCriteria,
     Strategy,
     Trial,
     as_fitness,
@@ -155,7 +155,7 @@ def loop(
         strategy,
         as_fitness(fitness),
         feasible,
-        Limit(**{"evaluations": 6, **limits}),
+        StoppingCriteria(**{"evaluations": 6, **limits}),
         record,
         () if callback is None else (callback,),
     )
@@ -165,9 +165,9 @@ def test_a_repeated_ask_is_a_strategy_error_that_names_it(
     archs: list[Architecture], feasible: FeasibleSet, worth: Judge
 ) -> None:
     for batches in ([[archs[0]], [archs[0]]], [[archs[0], archs[0]]]):
-        with pytest.raises(StrategyError, match=f"Listed asked twice for {archs[0]}") as caught:
+        with pytest.raises(StrategyError, match=f"Listed proposed {archs[0]} twice") as caught:
             loop(Listed(batches), worth, feasible, batch_size=2).run()
-        assert caught.value.offender == archs[0]
+        assert caught.value.value == archs[0]
 
 
 def test_an_infeasible_ask_is_a_strategy_error_that_names_it(
@@ -175,22 +175,22 @@ def test_an_infeasible_ask_is_a_strategy_error_that_names_it(
 ) -> None:
     large = feasible.space.largest
     search = loop(Listed([[archs[0]], [large]]), worth, feasible)
-    with pytest.raises(StrategyError, match=rf"Listed asked for {large}, outside .*80000") as caught:
+    with pytest.raises(StrategyError, match=rf"Listed proposed {large}, outside .*80000") as caught:
         search.run()
-    assert caught.value.offender == large
+    assert caught.value.value == large
     assert [trial.architecture for trial in search.record.trials()] == archs[:1]
 
 
 def test_more_than_was_asked_for_is_a_strategy_error(
     archs: list[Architecture], feasible: FeasibleSet, worth: Judge
 ) -> None:
-    with pytest.raises(StrategyError, match="Listed gave 3 architectures where 2 were asked for"):
+    with pytest.raises(StrategyError, match="Listed returned 3 architectures, more than the 2 asked for"):
         loop(Listed([archs[:3]]), worth, feasible, batch_size=2, evaluations=2).run()
 
 
 @pytest.mark.parametrize("thing", [None, {"embed_dim": 48}, "small", 7], ids=repr)
 def test_an_ask_that_is_no_architecture_is_a_strategy_error(thing: Any, feasible: FeasibleSet, worth: Judge) -> None:
-    with pytest.raises(StrategyError, match=f"Listed asked for .*{re.escape(str(thing))}"):
+    with pytest.raises(StrategyError, match=f"Listed proposed .*{re.escape(str(thing))}"):
         loop(Listed([[thing]]), worth, feasible).run()
 
 

@@ -77,7 +77,7 @@ def test_a_file_cut_anywhere_is_refused(result: SearchResult, tmp_path: Path) ->
 def test_a_file_without_its_confirmations_says_what_is_missing(result: SearchResult, tmp_path: Path) -> None:
     path = result.save(tmp_path / "result.jsonl")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[: 1 + len(result.trials)]))
-    with pytest.raises(StudyError, match=rf"cut short: .*0 of {len(result.confirmed)} confirm"):
+    with pytest.raises(StudyError, match=rf"truncated: .*0 of {len(result.confirmed)} confirm"):
         SearchResult.load(path)
 
 
@@ -89,7 +89,7 @@ def test_a_file_without_its_confirmations_says_what_is_missing(result: SearchRes
 def test_what_is_no_result_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "result.jsonl"
     path.write_text(content)
-    with pytest.raises(StudyError, match=r"result.jsonl' is no search result"):
+    with pytest.raises(StudyError, match=r"result.jsonl' is not a search result"):
         SearchResult.load(path)
 
 
@@ -99,7 +99,7 @@ def test_a_damaged_header_is_refused(changed: dict[str, Any], result: SearchResu
     header, *rest = path.read_text().splitlines()
     damaged = json.dumps({"result": {**json.loads(header)["result"], **changed}})
     path.write_text("\n".join([damaged, *rest]))
-    with pytest.raises(StudyError, match=r"result.jsonl' is no search result, or a damaged one"):
+    with pytest.raises(StudyError, match=r"result.jsonl' is not a search result, or damaged"):
         SearchResult.load(path)
 
 

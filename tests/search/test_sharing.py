@@ -20,7 +20,7 @@ from nasformer.architecture import Architecture
 from nasformer.errors import DriftError, StudyError
 from nasformer.search import Evaluation, Trial
 from nasformer.search.study import Study, shown, workers
-from nasformer.search.study.workers import LEASE, Watch, ended, new_worker
+from nasformer.search.study.workers import LEASE, LivenessMonitor, ended, new_worker
 from nasformer.space import FeasibleSet, SearchSpace
 from tests.search import sitting
 from tests.search.conftest import plain_optuna
@@ -47,7 +47,7 @@ def told(trial: Trial, value: float = 1.0) -> Trial:
 def both(url: str, space: SearchSpace) -> Iterator[tuple[Study, Study]]:
     """Two workers of one study, at work."""
     one, other = begin(url, space), begin(url, space)
-    with one.crew.session(), other.crew.session():
+    with one.workers.session(), other.workers.session():
         yield one, other
 
 
@@ -71,7 +71,7 @@ def test_a_batch_is_divided_and_each_trial_told_once(both: tuple[Study, Study], 
 
 def test_who_works_alone_takes_all(url: str, space: SearchSpace, batch: list[Trial]) -> None:
     study = begin(url, space)
-    with study.crew.session():
+    with study.workers.session():
         assert study.claim(batch).mine == tuple(batch)
 
 
@@ -88,7 +88,7 @@ def test_what_a_worker_leaves_is_taken_over_and_its_late_result_discarded(
     url: str, space: SearchSpace, batch: list[Trial]
 ) -> None:
     one, other = begin(url, space), begin(url, space)
-    with one.crew.session():
+    with one.workers.session():
         assert one.claim(batch).mine == tuple(batch)
         assert other.claim(batch).mine == ()
     assert other.claim(batch).mine == tuple(batch)
@@ -105,7 +105,7 @@ def test_a_process_that_is_killed_is_replaced_at_once(
         "import json, sys, time; from tests.search import test_sharing as t; from nasformer.search import Trial;"
         "from nasformer.space import load_space; study = t.begin(sys.argv[1], load_space('digits'));"
         "batch = [Trial.from_dict(each) for each in json.loads(sys.argv[2])];"
-        "session = study.crew.session(); session.__enter__(); study.claim(batch); print('claimed', flush=True);"
+        "session = study.workers.session(); session.__enter__(); study.claim(batch); print('claimed', flush=True);"
         "time.sleep(600)"
     )
     data = json.dumps([trial.to_dict() for trial in batch])
@@ -178,26 +178,26 @@ def test_a_worker_of_this_machine_has_ended_when_its_process_has() -> None:
 
 def test_a_worker_elsewhere_is_dead_once_its_lease_is_out() -> None:
     now = 0.0
-    watch = Watch(lambda: now)
-    assert watch.living({"elsewhere|1|1|a": 5}) == {"elsewhere|1|1|a": 5}
+    monitor = LivenessMonitor(lambda: now)
+    assert monitor.alive({"elsewhere|1|1|a": 5}) == {"elsewhere|1|1|a": 5}
     now = LEASE - 1
-    assert watch.living({"elsewhere|1|1|a": 5})
+    assert monitor.alive({"elsewhere|1|1|a": 5})
     now = LEASE + 1
-    assert watch.living({"elsewhere|1|1|a": 6}), "it has beaten since"
+    assert monitor.alive({"elsewhere|1|1|a": 6}), "it has beaten since"
     now = 2 * LEASE + 2
-    assert not watch.living({"elsewhere|1|1|a": 6})
+    assert not monitor.alive({"elsewhere|1|1|a": 6})
 
 
 def test_a_worker_beats_while_it_works(url: str, space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "HEARTBEAT", 0.05)
     study, other = begin(url, space), begin(url, space)
-    with study.crew.session():
-        first = other.crew.living()[study.crew.worker]
+    with study.workers.session():
+        first = other.workers.alive()[study.workers.worker]
         deadline = time.monotonic() + 60
-        while other.crew.living()[study.crew.worker] < first + 3 and time.monotonic() < deadline:
+        while other.workers.alive()[study.workers.worker] < first + 3 and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert other.crew.living()[study.crew.worker] >= first + 3
-    assert other.crew.living() == {}
+        assert other.workers.alive()[study.workers.worker] >= first + 3
+    assert other.workers.alive() == {}
 
 
 # Strangers
@@ -301,8 +301,8 @@ def test_a_study_that_is_not_ours_is_refused(url: str) -> None:
 
 def test_a_study_that_others_run_in_step_is_not_let_free(both: tuple[Study, Study]) -> None:
     one, _ = both
-    with pytest.raises(StudyError, match="study 'mine' is run in step by other processes"):
-        one.let_run_free()
+    with pytest.raises(StudyError, match="other processes run study 'mine' synchronously"):
+        one.set_asynchronous()
 
 
 def test_a_password_is_not_shown() -> None:

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from nasformer.errors import StudyError
 from nasformer.search.study import Store, Study
-from nasformer.search.study.journal import Journal
+from nasformer.search.study.journal import StudyJournal
 from nasformer.space import SearchSpace
 
 Disk = Callable[[int], AbstractContextManager[None]]
@@ -30,8 +30,8 @@ def begin(url: object, space: SearchSpace, name: str = "mine") -> Study:
 def test_a_process_killed_with_the_lock_stops_nobody(tmp_path: Path, space: SearchSpace) -> None:
     begin(tmp_path / "study.log", space)
     hold = (
-        "import sys, time; from nasformer.search.study.journal import Journal;"
-        "held = Journal(sys.argv[1]).together(); held.__enter__(); print('held', flush=True); time.sleep(600)"
+        "import sys, time; from nasformer.search.study.journal import StudyJournal;"
+        "held = StudyJournal(sys.argv[1]).together(); held.__enter__(); print('held', flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", hold, str(tmp_path / "study.log")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -48,7 +48,7 @@ def test_a_process_killed_with_the_lock_stops_nobody(tmp_path: Path, space: Sear
 
 
 def test_a_lock_of_plain_optuna_is_waited_for(tmp_path: Path) -> None:
-    journal, theirs = Journal(tmp_path / "study.log"), JournalFileSymlinkLock(str(tmp_path / "study.log"))
+    journal, theirs = StudyJournal(tmp_path / "study.log"), JournalFileSymlinkLock(str(tmp_path / "study.log"))
     theirs.acquire()
     writer = threading.Thread(target=journal.append_logs, args=([LINE],))
     writer.start()
@@ -61,7 +61,7 @@ def test_a_lock_of_plain_optuna_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_plain_optuna_waits_for_our_lock(tmp_path: Path) -> None:
-    journal, theirs = Journal(tmp_path / "study.log"), JournalFileBackend(str(tmp_path / "study.log"))
+    journal, theirs = StudyJournal(tmp_path / "study.log"), JournalFileBackend(str(tmp_path / "study.log"))
     writer = threading.Thread(target=theirs.append_logs, args=([LINE],))
     with journal.together():
         writer.start()
@@ -76,13 +76,13 @@ def test_plain_optuna_waits_for_our_lock(tmp_path: Path) -> None:
 @pytest.mark.parametrize("before", [0, 3])
 def test_a_line_cut_off_is_removed_before_the_next_is_written(torn: bytes, before: int, tmp_path: Path) -> None:
     path = tmp_path / "study.log"
-    journal = Journal(path)
+    journal = StudyJournal(path)
     journal.append_logs([LINE] * before)
     with path.open("ab") as file:
         file.write(torn)
     assert list(journal.read_logs(0)) == [LINE] * before
     journal.append_logs([LINE])
-    assert list(Journal(path).read_logs(0)) == list(journal.read_logs(0)) == [LINE] * (before + 1)
+    assert list(StudyJournal(path).read_logs(0)) == list(journal.read_logs(0)) == [LINE] * (before + 1)
 
 
 def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, space: SearchSpace) -> None:
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, space: Searc
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path, disk: Disk) -> None:
-    journal = Journal(tmp_path / "study.log")
+    journal = StudyJournal(tmp_path / "study.log")
     journal.append_logs([LINE])
     kept = (tmp_path / "study.log").read_bytes()
     with disk(len(kept) + 10), pytest.raises(OSError, match="File too large"):
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, disk: Disk) -> None:
 
 def test_looking_at_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     for url in (str(tmp_path / "study.log"), f"sqlite:///{tmp_path}/study.db"):
-        with pytest.raises(StudyError, match=r"study\.\w+' does not exist; 'nasformer study create' makes one"):
+        with pytest.raises(StudyError, match=r"study\.\w+' does not exist; create it with 'nasformer study create'"):
             Store(url, create=False)
     assert list(tmp_path.iterdir()) == []
 

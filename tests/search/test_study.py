@@ -58,7 +58,7 @@ def test_trials_are_there_again_when_the_study_is_reopened(url: str, space: Sear
 
 
 def test_settings_that_cannot_be_recorded_are_named(space: SearchSpace) -> None:
-    with pytest.raises(StudyError, match=r"an option is a number, a text, a list or a mapping: .* function"):
+    with pytest.raises(StudyError, match=r"options must be numbers, strings, lists or mappings: .* function"):
         Study.begin(None, "mine", space, {"options": {"gamma": lambda count: count}})
 
 

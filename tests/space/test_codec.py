@@ -122,7 +122,7 @@ def test_who_is_no_member_has_no_code_but_a_cost(space: SearchSpace, architectur
     assert architecture not in space
     with pytest.raises(ArchitectureError, match=words) as e:
         space.encode([space.smallest, architecture])
-    assert e.value.offender is architecture
+    assert e.value.value is architecture
     assert space.params(architecture) == space.costs(architecture)["params"] > 0
 
 

@@ -25,8 +25,8 @@ from nasformer.errors import RecipeError
 from nasformer.supernet.layers import drop_path
 from nasformer.training import Affine, Recipe
 from nasformer.training.augment import mixer, random_affine
-from nasformer.training.distributed import Ranks, own_device
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.distributed import Ranks, local_device
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.randomness import isolated, seed_epoch
 from tests.tiny import corners
 from tests.training.ranks import RECIPE, VARIANTS, outcome, train
@@ -188,7 +188,7 @@ class Apart(Ranks):
         return value
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         yield
 
 
@@ -198,7 +198,7 @@ def test_each_process_augments_its_images_by_a_stream_of_its_own(workers: int) -
         net, device = Noting(), torch.device("cpu")
         data = Dataset(train=Drawn(), search=corners(4, 0), test=corners(4, 1), num_classes=4)
         recipe = Recipe(epochs=2, batch_size=8, warmup_epochs=0, mixup=0, cutmix=0)
-        task = Task(net, draws=lambda epoch, steps: [(None,)] * steps, candidates={})
+        task = TrainingTask(net, draws=lambda epoch, steps: [(None,)] * steps, candidates={})
         Trainer(task, data, recipe, device=device, workers=workers, ranks=Apart(rank, 2)).run(None, False, False, None)
         return net.seen
 
@@ -233,10 +233,14 @@ def test_what_is_drawn_by_image_is_drawn_for_the_joint_batch(rank: int) -> None:
 @pytest.mark.parametrize(
     ("count", "changes", "words"),
     [
-        (3, {"mixup": 0, "cutmix": 0}, "batch_size 32 cannot be shared equally by 3 processes; take a multiple of 3$"),
-        (5, {}, "batch_size 32 .* by 5 processes; take a multiple of 10, as mixup"),
-        (2, {"accumulation_steps": 32}, "batch_size 32 .* by 2 processes in 32 passes; take a multiple of 64"),
-        (32, {}, "batch_size 32 .* by 32 processes; take a multiple of 64, as mixup and cutmix pair images"),
+        (
+            3,
+            {"mixup": 0, "cutmix": 0},
+            "batch_size 32 does not divide equally among 3 processes; take a multiple of 3$",
+        ),
+        (5, {}, "batch_size 32 .* among 5 processes; take a multiple of 10, as mixup"),
+        (2, {"accumulation_steps": 32}, "batch_size 32 .* among 2 processes in 32 passes; take a multiple of 64"),
+        (32, {}, "batch_size 32 .* among 32 processes; take a multiple of 64, as mixup and cutmix pair images"),
     ],
 )
 def test_unequal_shares_are_refused(count: int, changes: dict[str, int], words: str) -> None:
@@ -247,9 +251,9 @@ def test_unequal_shares_are_refused(count: int, changes: dict[str, int], words: 
 def test_a_device_that_cannot_serve_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    assert own_device("cpu") == torch.device("cpu")
+    assert local_device("cpu") == torch.device("cpu")
     with pytest.raises(RecipeError, match="device 'meta' cannot serve several processes; take 'cuda' or 'cpu'"):
-        own_device("meta")
+        local_device("meta")
 
 
 def test_passes_divide_the_batch() -> None:

@@ -16,7 +16,7 @@ from nasformer.errors import CheckpointError, DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, VisionTransformer, load_network
 from nasformer.training import Recipe, evaluate, finetune, load_teacher, retrain, train_subnet
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.teacher import Teacher
 from tests.training.test_training import Stop, same
 
@@ -153,7 +153,7 @@ def test_the_teachers_share_of_the_loss_is_as_published(net: VisionTransformer, 
     recipe = Recipe(**PLAIN, distillation=kind, distillation_weight=0.3, distillation_temperature=2.0)
     teacher = Linear()
     net.set_drop_path(0)
-    task = Task(net, lambda epoch, steps: [(None,)] * steps, {}, teacher=Teacher.of(teacher))
+    task = TrainingTask(net, lambda epoch, steps: [(None,)] * steps, {}, teacher=Teacher.of(teacher))
     trainer = Trainer(task, data, recipe, device=torch.device("cpu"))
     images, labels = data.train.images[:16], data.train.labels[:16]  # type: ignore[attr-defined]
     loss = trainer._differentiate(images, labels, [None])
@@ -211,16 +211,18 @@ def test_teachers_are_found_by_name(net: VisionTransformer, space: SearchSpace, 
 
 
 def test_what_does_not_fit_is_one_line(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="the teacher has 3 classes, but 'corners' has 4; take one"):
+    with pytest.raises(RecipeError, match="the teacher has 3 classes, but 'corners' has 4; use a teacher"):
         finetune(net, data, Recipe(**PLAIN), teacher=Linear(3), **ALONE)
-    with pytest.raises(RecipeError, match=r"the teacher cannot look at images \(1, 8, 8\)"):
+    with pytest.raises(RecipeError, match=r"the teacher does not accept images \(1, 8, 8\)"):
         finetune(net, enlarged(data), Recipe(**PLAIN), teacher=Linear(), **ALONE)
-    with pytest.raises(RecipeError, match="timm has no network 'vit_tinny'"):
+    with pytest.raises(RecipeError, match="timm has no model 'vit_tinny'"):
         load_teacher("timm:vit_tinny")
     with pytest.raises(CheckpointError, match=r"cannot read the checkpoint .*absent"):
         load_teacher(str(tmp_path / "absent.safetensors"))
     (tmp_path / "torn.pt").write_bytes(b"torn")
-    with pytest.raises(CheckpointError, match=r"'test_vit' has no weights here .*check --teacher-weights") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"no weights for the teacher 'test_vit' .*check --teacher-weights"
+    ) as caught:
         load_teacher("timm:test_vit", weights=tmp_path / "torn.pt")
     assert "\n" not in str(caught.value)
     colour = [ImagesInMemory(torch.randn(4, 3, 4, 4), torch.arange(4)) for _ in range(3)]

@@ -12,7 +12,7 @@ from nasformer.data import Dataset
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, parameter_shapes
 from nasformer.training import Recipe
-from nasformer.training.loop import Task, Trainer
+from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.optimizer import make_optimizer, make_scheduler
 
 SMALL = Architecture(8, (1,), (1.0,))
@@ -48,7 +48,9 @@ def trainer(space: SearchSpace, data: Dataset, **changes: object) -> Trainer:
     recipe = Recipe(batch_size=16, mixup=0, cutmix=0, warmup_epochs=0, epochs=2).replace(**changes)
     net = Supernet(space)
     return Trainer(
-        Task(net, lambda epoch, steps: [(SMALL,)] * steps, {}, shapes=lambda a: parameter_shapes(space.geometry, a)),
+        TrainingTask(
+            net, lambda epoch, steps: [(SMALL,)] * steps, {}, shapes=lambda a: parameter_shapes(space.geometry, a)
+        ),
         data,
         recipe,
         device=CPU,

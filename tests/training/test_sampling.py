@@ -15,8 +15,8 @@ from nasformer.errors import BudgetError, RecipeError
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, evaluate, train_supernet
-from nasformer.training.loop import Task, Trainer
-from nasformer.training.sampling import Sampler, landmarks
+from nasformer.training.loop import Trainer, TrainingTask
+from nasformer.training.sampling import Sampler, reference_subnets
 from tests.training.test_training import Stop, same
 
 CPU = torch.device("cpu")
@@ -41,12 +41,12 @@ def test_a_sandwich_has_the_ends_and_some_random_ones(space: SearchSpace, k: int
 def test_a_budget_holds_for_every_subnet_and_every_landmark(space: SearchSpace, sampling: str) -> None:
     low, high = (space.params(space.smallest) + 300, space.params(space.largest) - 500)
     recipe = Recipe(sampling=sampling, budget={"params": [low, high]})
-    asked = {a for step in Sampler(space, recipe)(0, 30) for a in step} | set(landmarks(space, recipe).values())
+    asked = {a for step in Sampler(space, recipe)(0, 30) for a in step} | set(reference_subnets(space, recipe).values())
     assert len(asked) > 5
     costs = [space.params(architecture) for architecture in asked]
     assert all(low <= cost <= high for cost in costs)
     ends = space.feasible(params=(low, high)).bounds("params")
-    found = landmarks(space, recipe)
+    found = reference_subnets(space, recipe)
     assert (space.params(found["smallest"]), space.params(found["largest"])) == ends
 
 
@@ -61,7 +61,7 @@ def test_a_budget_that_nothing_meets_is_one_line(space: SearchSpace, data: Datas
 def test_a_sandwich_adds_up_the_gradients_of_its_losses(space: SearchSpace, data: Dataset, inplace: bool) -> None:
     recipe = Recipe(**PLAIN, sampling="sandwich", sandwich_random=1, inplace_distillation=inplace)
     net, reference = Supernet(space, seed=5, drop_path=0), Supernet(space, seed=5, drop_path=0)
-    trainer = Trainer(Task(net, Sampler(space, recipe), {}), data, recipe, device=CPU)
+    trainer = Trainer(TrainingTask(net, Sampler(space, recipe), {}), data, recipe, device=CPU)
     subnets = Sampler(space, recipe)(0, 1)[0]
     images, labels = data.train.images[:16], data.train.labels[:16]  # type: ignore[attr-defined]
     trainer.optimizer.zero_grad(set_to_none=False)
@@ -106,7 +106,7 @@ def test_the_options_resume_bit_for_bit(
 def test_the_average_is_what_is_validated_and_kept(space: SearchSpace, data: Dataset) -> None:
     recipe = Recipe(**PLAIN, ema_decay=0.5)
     net, seen = Supernet(space), []
-    trainer = Trainer(Task(net, Sampler(space, recipe), {"largest": space.largest}), data, recipe, device=CPU)
+    trainer = Trainer(TrainingTask(net, Sampler(space, recipe), {"largest": space.largest}), data, recipe, device=CPU)
     step = trainer._step
 
     def watched(*arguments: Any) -> torch.Tensor:
@@ -135,19 +135,19 @@ def test_repeats_come_as_often_as_asked(data: Dataset) -> None:
 
 def test_class_weights_count_images_by_their_class(space: SearchSpace, data: Dataset) -> None:
     recipe = Recipe(**PLAIN, label_smoothing=0, class_weights=[0, 1, 2, 5])
-    trainer = Trainer(Task(Supernet(space), Sampler(space, recipe), {}), data, recipe, device=CPU)
+    trainer = Trainer(TrainingTask(Supernet(space), Sampler(space, recipe), {}), data, recipe, device=CPU)
     logits, labels = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
     each = F.cross_entropy(logits, labels, reduction="none") * torch.tensor([0.0, 1, 2, 5])[labels]
     torch.testing.assert_close(trainer.objective(logits, labels), each.mean())
     with pytest.raises(RecipeError, match="class_weights has 3 weights, but the data 4 classes"):
         train_supernet(Supernet(space), data, recipe.replace(class_weights=[1, 1, 1]), progress=False)
-    with pytest.raises(RecipeError, match=r"class_weights.*weights are 0 or more, and one is above"):
+    with pytest.raises(RecipeError, match=r"class_weights.*weights must be 0 or more, and at least one positive"):
         Recipe(class_weights=[-1.0, 2.0])
 
 
 def test_the_ends_of_a_set_that_cannot_be_counted_are_the_most_extreme_known() -> None:
     space = load_space("digits").with_cost(FunctionCost("heads", lambda arch: sum(arch.num_heads) % 4))
-    found = landmarks(space, Recipe(budget={"heads": (3, 3)}))
+    found = reference_subnets(space, Recipe(budget={"heads": (3, 3)}))
     feasible = space.feasible(heads=(3, 3))
     assert not feasible.countable
     drawn = [space.params(each) for each in feasible.sample(100, seed=5)]

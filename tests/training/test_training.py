@@ -88,7 +88,7 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_training(
     recipe = recipe.replace(unused_slices=unused_slices)
     whole = Supernet(space)
     expected = train(whole, data, recipe, out=tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt, match=rf"after {stop - 1} whole epochs, which are in .*part.*--resume"):
+    with pytest.raises(KeyboardInterrupt, match=rf"after {stop - 1} complete epochs, saved in .*part.*--resume"):
         train(Supernet(space), data, recipe, out=tmp_path / "part", callback=Stop(stop))
     resumed = Supernet(space, seed=99)
     result = train(resumed, data, recipe, out=tmp_path / "part", resume=True)
@@ -107,14 +107,14 @@ def test_checkpoints_may_be_rarer_than_epochs(
     whole, resumed = Supernet(space), Supernet(space)
     result = train(whole, data, recipe)
     assert ["validation" in row for row in result.history] == [False, False, True, True]
-    with pytest.raises(KeyboardInterrupt, match="after 2 whole epochs"):
+    with pytest.raises(KeyboardInterrupt, match="after 2 complete epochs"):
         train(Supernet(space), data, recipe, out=tmp_path, callback=Stop(4))
     train(resumed, data, recipe, out=tmp_path, resume=True)
     assert same(resumed, whole)
 
 
 def test_an_interruption_without_a_folder_says_so(space: SearchSpace, data: Dataset, recipe: Recipe) -> None:
-    with pytest.raises(KeyboardInterrupt, match="nothing was kept, as no folder was given"):
+    with pytest.raises(KeyboardInterrupt, match="nothing was saved, as no folder was given"):
         train(Supernet(space), data, recipe, callback=Stop(2))
 
 
@@ -122,7 +122,7 @@ def test_a_training_is_neither_overwritten_nor_continued_as_another(
     space: SearchSpace, data: Dataset, recipe: Recipe, tmp_path: Path
 ) -> None:
     train(Supernet(space), data, recipe, out=tmp_path)
-    with pytest.raises(CheckpointError, match=r"holds a training already; continue it with resume"):
+    with pytest.raises(CheckpointError, match=r"already holds a training; continue it with resume"):
         train(Supernet(space), data, recipe, out=tmp_path)
     with pytest.raises(CheckpointError, match=r"another training: recipe\.learning_rate 0\.005 there, 0\.5 here"):
         train(Supernet(space), data, recipe.replace(learning_rate=0.5), out=tmp_path, resume=True)
@@ -173,7 +173,7 @@ def test_the_state_is_data_and_no_code(space: SearchSpace, data: Dataset, recipe
 def test_what_does_not_fit_is_refused_before_training(space: SearchSpace, data: Dataset, recipe: Recipe) -> None:
     with pytest.raises(DataError, match="dataset 'digits' has image_size 8, but space 'tiny' declares 4"):
         train(Supernet(space), load_dataset("digits"), recipe)
-    with pytest.raises(RecipeError, match="batch_size 1024 is above the 72 train images of 'corners'"):
+    with pytest.raises(RecipeError, match="batch_size 1024 exceeds the 72 train images of 'corners'"):
         train(Supernet(space), data, Recipe())
     with pytest.raises(RecipeError, match="device 'gpu' cannot be used"):
         train_supernet(Supernet(space), data, recipe, device="gpu", progress=False)

@@ -1,4 +1,4 @@
-"""``nasformer study``: searches that are shared, watched and carried elsewhere; one file for each part."""
+"""``nasformer study``: share, inspect, export and import searches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nasformer.cli.study.run import run
 
 study = typer.Typer(
     name="study",
-    help="Share a search between processes and machines, watch it, carry it elsewhere.",
+    help="Share a search between processes and machines, inspect, export and import it.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )

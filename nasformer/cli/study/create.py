@@ -1,4 +1,4 @@
-"""``nasformer study create``: a search made ready to run, here or elsewhere."""
+"""``nasformer study create``: create a study to run here or elsewhere."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def create(
     max_failures: MaxFailures = 10,
     json: Json = False,
 ) -> None:
-    """Make a study: space, budget, strategy, seed, fitness and data are kept in it.
+    """Create a study with space, budget, strategy, seed, fitness and data.
 
-    'nasformer study run' then needs the storage and the name alone, on any machine that sees the storage and
+    'nasformer study run' then needs only storage and name, on any machine with access to the storage and
     the weights; other weights are refused.
 
     Examples:
@@ -69,7 +69,7 @@ def create(
     """
     from nasformer.search.study import shown
 
-    searcher, recipe = make_searcher(
+    searcher, fitness_spec = make_searcher(
         space,
         strategy,
         option or [],
@@ -92,13 +92,13 @@ def create(
         evaluations=evaluations,
         batch_size=batch_size,
         max_failures=max_failures,
-        recipe=recipe,
+        fitness_spec=fitness_spec,
     )
     if json:
         print_json({"storage": shown(storage), "study": made.name, "settings": dict(made.settings)})
     else:
         console.print(f"study {made.name} in {shown(storage)}", markup=False, soft_wrap=True)
-        console.print("Begin, here or on another machine that sees it, with:")
+        console.print("Run it, here or on any machine with access to the storage, with:")
         console.print(
             f"  nasformer study run --storage {shown(storage)} --study {made.name}", markup=False, soft_wrap=True
         )

@@ -1,4 +1,4 @@
-"""``nasformer study dashboard``: watch the studies of a storage in a browser."""
+"""``nasformer study dashboard``: show the studies of a storage in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def dashboard(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8080,
 ) -> None:
-    """Serve optuna-dashboard over a storage until Ctrl-C.
+    """Serve optuna-dashboard for a storage until Ctrl-C.
 
     Examples:
       nasformer study dashboard --storage digits.log
@@ -28,5 +28,5 @@ def dashboard(
     except ImportError as error:
         raise StudyError("the dashboard is not installed: pip install 'nasformer[dashboard]'", error) from error
     store = Store(storage, create=False)
-    console.print(f"http://{host}:{port}/ shows {store.name}; Ctrl-C ends it", markup=False, soft_wrap=True)
+    console.print(f"http://{host}:{port}/ shows {store.name}; stop with Ctrl-C", markup=False, soft_wrap=True)
     run_server(store.optuna, host=host, port=port)

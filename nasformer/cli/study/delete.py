@@ -13,9 +13,9 @@ from nasformer.cli.output import console
 def delete(
     storage: Storage,
     study: StudyName = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")] = False,
 ) -> None:
-    """Remove a study and all its trials; the storage and its other studies stay.
+    """Delete a study and its trials; other studies of the storage are kept.
 
     Examples:
       nasformer study delete --storage digits.log --study old --yes
@@ -26,6 +26,8 @@ def delete(
     store = Store(storage, create=False)
     name, _ = store.read(lambda: find(store, study))
     if not yes:
-        raise StudyError(f"study {name!r} in {store.name!r} would be lost with all its trials; add --yes", name)
+        raise StudyError(
+            f"study {name!r} in {store.name!r} would be deleted with all its trials; confirm with --yes", name
+        )
     delete_study(store, name)
     console.print(f"deleted {name} from {store.name}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``nasformer study export | import``: a study as a file, and back."""
+"""``nasformer study export | import``: export a study to a file, and import it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nasformer.cli.output import console
 
 
 def export(
-    out: Annotated[Path, typer.Argument(metavar="FILE", help="FILE.jsonl, or FILE.csv to read elsewhere.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="FILE.jsonl, or FILE.csv.")],
     storage: Storage,
     study: StudyName = None,
 ) -> None:
-    """Write a study to a file: all of it as JSON lines, or a table of its trials as CSV.
+    """Export a study: all of it as JSON lines, or its trials as CSV.
 
     Examples:
       nasformer study export digits.jsonl --storage digits.log
@@ -40,13 +40,11 @@ def export(
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="What 'nasformer study export' wrote.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="File of 'nasformer study export'.")],
     storage: Storage,
-    study: Annotated[
-        str | None, typer.Option("--study", metavar="NAME", help="Another name than it had.", show_default=False)
-    ] = None,
+    study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="New name.", show_default=False)] = None,
 ) -> None:
-    """Make a study in this storage from an exported file; it goes on there.
+    """Import an exported study into a storage, where it can be resumed.
 
     Examples:
       nasformer study import digits.jsonl --storage sqlite:///digits.db

@@ -1,4 +1,4 @@
-"""``nasformer study importance``: which dimensions and layers decide the value."""
+"""``nasformer study importance``: hyperparameter importance of dimensions and layers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nasformer.cli.output import console, print_json, print_table
 def importance(
     storage: Storage,
     study: StudyName = None,
-    evaluator: Annotated[str, typer.Option(help="fanova, mdi or ped-anova, Optuna's.")] = "fanova",
+    evaluator: Annotated[str, typer.Option(help="Optuna's fanova, mdi or ped-anova.")] = "fanova",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw importance.svg and importance.png.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show how much of the value each dimension and each layer explains.
+    """Show the share of the value's variance that each dimension and layer explains.
 
     Examples:
       nasformer study importance --storage digits.log --out runs/digits
@@ -46,7 +46,7 @@ def importance(
     print_table("", ("layer", *names), rows, left=0)
     deepest = found.space.largest.depth
     if len(layers) < deepest:
-        console.print(f"Layers from {len(layers) + 1} on are left out: not every architecture has them.")
+        console.print(f"Layers from {len(layers) + 1} on are omitted: not every architecture has them.")
     if out:
         console.print(f"figure: {out / 'importance.png'}", markup=False, soft_wrap=True)
 

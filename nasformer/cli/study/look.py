@@ -1,4 +1,4 @@
-"""``nasformer study best | trials | pareto``: what a study holds."""
+"""``nasformer study best | trials | pareto``: inspect a study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
-    """Show the best architecture of a study, while it runs or after.
+    """Show the best architecture of a study, running or finished.
 
     Examples:
       nasformer study best --storage digits.log
@@ -25,7 +25,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
 
     found = Study.load(storage, study)
     leader, trials = winner(found), found.trials()
-    confirmed = found.crew.confirmation(len(trials))
+    confirmed = found.workers.confirmation(len(trials))
     state = {
         "trials": len(trials),
         "failed": sum(trial.value is None for trial in trials),
@@ -46,18 +46,20 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
 
 
 def winner(study: Study) -> Trial:
-    """Return the best of the confirmed trials of a study, or of all before they are confirmed.
+    """Return the best confirmed trial of a study; before confirmation, the best trial.
 
     Raises:
-        StudyError: There is none with a value yet.
+        StudyError: No trial has a value yet.
     """
     from nasformer.errors import StudyError
 
     trials = study.trials()
-    confirmed = study.crew.confirmation(len(trials))
+    confirmed = study.workers.confirmation(len(trials))
     valued = [trial for trial in confirmed or trials if trial.value is not None]
     if not valued:
-        raise StudyError(f"study {study.name!r} has no trial with a value yet; 'nasformer study run' evaluates", study)
+        raise StudyError(
+            f"study {study.name!r} has no trial with a value yet; run it with 'nasformer study run'", study
+        )
     return min(valued, key=lambda trial: trial.rank)
 
 
@@ -67,7 +69,7 @@ def trials(
     last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """List the trials of a study, those in flight too.
+    """List the trials of a study, including running ones.
 
     Examples:
       nasformer study trials --storage digits.log --last 20
@@ -90,10 +92,10 @@ def trials(
 def pareto(
     storage: Storage,
     study: StudyName = None,
-    cost: Annotated[str, typer.Option(help="What to weigh the value against.")] = "params",
+    cost: Annotated[str, typer.Option(help="Cost to minimise.")] = "params",
     json: Json = False,
 ) -> None:
-    """List the trials that no other beats in both value and a cost.
+    """List the Pareto front of value and a cost.
 
     Examples:
       nasformer study pareto --storage digits.log --cost macs

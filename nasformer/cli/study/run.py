@@ -1,4 +1,4 @@
-"""``nasformer study run``: begin a study, go on with it, or help others with it."""
+"""``nasformer study run``: start, resume or join a study."""
 
 from __future__ import annotations
 
@@ -17,25 +17,23 @@ def run(
     study: StudyName = None,
     evaluations: Annotated[
         int | None,
-        typer.Option("--evaluations", "-n", min=1, help="Stop for now after so many in all.", show_default=False),
+        typer.Option("--evaluations", "-n", min=1, help="Pause after this total.", show_default=False),
     ] = None,
     seconds: Seconds = None,
     until_no_gain: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Stop for now after N without a new best.", show_default=False),
+        typer.Option(min=1, metavar="N", help="Pause after N without a new best.", show_default=False),
     ] = None,
     asynchronous: Annotated[
-        bool, typer.Option("--asynchronous", help="Let workers not wait for each other; the result then varies.")
+        bool, typer.Option("--asynchronous", help="Workers do not wait for each other; not reproducible.")
     ] = False,
     accept_drift: Annotated[
-        bool, typer.Option("--accept-drift", help="Go on where the strategy asks otherwise than was recorded.")
+        bool, typer.Option("--accept-drift", help="Continue if proposals differ from stored trials.")
     ] = False,
     supernet: SupernetPath = None,
     root: Root = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default=False)] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that evaluate for this one.", show_default=False)
-    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Evaluation processes.", show_default=False)] = None,
     ray: Ray = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the result and a report.", show_default=False)
@@ -43,10 +41,10 @@ def run(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Run a study to its end, from wherever it is.
+    """Run or resume a study.
 
-    Start it several times, on one machine or many, and they share the work: the trials are the same, however many
-    they are and whichever of them is killed.
+    Several processes, on one machine or many, share the work: the trials do not depend on their number, nor on
+    which of them are killed.
 
     Examples:
       nasformer study run --storage digits.log
@@ -71,7 +69,7 @@ def run(
             progress=not (quiet or json),
         )
     except KeyboardInterrupt:
-        line = shown(f"Every finished trial is in {storage}; go on with: {command_line()}")
+        line = shown(f"All finished trials are in {storage}; resume with: {command_line()}")
         raise KeyboardInterrupt(line) from None
     if out:
         keep(result, out)

@@ -1,7 +1,7 @@
-"""Pieces: what a diagnosis measures, a function each from a bench to plain values. The page says what they mean.
+"""Pieces: the measurements of a diagnosis, each a function from a bench to plain values.
 
-Every accuracy is in percent, on test images unless it says search; ``seconds`` are those of a piece's trainings and
-searches one after the other, whichever piece ran them first.
+Accuracies are in percent, on test images unless named search; ``seconds`` are the sequential time of a piece's
+trainings and searches, whichever piece ran them first.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MEASURES = {
     "sharing": Measure(sharing, (*_SEARCH, "recipe", "sharing", "architectures", "seed")),
     "winner": Measure(winner, (*_SEARCH, "recipe", "final", "searches", "retrainings")),
 }
-"""By name, in the order in which a diagnosis measures them."""
+"""Measurements by name, in execution order."""
 
 
 def together(pieces: Mapping[str, Piece]) -> dict[str, Piece]:
-    """Return the pieces with what follows from several: the gap, the noise of retraining, the ranks of each sharing."""
+    """Return the pieces with derived figures: gap, noise of retraining, rank correlation per weight sharing."""
     told = {name: pieces[name] for name in MEASURES if name in pieces}
     if "fidelity" in pieces:
         told["gap"] = gap(pieces["fidelity"])

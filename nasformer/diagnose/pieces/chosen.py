@@ -1,4 +1,4 @@
-"""Chosen: what the number of search images does to a ranking, and what choosing does to the accuracy of the chosen."""
+"""Effect of the number of search images on rankings, and of selection on the winner's accuracy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.intervals import Interval, kendall, spread_of
+from nasformer.diagnose.intervals import IntervalEstimate, kendall, spread_of
 from nasformer.diagnose.pieces.piece import Doing, Piece
 
 _SUBSETS = (50, 100, 200, 500, 1000, 2000, 5000)
@@ -17,7 +17,7 @@ _DRAWS = 200
 
 
 def images(bench: Bench, do: Doing) -> Piece:
-    """How well a ranking by some of the search images agrees with that by all of them, these among them."""
+    """Measure the agreement of rankings on subsets of the search images with that on all of them."""
     pool = bench.sample(bench.plan.pool, "pool")
     told = bench.outcomes(pool, "search")
     columns = {
@@ -32,13 +32,13 @@ def images(bench: Bench, do: Doing) -> Piece:
     return {"architectures": len(pool), "full": full, "draws": _DRAWS, "rows": rows}
 
 
-def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]]) -> Interval:
+def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]]) -> IntervalEstimate:
     whole = columns.mean(axis=1)
     return spread_of([kendall(columns[:, subset].mean(axis=1), whole) for subset in subsets])
 
 
 def curse(bench: Bench, do: Doing) -> Piece:
-    """How much better the best of several looks on the images that chose it than on test images."""
+    """Measure the winner's curse: search minus test accuracy of the best of several."""
     pool = bench.sample(bench.plan.pool, "pool")
     seen = np.stack([each.correct for each in bench.outcomes(pool, "search")]).astype(np.float64) * 100.0
     test = np.stack([each.correct for each in bench.outcomes(pool, "test")]).mean(axis=1) * 100.0
@@ -56,7 +56,7 @@ def curse(bench: Bench, do: Doing) -> Piece:
 def _best(
     seen: NDArray[np.float64], test: NDArray[np.float64], count: int, shown: int, draw: np.random.Generator
 ) -> tuple[float, float]:
-    """Return the search and the test accuracy of the best of ``count`` by ``shown`` images, both drawn anew."""
+    """Return search and test accuracy of the best of ``count`` on ``shown`` images, both resampled."""
     some = draw.choice(len(seen), count, replace=False)
     scores = seen[np.ix_(some, draw.choice(seen.shape[1], shown, replace=False))].mean(axis=1)
     best = int(scores.argmax())

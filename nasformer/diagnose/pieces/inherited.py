@@ -1,4 +1,4 @@
-"""Inherited: accuracy with inherited weights, against that of the same architectures fine-tuned and trained alone."""
+"""Inherited accuracy against fine-tuned and retrained accuracy of the same architectures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of, ranks
-from nasformer.diagnose.jobs import Alone, Found
+from nasformer.diagnose.jobs import Alone, JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, Rows, column, having, seconds_of
 
 _PAIRS = (
@@ -21,14 +21,14 @@ _PAIRS = (
 
 
 def fidelity(bench: Bench, do: Doing) -> Piece:
-    """Inherited, fine-tuned and retrained accuracy of architectures that were drawn, not chosen, and their ranks."""
+    """Measure inherited, fine-tuned and retrained accuracy of random architectures, and rank correlations."""
     plan, space = bench.plan, bench.net.space
     drawn = bench.sample(plan.architectures, "fidelity")
     jobs = [Alone("retrain", each, plan.recipe) for each in drawn]
     jobs += [Alone("finetune", each, plan.finetuning) for each in drawn[: plan.finetuned]]
     found = do(bench, jobs, "trained alone")
     alone, tuned = found[: len(drawn)], found[len(drawn) :]
-    after: list[Found | None] = [*tuned, *[None] * (len(drawn) - len(tuned))]
+    after: list[JobResult | None] = [*tuned, *[None] * (len(drawn) - len(tuned))]
     inherited = bench.judged(drawn, bench.data.test)
     rows = [
         {
@@ -55,7 +55,7 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
 
 
 def _ranked(rows: Rows, of: str, against: str) -> Piece:
-    """Return how well one figure ranks as another does; a loss ranks from its lowest."""
+    """Return the rank correlations of two figures; lower losses rank first."""
     both = having(rows, of, against)
     sign = -1.0 if of.endswith("loss") else 1.0
     figures = [sign * value for value in column(both, of)], column(both, against)
@@ -63,7 +63,7 @@ def _ranked(rows: Rows, of: str, against: str) -> Piece:
 
 
 def gap(fidelity: Piece) -> Piece:
-    """What is lost by inheriting, from the architectures of ``fidelity``."""
+    """Return the accuracy gap of inherited weights, for the architectures of ``fidelity``."""
     rows = fidelity["architectures"]
     pairs = (("retrained", "inherited"), ("retrained", "finetuned"), ("finetuned", "inherited"))
     told = {name: column(having(rows, name), name) for name in ("inherited", "finetuned", "retrained")}

@@ -1,4 +1,4 @@
-"""Piece: how one is measured, and the words that all of them share."""
+"""Definitions shared by the pieces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.jobs import Alone, Found, Job, Search, done
+from nasformer.diagnose.jobs import Alone, Job, JobResult, Search, done
 
 STRATEGIES = ("evolution", "thompson", "random")
 
@@ -18,50 +18,50 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Doing:
-    """How jobs are run.
+    """Runs jobs.
 
     Attributes:
         workers: Processes.
-        progress: Whether a bar is shown.
+        progress: Whether to show a progress bar.
     """
 
     workers: int = 1
     progress: bool = True
 
-    def __call__(self, bench: Bench, jobs: Sequence[Job], what: str) -> list[Found]:
-        """Return what each job finds."""
+    def __call__(self, bench: Bench, jobs: Sequence[Job], what: str) -> list[JobResult]:
+        """Return the result of each job."""
         return done(bench, jobs, workers=self.workers, progress=self.progress, what=what)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A piece of a diagnosis.
+    """The measurement of a piece.
 
     Attributes:
-        of: Measures it: from a bench to plain values.
-        sizes: Attributes of the plan that decide what it finds.
+        of: Function from a bench to plain values.
+        sizes: Attributes of the plan that its result depends on.
     """
 
     of: Callable[[Bench, Doing], Piece]
     sizes: tuple[str, ...]
 
 
-def searches(bench: Bench, do: Doing) -> dict[str, list[Found]]:
-    """Return what every strategy finds with every seed."""
+def searches(bench: Bench, do: Doing) -> dict[str, list[JobResult]]:
+    """Return the searches of every strategy with every seed."""
     seeds = range(bench.plan.searches)
     found = do(bench, [Search(strategy, seed) for strategy in STRATEGIES for seed in seeds], "searches")
     return {name: found[len(seeds) * i : len(seeds) * (i + 1)] for i, name in enumerate(STRATEGIES)}
 
 
-def retrained(bench: Bench, do: Doing, architectures: Sequence[Architecture]) -> dict[Architecture, Found]:
-    """Return what each network finds that is trained alone, each once."""
+def retrained(bench: Bench, do: Doing, architectures: Sequence[Architecture]) -> dict[Architecture, JobResult]:
+    """Return the retraining of each distinct architecture."""
     distinct = list(dict.fromkeys(architectures))
     found = do(bench, [Alone("retrain", each, bench.plan.recipe) for each in distinct], "trained alone")
     return dict(zip(distinct, found, strict=True))
 
 
-def seconds_of(*jobs: Sequence[Found]) -> float:
-    """Return the seconds that jobs took, one after the other."""
+def seconds_of(*jobs: Sequence[JobResult]) -> float:
+    """Return the sequential time of jobs."""
     return sum(float(each["seconds"]) for several in jobs for each in several)
 
 
@@ -71,5 +71,5 @@ def column(rows: Rows, name: str) -> list[float]:
 
 
 def having(rows: Rows, *names: str) -> Rows:
-    """Return the rows that have all of these figures."""
+    """Return the rows with all of these figures."""
     return [row for row in rows if all(row[name] is not None for name in names)]

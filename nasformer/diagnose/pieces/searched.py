@@ -1,4 +1,4 @@
-"""Searched: what strategies find in equally many evaluations, and what their winner is worth trained alone."""
+"""Search strategies at equal numbers of evaluations, and the winner against the uniform ViT."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import difference_of, mean_of
-from nasformer.diagnose.jobs import Alone, Found
+from nasformer.diagnose.jobs import Alone, JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, searches, seconds_of
 
 
 def strategies(bench: Bench, do: Doing) -> Piece:
-    """What each strategy finds in equally many evaluations, and what that is worth on test images."""
+    """Measure search and test accuracy of each strategy's winners at equal numbers of evaluations."""
     found = searches(bench, do)
     winners = [Architecture.from_dict(each["architecture"]) for row in found.values() for each in row]
     test = dict(zip(winners, bench.accuracies(winners, bench.data.test), strict=True))
@@ -30,7 +30,7 @@ def strategies(bench: Bench, do: Doing) -> Piece:
     }
 
 
-def _row(name: str, found: Sequence[Found], test: Mapping[Architecture, float]) -> Piece:
+def _row(name: str, found: Sequence[JobResult], test: Mapping[Architecture, float]) -> Piece:
     after = [test[Architecture.from_dict(each["architecture"])] for each in found]
     length = min(len(each["curve"]) for each in found)
     curve = np.median([each["curve"][:length] for each in found], axis=0)
@@ -52,7 +52,7 @@ def _paired(row: Piece, base: Piece) -> Piece:
 
 
 def winner(bench: Bench, do: Doing) -> Piece:
-    """The winner of all searches against the uniform ViT of nearest cost, each trained alone with several seeds."""
+    """Compare the winner of all searches with the uniform ViT of nearest cost, retrained with several seeds."""
     found = [each for row in searches(bench, do).values() for each in row]
     best = Architecture.from_dict(max(found, key=lambda each: each["search"])["architecture"])
     params = bench.net.space.params

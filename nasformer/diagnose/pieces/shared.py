@@ -1,4 +1,4 @@
-"""Shared: entangled against classical weights at equal training, and the paper's ablation."""
+"""Entangled against classical weight sharing at equal training, and the paper's ablation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench, told_of
 from nasformer.diagnose.intervals import mean_of, ranks
-from nasformer.diagnose.jobs import Found, Search, Shared
+from nasformer.diagnose.jobs import JobResult, Search, Shared
 from nasformer.diagnose.pieces.piece import Doing, Piece, retrained, seconds_of
 from nasformer.supernet import Supernet
 from nasformer.supernet.sharing import WeightSharing
@@ -19,7 +19,7 @@ _KINDS: tuple[WeightSharing, ...] = ("entangled", "classical")
 
 
 def sharing(bench: Bench, do: Doing) -> Piece:
-    """What the architectures of ``fidelity`` inherit from each kind of weights, and what a search finds in each."""
+    """Measure inherited accuracy and search results with each kind of weight sharing."""
     trained = _trained(bench, do)
     nets = {kind: _net(bench, found) for kind, found in trained.items()}
     drawn = bench.sample(bench.plan.architectures, "fidelity")
@@ -48,8 +48,8 @@ def sharing(bench: Bench, do: Doing) -> Piece:
     }
 
 
-def _trained(bench: Bench, do: Doing) -> dict[WeightSharing, Found]:
-    """Return a supernet of each kind, one of them the one under diagnosis where it was trained in just this way."""
+def _trained(bench: Bench, do: Doing) -> dict[WeightSharing, JobResult]:
+    """Return a supernet of each kind; the diagnosed one is reused if it was trained the same way."""
     own = {kind: itself for kind in _KINDS if (itself := _own(bench, kind)) is not None}
     missing = [kind for kind in _KINDS if kind not in own]
     found = do(bench, [Shared(kind, bench.plan.sharing) for kind in missing], "supernets")
@@ -57,7 +57,7 @@ def _trained(bench: Bench, do: Doing) -> dict[WeightSharing, Found]:
     return {kind: told[kind] for kind in _KINDS}
 
 
-def _own(bench: Bench, kind: WeightSharing) -> Found | None:
+def _own(bench: Bench, kind: WeightSharing) -> JobResult | None:
     training = bench.net.metadata.get("training", {})
     alike = (
         bench.net.sharing.name == kind
@@ -72,14 +72,14 @@ def _own(bench: Bench, kind: WeightSharing) -> Found | None:
     return {"file": None, "parameters": parameters, "seconds": training["seconds"]}
 
 
-def _net(bench: Bench, found: Found) -> Supernet:
+def _net(bench: Bench, found: JobResult) -> Supernet:
     return bench.net if found["file"] is None else Supernet.load(bench.folder / found["file"], bench.net.space)
 
 
 def _ablation(
-    bench: Bench, do: Doing, nets: Mapping[WeightSharing, Supernet], trained: Mapping[WeightSharing, Found]
+    bench: Bench, do: Doing, nets: Mapping[WeightSharing, Supernet], trained: Mapping[WeightSharing, JobResult]
 ) -> tuple[list[Piece], float]:
-    """Return the winner of each search in each supernet, inherited and retrained, and the seconds that it took."""
+    """Return each search's winner in each supernet, inherited and retrained, and the time."""
     cells = [(kind, strategy) for kind in nets for strategy in ("random", "evolution")]
     searches = [Search(strategy, bench.plan.seed, trained[kind]["file"]) for kind, strategy in cells]
     found = do(bench, searches, "ablation")
@@ -100,7 +100,7 @@ def _ablation(
 
 
 def ranked(sharing: Piece, fidelity: Piece) -> Piece:
-    """Return the piece with what the same architectures reach alone, and how well each kind of weights ranks them."""
+    """Return the piece with retrained accuracies and the rank correlation of each kind of weight sharing."""
     known = [row["retrained"] for row in fidelity["architectures"]]
     return {**sharing, "rows": [_ranked(row, known) for row in sharing["rows"]]}
 

@@ -1,4 +1,4 @@
-"""Tables that come with the package, by name: arrays without pickles, each with a JSON record of how it was made."""
+"""Built-in tables by name: arrays without pickles, each with a JSON record of its provenance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPLITS = {"search": "", "test": "test_"}
 
 
 def table_names() -> list[str]:
-    """Return the names of the tables that come with the package.
+    """Return the names of the built-in tables.
 
     >>> table_names()
     ['digits-exhaustive']
@@ -23,7 +23,7 @@ def table_names() -> list[str]:
 
 
 def table_record(name: str) -> dict[str, Any]:
-    """Return how a table was made: space, splits, recipe, versions, and how informative it is.
+    """Return the provenance of a table: space, splits, recipe, versions, and its informativeness.
 
     >>> table_record("digits-exhaustive")["rows"]
     22113
@@ -42,5 +42,5 @@ def table_rows(name: str) -> Iterator[Mapping[str, Any]]:
     plain = {key: column.tolist() for key, column in columns.items()}
     for values in zip(*plain.values(), strict=True):
         row = dict(zip(plain, values, strict=True))
-        depth = row["depth"]  # what lies beyond it is padding
+        depth = row["depth"]  # layers beyond it are padding
         yield {key: value[:depth] if isinstance(value, list) else value for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""Chapters: what the page of a diagnosis says of each piece, in words, in figures and in tables."""
+"""Chapters of a diagnosis report, one per piece: text, figures and tables."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _TELL: dict[str, Callable[[Pieces, SearchSpace, Series], Chapter]] = {
 
 
 def chapters(pieces: Pieces, space: SearchSpace) -> list[Chapter]:
-    """Return a chapter for every piece that is there."""
+    """Return a chapter for every present piece."""
     series = _series(pieces)
     return [tell(pieces, space, series) for name, tell in _TELL.items() if name in pieces]
 
 
 def _series(pieces: Pieces) -> Series:
-    """Return a number, and so a colour, for every name that figures show: the same in all of them."""
+    """Return a number, and thus a colour, for every name in the figures, the same in all of them."""
     told = [row["strategy"] for row in pieces.get("strategies", {}).get("rows", ())]
     told += [row["name"] for piece in ("sharing", "winner") for row in pieces.get(piece, {}).get("rows", ())]
     told += [between(row) for row in pieces.get("gap", {}).get("differences", ())]

@@ -1,4 +1,4 @@
-"""Chapter: what the page of a diagnosis says of one piece, and the words that all of them share."""
+"""Chapter of a diagnosis report, with shared wording."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nasformer.report.tables import Table
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
-Record = Mapping[str, Any]
-Pieces = Mapping[str, Record]
+JsonObject = Mapping[str, Any]
+Pieces = Mapping[str, JsonObject]
 Series = Mapping[str, int]
 POINTS = "percentage points"
 _CALLED = {"finetuned": "fine-tuned"}
@@ -22,14 +22,14 @@ _CALLED = {"finetuned": "fine-tuned"}
 
 @dataclass(frozen=True)
 class Chapter:
-    """What the page says of a piece.
+    """The chapter of a piece.
 
     Args:
-        name: Its id in the page.
-        title: Its heading.
-        words: What it found, in sentences.
-        tables: Its tables.
-        pictures: Its figures.
+        name: Id in the page.
+        title: Heading.
+        words: Findings, a sentence each.
+        tables: Tables.
+        pictures: Figures.
     """
 
     name: str
@@ -40,33 +40,33 @@ class Chapter:
 
 
 def called(name: str) -> str:
-    """Return what a way to judge is called."""
+    """Return the display name of an evaluation method."""
     return _CALLED.get(name, name)
 
 
-def between(row: Record) -> str:
-    """Return what a difference is called."""
+def between(row: JsonObject) -> str:
+    """Return the display name of a difference."""
     return f"{called(row['of'])} − {called(row['minus'])}"
 
 
 def sentence(text: str) -> str:
-    """Return a text as it begins a sentence, its other letters as they are."""
+    """Return a text with its first letter capitalised."""
     return f"{text[:1].upper()}{text[1:]}"
 
 
 def drawn(*pictures: Picture | None) -> list[Picture]:
-    """Return the figures that there are."""
+    """Return the figures that are not None."""
     return [picture for picture in pictures if picture is not None]
 
 
-def note(row: Record) -> str:
-    """Return what a point says of its architecture."""
+def note(row: JsonObject) -> str:
+    """Return the tooltip of an architecture's point."""
     architecture = str(Architecture.from_dict(dict(row["architecture"])))
     return f"{architecture}, {amount(row['params'])} parameters" if "params" in row else architecture
 
 
-def time_taken(piece: Record) -> list[str]:
-    """Return how long a piece's trainings and searches take, where it is known."""
+def time_taken(piece: JsonObject) -> list[str]:
+    """Return the sequential time of a piece's trainings and searches, if known."""
     if "seconds" not in piece:
         return []
-    return [f"Its trainings and searches take {duration(piece['seconds'])} in one process, one after the other."]
+    return [f"Its trainings and searches take {duration(piece['seconds'])} when run sequentially in one process."]

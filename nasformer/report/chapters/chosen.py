@@ -1,12 +1,12 @@
-"""Chosen: how many images a ranking needs, and how much better its first looks than it is."""
+"""Chapters on the number of search images and on the winner's curse."""
 
 from __future__ import annotations
 
 from nasformer.report.chapters.chapter import (
     POINTS,
     Chapter,
+    JsonObject,
     Pieces,
-    Record,
     Series,
     drawn,
     time_taken,
@@ -19,7 +19,7 @@ _AGREE = 0.8
 
 
 def images(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return how many images a ranking needs."""
+    """Return the chapter on the number of images that a ranking needs."""
     from nasformer.report.figures import Line, draw_lines
 
     piece = pieces["images"]
@@ -34,9 +34,9 @@ def images(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     ]
     figure = draw_lines(
         "images",
-        "Agreement of a ranking by few images with that by all",
-        f"Kendall's τ of a ranking of {piece['architectures']} architectures by so many search images against that by "
-        f"all {piece['full']:,}; the bands hold 95 % of the draws.",
+        "Agreement of the ranking on a subset of images with that on all",
+        f"Kendall's τ between the ranking of {piece['architectures']} architectures on a subset of search images and "
+        f"that on all {piece['full']:,}; the bands hold 95 % of random subsets.",
         lines,
         series,
         x="images",
@@ -48,28 +48,28 @@ def images(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     return Chapter("images", title, [*told, *time_taken(piece)], [tables.images_table(piece)], drawn(figure))
 
 
-def _enough(piece: Record, kind: str) -> str:
-    """Say how few of the images rank nearly as all do."""
+def _enough(piece: JsonObject, kind: str) -> str:
+    """State the smallest subset whose ranking agrees well with that of all images."""
     row = next((row for row in piece["rows"] if row[kind]["value"] >= _AGREE), None)
     if row is None:
-        return f"Ranked by {kind}, no number of images that was tried agrees with all of them to a mean τ of {_AGREE}."
+        return f"Ranked by {kind}, no tested subset of images reaches a mean τ of {_AGREE} with all of them."
     return (
-        f"Ranked by {kind}, {row['images']:,} of {piece['full']:,} images are the fewest tried with a mean τ of "
-        f"{_AGREE} or more."
+        f"Ranked by {kind}, {row['images']:,} of {piece['full']:,} images are the smallest tested subset with a mean "
+        f"τ of at least {_AGREE}."
     )
 
 
 def curse(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return how much better a winner looks than it is."""
+    """Return the chapter on the winner's curse (selection bias)."""
     from nasformer.report.figures import Line, draw_lines
 
     piece = pieces["curse"]
     counts = [row["evaluations"] for row in piece["rows"]]
     figure = draw_lines(
         "curse",
-        "The best of several, where it was chosen and on test images",
-        "Mean accuracy of the best of so many architectures on the images that chose it and on test images, which are "
-        "other ones: even a fair choice differs a little.",
+        "Accuracy of the best of several on search and on test images",
+        "Mean accuracy of the best of n architectures on the search images that selected it and on test images. The "
+        "images differ, so accuracies differ a little even without selection bias.",
         [Line(split, counts, [row[split] for row in piece["rows"]]) for split in ("search", "test")],
         series,
         x="evaluations",
@@ -80,17 +80,14 @@ def curse(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     return Chapter("curse", title, [*_flattered(piece), *time_taken(piece)], [tables.curse_table(piece)], drawn(figure))
 
 
-def _flattered(piece: Record) -> list[str]:
-    """Say how much better the best looks than it is, and how much of that no choice made."""
+def _flattered(piece: JsonObject) -> list[str]:
+    """State the optimism of the best on search images, and how much of it is not due to selection."""
     told = []
     if piece["rows"]:
         last = piece["rows"][-1]
         excess = written({"value": last["search"] - last["test"]}, sign=True)
-        told.append(
-            f"On the images that chose it, the best of {last['evaluations']:,} scores {excess} {POINTS} against test "
-            "images."
-        )
+        told.append(f"Search minus test accuracy of the best of {last['evaluations']:,}: {excess} {POINTS}.")
     if piece.get("bias") is not None:
         bias = written({"value": piece["bias"]}, sign=True)
-        told.append(f"Over all architectures, chosen or not, it is {bias}: that much is the images' doing.")
+        told.append(f"Over all architectures the difference is {bias}: this part is due to the images, not selection.")
     return told

@@ -1,4 +1,4 @@
-"""Inherited: what the supernet's weights say of architectures, beside what training alone says."""
+"""Chapters on inherited weights against retraining: ranking and accuracy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from nasformer.report.chapters.chapter import (
     POINTS,
     Chapter,
+    JsonObject,
     Pieces,
-    Record,
     Series,
     between,
     called,
@@ -29,43 +29,41 @@ if TYPE_CHECKING:
 
 
 def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return whether inherited weights rank as training alone does."""
+    """Return the chapter on rank fidelity: inherited weights against retraining."""
     from nasformer.report.figures import draw_agreement
 
     piece = pieces["fidelity"]
     rows = piece["architectures"]
     tau = {(row["of"], row["against"]): row["kendall"] for row in piece["ranks"]}
     clouds = [_cloud(rows, key, tau.get((key, "retrained"))) for key in ("inherited", "finetuned")]
-    words = (
-        f"{counted(len(rows), 'architecture').capitalize()}, drawn and not chosen, were judged on {piece['images']:,} "
-    )
-    words += "test images with the supernet's weights and after training alone"
+    words = f"{counted(len(rows), 'random architecture').capitalize()} were evaluated on {piece['images']:,} "
+    words += "test images with inherited weights and after retraining"
     found = tau.get(("inherited", "retrained"))
-    words += f"; Kendall's τ between the two is {written(found)}." if found else "."
+    words += f"; Kendall's τ between both rankings is {written(found)}." if found else "."
     scatter = []
     if piece.get("noise") is not None:
         scatter = [
-            f"Training one architecture for {counted(piece['noise']['epochs'], 'epoch')} again with another seed moves "
-            f"its accuracy by {piece['noise']['deviation']:.2f} {POINTS} (standard deviation): differences below that "
-            "nothing can rank, not even retraining."
+            f"Retraining one architecture for {counted(piece['noise']['epochs'], 'epoch')} with other seeds has a "
+            f"standard deviation of {piece['noise']['deviation']:.2f} {POINTS}: not even retraining ranks smaller "
+            "differences reliably."
         ]
     epochs = ", ".join(f"{called(name)} for {counted(many, 'epoch')}" for name, many in piece["epochs"].items() if many)
     figure = draw_agreement(
         "fidelity",
-        "Accuracy after training alone against accuracy before",
-        f"Each point is an architecture ({epochs}), with Kendall's τ of each kind against retraining.",
+        "Retrained accuracy against inherited accuracy",
+        f"Each point is an architecture ({epochs}), with Kendall's τ against retraining.",
         clouds,
         series,
-        x="test accuracy with shared or fine-tuned weights, %",
+        x="test accuracy, inherited or fine-tuned, %",
         y="test accuracy, retrained, %",
     )
     shown = [tables.ranks_table(piece), tables.fidelity_table(piece)]
     return Chapter(
-        "fidelity", "Do inherited weights rank?", [words, *scatter, *time_taken(piece)], shown, drawn(figure)
+        "fidelity", "Rank fidelity of inherited weights", [words, *scatter, *time_taken(piece)], shown, drawn(figure)
     )
 
 
-def _cloud(rows: Sequence[Record], key: str, tau: Record | None) -> Cloud:
+def _cloud(rows: Sequence[JsonObject], key: str, tau: JsonObject | None) -> Cloud:
     from nasformer.report.figures import Cloud
 
     known = [row for row in rows if row.get(key) is not None and row.get("retrained") is not None]
@@ -75,40 +73,42 @@ def _cloud(rows: Sequence[Record], key: str, tau: Record | None) -> Cloud:
 
 
 def gap(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return what inheriting costs in accuracy."""
+    """Return the chapter on the accuracy gap of inherited weights."""
     from nasformer.report.figures import draw_dots
 
     piece, rows = pieces["gap"], pieces.get("fidelity", {}).get("architectures", ())
     levels = draw_dots(
         "levels",
-        "Accuracy by where the weights come from",
-        "Test accuracy of every architecture, by where its weights come from.",
+        "Accuracy by origin of the weights",
+        "Test accuracy of every architecture, by origin of its weights.",
         [_dots(called(row["name"]), rows, methodcaller("get", row["name"]), row["mean"]) for row in piece["rows"]],
         series,
         x="test accuracy, %",
     )
     differences = draw_dots(
         "gap",
-        "Differences in accuracy, architecture by architecture",
-        "Each dot is one architecture's own difference.",
+        "Paired differences in accuracy",
+        "Each dot is the difference of one architecture.",
         [_dots(between(row), rows, _minus(row["of"], row["minus"]), row["mean"]) for row in piece["differences"]],
         series,
         x=POINTS,
         zero=True,
     )
     words = [f"{sentence(between(row))}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]]
-    return Chapter("gap", "What inheriting costs", words, [tables.gap_table(piece)], drawn(levels, differences))
+    return Chapter(
+        "gap", "Accuracy gap of inherited weights", words, [tables.gap_table(piece)], drawn(levels, differences)
+    )
 
 
-def _minus(of: str, minus: str) -> Callable[[Record], float | None]:
-    def difference(row: Record) -> float | None:
+def _minus(of: str, minus: str) -> Callable[[JsonObject], float | None]:
+    def difference(row: JsonObject) -> float | None:
         first, second = row.get(of), row.get(minus)
         return None if first is None or second is None else first - second
 
     return difference
 
 
-def _dots(label: str, rows: Sequence[Record], value: Callable[[Record], float | None], mean: Record) -> Row:
+def _dots(label: str, rows: Sequence[JsonObject], value: Callable[[JsonObject], float | None], mean: JsonObject) -> Row:
     from nasformer.report.figures import Row
 
     known = [(told, row) for row in rows if (told := value(row)) is not None]

@@ -1,4 +1,4 @@
-"""Searched: what each strategy finds, and the winner beside the plain ViT."""
+"""Chapters on the search strategies, and on the winner against the uniform ViT."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nasformer.space import SearchSpace
 
 
 def strategies(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return what each strategy finds in equally many evaluations."""
+    """Return the chapter on the strategies at equal numbers of evaluations."""
     from nasformer.report.figures import Line, Row, draw_dots, draw_lines
 
     piece = pieces["strategies"]
@@ -30,7 +30,7 @@ def strategies(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     anytime = draw_lines(
         "strategies",
         "Best search accuracy so far, by strategy",
-        f"Accuracy on {piece['images']:,} search images of the best so far: median over seeds.",
+        f"Accuracy of the incumbent on {piece['images']:,} search images, median over seeds.",
         curves,
         series,
         x="evaluations",
@@ -44,18 +44,18 @@ def strategies(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     finals = draw_dots(
         "finals",
         "Test accuracy of every search's winner",
-        "Test accuracy of every search's winner with inherited weights; a dot is a seed.",
+        "Test accuracy of every search's winner with inherited weights; one dot per seed.",
         rows,
         series,
         x="test accuracy, %",
     )
     words = [f"{sentence(between(row))}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]]
     shown = [tables.strategies_table(piece), tables.contests_table(piece)]
-    return Chapter("strategies", "Which search finds more", [*words, *time_taken(piece)], shown, drawn(anytime, finals))
+    return Chapter("strategies", "Search strategies", [*words, *time_taken(piece)], shown, drawn(anytime, finals))
 
 
 def winner(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return the winner beside the plain ViT."""
+    """Return the chapter on the winner against the uniform ViT."""
     from nasformer.report.figures import Row, draw_architecture, draw_dots
 
     piece = pieces["winner"]
@@ -70,8 +70,8 @@ def winner(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     ]
     seeds = draw_dots(
         "winner",
-        "Test accuracy after training alone, by seed",
-        f"Test accuracy after {counted(piece['epochs'], 'epoch')} alone; a dot is a seed.",
+        "Retrained test accuracy, by seed",
+        f"Test accuracy after retraining for {counted(piece['epochs'], 'epoch')}; one dot per seed.",
         rows,
         series,
         x="test accuracy, %",
@@ -81,7 +81,7 @@ def winner(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
         for n, row in enumerate(piece["rows"], start=1)
     ]
     difference = piece["difference"]
-    words = f"{sentence(between(difference))}: {written(difference['mean'], sign=True)} {POINTS}, trained alone with "
+    words = f"{sentence(between(difference))}: {written(difference['mean'], sign=True)} {POINTS}, retrained with "
     words += f"{counted(difference['n'], 'seed')} each."
-    title = "The winner beside the plain ViT"
+    title = "The winner against the uniform ViT"
     return Chapter("winner", title, [words, *time_taken(piece)], [tables.winner_table(piece)], drawn(seeds, *drawings))

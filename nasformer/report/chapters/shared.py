@@ -1,4 +1,4 @@
-"""Shared: entangled against classical weights."""
+"""Chapter on entangled against classical weight sharing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nasformer.space import SearchSpace
 
 
 def sharing(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return how the two kinds of sharing compare."""
+    """Return the chapter on both kinds of weight sharing."""
     from nasformer.report.figures import Cloud, draw_agreement
 
     piece = pieces["sharing"]
@@ -30,7 +30,7 @@ def sharing(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     cloud = Cloud(first["name"], xs, ys, [note(a) for a, _ in pairs])
     figure = draw_agreement(
         "sharing",
-        "Accuracy inherited from entangled against classical weights",
+        "Inherited accuracy, entangled against classical weights",
         f"Each point is an architecture in both supernets, trained for {counted(piece['epochs'], 'epoch')} each.",
         [cloud],
         series,

@@ -1,4 +1,4 @@
-"""Agreement: two accuracies of the same architectures against each other, with the line on which they are equal."""
+"""Agreement: scatter plot of two accuracies of the same architectures, with the identity line."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from nasformer.report.palette import MUTED, style
 
 _NEAR = 2.0
 _LONGEST = 50
-_EQUAL = {True: "On the dashed line the two are equal.", False: "The line on which the two are equal is far off."}
+_EQUAL = {True: "Dashed: the identity line.", False: "The identity line is outside the plot."}
 
 
 class Cloud(NamedTuple):
-    """Points of one kind.
+    """A series of points.
 
     Args:
-        label: What they are; their colour is that of this name.
-        x: First accuracy of each.
-        y: Second accuracy of each.
-        notes: What each is.
-        remark: Said beside the label, such as a rank correlation.
+        label: Label, which sets the colour.
+        x: First accuracy of each point.
+        y: Second accuracy of each point.
+        notes: Tooltip of each point.
+        remark: Remark beside the label, such as a rank correlation.
     """
 
     label: str
@@ -40,7 +40,7 @@ class Cloud(NamedTuple):
 def draw_agreement(
     name: str, title: str, caption: str, clouds: Sequence[Cloud], series: Mapping[str, int], *, x: str, y: str
 ) -> Picture | None:
-    """Return the scatter of the clouds that hold a point; None where none does."""
+    """Return the scatter plot of the non-empty clouds; None if all are empty."""
     shown = [cloud for cloud in clouds if len(cloud.x)]
     if not shown:
         return None
@@ -65,7 +65,7 @@ def draw_agreement(
 
 
 def _near(clouds: Sequence[Cloud]) -> bool:
-    """Whether the line of equal values is near enough to the points to be shown with them."""
+    """Whether the identity line is close enough to the points to be shown."""
     xs, ys = [x for cloud in clouds for x in cloud.x], [y for cloud in clouds for y in cloud.y]
     span = max(max(xs) - min(xs), max(ys) - min(ys))
     return max(min(xs), min(ys)) - min(max(xs), max(ys)) <= _NEAR * span

@@ -1,4 +1,4 @@
-"""Anytime: how good each strategy's best architecture is after each evaluation, over its seeds."""
+"""Anytime curves: each strategy's incumbent after each evaluation, over seeds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ZERO = 1e-12
 
 
 def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
-    """Return the curves: the regret where the optimum is known, on a logarithmic axis, else the best seen."""
+    """Return the curves: regret on a logarithmic axis if the optimum is known, else the best value."""
     regret = bool(task.regret_curves)
     curves = task.regret_curves if regret else task.curves
     floor = _floor(curves) if regret else -np.inf
@@ -49,7 +49,7 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
         else:
             _limit(axes, shown)
         axes.set_xlim(0.93, 1.08 * max(2, *(int(curve.evaluations[-1]) for curve in curves.values())))
-        figure.canvas.draw()  # labels are set beside where the curves end
+        figure.canvas.draw()  # label positions need the final layout
         label_ends(axes, {label: float(middle[-1]) for label, (_, middle, _) in shown.items()}, series)
         for label, (_, middle, _) in shown.items():
             yield _trace(axes, label, curves[label], middle, series[label], measure)
@@ -61,12 +61,11 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
 
 
 def _caption(task: TaskAnalysis, regret: bool, runs: int) -> str:
-    what = "Distance from the best value within the limits" if regret else "Value"
-    whose = "of the architecture that had been told the highest value"
-    told = "without noise" if task.knows_true else "the values are those that guided the search"
+    what = "Regret (distance from the optimum within the limits)" if regret else "Value"
+    told = "without noise" if task.knows_true else "as observed by the search"
     band = ", one run each" if runs == 1 else ": median over seeds, with the quartiles as a band"
-    zero = " The bottom line is the optimum itself." if regret and _touches(task.regret_curves) else ""
-    return f"{what} {whose} so far{band}; {told}.{zero}"
+    zero = " The bottom line is the optimum." if regret and _touches(task.regret_curves) else ""
+    return f"{what} of the incumbent{band}; values {told}.{zero}"
 
 
 def _band(curve: Curve, floor: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -75,7 +74,7 @@ def _band(curve: Curve, floor: float) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _floor(curves: Mapping[str, Curve]) -> float:
-    """Return what stands for a regret of zero: half of the smallest other."""
+    """Return the axis position of zero regret: half the smallest positive one."""
     values = np.concatenate([part for curve in curves.values() for part in (curve.low, curve.median, curve.high)])
     positive = values[np.isfinite(values) & (values > _ZERO)]
     return 0.5 * float(positive.min()) if positive.size else 1e-3
@@ -108,13 +107,13 @@ def _curve(
 
 
 def _marked(at: NDArray[np.int64], turn: int) -> list[int]:
-    """Return where a curve carries its marker: evenly on the axis, shifted so that curves on each other all show."""
+    """Return the marker positions of a curve: evenly on the axis, shifted so that overlapping curves show."""
     places = at[-1] ** ((np.arange(_MARKS) + (turn % _MARKS) / _MARKS) / _MARKS)
     return sorted({int(np.searchsorted(at, place)) for place in places} & set(range(len(at))))
 
 
 def _touches(curves: Mapping[str, Curve]) -> bool:
-    """Whether any part of a curve or its band is at the optimum itself."""
+    """Whether any curve or band reaches the optimum."""
     return any(bool((curve.low <= _ZERO).any()) for curve in curves.values())
 
 
@@ -136,7 +135,7 @@ def _digit(value: float) -> int:
 
 
 def _limit(axes: Axes, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> None:
-    """Leave the very first evaluations out of the y axis: they would flatten all that follows."""
+    """Exclude the first evaluations from the y range: they would flatten the rest."""
     lows = [value for low, _, _ in shown.values() for value in low[max(1, len(low) // 5) :] if np.isfinite(value)]
     highs = [float(high[-1]) for _, _, high in shown.values() if np.isfinite(high[-1])]
     if lows and highs and max(highs) > min(lows):

@@ -1,4 +1,4 @@
-"""Confusion: which classes a network takes for which, as shares of each class's images; the errors stand out."""
+"""Confusion matrix, normalised by row, with errors emphasised."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _CODES = (Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY)
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Picture:
-    """Return the matrix: a row per class, a column for what it was taken for.
+    """Return the confusion matrix: true classes in rows, predicted classes in columns.
 
     Args:
-        confusion: Row i counts the images of class i by the class that they were taken for.
-        classes: Their names.
+        confusion: Row i counts the images of class i by predicted class.
+        classes: Class names.
     """
     counts = np.asarray(confusion, dtype=np.int64).reshape(len(classes), len(classes))
     cells = _cells(counts)
@@ -51,32 +51,31 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
         yield from _traces(axes, counts, cells, classes)
 
     size = 4.8 if len(classes) < WIDE_FROM else 7.2
-    title, caption = "Classes by what they were taken for", _caption(counts, cells)
+    title, caption = "Confusion matrix", _caption(counts, cells)
     return picture("confusion", title, caption, paint, width=size, height=size)
 
 
 def _caption(counts: Counts, cells: Sequence[Cell]) -> str:
     text = (
-        "Confusion matrix over the test images: a row is what an image shows, a column what it was taken for. The "
-        "diagonal is right, all else a mistake; the stronger a cell, the larger its share of the row's images, "
-        "mistakes on a scale of their own."
+        "Confusion matrix of the test images: true class in rows, predicted class in columns. The intensity of a cell "
+        "is its share of the row's images; errors have their own scale."
     )
     every = _every(len(counts))
     if every > 1:
-        text += f" Of {len(counts):,} classes one in {every} is named at the edge; point at a cell for its names."
+        text += f" One in {every} of {len(counts):,} classes is labelled; hover over a cell for its classes."
     left = int((counts > 0).sum()) - len(cells)
-    return f"{text} The {left:,} cells with the fewest images are left out." if left else text
+    return f"{text} The {left:,} cells with the fewest images are omitted." if left else text
 
 
 def _cells(counts: Counts) -> list[Cell]:
-    """Return the cells that hold an image, rows first; of very many those with most."""
+    """Return the non-zero cells by row; if too many, those with the most images."""
     rows, columns = np.nonzero(counts)
     most = np.argsort(-counts[rows, columns], kind="stable")[:_MOST_CELLS]
     return sorted(zip(rows[most].tolist(), columns[most].tolist(), strict=True))
 
 
 def _shades(counts: Counts, cells: Sequence[Cell]) -> dict[tuple[str, float], list[Cell]]:
-    """Return the cells by colour and opacity, in few enough steps to draw each as one shape."""
+    """Return the cells by colour and quantised opacity, so that each level is one shape."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     largest = float((shares * ~np.eye(len(counts), dtype=bool)).max()) or 1.0
     found: dict[tuple[str, float], list[Cell]] = defaultdict(list)
@@ -112,8 +111,8 @@ def _frame(axes: Axes, classes: Sequence[str]) -> None:
     axes.set_ylim(number - 0.5, -0.5)
     axes.grid(visible=number >= WIDE_FROM)
     axes.tick_params(length=0)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("shows")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
 
 
 def _every(number: int) -> int:
@@ -125,7 +124,7 @@ def _traces(axes: Axes, counts: Counts, cells: Sequence[Cell], classes: Sequence
     for row, name in enumerate(classes):
         mine = [column for at, column in cells if at == row]
         notes = [
-            f"{'right' if column == row else f'taken for {classes[column]}'}: {counts[row, column]:,} of "
+            f"{'correct' if column == row else f'predicted {classes[column]}'}: {counts[row, column]:,} of "
             f"{images[row]:,}, {100 * counts[row, column] / images[row]:.1f} %"
             for column in mine
         ]

@@ -1,4 +1,4 @@
-"""Cost scatter: every evaluated architecture, its fitness against its cost, with the budget drawn in."""
+"""Cost scatter: fitness against cost of every evaluated architecture, with the budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VECTOR_UP_TO = 4000
 
 
 class Mark(NamedTuple):
-    """An architecture that the figure names."""
+    """An annotated architecture."""
 
     label: str
     cost: float
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 
 
 def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) -> Picture:
-    """Return the scatter; what every strategy found is drawn once, however many of its seeds found it."""
+    """Return the scatter plot; duplicates between the seeds of a strategy are drawn once."""
     cost, what = searches.cost_axis, cost_name(searches.cost_axis)
     points = [_points(group, cost) for group in searches.groups]
 
@@ -51,8 +51,8 @@ def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) ->
         key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], named)
 
     measure = searches.measure.capitalize()
-    caption = f"{measure} against {what} of every evaluated architecture. The stepped line is the best value found at "
-    caption += f"that many {what} or fewer{'; dashed, the budget' if cost in searches.limits else ''}."
+    caption = f"{measure} against {what} of every evaluated architecture. Stepped line: the Pareto front of "
+    caption += f"value and {what}{'; dashed: the budget' if cost in searches.limits else ''}."
     return picture("cost-scatter", f"{measure} against {what} of all evaluated architectures", caption, paint)
 
 

@@ -1,4 +1,4 @@
-"""Critical difference: average ranks over tasks, with bars across those not told apart (Demšar, JMLR 2006)."""
+"""Critical-difference diagram of average ranks; bars join what does not differ significantly (Demšar, JMLR 2006)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR = 0.13
 
 
 def draw_critical_difference(across: Across, series: Mapping[str, int]) -> Picture:
-    """Return the diagram: ranks on a line, best to the left, names below it on both sides."""
+    """Return the diagram: ranks on an axis, best left, names below on both sides."""
     ranks = sorted(across.ranks.items(), key=lambda item: item[1])
     bars = [group for group in across.groups if len(group) > 1]
     depth = _BAR * (len(bars) + 1)
@@ -44,7 +44,7 @@ def draw_critical_difference(across: Across, series: Mapping[str, int]) -> Pictu
         for label, rank in ranks:
             yield Trace(axes, series[label], label, [rank], [0.0], [f"average rank {rank:.2f}"])
 
-    bar = "A bar joins strategies that Nemenyi's test does not tell apart" if bars else "Every strategy stands alone"
+    bar = "Bars join strategies not significantly different (Nemenyi)" if bars else "All ranks differ significantly"
     span = (
         "" if across.critical_difference is None else f"; the critical difference is {across.critical_difference:.2f}"
     )

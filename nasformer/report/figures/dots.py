@@ -1,4 +1,4 @@
-"""Dots: every value of each row, and their mean with its interval."""
+"""Dot plot: all values of each row, and their mean with its interval."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GOLDEN = 0.618034
 
 
 class Row(NamedTuple):
-    """Values of one kind.
+    """A row of values.
 
     Args:
-        label: What they are; their colour is that of this name.
+        label: Label, which sets the colour.
         values: The values.
-        notes: What each is.
-        mean: ``value``, ``low`` and ``high``, whose ends may be None.
+        notes: Tooltip of each value.
+        mean: ``value``, ``low`` and ``high``; the ends may be None.
     """
 
     label: str
@@ -35,16 +35,16 @@ class Row(NamedTuple):
 def draw_dots(
     name: str, title: str, caption: str, rows: Sequence[Row], series: Mapping[str, int], *, x: str, zero: bool = False
 ) -> Picture | None:
-    """Return the rows, first on top; None where there are none.
+    """Return the dot plot, first row on top; None without rows.
 
     Args:
         name: Stem of the files.
-        title: What it is, in a few words.
-        caption: What it shows.
+        title: Short title.
+        caption: Caption.
         rows: The rows.
         series: Number of each label.
-        x: Title of the axis.
-        zero: Whether a line marks no difference.
+        x: Title of the x axis.
+        zero: Whether to mark zero with a line.
     """
     if not rows:
         return None
@@ -71,7 +71,7 @@ def draw_dots(
 
 
 def _row(axes: Axes, place: int, row: Row, number: int) -> list[float]:
-    """Draw a row, and return the heights of its dots."""
+    """Draw a row, and return the y positions of its dots."""
     look = style(number)
     heights = [place + _SPREAD * (2 * (turn * _GOLDEN % 1) - 1) for turn in range(len(row.values))]
     options: dict[str, Any] = {"color": look.colour, "markersize": 4, "linestyle": "none", "alpha": 0.6}

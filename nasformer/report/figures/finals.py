@@ -1,4 +1,4 @@
-"""Finals: what each run's confirmed winner is worth, a dot per seed, with its strategy's quartiles."""
+"""Finals: value of each run's confirmed winner, one dot per seed, with quartiles per strategy."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
         yield from traces
 
     most = max(standing.n for standing in task.ranking)
-    box = ", the box their quartiles and the bar their median" if most >= _BOX_FROM else ""
-    caption = f"{_what(column).capitalize()} of every run's winner: a dot is a seed{box}."
+    box = "; box and bar: quartiles and median" if most >= _BOX_FROM else ""
+    caption = f"{_what(column).capitalize()} of every run's winner, one dot per seed{box}."
     caption += " Dashed: the optimum." if optimum is not None else ""
     title = "Value of every run's winner, by strategy"
     return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(labels)))
@@ -86,7 +86,7 @@ def _frame(axes: Axes, labels: list[str]) -> None:
     axes.use_sticky_edges = False
     axes.margins(x=0.04)
     low, high = axes.dataLim.intervalx
-    if low == high:  # Matplotlib would show five percent to both sides, beyond what an accuracy can be
+    if low == high:  # Matplotlib's default margin of five percent could exceed an accuracy of 100 %
         room = 0.005 * abs(low) or 0.5
         axes.set_xlim(low - room, high + room)
     name_rows(axes, labels)
@@ -95,7 +95,7 @@ def _frame(axes: Axes, labels: list[str]) -> None:
 
 
 def draw_curse(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: str) -> Picture | None:
-    """Return winners' values on the search split beside those on the test split; None where no test is known."""
+    """Return the winners' values on search and test split; None without test values."""
     mine = cells[(cells.task == task.record.name) & cells["test"].notna() & cells["confirmed"].notna()]
     if mine.empty:
         return None
@@ -111,9 +111,9 @@ def draw_curse(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: st
         yield from traces
 
     caption = (
-        "The winner's curse: median over seeds of the winners' value on the search split (filled), which chose them, "
-        "and on the test split (open), which nothing had seen; the thin line spans the test quartiles. The splits are "
-        "different images, so that even a fair choice differs a little."
+        "The winner's curse: median over seeds of the winners' value on the search split (filled), which selected "
+        "them, and on the held-out test split (open); the thin line spans the test quartiles. The splits are different "
+        "images, so values differ a little even without selection bias."
     )
     title = "Winners on the search split and on the test split, by strategy"
     return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(labels)))

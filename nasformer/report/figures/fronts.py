@@ -1,4 +1,4 @@
-"""Fronts: the best value that each strategy found at each cost, all seeds together."""
+"""Pareto fronts of value and cost by strategy, over all seeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Picture | None:
-    """Return the fronts as steps; None where none were asked for."""
+    """Return the fronts as steps; None without fronts."""
     shown = {label: front for label, front in task.fronts.items() if len(front.costs)}
     if not shown:
         return None
@@ -44,6 +44,6 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
             notes = [f"{amount(cost)} {what}: {measure.written(value)}" for cost, value in points]
             yield Trace(axes, series[label], label, front.costs.tolist(), front.values.tolist(), notes)
 
-    caption = f"The best value found at so many {what} or fewer, all seeds of a strategy together."
+    caption = f"Pareto front of value and {what}, over all seeds of a strategy."
     height = 3.2 if len(shown) < 9 else 3.9
     return picture(name, f"Pareto fronts of value against {what}, by strategy", caption, paint, height=height)

@@ -1,4 +1,4 @@
-"""Images seen: how many images each architecture of a search was shown before its race was over."""
+"""Images seen: number of images evaluated per architecture in a racing search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nasformer.search.evaluation import Trial
 
 
 def draw_images_seen(searches: Searches) -> Picture | None:
-    """Return the images of every architecture of each strategy's first run; None where none was dropped early."""
+    """Return the images of every architecture in each strategy's first run; None if none was dropped early."""
     raced = {group.label: _raced(group) for group in searches.groups}
     if not any(trial.dropped for trials in raced.values() for trial in trials):
         return None
@@ -41,8 +41,8 @@ def draw_images_seen(searches: Searches) -> Picture | None:
             )
 
     runs = "" if len(searches.results) == len(raced) else " of the first run"
-    caption = f"Images that each architecture{runs} saw, in the order asked: all of them (filled), or those up to the "
-    caption += f"look at which it was dropped (open). {_spent(raced)}"
+    caption = f"Images evaluated per architecture{runs}, in the order asked: all (filled), or up to the "
+    caption += f"look that dropped it (open). {_spent(raced)}"
     return picture("images-seen", "Images spent on each architecture", caption, paint)
 
 

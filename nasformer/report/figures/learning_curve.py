@@ -1,4 +1,4 @@
-"""Learning curve: the supernet's smallest, middle and largest subnet over the epochs of its training."""
+"""Learning curves of a supernet's smallest, centroid and largest subnet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINES = {"smallest": ":", "centroid": "--", "largest": "-"}
 
 
 def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
-    """Return the curves, or None where fewer than two epochs were validated."""
+    """Return the curves; None if fewer than two epochs were validated."""
     rows = validations(training)
     if len(rows) < 2:
         return None
@@ -34,5 +34,5 @@ def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
         axes.set_ylim(*axes.get_ylim())
         label_ends(axes, ends)
 
-    caption = "Accuracy of three subnets with the supernet's weights on the search images, which never train."
+    caption = "Accuracy of three subnets with inherited weights on the search images, which are not trained on."
     return picture("learning-curve", "Validation accuracy of three subnets by epoch", caption, paint, height=2.6)

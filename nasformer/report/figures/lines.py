@@ -1,4 +1,4 @@
-"""Lines: curves over one quantity, each named at its end, with a band where its error is known."""
+"""Line plot with direct labels and optional error bands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Line(NamedTuple):
     """A curve.
 
     Args:
-        label: What it is; its colour is that of this name.
-        x: Where it is known.
-        y: What it is there.
-        low: Lower edge of its band; empty: it has none.
-        high: Upper edge of its band.
+        label: Label, which sets the colour.
+        x: x values.
+        y: y values.
+        low: Lower edge of the band; empty: no band.
+        high: Upper edge of the band.
     """
 
     label: str
@@ -47,18 +47,18 @@ def draw_lines(
     steps: bool = False,
     height: float = 2.8,
 ) -> Picture | None:
-    """Return the curves of two points or more; None where there are none.
+    """Return the curves with at least two points; None if there are none.
 
     Args:
         name: Stem of the files.
-        title: What it is, in a few words.
-        caption: What it shows.
+        title: Short title.
+        caption: Caption.
         lines: The curves.
-        series: Number of each name.
-        x: Title of the horizontal axis; what comes before a comma is said of each point.
-        y: Title of the vertical axis.
-        log: Whether the horizontal axis is logarithmic.
-        steps: Whether a value holds until the next.
+        series: Number of each label.
+        x: Title of the x axis; the part before a comma is used in tooltips.
+        y: Title of the y axis.
+        log: Whether the x axis is logarithmic.
+        steps: Whether curves are step functions.
         height: In inches.
     """
     shown = [line for line in lines if len(line.x) > 1]

@@ -1,4 +1,4 @@
-"""Picture: a figure as SVG for the page, whose colours follow the reader's, and as SVG and PNG files."""
+"""Picture: a figure as inline SVG with the page's light or dark colours, and as SVG and PNG files."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ _DPI = 200
 
 @dataclass(frozen=True)
 class Trace:
-    """Points of a figure that tell what they are when pointed at.
+    """Points of a figure with tooltips.
 
     Args:
-        axes: Where they are drawn.
-        series: Number of the strategy; None: of none.
-        label: What they belong to.
-        x: In the axes' data.
-        y: In the axes' data.
-        notes: What to say of each point.
+        axes: Axes of the points.
+        series: Number of the strategy; None: no strategy.
+        label: Label of the series.
+        x: Data coordinates.
+        y: Data coordinates.
+        notes: Tooltip of each point.
     """
 
     axes: Axes
@@ -79,7 +79,7 @@ class Trace:
     notes: Sequence[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, the points in the SVG's own units."""
+        """Return plain data, with points in SVG units."""
         figure = self.axes.get_figure(root=True)
         assert figure is not None
         pixels = self.axes.transData.transform(np.column_stack([self.x, self.y])) * 72 / figure.dpi
@@ -93,7 +93,7 @@ class Trace:
 
 
 def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
-    """Let what is drawn light up with the strategy of that number."""
+    """Tag artists as part of a strategy, for highlighting in the page."""
     for artist in [artists] if isinstance(artists, Artist) else artists:
         artist.set_gid(f"series-{series}")
 
@@ -104,11 +104,11 @@ class Picture:
 
     Args:
         name: Stem of its files, and prefix of its ids in the page.
-        title: What it is, in a few words, for those who do not see it.
-        caption: What it shows.
-        svg: The file, on light paper.
-        png: The file, on light paper.
-        traces: What its points say when pointed at.
+        title: Short title, for screen readers.
+        caption: Caption.
+        svg: SVG file, light colours.
+        png: PNG file, light colours.
+        traces: Tooltips of its points.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Picture:
 
     @property
     def inline(self) -> Markup:
-        """The SVG element for the page: see-through, with the page's colours and ids of its own."""
+        """The inline SVG element: transparent, with the page's colours and unique ids."""
         text = self.svg[self.svg.index("<svg") :]
         text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
         text = re.sub(r'id="series-(\d+)-\d+"', r'data-s="\1"', text)
@@ -151,26 +151,26 @@ def picture(
 
     Args:
         name: Stem of its files.
-        title: What it is, in a few words.
-        caption: What it shows.
-        paint: Draws on the figure it is given, and may return what its points say.
-        width: In inches.
-        height: In inches.
+        title: Short title.
+        caption: Caption.
+        paint: Draws on a figure, and may return tooltips.
+        width: Width in inches.
+        height: Height in inches.
     """
     with style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a strategy may be called what our font cannot write
+        warnings.filterwarnings("ignore", message="Glyph")  # strategy names may contain glyphs missing in the font
         figure = Figure(figsize=(width, height))
         traces = list(paint(figure) or ())
         _number(figure)
         vector, raster = io.StringIO(), io.BytesIO()
         figure.savefig(vector, format="svg", dpi=_DPI, metadata=_NO_METADATA)
-        shown = [trace.to_dict() for trace in traces]  # a raster file's layout is not quite the same
+        shown = [trace.to_dict() for trace in traces]  # before the PNG, whose layout differs slightly
         figure.savefig(raster, format="png", dpi=_DPI)
     return Picture(name, title, caption, vector.getvalue(), raster.getvalue(), shown)
 
 
 def _number(figure: Figure) -> None:
-    """Make ids of what belongs to one strategy distinct, as a file's must be."""
+    """Make the ids of a strategy's artists unique within the file."""
     marked = figure.findobj(lambda artist: str(artist.get_gid()).startswith("series-"))
     for number, artist in enumerate(dict.fromkeys(marked)):
         artist.set_gid(f"{artist.get_gid()}-{number}")

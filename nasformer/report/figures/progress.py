@@ -1,4 +1,4 @@
-"""Progress: a training's loss, accuracy and learning rate, epoch by epoch."""
+"""Training curves: loss, accuracy and learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ from nasformer.report.figures.picture import Picture
 History = Sequence[Mapping[str, Any]]
 _SERIES = {"training": 0, "validation": 1, "learning rate": 2}
 _LOSS = (
-    "Loss of the training's batches, augmented, mixed and smoothed as the recipe says, and on validation images, which "
-    "are shown as they are: the two have no common zero."
+    "Training loss, with the recipe's augmentation, mixing and label smoothing, and loss on unaugmented validation "
+    "images; their minima differ."
 )
 
 
 def draw_progress(history: History) -> list[Picture]:
-    """Return the figures for which two epochs or more are known: losses, validation accuracy, learning rate."""
+    """Return the curves with at least two known epochs: losses, validation accuracy, learning rate."""
     loss = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", "loss")]
     accuracy = [_line(history, "validation", "validation", "accuracy")]
     rate = [_line(history, "learning rate", "learning_rate")]
     drawn = (
         _curves("loss", "loss, nats", loss, _LOSS),
-        _curves("accuracy", "accuracy, %", accuracy, "Accuracy on validation images (the search split): none trained."),
+        _curves(
+            "accuracy",
+            "accuracy, %",
+            accuracy,
+            "Accuracy on validation images (the search split), which are not trained on.",
+        ),
         _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."),
     )
     return [figure for figure in drawn if figure is not None]
@@ -41,7 +46,7 @@ def _line(history: History, label: str, key: str, inner: str = "") -> Line:
 
 
 def _value(told: Any, inner: str) -> float | None:
-    """Return a number, or what the one network of a validation has under a name."""
+    """Return a number, or the named score of a validation with one network."""
     if inner and isinstance(told, Mapping):
         told = next((scores.get(inner) for scores in told.values() if isinstance(scores, Mapping)), None)
     return float(told) if isinstance(told, (int, float)) else None

@@ -1,4 +1,4 @@
-"""Text in figures: names from outside, set as they are, and labels beside what they name."""
+"""Text in figures: names without markup, and direct labels."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def name_rows(axes: Axes, labels: Sequence[str], room: float = 0.55) -> None:
 
 
 def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] | None = None) -> None:
-    """Name curves at their right ends, moved apart where they would touch; the y limits must be final.
+    """Label curves at their right ends, without overlap; the y limits must be final.
 
     Args:
-        axes: Where the curves are.
-        ends: Last y value by name.
-        series: Number of each strategy, whose marker is set beside its name.
+        axes: Axes of the curves.
+        ends: Last y value by label.
+        series: Number of each strategy, for the marker beside its label.
     """
     across = axes.transData - axes.transAxes
     places = {name: float(across.transform((1, height))[1]) for name, height in ends.items()}
@@ -53,7 +53,7 @@ def label_ends(axes: Axes, ends: Mapping[str, float], series: Mapping[str, int] 
 
 
 def _leader(axes: Axes, end: float, height: float, number: int) -> list[Line2D]:
-    """Draw a line from where a curve ends to the marker beside its name."""
+    """Draw a leader line from the end of a curve to the marker of its label."""
     look = style(number)
     place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
     line = axes.plot((1.0, 1.03, 1.065), (end, height, height), color=look.colour, linewidth=0.6, alpha=0.6, **place)
@@ -61,7 +61,7 @@ def _leader(axes: Axes, end: float, height: float, number: int) -> list[Line2D]:
 
 
 def spread(heights: Mapping[str, float], gap: float) -> dict[str, float]:
-    """Return heights in the same order, at least ``gap`` apart and within 0 and 1 where there is room.
+    """Return heights in the same order, at least ``gap`` apart and, if possible, within [0, 1].
 
     >>> spread({"a": 0.5, "b": 0.5, "c": 1.0}, gap=0.25)
     {'a': 0.375, 'b': 0.625, 'c': 1.0}
@@ -93,11 +93,11 @@ def _top(cluster: tuple[list[str], float], gap: float) -> float:
 
 
 def key_above(figure: Figure, *blocks: Sequence[tuple[str, Line2D]]) -> None:
-    """Set markers and their names above a figure's axes, each block on lines of its own.
+    """Draw a legend above the axes, each block on separate lines.
 
     Args:
-        figure: Where to; its axes are laid out below.
-        *blocks: Names with their markers.
+        figure: The figure; its axes are laid out below.
+        *blocks: Labels with their markers.
     """
     lines = [line for block in blocks for line in _lines(block)]
     pitch = _PITCH_INCHES / figure.get_figheight()
@@ -126,7 +126,7 @@ def _key_line(figure: Figure, line: Sequence[tuple[str, Line2D]], height: float)
     legend = Legend(
         figure,
         [marker for _, marker in line],
-        ["name"] * len(line),  # set below, since a legend leaves out names that begin with "_"
+        ["name"] * len(line),  # set below, since a legend omits labels that start with "_"
         loc="lower left",
         bbox_to_anchor=(0.07, height),
         bbox_transform=figure.transFigure,
@@ -145,5 +145,5 @@ def _key_line(figure: Figure, line: Sequence[tuple[str, Line2D]], height: float)
 
 
 def compact_ticks(value: float, position: float) -> str:
-    """Write a tick in three digits with its prefix."""
+    """Format a tick with three digits and an SI prefix."""
     return compact(value)

@@ -1,4 +1,4 @@
-"""Time spent: what an evaluation costs in the fitness and in the strategy's own ask and tell."""
+"""Time per evaluation: in the fitness, and in the strategy's ask and tell."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def draw_time_spent(task: TaskAnalysis, series: Mapping[str, int], name: str) ->
             yield Trace(axes, series[label], label, [own, judging], [row, row], notes)
 
     caption = "Time per evaluated architecture, median over seeds: in the strategy's ask and tell (filled marker) and "
-    caption += "in evaluating (open marker). The axis is logarithmic."
-    title = "Time in the strategy against time evaluating"
+    caption += "in the evaluation (open marker). Logarithmic axis."
+    title = "Time in the strategy and in the evaluation"
     return picture(name, title, caption, paint, height=0.75 + 0.3 * max(2, len(labels)))
 
 

@@ -1,8 +1,8 @@
-"""Statistics: what a comparison of strategies shows, and how far it can be trusted.
+"""Statistical analysis of comparisons.
 
 ``analyse`` turns the two tables of a ``Comparison`` into curves, a ranking, paired tests, ranks over tasks,
-warnings and sentences. The tests are SciPy's, statsmodels' and scikit-posthocs'; docs/comparing.md says how to
-read them. One file for each: ``runs`` holds the tables as arrays, ``task`` what is found on one task.
+warnings and conclusions. The tests come from SciPy, statsmodels and scikit-posthocs; docs/comparing.md explains
+them. ``runs`` holds the tables as arrays, ``task`` the analysis of one task; each statistic has its file.
 """
 
 from nasformer.report.statistics.across import Across, Tally

@@ -1,7 +1,7 @@
-"""Across: which strategies rank higher over tasks (Demšar, JMLR 2006).
+"""Comparison of strategies over tasks (Demšar, JMLR 2006).
 
-Friedman's test asks whether any differ; where it says so, Nemenyi's says which. Both see one number a task, the
-median over seeds: tasks are the sample here, seeds are not.
+Friedman's test checks whether any strategies differ; if so, Nemenyi's post-hoc test says which. Both use one number
+per task, the median over seeds: the sample consists of tasks, not seeds.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from nasformer.report.statistics.runs import Floats
 from nasformer.report.statistics.task import TaskAnalysis
 
 _FEWEST = 3
-"""Strategies that Friedman's test needs."""
+"""Minimal number of strategies for Friedman's test."""
 
 
 class Tally(NamedTuple):
-    """On how many tasks one strategy is better than another, not shown to differ, worse, or untested."""
+    """Numbers of tasks where a strategy is better than another, not significantly different, worse, or untested."""
 
     wins: int
     ties: int
@@ -33,20 +33,20 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True)
 class Across:
-    """All tasks together.
+    """Analysis over all tasks.
 
     Args:
-        tasks: Names of those that are ranked: all, by the strategies that have a final value on each of them; where
-            these are fewer than three, those on which every strategy has one.
+        tasks: Names of the ranked tasks: all, for the strategies with a final value on each of them; if
+            these are fewer than three, the tasks where every strategy has one.
         ranks: Average rank by label, best (lowest) first; 1 is the best of a task, equal medians share a rank.
-        statistic: Friedman's; None where it cannot be asked.
-        p: Of the same.
-        critical_difference: Least difference of average ranks that Nemenyi's test calls different.
-        p_values: Nemenyi's, by label and label; empty where Friedman's cannot be asked.
-        groups: Labels not told apart, best first; the bars of the critical-difference diagram. All labels where
-            Friedman's test finds nothing.
-        tallies: By label and label, from the verdicts of all tasks.
-        words: What was tested, or why it was not.
+        statistic: Friedman's statistic; None if not applicable.
+        p: Its p-value.
+        critical_difference: Smallest significant difference of average ranks (Nemenyi).
+        p_values: Nemenyi's p-values by pair of labels; empty if Friedman's test is not applicable.
+        groups: Groups of labels without significant difference, best first: the bars of the critical-difference
+            diagram. One group of all labels if Friedman's test is not significant.
+        tallies: Verdicts over all tasks by pair of labels.
+        words: Description of the test, or why there was none.
     """
 
     tasks: tuple[str, ...]
@@ -61,7 +61,7 @@ class Across:
 
 
 def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: float) -> Across | None:
-    """Return the ranks over tasks; None with fewer than two."""
+    """Return the analysis over tasks; None with fewer than two."""
     if len(tasks) < 2:
         return None
     medians = [{standing.label: standing.median for standing in task.ranking} for task in tasks]
@@ -79,12 +79,12 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
     groups = _groups(ranks, parts[0] if p is not None and p <= level else None)
     words = _words(len(whole), len(labels), p, level)
     if len(labels) < len(everyone):
-        words += f" Not ranked, since not on every task: {listed(absent)}."
+        words += f" Not ranked, as missing on some tasks: {listed(absent)}."
     return Across(names, ranks, statistic, p, *parts, groups, _tallies(tasks, everyone), words)
 
 
 def fewest_tasks(strategies: int, level: float) -> int:
-    """Return with how many tasks Friedman's test can reach the level, all tasks ranking alike.
+    """Return the number of tasks from which Friedman's test can be significant, if all rank alike.
 
     >>> fewest_tasks(3, 0.05), fewest_tasks(12, 0.05)
     (3, 2)
@@ -129,7 +129,7 @@ def _critical_difference(strategies: int, tasks: int, level: float) -> float:
 
 
 def _groups(ranks: Mapping[str, float], critical: float | None) -> tuple[tuple[str, ...], ...]:
-    """Return the longest runs of labels whose ranks span less than the critical difference.
+    """Return the maximal groups of labels whose ranks span less than the critical difference.
 
     >>> _groups({"a": 1.0, "b": 1.8, "c": 2.6, "d": 4.6}, 1.0)
     (('a', 'b'), ('b', 'c'), ('d',))
@@ -157,12 +157,12 @@ def _tally(verdicts: Sequence[str]) -> Tally:
 
 def _words(tasks: int, strategies: int, p: float | None, level: float) -> str:
     if tasks < 2:
-        return "Fewer than two tasks have a final value of every strategy; ranks over tasks are not tested."
+        return "Fewer than two tasks have a final value of every strategy, so ranks over tasks are not tested."
     if strategies < 3:
-        return "Friedman's test needs three strategies; for two there is the tally over tasks."
+        return "Friedman's test needs three strategies; two are compared by wins and losses over tasks."
     if p is None:
-        return "Every task gives all strategies the same median; there is nothing to rank."
-    found = "are not shown to differ" if p > level else "differ"
+        return "All strategies have equal medians on every task, so there is nothing to rank."
+    found = "do not differ significantly" if p > level else "differ significantly"
     said = f"Average ranks over {counted(tasks, 'task')} {found} (Friedman's test on medians over seeds, p = {p:.2g})."
     fewest = fewest_tasks(strategies, level)
-    return said if tasks >= fewest else f"{said} With fewer than {counted(fewest, 'task')} they cannot be."
+    return said if tasks >= fewest else f"{said} Significance needs at least {counted(fewest, 'task')}."

@@ -1,4 +1,4 @@
-"""Analysis: a comparison's two tables, read through to the conclusion."""
+"""Analysis of a comparison's tables, from tests to conclusion."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nasformer.report.statistics.task import TaskAnalysis, analyse_task
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a comparison shows.
+    """The analysis of a comparison.
 
     Args:
-        tasks: One for each task that has complete runs, in the order of the comparison.
-        across: All tasks together; None with fewer than two.
-        warnings: What makes a conclusion unsafe, a sentence each.
-        summary: What follows from the tests, a sentence each, the conclusion first.
-        checklist: The points of docs/comparing.md, answered from the comparison itself.
-        level: Of the tests, and 1 minus that of the intervals.
+        tasks: Analysis of each task with complete runs, in the order of the comparison.
+        across: Analysis over all tasks; None with fewer than two.
+        warnings: Threats to validity, a sentence each.
+        summary: Findings, a sentence each, the conclusion first.
+        checklist: The checklist of docs/comparing.md, answered from the comparison.
+        level: Significance level of the tests; intervals have 1 minus it.
     """
 
     tasks: tuple[TaskAnalysis, ...]
@@ -39,14 +39,14 @@ class Analysis:
 def analyse(
     comparison: Comparison, *, level: float = 0.05, resamples: int = 2000, seed: int = 0, front: str | None = None
 ) -> Analysis:
-    """Return what a comparison shows.
+    """Analyse a comparison.
 
     Args:
         comparison: The runs.
-        level: Of each family of tests: a task's pairs, corrected together, and the ranks over tasks.
-        resamples: Of bootstrap intervals and of the statement of power.
-        seed: Of the resampling; the tests draw nothing.
-        front: A cost, such as ``params``, for which to give Pareto fronts and hypervolumes; None: none.
+        level: Significance level of each family of tests: the pairs of a task, corrected jointly, and ranks over tasks.
+        resamples: Resamples of bootstrap intervals and power statement.
+        seed: Seed of the resampling; the tests are deterministic.
+        front: A cost, such as ``params``, for Pareto fronts and hypervolumes; None: none.
 
     Raises:
         NasformerError: ``level`` is not between 0 and 1, ``resamples`` is not positive, or the trials lack the cost.

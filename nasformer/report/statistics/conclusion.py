@@ -1,4 +1,4 @@
-"""Conclusion: what follows from the tests, in sentences that claim no more than was tested."""
+"""Conclusions from the tests, in sentences that claim no more than was tested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def conclude(tasks: Sequence[TaskAnalysis], across: Across | None, level: float)
     """Yield sentences, the conclusion first."""
     compared = [task for task in tasks if len(task.ranking) > 1]
     if not tasks:
-        yield "No run is complete; there is nothing to conclude."
+        yield "No run is complete, so there is no conclusion."
         return
     if not compared:
         yield "No two strategies have results on the same task; nothing is compared."
@@ -27,8 +27,8 @@ def conclude(tasks: Sequence[TaskAnalysis], across: Across | None, level: float)
         yield _on_task(task, level)
     if any(pair.verdict in (NOT_SHOWN, UNTESTED) for task in compared for pair in task.pairs):
         yield (
-            "Where no difference is shown the strategies may still differ, by less than the smallest difference that "
-            "these seeds could show; each task states it."
+            "Strategies without a significant difference may still differ, by less than the detectable difference "
+            "stated for each task."
         )
 
 
@@ -36,9 +36,9 @@ def _over_tasks(across: Across, level: float) -> Iterator[str]:
     if len(across.tallies) == 2:
         yield _two(across)
     elif across.p is None:
-        yield f"Over all tasks nothing is concluded. {across.words}"
+        yield f"There is no conclusion over all tasks. {across.words}"
     elif across.p > level:
-        yield f"No strategy is shown to rank above another over these tasks. {across.words}"
+        yield f"No strategy ranks significantly above another over these tasks. {across.words}"
     else:
         yield f"{_leader(across)}. {across.words}"
 
@@ -47,10 +47,10 @@ def _two(across: Across) -> str:
     first, second = across.tallies
     tally = across.tallies[first][second]
     wins, ties, losses, untested = (_tasks(count) for count in tally)
-    also = f", and is untested on {untested}" if tally.untested else ""
+    also = f", {untested} untested" if tally.untested else ""
     return (
-        f"{first} is shown to be better than {second} on {wins} and worse on {losses}, and is not shown to differ on "
-        f"{ties}{also}."
+        f"{first} is significantly better than {second} on {wins} and worse on {losses}; {ties} without significant "
+        f"difference{also}."
     )
 
 
@@ -64,10 +64,10 @@ def _leader(across: Across) -> str:
     below = [label for label in others if label not in level_with]
     rank = f"{best} has the best average rank over {counted(len(across.tasks), 'task')} ({across.ranks[best]:.2f})"
     if not below:
-        return f"{rank}, but is not told apart from any other strategy"
+        return f"{rank}, but not significantly above any other strategy"
     if not level_with:
-        return f"{rank} and is shown to rank above {_all_others(below)}"
-    return f"{rank} and is shown to rank above {_some(below)}; it is not told apart from {listed(level_with)}"
+        return f"{rank} and ranks significantly above {_all_others(below)}"
+    return f"{rank} and ranks significantly above {_some(below)}, but not above {listed(level_with)}"
 
 
 def _on_task(task: TaskAnalysis, level: float) -> str:
@@ -89,9 +89,9 @@ def _on_task(task: TaskAnalysis, level: float) -> str:
 
 def _unbeaten(pairs: Mapping[str, Pair]) -> Iterator[str]:
     words = {
-        NOT_SHOWN: "but is not shown to be better than {}",
-        IDENTICAL: "and did the same as {}",
-        UNTESTED: "but too few seeds were run to test it against {}",
+        NOT_SHOWN: "but is not significantly better than {}",
+        IDENTICAL: "with runs identical to those of {}",
+        UNTESTED: "but there are too few seeds to test it against {}",
         WORSE: "but the paired test favours {}",
     }
     for verdict, text in words.items():
@@ -101,9 +101,9 @@ def _unbeaten(pairs: Mapping[str, Pair]) -> Iterator[str]:
 
 
 def _gap(task: TaskAnalysis, pair: Pair) -> str:
-    """Return by how much the best is better than the next in the ranking."""
+    """Return the lead of the best over the second in the ranking."""
     unit = " points" if task.record.in_percent else ""
-    return f"; {pair.b} comes next, by a median of {pair.median_difference:.3g}{unit} (A₁₂ {pair.effect_a12:.2f})"
+    return f"; median lead over {pair.b}, the second: {pair.median_difference:.3g}{unit} (A₁₂ {pair.effect_a12:.2f})"
 
 
 def _some(labels: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Curves: how good the incumbent is after so many evaluations, over seeds."""
+"""Anytime curves: value of the incumbent by evaluations, over seeds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _POINTS = 200
 class Curve:
     """An anytime curve of one strategy over its seeds.
 
-    A run has no value before its first evaluation that did not fail. To a quantile that is lower than any value; a
-    mean is NaN until all runs have one.
+    A run has no value before its first successful evaluation. Quantiles treat that as minus infinity; the
+    mean is NaN until all runs have a value.
 
     Args:
-        evaluations: (n,) evaluations, spaced evenly in their logarithm, first and last among them.
+        evaluations: (n,) log-spaced evaluations, including first and last.
         median: (n,).
         low: (n,) lower quartile.
         high: (n,) upper quartile.
@@ -48,12 +48,12 @@ def curves(runs: Runs, level: float, resamples: int, seed: int) -> Mapping[str, 
 
 
 def regret_curves(found: Mapping[str, Curve], optimum: float | None) -> Mapping[str, Curve]:
-    """Return the same as distances from the optimum; nothing where it is not known."""
+    """Return the curves as regret; empty if the optimum is unknown."""
     return {} if optimum is None else {label: _regret(curve, optimum) for label, curve in found.items()}
 
 
 def points(evaluations: int) -> NDArray[np.int64]:
-    """Return numbers of evaluations to draw at, evenly spaced in their logarithm.
+    """Return log-spaced numbers of evaluations.
 
     >>> points(8).tolist(), len(points(10**6)) <= 200
     ([1, 2, 3, 4, 5, 6, 7, 8], True)
@@ -89,6 +89,6 @@ def _mean_interval(values: Floats, mean: Floats, level: float, resamples: int, s
 
 
 def _regret(curve: Curve, optimum: float) -> Curve:
-    """Return the mirror image: what was the upper end is the lower."""
+    """Return a curve as regret; upper and lower ends swap."""
     flipped = (curve.median, curve.high, curve.low, curve.mean, curve.mean_high, curve.mean_low)
     return Curve(curve.evaluations, *(np.maximum(0.0, optimum - values) for values in flipped))

@@ -1,4 +1,4 @@
-"""Fronts: the best value at each cost, and how much of the plane a run's front dominates."""
+"""Pareto fronts of value and cost, and their hypervolume."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nasformer.report.statistics.runs import Floats, Runs
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """What one strategy found for each cost, on one task.
+    """The Pareto front of one strategy on one task.
 
     Args:
         cost: Name of the cost.
-        costs: (n,) ascending, of the architectures of all seeds that no other of them beats in both.
-        values: (n,) ascending.
-        hypervolume: Median over seeds of the share of the box that a run's front dominates. The box lies between
-            ``reference`` and ``ideal``.
-        quartiles: Of the same, lower and upper.
+        costs: (n,) ascending costs of the non-dominated architectures of all seeds.
+        values: (n,) ascending values.
+        hypervolume: Median over seeds of a run's normalised hypervolume, the fraction of the box between
+            ``reference`` and ``ideal`` that its front dominates.
+        quartiles: Its lower and upper quartile.
         reference: Highest cost and lowest value on the front of any run of the task.
         ideal: Lowest cost and highest value on the front of any run of the task.
     """
@@ -43,7 +43,7 @@ def fronts(runs: Runs, cost: str) -> Mapping[str, Front]:
     """
     if cost not in runs.costs:
         raise NasformerError(
-            f"cost {cost!r} is none of the trials' of {runs.record.name}: {', '.join(map(repr, runs.costs))}", cost
+            f"the trials of {runs.record.name} have no cost {cost!r}; known: {', '.join(map(repr, runs.costs))}", cost
         )
     single = {
         label: [undominated(runs.costs[cost][s, r], _values(runs)[s, r]) for r in np.flatnonzero(runs.complete[s])]
@@ -57,7 +57,7 @@ def fronts(runs: Runs, cost: str) -> Mapping[str, Front]:
 
 
 def undominated(costs: Floats, values: Floats) -> Floats:
-    """Return the points (2, n) that no other beats, by ascending cost; points with NaN are left out.
+    """Return the non-dominated points (2, n) by ascending cost; points with NaN are dropped.
 
     >>> undominated(np.array([3.0, 1.0, 2.0, 2.0]), np.array([9.0, 4.0, 4.0, 6.0])).tolist()
     [[1.0, 2.0, 3.0], [4.0, 6.0, 9.0]]
@@ -71,7 +71,7 @@ def undominated(costs: Floats, values: Floats) -> Floats:
 
 
 def hypervolume(front: Floats, reference: tuple[float, float]) -> float:
-    """Return the area between a front (2, n) by ascending cost and a reference (cost, value) that it dominates.
+    """Return the area dominated by a front (2, n), by ascending cost, relative to a reference (cost, value).
 
     >>> hypervolume(np.array([[1.0, 3.0], [2.0, 5.0]]), reference=(4.0, 0.0))
     9.0

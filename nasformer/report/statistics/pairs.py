@@ -1,7 +1,7 @@
-"""Pairs: every strategy against every other on one task, seed by seed.
+"""Pairwise comparison of strategies on one task, paired by seed.
 
-The test is Wilcoxon's signed-rank test of the paired differences, corrected for the number of pairs by Holm's
-method; the effect is Vargha and Delaney's A12, the chance that a run of the first beats a run of the second.
+The test is Wilcoxon's signed-rank test of the paired differences with Holm's correction for the number of pairs;
+the effect size is Vargha and Delaney's A12, the probability that a run of the first beats a run of the second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nasformer.report.statistics.runs import Floats, Runs
 
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
 IDENTICAL, UNTESTED = "identical", "untested"
-_ENUMERATED = 13  # differences with ties whose 2**n signs are all tried, as SciPy does
+_ENUMERATED = 13  # up to so many tied differences all 2**n signs are enumerated, as in SciPy
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Pair:
     Args:
         a: The first.
         b: The second.
-        n: Seeds that both ran to a final value.
-        identical: Whether both saw the same architectures in the same order in each of these seeds.
-        p: Of the two-sided test; None where it is untested.
-        p_holm: The same, corrected for all tested pairs of the task.
-        effect_a12: Share of (run of a, run of b) in which a's is higher, ties counted half; None without seeds.
+        n: Common seeds with final values.
+        identical: Whether both evaluated the same architectures in the same order with each of these seeds.
+        p: Two-sided p-value; None if untested.
+        p_holm: p-value corrected for all tested pairs of the task.
+        effect_a12: Fraction of (run of a, run of b) in which a's is higher, ties counted half; None without seeds.
         median_difference: Median over seeds of a minus b.
-        interval: Exact interval of that median, at the level of the analysis, for this pair alone; None where no
-            number of seeds as small as this allows one.
-        verdict: Of ``a``: ``better``, ``worse``, ``no difference shown``, ``identical``, or ``untested`` where
-            there are too few seeds for any outcome to be significant.
-        wins: Seeds in which a is higher.
-        ties: Seeds in which both are equal.
-        losses: Seeds in which b is higher.
+        interval: Exact interval of that median, at the level of the analysis, uncorrected; None if there are too
+            few seeds.
+        verdict: Of ``a``: ``better``, ``worse``, ``no difference shown``, ``identical``, or ``untested`` if
+            there are too few seeds for significance.
+        wins: Seeds where a is higher.
+        ties: Seeds where both are equal.
+        losses: Seeds where b is higher.
     """
 
     a: str
@@ -56,7 +56,7 @@ class Pair:
     losses: int
 
     def mirrored(self) -> Pair:
-        """Return the same from the second's side."""
+        """Return the comparison with a and b swapped."""
         return replace(
             self,
             a=self.b,
@@ -71,7 +71,7 @@ class Pair:
 
 
 def fewest_seeds(level: float, pairs: int = 1) -> int:
-    """Return with how many seeds a two-sided signed-rank test can reach ``level / pairs`` at all.
+    """Return the number of seeds from which a two-sided signed-rank test can reach ``level / pairs``.
 
     >>> fewest_seeds(0.05), fewest_seeds(0.05, 66)
     (6, 12)
@@ -89,16 +89,16 @@ def compare_pairs(runs: Runs, level: float) -> tuple[Pair, ...]:
 
 
 def differences(runs: Runs, first: int, second: int) -> Floats:
-    """Return final values of the first minus the second in the seeds that both have, (n,)."""
+    """Return final values of the first minus the second over common seeds, (n,)."""
     values = runs.final[first] - runs.final[second]
     return runs.rounded(values[~np.isnan(values)])
 
 
 def signed_rank_p(values: Floats) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test; differences of zero are left out.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test; zero differences are dropped.
 
-    Ties are common where values are shares of few images. SciPy then tries all signs of up to 13 differences; so
-    does this, with the sums in one array.
+    Ties are common for accuracies on few images. SciPy then enumerates all signs of up to 13 differences; so
+    does this, vectorised.
 
     >>> round(signed_rank_p(np.array([1.0, 2.0, 2.0, 3.0, 5.0, 6.0])), 5)
     0.03125
@@ -138,7 +138,7 @@ def _pair(runs: Runs, first: int, second: int, level: float) -> Pair:
 
 
 def _verdict(values: Floats, identical: bool) -> str:
-    """Return which way the ranks lean; the corrected p-value decides later whether that is shown."""
+    """Return the direction of the rank sum; the corrected p-value decides later whether it is significant."""
     from scipy.stats import rankdata
 
     if identical:

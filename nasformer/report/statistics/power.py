@@ -1,9 +1,9 @@
-"""Power: what difference this number of seeds would have shown, so that "not shown" is not read as "equal".
+"""Power: the detectable difference, so that "not significant" is not read as "equal".
 
 The signed-rank statistic is the number of positive Walsh averages (means of two differences, each with itself
 too; Tukey, 1949). Adding d to every difference therefore makes a sample significant exactly when d exceeds minus
-the c-th largest average, c being the critical value: one number for each simulated sample, and its 80 % quantile
-is the difference that is found with that probability. No search over d is needed.
+the c-th largest average, with c the critical value: one number per simulated sample, whose 80 % quantile
+is the difference detected with 80 % power. No search over d is needed.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ PROBABILITY = 0.8
 
 @dataclass(frozen=True)
 class Power:
-    """What a task's number of seeds can show.
+    """The power of a task's tests.
 
     Args:
-        difference: The smallest paired difference that is found with ``probability``: the median over pairs; None
-            where no pair can be tested or none varies.
+        difference: Detectable paired difference (with power ``probability``): the median over pairs; None
+            if no pair can be tested or none varies.
         low: The smallest over pairs.
         high: The largest over pairs.
-        by_pair: The same for each pair (a, b) that can be tested and varies.
-        probability: With which it would be found.
-        level: Of the tests.
-        pairs: By which the level is divided, the strictest step of Holm's correction.
-        seeds: Fewest seeds that a pair shares.
-        fewest: Seeds below which no outcome, however clear, is significant among so many pairs.
-        words: How this was found, in a sentence.
+        by_pair: Detectable difference of each testable, varying pair (a, b).
+        probability: The power.
+        level: Significance level of the tests.
+        pairs: Divisor of the level, for the strictest step of Holm's correction.
+        seeds: Smallest number of common seeds of a pair.
+        fewest: Number of seeds needed for significance among so many pairs.
+        words: Description of the method, in a sentence.
     """
 
     difference: float | None
@@ -51,7 +51,7 @@ class Power:
 
 
 def power(runs: Runs, level: float, resamples: int, seed: int) -> Power:
-    """Return what the runs' number of seeds could have shown."""
+    """Return the power of the runs' number of seeds."""
     indices = list(combinations(range(len(runs.labels)), 2))
     count = max(1, len(indices))
     samples = {(runs.labels[a], runs.labels[b]): differences(runs, a, b) for a, b in indices}
@@ -66,10 +66,10 @@ def power(runs: Runs, level: float, resamples: int, seed: int) -> Power:
 
 
 def detectable(values: Floats, level: float, resamples: int, seed: int) -> float | None:
-    """Return the shift that a signed-rank test at ``level`` finds with 80 %, given differences like these (n,).
+    """Return the shift that a signed-rank test at ``level`` detects with 80 % power, given differences (n,).
 
-    Samples are drawn with replacement from the differences around their median, with random signs, widened by
-    n / (n - 1) in variance. None where n is too small for any outcome to be significant, or nothing varies.
+    Samples are drawn with replacement from the centred differences, with random signs and the variance inflated by
+    n / (n - 1). None if n is too small for significance, or nothing varies.
     """
     n = len(values)
     if n < fewest_seeds(level) or np.ptp(values) == 0:
@@ -85,7 +85,7 @@ def detectable(values: Floats, level: float, resamples: int, seed: int) -> float
 
 
 def critical_value(n: int, level: float) -> int:
-    """Return the least sum of positive ranks that is significant, two-sided, among n differences without ties.
+    """Return the smallest significant sum of positive ranks, two-sided, for n differences without ties.
 
     >>> critical_value(6, 0.05), critical_value(20, 0.05)
     (21, 158)
@@ -99,8 +99,8 @@ def critical_value(n: int, level: float) -> int:
 
 def _words(pairs: int, fewest: int, level: float, resamples: int) -> str:
     return (
-        f"For each pair, {resamples:,} samples of its paired differences, moved to a median of zero and drawn with "
-        f"random signs, say which shift a signed-rank test at {level:g} / {pairs} (Holm's strictest step) finds with "
-        f"{100 * PROBABILITY:.0f} %; the median over pairs is given. "
-        f"With fewer than {fewest} seeds no outcome reaches that level."
+        f"Estimated per pair from {resamples:,} resamples of its centred paired differences with random signs: the "
+        f"shift that a signed-rank test at {level:g} / {pairs} (Holm's strictest step) detects with "
+        f"{100 * PROBABILITY:.0f} % power; the median over pairs is given. "
+        f"With fewer than {fewest} seeds nothing is significant at that level."
     )

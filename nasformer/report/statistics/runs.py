@@ -1,6 +1,6 @@
-"""Runs: the two tables of one task as arrays, so that whatever is computed over seeds is one operation.
+"""Runs: the two tables of one task as arrays, for vectorised statistics over seeds.
 
-Shapes: S strategies, R seeds (the repeats), N evaluations. What a run lacks is NaN.
+Shapes: S strategies, R seeds (repetitions), N evaluations. Missing values are NaN.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _CELLS = tuple(name for name in CELL_COLUMNS if name not in ("task", "strategy", "seed", "architecture", "stopped"))
-_DIGITS = 11  # of the largest value, that count: what differs beyond differs by rounding
+_DIGITS = 11  # significant digits of the largest value; smaller differences are rounding errors
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Every complete run of one task.
+    """All complete runs of one task.
 
     Args:
-        record: What is said of the task.
+        record: Record of the task.
         labels: Strategies with a complete run, in the order of the comparison.
-        seeds: In the order of the comparison.
-        told: Values that strategies were told, (S, R, N).
-        true: The same without noise, (S, R, N); what was told where the task does not know it.
-        seconds: Of each evaluation, (S, R, N).
+        seeds: Seeds in the order of the comparison.
+        told: Values told to strategies, (S, R, N).
+        true: Values without noise, (S, R, N); the told ones if unknown.
+        seconds: Time of each evaluation, (S, R, N).
         costs: Further columns of the trials by name, (S, R, N).
         cells: Columns of the cells by name, (S, R).
-        complete: Whether there is such a run, (S, R).
-        stopped: Why runs ended, by label.
+        complete: Whether the run is complete, (S, R).
+        stopped: Reasons of the end, by label.
         knows_true: Whether values without noise are known.
     """
 
@@ -56,7 +56,7 @@ class Runs:
 
     @cached_property
     def curve(self) -> Floats:
-        """The true value of the highest told so far, (S, R, N); a run that ended early keeps its last."""
+        """True value of the incumbent (highest told), (S, R, N); an early end keeps the last value."""
         told = np.where(np.isnan(self.told), -np.inf, self.told)
         best = np.maximum.accumulate(told, axis=-1)
         before = np.concatenate([np.full_like(best[..., :1], -np.inf), best[..., :-1]], axis=-1)
@@ -65,28 +65,28 @@ class Runs:
 
     @cached_property
     def final(self) -> Floats:
-        """Value of each run's confirmed winner, (S, R): without noise where that is known of all, else confirmed."""
+        """Value of each run's confirmed winner, (S, R): without noise if known for all, else confirmed."""
         true, confirmed = self.cells["true"], self.cells["confirmed"]
         known = not np.isnan(true[~np.isnan(confirmed)]).any()
         return true if known else confirmed
 
     @cached_property
     def decimals(self) -> int:
-        """Decimals of values that are more than rounding."""
+        """Significant decimal places of the values."""
         largest = float(np.abs(self.final[np.isfinite(self.final)]).max(initial=0.0))
         return _DIGITS - (math.ceil(math.log10(largest)) if largest > 0 else 0)
 
     @property
     def resolution(self) -> float:
-        """What values must differ by to differ by more than rounding."""
+        """Smallest difference of values above rounding error."""
         return 10.0**-self.decimals
 
     def rounded(self, values: ArrayLike) -> Floats:
-        """Return values to these decimals, so that equal differences of values are equal."""
+        """Return values rounded to ``decimals``, so that ties are detected."""
         return np.round(np.asarray(values, dtype=float), self.decimals)
 
     def same(self, first: int, second: int) -> bool:
-        """Whether two strategies saw the same in every seed that both ran."""
+        """Whether two strategies have identical runs for all common seeds."""
         both = self.complete[first] & self.complete[second]
         arrays = [self.told, self.true, *self.costs.values(), self.final]
         return bool(both.any()) and all(
@@ -94,7 +94,7 @@ class Runs:
         )
 
     def alike(self, strategy: int) -> bool:
-        """Whether a strategy saw the same with every seed: it draws nothing, so its runs are one run."""
+        """Whether a strategy is deterministic: identical runs with every seed."""
         rows = np.flatnonzero(self.complete[strategy])
         return len(rows) > 1 and all(
             np.array_equal(
@@ -109,7 +109,7 @@ class Runs:
 def read_runs(
     record: TaskRecord, labels: Sequence[str], seeds: Sequence[int], trials: pd.DataFrame, cells: pd.DataFrame
 ) -> Runs:
-    """Return the rows of one task as arrays; trials of runs that are not complete are left out."""
+    """Return the rows of one task as arrays; trials of incomplete runs are dropped."""
     present = tuple(label for label in labels if (cells["strategy"] == label).any())
     shape = (len(present), len(seeds))
     at = _places(cells, present, seeds)
@@ -137,7 +137,7 @@ def read_runs(
 
 
 def middle(values: Floats) -> float | None:
-    """Return the median of what is there; None where nothing is."""
+    """Return the median of the known values; None if there are none."""
     known = values[~np.isnan(values)]
     return float(np.median(known)) if known.size else None
 

@@ -1,4 +1,4 @@
-"""Standings: one line for each strategy of a task, best first."""
+"""Standings: summary statistics per strategy of a task, best first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nasformer.report.statistics.runs import Floats, Runs, middle
 
 
 class Target(NamedTuple):
-    """The value that "evaluations to target" asks for, and how it was chosen."""
+    """The target value of "evaluations to target", and its origin."""
 
     value: float
     rule: str
@@ -19,7 +19,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """What one strategy achieved on one task; medians are over seeds.
+    """Summary statistics of one strategy on one task; medians are over seeds.
 
     Args:
         label: The strategy.
@@ -28,23 +28,23 @@ class Standing:
         quartiles: Of final values, lower and upper.
         best: Highest final value.
         worst: Lowest final value.
-        mean_regret: Mean distance of final values from the optimum; None where it is not known.
-        median_regret: Median of the same.
-        auc: Median over seeds of the mean height of the anytime curve over evaluations.
-        reached: Share of seeds that reach the target.
-        evaluations_to_target: Median, where a seed that never reaches it counts as later than any that does; None
-            where the median seed does not reach it.
+        mean_regret: Mean regret of final values; None if the optimum is unknown.
+        median_regret: Median regret of final values.
+        auc: Median over seeds of the mean of the anytime curve over evaluations.
+        reached: Fraction of seeds that reach the target.
+        evaluations_to_target: Median, with infinity for seeds that never reach it; None
+            if the median seed does not reach it.
         seconds_to_target: The same in seconds of evaluation, with the strategy's time in proportion.
-        optimum_found: Share of seeds whose regret is 0; None where the optimum is not known.
-        observed_bias: Median of the highest value told minus the winner's value without noise.
-        curse: Median of the winner's confirmed value minus its value on the test split.
+        optimum_found: Fraction of seeds with zero regret; None if the optimum is unknown.
+        observed_bias: Median of the highest told value minus the winner's true value.
+        curse: Median of the winner's confirmed value minus its test value.
         strategy_seconds: Median time in the strategy.
         evaluation_seconds: Median time in the evaluation.
-        ms_per_ask: Median time in the strategy for each architecture evaluated, in milliseconds.
-        evaluations: Median number of distinct architectures evaluated.
-        duplicates: Median number of proposals that had been evaluated before.
-        infeasible: Median number of proposals beyond the budget.
-        failed: Median number of evaluations without a value.
+        ms_per_ask: Median strategy time per evaluated architecture, in milliseconds.
+        evaluations: Median number of distinct evaluations.
+        duplicates: Median number of duplicate proposals.
+        infeasible: Median number of infeasible proposals.
+        failed: Median number of failed evaluations.
     """
 
     label: str
@@ -72,17 +72,17 @@ class Standing:
 
 
 def choose_target(runs: Runs) -> Target:
-    """Return the task's own target, else the median of what the runs of all strategies end with."""
+    """Return the task's own target, else the median of the runs' last values over all strategies."""
     if runs.record.target is not None:
-        return Target(runs.record.target, "the target that the task states")
+        return Target(runs.record.target, "the target of the task")
     last = runs.curve[..., -1]
     known = last[runs.complete & ~np.isnan(last)]
     value = float(np.quantile(known, 0.5, method="lower")) if known.size else float("nan")
-    return Target(value, "the median of the values that the runs of all strategies end with")
+    return Target(value, "the median of the last values of all runs")
 
 
 def standings(runs: Runs, target: float) -> tuple[Standing, ...]:
-    """Return a line for each strategy that has a final value: highest median first, then highest mean."""
+    """Return the standing of each strategy with a final value: highest median first, then highest mean."""
     found = [_standing(runs, strategy, target) for strategy in range(len(runs.labels)) if _finals(runs, strategy).size]
     means = {
         runs.labels[s]: float(runs.rounded(np.nanmean(runs.final[s])))
@@ -93,7 +93,7 @@ def standings(runs: Runs, target: float) -> tuple[Standing, ...]:
 
 
 def reach(runs: Runs, strategy: int, target: float) -> tuple[Floats, Floats]:
-    """Return evaluations and seconds to the target, (seeds that ran,) each; infinite where it is never reached."""
+    """Return evaluations and seconds to target, (complete seeds,) each; infinite if never reached."""
     ran = runs.complete[strategy]
     hit = runs.curve[strategy, ran] >= target
     first = np.argmax(hit, axis=-1)

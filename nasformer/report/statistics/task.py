@@ -1,4 +1,4 @@
-"""TaskAnalysis: everything that is found on one task."""
+"""TaskAnalysis: the analysis of one task."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from nasformer.report.statistics.standings import Standing, choose_target, stand
 
 @dataclass(frozen=True, eq=False)
 class TaskAnalysis:
-    """What the runs of one task show.
+    """The analysis of one task.
 
     Args:
-        record: What is said of the task.
-        curves: Anytime curve by label: true value (told where that is not known) of the highest told so far.
-        regret_curves: Distance from the optimum by label; empty where it is not known.
-        ranking: A line for each strategy, best first.
-        target: The value that "to target" asks for.
-        target_rule: How it was chosen, in words.
-        pairs: Every strategy against every other.
-        power: What this number of seeds could have shown.
-        fronts: Best value at each cost by label; empty where not asked for.
+        record: Record of the task.
+        curves: Anytime curve by label: true value (told if unknown) of the incumbent.
+        regret_curves: Regret curve by label; empty if the optimum is unknown.
+        ranking: Standings, best first.
+        target: Value of "evaluations to target".
+        target_rule: Origin of the target, in words.
+        pairs: Pairwise comparisons.
+        power: Power of the tests.
+        fronts: Pareto front by label; empty if not requested.
         knows_true: Whether curves are of values without noise.
-        resolution: What values must differ by to differ by more than rounding.
-        warnings: What makes a conclusion from this task unsafe.
+        resolution: Smallest difference of values above rounding error.
+        warnings: Threats to validity.
     """
 
     record: TaskRecord
@@ -48,7 +48,7 @@ class TaskAnalysis:
     warnings: tuple[str, ...]
 
     def pair(self, a: str, b: str) -> Pair:
-        """Return the comparison of two strategies from the side of ``a``."""
+        """Return the comparison of ``a`` with ``b``."""
         for pair in self.pairs:
             if {pair.a, pair.b} == {a, b}:
                 return pair if pair.a == a else pair.mirrored()
@@ -56,7 +56,7 @@ class TaskAnalysis:
 
 
 def analyse_task(runs: Runs, level: float, resamples: int, seed: int, front: str | None = None) -> TaskAnalysis:
-    """Return what the runs of one task show."""
+    """Analyse the runs of one task."""
     target = choose_target(runs)
     drawn = curves(runs, level, resamples, seed)
     strength = power(runs, level, resamples, seed)

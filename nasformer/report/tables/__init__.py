@@ -1,4 +1,4 @@
-"""Tables: what the page lists, one file for each kind."""
+"""Tables of the report, one file per kind."""
 
 from nasformer.report.tables.finalists import finalists_table
 from nasformer.report.tables.outcome import effort_table, fronts_table, measure_of, ranking_table, runs_table

@@ -1,4 +1,4 @@
-"""Diagnosis: what was measured of a supernet, piece by piece, and the paper's claims beside it."""
+"""Tables of a diagnosis: measurements by piece, and the paper's claims."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from statistics import median
 from nasformer.architecture import Architecture
 from nasformer.diagnose.claims import ABLATION
 from nasformer.report.notation import MISSING, PERCENT, duration, grouped
-from nasformer.report.tables.table import Cell, Record, Table, facts, flattened, measured, number, without_empty
+from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, measured, number, without_empty
 
 _MOODS = {"holds": "good", "does not hold": "bad"}
 _FOLDED_FROM = 9
-Rows = Sequence[Record]
+Rows = Sequence[JsonObject]
 
 
 def claims_table(claims: Rows) -> Table:
-    """Return the paper's claims beside what was found, and whether they hold here."""
+    """Return the paper's claims, the measurements, and whether the claims hold here."""
     rows = []
     for told in claims:
         verdict = Cell(str(told["verdict"]), mood=_MOODS.get(str(told["verdict"]), ""))
         rows.append([str(told["claim"]), str(told["paper"]), str(told["here"]), verdict, str(told["why"])])
     caption = (
-        "The paper's claims (its figures: ImageNet) beside what was measured here. A claim holds or does not where the "
-        "95 % interval leaves no other reading; a rank correlation is told from chance by Kendall's test."
+        "The paper's claims (its figures: ImageNet) and the measurements here. A verdict needs a 95 % interval that "
+        "excludes the opposite; rank correlations are tested with Kendall's test."
     )
     return Table("claims", caption, ["claim", "paper", "here", "verdict", "why"], rows, wide=True, sortable=False)
 
 
-def written(found: Record | None, *, decimals: int = 2, sign: bool = False) -> str:
+def written(found: JsonObject | None, *, decimals: int = 2, sign: bool = False) -> str:
     """Return a figure with its interval.
 
     >>> written({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), written({"value": 0.5, "low": None})
@@ -43,7 +43,7 @@ def written(found: Record | None, *, decimals: int = 2, sign: bool = False) -> s
     return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
 
 
-def _known(found: Record | None) -> bool:
+def _known(found: JsonObject | None) -> bool:
     value = (found or {}).get("value")
     return value is not None and math.isfinite(value)
 
@@ -52,17 +52,17 @@ def _signed(value: float, decimals: int, sign: bool) -> str:
     return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
-def _interval(found: Record | None, *, sign: bool = False) -> Cell:
+def _interval(found: JsonObject | None, *, sign: bool = False) -> Cell:
     return Cell(written(found, sign=sign), found["value"] if found is not None and _known(found) else None)
 
 
-def _p(found: Record | None) -> Cell:
+def _p(found: JsonObject | None) -> Cell:
     p = (found or {}).get("p")
     return Cell(MISSING) if p is None else Cell(f"{p:.2g}", p)
 
 
-def ranks_table(piece: Record) -> Table:
-    """Return the rank correlations between the ways to judge an architecture."""
+def ranks_table(piece: JsonObject) -> Table:
+    """Return the rank correlations between evaluation methods."""
     rows = [
         [
             f"{_way(row['of'])} against {_way(row['against'])}",
@@ -75,8 +75,8 @@ def ranks_table(piece: Record) -> Table:
         for row in piece["ranks"]
     ]
     caption = (
-        "Rank correlations over the same architectures, with 95 % intervals from resampling them, which are narrow "
-        "where architectures are few; the p-values are of the tests that there is no correlation."
+        "Rank correlations over the same architectures, with 95 % bootstrap intervals, which are too narrow for few "
+        "architectures; p-values are for the null hypothesis of no correlation."
     )
     return without_empty(
         Table("ranks", caption, ["", "architectures", "Kendall τ", "p of τ", "Spearman ρ", "p of ρ"], rows)
@@ -87,8 +87,8 @@ def _way(name: str) -> str:
     return {"finetuned": "fine-tuned", "params": "parameters", "macs": "MACs"}.get(name, name)
 
 
-def fidelity_table(piece: Record) -> Table:
-    """Return every architecture with what it scored each way."""
+def fidelity_table(piece: JsonObject) -> Table:
+    """Return every architecture with its accuracies."""
     rows = [
         [_architecture(row), number(row["params"], grouped(row["params"])), number(row["macs"], grouped(row["macs"]))]
         + [measured(row.get(key), PERCENT) for key in ("inherited", "finetuned", "retrained")]
@@ -99,7 +99,7 @@ def fidelity_table(piece: Record) -> Table:
     return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
 
 
-def _architecture(row: Record) -> str:
+def _architecture(row: JsonObject) -> str:
     return str(Architecture.from_dict(dict(row["architecture"])))
 
 
@@ -108,8 +108,8 @@ def _folded(table: Table, what: str) -> Table:
     return Table(table.name, table.caption, table.header, table.rows, folded=folded)
 
 
-def gap_table(piece: Record) -> Table:
-    """Return mean accuracies by where the weights come from, and their paired differences."""
+def gap_table(piece: JsonObject) -> Table:
+    """Return mean accuracies by origin of the weights, and their paired differences."""
     rows = [[_way(row["name"]), number(row["n"]), _interval(row["mean"])] for row in piece["rows"]]
     rows += [
         [f"{_way(row['of'])} − {_way(row['minus'])}", number(row["n"]), _interval(row["mean"], sign=True)]
@@ -119,8 +119,8 @@ def gap_table(piece: Record) -> Table:
     return Table("gap", caption, ["", "architectures", "mean"], rows, sortable=False)
 
 
-def sharing_table(piece: Record) -> Table:
-    """Return the two supernets: their size, their training, what they inherit and how they rank."""
+def sharing_table(piece: JsonObject) -> Table:
+    """Return both supernets: size, training time, inherited accuracy and rank correlation."""
     rows = [
         [
             row["name"],
@@ -139,8 +139,8 @@ def sharing_table(piece: Record) -> Table:
     return without_empty(Table("sharing", caption, header, rows, sortable=False))
 
 
-def shared_table(piece: Record) -> Table:
-    """Return every architecture with what it inherits from each supernet."""
+def shared_table(piece: JsonObject) -> Table:
+    """Return every architecture's accuracy with weights of each supernet."""
     columns = [row["architectures"] for row in piece["rows"]]
     rows = [
         [
@@ -151,12 +151,12 @@ def shared_table(piece: Record) -> Table:
         for same in zip(*columns, strict=True)
     ]
     header = ["architecture", *(str(row["name"]) for row in piece["rows"]), "retrained"]
-    caption = "Test accuracy that every architecture inherits from each supernet."
+    caption = "Inherited test accuracy of every architecture, by supernet."
     return without_empty(_folded(Table("shared", caption, header, rows), "architectures"))
 
 
 def ablation_table(rows: Rows) -> Table:
-    """Return the paper's ablation: what each search finds in each supernet."""
+    """Return the paper's ablation: each search's winner in each supernet."""
     told = [
         [
             f"{row['sharing']}, {row['strategy']}",
@@ -168,18 +168,18 @@ def ablation_table(rows: Rows) -> Table:
         ]
         for row in rows
     ]
-    header = ["weights, search", "parameters", "inherited", "retrained", "there: inherited → retrained", "architecture"]
-    caption = "The paper's ablation: the winner of a search in each supernet, on test images; there on ImageNet."
+    header = ["weights, search", "parameters", "inherited", "retrained", "paper: inherited → retrained", "architecture"]
+    caption = "The paper's ablation: the winner of a search in each supernet, on test images (in the paper ImageNet)."
     return Table("ablation", caption, header, told)
 
 
-def _in_the_paper(row: Record) -> str:
+def _in_the_paper(row: JsonObject) -> str:
     found = ABLATION.get((row["sharing"], row["strategy"]))
     return MISSING if found is None else f"{found[0]:.1f} → {found[1]:.1f} %"
 
 
-def strategies_table(piece: Record) -> Table:
-    """Return what each strategy found, and what that is worth on test images."""
+def strategies_table(piece: JsonObject) -> Table:
+    """Return search and test accuracy of the winners, by strategy."""
     rows = [
         [
             row["strategy"],
@@ -196,7 +196,7 @@ def strategies_table(piece: Record) -> Table:
     return Table("strategies", caption, header, rows)
 
 
-def contests_table(piece: Record) -> Table:
+def contests_table(piece: JsonObject) -> Table:
     """Return the paired differences between strategies."""
     rows = [
         [f"{row['of']} − {row['minus']}", _interval(row["mean"], sign=True), number(row.get("p"))]
@@ -206,8 +206,8 @@ def contests_table(piece: Record) -> Table:
     return Table("contests", caption, ["", "mean difference", "p"], rows, sortable=False)
 
 
-def winner_table(piece: Record) -> Table:
-    """Return the winner beside what it is held against."""
+def winner_table(piece: JsonObject) -> Table:
+    """Return the winner and its baseline."""
     rows = [
         [
             row["name"],
@@ -220,22 +220,22 @@ def winner_table(piece: Record) -> Table:
         for row in piece["rows"]
     ]
     header = ["", "parameters", "MACs", "inherited", "retrained, mean %", "each seed"]
-    caption = f"Test accuracy, inherited and after {piece['epochs']} epochs alone, with 95 % intervals over seeds."
+    caption = f"Test accuracy, inherited and retrained for {piece['epochs']} epochs, with 95 % intervals over seeds."
     return Table("winner", caption, header, rows)
 
 
-def images_table(piece: Record) -> Table:
-    """Return how well rankings by few images agree with that by all."""
+def images_table(piece: JsonObject) -> Table:
+    """Return the agreement of rankings on image subsets with that on all images."""
     rows = [
         [Cell(grouped(row["images"]), row["images"]), _interval(row["accuracy"]), _interval(row.get("loss"))]
         for row in piece["rows"]
     ]
-    caption = f"Kendall τ of a ranking by so many search images against that by all {piece['full']:,}; 95 % of draws."
+    caption = f"Kendall τ between rankings on n and on all {piece['full']:,} search images; 95 % of random subsets."
     return without_empty(Table("images", caption, ["images", "by accuracy", "by loss"], rows))
 
 
-def curse_table(piece: Record) -> Table:
-    """Return how the best of several looks where it was chosen, and on test images."""
+def curse_table(piece: JsonObject) -> Table:
+    """Return search and test accuracy of the best of several."""
     rows = [
         [
             Cell(grouped(row["evaluations"]), row["evaluations"]),
@@ -245,12 +245,12 @@ def curse_table(piece: Record) -> Table:
         ]
         for row in piece["rows"]
     ]
-    caption = "The best of so many architectures: mean accuracy on the images that chose it, and on test images."
+    caption = "Mean accuracy of the best of n architectures on the search images that selected it and on test images."
     return without_empty(Table("curse", caption, ["best of", "search", "test", "search − test"], rows))
 
 
-def supernet_table(supernet: Record) -> Table:
-    """Return which supernet was diagnosed, and how it was trained."""
+def supernet_table(supernet: JsonObject) -> Table:
+    """Return the diagnosed supernet and its training."""
     training = supernet.get("training") or {}
     rows = flattened({key: value for key, value in supernet.items() if key != "training"})
     if "seconds" in training:
@@ -259,8 +259,8 @@ def supernet_table(supernet: Record) -> Table:
     return facts("supernet", "The supernet.", rows + flattened(training.get("recipe") or {}))
 
 
-def changes(recipe: Record, other: Record) -> Mapping[str, object]:
-    """Return what another recipe has otherwise.
+def changes(recipe: JsonObject, other: JsonObject) -> Mapping[str, object]:
+    """Return the differences of another recipe.
 
     >>> changes({"epochs": 8, "seed": 0}, {"epochs": 1, "seed": 0})
     {'epochs': 1}

@@ -1,4 +1,4 @@
-"""Finalists: the winner of a search beside what it is held against."""
+"""Table of the winner and its baselines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from nasformer.report.accuracy import interval, split_size
 from nasformer.report.finalist import Finalist
 from nasformer.report.notation import MISSING, PERCENT, grouped
-from nasformer.report.tables.table import Cell, Record, Table, measured, number, without_empty
+from nasformer.report.tables.table import Cell, JsonObject, Table, measured, number, without_empty
 
 
-def finalists_table(finalists: Sequence[Finalist], data: Record | None) -> Table:
-    """Return the winner beside what it is held against."""
+def finalists_table(finalists: Sequence[Finalist], data: JsonObject | None) -> Table:
+    """Return the winner and its baselines."""
     images = split_size(data, "test")
     header = ["", "parameters", "MACs", "search accuracy", "test accuracy", "95 % interval"]
     header += ["test accuracy, retrained", "95 % interval"]
@@ -25,10 +25,10 @@ def finalists_table(finalists: Sequence[Finalist], data: Record | None) -> Table
             cells += [measured(accuracy, PERCENT), _interval(accuracy, images)]
         rows.append(cells)
     caption = (
-        "The winner and what it is held against. Search and test accuracy with weights inherited from the supernet; "
-        "retrained: trained by itself from scratch. Test scores were computed after the choice and influenced nothing. "
-        "Intervals (Wilson) are over test images alone, not over trainings; the search accuracy of a winner is "
-        "flattered by having been the reason for the choice."
+        "The winner and its baseline. Search and test accuracy with weights inherited from the supernet; "
+        "retrained: trained from scratch. Test accuracies were computed after the selection and did not influence it. "
+        "Wilson intervals cover the sampling of test images, not of trainings; the search accuracy of a winner is "
+        "biased upwards by selection."
     )
     marked = next((index for index, finalist in enumerate(finalists) if finalist.chosen), None)
     return without_empty(Table("finalists", caption, header, rows, marked))

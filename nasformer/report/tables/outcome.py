@@ -1,4 +1,4 @@
-"""Outcome: what each strategy found on a task, and what it spent."""
+"""Tables of results and effort by strategy on a task."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 
 _SHOWN = 12
 _SAID = {
-    "mean over run": "Mean over run: the best so far, averaged over all evaluations; it is high where good "
-    "architectures come early.",
-    "observed − true": "Observed − true: by how much noise and the choice of the highest flattered the best value "
-    "told, the median over seeds.",
-    "search − test": "Search − test: by how much the winner's value on the search split is above that on the test "
-    "split, the median over seeds.",
+    "mean over run": "Mean over run: the incumbent's value averaged over all evaluations; high if good "
+    "architectures are found early.",
+    "observed − true": "Observed − true: selection bias of the highest observed value under noise, median over seeds.",
+    "search − test": "Search − test: the winner's value on the search split minus that on the test "
+    "split, median over seeds.",
 }
 Series = Mapping[str, int]
 """Number of each strategy, by label."""
 
 
 def named(label: str, series: Series) -> Cell:
-    """Return a strategy's name as a cell that lights up with it."""
+    """Return a strategy's name as a cell, highlighted with it."""
     return Cell(label, series=series[label])
 
 
 def measure_of(task: TaskAnalysis) -> Measure:
-    """Return how values of a task are written."""
+    """Return the number format of a task's values."""
     ends = [value for standing in task.ranking for value in (standing.best, standing.worst)]
     return Measure.of(ends, task.record.in_percent)
 
@@ -48,13 +47,13 @@ def difference(value: float | None) -> Cell:
 
 
 def ranking_table(task: TaskAnalysis, series: Series, name: str) -> Table:
-    """Return the strategies in the order of what they found."""
+    """Return the ranking of the strategies."""
     unit = ", %" if task.record.in_percent else ""
     header = ["strategy", "seeds", f"median{unit}", f"quartiles{unit}", "best", "worst", "median regret", "mean regret"]
     header += ["optimum found", "mean over run", "observed − true", "search − test"]
     rows = [_standing(standing, series, measure_of(task)) for standing in task.ranking]
     table = without_empty(Table(name, "", header, rows))
-    caption = "What the confirmed winners are worth, over seeds, best median first. "
+    caption = "Values of the confirmed winners over seeds, best median first. "
     return replace(table, caption=caption + " ".join(said for column, said in _SAID.items() if column in table.header))
 
 
@@ -90,20 +89,20 @@ def _share(share: float | None) -> Cell:
 
 
 def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
-    """Return how soon each strategy reached the target, where there is one to reach, and what it spent."""
+    """Return evaluations and time to target, if there is a target, and the effort of each strategy."""
     runs = sum(standing.n for standing in task.ranking)
     aimed = math.isfinite(task.target) and (task.record.target is not None or runs > 1)
-    header = ["duplicates", "infeasible", "failed", "evaluating", "in the strategy", "ask + tell"]
-    caption = "What each strategy spent, the median over seeds. "
+    header = ["duplicates", "infeasible", "failed", "evaluation time", "strategy time", "ask + tell"]
+    caption = "Effort of each strategy, median over seeds. "
     if aimed:
         header = ["reached", "evaluations to target", "time to target", *header]
         caption = (
-            f"How soon each strategy reached the target of {measure_of(task).written(task.target)} "
-            f"({task.target_rule}), and what it spent. All but the share of seeds that reached it are medians over "
-            "seeds; a seed that never reached it counts as later than any that did. "
+            f"Evaluations and time to the target of {measure_of(task).written(task.target)} "
+            f"({task.target_rule}), and effort. All but the share of seeds that reach it are medians over "
+            "seeds; a seed that never reaches it counts as infinite. "
         )
-    caption += "Duplicate and infeasible proposals cost no evaluation; ask + tell is the strategy's own time for each "
-    caption += "architecture evaluated."
+    caption += "Duplicate and infeasible proposals cost no evaluation; ask + tell is the strategy's time per evaluated "
+    caption += "architecture."
     rows = [
         [named(standing.label, series), *(_aim(standing) if aimed else ()), *_spent(standing)]
         for standing in task.ranking
@@ -133,7 +132,7 @@ def runs_table(comparison: Comparison, task: TaskAnalysis, series: Series, name:
     mine = comparison.cells[comparison.cells.task == task.record.name]
     header = ["strategy", "seed", "confirmed", "true value", "test", "best observed", "parameters", "MACs"]
     caption = (
-        "Every run's winner. Where the fitness is noisy, the best observed value flatters; the confirmed one counts."
+        "Every run's winner. With a noisy fitness the best observed value is biased upwards; the confirmed one counts."
     )
     rows = [_run(run, series, measure_of(task)) for _, run in mine.iterrows()]
     table = Table(name, caption, [*header, "architecture"], rows)
@@ -149,7 +148,7 @@ def _run(run: pd.Series, series: Series, measure: Measure) -> list[str]:
 
 
 def fronts_table(task: TaskAnalysis, series: Series, name: str) -> Table:
-    """Return how much of the plane each strategy's fronts dominate."""
+    """Return the hypervolume of each strategy's fronts."""
     first = next(iter(task.fronts.values()))
     (cost, value), what = first.reference, cost_name(first.cost)
     rows = [
@@ -157,8 +156,8 @@ def fronts_table(task: TaskAnalysis, series: Series, name: str) -> Table:
         for label, front in sorted(task.fronts.items(), key=lambda item: -item[1].hypervolume)
     ]
     caption = (
-        f"Hypervolume of a run's front, median over seeds: the share of the box that it dominates, between "
-        f"{amount(cost)} {what} with a value of {value:.5g} and {amount(first.ideal[0])} with {first.ideal[1]:.5g}, "
+        f"Hypervolume of a run's front, median over seeds, normalised to the box between the reference "
+        f"({amount(cost)} {what}, value {value:.5g}) and the ideal ({amount(first.ideal[0])}, {first.ideal[1]:.5g}), "
         "the extremes over all runs."
     )
     return Table(name, caption, ["strategy", "hypervolume", "quartiles"], rows)

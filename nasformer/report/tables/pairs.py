@@ -1,4 +1,4 @@
-"""Pairs: every strategy against every other, tested run by run of the same seed."""
+"""Tables of pairwise comparisons, paired by seed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def matrix_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     rows = [[named(row, series), *(_verdict(sides.get((row, column))) for column in labels)] for row in labels]
     caption = (
         "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs, "
-        "· untested; with the median difference of paired runs, the share of all pairs of runs that the row wins (A: "
-        "Vargha and Delaney's A₁₂, 0.5 is a draw) and the p-value of Wilcoxon's signed-rank test by Holm's method."
+        "· untested; with the median paired difference, the probability that a run of the row beats one of the column "
+        "(A: Vargha and Delaney's A₁₂, 0.5 is a draw) and the Holm-corrected p-value of Wilcoxon's signed-rank test."
     )
     header = ["", *(named(label, series) for label in labels)]
     return Table(name, caption, header, rows, sortable=False)
@@ -41,13 +41,13 @@ def _verdict(pair: Pair | None) -> Cell:
 
 
 def pairs_table(task: TaskAnalysis, series: Series, name: str) -> Table:
-    """Return each pair's test with all its numbers."""
+    """Return each pair's test in detail."""
     header = ["strategy", "against", "verdict", "median difference", "95 % interval", "A₁₂", "p, Holm", "p"]
     header += ["wins", "ties", "losses", "seeds"]
     rows = [_pair(pair, series) for pair in task.pairs]
     caption = (
-        "Every pair with its paired test. The difference is the median of the first strategy's value minus the "
-        "second's with the same seed, its interval exact and for this pair alone; wins, ties and losses count seeds."
+        "Paired test of every pair. The difference is the median of the first strategy's value minus the "
+        "second's with the same seed; its interval is exact and uncorrected; wins, ties and losses count seeds."
     )
     folded = f"All {len(rows)} pairs with their tests" if len(rows) > 6 else ""
     return Table(name, caption, header, rows, folded=folded)
@@ -69,7 +69,7 @@ def _pair(pair: Pair, series: Series) -> list[str]:
 
 
 def _probability(p: float | None) -> Cell:
-    """Return a probability in two digits, and tiny ones as less than 0.0001."""
+    """Return a probability with two digits, or "< 0.0001"."""
     if p is None:
         return Cell(MISSING)
     return number(p, "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.0995 else f"{p:.2f}")
@@ -82,8 +82,8 @@ def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Ser
     rows = [_leader(label, across, tasks, series) for label in labels]
     caption = (
         f"Over {counted(len(tasks), 'task')}. Average rank of the median over seeds, 1 is best; wins and losses are "
-        "verdicts of the paired tests against each other strategy on each task, ties are tests that showed no "
-        "difference. Ask + tell: the strategy's own time for each architecture evaluated, the median over tasks."
+        "significant paired tests against each other strategy on each task, ties are tests without significant "
+        "difference. Ask + tell: the strategy's time per evaluated architecture, median over tasks."
     )
     return without_empty(Table("leaderboard", caption, header, rows))
 
@@ -103,12 +103,12 @@ def _leader(label: str, across: Across, tasks: Sequence[TaskAnalysis], series: S
 
 
 def tally_table(across: Across, series: Series) -> Table:
-    """Return on how many tasks each strategy (row) beat each other (column)."""
+    """Return wins, ties and losses over tasks of each strategy (row) against each other (column)."""
     labels = list(dict.fromkeys([*across.ranks, *across.tallies]))
     rows = [[named(a, series), *(_tally(across, a, b) for b in labels)] for a in labels]
     caption = (
-        "Wins–ties–losses of the row against the column, in tasks: verdicts of the paired tests on each task; "
-        "a tie is a test that showed no difference."
+        "Wins–ties–losses of the row against the column, in tasks, by the paired tests on each task; "
+        "a tie is a test without significant difference."
     )
     return Table("tally", caption, ["", *(named(label, series) for label in labels)], rows, sortable=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, grouped, percent
-from nasformer.report.tables.table import Record, Table, facts, flattened
+from nasformer.report.tables.table import JsonObject, Table, facts, flattened
 from nasformer.space import Dimension, SearchSpace
 from nasformer.space.description import describe
 
@@ -88,7 +88,7 @@ def _end(bound: float | None) -> str:
     return "any" if bound is None else amount(bound)
 
 
-def training_table(training: Record, last: Mapping[str, float | None]) -> Table:
+def training_table(training: JsonObject, last: Mapping[str, float | None]) -> Table:
     """Return how the supernet was trained, and the last validation of its smallest, middle and largest subnet."""
     rows = [[f"{name} subnet", percent(accuracy)] for name, accuracy in last.items()]
     if isinstance(training.get("seconds"), (int, float)):
@@ -100,7 +100,7 @@ def training_table(training: Record, last: Mapping[str, float | None]) -> Table:
     return facts("training", caption, rows)
 
 
-def data_table(data: Record) -> Table:
+def data_table(data: JsonObject) -> Table:
     """Return the dataset's record."""
     caption = "The images. The splits share none: train images train, search images rank, test images wait for the end."
     return facts("data", caption, flattened(data))

@@ -1,4 +1,4 @@
-"""Table: what the page lists, as text that also knows what it is sorted by; the template escapes and lays it out."""
+"""Table: text cells with sort keys; the template escapes and formats them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from nasformer.report.notation import MISSING, Measure
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
 class Cell(str):
-    """Text of a cell, with the number that it is sorted by and the number of the strategy it names.
+    """Text of a cell, with its sort key and the number of the strategy it names.
 
     >>> Cell("2 min 05 s", 125).key
     125
@@ -27,7 +27,7 @@ class Cell(str):
     def __new__(
         cls, text: str, key: float | None = None, *, series: int | None = None, mood: str = "", hint: str = ""
     ) -> Cell:
-        """Return the text with its number; ``mood`` is a class of the style sheet, ``hint`` a second line."""
+        """Return the text with its sort key; ``mood`` is a CSS class, ``hint`` a second line."""
         cell = super().__new__(cls, text)
         cell.key = None if key is None or not math.isfinite(key) else key
         cell.series, cell.mood, cell.hint = series, mood, hint
@@ -35,7 +35,7 @@ class Cell(str):
 
 
 def as_cell(text: str) -> Cell:
-    """Return a text as a cell, a cell as it is."""
+    """Return a text as a cell, and a cell unchanged."""
     return text if isinstance(text, Cell) else Cell(text)
 
 
@@ -44,14 +44,14 @@ class Table:
     """A table of text.
 
     Args:
-        name: Its id in the page.
-        caption: What it shows.
+        name: Id in the page.
+        caption: Caption.
         header: One title per column; the first column names the rows.
-        rows: Cells, as many as titles.
-        marked: Number of the row to set in bold; None: none.
-        wide: Whether cells after the first are words, to be set flush left.
+        rows: Cells, one per column.
+        marked: Number of the bold row; None: none.
+        wide: Whether cells after the first are left-aligned text.
         sortable: Whether a click on a title sorts the rows.
-        folded: What to click to unfold it; empty: it is shown.
+        folded: Label of a folded table; empty: not folded.
     """
 
     name: str
@@ -65,19 +65,19 @@ class Table:
 
 
 def facts(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:
-    """Return a table of names and what they are."""
+    """Return a table of names and values."""
     return Table(name, caption, ["", ""], rows, wide=True, sortable=False)
 
 
 def number(value: float | None, text: str | None = None) -> Cell:
-    """Return a number as a cell, in a text of its own or in four digits."""
+    """Return a number as a cell, as the given text or with four digits."""
     if value is None or not math.isfinite(value):
         return Cell(MISSING)
     return Cell(f"{value:.4g}" if text is None else text, float(value))
 
 
 def count(value: float | None) -> Cell:
-    """Return a count as a cell, with a half where it is a median of two."""
+    """Return a count as a cell; medians may be half-integers."""
     return number(value, None if value is None else f"{value:,.1f}".removesuffix(".0"))
 
 
@@ -87,13 +87,13 @@ def measured(value: float | None, measure: Measure) -> Cell:
 
 
 def without_empty(table: Table) -> Table:
-    """Leave out columns that hold no value at all."""
+    """Drop columns without any value."""
     kept = [i for i in range(len(table.header)) if i == 0 or any(row[i] != MISSING for row in table.rows)]
     header = [table.header[index] for index in kept]
     return replace(table, header=header, rows=[[row[index] for index in kept] for row in table.rows])
 
 
-def flattened(record: Record, prefix: str = "") -> list[list[str]]:
+def flattened(record: JsonObject, prefix: str = "") -> list[list[str]]:
     """Return nested plain data as rows of two cells.
 
     >>> flattened({"name": "digits", "splits": {"train": 1078, "test": 360}, "betas": [0.9, 0.999]})

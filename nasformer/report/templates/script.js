@@ -2,7 +2,7 @@
 (() => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-  // Tables sort by a click on a title; what has no value stays last.
+  // A click on a title sorts the table; missing values stay last.
   const key = (row, column) => {
     const cell = row.cells[column];
     const text = cell.textContent.trim();
@@ -33,7 +33,7 @@
     });
   }
 
-  // A strategy that is pointed at lights up everywhere; a click holds it, Escape lets go.
+  // Hovering highlights a strategy everywhere; a click pins it, Escape releases it.
   const marked = all("[data-s]");
   let held = null;
   const light = (series) => {
@@ -69,7 +69,7 @@
     hide();
   });
 
-  // The point of a figure that is nearest to the pointer says what it is.
+  // The point nearest to the pointer shows its tooltip.
   const tip = document.getElementById("tip");
   const hide = () => {
     tip.hidden = true;
@@ -126,7 +126,7 @@
     });
   }
 
-  // On paper nothing stays folded.
+  // Unfold everything for printing.
   const folded = [];
   addEventListener("beforeprint", () => {
     for (const details of all("details:not([open], .long)")) {

@@ -1,8 +1,8 @@
-"""Study: the record of a search on an Optuna storage, which several processes share and which outlives them.
+"""Study: persistent trials of a search on an Optuna storage, shared by processes.
 
-``storage`` opens what a URL names and makes a change exclusive; ``journal`` and ``database`` say how. ``workers``
-tells the living from the dead. ``study`` puts them together: trials are proposed, claimed, told. ``exchange``
-carries a study to another storage.
+``storage`` opens a storage URL and provides exclusive transactions, implemented in ``journal`` and ``database``.
+``workers`` detects dead workers. ``study`` builds on them: trials are proposed, claimed, told. ``exchange``
+exports and imports studies.
 """
 
 from nasformer.search.study.exchange import delete_study, export_study, import_study, read_lines

@@ -1,4 +1,4 @@
-"""Crew: the processes that share a study, as each of them sees the others.
+"""WorkerRegistry: the processes that share a study, as each of them sees the others.
 
 Who is at work is one attribute of the study, the beats by worker, which the living write and from which they
 strike the dead.
@@ -16,7 +16,7 @@ from nasformer.errors import StudyError
 from nasformer.search.evaluation import Trial
 from nasformer.search.study.entry import Entry
 from nasformer.search.study.storage import Store
-from nasformer.search.study.workers import Heart, Watch, new_worker
+from nasformer.search.study.workers import HeartbeatThread, LivenessMonitor, new_worker
 
 WORKERS = "nasformer:workers"
 _CONFIRMED = "nasformer:confirmed"
@@ -24,7 +24,7 @@ _SMALLEST_PORTION = 4
 """A worker takes at least this part of its fair share of a batch at a time."""
 
 
-class Crew:
+class WorkerRegistry:
     """The workers of one study.
 
     Args:
@@ -38,40 +38,40 @@ class Crew:
     def __init__(self, store: Store, study_id: int) -> None:
         self._store, self._study_id = store, study_id
         self.worker = new_worker()
-        self._watch = Watch()
+        self._liveness = LivenessMonitor()
 
     @contextmanager
     def session(self) -> Iterator[None]:
         """Count as a worker while the context lasts; what it leaves unfinished is free at its end."""
-        if not self._store.lasting:
+        if not self._store.persistent:
             yield
             return
         self._beat()
         try:
-            with Heart(self._beat):
+            with HeartbeatThread(self._beat):
                 yield
         finally:
             with suppress(StudyError):  # others see that the process has ended, and an error on its way says more
                 self._store.change(self._study_id, lambda: self._write_beats(leave=True))
 
-    def living(self) -> dict[str, int]:
+    def alive(self) -> dict[str, int]:
         """Return the beats of those at work."""
-        return self._watch.living(self._get(WORKERS) or {})
+        return self._liveness.alive(self._get(WORKERS) or {})
 
     def busy(self, running: Sequence[Entry]) -> list[Entry]:
         """Return the trials that are in live hands; who took one with plain Optuna has a lease and no beat."""
-        living: Mapping[str, int] = self.living() if running else {}
+        alive: Mapping[str, int] = self.alive() if running else {}
         return [
             entry
             for entry in running
-            if (entry.worker in living if entry.worker else self._watch.lives(f"trial {entry.id}", 0))
+            if (entry.worker in alive if entry.worker else self._liveness.is_alive(f"trial {entry.id}", 0))
         ]
 
     def portion(self, free: int, batch: int) -> int:
         """Return how many of the trials that nobody evaluates to take: a fair share, and not too few."""
         if free <= 1:
             return free
-        workers = len({*self.living(), self.worker})
+        workers = len({*self.alive(), self.worker})
         return max(ceil(free / workers), ceil(batch / workers / _SMALLEST_PORTION))
 
     def confirmation(self, trials: int) -> tuple[Trial, ...]:
@@ -101,7 +101,7 @@ class Crew:
         if kept.get("trials") == trials:
             if kept["confirmed"]:
                 return list(kept["confirmed"])
-            if kept["worker"] != self.worker and kept["worker"] in self.living():
+            if kept["worker"] != self.worker and kept["worker"] in self.alive():
                 return None
         self._set(_CONFIRMED, {"trials": trials, "worker": self.worker, "confirmed": []})
         return []
@@ -111,8 +111,8 @@ class Crew:
 
     def _write_beats(self, leave: bool = False) -> None:
         beats = self._get(WORKERS) or {}
-        living = {worker: beat for worker, beat in self._watch.living(beats).items() if worker != self.worker}
-        self._set(WORKERS, living if leave else {**living, self.worker: beats.get(self.worker, 0) + 1})
+        alive = {worker: beat for worker, beat in self._liveness.alive(beats).items() if worker != self.worker}
+        self._set(WORKERS, alive if leave else {**alive, self.worker: beats.get(self.worker, 0) + 1})
 
     def _get(self, name: str) -> Any:
         return self._store.optuna.get_study_user_attrs(self._study_id).get(name)

@@ -116,7 +116,7 @@ def _exclude(session: Any, study_id: int | None) -> None:
         session.execute(sqlalchemy.text("LOCK TABLE studies IN EXCLUSIVE MODE"))
 
 
-def passes(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether a database's refusal may pass: a lost connection, a server that restarts, a lock."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, DBAPIError):

@@ -1,8 +1,8 @@
-"""Entry: a trial of a search as the study holds it, from the proposal to the result.
+"""Entry: a stored trial, from proposal to result.
 
-In Optuna's words a proposal is a trial that waits, one that is evaluated runs, and a result completes it or lets
-it fail. What Optuna's tools show is written as they expect it: parameters, costs and metrics as attributes,
-bounds as constraints that are met at 0 or below.
+In Optuna's terms a proposal is a WAITING trial, one under evaluation is RUNNING, and a result makes it COMPLETE or
+FAIL. Trials are written for Optuna's tools: parameters; costs and metrics as user attributes;
+bounds as constraints, satisfied at 0 or below.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Entry:
     """A trial in the study.
 
     Args:
-        id: Optuna's, unique in the storage.
-        trial: The trial; without a value or an error until it is finished.
-        state: Optuna's.
-        worker: Who evaluates it, or did.
+        id: Optuna's trial id, unique in the storage.
+        trial: The trial; without value or error until finished.
+        state: Optuna's state.
+        worker: The worker that evaluates or evaluated it.
     """
 
     id: int
@@ -42,12 +42,12 @@ class Entry:
 
     @property
     def finished(self) -> bool:
-        """Whether its result is known."""
+        """Whether it has a result."""
         return self.state.is_finished()
 
     @classmethod
     def read(cls, frozen: FrozenTrial) -> Entry | None:
-        """Return what a trial of Optuna's says; None where the search did not propose it."""
+        """Return the entry of an Optuna trial; None for a foreign trial, which the search did not propose."""
         attributes = frozen.user_attrs
         if _ASKED not in attributes:
             return None
@@ -66,12 +66,12 @@ def _with_result(trial: Trial, frozen: FrozenTrial) -> Trial:
 
 
 class Ledger:
-    """How entries of one study are written.
+    """Reads and writes the entries of one study.
 
     Args:
-        storage: Optuna's.
-        study_id: Of the study.
-        distributions: Of the canonical parameters.
+        storage: Optuna's storage.
+        study_id: Id of the study.
+        distributions: Distributions of the canonical parameters.
         limits: Bounds by cost.
     """
 
@@ -82,7 +82,7 @@ class Ledger:
         self._distributions, self._limits = distributions, limits
 
     def entries(self, known: Mapping[int, Entry]) -> list[Entry]:
-        """Return all entries in the order they were made; those that are known are not parsed again."""
+        """Return all entries in order of creation; ``known`` ones are not parsed again."""
         found = []
         for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
             entry = known.get(frozen._trial_id) or Entry.read(frozen)
@@ -91,13 +91,13 @@ class Ledger:
         return found
 
     def entry(self, trial_id: int) -> Entry:
-        """Return one entry as it is now."""
+        """Return the current state of one entry."""
         entry = Entry.read(self._storage.get_trial(trial_id))
         assert entry is not None
         return entry
 
     def propose(self, trial: Trial, worker: str | None) -> Entry:
-        """Add a trial that waits, or that a worker evaluates at once."""
+        """Add a waiting trial, or one assigned to a worker."""
         parameters = as_parameters(trial.architecture)
         asked = {"number": trial.number, "batch": trial.batch, "architecture": trial.architecture.to_dict()}
         attributes = {_ASKED: {**asked, "costs": dict(trial.costs)}, **trial.costs}
@@ -111,14 +111,14 @@ class Ledger:
         return Entry(self._storage.create_new_trial(self._study_id, template), trial, template.state, worker)
 
     def assign(self, entry: Entry, worker: str) -> Entry:
-        """Give an unfinished trial to a worker, whoever had it."""
+        """Assign an unfinished trial to a worker, replacing any other."""
         self._storage.set_trial_user_attr(entry.id, WORKER, worker)
         if entry.state == TrialState.WAITING:
             self._storage.set_trial_state_values(entry.id, TrialState.RUNNING)
         return replace(entry, state=TrialState.RUNNING, worker=worker)
 
     def finish(self, entry: Entry, trial: Trial) -> None:
-        """Write a result; it counts from the last line on."""
+        """Write a result; the last write makes it count."""
         told = {"seconds": trial.seconds, "error": trial.error, "metrics": dict(trial.metrics)}
         for name, value in {_RESULT: told, **trial.metrics}.items():
             self._storage.set_trial_user_attr(entry.id, name, value)

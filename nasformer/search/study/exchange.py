@@ -1,7 +1,7 @@
-"""Exchange: a study as JSON lines, one of the study and one for each trial, and back into any storage.
+"""Export of a study as JSON lines (the study, then one line per trial), and import into any storage.
 
-Everything that Optuna holds of it is carried, what other programs added too, except who was at work: trials in
-flight wait in the copy.
+Everything in Optuna's study is exported, including foreign attributes and trials, except workers: running trials
+are waiting in the copy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nasformer.search.study.study import Study
 
 
 def export_study(study: Study) -> Iterator[dict[str, Any]]:
-    """Yield a study as plain data: first the study, then each trial."""
+    """Yield a study as plain data: the study, then each trial."""
     storage = study.store.optuna
     attributes = study.store.read(lambda: dict(storage.get_study_user_attrs(study.id)))
     attributes.pop(WORKERS, None)
@@ -35,15 +35,15 @@ def export_study(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def import_study(store: Store, lines: Iterable[Mapping[str, Any]], name: str | None = None) -> str:
-    """Make the study that ``export_study`` wrote, and return its name.
+    """Create the study of an export, and return its name.
 
     Args:
-        store: Where to make it.
-        lines: The data.
-        name: Another name than it had.
+        store: The storage.
+        lines: The exported data.
+        name: New name; None: the original one.
 
     Raises:
-        StudyError: The data are no study of this format, or the storage has one of the name.
+        StudyError: The data are not a study of this format, or the name is taken.
     """
     head, *rest = lines
     try:
@@ -52,7 +52,7 @@ def import_study(store: Store, lines: Iterable[Mapping[str, Any]], name: str | N
         name = name or str(head["study"]["name"])
         kept = attributes.pop(SETTINGS)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise StudyError(f"this is no exported study ({type(error).__name__}: {error})", head) from error
+        raise StudyError(f"this is not an exported study ({type(error).__name__}: {error})", head) from error
     check_format(name, kept)
     store.change(None, lambda: _write(store.optuna, name, {**attributes, SETTINGS: kept}, trials))
     return name
@@ -66,12 +66,12 @@ def delete_study(store: Store, name: str) -> None:
 
 def _write(storage: BaseStorage, name: str, attributes: Mapping[str, Any], trials: Iterable[FrozenTrial]) -> None:
     if name in {study.study_name for study in storage.get_all_studies()}:
-        raise StudyError(f"the storage has a study {name!r} already; choose another name with --study", name)
+        raise StudyError(f"the storage already has a study {name!r}; choose another name with --study", name)
     with quiet():
         study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
     for trial in trials:
         storage.create_new_trial(study_id, trial)
-    for key, value in attributes.items():  # the settings come last: without them it is no study of ours
+    for key, value in attributes.items():  # settings last: a study without them is ignored
         storage.set_study_user_attr(study_id, key, value)
 
 
@@ -94,7 +94,7 @@ def _as_trial(data: Mapping[str, Any]) -> FrozenTrial:
     flying = TrialState[data["state"]] in (TrialState.RUNNING, TrialState.WAITING)
     attributes = {name: value for name, value in data["user_attrs"].items() if not (flying and name == WORKER)}
     return FrozenTrial(
-        number=-1,  # the storage gives it
+        number=-1,  # assigned by the storage
         trial_id=-1,
         state=TrialState.WAITING if flying else TrialState[data["state"]],
         value=None,
@@ -118,17 +118,17 @@ def _read(time: str | None) -> datetime | None:
 
 
 def read_lines(text: str) -> list[dict[str, Any]]:
-    """Return the data of JSON lines.
+    """Parse JSON lines.
 
     Raises:
-        StudyError: A line is no JSON, or there is none.
+        StudyError: A line is not JSON, or there is none.
     """
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
             lines.append(json.loads(line))
         except ValueError as error:
-            raise StudyError(f"line {number} of the exported study is no JSON ({error})", line) from error
+            raise StudyError(f"line {number} of the exported study is not JSON ({error})", line) from error
     if not lines:
         raise StudyError("the exported study is empty", text)
     return lines

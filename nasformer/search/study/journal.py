@@ -1,4 +1,4 @@
-"""Journal: Optuna's journal file, made safe against processes that die at the wrong moment.
+"""StudyJournal: Optuna's journal file, made safe against processes that die at the wrong moment.
 
 Optuna excludes writers by a symbolic link, which a killed process leaves behind: the next one waits for its grace
 period. Here the journal is locked by the kernel as well (flock), which lets go when a process ends, so whoever
@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 _FIRST = b'{"op_code"'
 
 
-class Journal(JournalFileBackend):
+class StudyJournal(JournalFileBackend):
     """A journal file.
 
     Args:

@@ -1,4 +1,4 @@
-"""Settings: what decides a search, as it is kept and compared, and the version of how."""
+"""Settings of a search, as stored in its study and compared on resume, and their format version."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.study.storage import Store
 
 FORMAT = 2
-"""Version of what is stored; another is refused."""
+"""Version of the stored data; others are refused."""
 
 SETTINGS = "nasformer:settings"
-RECIPE = "nasformer:recipe"
+FITNESS_SPEC = "nasformer:recipe"
 ASYNCHRONOUS = "nasformer:asynchronous"
-"""Attributes of a study: what decides it, how to make it again, whether its processes do not wait for each other."""
+"""Study attributes: settings, fitness specification (under its former name), asynchronous mode."""
 
 _NOT_COMPARED = ("package",)
 
 
 def check_format(name: str, kept: Mapping[str, Any]) -> None:
-    """Refuse a study that was stored in another way.
+    """Refuse a study of another format.
 
     Raises:
-        StudyError: It was, with both versions named.
+        StudyError: The formats differ; the message names both versions.
     """
     if kept.get("format") != FORMAT:
         made_by = f"nasformer {kept['package']}" if "package" in kept else "a nasformer before studies were shared"
         raise StudyError(
             f"study {name!r} has format {kept.get('format')}, made by {made_by}; "
-            f"nasformer {library_version()} reads format {FORMAT}: finish it with the one that made it, "
+            f"nasformer {library_version()} reads format {FORMAT}: finish it with its own version, "
             "or create another study",
             name,
         )
 
 
 def compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Refuse to continue a study with other settings than it was made with.
+    """Refuse to continue a study with other settings.
 
     Raises:
-        StudyError: A setting differs, named.
+        StudyError: A setting differs; the message names it.
     """
     for key, was, now in differences(kept, settings):
         if key not in _NOT_COMPARED:
@@ -54,10 +54,10 @@ def compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> 
 
 
 def find(storage: Store, name: str | None) -> tuple[str, Mapping[str, Any]]:
-    """Return the name and the attributes of a study; without a name, of the only one.
+    """Return name and attributes of a study; without a name, of the only one.
 
     Raises:
-        StudyError: There is none of the name, or there are several to choose from.
+        StudyError: There is no such study, or no name and several studies.
     """
     studies = {study.study_name: study.user_attrs for study in storage.optuna.get_all_studies()}
     if name is None and len(studies) == 1:

@@ -1,6 +1,6 @@
-"""Store: what a storage URL names, its errors as one line, and changes that exclude all others.
+"""Store: an Optuna storage opened by URL, with one-line errors and exclusive transactions.
 
-A journal file (``PATH.log``), SQLite or PostgreSQL keeps studies on disk; without a URL they live in memory.
+Studies persist in a journal file (``PATH.log``), SQLite or PostgreSQL; without a URL they are in memory.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import TypeVar
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, _CachedStorage
 
 from nasformer.errors import NasformerError, StudyError
-from nasformer.search.study.journal import Journal
+from nasformer.search.study.journal import StudyJournal
 
 Kept = TypeVar("Kept")
 
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+", "mysql:", "mysql+")
 _PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0)
-"""Seconds between attempts to reach a database that was lost."""
+"""Seconds between attempts to reconnect to a database."""
 
 
 class Store:
@@ -32,11 +32,11 @@ class Store:
 
     Args:
         url: None: in memory; ``sqlite:///…`` or ``postgresql://…``: a database; else the path of a journal file.
-        create: Whether to make a file that is absent.
+        create: Whether to create a missing file.
 
     Attributes:
         optuna: Optuna's storage.
-        name: The URL as it may be shown, without a password.
+        name: The URL for display, without password.
 
     Raises:
         StudyError: It cannot be opened.
@@ -44,9 +44,9 @@ class Store:
 
     def __init__(self, url: str | Path | None, create: bool = True) -> None:
         self.url, self.name = url, shown(url)
-        self.lasting = url is not None
+        self.persistent = url is not None
         self._lock = threading.RLock()
-        self._journal: Journal | None = None
+        self._journal: StudyJournal | None = None
         self._database: RDBStorage | None = None
         with self._clear_errors():
             self.optuna = self._open(url, create)
@@ -56,7 +56,7 @@ class Store:
             return InMemoryStorage()
         if str(url).startswith(_DATABASES):
             self._check_file(str(url), create)
-            from nasformer.search.study.database import open_database  # SQLAlchemy takes its time
+            from nasformer.search.study.database import open_database  # SQLAlchemy imports slowly
 
             self._database = open_database(str(url))
             weakref.finalize(self, self._database.engine.dispose)  # closes its connections
@@ -67,26 +67,26 @@ class Store:
             )
         path = Path(url)
         if path.exists() and not path.is_file():
-            raise StudyError(f"storage {self.name!r} is no regular file; give the path of a journal, as study.log", url)
+            raise StudyError(f"storage {self.name!r} is not a regular file; give a journal path such as study.log", url)
         if not (create or path.exists()):
-            raise StudyError(f"storage {self.name!r} does not exist; 'nasformer study create' makes one", url)
+            raise StudyError(f"storage {self.name!r} does not exist; create it with 'nasformer study create'", url)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._journal = Journal(path)
+        self._journal = StudyJournal(path)
         return JournalStorage(self._journal)
 
     def _check_file(self, url: str, create: bool) -> None:
         path = url.partition("sqlite:///")[2]
         if path and not create and not Path(path).exists():
-            raise StudyError(f"storage {self.name!r} does not exist; 'nasformer study create' makes one", url)
+            raise StudyError(f"storage {self.name!r} does not exist; create it with 'nasformer study create'", url)
 
     def read(self, body: Callable[[], Kept]) -> Kept:
-        """Return what a function reads; a lost connection is tried again."""
+        """Return the result of a read; lost connections are retried."""
         return self._persist(nullcontext, body)
 
     def change(self, study_id: int | None, body: Callable[[], Kept]) -> Kept:
-        """Return what a function returns that changes a study while nobody else does.
+        """Return the result of an exclusive transaction on a study.
 
-        It may be called again where a connection was lost, so it must go by what it reads.
+        ``body`` is retried after a lost connection, so it must depend on what it reads in the transaction.
         """
         return self._persist(lambda: self._together(study_id), body)
 
@@ -99,12 +99,12 @@ class Store:
 
         return together(self._database, study_id)
 
-    def _may_pass(self, error: Exception) -> bool:
+    def _is_transient(self, error: Exception) -> bool:
         if self._database is None:
             return False
-        from nasformer.search.study.database import passes
+        from nasformer.search.study.database import is_transient
 
-        return passes(error)
+        return is_transient(error)
 
     def _persist(self, context: Callable[[], AbstractContextManager[None]], body: Callable[[], Kept]) -> Kept:
         with self._lock, self._clear_errors():
@@ -113,7 +113,7 @@ class Store:
                     with context():
                         return body()
                 except Exception as error:
-                    if not self._may_pass(error):
+                    if not self._is_transient(error):
                         raise
                     time.sleep(pause)
             with context():
@@ -130,7 +130,7 @@ class Store:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what went wrong at the root: Optuna's own words say only that something did."""
+    """Return the root cause, which Optuna's message omits."""
     if isinstance(error, ImportError) and "DB access module" in str(error):
         return "its driver is missing: pip install 'nasformer[postgresql]'"
     cause = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
@@ -148,7 +148,7 @@ def shown(url: object) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna from announcing studies that are ours."""
+    """Silence Optuna's log messages about new studies."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -68,7 +68,7 @@ def ended(worker: str) -> bool:
     return False
 
 
-class Watch:
+class LivenessMonitor:
     """What this process has seen of the others' beats.
 
     Args:
@@ -79,7 +79,7 @@ class Watch:
         self._clock = clock
         self._seen: dict[str, tuple[object, float]] = {}
 
-    def lives(self, worker: str, beat: object) -> bool:
+    def is_alive(self, worker: str, beat: object) -> bool:
         """Whether a worker has not ended and its beat has changed within the lease."""
         if ended(worker):
             return False
@@ -90,12 +90,12 @@ class Watch:
             return True
         return now - since < LEASE
 
-    def living(self, beats: Mapping[str, int]) -> dict[str, int]:
+    def alive(self, beats: Mapping[str, int]) -> dict[str, int]:
         """Return the beats of the living."""
-        return {worker: beat for worker, beat in beats.items() if self.lives(worker, beat)}
+        return {worker: beat for worker, beat in beats.items() if self.is_alive(worker, beat)}
 
 
-class Heart:
+class HeartbeatThread:
     """Beats while the context lasts.
 
     Args:
@@ -104,7 +104,7 @@ class Heart:
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat, self._stop = beat, threading.Event()
-        self._thread = threading.Thread(target=self._run, name="nasformer-heart", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="nasformer-heartbeat", daemon=True)
 
     def _run(self) -> None:
         while not self._stop.wait(HEARTBEAT):

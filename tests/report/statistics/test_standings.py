@@ -39,7 +39,7 @@ def test_a_target_that_is_not_given_is_reached_by_half_of_all_runs() -> None:
     assert sum(found.reached for found in task.ranking) == pytest.approx(7 / 6)  # the lower of the two middle runs
     assert "median" in task.target_rule
     given = analyse(compared({"a": [[1, 2]]}, target=1.5), resamples=20).tasks[0]
-    assert (given.target, given.target_rule) == (1.5, "the target that the task states")
+    assert (given.target, given.target_rule) == (1.5, "the target of the task")
 
 
 def test_area_is_the_mean_height_of_the_curve() -> None:

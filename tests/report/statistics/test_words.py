@@ -36,7 +36,7 @@ def test_the_highest_median_is_not_called_better_without_a_test() -> None:
     analysis = said(finals(a=NOISE[0] + 0.01, b=NOISE[0][::-1], c=NOISE[1] - 9))
     best, second = (standing.label for standing in analysis.tasks[0].ranking[:2])
     assert analysis.summary[0] == (
-        f"On task0, {best} has the highest median, but is not shown to be better than {second}; it is better than c."
+        f"On task0, {best} has the highest median, but is not significantly better than {second}; it is better than c."
     )
     assert "may still differ" in analysis.summary[-1]
 
@@ -48,18 +48,18 @@ def test_equal_medians_are_shared() -> None:
 def test_over_tasks_the_conclusion_is_of_the_ranks() -> None:
     tasks = [finals(**{label: NOISE[0] + 9 * place for place, label in enumerate("abcd")}) for _ in range(6)]
     summary = said(*tasks).summary
-    assert summary[0].startswith("d has the best average rank over six tasks (1.00) and is shown to rank above ")
-    assert "it is not told apart from c" in summary[0]
+    assert summary[0].startswith("d has the best average rank over six tasks (1.00) and ranks significantly above ")
+    assert "but not above c" in summary[0]
     shuffled = [
         finals(**dict(zip(order, np.add(NOISE, [[2], [1], [0]]), strict=True))) for order in ("abc", "bca", "cab")
     ]
-    assert said(*shuffled).summary[0].startswith("No strategy is shown to rank above another over these tasks.")
+    assert said(*shuffled).summary[0].startswith("No strategy ranks significantly above another over these tasks.")
 
 
 def test_two_strategies_over_tasks_are_tallied_first() -> None:
     win, tie = finals(a=NOISE[0] + 9, b=NOISE[1]), finals(a=NOISE[0], b=NOISE[0])
     assert said(win, win, tie).summary[0] == (
-        "a is shown to be better than b on two tasks and worse on no task, and is not shown to differ on one task."
+        "a is significantly better than b on two tasks and worse on no task; one task without significant difference."
     )
 
 
@@ -72,15 +72,15 @@ def test_a_test_that_favours_another_than_the_median_is_reported() -> None:
 @pytest.mark.parametrize(
     ("tasks", "options", "words"),
     [
-        (finals(a=NOISE[0][:5], b=NOISE[1][:5]), {}, "with five seeds in common no difference, however clear, is sig"),
-        ({"a": np.ones((6, 4)), "b": np.ones((6, 3))}, {}, "did not evaluate equally many architectures (medians: a 4"),
+        (finals(a=NOISE[0][:5], b=NOISE[1][:5]), {}, "with five common seeds no difference among one pair can be"),
+        ({"a": np.ones((6, 4)), "b": np.ones((6, 3))}, {}, "have different numbers of evaluations (medians: a 4"),
         (finals(a=[9] * 6, b=[9] * 6), {"optimum": 9.0}, "every run ends at the optimum"),
         (finals(a=[9] * 6, b=[9] * 6), {}, "every run ends with the same value"),
         (finals(a=[9] * 6, b=[9, 9, 9, 1, 2, 3]), {"optimum": 9.0}, "more than half of all runs end at the optimum"),
         ({"a": [[NAN, 2.0]] * 6, "b": [[1.0, 2.0]] * 6}, {}, "evaluations failed (a 6)"),
         ({"a": [[1.0, 2.0]] * 6, "b": NOISE[:, :6].T}, {}, "every seed of a evaluates the same architectures"),
-        (finals(a=NOISE[0], b=NOISE[1]), {"noise": 0.5}, "winners keep the noisy value that chose them"),
-        (finals(a=NOISE[0], b=NOISE[1]), {"cells": {"stopped": "seconds"}}, "runs of a and b were stopped before"),
+        (finals(a=NOISE[0], b=NOISE[1]), {"noise": 0.5}, "winners keep the noisy value that selected them"),
+        (finals(a=NOISE[0], b=NOISE[1]), {"cells": {"stopped": "seconds"}}, "runs of a and b stopped before"),
     ],
 )  # fmt: skip
 def test_what_is_unsafe_is_warned_of(tasks: dict[str, object], options: dict[str, object], words: str) -> None:
@@ -98,7 +98,7 @@ def test_runs_that_exhaust_their_set_are_not_unequal() -> None:
     found = said(
         {"a": np.ones((6, 4)), "b": NOISE[:, :6].T}, cells={"stopped": ["exhausted"] * 6 + ["evaluations"] * 6}
     )
-    assert not any("equally many" in warning for warning in found.warnings)
+    assert not any("different numbers" in warning for warning in found.warnings)
 
 
 def test_the_checklist_answers_from_the_comparison() -> None:
@@ -110,19 +110,19 @@ def test_the_checklist_answers_from_the_comparison() -> None:
         "Same number of evaluations for all": "yes",
         "Every run complete, paired by seed": "yes",
         "Enough seeds for a test": "yes",
-        "Random search takes part": "yes",
+        "Random search included": "yes",
         "More than one task": "yes",
         "Options tuned with equal effort": "unknown",
-        "Winners judged anew, not by the value that chose them": "yes",
-        "Winners scored on data that no choice saw": "yes",
-        "Distance from the optimum known": "yes",
-        "Differences tested, and corrected for their number": "yes",
-        "The whole search shown, not its end alone": "yes",
-        "Tasks can tell strategies apart": "yes",
-        "Cost of the strategy itself stated": "yes",
-        "Can be run again from what is stated": "yes",
-        "Values are of networks trained by themselves": "unknown",
-        "Code of all strategies at hand": "yes",
+        "Winners re-evaluated after the selection": "yes",
+        "Winners evaluated on held-out test data": "yes",
+        "Optimum known": "yes",
+        "Differences tested, with correction for multiple comparisons": "yes",
+        "Anytime performance reported": "yes",
+        "Tasks distinguish the strategies": "yes",
+        "Overhead of the strategies reported": "yes",
+        "Reproducible from the report": "yes",
+        "Values measured by retraining": "unknown",
+        "Code of all strategies available": "yes",
     }
 
 
@@ -136,16 +136,16 @@ def test_the_checklist_admits_what_is_lacking() -> None:
         "Same number of evaluations for all": "no",
         "Every run complete, paired by seed": "partly",
         "Enough seeds for a test": "no",
-        "Random search takes part": "no",
+        "Random search included": "no",
         "More than one task": "no",
-        "Winners judged anew, not by the value that chose them": "partly",
-        "Winners scored on data that no choice saw": "no",
-        "Distance from the optimum known": "no",
-        "Differences tested, and corrected for their number": "no",
-        "Tasks can tell strategies apart": "no",
-        "Can be run again from what is stated": "no",
-        "Values are of networks trained by themselves": "no",
-        "Code of all strategies at hand": "unknown",
+        "Winners re-evaluated after the selection": "partly",
+        "Winners evaluated on held-out test data": "no",
+        "Optimum known": "no",
+        "Differences tested, with correction for multiple comparisons": "no",
+        "Tasks distinguish the strategies": "no",
+        "Reproducible from the report": "no",
+        "Values measured by retraining": "no",
+        "Code of all strategies available": "unknown",
     }
     assert {name: answers[name] for name in lacking} == lacking
 
@@ -161,7 +161,7 @@ def test_nothing_complete_is_nothing_concluded() -> None:
     empty = changed(comparison, trials=comparison.trials.iloc[:0], cells=comparison.cells.iloc[:0])
     analysis = analyse(empty, resamples=20)
     assert (analysis.tasks, analysis.across) == ((), None)
-    assert analysis.summary == ("No run is complete; there is nothing to conclude.",)
+    assert analysis.summary == ("No run is complete, so there is no conclusion.",)
     assert analysis.warnings[0].startswith("24 of 24 runs are missing")
 
 
@@ -184,5 +184,5 @@ def test_what_was_left_out_is_told_with_its_reason() -> None:
     whole = compared(finals(a=NOISE[0], b=NOISE[1]))
     left = (LeftOut("task0", "grid", "the set is too large."), LeftOut("task0", "b", "ZeroDivisionError: no luck", 3))
     warnings = analyse(changed(whole, left_out=left), resamples=20).warnings
-    assert "task0: grid does not take part: the set is too large." in warnings
+    assert "task0: grid is excluded: the set is too large." in warnings
     assert "task0: b with seed 3 failed: ZeroDivisionError: no luck." in warnings

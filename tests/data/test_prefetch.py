@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nasformer.data import ImagesInMemory, iterate
-from nasformer.data.ahead import THREAD, one_ahead
+from nasformer.data.prefetch import THREAD, prefetched
 from nasformer.errors import DataError
 from tests.data.test_dataset import Lazy
 
@@ -36,7 +36,7 @@ class Made:
 
 def test_the_next_is_made_while_the_caller_has_the_present_one() -> None:
     made = Made()
-    for place, name in enumerate(one_ahead(made.items())):
+    for place, name in enumerate(prefetched(made.items())):
         assert name.startswith(THREAD)
         if place + 1 < len(made.places):
             assert made.places[place + 1].wait(timeout=60)
@@ -49,7 +49,7 @@ def test_the_next_is_made_while_the_caller_has_the_present_one() -> None:
 @pytest.mark.parametrize("way", ["close", "break", "raise"])
 def test_a_caller_that_stops_early_leaves_no_thread(way: str) -> None:
     made = Made()
-    items = one_ahead(made.items())
+    items = prefetched(made.items())
     if way == "close":
         next(items)
         assert threads()
@@ -67,21 +67,21 @@ def test_a_caller_that_stops_early_leaves_no_thread(way: str) -> None:
 
 
 def _interrupted(made: Made) -> None:
-    for _ in one_ahead(made.items()):
+    for _ in prefetched(made.items()):
         raise KeyboardInterrupt
 
 
 def test_batches_ahead_are_the_batches() -> None:
     for seed in (None, 3):
-        plain, ahead = (
-            [x for x, _ in iterate(Lazy(), 4, seed=seed, start=1, stop=9, ahead=each)] for each in (False, True)
+        plain, fetched = (
+            [x for x, _ in iterate(Lazy(), 4, seed=seed, start=1, stop=9, prefetch=each)] for each in (False, True)
         )
-        assert [len(x) for x in ahead] == [4, 4]
-        assert torch.equal(torch.cat(plain), torch.cat(ahead))
+        assert [len(x) for x in fetched] == [4, 4]
+        assert torch.equal(torch.cat(plain), torch.cat(fetched))
 
 
 def test_an_error_reaches_the_caller_after_the_batches_before_it() -> None:
-    batches = iterate(Lazy(broken=7), 4, ahead=True)
+    batches = iterate(Lazy(broken=7), 4, prefetch=True)
     assert next(batches)[0][:, 0, 0, 0].tolist() == [0, 1, 2, 3]
     with pytest.raises(DataError, match=r"^cannot read the image 7\.png: torn$"):
         next(batches)
@@ -90,12 +90,12 @@ def test_an_error_reaches_the_caller_after_the_batches_before_it() -> None:
 
 def test_images_in_memory_need_no_thread() -> None:
     split = ImagesInMemory(torch.rand(8, 1, 4, 4), torch.arange(8) % 2)
-    batches = iterate(split, 4, ahead=True)
+    batches = iterate(split, 4, prefetch=True)
     next(batches)
     assert not threads()
 
 
 def test_global_random_state_is_left_alone() -> None:
     state = torch.random.get_rng_state()
-    list(iterate(Lazy(), 4, seed=3, ahead=True))
+    list(iterate(Lazy(), 4, seed=3, prefetch=True))
     assert torch.equal(torch.random.get_rng_state(), state)

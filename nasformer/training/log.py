@@ -1,4 +1,4 @@
-"""What a training tells while it runs: a JSONL file, a Rich progress bar, and the caller's callback."""
+"""TrainingLog: a JSONL file, a Rich progress bar, and the caller's callback."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Callback = Callable[[Row], None]
 logger = logging.getLogger("nasformer.training")
 
 
-class Journal:
-    """Takes one row an epoch, and shows, logs and writes it.
+class TrainingLog:
+    """Shows, logs and writes one row per epoch.
 
     Args:
-        folder: Where the JSONL file goes; None: nowhere.
-        epochs: Epochs in all.
-        history: Rows of the epochs that are done already.
-        progress: Whether to show a bar.
+        folder: Folder of the JSONL file; None: no file.
+        epochs: Total number of epochs.
+        history: Rows of the completed epochs.
+        progress: Whether to show a progress bar.
         callback: Called with each row.
     """
 
@@ -47,7 +47,7 @@ class Journal:
         )
         self._task = self._bar.add_task("", total=epochs, completed=len(self.history))
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> TrainingLog:
         self._write("".join(json.dumps(row) + "\n" for row in self.history), mode="w")
         self._bar.start()
         return self
@@ -56,7 +56,7 @@ class Journal:
         self._bar.stop()
 
     def add(self, row: Row) -> None:
-        """Take the row of an epoch that is done."""
+        """Add the row of a completed epoch."""
         self.history.append(row)
         self._write(json.dumps(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
@@ -79,7 +79,7 @@ class Journal:
 
 
 def describe(row: Mapping[str, Any]) -> str:
-    """Return a row as a few words.
+    """Return a row in brief.
 
     >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}})
     'loss 0.500, smallest 91.5 %'
