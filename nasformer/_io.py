@@ -1,4 +1,4 @@
-"""Atomic writes, and hashes and differences of plain data."""
+"""Atomic writes; hashes and differences of JSON-compatible data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_file(path: str | Path, content: str | bytes) -> None:
 
 
 def digest(values: object) -> str:
-    """Return the hash of plain data: the first 16 digits of the SHA-256 of its JSON.
+    """Return the first 16 hex digits of the SHA-256 of a value's JSON.
 
     >>> digest({"depth": 3, "embed_dim": 64}) == digest({"embed_dim": 64, "depth": 3})
     True

@@ -17,7 +17,7 @@ def library_version() -> str:
 
 
 def installed(*packages: str) -> dict[str, str]:
-    """Return the versions of those packages that are installed, without importing them."""
+    """Return the versions of the installed ones of these packages, without importing them."""
     found = {}
     for name in packages:
         with suppress(PackageNotFoundError):

@@ -1,9 +1,8 @@
-"""Architecture: one vision transformer as one frozen value.
+"""Architecture: the searched dimensions of one vision transformer, as a frozen value.
 
-It holds what AutoFormer (Chen et al., ICCV 2021, section 3.2) searches: one embedding width for the
-whole network, and per layer the number of heads and the MLP ratio, either 0 where the layer does without.
-Further dimensions of a space come by name. The depth is the number of layers, so one network has exactly
-one ``Architecture``.
+AutoFormer's dimensions (Chen et al., ICCV 2021, section 3.2): the embedding dimension of the network, and per
+layer the number of heads and the MLP ratio; 0 skips that branch. Further dimensions are named. The depth is
+the number of layers, so each network has exactly one ``Architecture``.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from nasformer.errors import ArchitectureError, SpaceError, did_you_mean
 
 _KEYS = tuple(kind.name for kind in BASIC)
 Further = tuple[tuple[str, Any], ...]
-"""Choices of further dimensions by name, in the order of their names."""
+"""Choices of further dimensions, sorted by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The choices of one layer; further ones are attributes of their names.
+    """The choices of one layer; further dimensions are attributes too.
 
     Attributes:
         num_heads: Attention heads; 0: no attention.
         hidden_dim: Width of the MLP; 0: no MLP.
-        mlp_ratio: The same as a multiple of ``embed_dim``.
+        mlp_ratio: ``hidden_dim`` as a multiple of ``embed_dim``.
         further: Choices of further layer dimensions.
     """
 
@@ -41,7 +40,7 @@ class Layer:
     further: Further = ()
 
     def __getattr__(self, name: str) -> Any:
-        return _further(self, name)
+        return _further_choice(self, name)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -52,11 +51,10 @@ class Architecture:
         embed_dim: Width of the token embedding, the same in every layer.
         num_heads: Attention heads of each layer, first layer first; 0: no attention.
         mlp_ratio: Width of each layer's MLP as a multiple of ``embed_dim``; 0: no MLP.
-        **further: Further dimensions by name: a number, or one for each layer. Each is an attribute too.
+        **further: Further dimensions by name: a number, or one per layer. Each is an attribute too.
 
     Raises:
-        ArchitectureError: A value that a dimension does not take, lists of different or no length, or an unknown
-            dimension.
+        ArchitectureError: An invalid value, empty lists or lists of different lengths, or an unknown dimension.
 
     >>> arch = Architecture(embed_dim=192, num_heads=(3, 3, 4), mlp_ratio=(3.5, 4, 4))
     >>> arch.depth
@@ -73,8 +71,8 @@ class Architecture:
     further: Further
 
     def __init__(self, embed_dim: int, num_heads: Iterable[int], mlp_ratio: Iterable[float], **further: Any) -> None:
-        width = _whole("embed_dim", embed_dim, 1)
-        heads = tuple(_whole("num_heads", h, 0) for h in _sequence("num_heads", num_heads))
+        width = _integer("embed_dim", embed_dim, 1)
+        heads = tuple(_integer("num_heads", h, 0) for h in _sequence("num_heads", num_heads))
         ratios = tuple(_ratio(r) for r in _sequence("mlp_ratio", mlp_ratio))
         if not heads or len(heads) != len(ratios):
             raise ArchitectureError(
@@ -83,16 +81,16 @@ class Architecture:
             )
         for ratio in ratios:
             if ratio and int(width * ratio) < 1:
-                raise ArchitectureError(f"mlp_ratio {ratio} of embed_dim {width} leaves an MLP of no width", ratio)
+                raise ArchitectureError(f"mlp_ratio {ratio} of embed_dim {width} leaves an MLP of width 0", ratio)
         object.__setattr__(self, "embed_dim", width)
         object.__setattr__(self, "num_heads", heads)
         object.__setattr__(self, "mlp_ratio", ratios)
-        further = {**dict(further.pop("further", ())), **further}  # as dataclasses.replace hands it on
-        named = tuple((name, _read(name, further[name], len(heads))) for name in sorted(further))
+        further = {**dict(further.pop("further", ())), **further}  # as dataclasses.replace passes it
+        named = tuple((name, _validated(name, further[name], len(heads))) for name in sorted(further))
         object.__setattr__(self, "further", named)
 
     def __getattr__(self, name: str) -> Any:
-        return _further(self, name)
+        return _further_choice(self, name)
 
     def __repr__(self) -> str:
         sizes = f"embed_dim={self.embed_dim!r}, num_heads={self.num_heads!r}, mlp_ratio={self.mlp_ratio!r}"
@@ -138,7 +136,7 @@ class Architecture:
         return Architecture(**{**own, **dict(self.further), **changed})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers and lists, ready for JSON.
+        """Return JSON-compatible numbers and lists.
 
         >>> Architecture(64, (2, 4), (2, 3)).to_dict()
         {'embed_dim': 64, 'depth': 2, 'num_heads': [2, 4], 'mlp_ratio': [2.0, 3.0]}
@@ -153,7 +151,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Architecture:
-        """Read what ``to_dict`` wrote; ``depth`` may be left out, and is checked where given.
+        """Inverse of ``to_dict``; ``depth`` is optional, and checked if given.
 
         Raises:
             ArchitectureError: A key is missing or unknown, or ``depth`` is not the number of layers.
@@ -172,7 +170,7 @@ class Architecture:
         architecture = cls(**{key: value for key, value in data.items() if key != "depth"})
         if "depth" in data and data["depth"] != architecture.depth:
             raise ArchitectureError(
-                f"depth is {data['depth']!r} but num_heads lists {architecture.depth} layers; drop depth or mend it",
+                f"depth is {data['depth']!r} but num_heads lists {architecture.depth} layers; remove or correct depth",
                 data,
             )
         return architecture
@@ -183,20 +181,20 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
-        """Read what ``to_json`` wrote.
+        """Inverse of ``to_json``.
 
         Raises:
-            ArchitectureError: The text is no JSON, or no architecture.
+            ArchitectureError: The text is not JSON, or not an architecture.
         """
         try:
             data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # also an endless number, or brackets without end
+        except (ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
             raise ArchitectureError(f"not JSON ({error}): {text[:60]!r}", text) from error
         return cls.from_dict(data)
 
 
 def uniform(embed_dim: int, depth: int, num_heads: int, mlp_ratio: float, **further: float) -> Architecture:
-    """Return the architecture whose layers are all alike, as in ViT and DeiT.
+    """Return the architecture of identical layers, as in ViT and DeiT.
 
     >>> print(uniform(192, 12, 3, 4))
     embed 192, depth 12, heads 3×12, mlp 4×12
@@ -205,17 +203,17 @@ def uniform(embed_dim: int, depth: int, num_heads: int, mlp_ratio: float, **furt
     return Architecture(embed_dim, (num_heads,) * depth, (mlp_ratio,) * depth, **each)
 
 
-def _further(holder: Architecture | Layer, name: str) -> Any:
-    """Return the choice of a further dimension, which the caller asked for as an attribute."""
+def _further_choice(owner: Architecture | Layer, name: str) -> Any:
+    """Return the choice of a further dimension, for ``__getattr__``."""
     if not name.startswith("_") and name != "further":
-        for own, value in holder.further:
+        for own, value in owner.further:
             if own == name:
                 return value
-    raise AttributeError(f"{type(holder).__name__} has no {name!r}")
+    raise AttributeError(f"{type(owner).__name__} has no {name!r}")
 
 
-def _read(name: str, value: object, depth: int) -> Any:
-    """Return the value of a further dimension, checked."""
+def _validated(name: str, value: object, depth: int) -> Any:
+    """Validate the value of a further dimension."""
     try:
         kind = kind_of(name)
         if kind.scope == "network":
@@ -239,8 +237,8 @@ def _sequence(name: str, value: object) -> Iterable[Any]:
     return value
 
 
-def _whole(name: str, value: object, least: int) -> int:
-    if type(value) is int and value >= least:  # nearly always; the rest is for NumPy's numbers and for mistakes
+def _integer(name: str, value: object, least: int) -> int:
+    if type(value) is int and value >= least:  # fast path; below: NumPy numbers and errors
         return value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
         return int(value)

@@ -1,11 +1,10 @@
-"""Dimensions: what may be searched in a vision transformer, and the values that a space gives it.
+"""Dimensions: the searchable dimensions of vision transformers, and their values in a space.
 
-A ``Kind`` says once what a dimension is: its scope, what numbers it takes, and, for one that comes from outside,
-what it costs and how a layer is built with it. ``choice`` and ``per_layer`` declare values. A ``Dimension`` is the
-two together, as one space has it; all else (architectures, codes, feasible sets, strategies, studies, pages)
-goes through the space's dimensions and names none.
+A ``Kind`` defines a dimension: its scope, its range and, for plug-ins, its costs and the layer that it builds.
+``choice`` and ``per_layer`` declare values. A ``Dimension`` is a kind with the values of one space; all other code
+(architectures, codes, feasible sets, strategies, studies, reports) iterates over a space's dimensions generically.
 
-Another package adds a kind under the entry-point group ``nasformer.dimensions``, or with ``register``.
+Plug-ins register kinds under the entry-point group ``nasformer.dimensions``, or with ``register``.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from nasformer.errors import SpaceError, did_you_mean
 
 Scope = Literal["network", "layer"]
-_LARGEST = 10**9
-_MOST_VALUES = 10_000
+_MAX_VALUE = 10**9
+_MAX_CHOICES = 10_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Kind:
-    """What a dimension is, whatever its values.
+    """The definition of a dimension, independent of a space.
 
     Args:
         name: Its name: a keyword of ``SearchSpace`` and an attribute of ``Architecture``.
-        scope: ``"network"``: one value for the whole network; ``"layer"``: one for each layer.
-        whole: Whether its values are whole numbers.
-        least: The smallest value; 0 where a layer may do without.
+        scope: ``"network"``: one value for the network; ``"layer"``: one per layer.
+        whole: Whether its values are integers.
+        least: The smallest value; 0 if a layer may skip it.
         most: The largest value.
-        title: In words, for figures and pages; default: the name.
-        grows: Whether a larger value makes a larger network.
-        costs: What it adds to the cost of a layer or, of a network dimension, of the stem, by the cost's name:
-            ``(network, layer) -> count`` or ``(network) -> count``.
-        attention: Builds the attention of a layer that has the dimension, in place of ``SlicedAttention`` and
-            called like it, with the ``layer`` as a keyword.
+        title: Display name in figures and reports; default: the name.
+        grows: Whether larger values make larger networks.
+        costs: Added cost of a layer, ``(network, layer) -> count``, or for a network dimension of the stem,
+            ``(network) -> count``; by the cost's name.
+        attention: Factory of a layer's attention that replaces ``SlicedAttention``: same arguments, and the
+            ``layer`` as a keyword.
 
     Raises:
-        SpaceError: An unknown scope, or a name that is no word.
+        SpaceError: An unknown scope, or a name that is not an identifier.
     """
 
     name: str
@@ -65,12 +64,12 @@ class Kind:
         object.__setattr__(self, "title", self.title or self.name)
 
     def number(self, value: object) -> float:
-        """Return a value as the dimension has it, whole or not.
+        """Convert a value to the dimension's type, int or float.
 
         Raises:
-            SpaceError: It is no such number.
+            SpaceError: It is not a number within the dimension's range.
         """
-        if type(value) is int and self.least <= value <= self.most:  # nearly always
+        if type(value) is int and self.least <= value <= self.most:  # fast path
             return value if self.whole else float(value)
         try:
             real = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
@@ -82,7 +81,7 @@ class Kind:
 
     @property
     def rule(self) -> str:
-        """What its values are, in words."""
+        """The valid values, in words."""
         return f"a {'whole ' if self.whole else ''}number of at least {self.least:g}, {self.most:,} at most"
 
 
@@ -94,16 +93,16 @@ PATCH_SIZE = Kind("patch_size", "network", title="patch size", grows=False)
 IMAGE_SIZE = Kind("image_size", "network", title="image size")
 
 BASIC = (EMBED_DIM, DEPTH, NUM_HEADS, MLP_RATIO)
-"""Those that every space has, in the order of its codes."""
+"""The dimensions of every space, in the order of the codes."""
 
 _KINDS: dict[str, Kind] = {kind.name: kind for kind in (*BASIC, PATCH_SIZE, IMAGE_SIZE)}
 
 
 def register(kind: Kind) -> Kind:
-    """Make a kind known, so that spaces may declare it and architectures name it; return it.
+    """Register a kind for spaces and architectures; return it.
 
     Raises:
-        SpaceError: Another has its name.
+        SpaceError: The name is taken.
     """
     if _KINDS.setdefault(kind.name, kind) is not kind:
         raise SpaceError(f"there is a dimension {kind.name!r} already; give this one another name", kind)
@@ -111,29 +110,29 @@ def register(kind: Kind) -> Kind:
 
 
 def kind_names() -> list[str]:
-    """Return the names of all dimensions that are known, those of other packages included.
+    """Return the names of all known dimensions, plug-ins included.
 
     >>> kind_names()[:6]
     ['depth', 'embed_dim', 'image_size', 'mlp_ratio', 'num_heads', 'patch_size']
     """
-    return sorted({*_KINDS, *_outside()})
+    return sorted({*_KINDS, *_plugins()})
 
 
 def kind_of(name: str) -> Kind:
     """Return a dimension's kind by name.
 
     Raises:
-        SpaceError: There is none.
+        SpaceError: The name is unknown.
     """
-    if name not in _KINDS and name in _outside():
-        register(_outside()[name].load())
+    if name not in _KINDS and name in _plugins():
+        register(_plugins()[name].load())
     if name not in _KINDS:
         raise SpaceError(f"unknown dimension {name!r}; {did_you_mean(str(name), kind_names())}", name)
     return _KINDS[name]
 
 
 @cache
-def _outside() -> Mapping[str, Any]:
+def _plugins() -> Mapping[str, Any]:
     return MappingProxyType({point.name: point for point in entry_points(group="nasformer.dimensions")})
 
 
@@ -142,13 +141,13 @@ class Dimension:
     """A dimension of one space: a kind with values.
 
     Args:
-        name: Of its kind.
-        scope: That of its kind.
-        values: The values, smallest first.
-        tied: Whether one value holds for all layers; always so of a network dimension.
+        name: The kind's name.
+        scope: The kind's scope.
+        values: The values, ascending.
+        tied: Whether all layers share one value; always true of network dimensions.
 
     Raises:
-        SpaceError: An unknown name or scope, or a value that the kind does not take.
+        SpaceError: An unknown name or scope, or an invalid value.
 
     >>> Dimension("num_heads", "layer", (2, 4)).values
     (2, 4)
@@ -171,23 +170,23 @@ class Dimension:
 
     @property
     def kind(self) -> Kind:
-        """What the dimension is."""
+        """The dimension's definition."""
         return kind_of(self.name)
 
     def at(self, quantile: float) -> float:
-        """Return the value at a quantile of size: 0 makes the smallest network, 1 the largest."""
+        """Return the value at a quantile of network size: 0 is the smallest network, 1 the largest."""
         place = round(quantile * (len(self.values) - 1))
         return self.values[place if self.kind.grows else len(self.values) - 1 - place]
 
 
 class Choices:
-    """A finite, sorted set of values, as a space declares it.
+    """A finite, sorted set of declared values.
 
     Args:
-        values: The values, in any order, each once.
+        values: Distinct values, in any order.
 
     Raises:
-        SpaceError: No values, a value twice, or one that is no number of 0 or more.
+        SpaceError: No values, a duplicate, or a value that is not a number of at least 0.
     """
 
     form: ClassVar[str]
@@ -198,9 +197,9 @@ class Choices:
         if not values:
             raise SpaceError(f"{self.form}() is empty; list at least one value", values)
         for value in values:
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value <= _MAX_VALUE:
                 raise SpaceError(
-                    f"{self.form}{values!r} holds {value!r}; every value is a number from 0 to {_LARGEST:,}",
+                    f"{self.form}{values!r} holds {value!r}; every value is a number from 0 to {_MAX_VALUE:,}",
                     values,
                 )
         if len(set(values)) != len(values):
@@ -222,9 +221,9 @@ class Choices:
         first, last, stride = (Decimal(str(number)) for number in (low, high, step))
         if stride <= 0 or first > last:
             raise SpaceError(f"range({low}, {high}, step={step}) is empty; low <= high and step > 0", (low, high, step))
-        if last - first >= _MOST_VALUES * stride:
+        if last - first >= _MAX_CHOICES * stride:
             raise SpaceError(
-                f"range({low}, {high}, step={step}) lists more than {_MOST_VALUES:,} values", (low, high, step)
+                f"range({low}, {high}, step={step}) lists more than {_MAX_CHOICES:,} values", (low, high, step)
             )
         number = type(low) if type(low) is type(step) else float
         return cls(*(number(first + index * stride) for index in range(int((last - first) / stride) + 1)))
@@ -254,7 +253,7 @@ class Choices:
         return type(self), self.values
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Return the declaration as plain data, such as ``{"choice": [192, 216]}``."""
+        """Return the declaration as JSON-compatible data, such as ``{"choice": [192, 216]}``."""
         return {self.form: list(self.values)}
 
 
@@ -270,7 +269,7 @@ class choice(Choices):  # noqa: N801 - the declared form is the name: embed_dim=
 
 
 class per_layer(Choices):  # noqa: N801
-    """One value for each layer, chosen independently.
+    """One independent value per layer.
 
     >>> per_layer(3, 4)
     per_layer(3, 4)
@@ -281,7 +280,7 @@ class per_layer(Choices):  # noqa: N801
 
 
 def as_choices(name: str, declared: object) -> Choices:
-    """Read the values of a dimension: an object of this file, a fixed number, or the plain data of ``to_dict``.
+    """Parse the values of a dimension.
 
     Args:
         name: The dimension's name.
@@ -289,11 +288,11 @@ def as_choices(name: str, declared: object) -> Choices:
             ``{"per_layer": {"low": 3.5, "high": 4, "step": 0.5}}``.
 
     Raises:
-        SpaceError: None of these, or values that the dimension does not take.
+        SpaceError: None of these, or invalid values.
     """
-    kind, choices = kind_of(name), _read(name, declared)
+    kind, choices = kind_of(name), _parse(name, declared)
     if kind.scope == "network" and isinstance(choices, per_layer):
-        raise SpaceError(f"{name} is one for the whole network; declare it with choice(…)", declared)
+        raise SpaceError(f"{name} has one value for the whole network; declare it with choice(…)", declared)
     for value in choices:
         if not kind.least <= value <= kind.most:
             raise SpaceError(f"{name}: {choices!r} holds {value!r}; {name} is {kind.rule}", declared)
@@ -302,7 +301,7 @@ def as_choices(name: str, declared: object) -> Choices:
     return type(choices)(*(kind.number(value) for value in choices))
 
 
-def _read(name: str, declared: object) -> Choices:
+def _parse(name: str, declared: object) -> Choices:
     if isinstance(declared, Choices):
         return declared
     if isinstance(declared, numbers.Real) and not isinstance(declared, bool):
@@ -319,13 +318,13 @@ def _from_values(name: str, cls: type[Choices], values: Any) -> Choices:
     if isinstance(values, Mapping):
         if set(values) != {"low", "high", "step"}:
             raise SpaceError(f"{name}: a range takes low, high and step, got {dict(values)!r}", values)
-        return _named(name, lambda: cls.range(values["low"], values["high"], values["step"]), values)
+        return _with_name(name, lambda: cls.range(values["low"], values["high"], values["step"]), values)
     if isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
-        return _named(name, lambda: cls(*values), values)
+        return _with_name(name, lambda: cls(*values), values)
     raise SpaceError(f"{name}: {cls.form} takes a list of values, got {values!r}", values)
 
 
-def _named(name: str, make: Callable[[], Choices], values: object) -> Choices:
+def _with_name(name: str, make: Callable[[], Choices], values: object) -> Choices:
     try:
         return make()
     except SpaceError as error:

@@ -187,7 +187,7 @@ def test_broken_json_is_one_short_line(text: str, words: str) -> None:
 
 
 def test_an_mlp_of_no_width_is_refused() -> None:
-    with pytest.raises(ArchitectureError, match=r"mlp_ratio 0.01 of embed_dim 8 leaves an MLP of no width"):
+    with pytest.raises(ArchitectureError, match=r"mlp_ratio 0.01 of embed_dim 8 leaves an MLP of width 0"):
         Architecture(8, (1,), (0.01,))
 
 

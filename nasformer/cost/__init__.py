@@ -1,4 +1,4 @@
-"""Costs: closed forms on numbers, and the budgets that bound them. Nothing here touches a network."""
+"""Costs of architectures in closed form, and budgets that bound them; no network is built."""
 
 from nasformer.cost.additive import AdditiveCost
 from nasformer.cost.budget import (

@@ -1,9 +1,8 @@
-"""AdditiveCost: a cost that is the sum of a stem and of layers.
+"""AdditiveCost: a stem cost plus a sum of layer costs.
 
-Given the choices of the network, its cost is the cost of its stem (patch embedding, positions, final norm, head)
-plus the sum of its layers' costs. A dimension from outside adds its own part (``Kind.costs``). Everything exact
-that ``FeasibleSet`` does rests on this, and on the sums being whole numbers: a cost of another unit says in what
-fraction of it it is counted.
+Given the network choices, the cost is that of the stem (patch embedding, positions, final norm, head) plus the sum
+of the layers'. Plug-in dimensions add their own terms (``Kind.costs``). ``FeasibleSet`` is exact because costs are
+additive and integer: a cost in another unit is counted in a fixed fraction of it (``scale``).
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from nasformer.dimension import kind_of
 
 @dataclass(frozen=True, slots=True)
 class AdditiveCost:
-    """A cost that is a stem plus a sum over layers, counted in whole numbers.
+    """An integer-valued cost: a stem term plus a sum over layers.
 
     Args:
-        name: The cost's name in budgets, with its unit where it has one.
-        stem: ``(network)`` -> count of all that is not a layer.
+        name: The cost's name in budgets, including its unit if any.
+        stem: ``(network)`` -> count of everything outside the layers.
         layer: ``(network, layer)`` -> count of one layer.
-        scale: Counts in one unit of the name: 1000 for ``latency_ms`` counted in microseconds.
-        identity: What tells this cost from another of its name, such as a hash; recorded with searches.
+        scale: Counts per unit: 1000 for ``latency_ms`` counted in microseconds.
+        identity: Distinguishes costs of the same name, such as a hash; recorded with searches.
     """
 
     name: str
@@ -36,19 +35,19 @@ class AdditiveCost:
     identity: str = ""
 
     def __call__(self, geometry: Geometry, architecture: Architecture) -> float:
-        """Return the cost of one architecture, in the unit of its name."""
+        """Return the cost of an architecture, in the cost's unit."""
         network = Network.of(geometry, architecture)
         count = self.stem_count(network) + sum(self.layer_count(network, layer) for layer in architecture.layers)
         return in_units(count, self.scale)
 
     def stem_count(self, network: Network) -> int:
-        """Return the count of all that is not a layer, with what further dimensions add."""
-        return self.stem(network) + sum(part(network) for part in self._parts(network.further))
+        """Return the count of the stem, further network dimensions included."""
+        return self.stem(network) + sum(term(network) for term in self._terms(network.further))
 
     def layer_count(self, network: Network, layer: Layer) -> int:
-        """Return the count of one layer, with what further dimensions add."""
-        return self.layer(network, layer) + sum(part(network, layer) for part in self._parts(layer.further))
+        """Return the count of one layer, further layer dimensions included."""
+        return self.layer(network, layer) + sum(term(network, layer) for term in self._terms(layer.further))
 
-    def _parts(self, further: Further) -> list[Callable[..., int]]:
+    def _terms(self, further: Further) -> list[Callable[..., int]]:
         costs = [kind_of(name).costs for name, _ in further]
         return [each[self.name] for each in costs if self.name in each]

@@ -1,10 +1,10 @@
-"""Budgets: what a network may cost, as numbers, pairs, mappings or one line of text.
+"""Budgets: bounds on costs, as numbers, pairs, mappings or one line of text.
 
-A bound is in the unit that the cost's name says, rounded inwards to what the cost can be: whole parameters,
-thousandths of ``latency_ms``. A cost that is any number at all has bounds as they were given.
+Bounds are in the cost's unit and rounded inwards to its resolution: whole parameters, thousandths of
+``latency_ms``. Bounds on real-valued costs are not rounded.
 
-The text is a small grammar, parsed and never evaluated: comparisons of a cost with a number, chained
-where wanted, joined by ``and``. Numbers take the suffixes K, M, G and T::
+The text follows a small grammar, parsed and never evaluated: comparisons of a cost with a number, optionally
+chained, joined by ``and``. Numbers take the suffixes K, M, G and T::
 
     params <= 6M
     5M <= params <= 6M and macs <= 1.4G
@@ -34,19 +34,18 @@ NAME: /(?!and\b)[A-Za-z_][A-Za-z0-9_]*/
 %ignore /\s+/
 """
 _SUFFIXES = {"K": 3, "k": 3, "M": 6, "G": 9, "T": 12}
-_DIGITS = 18  # 1e18 MACs are ten million ViT-G: a larger number is a slip, and costs are int64
+_DIGITS = 18  # 1e18 MACs are ten million ViT-G: larger numbers are typos, and costs are int64
 _MIRRORED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "==": "=="}
 _EXAMPLE = "write for instance 'params <= 6M and macs <= 1.4G'"
 
 
 @runtime_checkable
 class Cost(Protocol):
-    """What a budget can bound.
+    """A cost that budgets can bound.
 
     Attributes:
-        name: The cost's name in budgets, with its unit where it has one.
-        scale: Counts in one unit, 1000 where ``latency_ms`` is counted in microseconds; None: the cost
-            is any number, not counted.
+        name: The cost's name in budgets, including its unit if any.
+        scale: Counts per unit: 1000 for ``latency_ms`` counted in microseconds; None: a real-valued cost.
     """
 
     @property
@@ -56,33 +55,33 @@ class Cost(Protocol):
 
     @property
     def scale(self) -> int | None:
-        """Counts in one unit; None: not counted."""
+        """Counts per unit; None: real-valued."""
         ...
 
 
 class Bounds(NamedTuple):
-    """The least and the most that a cost may be, both inclusive; None: no bound on that side."""
+    """Inclusive lower and upper bound of a cost; None: unbounded."""
 
     low: float | None
     high: float | None
 
     def __contains__(self, cost: object) -> bool:
-        """Whether a cost lies within both ends."""
+        """Whether a cost is within both bounds."""
         return (self.low is None or cost >= self.low) and (self.high is None or cost <= self.high)  # type: ignore[operator]
 
     def __and__(self, other: Bounds) -> Bounds:
-        """Return the bounds that hold both."""
+        """Return the intersection."""
         lows = [low for low in (self.low, other.low) if low is not None]
         highs = [high for high in (self.high, other.high) if high is not None]
         return Bounds(max(lows, default=None), min(highs, default=None))
 
 
 Limits = dict[str, Bounds]
-"""Bounds by the name of the cost."""
+"""Bounds by cost name."""
 
 
 def parse_number(text: str) -> Decimal:
-    """Read a number with an optional suffix, exactly.
+    """Parse a number with an optional suffix, exactly.
 
     >>> parse_number("1.4G"), parse_number("5e6"), parse_number("6_000")
     (Decimal('1400000000.0'), Decimal('5000000'), Decimal('6000'))
@@ -91,7 +90,7 @@ def parse_number(text: str) -> Decimal:
     try:
         value = Decimal(text.removesuffix(suffix)) * 10 ** _SUFFIXES.get(suffix, 0)
     except ArithmeticError:
-        raise BudgetError(f"{text!r} is no number; {_EXAMPLE}", text) from None
+        raise BudgetError(f"{text!r} is not a number; {_EXAMPLE}", text) from None
     if not value.is_finite():
         raise BudgetError(f"a budget must be finite, got {text!r}", text)
     if value.adjusted() > _DIGITS:
@@ -100,14 +99,14 @@ def parse_number(text: str) -> Decimal:
 
 
 def parse_constraints(text: str, scales: Mapping[str, int | None] | None = None) -> Limits:
-    """Read one line of constraints.
+    """Parse one line of constraints.
 
     Args:
         text: The line.
-        scales: Counts in one unit by cost, as ``Cost.scale``; 1 for a cost that is not among them.
+        scales: ``Cost.scale`` by cost; default: 1.
 
     Raises:
-        BudgetError: The line does not follow the grammar; the message gives the column.
+        BudgetError: A syntax error; the message gives the column.
 
     >>> parse_constraints("5M <= params <= 6M and macs <= 1.4G")
     {'params': Bounds(low=5000000, high=6000000), 'macs': Bounds(low=None, high=1400000000)}
@@ -123,20 +122,20 @@ def parse_constraints(text: str, scales: Mapping[str, int | None] | None = None)
         assert isinstance(clause, Tree)
         for name, operator, number in _comparisons(clause):
             bounds = _compare(operator, parse_number(number), (scales or {}).get(name, 1))
-            limits[name] = _ordered(name, limits.get(name, Bounds(None, None)) & bounds, text)
+            limits[name] = _check_order(name, limits.get(name, Bounds(None, None)) & bounds, text)
     return limits
 
 
 def as_bounds(name: str, value: object, scale: int | None = 1) -> Bounds:
-    """Read the bounds of one cost: a number (the most), a (least, most) pair, or ``"5e6:6e6"``.
+    """Parse the bounds of one cost: a number (upper bound), a (lower, upper) pair, or ``"5e6:6e6"``.
 
     Args:
         name: The cost.
         value: Its bounds.
-        scale: Counts in one unit, as ``Cost.scale``.
+        scale: Counts per unit, as ``Cost.scale``.
 
     Raises:
-        BudgetError: Neither of these, or the least is above the most.
+        BudgetError: None of these, or the lower bound exceeds the upper.
 
     >>> as_bounds("params", 6e6)
     Bounds(low=None, high=6000000)
@@ -150,23 +149,23 @@ def as_bounds(name: str, value: object, scale: int | None = 1) -> Bounds:
         ends = value if isinstance(value, (tuple, list)) else [value]
     pair = [None, *ends] if len(list(ends)) == 1 else list(ends)
     if len(pair) != 2 or pair == [None, None]:
-        raise BudgetError(f"{name} takes a number or a (least, most) pair, got {value!r}", value)
+        raise BudgetError(f"{name} takes a number or a (lower, upper) pair, got {value!r}", value)
     low, high = (None if end is None else _decimal(name, end) for end in pair)
     if low is not None and high is not None and low > high:
-        raise BudgetError(f"{name} has its least {low:,} above its most {high:,}; swap them", value)
-    return Bounds(None if low is None else _least(low, scale), None if high is None else _most(high, scale))
+        raise BudgetError(f"{name} has its lower bound {low:,} above its upper bound {high:,}; swap them", value)
+    return Bounds(None if low is None else _lower(low, scale), None if high is None else _upper(high, scale))
 
 
-def _least(value: Decimal, scale: int | None) -> float:
+def _lower(value: Decimal, scale: int | None) -> float:
     return float(value) if scale is None else in_units(math.ceil(value * scale), scale)
 
 
-def _most(value: Decimal, scale: int | None) -> float:
+def _upper(value: Decimal, scale: int | None) -> float:
     return float(value) if scale is None else in_units(math.floor(value * scale), scale)
 
 
 def in_units(count: int, scale: int) -> float:
-    """Return a count in the cost's unit: a whole number where it is counted in that.
+    """Convert a count to the cost's unit: an int if the scale is 1.
 
     >>> in_units(4200, 1000), in_units(4200, 1)
     (4.2, 4200)
@@ -175,7 +174,7 @@ def in_units(count: int, scale: int) -> float:
 
 
 def in_counts(bounds: Bounds, scale: int) -> Bounds:
-    """Return bounds in the counts of the cost.
+    """Convert bounds to counts.
 
     >>> in_counts(Bounds(None, 4.2), 1000)
     Bounds(low=None, high=4200)
@@ -183,22 +182,22 @@ def in_counts(bounds: Bounds, scale: int) -> Bounds:
     return Bounds(*(None if end is None else round(end * scale) for end in bounds))
 
 
-def _ordered(name: str, bounds: Bounds, text: str) -> Bounds:
+def _check_order(name: str, bounds: Bounds, text: str) -> Bounds:
     low, high = bounds
     if low is not None and high is not None and low > high:
-        raise BudgetError(f"{name} has its least {low:,} above its most {high:,} in {text!r}", text)
+        raise BudgetError(f"{name} has its lower bound {low:,} above its upper bound {high:,} in {text!r}", text)
     return bounds
 
 
 def as_limits(budget: object, known: Iterable[str] | Mapping[str, Cost]) -> Limits:
-    """Read a whole budget: a number or pair of parameters, a mapping by cost, or a line of text.
+    """Parse a budget: a number or pair (parameters), a mapping by cost, or a line of text.
 
     Args:
         budget: The budget.
-        known: Costs by name; names alone are costs counted in whole units.
+        known: Costs by name, or names of costs with scale 1.
 
     Raises:
-        BudgetError: It cannot be read, or names a cost that is not known.
+        BudgetError: It cannot be parsed, or names an unknown cost.
 
     >>> as_limits({"params": (5e6, 6e6), "macs": 1.4e9}, ["params", "macs"])["macs"]
     Bounds(low=None, high=1400000000)
@@ -223,13 +222,13 @@ def _check_known(names: Iterable[str], known: Iterable[str], budget: object) -> 
 
 
 def merge(first: Limits, second: Limits) -> Limits:
-    """Return the limits that hold both."""
+    """Return the intersection of two sets of limits."""
     unbounded = Bounds(None, None)
     return {name: first.get(name, unbounded) & second.get(name, unbounded) for name in {**first, **second}}
 
 
 def format_limits(limits: Mapping[str, Bounds]) -> str:
-    """Return the line that ``parse_constraints`` reads back.
+    """Inverse of ``parse_constraints``.
 
     >>> format_limits(parse_constraints("5M <= params <= 6M"))
     '5000000 <= params <= 6000000'
@@ -249,7 +248,7 @@ def _parser() -> Lark:
 
 
 def _comparisons(clause: Tree[Token]) -> list[tuple[str, str, str]]:
-    """Return the name, the operator and the number of each comparison of a clause."""
+    """Return name, operator and number of each comparison in a clause."""
     parts = [str(child) for child in clause.children]
     if clause.data == "upper":
         return [(parts[0], parts[1], parts[2])]
@@ -259,11 +258,11 @@ def _comparisons(clause: Tree[Token]) -> list[tuple[str, str, str]]:
 
 def _compare(operator: str, value: Decimal, scale: int | None) -> Bounds:
     if operator == "<=":
-        return Bounds(None, _most(value, scale))
+        return Bounds(None, _upper(value, scale))
     if operator == ">=":
-        return Bounds(_least(value, scale), None)
+        return Bounds(_lower(value, scale), None)
     if operator == "==":
-        return Bounds(_least(value, scale), _most(value, scale))
+        return Bounds(_lower(value, scale), _upper(value, scale))
     if scale is None:
         return (
             Bounds(None, math.nextafter(value, -math.inf))

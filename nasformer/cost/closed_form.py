@@ -1,6 +1,6 @@
-"""Closed forms of parameters and multiply-accumulates, as sums of a stem and of layers.
+"""Parameters and multiply-accumulates in closed form, as stem and layer terms.
 
-``official_complexity`` is the figure of AutoFormer's own code, kept for comparison with it.
+``official_complexity`` reproduces the figure of AutoFormer's code, for comparison.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ def _macs_layer(network: Network, layer: Layer) -> int:
 
 
 params = AdditiveCost("params", _params_stem, _params_layer)
-"""Parameters: the numel of the extracted network."""
+"""Parameters of the extracted network."""
 
 macs = AdditiveCost("macs", _macs_stem, _macs_layer)
-"""Multiply-accumulates of one image: patch embedding, linear layers, attention products, head."""
+"""Multiply-accumulates per image: patch embedding, linear layers, attention products, head."""
 
 COSTS: dict[str, AdditiveCost] = {cost.name: cost for cost in (params, macs)}
-"""The additive costs that every space knows, by the name that budgets use."""
+"""The additive costs known to every space, by name."""
 
 
 def official_complexity(geometry: Geometry, architecture: Architecture) -> float:
-    """Return the complexity that AutoFormer's own code reports, by its own convention.
+    """Return the complexity that AutoFormer's code reports.
 
-    It counts the head once per token, leaves out the final norm and takes the sequence one token
-    longer than it is. Use ``macs`` for an honest count.
+    It counts the head once per token, omits the final norm and assumes one token too many. Use ``macs`` for the
+    actual count.
 
     >>> from nasformer.architecture import uniform
     >>> official_complexity(Geometry(), uniform(192, 12, 3, 4))

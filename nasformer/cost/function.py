@@ -1,4 +1,4 @@
-"""FunctionCost: a cost that is no sum over layers, such as the measured latency of the whole network."""
+"""FunctionCost: a black-box cost, such as the measured latency of the whole network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nasformer.errors import BudgetError
 
 @dataclass(frozen=True, slots=True)
 class FunctionCost:
-    """Any function of an architecture as a cost; sets bounded by it are sampled by rejection.
+    """Any function of an architecture as a cost; sets that it bounds are sampled by rejection.
 
     Args:
-        name: The cost's name in budgets, with its unit where it has one.
-        function: Architecture -> cost. It must give the same every time: a space asks once and remembers.
-        identity: What tells this cost from another of its name, such as a version; recorded with searches.
+        name: The cost's name in budgets, including its unit if any.
+        function: Architecture -> cost. It must be deterministic: spaces cache its values.
+        identity: Distinguishes costs of the same name, such as a version; recorded with searches.
 
     >>> from nasformer.architecture import uniform
     >>> FunctionCost("heads", lambda arch: sum(arch.num_heads))(uniform(64, 3, 4, 2))
@@ -34,14 +34,14 @@ class FunctionCost:
         """Return the cost of one architecture.
 
         Raises:
-            BudgetError: The function raises, or gives no finite number.
+            BudgetError: The function raises, or does not return a finite number.
         """
         try:
             value = self.function(architecture)
         except Exception as error:
             reason = " ".join(str(error).split())
             raise BudgetError(
-                f"cost {self.name!r} cannot be told of {architecture}: {type(error).__name__}: {reason}", architecture
+                f"cost {self.name!r} of {architecture} failed: {type(error).__name__}: {reason}", architecture
             ) from error
         try:
             cost = float(value)

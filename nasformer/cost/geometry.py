@@ -1,7 +1,7 @@
-"""Geometry: the sizes of images, patches, heads and classes; and Network, what a cost is told of a whole network.
+"""Geometry: the sizes of images, patches, heads and classes; and Network, the network-level input of costs.
 
-Where a space searches ``image_size`` or ``patch_size``, its geometry has those of its largest network (the largest
-images, the smallest patches), and ``of`` gives those of an architecture.
+If a space searches ``image_size`` or ``patch_size``, its geometry is that of the largest network (the largest
+images, the smallest patches); ``of`` returns that of an architecture.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ class Geometry:
         image_size: Height and width of the square image, in pixels.
         patch_size: Height and width of a patch, in pixels; divides ``image_size``.
         in_channels: Channels of the image.
-        num_classes: Outputs of the linear head.
+        num_classes: Outputs of the classification head.
         head_dim: Width of one attention head.
-        max_distance: Rows or columns beyond which relative positions are clipped; None: no
-            relative position.
+        max_distance: Clipping distance of relative positions, in rows or columns; None: no relative position.
 
     >>> Geometry().patches, Geometry().tokens
     (196, 197)
@@ -38,7 +37,7 @@ class Geometry:
     max_distance: int | None = 14
 
     def of(self, architecture: Architecture) -> Geometry:
-        """Return the geometry of an architecture: its own sizes where it names them.
+        """Return the geometry of an architecture, with its own sizes if searched.
 
         >>> Geometry().of(Architecture(64, (2,), (2,), patch_size=32)).grid
         7
@@ -47,7 +46,7 @@ class Geometry:
         return replace(self, **own) if own else self
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
+        """Return JSON-compatible data."""
         return asdict(self)
 
     @property
@@ -57,28 +56,28 @@ class Geometry:
 
     @property
     def patches(self) -> int:
-        """Patches of one image."""
+        """Patches per image."""
         return self.grid**2
 
     @property
     def tokens(self) -> int:
-        """Tokens in the sequence: the patches and the cls token."""
+        """Sequence length: the patches and the cls token."""
         return self.patches + 1
 
     @property
     def patch_dim(self) -> int:
-        """Numbers in one patch: channels times pixels."""
+        """Values per patch: channels times pixels."""
         return self.in_channels * self.patch_size**2
 
     @property
     def position_rows(self) -> int:
-        """Rows of one relative position table (0 without): every clipped offset, and one for cls."""
+        """Rows of a relative position table (0: no table): one per clipped offset, and one for cls."""
         return 0 if self.max_distance is None else 2 * self.max_distance + 2
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What all layers of a network share; choices of further network dimensions are attributes of their names.
+    """The network-level choices; further network dimensions are attributes too.
 
     Attributes:
         geometry: Its sizes.
@@ -92,7 +91,7 @@ class Network:
 
     @classmethod
     def of(cls, geometry: Geometry, architecture: Architecture) -> Network:
-        """Return the network of an architecture in a space's geometry."""
+        """Return the network-level choices of an architecture in a space's geometry."""
         return cls(geometry.of(architecture), architecture.embed_dim, architecture.network)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,9 +1,8 @@
-"""LatencyTable: the time of a network as the sum of the times of its blocks, measured one by one.
+"""LatencyTable: a network's latency as the sum of measured block latencies.
 
-The stem (all that is no layer) is measured for each choice of the network and a layer for each choice of network,
-heads and MLP width; a network takes the stem's time and that of each of its layers. A layer without attention and
-MLP takes none. Times are whole microseconds, so that sums of them are countable. This is the data; who measures
-says how in it.
+The stem (everything outside the layers) is measured for each choice of the network, a layer for each choice of
+network, heads and MLP width; skipped layers take no time. Latencies are integer microseconds, so their sums are
+countable. This module holds the data; ``nasformer.supernet.latency`` measures.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ from nasformer.cost.geometry import Geometry, Network
 from nasformer.errors import BudgetError
 
 FORMAT = 1
-"""Version of what is written; another is refused."""
+"""File format version; others are rejected."""
 
 _SCALE = 1000  # microseconds in a millisecond
 
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Measured blocks of one family of networks on one device.
+    """Block latencies of one family of networks on one device.
 
     Args:
-        device: What they were measured on, in words.
-        geometry: Sizes that all blocks share; a space of another geometry is refused.
+        device: Description of the measured device.
+        geometry: Geometry of all blocks; spaces of another geometry are rejected.
         stem: Microseconds by embed_dim, or by (embed_dim, further network choices).
         layer: Microseconds by (embed_dim, further network choices, num_heads, hidden_dim, further layer choices).
-        batch_size: Images per pass.
-        repeats: Passes behind each time.
-        spread: Largest relative spread among the repeats of a block; None: not known.
+        batch_size: Images per forward pass.
+        repeats: Measurements per block.
+        spread: Largest relative interquartile range of a block's measurements; None: unknown.
         network: Names of the further network dimensions, in the order of the keys.
         layers: Names of the further layer dimensions.
 
     Raises:
-        BudgetError: A time is no whole number of microseconds, 0 or more.
+        BudgetError: A latency is not a non-negative integer of microseconds.
 
     >>> table = LatencyTable("a phone", Geometry(), {64: 200}, {(64, 2, 128): 350, (64, 2, 256): 500})
     >>> table.predict(Architecture(64, (2, 2), (2, 4)))
@@ -74,28 +73,28 @@ class LatencyTable:
         return hash(self.identity)
 
     def stem_us(self, network: Network) -> int:
-        """Return the microseconds of all that is no layer.
+        """Return the microseconds of the stem.
 
         Raises:
-            BudgetError: It was not measured, or for another geometry.
+            BudgetError: It was not measured, or in another geometry.
         """
-        key = self._network(network)
-        return self._look_up("stem", self.stem, key if self.network else key[0], self._words(key))
+        key = self._network_key(network)
+        return self._look_up("stem", self.stem, key if self.network else key[0], self._format_key(key))
 
     def layer_us(self, network: Network, layer: Layer) -> int:
         """Return the microseconds of one layer.
 
         Raises:
-            BudgetError: It was not measured, or for another geometry.
+            BudgetError: It was not measured, or in another geometry.
         """
         if not (layer.num_heads or layer.hidden_dim):
             return 0
         own = layer.num_heads, layer.hidden_dim, *(getattr(layer, name) for name in self.layers)
-        key = (*self._network(network), *own)
-        return self._look_up("layer", self.layer, key, self._words(key))
+        key = (*self._network_key(network), *own)
+        return self._look_up("layer", self.layer, key, self._format_key(key))
 
-    def _network(self, network: Network) -> tuple[float, ...]:
-        """Return the part of a key that a network decides."""
+    def _network_key(self, network: Network) -> tuple[float, ...]:
+        """Return the network part of a table key."""
         own = {name: value for name, value in network.further if name in Geometry.__slots__}
         if network.geometry != replace(self.geometry, **own) or {name for name, _ in network.further} != {
             *self.network
@@ -107,39 +106,39 @@ class LatencyTable:
             )
         return network.embed_dim, *(getattr(network, name) for name in self.network)
 
-    def _words(self, key: tuple[float, ...]) -> str:
+    def _format_key(self, key: tuple[float, ...]) -> str:
         names = ("embed_dim", *self.network, "num_heads", "hidden_dim", *self.layers)
         return ", ".join(f"{name} {value:g}" for name, value in zip(names, key, strict=False))
 
     def _look_up(self, part: str, times: Mapping[Any, int], key: object, block: str) -> int:
         if key not in times:
             raise BudgetError(
-                f"the latency table of {self.device!r} lacks the {part} of {block}; measure it, or leave it out of "
+                f"the latency table of {self.device!r} lacks the {part} of {block}; measure it, or remove it from "
                 "the space",
                 self,
             )
         return times[key]
 
     def predict(self, architecture: Architecture) -> int:
-        """Return the microseconds of a network: the stem's and each layer's.
+        """Return the microseconds of a network.
 
         Raises:
-            BudgetError: A block of it was not measured.
+            BudgetError: One of its blocks was not measured.
         """
         network = Network.of(self.geometry, architecture)
         return self.stem_us(network) + sum(self.layer_us(network, layer) for layer in architecture.layers)
 
     def cost(self, name: str = "latency_ms") -> AdditiveCost:
-        """Return the table as a cost, in milliseconds counted in microseconds."""
+        """Return the table as a cost in milliseconds, counted in microseconds."""
         return AdditiveCost(name, self.stem_us, self.layer_us, _SCALE, self.identity)
 
     @property
     def identity(self) -> str:
-        """Hash of all that the table says."""
+        """Hash of the table's content."""
         return digest(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
+        """Return JSON-compatible data."""
         return {
             "format": FORMAT,
             "device": self.device,
@@ -154,18 +153,18 @@ class LatencyTable:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LatencyTable:
-        """Read what ``to_dict`` wrote.
+        """Inverse of ``to_dict``.
 
         Raises:
-            BudgetError: It is no latency table, or one of another format.
+            BudgetError: It is not a latency table, or of another format version.
         """
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, Mapping) else data
             raise BudgetError(f"a latency table has the format {FORMAT}, got {found!r}", data)
         try:
             network, layers = tuple(data.get("network", ())), tuple(data.get("layers", ()))
-            stem = _keyed("stem", data["stem_us"], 1 + len(network))
-            layer = _keyed("layer", data["layer_us"], 3 + len(network) + len(layers))
+            stem = _times_by_key("stem", data["stem_us"], 1 + len(network))
+            layer = _times_by_key("layer", data["layer_us"], 3 + len(network) + len(layers))
             named = {key if network else key[0]: time for key, time in stem.items()}
             facts = (data["batch_size"], data["repeats"], data["spread"])
             return cls(str(data["device"]), Geometry(**data["geometry"]), named, layer, *facts, network, layers)
@@ -174,7 +173,7 @@ class LatencyTable:
         except (TypeError, ValueError) as error:
             if isinstance(error, BudgetError):
                 raise
-            raise BudgetError(f"this is no latency table: {error}", data) from error
+            raise BudgetError(f"this is not a latency table: {error}", data) from error
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON."""
@@ -182,25 +181,25 @@ class LatencyTable:
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyTable:
-        """Read what ``save`` wrote.
+        """Read a file that ``save`` wrote.
 
         Raises:
-            BudgetError: The file cannot be read, or holds no latency table.
+            BudgetError: The file cannot be read, or is not a latency table.
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise BudgetError(f"cannot read the latency table {str(path)!r}: {error.strerror}", path) from error
         except (ValueError, RecursionError) as error:
-            raise BudgetError(f"{str(path)!r} is no JSON ({error})", path) from error
+            raise BudgetError(f"{str(path)!r} is not JSON ({error})", path) from error
         try:
             return cls.from_dict(data)
         except BudgetError as error:
             raise BudgetError(f"{Path(path).name}: {error}", path) from error
 
 
-def _keyed(part: str, rows: Any, width: int) -> dict[tuple[float, ...], int]:
-    """Return times by the sizes before them in each row."""
+def _times_by_key(part: str, rows: Any, width: int) -> dict[tuple[float, ...], int]:
+    """Parse rows of sizes followed by a time."""
     keyed = {}
     for *sizes, time in rows:
         if len(sizes) != width:

@@ -66,8 +66,11 @@ def test_a_block_that_was_not_measured_is_named(architecture: Architecture, word
         ({"stem_us": [[64, -1]]}, "the time of stem 64 is whole microseconds, got -1"),
         ({"layer_us": [[64, 2, 128, True]]}, r"the time of layer \(64, 2, 128\) is whole microseconds, got True"),
         ({"layer_us": []}, r"a latency table's layer maps sizes to microseconds, got \{\}"),
-        ({"layer_us": [[64, 2, 1]]}, r"this is no latency table: layer rows have 3 sizes and a time, got \[64, 2, 1\]"),
-        ({"geometry": {"colour": 1}}, "this is no latency table: .*colour"),
+        (
+            {"layer_us": [[64, 2, 1]]},
+            r"is not a latency table: layer rows have 3 sizes and a time, got \[64, 2, 1\]",
+        ),
+        ({"geometry": {"colour": 1}}, "this is not a latency table: .*colour"),
         ({"format": 2}, "a latency table has the format 1, got 2"),
     ],
 )
@@ -81,7 +84,7 @@ def test_a_broken_table_is_one_line(tmp_path: Path, change: dict[str, Any], word
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[", r"t\.json' is no JSON"),
+        ("[", r"t\.json' is not JSON"),
         ("[]", r"t\.json: a latency table has the format 1, got \[\]"),
         ('{"format": 1}', "lacks"),
     ],
