@@ -87,7 +87,9 @@ def row(space: SearchSpace, limits: Limits) -> str:
     draws, rejection = DRAWS / seconds["draws"], ACCEPTED / seconds["rejection"]
     given, rejection_given = DRAWS / seconds["given"], ACCEPTED / seconds["rejection_given"]
     rivals = ok.sample_codes(max(1, int(seconds["argmax"] * draws)))
-    ahead = scores.of(space.codec, space.encode([ok.argmax(scores)]))[0] - scores.of(space.codec, rivals).max()
+    ahead = (
+        scores.evaluate(space.codec, space.encode([ok.argmax(scores)]))[0] - scores.evaluate(space.codec, rivals).max()
+    )
     return (
         f"{space.name:<18}{1e3 * seconds['setup']:>10.1f}{draws:>12,.0f}{draws / rejection:>7.1f}×"
         f"{given:>12,.0f}{given / rejection_given:>7.1f}×{1e3 * seconds['argmax']:>11.2f}{ahead:>+9.1f}"

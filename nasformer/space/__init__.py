@@ -1,4 +1,4 @@
-"""Spaces: dimensions are declared, the declaration is a value, and a budget makes it an exact set."""
+"""Search spaces: declared dimensions, and the exact set of architectures within a budget."""
 
 from nasformer.dimension import Choices, Dimension, Kind, choice, per_layer
 from nasformer.space.bounded import bounded

@@ -1,4 +1,4 @@
-"""bounded: the feasible set of a space under limits, of the kind that its costs and candidates call for."""
+"""bounded: the feasible set of a space within limits; costs and candidates determine its class."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def bounded(
 
     Args:
         space: The space.
-        limits: Bounds by the name of a cost that the space knows.
-        known: The only candidates, as of a table; None: every member.
-        resolution: Grid by cost, as ``CountedSet`` takes it.
+        limits: Bounds by known cost.
+        known: The candidates, such as a table's rows; None: all members.
+        resolution: Grid by cost, as in ``CountedSet``.
 
     Raises:
-        BudgetError: None is within the limits, or the sums are too many to be told apart.
+        BudgetError: None is within the limits, or there are too many distinct sums.
     """
     if known is not None:
         return EnumeratedSet(space, known, limits)
-    asked = {name: bounds for name, bounds in limits.items() if isinstance(space.known_costs[name], FunctionCost)}
-    summed = {name: bounds for name, bounds in limits.items() if name not in asked}
-    counted = CountedSet(space, summed, resolution)
-    return FilteredSet(counted, asked) if asked else counted
+    black_box = {name: bounds for name, bounds in limits.items() if isinstance(space.known_costs[name], FunctionCost)}
+    additive = {name: bounds for name, bounds in limits.items() if name not in black_box}
+    counted = CountedSet(space, additive, resolution)
+    return FilteredSet(counted, black_box) if black_box else counted

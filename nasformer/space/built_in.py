@@ -1,4 +1,4 @@
-"""Spaces by name: a built-in space's name is that of its file in ``spaces/``."""
+"""Spaces by name: a built-in space is named by its file in ``spaces/``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_space(space: str | Path | SearchSpace) -> SearchSpace:
     """Return a space by built-in name or by the path of a YAML or JSON file, ours or AutoFormer's.
 
     Raises:
-        SpaceError: There is none of that name, or the file declares none.
+        SpaceError: An unknown name, or an invalid file.
 
     >>> load_space("autoformer-tiny").size()
     1056964608

@@ -1,10 +1,10 @@
-"""Cases: a space under limits, as sums of layers that end within them.
+"""Cases: a feasible set as a union of cases, each with its final sums within the limits.
 
-Given the network's choices and the values of dimensions that all layers share, an architecture's cost is the
-stem's plus a sum over layers, so a feasible set is a union over such cases. Where a layer's cost is a sum over
-dimensions, as parameters and MACs are over heads and MLP ratio, the choices of each dimension in all layers make a
-chain of sums of their own, independent but for the limits at their ends: AutoFormer-S has 29 by 29 ends at 14 layers,
-and 32 layers of 8 by 8 choices 225 by 225. Dimensions whose costs depend on each other make one chain together.
+Given the network choices and the values of tied layer dimensions, an architecture's cost is the stem's plus a sum
+over layers; a case is one such choice at one depth. Where a layer's cost is separable over dimensions, as parameters
+and MACs are over heads and MLP ratio, each dimension is a chain of its own, coupled to the others only by the limits
+on the final sums (``ends``): AutoFormer-S has 29 by 29 at 14 layers, 32 layers of 8 by 8 choices have 225 by 225.
+Dimensions with interacting costs share a chain.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from nasformer.space.chain import Chain, Indices, Keep, Product, Steps, Sums
 from nasformer.space.codec import Codec, Codes
 
 MAX_ENDS = 2**22
-"""Most combinations of sums that one case may end in before exactness is refused: 32 MiB."""
+"""Maximal combinations of final sums of one case; more are an error: 32 MiB."""
 
 _UNBOUNDED = 2**62
 Grid = Mapping[str, int]
-"""By cost, the counts that layer costs are rounded up to."""
+"""Grid size in counts, by cost; layer costs are rounded up to multiples."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """Chains of a layer group that are walked as one.
+    """One chain of a layer group, or the product of several.
 
     Args:
-        chains: Their places among the chains.
-        dimensions: Places of the layer dimensions that an option decides, the last the fastest.
-        sizes: How many values each of these has.
-        steps: The chain, or the product of several.
+        chains: Indices of the chains.
+        dimensions: Indices of the layer dimensions that an option encodes, in row-major order.
+        sizes: Number of values of each.
+        steps: The chain, or the product chain.
     """
 
     chains: tuple[int, ...]
@@ -48,14 +48,14 @@ class Part:
     steps: Steps
 
     def genes(self, options: Indices) -> dict[int, Indices]:
-        """Turn options into places among the values of each dimension."""
-        places = {}
+        """Decode options into value indices by dimension."""
+        indices = {}
         for dimension, size in zip(self.dimensions[::-1], self.sizes[::-1], strict=True):
-            options, places[dimension] = np.divmod(options, size)  # unravel_index errs on long arrays in NumPy 2.4
-        return places
+            options, indices[dimension] = np.divmod(options, size)  # unravel_index is wrong on long arrays in NumPy 2.4
+        return indices
 
-    def join(self, other: Part) -> Part:
-        """Return the two as one."""
+    def merge(self, other: Part) -> Part:
+        """Return the product of two parts."""
         together = Product(self.steps, other.steps)
         pair = (self, other)
         chains, dimensions, sizes = (
@@ -66,39 +66,39 @@ class Part:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LayerGroup:
-    """The sums of the layers of one choice of the network and one value of each shared dimension.
+    """The layer costs given one choice of the network and one value of each tied layer dimension.
 
     Args:
-        network: Index of the choice of each network dimension.
-        choices: Indices of the values that each layer may take, by layer dimension.
-        stem: Counts of all that is no layer, ``(costs,)``.
-        least: Counts that every layer has, whatever its choices, ``(costs,)``.
-        slack: Counts that one layer may have been rounded up by, ``(costs,)``.
-        parts: One for each chain.
-        chains: Of the layer dimensions whose costs depend on each other, or of one alone.
+        network: Choice index of each network dimension.
+        choices: Indices of a layer's possible values, by layer dimension.
+        stem: Counts of the stem, ``(costs,)``.
+        base: Minimum counts of a layer, ``(costs,)``; chains count the excess.
+        slack: Maximal rounding error of one layer, ``(costs,)``.
+        parts: One per chain.
+        chains: One per group of dimensions with interacting costs.
     """
 
     network: tuple[int, ...]
     choices: tuple[tuple[int, ...], ...]
     stem: NDArray[np.int64]
-    least: NDArray[np.int64]
+    base: NDArray[np.int64]
     slack: NDArray[np.int64]
     parts: tuple[Part, ...]
     chains: tuple[Chain, ...]
 
     @property
     def options(self) -> int:
-        """What one layer may be."""
+        """Number of different layers."""
         return prod(len(own) for own in self.choices)
 
-    def joined(self, dimensions: Collection[int] | None = None) -> tuple[Part, ...]:
-        """Return the parts, those that decide any of some dimensions as one; None: all as one."""
+    def merged_parts(self, dimensions: Collection[int] | None = None) -> tuple[Part, ...]:
+        """Return the parts, with those that encode any of the dimensions merged; None: merge all."""
         coupled = [p for p in self.parts if dimensions is None or not {*p.dimensions}.isdisjoint(dimensions)]
         rest = [part for part in self.parts if part not in coupled]
-        return (*([reduce(Part.join, coupled)] if coupled else []), *rest)
+        return (*([reduce(Part.merge, coupled)] if coupled else []), *rest)
 
     def joint_table(self, part: Part, tables: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the sum of tables ``(layers, values)`` by dimension as one by layer and option of a part."""
+        """Return the outer sum of tables ``(layers, values)`` of a part's dimensions, ``(layers, options)``."""
         return reduce(_outer_sum, (tables[d][:, self.choices[d]] for d in part.dimensions))
 
 
@@ -110,7 +110,11 @@ def _outer_sum(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
 class Case:
     """The architectures of a layer group at one depth that are within the limits.
 
-    ``ends`` are indices of the chains' sums, one array for each chain, ``(ends,)``.
+    Attributes:
+        layer_group: The layer group.
+        depth: Choice index of the depth.
+        layers: Number of layers.
+        ends: Final sums within the limits: indices of each chain's sums, ``(ends,)`` each.
     """
 
     layer_group: LayerGroup
@@ -119,9 +123,9 @@ class Case:
     ends: tuple[Indices, ...]
 
     def totals(self) -> Sums:
-        """Return the counts at the ends, ``(ends, costs)``."""
+        """Return the total counts, ``(ends, costs)``."""
         group = self.layer_group
-        fixed = group.stem + self.layers * group.least
+        fixed = group.stem + self.layers * group.base
         return fixed + sum(c.sums(self.layers)[end] for c, end in zip(group.chains, self.ends, strict=True))
 
     def count(self) -> int:
@@ -132,7 +136,7 @@ class Case:
         return int(sum(np.multiply.reduce(ways)))
 
     def ends_of(self, part: Part) -> Indices:
-        """Return the ends as indices of the sums of a part, ``(ends,)``."""
+        """Return the final sums as indices of a part's sums, ``(ends,)``."""
         first, *others = part.chains
         index = self.ends[first]
         for chain in others:
@@ -140,7 +144,7 @@ class Case:
         return index
 
     def rows(self, codec: Codec, parts: Sequence[Part], options: Sequence[Indices]) -> Codes:
-        """Return the codes of the options ``(n, layers)`` of each part."""
+        """Encode each part's options ``(n, layers)`` as codes."""
         group = self.layer_group
         codes = np.full((len(options[0]), codec.columns), -1, dtype=np.int64)
         codec.genes("depth", codes)[:] = self.depth
@@ -153,10 +157,10 @@ class Case:
         return codes
 
     def reachable(self) -> dict[int, NDArray[np.int64]]:
-        """Return the indices of the values that some layer takes, by layer dimension."""
+        """Return the indices of the values that occur, by layer dimension."""
         group, found = self.layer_group, {}
         for part, chain, end in zip(group.parts, group.chains, self.ends, strict=True):
-            # layers are alike, so the last tells
+            # layers are exchangeable: the last one suffices
             taken = np.flatnonzero((chain.predecessor_at(self.layers, np.unique(end)) >= 0).any(axis=0))
             for place, genes in part.genes(taken).items():
                 found[place] = np.array(group.choices[place])[np.unique(genes)]
@@ -164,15 +168,15 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Limited:
-    """Limits as counts, the unbounded far away: ``low`` and ``high``, ``(costs,)`` each."""
+class CountLimits:
+    """Limits as counts ``low`` and ``high``, ``(costs,)`` each; unbounded is +-2**62."""
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
 
     @classmethod
-    def of(cls, codec: Codec, limits: Limits) -> Limited:
-        """Read limits on additive costs."""
+    def of(cls, codec: Codec, limits: Limits) -> CountLimits:
+        """Convert limits on additive costs."""
         ends = []
         for name, bounds in limits.items():
             cost = codec.costs[name]
@@ -183,22 +187,22 @@ class Limited:
         return cls(low_high[:, 0], low_high[:, 1])
 
     def within(self, counts: NDArray[np.int64], slack: NDArray[np.int64] | int = 0) -> NDArray[np.bool_]:
-        """Return which counts, rounded up by ``slack`` at most, are surely within, ``(…,)`` of ``(…, costs)``."""
+        """Return which counts ``(…, costs)``, rounded up by at most ``slack``, are certainly within, ``(…,)``."""
         return np.asarray(((counts - slack >= self.low) & (counts <= self.high)).all(axis=-1))
 
 
 def find_layer_groups(codec: Codec, limits: Limits, grid: Grid | None = None) -> Iterator[LayerGroup]:
-    """Yield the layers of each choice of the network and of each value of a shared dimension.
+    """Yield the layer group of each choice of the network and of the tied layer dimensions.
 
     Args:
-        codec: Of the space.
+        codec: The space's codec.
         limits: Bounds on additive costs.
-        grid: Counts by cost that layer costs are rounded up to; None: exact.
+        grid: Grid size in counts, by cost; None: exact.
 
     Raises:
-        BudgetError: There are too many sums to tell exactly.
+        BudgetError: There are too many distinct sums.
     """
-    limited = Limited.of(codec, limits)
+    limited = CountLimits.of(codec, limits)
     units = np.array([(grid or {}).get(name, 1) for name in limits], dtype=np.int64)
     network = product(*(range(len(dimension.values)) for dimension in codec.network))
     values = [range(len(dimension.values)) for dimension in codec.layer]
@@ -208,12 +212,12 @@ def find_layer_groups(codec: Codec, limits: Limits, grid: Grid | None = None) ->
 
 
 def find_cases(codec: Codec, limits: Limits, groups: Iterable[LayerGroup]) -> Iterator[Case]:
-    """Yield the cases of layer groups that are not empty.
+    """Yield the non-empty cases of layer groups.
 
     Raises:
-        BudgetError: There are too many sums to tell exactly.
+        BudgetError: There are too many distinct sums.
     """
-    limited = Limited.of(codec, limits)
+    limited = CountLimits.of(codec, limits)
     for group, (depth, layers) in product(groups, enumerate(codec.depths)):
         ends = _ends(group, layers, limited)
         if len(ends[0]):
@@ -223,7 +227,7 @@ def find_cases(codec: Codec, limits: Limits, groups: Iterable[LayerGroup]) -> It
 def _layer_group(
     codec: Codec,
     limits: Limits,
-    limited: Limited,
+    limited: CountLimits,
     units: NDArray[np.int64],
     network: tuple[int, ...],
     choices: tuple[tuple[int, ...], ...],
@@ -232,26 +236,26 @@ def _layer_group(
     sizes = tuple(len(own) for own in choices)
     table = np.stack(tables, axis=-1) if tables else np.zeros((*sizes, 0), dtype=np.int64)
     stem = np.array([codec.stems(name)[network] for name in limits], dtype=np.int64)
-    least = table.min(axis=tuple(range(len(choices))))
-    groups = _separable(table)
-    units = np.maximum(units // len(groups), 1)  # each is rounded, so that one layer stays within the grid
-    steps = [_alone(table, group) for group in groups]
-    rounded = [_up(step, units) for step in steps]
+    base = table.min(axis=tuple(range(len(choices))))
+    groups = _separable_axes(table)
+    units = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
+    steps = [_excess(table, group) for group in groups]
+    rounded = [_round_up(step, units) for step in steps]
     slack = sum((up - step).max(axis=0) for up, step in zip(rounded, steps, strict=True))
     most = [step.max(axis=0) for step in rounded]
     chains, parts = [], []
     for place, (group, step) in enumerate(zip(groups, rounded, strict=True)):
-        others = np.asarray(sum((own for at, own in enumerate(most) if at != place), np.zeros_like(least)))
-        keep = _keep(codec.depths, stem, least, most[place], others, limited) if len(group) > 1 else None
+        others = np.asarray(sum((own for at, own in enumerate(most) if at != place), np.zeros_like(base)))
+        keep = _keep(codec.depths, stem, base, most[place], others, limited) if len(group) > 1 else None
         chains.append(Chain(step, codec.max_depth, keep))
         parts.append(Part((place,), group, tuple(sizes[at] for at in group), chains[-1]))
-    return LayerGroup(network, choices, stem, least, np.asarray(slack), tuple(parts), tuple(chains))
+    return LayerGroup(network, choices, stem, base, np.asarray(slack), tuple(parts), tuple(chains))
 
 
-def _separable(table: NDArray[np.int64]) -> list[tuple[int, ...]]:
-    """Return the axes of a table ``(values of each dimension, costs)`` in groups that add up.
+def _separable_axes(table: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """Group the axes of a table ``(values of each dimension, costs)`` so that it is additive over the groups.
 
-    Two axes depend on each other where the difference that one makes is not the same all along the other.
+    Two axes interact if a difference along one varies along the other.
     """
     groups = [{axis} for axis in range(table.ndim - 1)]
     for one, other in combinations(range(table.ndim - 1), 2):
@@ -262,33 +266,33 @@ def _separable(table: NDArray[np.int64]) -> list[tuple[int, ...]]:
     return sorted(tuple(sorted(group)) for group in groups)
 
 
-def _alone(table: NDArray[np.int64], group: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return what the options of some axes add to the least that they can, ``(options, costs)``."""
+def _excess(table: NDArray[np.int64], group: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the costs of the options of some axes, less their minimum, ``(options, costs)``."""
     at = tuple(slice(None) if axis in group else 0 for axis in range(table.ndim - 1))
     counts = table[at].reshape(prod(table.shape[axis] for axis in group), table.shape[-1])
     return np.asarray(counts - counts.min(axis=0))
 
 
-def _up(counts: NDArray[np.int64], units: NDArray[np.int64]) -> NDArray[np.int64]:
+def _round_up(counts: NDArray[np.int64], units: NDArray[np.int64]) -> NDArray[np.int64]:
     return -(-counts // units) * units
 
 
 def _keep(
     depths: tuple[int, ...],
     stem: NDArray[np.int64],
-    least: NDArray[np.int64],
+    base: NDArray[np.int64],
     most: NDArray[np.int64],
     others: NDArray[np.int64],
-    limited: Limited,
+    limited: CountLimits,
 ) -> Keep:
-    """Return what tells the sums that some depth can still bring within the limits.
+    """Return the pruning rule that keeps sums from which some depth can end within the limits.
 
     Args:
         depths: Numbers of layers.
-        stem: Counts of all that is no layer, ``(costs,)``.
-        least: Counts that every layer has.
-        most: Counts that the chain adds to a layer at most.
-        others: Counts that the other chains add at most.
+        stem: Counts of the stem, ``(costs,)``.
+        base: Minimum counts of a layer.
+        most: Maximal excess of a layer in this chain.
+        others: Maximal excess of a layer in the other chains.
         limited: The limits.
     """
 
@@ -296,7 +300,7 @@ def _keep(
         inside = np.zeros(len(sums), dtype=bool)
         for depth in depths:
             if depth >= layers:
-                at_least = stem + depth * least + sums
+                at_least = stem + depth * base + sums
                 enough = at_least + (depth - layers) * most + depth * others >= limited.low
                 inside |= (enough & (at_least <= limited.high)).all(axis=1)
         return inside
@@ -304,10 +308,10 @@ def _keep(
     return keep
 
 
-def _ends(group: LayerGroup, layers: int, limited: Limited) -> tuple[Indices, ...]:
-    """Return the sums of each chain that together are within the limits."""
+def _ends(group: LayerGroup, layers: int, limited: CountLimits) -> tuple[Indices, ...]:
+    """Return the combinations of the chains' final sums that are within the limits."""
     slack, sums = layers * group.slack, [chain.sums(layers) for chain in group.chains]
-    counts, ends = group.stem + layers * group.least + sums[0], [np.arange(len(sums[0]), dtype=np.int32)]
+    counts, ends = group.stem + layers * group.base + sums[0], [np.arange(len(sums[0]), dtype=np.int32)]
     if len(sums) == 1:
         return (ends[0][limited.within(counts, slack)],)
     most = [own.max(axis=0, initial=0) for own in sums]
@@ -315,7 +319,7 @@ def _ends(group: LayerGroup, layers: int, limited: Limited) -> tuple[Indices, ..
         if len(counts) * len(own) > MAX_ENDS:
             raise BudgetError(
                 f"{len(counts):,} × {len(own):,} sums of {layers} layers are more than {MAX_ENDS:,}; give "
-                "feasible(…) or run(…) a resolution={cost: grid}, which says what it leaves out",
+                "feasible(…) or run(…) a resolution={cost: grid}, which reports what it excludes",
                 layers,
             )
         rest = sum(most[place:], -slack)

@@ -1,11 +1,11 @@
-"""Chain: the sums that repeated choices can reach, and which choice leads from which sum to which.
+"""Chain: dynamic programming over the sums of repeated choices.
 
-All layers of one embedding width choose from one table of costs, so n layers reach few distinct sums
-(AutoFormer-S: 29 by heads, 29 by MLP ratio). Counting, sampling, maximising and ranking are all walks
-over ``predecessor(n)[s, o]``: the index of s - cost(o) among the sums of n - 1 choices, -1 where there is none.
+All layers of one embedding dimension choose from one cost table, so n layers reach few distinct sums
+(AutoFormer-S: 29 by heads, 29 by MLP ratio). Counting, sampling, maximising and ranking all recur over
+``predecessor(n)[s, o]``: the index of s - cost(o) among the sums of n - 1 choices, -1 if unreachable.
 
-A sum of several costs is one whole number, its *key*: the digits of a number whose bases no sum reaches.
-Keys add up as sums do, so the predecessor of key k by option o is simply k - key(o).
+A vector of costs is packed into one integer, its *key*, in a mixed radix that no sum overflows. Keys are
+additive, so the predecessor of key k by option o is k - key(o).
 """
 
 from __future__ import annotations
@@ -23,54 +23,54 @@ Sums = NDArray[np.int64]
 """Costs, one row each: ``(sums, costs)``."""
 Indices = NDArray[np.integer[Any]]
 Keep = Callable[[int, Sums], NDArray[np.bool_]]
-"""``(choices made, sums)`` -> which sums can still end within the limits."""
+"""``(choices made, sums)`` -> mask of the sums that can still end within the limits."""
 
 MAX_CELLS = 2**25
-"""Most entries of one chain's predecessor tables, four bytes each, before exactness is refused: 128 MiB."""
+"""Maximal entries of one chain's predecessor tables, four bytes each; more are an error: 128 MiB."""
 
 _BLOCK = 2**20
-"""Entries of a table made at a time, so that what is only passed through stays small."""
+"""Table entries built at a time, which bounds temporary memory."""
 
 
 class Steps(Protocol):
-    """What walks need: how many sums each number of choices reaches, and their predecessors."""
+    """Interface of chains: the number of sums after each choice, and their predecessors."""
 
     options: int
 
     def size(self, n: int) -> int:
-        """Return how many distinct sums ``n`` choices reach."""
+        """Return the number of distinct sums of ``n`` choices."""
         ...
 
     def predecessor(self, n: int) -> Indices:
-        """Return the predecessors of every sum of ``n`` choices by every last option, ``(sums, options)``."""
+        """Return the predecessor of each sum of ``n`` choices by each last option, ``(sums, options)``."""
         ...
 
     def predecessor_at(self, n: int, at: Indices) -> Indices:
-        """Return the predecessors of given sums of ``n`` choices by every last option, ``(len(at), options)``."""
+        """Return the rows ``at`` of ``predecessor(n)``, ``(len(at), options)``."""
         ...
 
     def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best of value of the predecessor plus score of the option, for every sum of ``n`` choices.
+        """Return max over options of predecessor value plus option score, for each sum of ``n`` choices.
 
         Args:
             n: Choices made.
-            values: Of the sums of ``n - 1`` choices, ``(sums,)``.
-            scores: Of the options, ``(options,)``.
+            values: Values of the sums of ``n - 1`` choices, ``(sums,)``.
+            scores: Scores of the options, ``(options,)``.
         """
         ...
 
 
 class Chain:
-    """The sums that up to a number of choices reach, all from one list of options.
+    """The distinct sums of up to a number of choices from one list of options.
 
     Args:
-        costs: Of each option, none below 0, ``(options, costs)``.
-        choices: The most choices made.
-        keep: Which sums are worth keeping; None: all.
-        cells: Most entries of the predecessor tables.
+        costs: Non-negative costs of the options, ``(options, costs)``.
+        choices: Maximal number of choices.
+        keep: Pruning rule; None: keep all sums.
+        cells: Maximal entries of the predecessor tables.
 
     Raises:
-        BudgetError: The tables would have more entries.
+        BudgetError: The tables would be larger.
     """
 
     def __init__(self, costs: Sums, choices: int, keep: Keep | None = None, cells: int = MAX_CELLS) -> None:
@@ -83,12 +83,12 @@ class Chain:
         self._predecessor = [np.zeros((1, 0), dtype=np.int32)]
         self.cells = 0
         for n in range(1, choices + 1):
-            self.cells += len(self._keys[-1]) * self.options  # no fewer sums after a choice than before, unless cut
+            self.cells += len(self._keys[-1]) * self.options  # the number of sums never falls, unless pruned
             _check_cells(self.cells, cells)
             self._extend(n, step, keep)
 
     def _keys_of(self, sums: Sums) -> NDArray[Any]:
-        """Pack each row into one number: int64 where that holds it, Python's own where not."""
+        """Pack each row into one integer: int64 if it fits, else Python's."""
         strides = [1]
         for span in self._spans:
             strides.append(strides[-1] * span)
@@ -104,7 +104,7 @@ class Chain:
         predecessor = np.full((len(keys), self.options), -1, dtype=np.int32)
         rows = max(1, _BLOCK // self.options)
         for start in range(0, len(keys) if len(before) else 0, rows):
-            wanted = keys[start : start + rows, None] - step  # a borrowed digit is more than n - 1 choices reach
+            wanted = keys[start : start + rows, None] - step  # a borrow leaves a digit that n - 1 choices cannot reach
             place = np.minimum(np.searchsorted(before, wanted), len(before) - 1)
             predecessor[start : start + rows] = np.where(before[place] == wanted, place, -1)
         self._keys.append(keys)
@@ -118,7 +118,7 @@ class Chain:
         return np.stack(columns, axis=1) if columns else np.zeros((len(keys), 0), dtype=np.int64)
 
     def size(self, n: int) -> int:
-        """Return how many distinct sums ``n`` choices reach."""
+        """Return the number of distinct sums of ``n`` choices."""
         return len(self._keys[n])
 
     def sums(self, n: int) -> Sums:
@@ -126,7 +126,7 @@ class Chain:
         return self._sums_of(self._keys[n])
 
     def predecessor(self, n: int) -> Indices:
-        """Return the predecessor of every sum of ``n`` choices by every last option, ``(sums, options)``."""
+        """Return the predecessor of each sum of ``n`` choices by each last option, ``(sums, options)``."""
         return self._predecessor[n]
 
     def predecessor_at(self, n: int, at: Indices) -> Indices:
@@ -134,19 +134,19 @@ class Chain:
         return self._predecessor[n][at]
 
     def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best of value of the predecessor plus score of the option, for every sum of ``n`` choices."""
-        before = np.full(len(values) + 1, -np.inf)  # the last is the predecessor that there is none of
+        """Return max over options of predecessor value plus option score, for each sum of ``n`` choices."""
+        before = np.full(len(values) + 1, -np.inf)  # index -1: unreachable
         before[:-1] = values
         best: NDArray[np.float64] = (before[self._predecessor[n]] + scores).max(axis=1)
         return best
 
     def before(self, n: int, at: Indices, option: Indices) -> Indices:
-        """Return the entries of ``predecessor(n)`` at given rows and options, ``(draws,)``."""
+        """Return ``predecessor(n)[at, option]``, ``(draws,)``."""
         entries: Indices = self._predecessor[n][at, option]
         return entries
 
     def counts(self, n: int) -> NDArray[np.object_]:
-        """Return the exact number of ways to reach each sum of ``n`` choices, Python's integers."""
+        """Return the exact number of choice sequences to each sum of ``n`` choices, as Python integers."""
         return self._counts[n]
 
     @cached_property
@@ -160,25 +160,22 @@ class Chain:
 
 
 class Product:
-    """Two walked in step: the sums are pairs of theirs, and so are the options.
-
-    Index and option are ``first * (number of second) + second``. Nothing is stored.
-    """
+    """The product of two chains: sums and options are pairs, indexed in row-major order; nothing is stored."""
 
     def __init__(self, first: Steps, second: Steps) -> None:
         self.first, self.second = first, second
         self.options = first.options * second.options
 
     def size(self, n: int) -> int:
-        """Return how many pairs of sums ``n`` choices reach."""
+        """Return the number of pairs of sums of ``n`` choices."""
         return self.first.size(n) * self.second.size(n)
 
     def predecessor(self, n: int) -> Indices:
-        """Return the predecessors of every pair of sums by every pair of last options."""
+        """Return the predecessor of each pair of sums by each pair of last options."""
         return self.predecessor_at(n, np.arange(self.size(n)))
 
     def predecessor_at(self, n: int, at: Indices) -> Indices:
-        """Return the predecessors of given pairs of sums by every pair of last options."""
+        """Return the rows ``at`` of ``predecessor(n)``."""
         i, j = np.divmod(at, self.second.size(n))
         one = self.first.predecessor_at(n, i)[:, :, None]
         other = self.second.predecessor_at(n, j)[:, None, :]
@@ -186,7 +183,7 @@ class Product:
         return np.where((one >= 0) & (other >= 0), pairs, -1).reshape(len(at), self.options)
 
     def best(self, n: int, values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best of value of the predecessor plus score of the option, for every pair of sums."""
+        """Return max over options of predecessor value plus option score, for each pair of sums."""
         before = np.full((self.first.size(n - 1) + 1, self.second.size(n - 1) + 1), -np.inf)
         before[:-1, :-1] = values.reshape(before.shape[0] - 1, -1)
         best = np.full((self.first.size(n), self.second.size(n)), -np.inf)
@@ -194,12 +191,12 @@ class Product:
         for rows, own in zip(self.first.predecessor(n).T, scores.reshape(self.first.options, -1), strict=True):
             taken = before[rows]
             for columns, score in zip(columns_of, own, strict=True):
-                np.maximum(best, taken.take(columns, axis=1, mode="wrap") + score, out=best)  # -1: the last, no sum
+                np.maximum(best, taken.take(columns, axis=1, mode="wrap") + score, out=best)  # -1 wraps to the last
         return best.reshape(-1)
 
 
 def expand(steps: Steps, choices: int, at: Indices) -> Indices:
-    """Return every way to reach given sums: option indices, ``(ways, choices)``."""
+    """Enumerate all choice sequences to given sums: option indices, ``(sequences, choices)``."""
     paths: Indices = np.empty((len(at), 0), dtype=np.int64)
     for n in range(choices, 0, -1):
         before = steps.predecessor_at(n, at)
@@ -212,6 +209,6 @@ def _check_cells(cells: int, limit: int) -> None:
     if cells > limit:
         raise BudgetError(
             f"these costs take tables of more than {limit:,} entries to count exactly; bound fewer costs, count one "
-            "in coarser units, or give feasible(…) or run(…) a resolution={cost: grid}, which says what it leaves out",
+            "in coarser units, or give feasible(…) or run(…) a resolution={cost: grid}, which reports what it excludes",
             cells,
         )

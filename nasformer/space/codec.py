@@ -1,8 +1,8 @@
-"""Codec: architectures as rows of integers, and the costs of a million rows at once.
+"""Codec: architectures encoded as rows of integers, and vectorised costs of codes.
 
-A row is int64 choice indices: a column for each network dimension and one for each layer of a layer dimension, in
-the order of the space's dimensions (embed_dim, depth, num_heads of layers 0..D-1, mlp_ratio of layers 0..D-1, then
-further ones), with -1 beyond the depth. Costs are sums of table entries; the entry at -1 is zero.
+A row holds int64 choice indices: one column per network dimension and one per layer of a layer dimension, in the
+order of the space's dimensions (embed_dim, depth, num_heads of layers 0..D-1, mlp_ratio of layers 0..D-1, then
+further ones); -1 pads beyond the depth. Costs are sums of table entries; the entry at -1 is zero.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Codes = NDArray[np.int64]
 """Choice indices, ``(n, columns)``; -1 beyond the depth."""
 
 _Key = int | tuple[int, Further, tuple[str, ...]]
-"""What a layer's cost depends on beside its own choices: embed_dim alone, or with the choices of further network
-dimensions and the names of further layer dimensions."""
+"""Cache key of layer costs: embed_dim, or embed_dim with the choices of further network dimensions and the names of
+further layer dimensions."""
 
 
 class Codec:
-    """The translation between a space's architectures and their codes.
+    """Encodes and decodes the architectures of a space.
 
     Attributes:
-        dimensions: All, in the order of the columns.
-        network: Those of the network, without the depth.
-        layer: Those of the layers.
-        values: The values of each dimension, by name.
-        depths: The values of the depth.
+        dimensions: All dimensions, in column order.
+        network: Network dimensions, without the depth.
+        layer: Layer dimensions.
+        values: Values by dimension.
+        depths: Values of the depth.
     """
 
     def __init__(
@@ -55,42 +55,42 @@ class Codec:
         self.depths: tuple[int, ...] = self.values["depth"]
         self._index = {name: {v: i for i, v in enumerate(values)} for name, values in self.values.items()}
         self._is_layer = {d.name: d.scope == "layer" for d in self.dimensions}
-        self._at, self.columns = self._places()
+        self._columns, self.columns = self._column_slices()
         self._layer_cost = lru_cache(maxsize=65536)(self._layer)
         self._stem_cost = lru_cache(maxsize=4096)(self._stem)
-        self._recent = lru_cache(maxsize=16384)(self._from_bytes)
-        self._asked_cost = lru_cache(maxsize=65536)(self._ask)
+        self._decode_bytes = lru_cache(maxsize=16384)(self._from_bytes)
+        self._function_cost = lru_cache(maxsize=65536)(self._call_function)
         self.stems = lru_cache(maxsize=None)(self._stems)
         self.layers = lru_cache(maxsize=None)(self._layers)
         self._padded = lru_cache(maxsize=None)(self._pad)
 
-    def _places(self) -> tuple[dict[str, slice], int]:
-        places, start = {}, 0
+    def _column_slices(self) -> tuple[dict[str, slice], int]:
+        slices, start = {}, 0
         for dimension in self.dimensions:
             stop = start + (self.max_depth if dimension.scope == "layer" else 1)
-            places[dimension.name], start = slice(start, stop), stop
-        return places, start
+            slices[dimension.name], start = slice(start, stop), stop
+        return slices, start
 
     @property
     def max_depth(self) -> int:
-        """Layers of the deepest member."""
+        """The largest depth."""
         return self.depths[-1]
 
     def genes(self, name: str, codes: Codes) -> Codes:
-        """Return the columns of a dimension, a view: ``(n,)`` of a network's, ``(n, max depth)`` of a layer's."""
-        place = self._at[name]
+        """Return a dimension's columns as a view: ``(n,)`` for network, ``(n, max depth)`` for layer dimensions."""
+        place = self._columns[name]
         return codes[:, place] if self._is_layer[name] else codes[:, place.start]
 
     def column(self, index: int) -> tuple[Dimension, int | None]:
-        """Return the dimension of a column, and of a layer dimension's the layer."""
+        """Return the dimension of a column, and the layer if it is a layer dimension."""
         for dimension in self.dimensions:
-            place = self._at[dimension.name]
+            place = self._columns[dimension.name]
             if place.start <= index < place.stop:
                 return dimension, index - place.start if dimension.scope == "layer" else None
         raise IndexError(index)
 
     def why_not(self, architecture: Architecture) -> str | None:
-        """Return why an architecture is no member of the space, or None where it is."""
+        """Return the reason why an architecture is not a member, or None if it is."""
         for name, _ in architecture.further:
             if name not in self.values:
                 return f"{name} is not searched there; leave it out"
@@ -98,7 +98,7 @@ class Codec:
             name, index = dimension.name, self._index[dimension.name]
             value = getattr(architecture, name, None)
             if value is None:
-                return f"it names no {name}, which is among {_listed(dimension.values)}"
+                return f"it lacks {name}, one of {_listed(dimension.values)}"
             for layer, each in enumerate(value) if dimension.scope == "layer" else [(None, value)]:
                 if each not in index:
                     where = "" if layer is None else f" of layer {layer}"
@@ -108,7 +108,7 @@ class Codec:
         return None
 
     def encode(self, architectures: Iterable[Architecture]) -> Codes:
-        """Return the codes of members, one row each."""
+        """Encode members, one row each."""
         rows = [self._encode(architecture) for architecture in architectures]
         return np.array(rows, dtype=np.int64).reshape(len(rows), self.columns)
 
@@ -117,31 +117,28 @@ class Codec:
         if reason is not None:
             raise ArchitectureError(f"not in space {self.space!r}: {reason}", architecture)
         row: list[int] = []
-        beyond = [-1] * (self.max_depth - architecture.depth)
+        padding = [-1] * (self.max_depth - architecture.depth)
         for dimension in self.dimensions:
             value, index = getattr(architecture, dimension.name), self._index[dimension.name]
-            row += [index[each] for each in value] + beyond if dimension.scope == "layer" else [index[value]]
+            row += [index[each] for each in value] + padding if dimension.scope == "layer" else [index[value]]
         return row
 
     def decode(self, codes: Codes) -> list[Architecture]:
-        """Return the architectures of rows of codes."""
+        """Decode rows of codes."""
         return [self._decode(row) for row in self.check(codes).tolist()]
 
-    def recent(self, row: Codes) -> Architecture:
-        """Return the architecture of a row ``(columns,)`` that was made here, and so need not be checked.
-
-        A search comes back to the same few thousand, which are remembered.
-        """
-        return self._recent(row.tobytes())
+    def decode_cached(self, row: Codes) -> Architecture:
+        """Decode a valid row ``(columns,)`` through an LRU cache: searches revisit the same few thousand."""
+        return self._decode_bytes(row.tobytes())
 
     def _from_bytes(self, row: bytes) -> Architecture:
         return self._decode(np.frombuffer(row, dtype=np.int64).tolist())
 
     def check(self, codes: Codes) -> Codes:
-        """Return rows that are all codes of this space.
+        """Validate codes of this space and return them.
 
         Raises:
-            ArchitectureError: They are not.
+            ArchitectureError: The shape, the type or a row is invalid.
         """
         codes = np.asarray(codes)
         if codes.ndim != 2 or codes.shape[1] != self.columns or codes.dtype.kind not in "iu":
@@ -153,8 +150,8 @@ class Codec:
         return codes
 
     def _decode(self, row: list[int]) -> Architecture:
-        depth, choices = self.depths[row[self._at["depth"].start]], dict[str, Any]()
-        for name, place in self._at.items():
+        depth, choices = self.depths[row[self._columns["depth"].start]], dict[str, Any]()
+        for name, place in self._columns.items():
             values = self.values[name]
             if self._is_layer[name]:
                 choices[name] = tuple([values[index] for index in row[place.start : place.start + depth]])
@@ -177,19 +174,21 @@ class Codec:
                 valid &= (~active | (genes == genes[:, :1])).all(axis=1)
         if not valid.all():
             row = int(np.flatnonzero(~valid)[0])
-            raise ArchitectureError(f"row {row} is no code of space {self.space!r}: {codes[row].tolist()}", codes[row])
+            raise ArchitectureError(
+                f"row {row} is not a code of space {self.space!r}: {codes[row].tolist()}", codes[row]
+            )
 
     # Costs
 
     def cost(self, name: str, architecture: Architecture) -> float:
-        """Return one cost of any architecture, in the unit of its name."""
+        """Return a cost of any architecture, in the cost's unit."""
         cost = self.costs[name]
         if isinstance(cost, FunctionCost):
-            return self._asked_cost(name, architecture)
+            return self._function_cost(name, architecture)
         return in_units(self.count(name, architecture), cost.scale)
 
     def count(self, name: str, architecture: Architecture) -> int:
-        """Return one additive cost of any architecture as it is counted."""
+        """Return an additive cost of any architecture as a count."""
         if architecture.further:
             return self._count_further(name, architecture)
         embed_dim, layer = architecture.embed_dim, self._layer_cost
@@ -214,36 +213,36 @@ class Codec:
         return Network.of(self.geometry, Architecture(embed_dim, (0,), (0,), **dict(network)))
 
     def _stem(self, name: str, key: _Key) -> int:
-        return _whole(name, self._additive(name).stem_count(self._network(key)))
+        return _integer_count(name, self._additive(name).stem_count(self._network(key)))
 
     def _layer(self, name: str, key: _Key, num_heads: int, mlp_ratio: float, *further: Any) -> int:
         network, names = self._network(key), () if isinstance(key, int) else key[2]
         hidden_dim = int(network.embed_dim * mlp_ratio)
         layer = Layer(num_heads, hidden_dim, mlp_ratio, tuple(zip(names, further, strict=True)))
-        return _whole(name, self._additive(name).layer_count(network, layer))
+        return _integer_count(name, self._additive(name).layer_count(network, layer))
 
-    def _ask(self, name: str, architecture: Architecture) -> float:
+    def _call_function(self, name: str, architecture: Architecture) -> float:
         cost = self.costs[name]
         assert isinstance(cost, FunctionCost), name
         return cost(architecture)
 
     def cost_batch(self, name: str, codes: Codes) -> NDArray[np.int64] | NDArray[np.float64]:
-        """Return one cost of each row of codes, ``(n,)``, in the unit of its name.
+        """Return a cost of each row of codes, ``(n,)``, in the cost's unit.
 
         Raises:
-            ArchitectureError: A row is no code of this space.
+            ArchitectureError: A row is not a code of this space.
         """
         cost = self.costs[name]
         if isinstance(cost, FunctionCost):
-            return np.array([self._asked_cost(name, a) for a in self.decode(codes)], dtype=np.float64)
+            return np.array([self._function_cost(name, a) for a in self.decode(codes)], dtype=np.float64)
         counts = self.count_batch(name, self.check(codes))
         return counts if cost.scale == 1 else counts / cost.scale
 
     def count_batch(self, name: str, codes: Codes) -> NDArray[np.int64]:
-        """Return one additive cost of each row of valid codes as it is counted, ``(n,)``."""
+        """Return an additive cost of each row of valid codes as a count, ``(n,)``."""
         padded, strides = self._padded(name)
         network = tuple(self.genes(dimension.name, codes) for dimension in self.network)
-        front = sum(strides[d.name] for d in self.layer)  # -1 points at it: beyond the depth costs nothing
+        front = sum(strides[d.name] for d in self.layer)  # index -1 selects the zero padding
         start = sum((strides[d.name] * own for d, own in zip(self.network, network, strict=True)), np.array([front]))
         first, *others = self.layer
         index = self.genes(first.name, codes) * strides[first.name] + start[:, None]
@@ -253,25 +252,25 @@ class Codec:
         return total
 
     def _pad(self, name: str) -> tuple[NDArray[np.int64], dict[str, int]]:
-        """Return the layer counts as one row, zeros in front of every layer dimension, and the steps in it by name."""
+        """Return the flat layer counts, zero-padded in front of layer dimensions, and their strides by dimension."""
         layers = self.layers(name)
         padded = np.pad(layers, [(0, 0)] * len(self.network) + [(1, 0)] * len(self.layer))
-        steps = (stride // padded.itemsize for stride in padded.strides)
-        return padded.reshape(-1), {d.name: s for d, s in zip((*self.network, *self.layer), steps, strict=True)}
+        strides = (stride // padded.itemsize for stride in padded.strides)
+        return padded.reshape(-1), {d.name: s for d, s in zip((*self.network, *self.layer), strides, strict=True)}
 
     def _stems(self, name: str) -> NDArray[np.int64]:
-        """Stem counts ``(choices of each network dimension)``."""
+        """Return stem counts ``(choices of each network dimension)``."""
         counts = [self._stem(name, key) for key in self._keys()]
         return np.array(counts, dtype=np.int64).reshape([len(d.values) for d in self.network])
 
     def _layers(self, name: str) -> NDArray[np.int64]:
-        """Layer counts ``(choices of each network dimension, choices of each layer dimension)``."""
+        """Return layer counts ``(choices of each network dimension, choices of each layer dimension)``."""
         options: list[tuple[Any, ...]] = list(product(*(dimension.values for dimension in self.layer)))
         counts = [self._layer(name, key, *choices) for key in self._keys() for choices in options]
         return np.array(counts, dtype=np.int64).reshape([len(d.values) for d in (*self.network, *self.layer)])
 
     def _keys(self) -> list[_Key]:
-        """Return the keys of the network's choices, in the order of ``stems``."""
+        """Return the cache keys of the network choices, in the order of ``stems``."""
         names = [dimension.name for dimension in self.network]
         layer = tuple(dimension.name for dimension in self.layer if dimension.name not in ("num_heads", "mlp_ratio"))
         combinations = product(*(dimension.values for dimension in self.network))
@@ -279,10 +278,10 @@ class Codec:
         return [(int(own.pop("embed_dim")), tuple(sorted(own.items())), layer) for own in chosen]
 
 
-def _whole(name: str, count: object) -> int:
+def _integer_count(name: str, count: object) -> int:
     if isinstance(count, numbers.Integral) and abs(int(count)) < 10**18:
         return int(count)
-    raise BudgetError(f"cost {name!r} must count in whole numbers, got {count!r}; give it a finer scale", count)
+    raise BudgetError(f"cost {name!r} must be a whole number of counts, got {count!r}; give it a finer scale", count)
 
 
 def _listed(values: Iterable[float]) -> str:

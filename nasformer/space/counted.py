@@ -1,8 +1,8 @@
-"""CountedSet: a feasible set that is counted, sampled and maximised over without listing it.
+"""CountedSet: a feasible set with exact counting, sampling and maximisation, without enumeration.
 
-It is a union of cases, each of chains of sums; see ``cases``, ``chain``, ``walk`` and
-``ranking``. AutoFormer-T at 5-6 M parameters holds 14,475,214 of 1,056,964,608 architectures: drawing until
-one fits would throw 98 of 100 away.
+It is a union of cases, each a set of chains of sums; see ``cases``, ``chain``, ``walk`` and ``ranking``.
+AutoFormer-T at 5-6 M parameters holds 14,475,214 of 1,056,964,608 architectures: rejection sampling would
+discard 98 of 100.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, in_units
 from nasformer.errors import BudgetError, did_you_mean
-from nasformer.space.cases import Case, LayerGroup, Limited, Part, find_cases, find_layer_groups
+from nasformer.space.cases import Case, CountLimits, LayerGroup, Part, find_cases, find_layer_groups
 from nasformer.space.chain import expand
 from nasformer.space.codec import Codes
 from nasformer.space.feasible import Domain, FeasibleSet
 from nasformer.space.fixed import Fixed
 from nasformer.space.nearest import nearest
-from nasformer.space.ranking import Best, Track, ranked
+from nasformer.space.ranking import MaxSums, PathSet, ranked
 from nasformer.space.sampler import Sampler
 from nasformer.space.scores import PAIR, Scores, Table
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 class CountedSet(FeasibleSet):
     """A feasible set of a whole space, by dynamic programming over additive costs.
 
-    With a ``resolution`` the set is an inner approximation: what a gene adds to a layer's cost is rounded up
-    to the grid, so that fewer sums have to be told apart. Every architecture of the set is truly within the
-    limits; of those within, the set may lack some whose cost is nearer than ``lost`` to an end, which is at
-    most the depth times the grid. All that the set says (count, draws, argmax) is exact for the set itself.
+    With a ``resolution`` the set is an inner approximation: each gene's contribution to a layer's cost is rounded
+    up to the grid, which leaves fewer distinct sums. Every architecture of the set is within the limits; feasible
+    ones whose cost is closer than ``lost`` to a bound may be missing, where ``lost`` is at most the depth times the
+    grid. Count, draws and argmax are exact for the set itself.
 
     Args:
         space: The space.
@@ -45,11 +45,11 @@ class CountedSet(FeasibleSet):
         resolution: Grid by cost, in the cost's unit; None: exact.
 
     Attributes:
-        lost: By cost, how near to an end of its limits architectures may be missing; empty where exact.
+        lost: By cost, the distance to a bound within which architectures may be missing; empty if exact.
 
     Raises:
-        BudgetError: No architecture is within the limits; the message names the nearest cost. Or the sums are
-            too many to be told apart; the message names the way out.
+        BudgetError: No architecture is within the limits; the message names the nearest cost. Or there are too
+            many distinct sums; the message names the way out.
     """
 
     def __init__(self, space: SearchSpace, limits: Limits, resolution: Mapping[str, float] | None = None) -> None:
@@ -60,7 +60,7 @@ class CountedSet(FeasibleSet):
         self._groups = list(find_layer_groups(space.codec, limits, self._grid()))
         self._cases = list(find_cases(space.codec, limits, self._groups))
         if not self._cases:
-            raise BudgetError(self._rounded_away() if resolution else nearest(space, limits), limits)
+            raise BudgetError(self._empty_message() if resolution else nearest(space, limits), limits)
         self.lost = self._lost()
 
     def _grid(self) -> dict[str, int]:
@@ -85,17 +85,17 @@ class CountedSet(FeasibleSet):
         counts = zip(self.limits, slack.tolist(), strict=True)
         return {name: in_units(count, self._scale(name)) for name, count in counts if count}
 
-    def _rounded_away(self) -> str:
+    def _empty_message(self) -> str:
         grid = ", ".join(f"{name} {size:g}" for name, size in self.resolution.items())
-        return f"nothing of {self.space.name!r} is left of {self.describe()} at a resolution of {grid}; make it finer"
+        return f"{self.space.name!r} has nothing left within {self.describe()} at resolution {grid}; make it finer"
 
     def __contains__(self, architecture: object) -> bool:
         if not isinstance(architecture, Architecture) or not super().__contains__(architecture):
             return False
-        return not self.lost or self._holds(self.space.encode([architecture])[0])
+        return not self.lost or self._contains_rounded(self.space.encode([architecture])[0])
 
-    def _holds(self, code: Codes) -> bool:
-        """Whether the rounded sums of a member are within the limits."""
+    def _contains_rounded(self, code: Codes) -> bool:
+        """Whether a member's rounded sums are within the limits."""
         codec, row = self.space.codec, code[None]
         layers = codec.depths[int(codec.genes("depth", row)[0])]
         network = tuple(int(codec.genes(dimension.name, row)[0]) for dimension in codec.network)
@@ -105,8 +105,8 @@ class CountedSet(FeasibleSet):
                 at = [np.searchsorted(c, own) for own, c in zip(genes, group.choices, strict=True)]
                 taken = (np.ravel_multi_index([at[d] for d in p.dimensions], p.sizes) for p in group.parts)
                 rounded = sum(c.costs[options].sum(axis=0) for c, options in zip(group.chains, taken, strict=True))
-                counts = group.stem + layers * group.least + rounded
-                return bool(Limited.of(codec, self.limits).within(counts, layers * group.slack))
+                counts = group.stem + layers * group.base + rounded
+                return bool(CountLimits.of(codec, self.limits).within(counts, layers * group.slack))
         return False
 
     def count(self) -> int:
@@ -121,9 +121,9 @@ class CountedSet(FeasibleSet):
     def _sampler(self) -> Sampler:
         return Sampler(self.space.codec, self._cases)
 
-    def _draw(self, n: int, rng: np.random.Generator, each_dimension: bool, fixed: Fixed | None) -> Codes:
+    def _draw(self, n: int, rng: np.random.Generator, per_dimension: bool, fixed: Fixed | None) -> Codes:
         sampler = self._sampler if fixed is None else Sampler(self.space.codec, self._cases, fixed)
-        return sampler.draw(n, rng, each_dimension)
+        return sampler.draw(n, rng, per_dimension)
 
     def codes(self, limit: int = 1_000_000) -> Codes:
         """Return every architecture's code.
@@ -136,14 +136,14 @@ class CountedSet(FeasibleSet):
         return np.concatenate([self._list(case) for case in self._cases])
 
     def _list(self, case: Case) -> Codes:
-        parts = case.layer_group.joined()
+        parts = case.layer_group.merged_parts()
         paths = [expand(part.steps, case.layers, case.ends_of(part)) for part in parts]
         return case.rows(self.space.codec, parts, paths)
 
     def _bounds(self, cost: str) -> tuple[float, float]:
         if cost not in self.limits:
             if self.space.known_costs[cost].scale is None:
-                raise BudgetError(f"bounds of {cost!r} are not known: it is no sum over layers", cost)
+                raise BudgetError(f"bounds of {cost!r} are unknown: it is not a sum over layers", cost)
             return CountedSet(self.space, {**self.limits, cost: Bounds(None, None)}, self.resolution).bounds(cost)
         column = list(self.limits).index(cost)
         totals = [case.totals()[:, column] for case in self._cases]
@@ -152,7 +152,7 @@ class CountedSet(FeasibleSet):
         return in_units(least, self._scale(cost)), in_units(max(int(t.max()) for t in totals), self._scale(cost))
 
     def reachable(self) -> Domain:
-        """Return the values of each dimension that occur in some layer of some architecture."""
+        """Return the values of each dimension that occur."""
         codec = self.space.codec
         found: dict[str, set[int]] = {name: set() for name in codec.values}
         for case in self._cases:
@@ -167,21 +167,21 @@ class CountedSet(FeasibleSet):
         codec = self.space.codec
         coupled = () if scores.pair is None else [p for p, d in enumerate(codec.layer) if d.name in PAIR]
         groups = {id(case.layer_group): case.layer_group for case in self._cases}
-        walked = {key: self._bests(group, group.joined(coupled), scores) for key, group in groups.items()}
-        tracks = []
+        maxima = {key: self._maximise(group, group.merged_parts(coupled), scores) for key, group in groups.items()}
+        path_sets = []
         for key, case in enumerate(self._cases):
-            best = walked[id(case.layer_group)]
+            maximum = maxima[id(case.layer_group)]
             chosen = zip(codec.network, case.layer_group.network, strict=True)
             offset = float(sum(scores.tables[d.name][i] for d, i in chosen) + scores.tables["depth"][case.depth])
-            ends = tuple(case.ends_of(part) for part in best)
-            tracks.append(Track(key, offset, tuple(best.values()), case.layers, ends))
-        for key, options in ranked(tracks):
+            ends = tuple(case.ends_of(part) for part in maximum)
+            path_sets.append(PathSet(key, offset, tuple(maximum.values()), case.layers, ends))
+        for key, options in ranked(path_sets):
             case = self._cases[key]
-            parts = list(walked[id(case.layer_group)])
+            parts = list(maxima[id(case.layer_group)])
             yield case.rows(codec, parts, [option[None] for option in options])[0]
 
-    def _bests(self, group: LayerGroup, parts: Sequence[Part], scores: Scores) -> dict[Part, Best]:
-        """Maximise the layers' scores, each dimension alone where costs and scores both allow."""
+    def _maximise(self, group: LayerGroup, parts: Sequence[Part], scores: Scores) -> dict[Part, MaxSums]:
+        """Maximise the layer scores, separately per dimension if both costs and scores are separable."""
         codec = self.space.codec
         embed = next(i for d, i in zip(codec.network, group.network, strict=True) if d.name == "embed_dim")
         tables = {place: scores.layer(dimension.name, embed) for place, dimension in enumerate(codec.layer)}
@@ -191,11 +191,11 @@ class CountedSet(FeasibleSet):
             names = [codec.layer[place].name for place in part.dimensions]
             if pair is not None and {*PAIR} <= {*names}:
                 table = table + self._pair_table(group, part, names, pair)
-            found[part] = Best(part.steps, table)
+            found[part] = MaxSums(part.steps, table)
         return found
 
     def _pair_table(self, group: LayerGroup, part: Part, names: list[str], pair: Table) -> Table:
-        """Return scores of pairs by layer and option of a part."""
+        """Return the pair scores of a part, ``(layers, options)``."""
         heads, ratios = (part.dimensions[names.index(name)] for name in PAIR)
         own = pair[:, group.choices[heads]][:, :, group.choices[ratios]]
         genes = part.genes(np.arange(part.steps.options))

@@ -1,4 +1,4 @@
-"""Declarations on disk: a space as YAML or JSON, and AutoFormer's own YAML as it is."""
+"""Space files: YAML or JSON, and AutoFormer's own YAML unchanged."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _OFFICIAL = ("SUPERNET", "SEARCH_SPACE")
 def read_space(path: str | Path) -> SearchSpace:
     """Read a space from a ``.yaml``, ``.yml`` or ``.json`` file, ours or AutoFormer's.
 
-    An official AutoFormer file lists its choices and the supernet's sizes; the rest is what its code
-    has fixed (224 pixels, patches of 16, 1000 classes, mean pooling, head width 64, distance 14).
+    An official AutoFormer file lists the choices and the supernet's sizes; the rest is fixed as in its code
+    (224 pixels, patch size 16, 1000 classes, mean pooling, head_dim 64, max_distance 14).
 
     Raises:
-        SpaceError: The file is absent or unreadable, or declares no space.
+        SpaceError: The file is missing, unreadable or not a valid space.
     """
     path = Path(path)
     try:
@@ -32,7 +32,7 @@ def read_space(path: str | Path) -> SearchSpace:
         raise SpaceError(f"cannot read the space {str(path)!r}: {error.strerror}", path) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise SpaceError(f"{str(path)!r} is no valid {path.suffix[1:].upper()}: {reason}", path) from error
+        raise SpaceError(f"{str(path)!r} is not valid {path.suffix[1:].upper()}: {reason}", path) from error
     try:
         if isinstance(data, Mapping) and any(key in data for key in _OFFICIAL):
             return from_official(data, name=path.stem)
@@ -44,10 +44,10 @@ def read_space(path: str | Path) -> SearchSpace:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is a mistake, not the last one."""
+    """Safe YAML loader that rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping whose keys are all different."""
+        """Return a mapping with unique keys."""
         seen: list[str] = []
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -57,18 +57,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse(text: str, suffix: str) -> Any:
-    """Return what JSON (``.json``) or YAML holds, as plain data; a key given twice is refused.
+    """Parse JSON (``.json``) or YAML; duplicate keys are errors.
 
     Raises:
-        ValueError: It is no JSON, or a key of it is given twice.
-        yaml.YAMLError: The same of YAML.
+        ValueError: Invalid JSON, or a duplicate key.
+        yaml.YAMLError: The same for YAML.
     """
     if suffix == ".json":
-        return json.loads(text, object_pairs_hook=_each_once)
+        return json.loads(text, object_pairs_hook=_unique_keys)
     return yaml.load(text, _Loader)
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in pairs:
         if key in data:
@@ -78,7 +78,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def write_space(space: SearchSpace, path: str | Path) -> None:
-    """Write a space so that ``read_space`` gives the equal one back; the suffix chooses the format."""
+    """Inverse of ``read_space``; the suffix determines the format."""
     path = Path(path)
     data = space.to_dict()
     if path.suffix == ".json":
@@ -91,7 +91,7 @@ def write_space(space: SearchSpace, path: str | Path) -> None:
 
 
 def from_official(data: Mapping[str, Any], name: str) -> SearchSpace:
-    """Return the space of an official AutoFormer file, already parsed.
+    """Convert a parsed official AutoFormer file to a space.
 
     Raises:
         SpaceError: A section or key is missing.

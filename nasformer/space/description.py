@@ -1,4 +1,4 @@
-"""Description: a space as a table, and whether a budget can be met at all."""
+"""Description: summary of a space, and whether a budget is feasible."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nasformer.space.searchspace import SearchSpace
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a space holds.
+    """Summary of a space.
 
     Args:
         space: The space described.
-        rows: ``minimum``, ``centroid``, ``maximum`` and ``supernet``, each with its costs by name.
-        limits: The budget asked about and the space's own constraints, as one line.
-        feasible: Architectures within the limits; 0 where there are none.
-        obstacle: Why there are none, else None.
+        rows: ``minimum``, ``centroid``, ``maximum`` and ``supernet``, each with its costs.
+        limits: The budget and the space's own constraints, as one line.
+        feasible: Number of architectures within the limits.
+        obstacle: Why the limits are infeasible, else None.
     """
 
     space: SearchSpace
@@ -31,7 +31,7 @@ class Description:
     obstacle: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
+        """Return JSON-compatible data."""
         return {
             "space": self.space.to_dict(),
             "fingerprint": self.space.fingerprint,
@@ -53,13 +53,13 @@ class Description:
 
 
 def describe(space: SearchSpace, budget: object = None) -> Description:
-    """Describe a space, and what a budget leaves of it.
+    """Describe a space within a budget.
 
     Args:
         space: The space.
-        budget: Whatever ``as_limits`` reads; None: only the space's own constraints.
+        budget: A budget as in ``as_limits``; None: only the space's own constraints.
     """
-    corners = {
+    references = {
         "minimum": space.smallest,
         "centroid": space.centroid,
         "maximum": space.largest,
@@ -67,7 +67,7 @@ def describe(space: SearchSpace, budget: object = None) -> Description:
     }
     rows = {
         name: (architecture, {"params": space.params(architecture), "macs": space.macs(architecture)})
-        for name, architecture in corners.items()
+        for name, architecture in references.items()
     }
     limits = merge(space.constraints, as_limits(budget, space.known_costs))
     try:

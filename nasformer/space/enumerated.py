@@ -1,4 +1,4 @@
-"""EnumeratedSet: a feasible set that is a list, for a fitness that knows only so many architectures."""
+"""EnumeratedSet: an explicitly listed feasible set, for fitnesses with a finite domain."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class EnumeratedSet(FeasibleSet):
-    """A feasible set given by its architectures.
+    """A feasible set of listed architectures.
 
     Args:
-        space: The space whose members they are; others are left out.
+        space: The space; candidates outside it are ignored.
         architectures: The candidates.
         limits: Bounds by cost, additive or not.
 
@@ -35,7 +35,7 @@ class EnumeratedSet(FeasibleSet):
     def __init__(self, space: SearchSpace, architectures: Iterable[Architecture], limits: Limits) -> None:
         super().__init__(space, limits)
         members = dict.fromkeys(architecture for architecture in architectures if architecture in space)
-        codes = np.unique(space.encode(members), axis=0)  # the order of a table's rows must not change a search
+        codes = np.unique(space.encode(members), axis=0)  # searches must not depend on the order of a table's rows
         inside = np.ones(len(codes), dtype=bool)
         for name, (low, high) in limits.items():
             costs = space.codec.cost_batch(name, codes)
@@ -56,7 +56,7 @@ class EnumeratedSet(FeasibleSet):
         return len(self._codes)
 
     def codes(self, limit: int = 1_000_000) -> Codes:
-        """Return every architecture's code, in an array of the caller's own.
+        """Return all codes, as a copy.
 
         Raises:
             BudgetError: There are more than ``limit``.
@@ -65,13 +65,13 @@ class EnumeratedSet(FeasibleSet):
             raise BudgetError(f"{len(self._codes):,} architectures are more than the limit of {limit:,}", limit)
         return self._codes.copy()
 
-    def _draw(self, n: int, rng: np.random.Generator, each_dimension: bool, fixed: Fixed | None) -> Codes:
+    def _draw(self, n: int, rng: np.random.Generator, per_dimension: bool, fixed: Fixed | None) -> Codes:
         rows = np.arange(len(self._codes))
         if fixed is not None:
-            rows = np.flatnonzero(fixed.holds(self.space.codec, self._codes))
+            rows = np.flatnonzero(fixed.matches(self.space.codec, self._codes))
             if not len(rows):
-                raise BudgetError(f"no architecture known within the limits has {fixed.words}; fix less", fixed)
-        weights = self._weights(rows) if each_dimension else None
+                raise BudgetError(f"no known architecture within the limits has {fixed.description}; fix less", fixed)
+        weights = self._weights(rows) if per_dimension else None
         drawn: Codes = self._codes[rng.choice(rows, size=n, p=weights)]
         return drawn
 
@@ -94,7 +94,7 @@ class EnumeratedSet(FeasibleSet):
         return {name: tuple(codec.values[name][i] for i in found if i >= 0) for name, found in occurring.items()}
 
     def _ranked(self, scores: Scores) -> Iterator[Codes]:
-        values = scores.of(self.space.codec, self._codes)
+        values = scores.evaluate(self.space.codec, self._codes)
         yield self._codes[int(values.argmax())]
         for at in np.argsort(-values, kind="stable")[1:]:
             yield self._codes[at]

@@ -1,8 +1,7 @@
-"""FeasibleSet: the architectures of a space that a budget allows, as an exact set.
+"""FeasibleSet: the exact set of a space's architectures within a budget; the domain of every search.
 
-It is what a strategy searches. Three kinds share this face: ``CountedSet`` counts by dynamic programming
-over costs, ``EnumeratedSet`` lists the architectures that a table knows, and ``FilteredSet`` asks, of
-each architecture that another set gives, what it costs.
+``CountedSet`` counts by dynamic programming over additive costs, ``EnumeratedSet`` lists a table's architectures,
+and ``FilteredSet`` evaluates black-box costs on the architectures of another set.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ Domain = dict[str, tuple[float, ...]]
 
 
 class FeasibleSet(ABC):
-    """The architectures of a space within limits; never empty.
+    """The non-empty set of a space's architectures within limits.
 
     Attributes:
-        space: The space whose members these are.
-        limits: Bounds by the name of the cost.
-        countable: Whether ``count``, ``codes`` and ``bounds`` answer; only a ``FilteredSet`` may not.
+        space: The space.
+        limits: Bounds by cost.
+        countable: Whether ``count``, ``codes`` and ``bounds`` are available; only False for a ``FilteredSet``.
     """
 
     countable = True
@@ -50,12 +49,12 @@ class FeasibleSet(ABC):
         """Return the exact number of architectures."""
 
     def at_most(self) -> int:
-        """Return a number that the architectures are not more than: their count, where it is known."""
+        """Return an upper bound of the count; the count itself if known."""
         return self.count()
 
     @abstractmethod
     def codes(self, limit: int = 1_000_000) -> Codes:
-        """Return the codes of every architecture, each once.
+        """Return the codes of all architectures.
 
         Raises:
             BudgetError: There are more than ``limit``.
@@ -63,19 +62,19 @@ class FeasibleSet(ABC):
 
     @abstractmethod
     def reachable(self) -> Domain:
-        """Return the values of each dimension that occur in this set."""
+        """Return the values of each dimension that occur."""
 
     @abstractmethod
     def _bounds(self, cost: str) -> tuple[float, float]:
-        """Return the least and the most of a known cost."""
+        """Return the minimum and maximum of a known cost."""
 
     @abstractmethod
-    def _draw(self, n: int, rng: np.random.Generator, each_dimension: bool, fixed: Fixed | None) -> Codes:
-        """Draw codes under one prior or the other, given fixed genes."""
+    def _draw(self, n: int, rng: np.random.Generator, per_dimension: bool, fixed: Fixed | None) -> Codes:
+        """Draw codes under either prior, conditioned on fixed genes."""
 
     @abstractmethod
     def _ranked(self, scores: Scores) -> Iterator[Codes]:
-        """Yield the code of every architecture, ``(columns,)``, by falling score."""
+        """Yield all codes ``(columns,)`` by descending score."""
 
     def sample(
         self,
@@ -84,22 +83,21 @@ class FeasibleSet(ABC):
         prior: Prior = "dimensions",
         fixed: Mapping[str, Any] | Codes | None = None,
     ) -> list[Architecture]:
-        """Draw architectures independently; none is rejected where the costs are additive.
+        """Draw independent samples, without rejection if the costs are additive.
 
         Args:
-            n: How many.
-            seed: A number, or a generator to draw from.
-            prior: ``"dimensions"``: every choice of the network and of each layer uniform, given that
-                the limits hold, as the paper's rejection draws. ``"architectures"``: every
-                architecture equally likely, which the deepest dominate.
-            fixed: Genes that every draw has; the rest is drawn as the prior has it given these. Values by
-                dimension, ``{"embed_dim": 192, "depth": 13, "num_heads": {0: 3, 5: 4}, "mlp_ratio": 4}``, where
-                one value is for all layers and a named layer must exist; or one row of codes, -1 for what is
-                open.
+            n: Number of samples.
+            seed: A seed, or a generator.
+            prior: ``"dimensions"``: each choice of the network and of each layer uniform, conditioned on the
+                limits, as in the paper's rejection sampling. ``"architectures"``: uniform over architectures,
+                dominated by the deepest.
+            fixed: Genes to condition on. Values by dimension, ``{"embed_dim": 192, "depth": 13, "num_heads":
+                {0: 3, 5: 4}, "mlp_ratio": 4}``, where a single value holds for all layers and named layers must
+                exist; or one row of codes, -1 for free genes.
 
         Raises:
-            BudgetError: No architecture within the limits has what is fixed.
-            SpaceError: A dimension, layer or value that the space does not have.
+            BudgetError: No architecture within the limits has the fixed genes.
+            SpaceError: An unknown dimension, layer or value.
         """
         return self.space.decode(self.sample_codes(n, seed, prior, fixed))
 
@@ -110,7 +108,7 @@ class FeasibleSet(ABC):
         prior: Prior = "dimensions",
         fixed: Mapping[str, Any] | Codes | None = None,
     ) -> Codes:
-        """Return the codes of ``sample``: ``(n, columns)``."""
+        """``sample`` as codes ``(n, columns)``."""
         if prior not in ("dimensions", "architectures"):
             raise BudgetError(f"prior is 'dimensions' or 'architectures', got {prior!r}", prior)
         if not isinstance(n, numbers.Integral) or n < 0:
@@ -136,68 +134,66 @@ class FeasibleSet(ABC):
         return format_limits(self.limits) or "no limits"
 
     def bounds(self, cost: str) -> tuple[float, float]:
-        """Return the least and the most that a cost takes in this set, in the cost's unit.
+        """Return the minimum and maximum of a cost over this set, in the cost's unit.
 
         Raises:
-            BudgetError: The space knows no such cost, or it cannot be told.
+            BudgetError: The cost is unknown, or cannot be bounded.
         """
         if cost not in self.space.known_costs:
             raise BudgetError(f"unknown cost {cost!r}; {did_you_mean(cost, self.space.known_costs)}", cost)
         return self._bounds(cost)
 
     def ranked(self, scores: Mapping[str, Any] | Scores) -> Iterator[Architecture]:
-        """Yield every architecture once, by falling score, exactly; each is found when it is asked for.
+        """Yield all architectures lazily by descending score, exactly.
 
         Args:
-            scores: As ``argmax`` takes them.
+            scores: As in ``argmax``.
         """
         codec = self.space.codec
         for code in self._ranked(read_scores(codec, scores)):
-            yield codec.recent(code)
+            yield codec.decode_cached(code)
 
     def best(
         self, scores: Mapping[str, Any] | Scores, k: int, exclude: Collection[Architecture] = ()
     ) -> list[Architecture]:
-        """Return the ``k`` architectures with the largest scores, exactly, best first.
-
-        There are fewer only where no more are left.
+        """Return the exact top ``k`` architectures, best first; fewer only if the set is exhausted.
 
         Args:
-            scores: As ``argmax`` takes them.
-            k: How many.
-            exclude: Architectures to pass over, such as those asked before; a set is fastest.
+            scores: As in ``argmax``.
+            k: Number of architectures.
+            exclude: Architectures to skip, such as those already asked; a set is fastest.
         """
         if not isinstance(k, numbers.Integral) or k < 0:
             raise BudgetError(f"k is how many to return, a whole number of 0 or more, got {k!r}", k)
         return list(islice((a for a in self.ranked(scores) if a not in exclude), int(k)))
 
     def argmax(self, scores: Mapping[str, Any] | Scores) -> Architecture:
-        """Return the architecture with the largest additive score, exactly.
+        """Return the exact maximiser of an additive score.
 
         Args:
             scores: Score of each value: ``{"embed_dim": {192: 0.1, …}, "depth": {13: 0.2, …},
                 "layers": [{"num_heads": {3: 0.0, …}, "mlp_ratio": {3.5: 0.1, …}, "pair": {(3, 3.5): 0.1, …}},
-                …]}``, further dimensions likewise; "pair" is of heads and MLP ratio. Keys may be strings, a pair's
-                ``"3,3.5"``; what is left out scores 0. Or a ``Scores``, whose layers may also score differently
-                under each embed_dim.
+                …]}``, further dimensions likewise; "pair" scores heads and MLP ratio jointly. Keys may be strings,
+                a pair's ``"3,3.5"``; the default score is 0. Or a ``Scores``, whose layer scores may depend on
+                embed_dim.
 
         Raises:
-            SpaceError: A value that the space does not have.
+            SpaceError: An unknown value.
         """
         return next(self.ranked(scores))
 
     def repair(self, architecture: Architecture) -> Architecture:
         """Return the nearest architecture of this set.
 
-        The distance counts steps between neighbouring choices, summed over the dimensions of the network and those
-        of the layers that both have; ties go to the smaller choices.
+        The distance is the number of steps between neighbouring choices, summed over the network dimensions and the
+        layers that both have; ties go to the smaller choices.
         """
         if architecture in self:
             return architecture
         return self.argmax(distance_scores(self.space.codec, architecture))
 
     def uniform(self) -> list[Architecture]:
-        """Return the members whose layers are all alike and skip nothing, as in plain ViTs, fewest parameters first."""
+        """Return the members with identical layers and no skipped branch, as in plain ViTs, by ascending parameters."""
         codec = self.space.codec
         grid = (dict(zip(codec.values, sizes, strict=True)) for sizes in product(*codec.values.values()))
         whole = (sizes for sizes in grid if sizes["num_heads"] and sizes["mlp_ratio"])

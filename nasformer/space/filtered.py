@@ -1,9 +1,8 @@
-"""FilteredSet: a feasible set under costs that are no sums, by asking and rejecting.
+"""FilteredSet: a feasible set under black-box costs, by rejection sampling.
 
-Another set, exact, proposes; a cost such as the measured latency of the whole network disposes. Draws
-have the set's prior given all limits, as rejection has; the best by a score is the first of the falling
-order that is accepted. Every loop has a cap, and every rejection is counted. Where the set proposed from is
-small, the cap is no end: then everything is asked, and draws come from the list.
+An exact set proposes; a cost such as the measured latency of the whole network accepts or rejects. Draws follow
+the proposal's prior conditioned on all limits; rankings filter the proposal's ranking. Every loop is capped, and
+rejections are counted. A small proposal set is enumerated instead when the cap is reached.
 """
 
 from __future__ import annotations
@@ -22,42 +21,42 @@ from nasformer.space.feasible import Domain, FeasibleSet
 from nasformer.space.fixed import Fixed
 from nasformer.space.scores import Scores
 
-LISTED = 10_000
-"""Sets proposed from that are no larger are listed and asked one by one, once a count is asked for."""
+MAX_LISTED = 10_000
+"""Largest proposal set that is enumerated, once a count is needed."""
 MAX_REJECTIONS = 1_000
-"""Proposals rejected in a row before a draw or a ranking gives up."""
+"""Consecutive rejections before a draw or a ranking fails."""
 
 
 class FilteredSet(FeasibleSet):
-    """The architectures of another set that are within limits on costs of any kind.
+    """The architectures of another set within limits on black-box costs.
 
-    ``count``, ``codes`` and ``bounds`` need the whole list: they ask for every architecture where ``proposed``
-    holds at most ``LISTED`` (``countable``), and raise where it holds more. ``at_most`` asks for nothing: it is
-    the count of ``proposed`` until there is a list. ``reachable`` is that of ``proposed``, which may be more
-    than occurs. What an architecture costs is asked once and remembered by the space.
+    ``count``, ``codes`` and ``bounds`` enumerate: they evaluate every architecture of ``proposed`` if it has at most
+    ``MAX_LISTED`` (``countable``), and raise if it has more. ``at_most`` evaluates nothing: it is the count of
+    ``proposed`` until the set is enumerated. ``reachable`` is that of ``proposed``, a superset. Costs are cached by
+    the space.
 
     Args:
-        proposed: The set to propose from.
-        limits: Bounds on the further costs; the space knows them.
-        max_rejections: Proposals rejected in a row before giving up.
+        proposed: The proposal set.
+        limits: Bounds on the black-box costs, known to the space.
+        max_rejections: Consecutive rejections before failing.
 
     Raises:
-        BudgetError: Nothing was found.
+        BudgetError: No architecture was found.
 
     Attributes:
-        asked: Architectures proposed so far.
-        rejections: How many of them were outside the limits.
+        asked: Proposals so far.
+        rejections: Proposals outside the limits.
     """
 
     def __init__(self, proposed: FeasibleSet, limits: Limits, max_rejections: int = MAX_REJECTIONS) -> None:
         super().__init__(proposed.space, {**proposed.limits, **limits})
         self.proposed, self.max_rejections = proposed, max_rejections
-        self._further = dict(limits)
+        self._extra_limits = dict(limits)
         self.asked = self.rejections = 0
-        self._probe()
+        self._check_nonempty()
 
-    def _probe(self) -> None:
-        """See that there is an architecture at all.
+    def _check_nonempty(self) -> None:
+        """Check that the set is not empty.
 
         Raises:
             BudgetError: None was found.
@@ -71,18 +70,18 @@ class FilteredSet(FeasibleSet):
 
     @property
     def countable(self) -> bool:  # type: ignore[override]
-        """Whether the whole list is short enough to be asked one by one."""
-        return self.proposed.countable and self.proposed.at_most() <= LISTED
+        """Whether the proposal set is small enough to enumerate."""
+        return self.proposed.countable and self.proposed.at_most() <= MAX_LISTED
 
     def at_most(self) -> int:
-        """Return how many architectures there are where that is known by now, else how many are proposed."""
+        """Return the count if enumerated, else the bound of the proposal set."""
         return self.count() if "_listed" in self.__dict__ else self.proposed.at_most()
 
     def count(self) -> int:
         """Return the exact number of architectures.
 
         Raises:
-            BudgetError: There are too many to ask one by one, or there is none.
+            BudgetError: The set is too large to enumerate, or empty.
         """
         return self._listed.count()
 
@@ -90,7 +89,7 @@ class FilteredSet(FeasibleSet):
         """Return the codes of every architecture, each once.
 
         Raises:
-            BudgetError: There are too many to ask one by one, or more than ``limit``.
+            BudgetError: The set is too large to enumerate, or has more than ``limit``.
         """
         return self._listed.codes(limit)
 
@@ -98,19 +97,21 @@ class FilteredSet(FeasibleSet):
     def _listed(self) -> EnumeratedSet:
         if not self.countable:
             raise BudgetError(
-                f"{self.proposed.at_most():,} architectures are too many to ask for {', '.join(self._further)} one by "
-                "one; ask at_most(), or narrow another limit",
+                f"{self.proposed.at_most():,} architectures are too many to evaluate {', '.join(self._extra_limits)} "
+                "on all; use at_most(), or narrow another limit",
                 self,
             )
-        everything = self.space.decode(self.proposed.codes(LISTED))
-        accepted = [architecture for architecture in everything if self._accepts(architecture)]
+        candidates = self.space.decode(self.proposed.codes(MAX_LISTED))
+        accepted = [architecture for architecture in candidates if self._accepts(architecture)]
         if not accepted:
-            raise BudgetError(f"none of {len(everything):,} architectures has {format_limits(self._further)}", self)
+            raise BudgetError(
+                f"none of {len(candidates):,} architectures has {format_limits(self._extra_limits)}", self
+            )
         return EnumeratedSet(self.space, accepted, {})
 
     def _accepts(self, architecture: object) -> bool:
         codec = self.space.codec
-        return all(codec.cost(name, architecture) in bounds for name, bounds in self._further.items())  # type: ignore[arg-type]
+        return all(codec.cost(name, architecture) in bounds for name, bounds in self._extra_limits.items())  # type: ignore[arg-type]
 
     def __contains__(self, architecture: object) -> bool:
         return architecture in self.proposed and self._accepts(architecture)
@@ -122,10 +123,10 @@ class FilteredSet(FeasibleSet):
         """Return the values of each dimension that may occur."""
         return self.proposed.reachable()
 
-    def _draw(self, n: int, rng: np.random.Generator, each_dimension: bool, fixed: Fixed | None) -> Codes:
+    def _draw(self, n: int, rng: np.random.Generator, per_dimension: bool, fixed: Fixed | None) -> Codes:
         def proposals() -> Iterator[Codes]:
             while True:
-                yield from self.proposed._draw(max(n, 16), rng, each_dimension, fixed)
+                yield from self.proposed._draw(max(n, 16), rng, per_dimension, fixed)
 
         drawn: list[Codes] = []
         try:
@@ -134,7 +135,7 @@ class FilteredSet(FeasibleSet):
         except RejectionError:
             if not self.countable:
                 raise
-            drawn += list(self._listed._draw(n - len(drawn), rng, each_dimension, fixed))
+            drawn += list(self._listed._draw(n - len(drawn), rng, per_dimension, fixed))
         return np.array(drawn, dtype=np.int64).reshape(n, self.space.codec.columns)
 
     def _ranked(self, scores: Scores) -> Iterator[Codes]:
@@ -144,20 +145,20 @@ class FilteredSet(FeasibleSet):
         """Yield the proposals within the limits.
 
         Raises:
-            RejectionError: ``most`` in a row were not.
+            RejectionError: ``most`` consecutive rejections.
         """
-        in_a_row = 0
+        consecutive = 0
         for code in proposals:
             self.asked += 1
             if self._accepts(self.space.decode(code[None])[0]):
-                in_a_row = 0
+                consecutive = 0
                 yield code
                 continue
             self.rejections += 1
-            in_a_row += 1
-            if in_a_row == most:
+            consecutive += 1
+            if consecutive == most:
                 raise RejectionError(
-                    f"{in_a_row:,} architectures in a row are outside {format_limits(self._further)} "
-                    f"({self.rejections:,} of {self.asked:,} asked so far); widen it, or narrow another limit with it",
+                    f"{consecutive:,} architectures in a row are outside {format_limits(self._extra_limits)} "
+                    f"({self.rejections:,} of {self.asked:,} evaluated so far); widen it, or narrow another limit",
                     self,
                 )

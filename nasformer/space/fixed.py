@@ -1,4 +1,4 @@
-"""Fixed: genes that a conditional draw leaves as they are."""
+"""Fixed: the genes that conditional sampling conditions on."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from nasformer.space.codec import Codec, Codes
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The choices that are left open, by index; a gene is fixed where only one is.
+    """Masks of the allowed choices; a gene is fixed if one choice is allowed.
 
     Args:
-        tables: By dimension: ``(choices,)`` of a network's, ``(max depth, choices)`` of a layer's, of which layers
-            beyond an architecture's depth bind nothing.
-        words: What was fixed, for messages.
+        tables: Masks by dimension: ``(choices,)`` for network, ``(max depth, choices)`` for layer dimensions, where
+            layers beyond an architecture's depth are ignored.
+        description: The fixed genes, for messages.
     """
 
     tables: Mapping[str, NDArray[np.bool_]]
-    words: str
+    description: str
 
-    def holds(self, codec: Codec, codes: Codes) -> NDArray[np.bool_]:
-        """Return which rows of codes have what is fixed, ``(n,)``."""
+    def matches(self, codec: Codec, codes: Codes) -> NDArray[np.bool_]:
+        """Return the mask of codes that have the fixed genes, ``(n,)``."""
         layers, inside = np.arange(codec.max_depth), np.ones(len(codes), dtype=bool)
         for dimension in codec.dimensions:
             table, genes = self.tables[dimension.name], codec.genes(dimension.name, codes)
@@ -39,10 +39,10 @@ class Fixed:
 
 
 def read_fixed(codec: Codec, fixed: Mapping[str, Any] | Codes | None) -> Fixed | None:
-    """Read fixed genes as ``FeasibleSet.sample`` takes them.
+    """Parse fixed genes as in ``FeasibleSet.sample``.
 
     Raises:
-        SpaceError: A dimension, layer or value that the space does not have.
+        SpaceError: An unknown dimension, layer or value.
     """
     if fixed is None:
         return None
@@ -55,7 +55,7 @@ def _from_values(codec: Codec, fixed: Mapping[str, Any]) -> Fixed:
     for key in fixed:
         if key not in codec.values:
             raise SpaceError(f"no gene {key!r} to fix; {did_you_mean(str(key), codec.values)}", fixed)
-    tables = _open(codec)
+    tables = _all_allowed(codec)
     for dimension in codec.dimensions:
         key, given = dimension.name, fixed.get(dimension.name, {})
         if isinstance(given, Mapping) and dimension.scope == "layer":
@@ -69,7 +69,7 @@ def _from_values(codec: Codec, fixed: Mapping[str, Any]) -> Fixed:
 def _from_code(codec: Codec, row: Codes) -> Fixed:
     if row.shape != (codec.columns,) or row.dtype.kind not in "iu":
         raise SpaceError(f"a code to fix is integers ({codec.columns},), got {row.dtype} {row.shape}", row)
-    tables = _open(codec)
+    tables = _all_allowed(codec)
     for column, gene in enumerate(row.tolist()):
         dimension, layer = codec.column(column)
         size = len(dimension.values)
@@ -84,7 +84,7 @@ def _from_code(codec: Codec, row: Codes) -> Fixed:
     return Fixed(tables, str(row.tolist()))
 
 
-def _open(codec: Codec) -> dict[str, NDArray[np.bool_]]:
+def _all_allowed(codec: Codec) -> dict[str, NDArray[np.bool_]]:
     sizes = {
         d.name: (codec.max_depth, len(d.values)) if d.scope == "layer" else len(d.values) for d in codec.dimensions
     }
@@ -92,7 +92,7 @@ def _open(codec: Codec) -> dict[str, NDArray[np.bool_]]:
 
 
 def _fix_layer(codec: Codec, tables: dict[str, NDArray[np.bool_]], key: str, layer: int, index: int) -> None:
-    """Fix the gene of one layer, which then there must be."""
+    """Fix the gene of one layer, which excludes smaller depths."""
     tables["depth"] &= np.array(codec.depths) > layer
     tables[key][layer] &= np.arange(tables[key].shape[1]) == index
 

@@ -1,4 +1,4 @@
-"""Nearest: why no architecture is within some limits, and what would be."""
+"""nearest: explains infeasible limits by the nearest feasible costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def nearest(space: SearchSpace, limits: Limits) -> str:
-    """Say what no architecture has, and the nearest that there is."""
+    """Return a message on infeasible limits that names the nearest costs."""
     wanted = f"no architecture of {space.name!r} has {format_limits(limits)}"
     for name, bounds in limits.items():
         totals = _totals(space, name)
@@ -30,7 +30,7 @@ def nearest(space: SearchSpace, limits: Limits) -> str:
 
 
 def _totals(space: SearchSpace, name: str) -> list[float]:
-    """Return every value that a cost takes, in order."""
+    """Return all values of a cost, ascending."""
     scale = space.known_costs[name].scale
     assert scale is not None, name
     limits = {name: Bounds(None, None)}

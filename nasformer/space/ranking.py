@@ -1,11 +1,10 @@
-"""Ranking: paths through chains in order of falling score, each only when it is asked for.
+"""Ranking: the k best paths through chains, lazily in order of descending score.
 
-With V_n(s) the best score of n choices that sum to s: V_0(0) = 0 and
-V_n(s) = max over options o of V_{n-1}(s - cost(o)) + score_n(o). Following the maxima back gives the best
-path. The others come by deviation (Lawler, Management Science 18, 1972; Jiménez and Marzal, WAE 1999): the
-next best path equals some path already given up to a place where it takes the next best option, and is the
-best from there on. V says what each such candidate is worth, so a heap holds one for every place and the
-top of the heap is exact: nothing is searched twice and nothing has to be listed.
+With V_n(s) the maximal score of n choices that sum to s: V_0(0) = 0 and
+V_n(s) = max over options o of V_{n-1}(s - cost(o)) + score_n(o). Backpath_seting gives the best path, deviations the
+others (Lawler, Management Science 18, 1972; Jiménez and Marzal, WAE 1999): the next best path follows a path already
+yielded up to a step where it takes the next best option, and is optimal from there on. V gives the exact score of
+each such candidate, so a heap of one candidate per step yields the paths in order, without enumeration.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from nasformer.errors import BudgetError
 from nasformer.space.chain import Indices, Steps
 
 MAX_SUMS = 2**25
-"""Most sums of one chain, eight bytes each, before maximising is refused: 256 MiB."""
+"""Maximal sums of one chain to maximise over, eight bytes each; more are an error: 256 MiB."""
 
 Table = NDArray[np.float64]
-"""Score of each option at each place, ``(choices, options)``."""
+"""Score of each option at each step, ``(choices, options)``."""
 
 
-class Best:
-    """The best score of every sum of a chain.
+class MaxSums:
+    """The maximal score of every sum of a chain (Viterbi).
 
     Args:
         steps: The chain.
-        table: Scores.
+        table: Scores, ``(choices, options)``.
 
     Raises:
         BudgetError: The chain has more than ``MAX_SUMS`` sums in all.
@@ -50,12 +49,12 @@ class Best:
             self._values.append(steps.best(n, self._values[-1], table[n - 1]))
 
     def value(self, n: int) -> NDArray[np.float64]:
-        """Return the best score of each sum of ``n`` choices, ``(sums,)``."""
+        """Return the maximal score of each sum of ``n`` choices, ``(sums,)``."""
         return self._values[n]
 
     def options(self, n: int, at: int) -> list[tuple[float, int, int]]:
-        """Return the last of ``n`` choices that reach a sum, best first: score, option, the sum before."""
-        if (n, at) not in self._options:  # paths that rank near each other pass the same sums
+        """Return the possible last options of ``n`` choices to a sum, best first: score, option, predecessor."""
+        if (n, at) not in self._options:  # similar paths share sums
             self._options[n, at] = self._sorted(n, at)
         return self._options[n, at]
 
@@ -70,57 +69,57 @@ class Best:
 def _check_size(sums: int) -> None:
     if sums > MAX_SUMS:
         raise BudgetError(
-            f"to maximise over these costs {sums:,} sums have to be told apart, more than {MAX_SUMS:,}; score heads "
-            "and MLP ratios apart instead of as pairs, or give a resolution",
+            f"to maximise over these costs takes {sums:,} sums, more than {MAX_SUMS:,}; score heads "
+            "and MLP ratios separately instead of as pairs, or give a resolution",
             sums,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """Paths that compete: those through one or more chains, from any of the ends given.
+class PathSet:
+    """The paths through one or more chains to given final sums.
 
     Args:
-        key: What the caller knows the track by.
-        offset: Score that all its paths share.
-        bests: One for each chain.
-        choices: How many choices are made in each chain.
-        ends: Indices of sums, one array for each chain, ``(ends,)`` each.
+        key: The caller's key.
+        offset: Score that all paths share.
+        maxima: One per chain.
+        choices: Choices per chain.
+        ends: Indices of the final sums of each chain, ``(ends,)`` each.
     """
 
     key: int
     offset: float
-    bests: tuple[Best, ...]
+    maxima: tuple[MaxSums, ...]
     choices: int
     ends: tuple[Indices, ...]
 
     def scores(self) -> NDArray[np.float64]:
-        """Return the score of the best path from each end, ``(ends,)``."""
-        each = (best.value(self.choices)[end] for best, end in zip(self.bests, self.ends, strict=True))
+        """Return the score of the best path to each final sum, ``(ends,)``."""
+        each = (best.value(self.choices)[end] for best, end in zip(self.maxima, self.ends, strict=True))
         return np.asarray(self.offset + sum(each))
 
 
 Path = tuple[int, ...]
-"""Options taken so far: the first chain's last choice, back to its first, then the next chain's."""
+"""Options so far: the first chain's choices backwards, then the next chain's."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Root:
-    """A track's ends that have not been taken, by falling score."""
+class _Ends:
+    """A path set's remaining final sums, by descending score."""
 
-    track: Track
+    path_set: PathSet
     ends: Iterator[tuple[float, int]]
 
 
-class _Fork(NamedTuple):
-    """A place on a path, and the options that have not been taken there.
+class _Deviation(NamedTuple):
+    """A step of a path at which the next best option may be taken.
 
-    ``done`` is the score of the path before; ``rests`` the best of the chains after each chain.
+    ``done`` is the score of the path so far, ``remaining`` the maximal score of the chains after each chain.
     """
 
-    track: Track
+    path_set: PathSet
     ends: tuple[int, ...]
-    rests: tuple[float, ...]
+    remaining: tuple[float, ...]
     path: Path
     done: float
     options: list[tuple[float, int, int]]
@@ -128,82 +127,82 @@ class _Fork(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Score of the best path that takes the next option here."""
-        return self.done + self.options[self.rank][0] + self.rests[len(self.path) // self.track.choices]
+        """Score of the best path that takes the option of this rank."""
+        return self.done + self.options[self.rank][0] + self.remaining[len(self.path) // self.path_set.choices]
 
 
-_Entry = tuple[float, int, _Root | _Fork, int]
+_Entry = tuple[float, int, _Ends | _Deviation, int]
 
 
-def ranked(tracks: Sequence[Track]) -> Iterator[tuple[int, list[Indices]]]:
-    """Yield the key of the track and the options of each chain, ``(choices,)`` each, by falling score.
+def ranked(path_sets: Sequence[PathSet]) -> Iterator[tuple[int, list[Indices]]]:
+    """Yield the path set's key and the options of each chain, ``(choices,)`` each, by descending score.
 
-    Ties go to the track, the end and the option that come first.
+    Ties go to the first path set, final sum and option.
     """
     heap: list[_Entry] = []
     serial = count()
-    for track in tracks:
-        _push_root(heap, serial, _Root(track, _falling(track.scores())))
+    for path_set in path_sets:
+        _push_ends(heap, serial, _Ends(path_set, _descending(path_set.scores())))
     while heap:
         _, _, at, end = heapq.heappop(heap)
-        path, forks = _from_root(at.track, end) if isinstance(at, _Root) else _from_fork(at)
-        yield at.track.key, _by_chain(at.track, path)
-        if isinstance(at, _Root):
-            _push_root(heap, serial, at)
-        for fork in forks if isinstance(at, _Root) else [at, *forks]:
-            if fork.rank + 1 < len(fork.options):
-                rival = fork._replace(rank=fork.rank + 1)
+        path, deviations = _from_end(at.path_set, end) if isinstance(at, _Ends) else _deviate(at)
+        yield at.path_set.key, _by_chain(at.path_set, path)
+        if isinstance(at, _Ends):
+            _push_ends(heap, serial, at)
+        for deviation in deviations if isinstance(at, _Ends) else [at, *deviations]:
+            if deviation.rank + 1 < len(deviation.options):
+                rival = deviation._replace(rank=deviation.rank + 1)
                 heapq.heappush(heap, (-rival.score, next(serial), rival, 0))
 
 
-def _push_root(heap: list[_Entry], serial: Iterator[int], root: _Root) -> None:
+def _push_ends(heap: list[_Entry], serial: Iterator[int], root: _Ends) -> None:
     for score, end in root.ends:
         heapq.heappush(heap, (-score, next(serial), root, end))
         return
 
 
-def _falling(scores: NDArray[np.float64]) -> Iterator[tuple[float, int]]:
-    """Yield scores and their places, the largest first; sorted only once the second is asked for."""
+def _descending(scores: NDArray[np.float64]) -> Iterator[tuple[float, int]]:
+    """Yield scores and indices in descending order; sorted only if more than the first is needed."""
     first = int(scores.argmax())
     yield float(scores[first]), first
     for at in np.argsort(-scores, kind="stable")[1:].tolist():
         yield float(scores[at]), at
 
 
-def _from_root(track: Track, at: int) -> tuple[Path, list[_Fork]]:
-    ends = tuple(int(end[at]) for end in track.ends)
-    values = [float(best.value(track.choices)[end]) for best, end in zip(track.bests, ends, strict=True)]
-    rests = tuple(sum(values[chain + 1 :]) for chain in range(len(values)))
-    return _complete(track, ends, rests, (), track.offset, 0)
+def _from_end(path_set: PathSet, at: int) -> tuple[Path, list[_Deviation]]:
+    ends = tuple(int(end[at]) for end in path_set.ends)
+    values = [float(best.value(path_set.choices)[end]) for best, end in zip(path_set.maxima, ends, strict=True)]
+    remaining = tuple(sum(values[chain + 1 :]) for chain in range(len(values)))
+    return _complete(path_set, ends, remaining, (), path_set.offset, 0)
 
 
-def _from_fork(fork: _Fork) -> tuple[Path, list[_Fork]]:
-    track = fork.track
-    _, option, at = fork.options[fork.rank]
-    done = fork.done + _gain(track, len(fork.path), option)
-    return _complete(track, fork.ends, fork.rests, (*fork.path, option), done, at)
+def _deviate(deviation: _Deviation) -> tuple[Path, list[_Deviation]]:
+    path_set = deviation.path_set
+    _, option, at = deviation.options[deviation.rank]
+    done = deviation.done + _gain(path_set, len(deviation.path), option)
+    return _complete(path_set, deviation.ends, deviation.remaining, (*deviation.path, option), done, at)
 
 
 def _complete(
-    track: Track, ends: tuple[int, ...], rests: tuple[float, ...], path: Path, done: float, at: int
-) -> tuple[Path, list[_Fork]]:
-    """Take the best option at every place left; return the whole path, and the fork at each place."""
-    forks = []
-    for place in range(len(path), len(track.bests) * track.choices):
-        chain, back = divmod(place, track.choices)
-        options = track.bests[chain].options(track.choices - back, at if back else ends[chain])
-        forks.append(_Fork(track, ends, rests, path, done, options, 0))
+    path_set: PathSet, ends: tuple[int, ...], remaining: tuple[float, ...], path: Path, done: float, at: int
+) -> tuple[Path, list[_Deviation]]:
+    """Complete a path optimally; return it and the deviation at each new step."""
+    deviations = []
+    for step in range(len(path), len(path_set.maxima) * path_set.choices):
+        chain, back = divmod(step, path_set.choices)
+        options = path_set.maxima[chain].options(path_set.choices - back, at if back else ends[chain])
+        deviations.append(_Deviation(path_set, ends, remaining, path, done, options, 0))
         _, option, at = options[0]
         path = (*path, option)
-        done += _gain(track, place, option)
-    return path, forks
+        done += _gain(path_set, step, option)
+    return path, deviations
 
 
-def _gain(track: Track, place: int, option: int) -> float:
-    """Score of an option at a place of a path."""
-    chain, back = divmod(place, track.choices)
-    return track.bests[chain].gains[track.choices - back - 1][option]
+def _gain(path_set: PathSet, step: int, option: int) -> float:
+    """Return the score of an option at a step of a path."""
+    chain, back = divmod(step, path_set.choices)
+    return path_set.maxima[chain].gains[path_set.choices - back - 1][option]
 
 
-def _by_chain(track: Track, path: Path) -> list[Indices]:
-    return [np.array(part[::-1]) for part in zip(*[iter(path)] * track.choices, strict=True)]
+def _by_chain(path_set: PathSet, path: Path) -> list[Indices]:
+    return [np.array(part[::-1]) for part in zip(*[iter(path)] * path_set.choices, strict=True)]

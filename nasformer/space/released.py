@@ -1,8 +1,8 @@
-"""The subnets that AutoFormer's authors found and released, by the name of the space they come from.
+"""The subnets that AutoFormer's authors released, by space.
 
-Chen et al., ICCV 2021; the architectures stand in the RETRAIN sections of the official configurations.
-AutoFormer-T has a layer of MLP ratio 3, which its published space does not offer: these are
-architectures of the supernet, not members of the space.
+Chen et al., ICCV 2021; from the RETRAIN sections of the official configurations.
+AutoFormer-T has layers of MLP ratio 3, which its published space lacks: the subnets run in the supernet,
+but need not be members of the space.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def released(name: str) -> Architecture:
         name: ``autoformer-tiny``, ``autoformer-small`` or ``autoformer-base``.
 
     Raises:
-        ArchitectureError: There is none of that name.
+        ArchitectureError: An unknown name.
 
     >>> from nasformer.space import load_space
     >>> load_space("autoformer-tiny").params(released("autoformer-tiny"))

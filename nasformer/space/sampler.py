@@ -1,7 +1,7 @@
-"""Sampler: draws from the cases of a counted set, each in proportion to its chance under a prior.
+"""Sampler: exact sampling from the cases of a counted set under a prior, without rejection.
 
-A draw takes a case, then an end of its chains, then walks each chain back; none is thrown away. The chance
-of an end is the product of the chances of its sums, since the chains choose independently.
+A draw samples a case, then its final sums, then each chain's choices backwards. Chains are independent, so the
+probability of the final sums is the product of their probabilities.
 """
 
 from __future__ import annotations
@@ -20,78 +20,80 @@ from nasformer.space.walk import Walk
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Ends:
-    """A case with its walks and the running chance of its ends, ``(ends,)``."""
+class _WeightedCase:
+    """A case with its walks and the cumulative probabilities of its final sums, ``(ends,)``."""
 
     case: Case
     walks: tuple[Walk, ...]
-    running: NDArray[np.float64]
+    cumulative: NDArray[np.float64]
 
 
 class Sampler:
-    """Draws of one set, with the same genes fixed.
+    """Sampler of one set, conditioned on fixed genes.
 
     Args:
-        codec: Of the space.
-        cases: The set.
-        fixed: Genes that every draw has; None: none.
+        codec: The space's codec.
+        cases: The cases of the set.
+        fixed: Genes to condition on; None: none.
 
     Raises:
-        BudgetError: No architecture of the set has them.
+        BudgetError: No architecture of the set has the fixed genes.
     """
 
     def __init__(self, codec: Codec, cases: Sequence[Case], fixed: Fixed | None = None) -> None:
         self._codec = codec
-        self._ends: list[_Ends] = []
+        self._weighted: list[_WeightedCase] = []
         walks: dict[int, tuple[Walk, ...]] = {}
         for case in cases:
             group = case.layer_group
-            if fixed is not None and not _may_have(codec, case, fixed):
+            if fixed is not None and not _is_compatible(codec, case, fixed):
                 continue
             if id(group) not in walks:
                 walks[id(group)] = _walks(codec, group, fixed)
             self._add(case, walks[id(group)])
-        if not self._ends and fixed is not None:
-            raise BudgetError(f"no architecture within the limits has {fixed.words}; fix less or widen a limit", fixed)
-        if not self._ends:
-            raise BudgetError("these limits are too unlikely to draw within; widen one, or list codes()", cases)
+        if not self._weighted and fixed is not None:
+            raise BudgetError(
+                f"no architecture within the limits has {fixed.description}; fix less or widen a limit", fixed
+            )
+        if not self._weighted:
+            raise BudgetError("these limits have too little probability to sample; widen one, or list codes()", cases)
 
     def _add(self, case: Case, walks: tuple[Walk, ...]) -> None:
-        chances = [walk.probability(case.layers)[end] for walk, end in zip(walks, case.ends, strict=True)]
-        running = np.multiply.reduce(chances).cumsum()
-        if running[-1] > 0:
-            self._ends.append(_Ends(case, walks, running))
+        probabilities = [walk.probability(case.layers)[end] for walk, end in zip(walks, case.ends, strict=True)]
+        cumulative = np.multiply.reduce(probabilities).cumsum()
+        if cumulative[-1] > 0:
+            self._weighted.append(_WeightedCase(case, walks, cumulative))
 
-    def draw(self, n: int, rng: np.random.Generator, each_dimension: bool) -> Codes:
+    def draw(self, n: int, rng: np.random.Generator, per_dimension: bool) -> Codes:
         """Draw ``n`` codes.
 
         Args:
-            n: How many.
-            rng: Source of randomness.
-            each_dimension: True: every gene uniform; False: every architecture equally likely.
+            n: Number of samples.
+            rng: Random generator.
+            per_dimension: True: uniform genes; False: uniform architectures.
         """
-        log = np.array([np.log(ends.running[-1]) for ends in self._ends])
-        if not each_dimension:
-            log += [ends.case.layers * np.log(ends.case.layer_group.options) for ends in self._ends]
+        log = np.array([np.log(weighted.cumulative[-1]) for weighted in self._weighted])
+        if not per_dimension:
+            log += [weighted.case.layers * np.log(weighted.case.layer_group.options) for weighted in self._weighted]
         weights = np.exp(log - log.max())
-        taken = rng.choice(len(self._ends), size=n, p=weights / weights.sum())
+        taken = rng.choice(len(self._weighted), size=n, p=weights / weights.sum())
         codes = np.empty((n, self._codec.columns), dtype=np.int64)
         for index in np.unique(taken):
             rows = np.flatnonzero(taken == index)
-            codes[rows] = self._draw(self._ends[index], len(rows), rng)
+            codes[rows] = self._draw(self._weighted[index], len(rows), rng)
         return codes
 
-    def _draw(self, ends: _Ends, n: int, rng: np.random.Generator) -> Codes:
-        total = ends.running[-1]
-        last = np.searchsorted(ends.running, total)  # the last end of any chance: rounding must not pass it
-        at = np.minimum(np.searchsorted(ends.running, rng.random(n) * total, side="right"), last)
-        case = ends.case
-        drawn = [walk.draw(case.layers, end[at], rng) for walk, end in zip(ends.walks, case.ends, strict=True)]
+    def _draw(self, weighted: _WeightedCase, n: int, rng: np.random.Generator) -> Codes:
+        total = weighted.cumulative[-1]
+        last = np.searchsorted(weighted.cumulative, total)  # the last of positive probability, against rounding
+        at = np.minimum(np.searchsorted(weighted.cumulative, rng.random(n) * total, side="right"), last)
+        case = weighted.case
+        drawn = [walk.draw(case.layers, end[at], rng) for walk, end in zip(weighted.walks, case.ends, strict=True)]
         return case.rows(self._codec, case.layer_group.parts, drawn)
 
 
-def _may_have(codec: Codec, case: Case, fixed: Fixed) -> bool:
-    """Whether the network's choices of a case are among those left open."""
+def _is_compatible(codec: Codec, case: Case, fixed: Fixed) -> bool:
+    """Whether the fixed genes allow the network choices of a case."""
     chosen = zip(codec.network, case.layer_group.network, strict=True)
     return bool(fixed.tables["depth"][case.depth]) and all(fixed.tables[d.name][index] for d, index in chosen)
 
@@ -99,8 +101,8 @@ def _may_have(codec: Codec, case: Case, fixed: Fixed) -> bool:
 def _walks(codec: Codec, group: LayerGroup, fixed: Fixed | None) -> tuple[Walk, ...]:
     if fixed is None:
         return tuple(Walk(chain, codec.max_depth) for chain in group.chains)
-    closed = {place: np.where(fixed.tables[d.name], 0.0, -1.0) for place, d in enumerate(codec.layer)}
+    excluded = {index: np.where(fixed.tables[d.name], 0.0, -1.0) for index, d in enumerate(codec.layer)}
     return tuple(
-        Walk(chain, codec.max_depth, group.joint_table(part, closed) == 0)
+        Walk(chain, codec.max_depth, group.joint_table(part, excluded) == 0)
         for part, chain in zip(group.parts, group.chains, strict=True)
     )

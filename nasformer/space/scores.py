@@ -1,7 +1,7 @@
-"""Scores: an additive score of architectures, a number for each choice of each dimension.
+"""Scores: an additive score of architectures, one table per dimension.
 
-The score of an architecture is the sum over its network dimensions, plus for each layer the sum over its layer
-dimensions and the score of heads and MLP ratio as a pair.
+The score is the sum over the network dimensions, plus for each layer the sum over the layer dimensions and an
+optional pair score of heads and MLP ratio.
 """
 
 from __future__ import annotations
@@ -19,22 +19,20 @@ from nasformer.errors import SpaceError
 from nasformer.space.codec import Codec, Codes
 
 PAIR = ("num_heads", "mlp_ratio")
-"""The two layer dimensions that may also be scored together."""
+"""The layer dimensions that may be scored jointly."""
 Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores by choice index, for callers that have no use for names, such as a strategy's model.
+    """Scores by choice index, such as a strategy's model produces.
 
-    Tables of layers may have one more axis in front, of length ``embed_dim choices``: then each
-    embedding width has layer scores of its own. A score may be minus infinity: what has
-    such a choice comes last.
+    Layer tables may have a leading axis of length ``embed_dim choices``: layer scores per embedding dimension.
+    A score may be minus infinity, which ranks its choice last.
 
     Args:
-        tables: By dimension: ``(choices,)`` of a network's, ``(max depth, choices)`` of a layer's; a dimension that
-            is left out scores 0.
-        pair: ``(max depth, heads choices, ratio choices)``; None: no layer has a score as a pair.
+        tables: By dimension: ``(choices,)`` for network, ``(max depth, choices)`` for layer dimensions; default: 0.
+        pair: Pair scores ``(max depth, heads choices, ratio choices)``; None: none.
     """
 
     tables: Mapping[str, Table]
@@ -42,14 +40,14 @@ class Scores:
 
     @classmethod
     def zeros(cls, codec: Codec) -> Scores:
-        """Return scores of 0 of the shapes that a space takes, without pairs."""
+        """Return zero scores in a space's shapes, without pairs."""
         return cls({name: np.zeros(shape) for name, shape in _shapes(codec).items()})
 
     def check(self, codec: Codec) -> Scores:
-        """Return these scores as arrays of floats, every dimension's.
+        """Return these scores as float arrays of all dimensions.
 
         Raises:
-            SpaceError: A table is not of the space's shape, or holds infinity or what is no number.
+            SpaceError: A table has the wrong shape, or holds infinity or NaN.
         """
         shapes = _shapes(codec)
         for name in self.tables:
@@ -63,24 +61,24 @@ class Scores:
 
     def _table(self, codec: Codec, name: str, value: object, shape: tuple[int, ...]) -> Table:
         table = np.asarray(value, dtype=np.float64)
-        under_each = (len(codec.values["embed_dim"]), *shape)
-        if table.shape != shape and (len(shape) == 1 or table.shape != under_each):
+        per_embed_dim = (len(codec.values["embed_dim"]), *shape)
+        if table.shape != shape and (len(shape) == 1 or table.shape != per_embed_dim):
             raise SpaceError(f"scores of {name} are an array {shape}, got {table.shape}", self)
         if not (table < np.inf).all():
             raise SpaceError(f"scores of {name} are numbers below infinity, got {table.max()}", self)
         return table
 
     def layer(self, name: str, embed: int) -> Table:
-        """Return the table of a layer dimension under one choice of embed_dim, ``(max depth, choices)``."""
+        """Return the table of a layer dimension at one choice of embed_dim, ``(max depth, choices)``."""
         table = self.tables[name]
         return table if table.ndim == 2 else table[embed]
 
     def pairs(self, embed: int) -> Table | None:
-        """Return the table of pairs under one choice of embed_dim, ``(max depth, heads choices, ratio choices)``."""
+        """Return the pair table at one choice of embed_dim, ``(max depth, heads choices, ratio choices)``."""
         return self.pair if self.pair is None or self.pair.ndim == 3 else self.pair[embed]
 
-    def of(self, codec: Codec, codes: Codes) -> Table:
-        """Return the score of each row of codes, ``(n,)``."""
+    def evaluate(self, codec: Codec, codes: Codes) -> Table:
+        """Return the scores of codes, ``(n,)``."""
         network = [d.name for d in codec.dimensions if d.scope == "network"]
         total = np.asarray(sum(self.tables[name][codec.genes(name, codes)] for name in network), dtype=np.float64)
         layers, embeds = np.arange(codec.max_depth), codec.genes("embed_dim", codes)
@@ -101,10 +99,10 @@ def _shapes(codec: Codec) -> dict[str, tuple[int, ...]]:
 
 
 def read_scores(codec: Codec, scores: Mapping[str, Any] | Scores) -> Scores:
-    """Read scores by value, as ``FeasibleSet.argmax`` takes them, or check an array of each.
+    """Parse scores by value as in ``FeasibleSet.argmax``, or check a ``Scores``.
 
     Raises:
-        SpaceError: A dimension, layer or value that the space does not have.
+        SpaceError: An unknown dimension, layer or value.
     """
     if isinstance(scores, Scores):
         return scores.check(codec)
@@ -151,7 +149,7 @@ def _by_index(codec: Codec, key: str, values: Mapping[Any, float]) -> Table:
 
 
 def _by_pair(codec: Codec, values: Mapping[Any, float]) -> Table:
-    """Read scores by ``(heads, ratio)``, or by ``"heads,ratio"`` as JSON can have it."""
+    """Parse scores by ``(heads, ratio)``, or by ``"heads,ratio"`` as in JSON."""
     if not isinstance(values, Mapping):
         raise SpaceError(f"scores of pair are a mapping from 'heads,ratio' to score, got {values!r}", values)
     scores = np.zeros([len(codec.values[name]) for name in PAIR])
@@ -164,23 +162,23 @@ def _by_pair(codec: Codec, values: Mapping[Any, float]) -> Table:
     return scores
 
 
-def _index(codec: Codec, key: str, value: object, offender: object) -> int:
+def _index(codec: Codec, key: str, value: object, given: object) -> int:
     choices = codec.values[key]
     try:
         return int(choices.index(float(value)))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         known = ", ".join(map(str, choices))
-        raise SpaceError(f"{key} {value!r} has a score but is not among {known}", offender) from None
+        raise SpaceError(f"{key} {value!r} has a score but is not among {known}", given) from None
 
 
-def _score(of: str, score: object) -> float:
+def _score(name: str, score: object) -> float:
     if not isinstance(score, numbers.Real) or not score < np.inf:
-        raise SpaceError(f"{of} has the score {score!r}; a score is a number below infinity", score)
+        raise SpaceError(f"{name} has the score {score!r}; a score is a number below infinity", score)
     return float(score)
 
 
 def distance_scores(codec: Codec, architecture: Architecture) -> Scores:
-    """Return minus the distance to an architecture, a member or not, in steps between choices."""
+    """Return scores whose sum is minus the distance to any architecture, in steps between choices."""
     tables = dict(Scores.zeros(codec).tables)
     for dimension in codec.dimensions:
         value = getattr(architecture, dimension.name, None)

@@ -1,8 +1,8 @@
 """SearchSpace: a declared family of vision transformers, as an immutable value.
 
-Every space has AutoFormer's dimensions (Chen et al., ICCV 2021, table 2): one embedding width and one depth for
-the network, heads and MLP ratio for each layer (or one for all layers, where declared with ``choice``). It may
-search patch size and resolution too, and dimensions from outside (``nasformer.dimension``).
+Every space has AutoFormer's dimensions (Chen et al., ICCV 2021, table 2): embedding dimension and depth of the
+network, heads and MLP ratio per layer (or tied over all layers, if declared with ``choice``). It may also
+search patch size, resolution and plug-in dimensions (``nasformer.dimension``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nasformer.cost import (
 from nasformer.dimension import Choices, Dimension
 from nasformer.errors import ArchitectureError, SpaceError
 from nasformer.space.codec import Codec, Codes
-from nasformer.space.suggest import Suggesting, suggest
+from nasformer.space.suggest import TrialLike, suggest
 from nasformer.space.validation import (
     FIXED,
     KEYS,
@@ -57,29 +57,28 @@ class SearchSpace:
     """A declared space of vision transformers.
 
     Args:
-        name: What reports call the space.
+        name: The space's name in reports.
         embed_dim: Width of the token embedding: ``choice(…)`` or a number.
         depth: Number of layers: ``choice(…)`` or a number.
-        num_heads: Heads of each layer: ``per_layer(…)``, or ``choice(…)`` for one value in all layers; 0 is a layer
-            without attention.
-        mlp_ratio: MLP width over ``embed_dim``, declared as ``num_heads``; 0 is a layer without an MLP.
+        num_heads: Heads per layer: ``per_layer(…)``, or ``choice(…)`` to tie all layers; 0: no attention.
+        mlp_ratio: MLP width over ``embed_dim``, declared like ``num_heads``; 0: no MLP.
         head_dim: Width of one head.
         image_size: Height and width of the square image, in pixels: a number, or ``choice(…)`` to search it.
-        patch_size: Height and width of a patch, in pixels, declared as ``image_size``.
+        patch_size: Height and width of a patch, in pixels, declared like ``image_size``.
         in_channels: Channels of the image.
-        num_classes: Classes to tell apart.
-        pooling: What the head sees: the ``"mean"`` over the patches, or the ``"cls"`` token.
-        max_distance: Clip of the relative positions, in patches; None: no relative positions.
+        num_classes: Number of classes.
+        pooling: Input of the head: the ``"mean"`` over the patches, or the ``"cls"`` token.
+        max_distance: Clipping distance of relative positions, in patches; None: no relative position.
         supernet: Sizes of the supernet by dimension; default: the largest choices.
-        constraints: Bounds that hold in every search, as ``"params <= 6M"``.
-        **further: Dimensions from outside by name, ``choice(…)`` or ``per_layer(…)``.
+        constraints: Bounds in every search, such as ``"params <= 6M"``.
+        **further: Plug-in dimensions by name, ``choice(…)`` or ``per_layer(…)``.
 
     Attributes:
-        dimensions: All that is searched, in the order of the codes; each one's values are an attribute too.
+        dimensions: The searched dimensions, in the order of the codes; the choices of each are an attribute too.
         supernet_architecture: The sizes of the supernet.
 
     Raises:
-        SpaceError: A declaration that does not add up; the message says which.
+        SpaceError: An invalid declaration; the message names the key.
 
     >>> from nasformer.dimension import choice
     >>> space = SearchSpace("mine", embed_dim=choice(32, 64), depth=choice(1, 2), num_heads=2, mlp_ratio=2,
@@ -147,14 +146,14 @@ class SearchSpace:
         return _rebuild, (self.to_dict(), *(cost for name, cost in self.known_costs.items() if name not in COSTS))
 
     def __eq__(self, other: object) -> bool:
-        """Whether two spaces are declared alike; which costs they know is no part of that."""
+        """Whether two spaces have the same declaration, whatever their known costs."""
         return isinstance(other, SearchSpace) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
     def __repr__(self) -> str:
-        """Return the Python that declares this space."""
+        """Return the Python expression that declares this space."""
         searched, declaration = [dimension.name for dimension in self.dimensions], self.to_dict()
         parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in searched)]
         parts += [f"{key}={declaration[key]!r}" for key in (*FIXED, "supernet", "constraints") if key not in searched]
@@ -163,7 +162,7 @@ class SearchSpace:
     # Declaration
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the declaration as plain data; ``from_dict`` gives the equal space back."""
+        """Return the declaration as JSON-compatible data; inverse of ``from_dict``."""
         top = self.supernet_architecture
         searched = {dimension.name: getattr(self, dimension.name).to_dict() for dimension in self.dimensions}
         largest = {dimension.name: dimension.at(1.0) for dimension in self.dimensions}
@@ -180,10 +179,10 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SearchSpace:
-        """Read what ``to_dict`` wrote, or the same written by hand.
+        """Inverse of ``to_dict``; also reads hand-written declarations.
 
         Raises:
-            SpaceError: A key is missing or unknown, or a value is out of place.
+            SpaceError: A key is missing or unknown, or a value is invalid.
         """
         if not isinstance(data, Mapping):
             raise SpaceError(f"a space is a mapping of {', '.join(KEYS)}, got {data!r}", data)
@@ -193,12 +192,12 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that decides a network's weights: everything but the name and the constraints."""
+        """Hash of the declaration without name and constraints, which do not affect the weights."""
         declaration = {key: value for key, value in self.to_dict().items() if key not in ("name", "constraints")}
         return digest(declaration)
 
     def differences(self, other: SearchSpace) -> list[str]:
-        """Return one line for each dimension in which two spaces differ, names and constraints aside."""
+        """Return one line per difference of two declarations, ignoring names and constraints."""
         mine, theirs = self.to_dict(), other.to_dict()
         keys = [key for key in mine if key not in ("name", "constraints")]
         return [f"{key}: {_plain(mine[key])} against {_plain(theirs[key])}" for key in keys if mine[key] != theirs[key]]
@@ -206,28 +205,28 @@ class SearchSpace:
     # Members
 
     def __contains__(self, architecture: object) -> bool:
-        """Whether an architecture is built of declared choices; constraints are ``feasible``'s business."""
+        """Whether an architecture consists of declared choices; constraints are left to ``feasible``."""
         return isinstance(architecture, Architecture) and self.codec.why_not(architecture) is None
 
     def size(self) -> int:
-        """Return the number of architectures, constraints aside."""
+        """Return the number of architectures, ignoring constraints."""
         once = prod(len(d.values) for d in self.dimensions if d.tied and d.name != "depth")
         free = prod(len(d.values) for d in self.dimensions if not d.tied)
         return int(once * sum(free ** int(depth) for depth in self.depth))
 
     @property
     def smallest(self) -> Architecture:
-        """The member with every dimension at its least."""
+        """The smallest member."""
         return self._uniform(0.0)
 
     @property
     def centroid(self) -> Architecture:
-        """The member with every dimension at its middle value."""
+        """The member with the middle value of each dimension."""
         return self._uniform(0.5)
 
     @property
     def largest(self) -> Architecture:
-        """The member with every dimension at its most."""
+        """The largest member."""
         return self._uniform(1.0)
 
     def _uniform(self, quantile: float) -> Architecture:
@@ -235,10 +234,10 @@ class SearchSpace:
         return uniform(**sizes)
 
     def require(self, architecture: Architecture) -> None:
-        """Check that the supernet is large enough for an architecture, a member or not.
+        """Check that the supernet is large enough for any architecture.
 
         Raises:
-            ArchitectureError: A dimension is above the supernet's; the message names it.
+            ArchitectureError: A dimension exceeds the supernet's; the message names it.
         """
         top = self.supernet_architecture
         for name, _ in architecture.further:
@@ -247,10 +246,10 @@ class SearchSpace:
         for dimension in self.dimensions:
             value, limit = (getattr(each, dimension.name, None) for each in (architecture, top))
             value, limit = (max(each) if isinstance(each, tuple) else each for each in (value, limit))
-            if dimension.name in FIXED:  # one embedding for each patch size, images of any size up to the largest
+            if dimension.name in FIXED:  # one embedding per patch size; images up to the largest size
                 if value is not None and value not in dimension.values:
                     raise ArchitectureError(
-                        f"{dimension.name} {value:g} is none of space {self.name!r}'s: "
+                        f"{dimension.name} {value:g} is not in space {self.name!r}: "
                         f"{', '.join(f'{each:g}' for each in dimension.values)}",
                         architecture,
                     )
@@ -262,7 +261,7 @@ class SearchSpace:
 
     @property
     def maximum(self) -> Architecture:
-        """The former name of ``supernet_architecture``."""
+        """The former name of ``supernet_architecture``; deprecated."""
         warnings.warn("SearchSpace.maximum is now supernet_architecture", DeprecationWarning, stacklevel=2)
         return self.supernet_architecture
 
@@ -270,20 +269,20 @@ class SearchSpace:
 
     @cached_property
     def known_costs(self) -> Mapping[str, AdditiveCost | FunctionCost]:
-        """The costs that budgets may bound, by name: ``params``, ``macs`` and those of ``with_cost``."""
+        """The costs available to budgets, by name: ``params``, ``macs`` and those of ``with_cost``."""
         return MappingProxyType(COSTS)
 
     def with_cost(self, *costs: AdditiveCost | FunctionCost) -> SearchSpace:
-        """Return this space, knowing further costs: budgets may bound them, and trials record them.
+        """Return this space with further costs, which budgets can bound and trials record.
 
-        The declaration and the fingerprint stay as they are, so weights fit both.
+        Declaration and fingerprint are unchanged, so weights fit both.
 
         Args:
-            *costs: An additive cost, such as a latency table's ``cost()``, or any function of an
-                architecture as a ``FunctionCost``.
+            *costs: Additive costs, such as a latency table's ``cost()``, or functions of an architecture as
+                ``FunctionCost``.
 
         Raises:
-            BudgetError: A name is taken or no word, or a table lacks a block of this space.
+            BudgetError: A name is taken or not an identifier, or a table lacks a block of this space.
 
         >>> from nasformer.dimension import choice
         >>> heads = FunctionCost("heads", lambda architecture: sum(architecture.num_heads))
@@ -299,23 +298,23 @@ class SearchSpace:
         declared = self.__dict__["_declared"]
         copy.__dict__.update(declared, _declared=declared, known_costs=MappingProxyType(known))
         for cost in costs:
-            if isinstance(cost, AdditiveCost):  # what is missing is said now
+            if isinstance(cost, AdditiveCost):  # raise now if a block is missing
                 copy.codec.stems(cost.name), copy.codec.layers(cost.name)
         return copy
 
     def params(self, architecture: Architecture) -> int:
-        """Return the number of parameters of an architecture, a member or not."""
+        """Return the number of parameters of any architecture."""
         return self.codec.count("params", architecture)
 
     def macs(self, architecture: Architecture) -> int:
-        """Return the multiply-accumulates of one image through an architecture, a member or not."""
+        """Return the multiply-accumulates of any architecture per image."""
         return self.codec.count("macs", architecture)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:
-        """Return every known cost of an architecture by name, each in the unit of its name.
+        """Return all known costs of an architecture by name, in each cost's unit.
 
         Raises:
-            BudgetError: A table lacks a block of the architecture, which then is no member.
+            BudgetError: A latency table lacks a block of the architecture (only of non-members).
         """
         return {name: self.codec.cost(name, architecture) for name in self.known_costs}
 
@@ -323,25 +322,25 @@ class SearchSpace:
 
     @cached_property
     def codec(self) -> Codec:
-        """The translation between architectures and integer codes."""
+        """Encodes architectures as integer codes and decodes them."""
         return Codec(self.name, self.geometry, self.dimensions, self.known_costs)
 
     def encode(self, architectures: Iterable[Architecture]) -> Codes:
-        """Return the codes of members: int64 ``(n, columns)`` of choice indices.
+        """Encode members as choice indices, int64 ``(n, columns)``.
 
-        The columns are embed_dim, depth, num_heads of each layer, mlp_ratio of each layer, then further dimensions
-        by name, one column or one for each layer; -1 beyond the depth.
+        The columns are embed_dim, depth, num_heads per layer, mlp_ratio per layer, then further dimensions sorted by
+        name, one column or one per layer; -1 beyond the depth.
 
         Raises:
-            ArchitectureError: An architecture is no member; the message says why.
+            ArchitectureError: An architecture is not a member; the message gives the reason.
         """
         return self.codec.encode(architectures)
 
     def decode(self, codes: Codes) -> list[Architecture]:
-        """Return the architectures of codes, in order.
+        """Decode codes, in order.
 
         Raises:
-            ArchitectureError: A row is no code of this space.
+            ArchitectureError: A row is not a code of this space.
         """
         return self.codec.decode(codes)
 
@@ -349,7 +348,7 @@ class SearchSpace:
         """Return the parameters of each row of codes, ``(n,)``.
 
         Raises:
-            ArchitectureError: A row is no code of this space.
+            ArchitectureError: A row is not a code of this space.
         """
         return self.codec.count_batch("params", self.codec.check(codes))
 
@@ -357,7 +356,7 @@ class SearchSpace:
         """Return the multiply-accumulates of each row of codes, ``(n,)``.
 
         Raises:
-            ArchitectureError: A row is no code of this space.
+            ArchitectureError: A row is not a code of this space.
         """
         return self.codec.count_batch("macs", self.codec.check(codes))
 
@@ -367,28 +366,27 @@ class SearchSpace:
         """Return the architectures within limits and within the space's own constraints.
 
         Args:
-            resolution: Grid by cost, in the cost's unit, that layer costs are rounded up to; for budgets
-                whose exact sums are too many. All that is left is feasible, some of what is feasible is
-                left out: see ``CountedSet``. None: exact.
-            **limits: By cost: the most, or a (least, most) pair; ``params=(5e6, 6e6), macs=1.4e9``.
+            resolution: Grid by cost, in the cost's unit, to which layer costs are rounded up; for budgets with too
+                many distinct sums. The result is a subset of the feasible set, see ``CountedSet``. None: exact.
+            **limits: By cost: an upper bound, or a (lower, upper) pair; ``params=(5e6, 6e6), macs=1.4e9``.
 
         Raises:
-            BudgetError: An unknown cost, no architecture is within the limits, or too many sums.
+            BudgetError: An unknown cost, no architecture within the limits, or too many distinct sums.
         """
         from nasformer.space.bounded import bounded
 
         return bounded(self, merge(self.constraints, as_limits(limits, self.known_costs)), resolution=resolution)
 
     def sample(self, n: int, seed: int = 0) -> list[Architecture]:
-        """Return ``n`` architectures, every dimension uniform, constraints aside."""
+        """Sample ``n`` architectures, uniform per dimension, ignoring constraints."""
         return self.decode(self.sample_codes(n, seed))
 
     def sample_codes(self, n: int, seed: int = 0) -> Codes:
-        """Return the codes of ``sample``."""
-        return self._everything.sample_codes(n, seed)
+        """``sample`` as codes."""
+        return self._full_set.sample_codes(n, seed)
 
-    def suggest(self, trial: Suggesting) -> Architecture:
-        """Return the architecture that a trial of Optuna suggests, in the parameters of our studies.
+    def suggest(self, trial: TrialLike) -> Architecture:
+        """Return the architecture that an Optuna trial suggests, with the parameters of our studies.
 
         >>> import optuna
         >>> from nasformer.space import load_space
@@ -399,7 +397,7 @@ class SearchSpace:
         return suggest(self, trial)
 
     @cached_property
-    def _everything(self) -> FeasibleSet:
+    def _full_set(self) -> FeasibleSet:
         from nasformer.space.counted import CountedSet
 
         return CountedSet(self, dict[str, Bounds]())

@@ -1,4 +1,4 @@
-"""Validation: what a declared space must add up to, each breach one line that names it."""
+"""Validation of space declarations; each error is one line that names the key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS = ("name", *SEARCHED, *FIXED, "supernet", "constraints")
 
 
 def check_keys(name: object, keys: Iterable[object]) -> None:
-    """Refuse the first unknown key, with the nearest known one."""
+    """Reject unknown keys, suggesting the nearest known one."""
     known = {*KEYS, *kind_names()}
     for key in keys:
         if key not in known:
@@ -27,7 +27,7 @@ def check_keys(name: object, keys: Iterable[object]) -> None:
 
 
 def check_complete(name: object, declared: Mapping[str, object]) -> None:
-    """Refuse a declaration that lacks a dimension, or whose name is no text."""
+    """Reject a declaration that lacks a dimension, or whose name is not text."""
     for key, value in declared.items():
         if value is None:
             raise SpaceError(f"space {name!r} lacks {key!r}", declared)
@@ -36,7 +36,7 @@ def check_complete(name: object, declared: Mapping[str, object]) -> None:
 
 
 def read_constraints(constraints: object) -> Limits:
-    """Return declared constraints as bounds by cost."""
+    """Parse declared constraints."""
     try:
         return as_limits(constraints, COSTS)
     except BudgetError as error:
@@ -44,7 +44,7 @@ def read_constraints(constraints: object) -> Limits:
 
 
 def check_cost_name(cost: object, known: Iterable[str]) -> None:
-    """Refuse what is no cost, or one whose name no budget can have or is taken."""
+    """Reject objects that are not costs, and names that are invalid or taken."""
     if not isinstance(cost, (AdditiveCost, FunctionCost)):
         raise BudgetError(f"a cost is an AdditiveCost or a FunctionCost, got {cost!r}", cost)
     if cost.name in known or cost.name in ("and", "resolution"):
@@ -56,9 +56,9 @@ def check_cost_name(cost: object, known: Iterable[str]) -> None:
 def read_dimensions(
     basic: Mapping[str, object], further: Mapping[str, object]
 ) -> tuple[dict[str, Choices], tuple[Dimension, ...]]:
-    """Return the values that are declared, by name, and the dimensions in the order of the codes.
+    """Return the declared choices by name, and the dimensions in the order of the codes.
 
-    A size of the geometry that is a number, or has one value, is none of them.
+    Geometry sizes with a single value are not dimensions.
     """
     choices = {name: as_choices(name, declared) for name, declared in basic.items()}
     for name in sorted(further):
@@ -73,7 +73,7 @@ def read_dimensions(
 
 
 def _check_layers(embed_dim: Choices, num_heads: Choices, mlp_ratio: Choices) -> None:
-    """Refuse layers that can be nothing."""
+    """Reject spaces without attention, or with an MLP width of 0."""
     if num_heads.values == (0,):
         raise SpaceError("num_heads is 0 in all layers, a network without attention; list a number of heads", num_heads)
     narrowest = embed_dim.values[0] * min((ratio for ratio in mlp_ratio if ratio), default=1)
@@ -84,7 +84,7 @@ def _check_layers(embed_dim: Choices, num_heads: Choices, mlp_ratio: Choices) ->
 
 
 def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]) -> Architecture:
-    """Return the sizes of the supernet: as declared, else the largest choices."""
+    """Return the supernet's architecture: declared sizes, else the largest choices."""
     largest = {dimension.name: dimension.at(1.0) for dimension in dimensions}
     growing = [name for name in largest if name not in FIXED]
     if not isinstance(supernet, Mapping):
@@ -103,17 +103,17 @@ def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]
                 f"supernet {key} {value!r} is below the largest choice {largest[key]:g}; raise it", supernet
             )
         if kind.whole and value % 1:
-            raise SpaceError(f"supernet {key} {value!r} is no whole number", supernet)
+            raise SpaceError(f"supernet {key} {value!r} is not a whole number", supernet)
         sizes[key] = kind.number(value)
     return uniform(**sizes)
 
 
 def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry:
-    """Return the sizes that all architectures share, once they add up; of a searched one that of the largest network.
+    """Validate and return the geometry; searched sizes are those of the largest network.
 
     Args:
-        sizes: By name, numbers or the choices of a size that is searched.
-        max_distance: Clip of relative positions; None: none.
+        sizes: Numbers, or choices of searched sizes, by name.
+        max_distance: Clipping distance of relative positions; None: none.
     """
     whole: dict[str, Any] = {"max_distance": None}
     for key, value in {**sizes, **({} if max_distance is None else {"max_distance": max_distance})}.items():
@@ -130,5 +130,5 @@ def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry
 
 
 def _sizes(name: str, declared: object) -> tuple[Any, ...]:
-    """Return the values of a size that may be searched, or the one that it has."""
+    """Return the choices of a size, or its single value."""
     return as_choices(name, declared).values if isinstance(declared, (Choices, Mapping)) else (declared,)

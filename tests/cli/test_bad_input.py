@@ -76,7 +76,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "our own option": ("search digits -o seed=3", "'seed' is not a strategy option"),
     "no option": ("search digits -o population", "--option takes KEY=VALUE, got 'population'"),
     "budget": ("search digits --params 10K", r"params <= 10000; the nearest reachable params is 15,082 \(smallest"),
-    "budget upside down": ("search digits --params 60K:50K", "least 60,000 above its most 50,000"),
+    "budget upside down": ("search digits --params 60K:50K", "lower bound 60,000 above its upper bound 50,000"),
     "budget word": ("search digits --params few", "'few' is no number"),
     "two budgets": ("search digits --params 20K --macs 900K:950K", "though each limit can be met alone"),
     "fitness": ("search digits --fitness tabel:t.csv", "unknown fitness 'tabel:t.csv'"),

@@ -40,7 +40,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"embed_dim": 0}, "embed_dim.* 0"),
     ({"patch_size": {"choice": [2, 3]}}, "patch_size 3 does not divide image_size 8"),
     ({"image_size": {"choice": [8, 9]}}, "patch_size 2 does not divide image_size 9"),
-    ({"patch_size": {"per_layer": [2, 4]}}, r"patch_size is one for the whole network; declare it with choice\(…\)"),
+    (
+        {"patch_size": {"per_layer": [2, 4]}},
+        r"patch_size has one value for the whole network; declare it with ch",
+    ),
     (
         {"patch_size": {"choice": [0, 2]}},
         r"patch_size: choice\(0, 2\) holds 0; patch_size is a whole number of at least 1",
@@ -51,8 +54,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"supernet": {"patch_size": 4}}, "supernet has no dimension 'patch_size'"),
     ({"embed_dim": -4}, "embed_dim.* -4"),
     ({"embed_dim": 32.5}, r"embed_dim=choice\(32.5\) holds a fraction"),
-    ({"embed_dim": {"per_layer": [32]}}, r"embed_dim is one for the whole network; declare it with choice\(…\)"),
-    ({"depth": {"per_layer": [1]}}, r"depth is one for the whole network; declare it with choice\(…\)"),
+    ({"embed_dim": {"per_layer": [32]}}, r"embed_dim has one value for the whole network; declare it with choice\(…\)"),
+    ({"depth": {"per_layer": [1]}}, r"depth has one value for the whole network; declare it with choice\(…\)"),
     ({"depth": {"choice": [1, 1.5]}}, r"depth=choice\(1, 1.5\) holds a fraction"),
     ({"depth": 10**20}, "depth"),
     ({"num_heads": {"per_layer": [1, 1.5]}}, r"num_heads=per_layer\(1, 1.5\) holds a fraction"),
@@ -86,7 +89,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"supernet": {"depth": 1}}, "supernet depth 1 is below the largest choice 2"),
     ({"supernet": {"num_heads": 1}}, "supernet num_heads 1 is below the largest choice 2"),
     ({"supernet": {"mlp_ratio": 2}}, "supernet mlp_ratio 2 is below the largest choice 2.5"),
-    ({"supernet": {"embed_dim": 80.5}}, "supernet embed_dim 80.5 is no whole number"),
+    ({"supernet": {"embed_dim": 80.5}}, "supernet embed_dim 80.5 is not a whole number"),
     ({"supernet": {"embed_dim": "big"}}, "supernet embed_dim .*'big'"),
     ({"supernet": {"embed_dim": None}}, "supernet embed_dim .*None"),
     ({"supernet": {"embed_dim": float("nan")}}, "supernet embed_dim .*nan"),
@@ -97,7 +100,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"depth": 1, "supernet": {"depth": True}}, "supernet depth .*True"),
     ({"constraints": "params <= 6X"}, "'params <= 6X' cannot be read at column 12"),
     ({"constraints": "parms <= 6M"}, r"unknown cost 'parms' in the budget; did you mean 'params'\?"),
-    ({"constraints": {"params": [6, 5]}}, "params has its least 6 above its most 5"),
+    ({"constraints": {"params": [6, 5]}}, "params has its lower bound 6 above its upper bound 5"),
     ({"constraints": ["params <= 6M"]}, "params <= 6M"),
     ({"constraints": True}, "got True"),
     ({"constraints": "params <= 1e5000"}, "1e5000"),
@@ -174,22 +177,26 @@ def test_junk_instead_of_a_mapping_is_one_line(junk: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.yaml", "embed_dim: [1", r"a\.yaml' is no valid YAML: .* line 1, column 12"),
-        ("a.yml", "a: b: c", r"a\.yml' is no valid YML: .* line 1, column 5"),
-        ("a.json", '{"embed_dim": ', r"a\.json' is no valid JSON: .* line 1 column 15"),
-        ("a.json", '{"embed_dim": ' + "1" * 5000 + "}", r"a\.json' is no valid JSON"),
-        ("a.json", "[" * 100_000, r"a\.json' is no valid JSON"),
-        ("a.yaml", "[" * 600, r"a\.yaml' is no valid YAML"),
-        ("a.yaml", "!!python/object/apply:os.system ['touch pwned']", r"a\.yaml' is no valid YAML: .*os\.system"),
-        ("a.yaml", "\x00", r"a\.yaml' is no valid YAML: unacceptable character"),
+        ("a.yaml", "embed_dim: [1", r"a\.yaml' is not valid YAML: .* line 1, column 12"),
+        ("a.yml", "a: b: c", r"a\.yml' is not valid YML: .* line 1, column 5"),
+        ("a.json", '{"embed_dim": ', r"a\.json' is not valid JSON: .* line 1 column 15"),
+        ("a.json", '{"embed_dim": ' + "1" * 5000 + "}", r"a\.json' is not valid JSON"),
+        ("a.json", "[" * 100_000, r"a\.json' is not valid JSON"),
+        ("a.yaml", "[" * 600, r"a\.yaml' is not valid YAML"),
+        ("a.yaml", "!!python/object/apply:os.system ['touch pwned']", r"a\.yaml' is not valid YAML: .*os\.system"),
+        ("a.yaml", "\x00", r"a\.yaml' is not valid YAML: unacceptable character"),
         ("a.yaml", "", r"a\.yaml: a space is a mapping of name, .* got None"),
         ("a.yaml", "- 1", r"a\.yaml: a space is a mapping of name, .* got \[1\]"),
         ("a.json", '"embed"', r"a\.json: a space is a mapping of name, .* got 'embed'"),
         ("a.yaml", "embed_dim: 8", r"a\.yaml: space 'a' lacks 'depth'"),
-        ("a.yaml", "depth: 1\nembed_dim: 8\ndepth: 2", r"a\.yaml' is no valid YAML: .*'depth' is given twice.* line 3"),
-        ("a.json", '{"depth": 1, "depth": 2}', r"a\.json' is no valid JSON: .*'depth' is given twice"),
-        ("a.yaml", "supernet: {depth: 1, depth: 2}", r"a\.yaml' is no valid YAML: .*'depth' is given twice"),
-        ("a.yaml", "[1]: 2", r"a\.yaml: space 'a' lacks|is no valid YAML"),
+        (
+            "a.yaml",
+            "depth: 1\nembed_dim: 8\ndepth: 2",
+            r"yaml' is not valid YAML: .*'depth' is given twice.* line 3",
+        ),
+        ("a.json", '{"depth": 1, "depth": 2}', r"a\.json' is not valid JSON: .*'depth' is given twice"),
+        ("a.yaml", "supernet: {depth: 1, depth: 2}", r"a\.yaml' is not valid YAML: .*'depth' is given twice"),
+        ("a.yaml", "[1]: 2", r"a\.yaml: space 'a' lacks|is not valid YAML"),
         (
             "a.yaml",
             "embed_dim: &a [*a]\ndepth: 1\nnum_heads: 1\nmlp_ratio: 1",
@@ -213,7 +220,7 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path: Path, name: str, text
 
 def test_an_unreadable_file_is_one_line_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(SpaceError, match=r"b\.yaml' is no valid YAML"):
+    with pytest.raises(SpaceError, match=r"b\.yaml' is not valid YAML"):
         read_space(tmp_path / "b.yaml")
     with pytest.raises(SpaceError, match=r"cannot read the space '.*none\.yaml': No such file"):
         read_space(tmp_path / "none.yaml")

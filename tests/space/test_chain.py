@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nasformer.errors import BudgetError
 from nasformer.space.chain import Chain, Product, Steps, expand
-from nasformer.space.ranking import Best, Track, ranked
+from nasformer.space.ranking import MaxSums, PathSet, ranked
 from nasformer.space.walk import Walk
 
 LARGE = 2**40  # two such columns do not fit into one 64-bit key
@@ -52,8 +52,8 @@ def test_a_product_ranks_pairs_of_paths(
 ) -> None:
     pairs: Steps = Product(Chain(first, choices), Chain(second, choices))
     table = np.random.default_rng(seed).normal(size=(choices, pairs.options))
-    track = Track(0, 0.0, (Best(pairs, table),), choices, (np.arange(pairs.size(choices)),))
-    paths = [tuple(path[0].tolist()) for _, path in ranked([track])]
+    path_set = PathSet(0, 0.0, (MaxSums(pairs, table),), choices, (np.arange(pairs.size(choices)),))
+    paths = [tuple(path[0].tolist()) for _, path in ranked([path_set])]
     assert sorted(paths) == sorted(product(range(pairs.options), repeat=choices))
     worth = [sum(table[at, option] for at, option in enumerate(path)) for path in paths]
     np.testing.assert_allclose(worth, sorted(worth, reverse=True))

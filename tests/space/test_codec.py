@@ -75,7 +75,7 @@ def test_a_row_is_a_code_exactly_when_it_encodes_a_member(
     if row in valid:
         assert tuple(space.encode(space.decode(np.array([row])))[0].tolist()) == row
     else:
-        with pytest.raises(ArchitectureError, match="row 1 is no code of space 'random': ") as e:
+        with pytest.raises(ArchitectureError, match="row 1 is not a code of space 'random': ") as e:
             space.decode(np.array([min(valid), row]))
         assert str(list(row)) in str(e.value)
 
@@ -95,7 +95,7 @@ def test_the_layout(space: SearchSpace) -> None:
         ([0, 0, 0, -1, -1, 0, -1, -1], r"integers \(n, 8\), got int64 \(8,\)"),
         ([[0.0, 0, 0, -1, -1, 0, -1, -1]], r"integers \(n, 8\), got float64 \(1, 8\)"),
         ([["0"] * 8], r"integers \(n, 8\), got <U1 \(1, 8\)"),
-        ([[-1, 0, 0, -1, -1, 0, -1, -1]], r"row 0 is no code of space 'codes': \[-1, 0, "),
+        ([[-1, 0, 0, -1, -1, 0, -1, -1]], r"row 0 is not a code of space 'codes': \[-1, 0, "),
         ([[0, 2, 0, -1, -1, 0, -1, -1]], r"row 0 .*\[0, 2, "),
         ([[0, 0, 0, 0, -1, 0, -1, -1]], r"row 0 .*\[0, 0, 0, 0, "),  # a gene beyond the depth
         ([[0, 1, 0, 0, -1, 0, 0, 0]], r"row 0 .*\[0, 1, 0, 0, -1, "),  # a gene too few

@@ -40,7 +40,7 @@ def test_scores_of_effects_are_the_features_times_the_effects() -> None:
         codes = space.sample_codes(50, seed=1)
         effects = np.random.default_rng(2).standard_normal(model.columns)
         expected = model.features(codes) @ effects
-        assert model.scores(effects).of(space.codec, codes) == pytest.approx(expected)
+        assert model.scores(effects).evaluate(space.codec, codes) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("uneven", [0.0, 3.0])
