@@ -62,8 +62,8 @@ class Constrained(Optuna):
         if len(self._asked) < self.startup:
             return super().propose()
         trial = self._call(self._study.ask, self._distributions)
-        architecture = self._genes.read(trial.params)
-        self._open[architecture].append(trial)
+        architecture = self._genes.decode(trial.params)
+        self._pending[architecture].append(trial)
         return architecture
 
     def observe(self, architecture: Architecture, value: float | None) -> None:
@@ -71,7 +71,7 @@ class Constrained(Optuna):
         if architecture in self.feasible:
             super().observe(architecture, value)
             return
-        (trial,) = self._open.pop(architecture)
+        (trial,) = self._pending.pop(architecture)
         assert isinstance(trial, OptunaTrial)
         trial.set_constraint("params", self._excess(architecture))
         self._call(self._study.tell, trial, state=TrialState.PRUNED)  # there is no value, and TPE asks for none
@@ -93,7 +93,7 @@ class Masked(Optuna):
         super().__init__(*arguments, multivariate=True, group=True, **options)
         self._ask_study, self._all = self._study.ask, self._distributions
         self._study.ask = self._suggest  # type: ignore[method-assign]
-        self._genes.write = self._write  # type: ignore[method-assign]
+        self._genes.encode = self._write  # type: ignore[method-assign]
 
     def _suggest(self, fixed_distributions: object = None) -> OptunaTrial:
         trial = self._ask_study()
@@ -104,7 +104,7 @@ class Masked(Optuna):
         return trial
 
     def _write(self, architecture: Architecture, rng: object) -> dict[str, int]:
-        genes = type(self._genes).write(self._genes, architecture, self.rng)
+        genes = type(self._genes).encode(self._genes, architecture, self.rng)
         return {name: genes[name] for name in self._genes.active(architecture.depth)}
 
     def observe(self, architecture: Architecture, value: float | None) -> None:
@@ -131,11 +131,11 @@ class Encoded(Nevergrad):
         if self._optimizer.num_ask >= self._budget:
             self.counts["replaced"] += 1
             return self.draw()
-        candidate = self._call(self._optimizer.ask) if self._ready is None else self._ready
-        self._ready = None
-        suggested = self._genes.read(self._indices(candidate))
+        candidate = self._call(self._optimizer.ask) if self._prefetched is None else self._prefetched
+        self._prefetched = None
+        suggested = self._genes.decode(self._indices(candidate))
         architecture = self.feasible.repair(suggested) if self.repaired else suggested
-        self._open[architecture].append(candidate)
+        self._pending[architecture].append(candidate)
         return architecture
 
     def _indices(self, candidate: Any) -> Mapping[str, int]:

@@ -1,7 +1,7 @@
 """Strategies: one search algorithm per file, named by the file.
 
-``strategies/my_idea.py`` is the strategy ``my-idea``. The folder installs as ``nasformer.strategies``
-through a link; nothing is imported here, so that listing the names stays cheap.
+``strategies/my_idea.py`` is the strategy ``my-idea``. A symbolic link installs the folder as
+``nasformer.strategies``; nothing is imported here, so listing names stays cheap.
 """
 
 if __name__ != "nasformer.strategies":  # a second copy of every class, under another name

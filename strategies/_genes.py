@@ -1,8 +1,7 @@
-"""Genes: an architecture as named choices, which is how optimizers of numbers and mutations see it.
+"""Genes: fixed-length encoding of architectures for numerical optimizers and mutation.
 
-A gene is the index of a choice, so that neighbouring choices are near. All layers of the deepest
-architecture have genes; those beyond the depth do nothing. What is declared once for all layers is
-one gene, and what leaves no choice is none.
+A gene is a choice index, so neighbouring choices are close. All layers of the deepest architecture have genes; those
+beyond the depth are inactive. A tied dimension is one gene, a dimension with a single value none.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Genes:
         space: The space.
 
     Attributes:
-        choices: Number of choices of every gene by its name: ``embed_dim``, ``depth``, ``num_heads.0``, …
+        choices: Number of choices by gene: ``embed_dim``, ``depth``, ``num_heads.0``, …
 
     >>> from nasformer.space import load_space
     >>> genes = Genes(load_space("autoformer-tiny"))
@@ -42,12 +41,12 @@ class Genes:
         self.choices = {name: length for name, length in lengths.items() if length > 1}
 
     def active(self, depth: int) -> list[str]:
-        """Return the genes that make a difference to an architecture of some depth."""
+        """Return the active genes at a depth."""
         names = [name for names in self._names.values() for name in names[:depth]]
         return [name for name in dict.fromkeys(names) if name in self.choices]
 
-    def read(self, genes: Mapping[str, int]) -> Architecture:
-        """Return the architecture that genes describe."""
+    def decode(self, genes: Mapping[str, int]) -> Architecture:
+        """Decode genes to an architecture."""
         depth, choices = self._depths[genes.get("depth", 0)], dict[str, Any]()
         for dimension in self._dimensions:
             values, names = dimension.values, self._names[dimension.name][:depth]
@@ -57,8 +56,8 @@ class Genes:
                 choices[dimension.name] = values[genes.get(dimension.name, 0)]
         return Architecture(**choices)
 
-    def write(self, architecture: Architecture, rng: random.Random) -> dict[str, int]:
-        """Return the genes of an architecture; those beyond its depth are drawn, since they do nothing."""
+    def encode(self, architecture: Architecture, rng: random.Random) -> dict[str, int]:
+        """Encode an architecture; inactive genes are random."""
         genes: dict[str, int] = {}
         for dimension in self._dimensions:
             index, value = self._index[dimension.name], getattr(architecture, dimension.name)

@@ -1,8 +1,7 @@
-"""Neighbours: the architectures one step from another that keep within the budget, in random order.
+"""Neighbours: the feasible single-gene mutations of an architecture, in random order.
 
-A step is another choice of one gene. One that leaves the budget is brought back: by another choice of
-a second gene, or, where a choice of the network changed, by the fewest further steps that suffice. A
-table holds hardly any two architectures so near: there, its nearest rows are the neighbours.
+Infeasible mutations are repaired by mutating a second gene or, if the first is a network dimension, by the fewest
+further steps. The rows of a table are rarely that close: there, the nearest rows are the neighbours.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from nasformer.space import EnumeratedSet, FeasibleSet, Scores
 from nasformer.strategies._genes import Genes
 
 _SECOND_STEPS = 16
-"""How many second steps are tried to bring one back into the budget."""
+"""Second mutations tried to repair an infeasible one."""
 
 _NEAREST = 32
-"""How many rows of a table are an architecture's neighbours."""
+"""Neighbours of a table's row."""
 
 
 class Neighbours:
-    """The neighbourhood that a feasible set gives its members.
+    """The neighbourhoods in a feasible set.
 
     Args:
         feasible: The set.
@@ -37,27 +36,27 @@ class Neighbours:
         self._network = [d.name for d in feasible.space.dimensions if d.scope == "network"]
 
     def of(self, architecture: Architecture, rng: random.Random) -> Iterator[Architecture]:
-        """Yield feasible neighbours, in random order; each step is tried once.
+        """Yield feasible neighbours in random order; each mutation is tried once.
 
         Args:
             architecture: A member of the set.
-            rng: Gives the order, and the second steps.
+            rng: Random generator of the order and of the repairs.
         """
         if isinstance(self.feasible, EnumeratedSet):
             yield from self._nearest_rows(architecture, rng)
             return
-        parent = self.genes.write(architecture, rng)
+        parent = self.genes.encode(architecture, rng)
         for name, choice in self._steps(parent, architecture.depth, rng):
             genes = {**parent, name: choice}
-            child = self.genes.read(genes)
+            child = self.genes.decode(genes)
             if child not in self.feasible:
-                brought = self._held(child, name, rng) if name in self._network else None
-                child = brought or self._second_step(genes, name, child.depth, rng) or child
+                repaired = self._nearest_with(child, name, rng) if name in self._network else None
+                child = repaired or self._second_step(genes, name, child.depth, rng) or child
             if child in self.feasible:
                 yield child
 
     def _steps(self, genes: dict[str, int], depth: int, rng: random.Random) -> list[tuple[str, int]]:
-        """Return every other choice of every gene that matters."""
+        """Return all mutations of active genes, shuffled."""
         steps = [
             (name, choice)
             for name in self.genes.active(depth)
@@ -68,16 +67,16 @@ class Neighbours:
         return steps
 
     def _second_step(self, genes: dict[str, int], first: str, depth: int, rng: random.Random) -> Architecture | None:
-        """Return what a step of another gene brings back into the budget."""
+        """Return a feasible mutation of another gene, if one is found."""
         for name, choice in self._steps(genes, depth, rng)[:_SECOND_STEPS]:
             if name != first:
-                child = self.genes.read({**genes, name: choice})
+                child = self.genes.decode({**genes, name: choice})
                 if child in self.feasible:
                     return child
         return None
 
-    def _held(self, child: Architecture, name: str, rng: random.Random) -> Architecture | None:
-        """Return the member with the child's choice of a network dimension that is nearest, any of several."""
+    def _nearest_with(self, child: Architecture, name: str, rng: random.Random) -> Architecture | None:
+        """Return the nearest member with the child's choice of a network dimension, with random ties."""
         value, tables = getattr(child, name), dict[str, NDArray[np.float64]]()
 
         def near(choices: Sequence[float], wanted: float) -> list[float]:

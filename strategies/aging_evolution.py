@@ -1,8 +1,8 @@
-"""Aging evolution: the oldest of a population dies, however good (Real et al., AAAI 2019).
+"""Aging evolution: tournament selection, and the oldest member dies (Real et al., AAAI 2019).
 
-"Regularized Evolution for Image Classifier Architecture Search": a few of the population are drawn, the
-best of them gets a child that differs in one choice, and the oldest makes room for it. A child outside the
-budget is brought back by a second change. Age is the place in the search, so the order of tells is no matter.
+"Regularized Evolution for Image Classifier Architecture Search": the best of a random sample of the population is
+mutated in one gene, and the child replaces the oldest member. Infeasible children are repaired by a second mutation.
+Age is the position in the search, so the order of tells does not matter.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class AgingEvolution(BaseStrategy):
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        population: How many live at a time; as many random draws begin the search.
-        sample: How many are drawn for each child, of which the best is its parent.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        population: Population size, and initial random samples.
+        sample: Tournament size.
 
     Attributes:
-        living: The population, oldest first.
+        members: The population, oldest first.
     """
 
     def __init__(
@@ -49,22 +49,22 @@ class AgingEvolution(BaseStrategy):
         if sample > population:
             raise StrategyError(f"sample must be at most the population of {population}, got {sample}", sample)
         self.population, self.sample = population, sample
-        self.living: list[Trial] = []
+        self.members: list[Trial] = []
         self._neighbours = Neighbours(feasible)
 
     def propose(self) -> Architecture:
-        """Return a child of the best of a sample; random draws until there is a population."""
-        if len(self._asked) < self.population or not self.living:
+        """Return a mutation of the tournament winner; random until the population is full."""
+        if len(self._asked) < self.population or not self.members:
             return self.draw()
-        drawn = self.rng.sample(self.living, min(self.sample, len(self.living)))
+        drawn = self.rng.sample(self.members, min(self.sample, len(self.members)))
         parent = min(drawn, key=lambda trial: trial.rank).architecture
         children = self._neighbours.of(parent, self.rng)
         return next((child for child in children if child not in self._asked), parent)
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Let the newborn in and the oldest go; what failed was never born."""
+        """Add successful trials to the population and drop the oldest members."""
         super().tell(trials)
         for trial in trials:
             if trial.value is not None:
-                insort(self.living, trial, key=lambda each: each.number)
-        del self.living[: -self.population]
+                insort(self.members, trial, key=lambda each: each.number)
+        del self.members[: -self.population]

@@ -1,9 +1,8 @@
-"""Evolution as AutoFormer runs it (Chen et al., ICCV 2021, section 3.3, with its code's numbers).
+"""AutoFormer's evolutionary search (Chen et al., ICCV 2021, section 3.3, with its code's hyperparameters).
 
-A first population at random; then each generation is made of mutants and crossovers of the best ten
-ever told, filled up at random. Children outside the budget are thrown away and made again, as the paper
-has it, or repaired or drawn again within it. Where the paper's text and its code disagree on the two
-mutation probabilities, this follows the code.
+A random initial population; then each generation consists of mutations and crossovers of the ten best architectures
+so far, filled up at random. Infeasible children are rejected as in the paper, repaired, or resampled within the
+budget. The paper and its code disagree on the two mutation probabilities; this follows the code.
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ from nasformer.errors import StrategyError
 from nasformer.search import BaseStrategy
 from nasformer.space import FeasibleSet
 
-_WAYS = {"reject": "infeasible", "repair": "repaired", "resample": "resampled"}
-"""What is done with a child outside the budget, and under what name it is counted."""
+_HANDLING = {"reject": "infeasible", "repair": "repaired", "resample": "resampled"}
+"""Handling of infeasible children, and the key of its count."""
 
 
 class Evolution(BaseStrategy):
-    """The paper's evolution.
+    """AutoFormer's evolution.
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        population: Architectures per generation.
-        parents: How many of the best ever told breed.
-        mutants: Children per generation made by mutation.
-        crossovers: Children per generation made by crossover.
-        mutate_network: Probability of resampling the depth, and each other choice of the network.
-        mutate_layer: Probability of resampling each choice of each layer.
-        infeasible: What becomes of a child outside the budget: ``reject``, as in the paper: another is made,
-            of other parents; ``repair``: the nearest architecture inside takes its place; ``resample``: what
-            was changed or crossed is drawn again, given that the budget holds. ``counts`` says how often.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        population: Population size.
+        parents: Number of parents: the best architectures so far.
+        mutants: Mutations per generation.
+        crossovers: Crossovers per generation.
+        mutate_network: Probability of resampling the depth, and each other network dimension.
+        mutate_layer: Probability of resampling each layer dimension of each layer.
+        infeasible: Handling of infeasible children: ``reject``, as in the paper: retry with other parents;
+            ``repair``: the nearest feasible architecture; ``resample``: resample the mutated or crossed genes within
+            the budget. ``counts`` has the totals.
     """
 
     def __init__(
@@ -68,9 +67,9 @@ class Evolution(BaseStrategy):
         for name, chance in (("mutate_network", mutate_network), ("mutate_layer", mutate_layer)):
             if not 0 <= chance <= 1:
                 raise StrategyError(f"{name} is a probability, got {chance}", chance)
-        if infeasible not in _WAYS:
-            raise StrategyError(f"infeasible is {', '.join(_WAYS)}, got {infeasible!r}", infeasible)
-        self.counts.setdefault(_WAYS[infeasible], 0)
+        if infeasible not in _HANDLING:
+            raise StrategyError(f"infeasible is {', '.join(_HANDLING)}, got {infeasible!r}", infeasible)
+        self.counts.setdefault(_HANDLING[infeasible], 0)
         self.infeasible = infeasible
         self.population, self.parents, self.mutants, self.crossovers = population, parents, mutants, crossovers
         self.keeps = parents
@@ -79,11 +78,11 @@ class Evolution(BaseStrategy):
         self._pairs: list[tuple[Architecture, Architecture]] = []
 
     def ask(self, n: int = 1) -> list[Architecture]:
-        """Return ``n`` children, of the generations that their places in the search belong to."""
+        """Return ``n`` children; the position in the search determines the generation."""
         asked: list[Architecture] = []
         for _ in range(n):
-            place = len(self._asked)
-            if place % self.population == 0:
+            position = len(self._asked)
+            if position % self.population == 0:
                 self._best = [trial.architecture for trial in self.best_told(self.parents)]
                 self._pairs = [(a, b) for a in self._best for b in self._best if a.depth == b.depth]
             child = super().ask(1)
@@ -93,23 +92,23 @@ class Evolution(BaseStrategy):
         return asked
 
     def propose(self) -> Architecture:
-        """Return a child of the kind that this place in the generation calls for."""
-        place = len(self._asked) % self.population
-        if not self._best or place >= self.mutants + self.crossovers:
+        """Return a mutation, a crossover or a random sample, by position in the generation."""
+        position = len(self._asked) % self.population
+        if not self._best or position >= self.mutants + self.crossovers:
             return self.draw()
-        parents = (self.rng.choice(self._best),) if place < self.mutants else self.rng.choice(self._pairs)
+        parents = (self.rng.choice(self._best),) if position < self.mutants else self.rng.choice(self._pairs)
         child = self.mutate(*parents) if len(parents) == 1 else self.cross(*parents)
-        return self._inside(child, parents)
+        return self._handle_infeasible(child, parents)
 
-    def _inside(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
-        """Return the child, or what the option puts in the place of one outside the budget."""
+    def _handle_infeasible(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
+        """Return the child, repaired or resampled if infeasible."""
         if self.infeasible == "reject" or child in self.feasible:
             return child
-        self.counts[_WAYS[self.infeasible]] += 1
+        self.counts[_HANDLING[self.infeasible]] += 1
         return self.feasible.repair(child) if self.infeasible == "repair" else self._resample(child, parents)
 
     def mutate(self, parent: Architecture) -> Architecture:
-        """Resample some dimensions of a parent, in the official order; a value may come out as it was."""
+        """Resample some dimensions of a parent, in the official order; a value may stay the same."""
         rng, codec = self.rng, self.space.codec
         choices = {d.name: getattr(parent, d.name) for d in codec.dimensions if d.name != "depth"}
         layers = {dimension.name: list(choices[dimension.name]) for dimension in codec.layer}
@@ -126,7 +125,7 @@ class Evolution(BaseStrategy):
         return self._child({**choices, **layers})
 
     def cross(self, first: Architecture, second: Architecture) -> Architecture:
-        """Take each gene from either of two parents of equal depth."""
+        """Return a uniform crossover of two parents of equal depth."""
         either, codec, choices = self.rng.choice, self.space.codec, dict[str, Any]()
         for dimension in (*codec.layer, *codec.network):
             pair = getattr(first, dimension.name), getattr(second, dimension.name)
@@ -135,14 +134,14 @@ class Evolution(BaseStrategy):
         return self._child(choices)
 
     def _child(self, choices: Mapping[str, Any]) -> Architecture:
-        """Give all layers the value of one of them where the space declares it once for all."""
+        """Set each tied dimension to the value of one random layer."""
         tied = {
             d.name: (self.rng.choice(choices[d.name]),) * len(choices[d.name]) for d in self.space.codec.layer if d.tied
         }
         return Architecture(**{**choices, **tied})
 
     def _resample(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
-        """Draw all that the child does not share with every parent again, given that the budget holds."""
+        """Resample the genes that the child does not share with all parents, within the budget."""
         depth, fixed = min(each.depth for each in (child, *parents)), dict[str, Any]()
         for dimension in self.space.dimensions:
             values = [getattr(each, dimension.name) for each in (child, *parents)]

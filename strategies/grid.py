@@ -1,8 +1,7 @@
-"""Grid: every architecture once, in an order of which any beginning is spread over the whole set.
+"""Grid: enumeration in a low-discrepancy order, so that every prefix covers the whole set evenly.
 
-The set is listed by its codes, ordered by width, depth, heads and ratios, and walked in steps of the golden
-section of its length, around and around (a Kronecker sequence; Weyl, 1916): a grid that is cut short is an
-even sample and no corner. The seed says where the walk begins.
+The codes are sorted by width, depth, heads and ratios, and visited in steps of the golden section of their number,
+modulo that number (a Kronecker sequence; Weyl, 1916). The seed sets the start.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from nasformer.space import FeasibleSet
 
 
 class Grid(BaseStrategy):
-    """Enumeration of a set that is small enough.
+    """Exhaustive enumeration of a small set.
 
     Args:
         feasible: The set to search.
-        seed: Where to begin.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        limit: Most architectures that the set may have, since all are listed.
+        seed: Sets the start.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        limit: Maximal size of the set, which is held in memory.
 
     Raises:
-        StrategyError: The set has more; the error's ``value`` is the set.
+        StrategyError: The set is larger; the error's ``value`` is the set.
     """
 
     def __init__(
@@ -55,14 +54,14 @@ class Grid(BaseStrategy):
         self._step = _step(len(codes))
 
     def propose(self) -> Architecture:
-        """Return the next on the walk."""
+        """Return the next architecture of the sequence."""
         (architecture,) = self.space.decode(self._codes[self._at : self._at + 1])
         self._at = (self._at + self._step) % len(self._codes)
         return architecture
 
 
 def _step(count: int) -> int:
-    """Return the step nearest below the golden section of a length that meets every place once.
+    """Return the largest step up to the golden section of a length that is coprime to it.
 
     >>> [_step(count) for count in (1, 2, 10, 1000)]
     [1, 1, 3, 617]

@@ -1,8 +1,8 @@
-"""Local search: climb from neighbour to better neighbour, and start again where none is better.
+"""Local search: first-improvement hill climbing with random restarts.
 
-White, Nolen & Savani, "Exploring the Loss Landscape in Neural Architecture Search", UAI 2021, find it a
-strong baseline for NAS. A climb starts from the best of a few random draws and moves to the first neighbour
-that is better; at a local optimum the next climb starts. Of a batch, all the neighbours are asked before it moves.
+White, Nolen & Savani, "Exploring the Loss Landscape in Neural Architecture Search", UAI 2021, find it a strong
+baseline for NAS. Each climb starts from the best of a few random samples and moves to the first better neighbour; a
+local optimum triggers a restart. A batch is evaluated in full before the climb moves.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class LocalSearch(BaseStrategy):
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        starts: Random draws of which a climb starts from the best.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        starts: Random samples per climb, which starts from the best.
 
     Attributes:
-        optima: Where the climbs so far have ended.
+        optima: The local optima found so far.
     """
 
     def __init__(
@@ -45,34 +45,34 @@ class LocalSearch(BaseStrategy):
         self.starts = starts
         self.optima: list[Trial] = []
         self._neighbours = Neighbours(feasible)
-        self._begin()
+        self._restart()
 
-    def _begin(self) -> None:
-        self._climb: dict[Architecture, None] = {}
-        self._top: Trial | None = None
-        self._around: Iterator[Architecture] = iter(())
+    def _restart(self) -> None:
+        self._visited: dict[Architecture, None] = {}
+        self._incumbent: Trial | None = None
+        self._unexplored: Iterator[Architecture] = iter(())
 
     def propose(self) -> Architecture:
-        """Return a neighbour of the highest point of the climb, or a start."""
-        self._move()
-        child = self._next_neighbour() if len(self._climb) >= self.starts else None
-        if child is None and self._top is not None and len(self._climb) >= self.starts and not self._waiting:
-            self.optima.append(self._top)
-            self._begin()
+        """Return a neighbour of the incumbent, or a random start."""
+        self._update_incumbent()
+        child = self._next_neighbour() if len(self._visited) >= self.starts else None
+        if child is None and self._incumbent is not None and len(self._visited) >= self.starts and not self._pending:
+            self.optima.append(self._incumbent)
+            self._restart()
         if child is None:
-            child = self.draw()  # a start; one more while the last neighbours of a climb are evaluated
-        self._climb[child] = None
+            child = self.draw()  # a start; or a filler while the last neighbours of a climb are evaluated
+        self._visited[child] = None
         return child
 
-    def _move(self) -> None:
-        told = [self.told[architecture] for architecture in self._climb if architecture in self.told]
+    def _update_incumbent(self) -> None:
+        told = [self.told[architecture] for architecture in self._visited if architecture in self.told]
         top = min((trial for trial in told if trial.value is not None), key=lambda trial: trial.rank, default=None)
-        if top is not None and top != self._top:
-            self._top, self._around = top, self._neighbours.of(top.architecture, self.rng)
+        if top is not None and top != self._incumbent:
+            self._incumbent, self._unexplored = top, self._neighbours.of(top.architecture, self.rng)
 
     def _next_neighbour(self) -> Architecture | None:
-        return next((child for child in self._around if child not in self._asked), None)
+        return next((child for child in self._unexplored if child not in self._asked), None)
 
     @property
-    def _waiting(self) -> bool:
-        return any(architecture not in self.told for architecture in self._climb)
+    def _pending(self) -> bool:
+        return any(architecture not in self.told for architecture in self._visited)

@@ -1,7 +1,7 @@
-"""NSGA-II: accuracy against a cost, as a front instead of one winner (Deb et al., 2002), by Optuna's sampler.
+"""NSGA-II: the Pareto front of value and a cost (Deb et al., 2002), by Optuna's sampler.
 
-Within the budget it looks for architectures that no other beats in both the value and the cost;
-``SearchResult.pareto`` holds those found. The first population is drawn at random within the budget.
+It searches the non-dominated architectures within the budget; ``SearchResult.pareto`` has those found. The initial
+population is random within the budget.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from nasformer.strategies.optuna import Optuna
 
 
 class Nsga2(Optuna):
-    """Optuna's NSGA-II on the value, upwards, and a cost, downwards.
+    """Optuna's NSGA-II, maximising the value and minimising a cost.
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        cost: The cost to lower: ``params``, ``macs``.
-        population: Architectures per generation.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        cost: The cost to minimise, such as ``params`` or ``macs``.
+        population: Population size.
     """
 
     variant = None
@@ -46,7 +46,7 @@ class Nsga2(Optuna):
             raise StrategyError(f"unknown cost {cost!r}; {did_you_mean(str(cost), known)}", cost)
         if not isinstance(population, int) or population < 2:
             raise StrategyError(f"population must be a whole number of at least 2, got {population!r}", population)
-        self.cost, self.keeps = cost, sys.maxsize  # what has a low value may still be on the front
+        self.cost, self.keeps = cost, sys.maxsize  # low values may still be Pareto-optimal
         super().__init__(
             feasible,
             seed=seed,

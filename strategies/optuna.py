@@ -1,8 +1,8 @@
 """Optuna: any of its samplers (Akiba et al., KDD 2019), as ``optuna:NAME`` or by the option ``sampler``.
 
-Every gene is an integer parameter, the index of its choice. A suggestion outside the budget is moved to the
-nearest architecture inside, and the sampler learns from where it was moved to; so do the random draws
-that stand for its first suggestions. Samplers that need a package which is not installed are refused by name.
+Every gene is an integer parameter, its choice index. Infeasible suggestions are repaired to the nearest feasible
+architecture, and the sampler observes the repaired point, as it does the random samples that replace its first
+suggestions. Samplers whose package is missing are rejected by name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nasformer.space import FeasibleSet
 from nasformer.strategies._genes import Genes
 
 _EXTRAS = ("cmaes",)
-_SILENT = ("warn_independent_sampling", "warn_asynchronous_seeding")
+_WARNINGS = ("warn_independent_sampling", "warn_asynchronous_seeding")
 
 
 class Optuna(BaseStrategy):
@@ -36,19 +36,19 @@ class Optuna(BaseStrategy):
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
         sampler: Its name in ``optuna.samplers``.
-        startup: Random draws before the sampler takes over.
-        **options: Of the sampler.
+        startup: Random samples before the sampler takes over.
+        **options: Options of the sampler.
     """
 
     max_proposals = 8
     variant: ClassVar[str | None] = "sampler"
     directions: ClassVar[tuple[StudyDirection, ...]] = (StudyDirection.MAXIMIZE,)
     categorical: ClassVar[bool] = False
-    """Whether the order of a gene's choices is kept from the sampler."""
+    """Whether genes are categorical rather than ordinal."""
 
     def __init__(
         self,
@@ -68,60 +68,60 @@ class Optuna(BaseStrategy):
         factory = _sampler(sampler)
         known = inspect.signature(factory).parameters
         _check_options(sampler, known, options)
-        chosen = {"seed": seed, "n_startup_trials": startup, **dict.fromkeys(_SILENT, False), **options}
-        made = self._call(factory, **{name: value for name, value in chosen.items() if name in known})
+        chosen = {"seed": seed, "n_startup_trials": startup, **dict.fromkeys(_WARNINGS, False), **options}
+        instance = self._call(factory, **{name: value for name, value in chosen.items() if name in known})
         with quiet():
-            self._study = optuna.create_study(directions=self.directions, sampler=made)
-        self._study.stop = self._stop  # type: ignore[method-assign]  # what an enumerating sampler calls at its end
+            self._study = optuna.create_study(directions=self.directions, sampler=instance)
+        self._study.stop = self._stop  # type: ignore[method-assign]  # called by enumerating samplers when exhausted
         self._stopped = False
         self._genes = Genes(self.space)
         self._distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(range(choices)) if self.categorical else IntDistribution(0, choices - 1)
             for name, choices in self._genes.choices.items()
         }
-        self._open: dict[Architecture, list[OptunaTrial | FrozenTrial]] = defaultdict(list)
+        self._pending: dict[Architecture, list[OptunaTrial | FrozenTrial]] = defaultdict(list)
 
     def propose(self) -> Architecture:
-        """Return the sampler's suggestion, moved into the budget; a random draw at the start."""
+        """Return the sampler's suggestion, repaired if infeasible; random at the start."""
         if self._stopped:
             self.counts["replaced"] += 1
             return self.draw()
         trial = self._call(self._study.ask, self._distributions)
-        suggested = self._genes.read(trial.params)
+        suggested = self._genes.decode(trial.params)
         architecture = self.draw() if len(self._asked) < self.startup else self.feasible.repair(suggested)
         if architecture != suggested and architecture not in self._asked:
             trial = self._call(self._study.tell, trial, state=TrialState.FAIL)
-        self._open[architecture].append(trial)
+        self._pending[architecture].append(trial)
         return architecture
 
     def _stop(self) -> None:
         self._stopped = True
 
     def observe(self, architecture: Architecture, value: float | None) -> None:
-        """Tell the sampler; what it did not suggest itself is added to what it knows."""
-        waiting = self._open.get(architecture)
+        """Tell the sampler; points that it did not suggest are added as trials."""
+        waiting = self._pending.get(architecture)
         trial = waiting.pop() if waiting else None
         if isinstance(trial, OptunaTrial):
             values = None if value is None else self.objectives(architecture, value)
             self._call(self._study.tell, trial, values, state=TrialState.FAIL if value is None else None)
         elif value is not None:
-            moved = create_trial(
+            added = create_trial(
                 values=self.objectives(architecture, value),
-                params=self._genes.write(architecture, self.rng),
+                params=self._genes.encode(architecture, self.rng),
                 distributions=self._distributions,
-                system_attrs=trial.system_attrs if trial else None,  # a genetic sampler's generation, and the like
+                system_attrs=trial.system_attrs if trial else None,  # such as a genetic sampler's generation
             )
-            self._call(self._study.add_trial, moved)
+            self._call(self._study.add_trial, added)
 
     def objectives(self, architecture: Architecture, value: float) -> list[float]:
-        """Return what the sampler optimises in the directions of the class: the value."""
+        """Return the objectives in the directions of the class: the value."""
         return [value]
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call Optuna; a sampler's own package may be missing, or an option wrong."""
+        """Call Optuna and convert its errors, such as a missing package or an invalid option."""
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Optuna's notes on what is experimental are not the caller's
+                warnings.simplefilter("ignore")  # Optuna's experimental warnings do not concern the caller
                 return function(*arguments, **options)
         except ImportError as error:
             package = error.name or " ".join(str(error).split())

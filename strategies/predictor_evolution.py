@@ -1,10 +1,9 @@
-"""Predictor evolution: evolve on a model of the fitness, evaluate what the model may hold for best, refit.
+"""Predictor evolution: evolve candidates on a predictor of the fitness, evaluate the best, refit.
 
-After BANANAS (White, Neiswanger & Savani, AAAI 2021) and NPENAS (Wei et al., 2020): a predictor learns from
-what was told, candidates evolve under it, and the chosen are evaluated. The predictor is scikit-learn's
-Bayesian ridge regression on the one-hot choices (an additive model explains 97 % of the variance of
-AutoFormer's inherited accuracies), with the noise estimated. Thompson sampling (1933) weighs what is
-uncertain: each evaluation goes to the best candidate by a draw of its own from the posterior.
+After BANANAS (White, Neiswanger & Savani, AAAI 2021) and NPENAS (Wei et al., 2020). The predictor is scikit-learn's
+Bayesian ridge regression on one-hot choices (an additive model explains 97 % of the variance of AutoFormer's
+inherited accuracies), with the noise estimated. Thompson sampling (1933) is the acquisition function: each
+evaluation goes to the best candidate under its own posterior sample.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from nasformer.search import BaseStrategy, Trial
 from nasformer.space import FeasibleSet
 from nasformer.strategies._neighbours import Neighbours
 
-_MOST_TRIALS = 2000
-"""The predictor learns from no more, half the best and half the latest, which bounds the time of a fit."""
+_MAX_TRIALS = 2000
+"""Maximal training set of the predictor, half the best and half the latest trials; bounds the time of a fit."""
 
-_ROUNDS = 4
-"""Generations that evolve under one predictor."""
+_GENERATIONS = 4
+"""Generations per fit."""
 
 
 class PredictorEvolution(BaseStrategy):
@@ -34,12 +33,12 @@ class PredictorEvolution(BaseStrategy):
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        startup: Random draws before the first fit.
-        refit: Evaluations between fits, each chosen by its own draw of the predictor.
-        candidates: Children per generation under the predictor.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        startup: Random samples before the first fit.
+        refit: Evaluations between fits, each chosen by its own posterior sample.
+        candidates: Children per generation.
     """
 
     def __init__(
@@ -64,63 +63,63 @@ class PredictorEvolution(BaseStrategy):
         lengths = [length for length, times in repeats for _ in range(times)]
         self._columns = np.repeat(np.arange(len(lengths)), np.array(lengths) - 1)
         self._values = np.concatenate([np.arange(1, length) for length in lengths])
-        self._numpy = np.random.default_rng([seed, 0x7072_6564])
+        self._numpy_rng = np.random.default_rng([seed, 0x7072_6564])
         self._population: list[Architecture] = []
-        self._chosen: list[Architecture] = []
+        self._queue: list[Architecture] = []
 
     def propose(self) -> Architecture:
-        """Return the next of the chosen; random draws until the predictor has something to learn from."""
-        if not self._chosen:
-            trials = self._lessons()
+        """Return the next selected candidate; random until there are enough trials for a fit."""
+        if not self._queue:
+            trials = self._training_trials()
             if len(trials) < self.startup:
                 return self.draw()
-            self._chosen = self._choose(trials)
-        return self._chosen.pop(0) if self._chosen else self.draw()
+            self._queue = self._select(trials)
+        return self._queue.pop(0) if self._queue else self.draw()
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return by turns the best predicted of what was told and the best told: noise may have crowned the latter."""
+        """Return, alternating, the best by prediction and the best by value, which noise may have favoured."""
         told = [trial.architecture for trial in self.best_told(k)]
-        if len(trials := self._lessons()) < self.startup:
+        if len(trials := self._training_trials()) < self.startup:
             return told
         architectures = [trial.architecture for trial in trials]
         predicted = self._features(architectures) @ self._fit(trials).coef_
         best = [architectures[index] for index in np.argsort(-predicted, kind="stable")[:k]]
         return list(dict.fromkeys(each for pair in zip(best, told, strict=True) for each in pair))[:k]
 
-    def _lessons(self) -> list[Trial]:
-        """Return the trials to learn from, in the order asked."""
+    def _training_trials(self) -> list[Trial]:
+        """Return the training set of the predictor, in the order asked."""
         trials = sorted((t for t in self.told.values() if t.value is not None), key=lambda trial: trial.number)
-        if len(trials) <= _MOST_TRIALS:
+        if len(trials) <= _MAX_TRIALS:
             return trials
-        half = len(trials) - _MOST_TRIALS // 2
-        best = sorted(trials[:half], key=lambda trial: trial.rank)[: _MOST_TRIALS // 2]
+        half = len(trials) - _MAX_TRIALS // 2
+        best = sorted(trials[:half], key=lambda trial: trial.rank)[: _MAX_TRIALS // 2]
         return best + trials[half:]
 
     def _fit(self, trials: Sequence[Trial]) -> BayesianRidge:
         return BayesianRidge().fit(self._features([t.architecture for t in trials]), [t.value for t in trials])
 
     def _features(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
-        """Return the choices one-hot, ``(architectures, choices)``, without each gene's first, which the rest imply."""
+        """Return dummy-coded choices, ``(architectures, choices)``: one-hot without each gene's first."""
         codes = self.space.encode(architectures)
         features: NDArray[np.float64] = (codes[:, self._columns] == self._values).astype(np.float64)
         return features
 
-    def _choose(self, trials: Sequence[Trial]) -> list[Architecture]:
-        """Evolve candidates under draws of the predictor, and return the best by each draw."""
+    def _select(self, trials: Sequence[Trial]) -> list[Architecture]:
+        """Evolve candidates on posterior samples, and return the best by each sample."""
         model = self._fit(trials)
-        draws = self._numpy.multivariate_normal(model.coef_, model.sigma_, size=self.refit, method="eigh")
+        draws = self._numpy_rng.multivariate_normal(model.coef_, model.sigma_, size=self.refit, method="eigh")
         known = [*self._population, *(trial.architecture for trial in self.best_told(self.candidates))]
-        pool = dict.fromkeys([*known, *self.feasible.sample(self.candidates, self._numpy)])
-        for _ in range(_ROUNDS):
-            parents = dict.fromkeys([*self._champions(list(pool), draws), *self._best_of_each_size(pool, model)])
+        pool = dict.fromkeys([*known, *self.feasible.sample(self.candidates, self._numpy_rng)])
+        for _ in range(_GENERATIONS):
+            parents = dict.fromkeys([*self._best_by_sample(list(pool), draws), *self._best_of_each_size(pool, model)])
             share = -(-self.candidates // len(parents))
             for parent in parents:
                 pool |= dict.fromkeys(islice(self._neighbours.of(parent, self.rng), share))
         self._population = self._best_of_each_size(pool, model)
-        return [*self._unseen_sizes(), *self._champions([each for each in pool if each not in self._asked], draws)]
+        return [*self._unseen_sizes(), *self._best_by_sample([each for each in pool if each not in self._asked], draws)]
 
     def _unseen_sizes(self) -> list[Architecture]:
-        """Return the best predicted of each choice of the network of which nothing was asked, nor is known."""
+        """Return the best by prediction of each network choice that was never asked."""
         seen = {self._size(each) for each in self._asked}
         return [each for each in self._population if self._size(each) not in seen]
 
@@ -128,7 +127,7 @@ class PredictorEvolution(BaseStrategy):
         return tuple(getattr(architecture, d.name) for d in self.space.dimensions if d.scope == "network")
 
     def _best_of_each_size(self, pool: Iterable[Architecture], model: BayesianRidge) -> list[Architecture]:
-        """Return the best predicted of each choice of the network: no good steps may lead from one to another."""
+        """Return the best by prediction of each network choice: mutations may not connect them through good ones."""
         architectures = list(pool)
         predicted = self._features(architectures) @ model.coef_
         best: dict[tuple[float, ...], Architecture] = {}
@@ -137,8 +136,8 @@ class PredictorEvolution(BaseStrategy):
             best.setdefault(self._size(each), each)
         return list(best.values())
 
-    def _champions(self, architectures: Sequence[Architecture], draws: NDArray[np.float64]) -> list[Architecture]:
-        """Return the best architecture by each draw that no draw before it has taken."""
+    def _best_by_sample(self, architectures: Sequence[Architecture], draws: NDArray[np.float64]) -> list[Architecture]:
+        """Return each posterior sample's best architecture, without repeats."""
         if not architectures:
             return []
         scores = self._features(architectures) @ draws.T  # (architectures, draws)

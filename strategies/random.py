@@ -1,7 +1,7 @@
 """Random search under the budget: the baseline that every strategy must beat.
 
-Li & Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019. Draws are
-without replacement, each dimension uniform given the limits; none is wasted on infeasible ones.
+Li & Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019. Samples are without
+replacement, uniform per dimension conditioned on the limits.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from nasformer.search import BaseStrategy
 
 
 class Random(BaseStrategy):
-    """Feasible architectures at random, each at most once."""
+    """Random feasible architectures, without replacement."""
 
     def propose(self) -> Architecture:
-        """Return a random feasible architecture never asked."""
+        """Return a random feasible architecture not asked before."""
         return self.draw()

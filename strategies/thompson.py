@@ -1,11 +1,10 @@
 """Thompson sampling with an exact argmax: a model of additive effects, maximised over the feasible set.
 
-Thompson (Biometrika 1933); for linear models Agrawal and Goyal, ICML 2013. Each ask draws effects from the
-posterior of ``AdditiveModel`` and returns the feasible architecture that they make best, which dynamic
-programming finds exactly, so nothing is lost to rejection or to an inner search. The first architectures are a
-design: those of a pool about which the prior knows least, one after the other (greedy D-optimality,
-Fedorov, 1972). The last ask, where the number of evaluations is known, and the recommendation go by the
-posterior mean, so that noise does not crown a lucky one.
+Thompson (Biometrika 1933); for linear models Agrawal and Goyal, ICML 2013. Each ask samples effects from the
+posterior of ``AdditiveModel`` and returns their feasible argmax, found exactly by dynamic programming, without
+rejection or an inner search. The first architectures are a greedy D-optimal design from a pool (Fedorov, 1972). The
+last ask, if the number of evaluations is known, and the recommendation use the posterior mean, which is robust to
+noise.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from nasformer.strategies._additive_model import AdditiveModel, Array
 from nasformer.strategies._residual import misfit
 
 _POOL = 200
-_LEAST_TOLD = 3
-_MOST_RECOMMENDED = 1500
-"""Of more told, the best so many compete: telling misfit from noise takes the cube of their number."""
+_MIN_TRIALS = 3
+_MAX_COMPARED = 1500
+"""Maximal number of trials compared by posterior mean: the misfit takes cubic time."""
 
 
 class Thompson(BaseStrategy):
-    """Posterior draws of additive effects, each maximised exactly.
+    """Exact maximisation of posterior samples of an additive model.
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time; each is the best of a draw of its own.
-        startup: Size of the first design.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask; each has its own posterior sample.
+        startup: Size of the initial design.
     """
 
     def __init__(
@@ -52,72 +51,72 @@ class Thompson(BaseStrategy):
         if not isinstance(startup, int) or startup < 1:
             raise StrategyError(f"startup must be a whole number of at least 1, got {startup!r}", startup)
         self.model = AdditiveModel(self.space.codec)
-        self._numbers = np.random.default_rng([seed, 0x7468_6F6D])
+        self._numpy_rng = np.random.default_rng([seed, 0x7468_6F6D])
         self._rows: dict[Architecture, Array] = {}
         self._fitted = 0
-        self._design = self._spread(startup if evaluations is None else min(startup, -(-evaluations // 4)))
+        self._design = self._d_optimal(startup if evaluations is None else min(startup, -(-evaluations // 4)))
 
     def propose(self) -> Architecture:
-        """Return the next of the design, else the best architecture under a draw of the posterior."""
+        """Return the next of the design, else the argmax of a posterior sample."""
         if self._design:
             return self._design.pop()
-        if not self._learn():
+        if not self._fit():
             return self.draw()
         last = self.evaluations is not None and len(self._asked) >= self.evaluations - 1
-        return self._best(self.model.mean_effects if last else self.model.draw(self._numbers))
+        return self._argmax(self.model.mean_effects if last else self.model.draw(self._numpy_rng))
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return the ``k`` told with the highest posterior mean."""
-        if not self._learn():
+        """Return the ``k`` evaluated architectures with the highest posterior mean."""
+        if not self._fit():
             return super().recommend(k)
-        told = [trial for trial in self.best_told(max(k, _MOST_RECOMMENDED)) if not trial.dropped]
+        told = [trial for trial in self.best_told(max(k, _MAX_COMPARED)) if not trial.dropped]
         codes = self.space.encode([trial.architecture for trial in told])
         means = self.model.predict(np.array([self._rows[trial.architecture] for trial in told]))
         means += misfit(codes, np.array([trial.value for trial in told]) - means)
         return [told[index].architecture for index in np.argsort(-means, kind="stable")[:k]]
 
-    def _best(self, effects: Array) -> Architecture:
+    def _argmax(self, effects: Array) -> Architecture:
         try:
             best = self.feasible.best(self.model.scores(effects), 1, exclude=self._asked)
-        except RejectionError:  # a cost that can only be tried left too few
+        except RejectionError:  # a black-box cost rejected too many
             best = []
         return best[0] if best else self.draw()
 
-    def _learn(self) -> bool:
-        """Fit the model to what was told; False where that is too little."""
+    def _fit(self) -> bool:
+        """Fit the model to the trials; False if there are too few."""
         trials = sorted((trial for trial in self.told.values() if trial.value is not None), key=lambda t: t.number)
-        if len(trials) < _LEAST_TOLD:
+        if len(trials) < _MIN_TRIALS:
             return False
         if len(trials) > self._fitted:
             unknown = [trial.architecture for trial in trials if trial.architecture not in self._rows]
             self._rows.update(zip(unknown, self.model.features(self.space.encode(unknown)), strict=True))
             rows = np.array([self._rows[trial.architecture] for trial in trials])
-            self.model.fit(rows, np.array([trial.value for trial in trials]), _own_errors(trials))
+            self.model.fit(rows, np.array([trial.value for trial in trials]), _excess_variances(trials))
             self._fitted = len(trials)
         return True
 
-    def _spread(self, size: int) -> list[Architecture]:
-        """Return architectures that the prior is unsure of, each given those before; the first comes last."""
+    def _d_optimal(self, size: int) -> list[Architecture]:
+        """Return a greedy D-optimal design from the pool, in reverse order."""
         pool = self._pool()
         if not pool:
             return []
         features = self.model.features(self.space.encode(pool))
         features -= features.mean(axis=0)
-        order = self.model.least_known(features, min(size, len(pool)))
+        order = self.model.d_optimal(features, min(size, len(pool)))
         return [pool[index] for index in reversed(order)]
 
     def _pool(self) -> list[Architecture]:
-        """Return random draws and, as those miss what is rare, the best under draws of the prior."""
+        """Return random samples and argmaxes of prior samples, which cover rare architectures."""
         pool: dict[Architecture, None] = {}
         with suppress(RejectionError):
-            pool |= dict.fromkeys(self.feasible.sample(_POOL, self._numbers))
-            for _ in range(_POOL // 4 if self.feasible.countable else 0):  # else each would be asked its cost
-                pool[self.feasible.argmax(self.model.scores(self.model.draw_prior(self._numbers)))] = None
+            pool |= dict.fromkeys(self.feasible.sample(_POOL, self._numpy_rng))
+            for _ in range(_POOL // 4 if self.feasible.countable else 0):  # else each evaluates black-box costs
+                pool[self.feasible.argmax(self.model.scores(self.model.draw_prior(self._numpy_rng)))] = None
         return list(pool)
 
 
-def _own_errors(trials: Sequence[Trial]) -> Array:
-    """Return the variance that values have beyond that of the surest, for those that a race dropped early."""
+def _excess_variances(trials: Sequence[Trial]) -> Array:
+    """Return the excess variance of values that a race dropped early, over the smallest variance."""
     variances = np.array([(trial.standard_error or 0.0) ** 2 for trial in trials])
-    own: Array = np.where([trial.dropped for trial in trials], variances - variances.min(), 0.0)
-    return own
+    excess: Array = np.where([trial.dropped for trial in trials], variances - variances.min(), 0.0)
+    return excess

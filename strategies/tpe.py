@@ -1,7 +1,7 @@
 """TPE: Optuna's Tree-structured Parzen Estimator (Bergstra et al., NeurIPS 2011; multivariate, Falkner et al., 2018).
 
-The strategy ``optuna:TPESampler`` under the name that everyone knows, with the two options that matter. Genes
-are categories, not whole numbers: as good here, in a fraction of the time (``benchmarks/encodings.py``).
+The strategy ``optuna:TPESampler`` under its usual name, with its two main options. Genes are categorical, not
+integers: as good here, in a fraction of the time (``benchmarks/encodings.py``).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ class Tpe(Optuna):
 
     Args:
         feasible: The set to search.
-        seed: Of all randomness.
-        evaluations: How many architectures the search will look at.
-        batch_size: How many are asked at a time.
-        startup: Random trials before the estimator takes over.
-        candidates: Draws among which the estimator picks each suggestion.
+        seed: Random seed.
+        evaluations: Number of evaluations.
+        batch_size: Architectures per ask.
+        startup: Random samples before the estimator takes over.
+        candidates: Candidates per suggestion, ranked by the acquisition function.
     """
 
     variant = None

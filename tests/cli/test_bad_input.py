@@ -77,7 +77,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "no option": ("search digits -o population", "--option takes KEY=VALUE, got 'population'"),
     "budget": ("search digits --params 10K", r"params <= 10000; the nearest reachable params is 15,082 \(smallest"),
     "budget upside down": ("search digits --params 60K:50K", "lower bound 60,000 above its upper bound 50,000"),
-    "budget word": ("search digits --params few", "'few' is no number"),
+    "budget word": ("search digits --params few", "'few' is not a number"),
     "two budgets": ("search digits --params 20K --macs 900K:950K", "though each limit can be met alone"),
     "fitness": ("search digits --fitness tabel:t.csv", "unknown fitness 'tabel:t.csv'"),
     "table": ("search digits --fitness table:t.csv", "cannot read the table 't.csv'.*No such file"),

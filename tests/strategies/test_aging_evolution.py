@@ -17,21 +17,21 @@ def test_the_oldest_dies_however_good() -> None:
     stream(strategy, judge, [1] * 10)
     judge.value = lambda architecture: -1.0  # type: ignore[method-assign]  # all later children are worse
     stream(strategy, judge, [1] * 7)
-    assert [trial.number for trial in strategy.living] == list(range(7, 17))
+    assert [trial.number for trial in strategy.members] == list(range(7, 17))
 
 
 def test_a_failed_child_is_never_born() -> None:
     strategy, judge = AgingEvolution(FEASIBLE, seed=0, population=4, sample=2), Judge(FEASIBLE)
     stream(strategy, judge, [4])
     strategy.tell(judge.judge(strategy.ask(2), failed=True))
-    assert [trial.number for trial in strategy.living] == [0, 1, 2, 3]
+    assert [trial.number for trial in strategy.members] == [0, 1, 2, 3]
 
 
 def test_a_child_differs_in_one_gene_or_in_two_where_one_would_leave_the_budget() -> None:
     strategy, judge = AgingEvolution(FEASIBLE, seed=0, population=1, sample=1), Judge(FEASIBLE)
     stream(strategy, judge, [1])
     for _ in range(60):
-        parent = strategy.living[0].architecture
+        parent = strategy.members[0].architecture
         (child,) = strategy.ask(1)
         strategy.tell(judge.judge([child]))
         if (parent.embed_dim, parent.depth) == (child.embed_dim, child.depth):

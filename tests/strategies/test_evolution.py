@@ -96,10 +96,12 @@ def test_a_resampled_child_keeps_what_it_shares_with_its_parents() -> None:
     assert first in feasible
     assert second in feasible
     outside = Architecture(192, (3,) * 12, (4.0,) * 12)
-    drawn = [strategy._inside(Architecture(240, *each), (first,)) for each in [((3,) * 12, first.mlp_ratio)] * 20]
+    drawn = [
+        strategy._handle_infeasible(Architecture(240, *each), (first,)) for each in [((3,) * 12, first.mlp_ratio)] * 20
+    ]
     assert all(a.num_heads[:12] == first.num_heads and a.mlp_ratio[:12] == first.mlp_ratio for a in drawn)
     if outside not in feasible:
-        crossed = [strategy._inside(outside, (first, second)) for _ in range(20)]
+        crossed = [strategy._handle_infeasible(outside, (first, second)) for _ in range(20)]
         assert all((a.embed_dim, a.num_heads) == (192, (3,) * 12) for a in crossed)
 
 

@@ -48,7 +48,7 @@ def test_a_sampler_learns_from_where_its_suggestion_was_moved_to() -> None:
     )
     stream(strategy, judge, [1] * 30)
     finished = [trial for trial in strategy._study.trials if trial.value is not None]  # type: ignore[attr-defined]
-    assert {strategy._genes.read(trial.params) for trial in finished} >= set(strategy.told)  # type: ignore[attr-defined]
+    assert {strategy._genes.decode(trial.params) for trial in finished} >= set(strategy.told)  # type: ignore[attr-defined]
     generations = {trial.system_attrs.get("NSGAIISampler:generation") for trial in finished}
     assert generations >= {0, 1, 2}, "the generations of its first draws and of moved suggestions go on"
 

@@ -61,11 +61,11 @@ def test_it_looks_at_every_width_and_depth_that_it_can_reach() -> None:
 
 
 def test_it_learns_from_no_more_than_a_bounded_number_of_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nasformer.strategies.predictor_evolution._MOST_TRIALS", 20)
+    monkeypatch.setattr("nasformer.strategies.predictor_evolution._MAX_TRIALS", 20)
     feasible = load_space("digits").feasible()
     strategy, judge = PredictorEvolution(feasible, seed=0), Judge(feasible)
     strategy.tell(judge.judge(feasible.space.sample(60, seed=1)[:50]))
-    lessons = strategy._lessons()
+    lessons = strategy._training_trials()
     assert len(lessons) == 20
     assert judge.trials[-10:] == lessons[-10:]
     assert strategy.best_told(1)[0] in lessons

@@ -52,7 +52,7 @@ def test_the_posterior_is_the_textbook_one(uneven: float) -> None:
     model.fit(x, y, errors)
     assert model._variances is not None
     weights = 1 / (model._noise + errors)
-    prior, centred = np.diag(model._variances[model._kinds]), x - np.average(x, axis=0, weights=weights)
+    prior, centred = np.diag(model._variances[model._groups]), x - np.average(x, axis=0, weights=weights)
     gain = prior @ centred.T @ np.linalg.inv(centred @ prior @ centred.T + np.diag(model._noise + errors))
     assert model.mean_effects == pytest.approx(gain @ (y - np.average(y, weights=weights)), abs=1e-8)
     draws = np.array([model.draw(rng) for _ in range(4000)])
@@ -66,14 +66,14 @@ def test_the_posterior_is_the_textbook_one(uneven: float) -> None:
 def test_each_step_of_the_evidence_makes_the_data_more_probable(uneven: float) -> None:
     model, rng = AdditiveModel(load_space("digits").codec), np.random.default_rng(0)
     x = model.features(load_space("digits").sample_codes(120, seed=3))
-    effects = rng.standard_normal(model.columns) * (model._kinds == 1)  # depth alone matters
+    effects = rng.standard_normal(model.columns) * (model._groups == 1)  # depth alone matters
     errors = uneven * (np.arange(120) % 2).astype(float)
     y = x @ effects + np.sqrt(0.01 + errors) * rng.standard_normal(120)
 
     def log_evidence() -> float:
         assert model._variances is not None
         centred = x - x.mean(axis=0)
-        covariance = centred * model._variances[model._kinds] @ centred.T + np.diag(model._noise + errors)
+        covariance = centred * model._variances[model._groups] @ centred.T + np.diag(model._noise + errors)
         return float(multivariate_normal(np.zeros(120), covariance).logpdf(y - y.mean()))
 
     model.fit(x, y, errors)
@@ -100,7 +100,7 @@ def test_what_a_race_dropped_early_counts_for_less() -> None:
             ]
         )
         assert not shallow & set(strategies[-1].recommend(60))
-    trusted, doubted = (s.model.mean_effects[s.model._kinds == 1] for s in strategies)
+    trusted, doubted = (s.model.mean_effects[s.model._groups == 1] for s in strategies)
     assert np.ptp(doubted) < 0.5 * np.ptp(trusted)
 
 
@@ -115,7 +115,7 @@ def test_the_optimum_of_an_additive_fitness_is_found_exactly() -> None:
     space = load_space("digits")
     feasible, rng = space.feasible(params=60e3), np.random.default_rng(1)
     model = AdditiveModel(space.codec)
-    effects = rng.standard_normal(model.columns) * (model._kinds < 6)
+    effects = rng.standard_normal(model.columns) * (model._groups < 6)
     codes = feasible.codes()
     values = dict(zip(space.decode(codes), (model.features(codes) @ effects).tolist(), strict=True))
     strategy = Thompson(feasible, seed=0, evaluations=80)
