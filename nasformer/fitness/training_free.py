@@ -1,15 +1,15 @@
 """TrainingFreeFitness: DSS, a zero-cost proxy for vision transformers.
 
-Zhou et al., "Training-free Transformer Architecture Search", CVPR 2022, equation 9. One random network
-is made positive and fed an image of ones; with L the sum of its outputs, the score of an architecture is
-the synaptic diversity of its attention plus the synaptic saliency of its MLPs::
+Zhou et al., "Training-free Transformer Architecture Search", CVPR 2022, equation 9. The absolute values of a random
+network's weights are evaluated on an image of ones; with L the sum of the outputs, an architecture's score is the
+synaptic diversity of its attention plus the synaptic saliency of its MLPs::
 
     sum over attention weights W  of  |dL/dW|_nuclear * |W|_nuclear
   + sum over MLP weights W        of  sum of |dL/dW * W|
 
-It is the fallback without trained weights; it ranks far worse than inherited accuracy. On two CPU
-threads ``benchmarks/training_free.py`` printed 0.6, 1.2 and 2.0 seconds per evaluation for AutoFormer-T, S
-and B, and some 2 seconds for the first.
+It is the fallback without trained weights; it ranks far worse than inherited accuracy. On two CPU threads
+``benchmarks/training_free.py`` measured 0.6, 1.2 and 2.0 seconds per evaluation for AutoFormer-T, S and B, and about 2
+seconds for the first.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from nasformer.errors import FitnessError
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet, SearchSpace
 from nasformer.supernet import Supernet, parameter_shapes
-from nasformer.supernet.model import leading
+from nasformer.supernet.model import leading_slice
 
 
 class TrainingFreeFitness:
-    """The logarithm of DSS on slices of one random supernet.
+    """The logarithm of DSS on subnets of a random supernet.
 
     Args:
-        space: The space; its supernet is created once and reused for all architectures.
-        seed: Seed of the random weights.
+        space: The space; all architectures share one supernet.
+        seed: Random seed of the weights.
     """
 
     def __init__(self, space: SearchSpace, seed: int = 0) -> None:
@@ -51,15 +51,15 @@ class TrainingFreeFitness:
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield the score of each architecture."""
         for architecture in architectures:
-            nothing = not any(architecture.num_heads) and not any(architecture.hidden_dims)
-            error = "every layer is skipped: there is no weight to score" if nothing else None
-            yield Evaluation(architecture, None if nothing else self._score(architecture), error)
+            skipped = not any(architecture.num_heads) and not any(architecture.hidden_dims)
+            error = "every layer is skipped: there is no weight to score" if skipped else None
+            yield Evaluation(architecture, None if skipped else self._score(architecture), error)
 
     def check(self, feasible: FeasibleSet) -> None:
         """Check that the random supernet belongs to the searched space.
 
         Raises:
-            FitnessError: It belongs to another space.
+            FitnessError: Another space.
         """
         if feasible.space.fingerprint != self.space.fingerprint:
             raise FitnessError(f"this score was made for space {self.space.name!r}, not {feasible.space.name!r}", self)
@@ -77,7 +77,7 @@ class TrainingFreeFitness:
         total = 0.0
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
             shape = shapes[name]
-            own, slope = leading(weight.detach(), shape), leading(gradient, shape)
+            own, slope = leading_slice(weight.detach(), shape), leading_slice(gradient, shape)
             if _kind(name) == "mlp":
                 total += float((own * slope).abs().sum())
             else:
@@ -92,9 +92,9 @@ class TrainingFreeFitness:
 
 
 def nuclear_norm(matrix: Tensor) -> float:
-    """Return the sum of singular values of ``(rows, columns)``, from the smaller Gram matrix in float64.
+    """Return the nuclear norm of ``(rows, columns)``, from the smaller Gram matrix in float64.
 
-    NumPy's solver is four times as fast as torch's here.
+    NumPy's eigensolver is four times as fast as torch's here.
     """
     array = matrix.detach().double().numpy()
     wide = array if array.shape[0] <= array.shape[1] else array.T

@@ -1,10 +1,9 @@
-"""Supernets: entangled vision transformers that run at any size of their space.
+"""Supernets: weight-sharing vision transformers that run every subnet of their space.
 
-Read ``layers`` first (a maximal layer and its leading slices), then ``relative_position`` and
-``attention`` (AutoFormer's attention, exact and fast), ``sharing`` (which weights a choice gets),
-``model`` (the whole network at any size),
-``supernet`` (the network of a space), and ``checkpoint`` and ``autoformer`` (files, our own and the
-official ones); ``adapt`` fits a network to other classes and resolutions.
+Read ``layers`` first (maximal layers and their leading slices), then ``relative_position`` and ``attention``
+(AutoFormer's attention, exact and fast), ``sharing`` (weight sharing schemes), ``model`` (the network at any size),
+``supernet`` (the network of a space), and ``checkpoint`` and ``autoformer`` (our own and the official file formats);
+``adapt`` transfers a network to other classes and resolutions.
 """
 
 from nasformer.supernet.adapt import adapted

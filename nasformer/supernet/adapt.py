@@ -1,9 +1,8 @@
-"""A trained network for other classes and another resolution.
+"""Adaptation of a trained network to other classes and another resolution.
 
-The head of other classes starts anew. Absolute positions are resampled to the new grid, bicubically, as ViT and DeiT
-do (Dosovitskiy et al., ICLR 2021, section 3.2). Relative tables are extended where the grid grows: an offset
-that the network has not seen begins as the furthest one that it has, so that what it computes is what clipping
-would give, and only then learns for itself.
+A head for other classes is initialised anew. Absolute positions are resampled to the new grid, bicubically, as in ViT
+and DeiT (Dosovitskiy et al., ICLR 2021, section 3.2). Relative position tables are extended for larger grids: new
+offsets are initialised with the furthest trained one, which initially equals clipping.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from torch import Tensor, nn
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import DataError
 from nasformer.supernet.initialise import DEVIATION
-from nasformer.supernet.layers import resampled
+from nasformer.supernet.layers import resample_positions
 from nasformer.supernet.model import VisionTransformer
 
 
 def adapted(
     net: VisionTransformer, *, num_classes: int | None = None, image_size: int | None = None, seed: int = 0
 ) -> VisionTransformer:
-    """Return a copy of a network of one architecture, for other classes or images of another size.
+    """Return a copy of a network for other classes or another image size.
 
     Args:
         net: The network.
-        num_classes: Outputs of the head, which is a new one where they differ; None: as they are.
-        image_size: Height and width of the images; None: as it is.
-        seed: Of a new head.
+        num_classes: Number of classes; a different number gets a new head; None: unchanged.
+        image_size: Height and width of the images; None: unchanged.
+        seed: Random seed of a new head.
 
     Raises:
-        DataError: The patches do not fit into the images.
+        DataError: The patch size does not divide the image size.
 
     >>> from nasformer.architecture import uniform
     >>> net = VisionTransformer(Geometry(num_classes=10), uniform(32, 1, 1, 1))
@@ -54,7 +53,7 @@ def adapted(
     if geometry.num_classes != old.num_classes:
         weights |= _new_head(new.head.weight, seed)
     if geometry.grid != old.grid:
-        weights["patch_embed.positions"] = resampled(weights["patch_embed.positions"], geometry.grid)
+        weights["patch_embed.positions"] = resample_positions(weights["patch_embed.positions"], geometry.grid)
     for name in weights:
         if name.endswith("relative_positions"):
             weights[name] = _extended(weights[name], old, geometry)
@@ -66,7 +65,7 @@ def _geometry(old: Geometry, num_classes: int, image_size: int) -> Geometry:
     if image_size % old.patch_size:
         raise DataError(f"patches of {old.patch_size} pixels do not fit into images of {image_size}", image_size)
     distance, grid = old.max_distance, image_size // old.patch_size
-    if distance is not None and distance >= old.grid - 1:  # it told all offsets apart, and goes on to
+    if distance is not None and distance >= old.grid - 1:  # no offset was clipped, and none will be
         distance = max(distance, grid - 1)
     return replace(old, num_classes=num_classes, image_size=image_size, max_distance=distance)
 
@@ -78,7 +77,7 @@ def _new_head(like: Tensor, seed: int) -> dict[str, Tensor]:
 
 
 def _extended(tables: Tensor, old: Geometry, new: Geometry) -> Tensor:
-    """Map tables ``(2, 2, rows, head_dim)``, row 0 for cls and then one for each offset, to the new rows."""
+    """Map tables ``(2, 2, rows, head_dim)``, row 0 for cls and then one per offset, to the new rows."""
     distance, before = new.max_distance or 0, old.max_distance or 0
     if distance == before:
         return tables

@@ -1,7 +1,7 @@
-"""Sliced multi-head self-attention with AutoFormer's relative position.
+"""Sliced multi-head self-attention with AutoFormer's relative positions.
 
-Rows of the qkv weight are ordered (head, q|k|v, head_dim), so that fewer heads are leading rows: one
-matrix product on a view gives q, k and v, and they reach the attention kernel without a copy.
+Rows of the qkv weight are ordered (head, q|k|v, head_dim), so that fewer heads are leading rows: one matrix product
+on a view yields q, k and v, which reach the attention kernel without a copy.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from nasformer.supernet.layers import SlicedLinear
 from nasformer.supernet.relative_position import PatchGrid
 
 QkvBias = Literal["leading", "interleaved"]
-"""Which entries of the qkv bias fewer heads use.
+"""Slice of the qkv bias that fewer heads use.
 
-"leading": the first 3 * width of (q|k|v, head, head_dim) at that width, as AutoFormer's code has it;
-"interleaved": those that belong to the weight's rows, as in PreNAS.
+"leading": the first 3 * width entries, viewed as (q|k|v, head, head_dim) at that width, as in AutoFormer's code;
+"interleaved": the entries of the weight's rows, as in PreNAS.
 """
 
 
 class SlicedAttention(nn.Module):
-    """Self-attention of which the leading heads and inputs can be used alone.
+    """Self-attention that runs on its leading heads and inputs.
 
     Args:
-        embed_dim: Most inputs and outputs.
-        num_heads: Most heads.
+        embed_dim: Maximal number of inputs and outputs.
+        num_heads: Maximal number of heads.
         head_dim: Width of one head.
-        position_rows: Rows of one relative position table; 0: none.
-        qkv_bias: Which bias entries fewer heads use.
+        position_rows: Rows of a relative position table; 0: none.
+        qkv_bias: Slice of the qkv bias that fewer heads use.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class SlicedAttention(nn.Module):
             self.relative_positions = nn.Parameter(torch.zeros(2, 2, position_rows, head_dim))
 
     def forward(self, x: Tensor, layer: Layer, grid: PatchGrid | None) -> Tensor:
-        """Map ``(batch, tokens, embed_dim)`` to the same shape with the leading heads that ``layer`` has."""
+        """Map ``(batch, tokens, embed_dim)`` to the same shape with the first ``layer.num_heads`` heads."""
         (batch, tokens, embed_dim), num_heads = x.shape, layer.num_heads
         weight = self.qkv.weight[: 3 * num_heads * self.head_dim, :embed_dim]
         qkv = F.linear(x, weight, self._bias(num_heads)).view(batch, tokens, num_heads, 3, self.head_dim)
@@ -71,6 +71,6 @@ class SlicedAttention(nn.Module):
         return grid.narrow(self._attend(q, k, v), value_offsets)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend over ``(batch, tokens, heads, width)``; the scale is that of ``head_dim``, not of the width."""
+        """Attend over ``(batch, tokens, heads, width)``; the scale is ``head_dim**-0.5``, whatever the width."""
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         return F.scaled_dot_product_attention(q, k, v, scale=self.head_dim**-0.5).transpose(1, 2)

@@ -1,8 +1,8 @@
-"""AutoFormer's official checkpoint format, both ways, as reshapes and transpositions alone.
+"""Conversion from and to AutoFormer's official checkpoint format, by reshapes and transpositions.
 
-The official qkv weight holds q, k and v in rows i, i + 3, i + 6, ...; here rows are ordered (head,
-q|k|v, head_dim). The qkv bias is kept flat, (q|k|v, head, head_dim), for ``qkv_bias="leading"``, and
-follows the weight for "interleaved". Files are read as data: nothing in them is executed.
+The official qkv weight interleaves q, k and v in rows i, i + 3, i + 6, ...; here rows are ordered (head, q|k|v,
+head_dim). The qkv bias stays flat, (q|k|v, head, head_dim), for ``qkv_bias="leading"``, and is permuted like the
+weight for "interleaved". Files are read as data: nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ _BLOCK = (
 _TABLES = tuple(f"rel_pos_embed_{part}.embeddings_table_{axis}" for part in "kv" for axis in "vh")
 
 
-_INERT = ("_codecs", "argparse", "numpy", "pathlib", "timm")
-"""Modules whose objects a training checkpoint may hold beside its tensors; each becomes an ``_Inert``."""
+_FOREIGN_PACKAGES = ("_codecs", "argparse", "numpy", "pathlib", "timm")
+"""Packages whose objects in training checkpoints are read as ``_Placeholder``."""
 
 
-class _Inert:
-    """Stands in for any object that is no tensor: whatever made it in the file does nothing here."""
+class _Placeholder:
+    """Inert replacement of non-tensor objects in a checkpoint."""
 
     def __init__(self, *_: object) -> None:
-        """Take no notice."""
+        """Ignore the arguments."""
 
     def __setstate__(self, state: object) -> None:
-        """Take no notice."""
+        """Ignore the arguments."""
 
 
 def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
     """Return the network's weights as an official state dict.
 
     Raises:
-        CheckpointError: The weights are not entangled, which is all that the format holds.
+        CheckpointError: The format cannot represent the network, such as one with classical sharing.
     """
     if net.sharing.name != "entangled":
         raise CheckpointError(f"the official format holds entangled weights, not {net.sharing.name} ones", net)
@@ -62,11 +62,11 @@ def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
         raise CheckpointError("the official format holds one patch size, and no layer without attention or MLP", net)
     if net.architecture.further and any(layer.further for layer in net.architecture.layers):
         names = ", ".join(name for name, _ in net.architecture.layers[0].further)
-        raise CheckpointError(f"the official format knows nothing of {names}", net)
+        raise CheckpointError(f"the official format does not support {names}", net)
     if net.norm_eps != LAYER_NORM_EPS:
         raise CheckpointError(
-            f"AutoFormer's layer norms add {LAYER_NORM_EPS:g} to the variance, this network's {net.norm_eps:g}: "
-            "its code would compute something else",
+            f"AutoFormer's layer norm epsilon is {LAYER_NORM_EPS:g}, this network's {net.norm_eps:g}: "
+            "the official code would compute other outputs",
             net,
         )
     official: dict[str, Tensor] = {}
@@ -80,10 +80,10 @@ def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
 
 
 def from_autoformer(net: VisionTransformer, official: Mapping[str, Tensor]) -> None:
-    """Fill ``net`` with an official state dict of its own size.
+    """Load an official state dict of the same sizes into ``net``.
 
     Raises:
-        CheckpointError: A tensor is missing, unknown, or of another shape, naming it and both shapes.
+        CheckpointError: A tensor is missing, unknown, or of another shape; the message names it and both shapes.
     """
     _check({name: tuple(tensor.shape) for name, tensor in to_autoformer(net).items()}, official)
     with torch.no_grad():
@@ -94,28 +94,28 @@ def from_autoformer(net: VisionTransformer, official: Mapping[str, Tensor]) -> N
 def read_autoformer(path: str | Path) -> dict[str, Tensor]:
     """Read the state dict of an official checkpoint, as data.
 
-    A full training checkpoint holds more than tensors (an ``argparse.Namespace``, paths, NumPy numbers);
-    these are read as inert objects.
+    Non-tensor objects of training checkpoints (an ``argparse.Namespace``, paths, NumPy numbers) are read as inert
+    placeholders.
 
     Raises:
         CheckpointError: The file is unreadable, holds more than data, or has no ``model``.
     """
     try:
-        with torch.serialization.safe_globals([(_Inert, name) for name in _inert_names(path)]):
+        with torch.serialization.safe_globals([(_Placeholder, name) for name in _foreign_globals(path)]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torn bytes raise whatever the reader of data stumbles over
+    except Exception as error:  # corrupt files raise arbitrary errors
         raise CheckpointError(f"cannot read {path} as an AutoFormer checkpoint: {first_line(error)}", path) from error
     model = content.get("model", content) if isinstance(content, dict) else None
     if not isinstance(model, Mapping) or not all(isinstance(value, Tensor) for value in model.values()):
-        raise CheckpointError(f"{path} is no AutoFormer checkpoint: it has no 'model' with tensors by name", path)
+        raise CheckpointError(f"{path} is not an AutoFormer checkpoint: it lacks 'model', a mapping of tensors", path)
     return dict(model)
 
 
 def write_autoformer(net: VisionTransformer, path: str | Path) -> Path:
-    """Write the weights as a checkpoint that the official code loads.
+    """Write a checkpoint that the official code loads.
 
     Raises:
-        CheckpointError: The disk is full or the place cannot be written.
+        CheckpointError: The file cannot be written.
     """
     buffer = io.BytesIO()
     torch.save({"model": to_autoformer(net)}, buffer)
@@ -123,11 +123,11 @@ def write_autoformer(net: VisionTransformer, path: str | Path) -> Path:
     return Path(path)
 
 
-def _inert_names(path: str | Path) -> list[str]:
-    if not zipfile.is_zipfile(path):  # the format of torch before 1.6 is not looked into
+def _foreign_globals(path: str | Path) -> list[str]:
+    if not zipfile.is_zipfile(path):  # legacy format of torch before 1.6
         return ["argparse.Namespace"]
     names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    return [name for name in names if name.partition(".")[0] in _INERT]
+    return [name for name in names if name.partition(".")[0] in _FOREIGN_PACKAGES]
 
 
 def official_name(name: str) -> str:
@@ -163,20 +163,20 @@ def _is_permuted(net: VisionTransformer, name: str) -> bool:
 
 def _check(expected: Mapping[str, tuple[int, ...]], official: Mapping[str, Tensor]) -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in official.items()}
-    odd = [name for name, shape in expected.items() if shapes.get(name, shape) != shape]
+    mismatched = [name for name, shape in expected.items() if shapes.get(name, shape) != shape]
     missing = [name for name in expected if name not in shapes]
     unknown = [name for name in shapes if name not in expected]
-    strange = [name for name in expected if name in official and not _is_dense(official[name])]
-    said = [f"{odd[0]} is {shapes[odd[0]]} in the file, but {expected[odd[0]]} in the space"] if odd else []
-    said += [f"the file lacks {missing[0]} {expected[missing[0]]} ({len(missing)} such in all)"] if missing else []
-    said += (
+    not_dense = [name for name in expected if name in official and not _is_dense(official[name])]
+    problems = [f"{name} is {shapes[name]} in the file, but {expected[name]} in the space" for name in mismatched[:1]]
+    problems += [f"the file lacks {missing[0]} {expected[missing[0]]} ({len(missing)} such in all)"] if missing else []
+    problems += (
         [f"the file has an unknown {unknown[0]} {shapes[unknown[0]]} ({len(unknown)} such in all)"] if unknown else []
     )
-    said += [f"{strange[0]} is no dense tensor of floating-point numbers in the file"] if strange else []
-    broken = [] if said else [name for name in expected if not official[name].isfinite().all()]
-    said += [f"{broken[0]} holds NaN or infinite values in the file"] if broken else []
-    if said:
-        raise CheckpointError(", ".join(said), odd + missing + unknown + strange + broken)
+    problems += [f"{not_dense[0]} is not a dense floating-point tensor in the file"] if not_dense else []
+    broken = [] if problems else [name for name in expected if not official[name].isfinite().all()]
+    problems += [f"{broken[0]} holds NaN or infinite values in the file"] if broken else []
+    if problems:
+        raise CheckpointError(", ".join(problems), mismatched + missing + unknown + not_dense + broken)
 
 
 def _is_dense(tensor: Tensor) -> bool:

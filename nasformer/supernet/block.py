@@ -1,4 +1,4 @@
-"""Block: one pre-norm transformer layer that runs any choices up to its own, or skips a branch."""
+"""Block: a pre-norm transformer layer that runs at any smaller size, or skips a branch."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nasformer.supernet.sharing import ENTANGLED, Sharing
 
 
 class Block(nn.Module):
-    """One pre-norm transformer layer; a branch of no heads or no hidden units has neither norm nor weights.
+    """A pre-norm transformer layer; a branch without heads or hidden units has neither norm nor weights.
 
     Args:
-        geometry: The sizes that every architecture shares.
-        embed_dim: Most features.
-        layer: Most heads and hidden units, and the most of further dimensions.
-        qkv_bias: Which bias entries fewer heads use.
-        drop_path: Probability that a sample skips a branch, in training.
-        sharing: Which weights smaller sizes get.
+        geometry: Sizes of images, patches and heads.
+        embed_dim: Maximal embedding dimension.
+        layer: Maximal choices of the layer.
+        qkv_bias: Slice of the qkv bias that fewer heads use.
+        drop_path: Stochastic depth rate in training.
+        sharing: Weight sharing scheme.
 
     Raises:
-        ArchitectureError: Two of the layer's dimensions each build the attention.
+        ArchitectureError: Two of the layer's dimensions define the attention.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Block(nn.Module):
         Args:
             x: Tokens.
             layer: The choices to run, no larger than the block's own.
-            grid: Of the patches; None: no relative positions.
-            shard: Which images of a joint batch ``x`` holds; None: a whole batch.
+            grid: Tables of the patch grid; None: no relative positions.
+            shard: Rows of ``x`` in a global batch; None: the whole batch.
         """
         if layer.num_heads:
             attended = self.attn(self.attn_norm(x), layer, grid)
@@ -71,7 +71,7 @@ class Block(nn.Module):
 
 
 def _attention(layer: Layer) -> Callable[..., nn.Module]:
-    """Return what builds the attention of a layer: ``SlicedAttention``, or what one of its dimensions says."""
+    """Return the attention class of a layer: ``SlicedAttention``, or that of one of its dimensions."""
     own = [kind for kind in (kind_of(name) for name, _ in layer.further) if kind.attention is not None]
     if len(own) > 1:
         names = " and ".join(kind.name for kind in own)

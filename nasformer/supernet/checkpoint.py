@@ -1,8 +1,7 @@
-"""Checkpoints: safetensors files whose header says what they hold. Nothing in them is executed.
+"""Checkpoints: self-describing safetensors files. Nothing in them is executed.
 
-The header is one JSON text under the key ``nasformer``: the kind ("supernet" or "network"), the
-versions of the format and of the library, the declaration of the space or of the network, and the
-caller's own metadata. Files are written beside their place and moved into it, never half-written.
+The header is JSON under the key ``nasformer``: the kind ("supernet" or "network"), the versions of the format and of
+the library, the declaration of the space or of the network, and the caller's metadata. Files are written atomically.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ FORMAT_VERSION = 1
 
 
 def write_checkpoint(path: str | Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:
-    """Write ``tensors`` and ``header`` to ``path``, whole or not at all.
+    """Write ``tensors`` and ``header`` to ``path`` atomically.
 
     Raises:
-        CheckpointError: The disk is full or the place cannot be written.
+        CheckpointError: The file cannot be written.
     """
     versions = {"kind": kind, "format_version": FORMAT_VERSION, "library_version": library_version()}
     text = json.dumps({**versions, **header})
@@ -42,7 +41,7 @@ def read_checkpoint(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[s
     """Return the header and the tensors of ``path``.
 
     Raises:
-        CheckpointError: The file is absent, corrupt, of another kind or from a newer library.
+        CheckpointError: The file is missing, corrupt, of another kind or from a newer library.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -54,7 +53,7 @@ def read_checkpoint(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[s
 
 
 def fingerprint(net: nn.Module) -> str:
-    """Return the hash of a network's weights, by which they are known again."""
+    """Return the SHA-256 of a network's weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
@@ -66,20 +65,22 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> Non
     """Copy ``tensors`` into the parameters of ``net``.
 
     Raises:
-        CheckpointError: A tensor is missing, unknown, of another shape, naming it and both shapes, or not finite.
+        CheckpointError: A tensor is missing, unknown, not finite, or of another shape; the message names it.
     """
     own = net.state_dict()
-    odd = sorted(own.keys() ^ tensors.keys())
-    if odd:
-        side = "lacks" if odd[0] in own else "has an unknown"
-        raise CheckpointError(f"the checkpoint {path} {side} tensor {odd[0]} ({len(odd)} such in all)", odd)
+    unmatched = sorted(own.keys() ^ tensors.keys())
+    if unmatched:
+        side = "lacks" if unmatched[0] in own else "has an unknown"
+        raise CheckpointError(
+            f"the checkpoint {path} {side} tensor {unmatched[0]} ({len(unmatched)} such in all)", unmatched
+        )
     for name, tensor in own.items():
         if tensors[name].shape != tensor.shape:
             shapes = f"{tuple(tensors[name].shape)}, but its header asks for {tuple(tensor.shape)}"
             raise CheckpointError(f"in the checkpoint {path}, {name} is {shapes}", name)
         if not tensors[name].isfinite().all():
             raise CheckpointError(
-                f"in the checkpoint {path}, {name} holds NaN or infinite values, as a training leaves that diverged; "
+                f"in the checkpoint {path}, {name} holds NaN or infinite values, as after a diverged training; "
                 "take another checkpoint, or train again at a lower learning rate",
                 name,
             )
@@ -89,20 +90,20 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> Non
 
 
 def replace_file(path: str | Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all.
+    """Write ``content`` to ``path`` atomically.
 
     Raises:
-        CheckpointError: The disk is full or the place cannot be written.
+        CheckpointError: The file cannot be written.
     """
     try:
         write_file(path, content)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise CheckpointError(f"cannot write {path}: {reason}; what was there before is untouched", path) from error
+        raise CheckpointError(f"cannot write {path}: {reason}; an existing file is unchanged", path) from error
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its kind where it has none."""
+    """Return the first line of an error's message, or its type if empty."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -112,7 +113,7 @@ def _header(path: str | Path, kind: str, metadata: Mapping[str, str]) -> dict[st
         header: Any = json.loads(metadata["nasformer"])
         found, format_version = header["kind"], int(header["format_version"])
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no checkpoint of nasformer: its header says nothing of it", path) from error
+        raise CheckpointError(f"{path} is not a nasformer checkpoint: it has no valid header", path) from error
     if format_version > FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {format_version}, this library reads up to {FORMAT_VERSION}: upgrade nasformer",

@@ -1,7 +1,7 @@
-"""A plain ViT or DeiT of timm in a supernet's layout, the most important heads, units and channels first.
+"""Conversion of timm's plain ViTs and DeiTs to supernets, with heads, units and channels sorted by importance.
 
-Reordering heads, hidden units or channels everywhere alike changes nothing that the model computes, so the largest
-member is the model itself; smaller ones are leading slices of what matters most.
+Permuting heads, hidden units or channels consistently leaves the model's function unchanged, so the largest member
+equals the model; smaller members are leading slices of the most important parts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nasformer.architecture import Architecture, uniform
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import ArchitectureError
 from nasformer.space import SearchSpace, choice, per_layer
-from nasformer.supernet.importance import Importance, by_images, by_weights
+from nasformer.supernet.importance import Importance, gradient_importance, weight_importance
 from nasformer.supernet.model import Pooling
 
 _POOLINGS: dict[str, Pooling] = {"token": "cls", "avg": "mean"}
@@ -34,16 +34,16 @@ _WIDTH_UNIT = 8
 
 @dataclass(frozen=True)
 class TimmModel:
-    """What is read of a timm model.
+    """A timm model in our layout.
 
     Attributes:
-        geometry: Its images, patches, heads and classes.
-        architecture: Its sizes.
-        pooling: What its head sees.
-        norm_eps: What its layer norms add to the variance.
-        weights: Its parameters, in our names and layout, in its own order.
-        importance: What matters how much.
-        criterion: How that was measured.
+        geometry: Sizes of images, patches, heads and classes.
+        architecture: Sizes of the layers.
+        pooling: Input of the head.
+        norm_eps: Layer norm epsilon.
+        weights: Parameters in our names and layout, not sorted.
+        importance: Importance of heads, units and channels.
+        criterion: Importance criterion.
     """
 
     geometry: Geometry
@@ -55,37 +55,37 @@ class TimmModel:
     criterion: str
 
     def ordered(self, *, channels: bool) -> dict[str, Tensor]:
-        """Return the parameters with heads and units, and with ``channels`` these too, by falling importance."""
+        """Return the parameters sorted by descending importance of heads and units, optionally of ``channels``."""
         weights = dict(self.weights)
         for layer in range(self.architecture.depth):
-            _order_heads(weights, f"blocks.{layer}.attn.", _falling(self.importance.heads[layer]))
-            _order_units(weights, f"blocks.{layer}.mlp.", _falling(self.importance.units[layer]))
-        return _with_channels(weights, _falling(self.importance.channels)) if channels else weights
+            _permute_heads(weights, f"blocks.{layer}.attn.", _descending(self.importance.heads[layer]))
+            _permute_units(weights, f"blocks.{layer}.mlp.", _descending(self.importance.units[layer]))
+        return _permute_channels(weights, _descending(self.importance.channels)) if channels else weights
 
 
 def read_timm(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]] | None) -> TimmModel:
-    """Return what a supernet needs of a timm model.
+    """Convert a timm model.
 
     Args:
         model: The model.
-        batches: On which importance is measured; None: by the weights.
+        batches: Batches for the gradient criterion; None: weight magnitudes.
 
     Raises:
-        ArchitectureError: It has a part that a supernet has not, naming it.
-        DataError: There is no batch.
+        ArchitectureError: The model has an unsupported part; the message names it.
+        DataError: No batches.
     """
     _require_plain(model)
     vit: Any = model
-    importance = by_weights(vit) if batches is None else by_images(vit, batches)
+    importance = weight_importance(vit) if batches is None else gradient_importance(vit, batches)
     criterion = "sum of absolute weights" if batches is None else "absolute derivative by a gate"
     architecture = uniform(vit.embed_dim, len(vit.blocks), vit.blocks[0].attn.num_heads, _ratio(vit))
     pooling = _POOLINGS[vit.global_pool]
     return TimmModel(_geometry(vit), architecture, pooling, vit.norm.eps, _weights(vit), importance, criterion)
 
 
-def suggested_space(found: TimmModel) -> SearchSpace:
+def suggested_space(source: TimmModel) -> SearchSpace:
     """Return a space around a model: ¾ of its width or all, up to two layers fewer, ½, ¾ or all heads and MLP ratio."""
-    own, geometry = found.architecture, found.geometry
+    own, geometry = source.architecture, source.geometry
     heads, ratio = own.num_heads[0], own.mlp_ratio[0]
     narrow = round(0.75 * own.embed_dim / _WIDTH_UNIT) * _WIDTH_UNIT
     return SearchSpace(
@@ -99,21 +99,21 @@ def suggested_space(found: TimmModel) -> SearchSpace:
         patch_size=geometry.patch_size,
         in_channels=geometry.in_channels,
         num_classes=geometry.num_classes,
-        pooling=found.pooling,
+        pooling=source.pooling,
         max_distance=None,
     )
 
 
-def require_maximum(found: TimmModel, space: SearchSpace) -> None:
-    """Check that a model is the largest network of a space.
+def require_supernet_sizes(source: TimmModel, space: SearchSpace) -> None:
+    """Check that a model has the sizes of a space's supernet.
 
     Raises:
-        ArchitectureError: It is not; the message names what differs, and both values.
+        ArchitectureError: A size differs; the message names it and both values.
     """
-    own, wanted = found.architecture, space.supernet_architecture
+    own, wanted = source.architecture, space.supernet_architecture
     pairs = {
-        **{name: (getattr(found.geometry, name), getattr(space.geometry, name)) for name in Geometry.__slots__},
-        "pooling": (found.pooling, space.pooling),
+        **{name: (getattr(source.geometry, name), getattr(space.geometry, name)) for name in Geometry.__slots__},
+        "pooling": (source.pooling, space.pooling),
         "embed_dim": (own.embed_dim, wanted.embed_dim),
         "depth": (own.depth, wanted.depth),
         "num_heads": (own.num_heads[0], max(wanted.num_heads)),
@@ -131,8 +131,8 @@ def require_maximum(found: TimmModel, space: SearchSpace) -> None:
 def _require_plain(model: nn.Module) -> None:
     if type(model) is not TimmViT:
         raise ArchitectureError(
-            f"{type(model).__name__} is no timm.models.vision_transformer.VisionTransformer; plain ViTs and DeiTs of "
-            "timm are what a supernet can hold",
+            f"{type(model).__name__} is not a timm.models.vision_transformer.VisionTransformer; supernets support "
+            "timm's plain ViTs and DeiTs",
             model,
         )
     vit: Any = model
@@ -144,12 +144,12 @@ def _require_plain(model: nn.Module) -> None:
         "a norm before the blocks (pre_norm)": isinstance(vit.norm_pre, nn.Identity),
         "a norm after pooling (fc_norm)": isinstance(vit.fc_norm, nn.Identity)
         and not isinstance(vit.norm, nn.Identity),
-        "a head that is no linear layer": isinstance(vit.head, nn.Linear),
+        "a head that is not nn.Linear": isinstance(vit.head, nn.Linear),
         "no position embedding": vit.pos_embed is not None,
-        **_parts_of_patches(vit.patch_embed),
+        **_patch_embed_parts(vit.patch_embed),
     }
     for block in vit.blocks:
-        parts |= _parts_of_block(block)
+        parts |= _block_parts(block)
     parts["blocks of unequal sizes"] = not all(parts.values()) or len({_sizes(block) for block in vit.blocks}) == 1
     eps = getattr(vit.norm, "eps", None)
     norms = [vit.norm, *(norm for block in vit.blocks for norm in (block.norm1, block.norm2))]
@@ -158,8 +158,7 @@ def _require_plain(model: nn.Module) -> None:
         if not plain:
             value = f" {vit.global_pool!r}" if name == "global_pool" else ""
             raise ArchitectureError(
-                f"the model has {name}{value}, which a supernet has not; "
-                "plain ViTs and DeiTs of timm are what it can hold",
+                f"the model has {name}{value}, which supernets do not support; give one of timm's plain ViTs or DeiTs",
                 model,
             )
 
@@ -172,7 +171,7 @@ def _sizes(block: Any) -> tuple[int, ...]:
     return (block.attn.num_heads, block.attn.head_dim, block.mlp.fc1.out_features)
 
 
-def _parts_of_patches(embedding: nn.Module) -> dict[str, bool]:
+def _patch_embed_parts(embedding: nn.Module) -> dict[str, bool]:
     if type(embedding) is not PatchEmbed:
         return {f"patches by {type(embedding).__name__}": False}
     rows, columns = embedding.img_size or (0, 1)
@@ -184,7 +183,7 @@ def _parts_of_patches(embedding: nn.Module) -> dict[str, bool]:
     }
 
 
-def _parts_of_block(block: nn.Module) -> dict[str, bool]:
+def _block_parts(block: nn.Module) -> dict[str, bool]:
     if type(block) is not Block:
         return {f"blocks of class {type(block).__name__}": False}
     attention, mlp = block.attn, block.mlp
@@ -261,17 +260,17 @@ def _pair(name: str, module: Any) -> dict[str, Tensor]:
 
 
 def _bias(module: Any) -> Tensor:
-    """Return the bias, zeros where there is none."""
+    """Return the bias, or zeros."""
     bias: Tensor | None = module.bias
     return module.weight.new_zeros(len(module.weight)) if bias is None else bias
 
 
-def _falling(importance: Tensor) -> Tensor:
-    """Return the places by falling importance; of equals the first stays first."""
+def _descending(importance: Tensor) -> Tensor:
+    """Return a stable argsort by descending importance."""
     return importance.argsort(descending=True, stable=True).cpu()
 
 
-def _order_heads(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None:
+def _permute_heads(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None:
     heads = len(order)
     for name in ("qkv.weight", "qkv.bias"):
         tensor = weights[prefix + name]
@@ -280,14 +279,14 @@ def _order_heads(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None
     weights[f"{prefix}proj.weight"] = proj.view(len(proj), heads, -1)[:, order].reshape(proj.shape)
 
 
-def _order_units(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None:
+def _permute_units(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None:
     for name in ("fc1.weight", "fc1.bias"):
         weights[prefix + name] = weights[prefix + name][order]
     weights[f"{prefix}fc2.weight"] = weights[f"{prefix}fc2.weight"][:, order]
 
 
-def _with_channels(weights: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
-    """Return the parameters with the channels of the embedding in another order, everywhere alike."""
+def _permute_channels(weights: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
+    """Permute the embedding channels consistently in all parameters."""
     first = ("patch_embed.weight", "patch_embed.bias", "proj.weight", "proj.bias", "fc2.weight", "fc2.bias")
     last = ("cls_token", "positions", "qkv.weight", "fc1.weight", "head.weight")
     ordered = {}

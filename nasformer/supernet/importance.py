@@ -1,8 +1,8 @@
-"""Importance of a ViT's heads, hidden units and channels: how much the loss would change if each were taken out.
+"""Importance of a ViT's heads, hidden units and channels: criteria for sorting them.
 
-With images: the mean over images of the size of the derivative of the loss by a gate on each (Michel et al., "Are
-Sixteen Heads Really Better than One?", NeurIPS 2019, equation 2; Molchanov et al., CVPR 2019, for units). Without: the
-sum of the sizes of the weights that read it (as Once-for-All sorts its channels, Cai et al., ICLR 2020).
+With images: the absolute gradient of the loss with respect to a gate, a first-order estimate of the effect of removal
+(Michel et al., "Are Sixteen Heads Really Better than One?", NeurIPS 2019, equation 2; Molchanov et al., CVPR 2019, for
+units). Without: the L1 norm of outgoing weights (as Once-for-All sorts channels, Cai et al., ICLR 2020).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nasformer.errors import DataError
 
 @dataclass(frozen=True)
 class Importance:
-    """How much matters what.
+    """Importance scores of a ViT.
 
     Attributes:
-        heads: Of each layer's heads ``(num_heads,)``.
-        units: Of each layer's hidden units ``(hidden_dim,)``.
-        channels: Of the channels of the embedding ``(embed_dim,)``.
+        heads: Heads of each layer, ``(num_heads,)``.
+        units: Hidden units of each layer, ``(hidden_dim,)``.
+        channels: Embedding channels, ``(embed_dim,)``.
     """
 
     heads: list[Tensor]
@@ -34,44 +34,44 @@ class Importance:
     channels: Tensor
 
 
-def by_weights(model: Any) -> Importance:
-    """Return the sum of the sizes of the weights that read each head, unit and channel.
+def weight_importance(model: Any) -> Importance:
+    """Return the L1 norm of the outgoing weights of each head, unit and channel.
 
     Args:
         model: A timm ViT.
     """
     with torch.no_grad():
-        heads = [_read(b.attn.proj, b.ls1).view(b.attn.num_heads, -1).sum(1) for b in model.blocks]
-        units = [_read(b.mlp.fc2, b.ls2) for b in model.blocks]
+        heads = [_input_norms(b.attn.proj, b.ls1).view(b.attn.num_heads, -1).sum(1) for b in model.blocks]
+        units = [_input_norms(b.mlp.fc2, b.ls2) for b in model.blocks]
         readers = [(b.norm1, b.attn.qkv) for b in model.blocks] + [(b.norm2, b.mlp.fc1) for b in model.blocks]
         readers.append((model.norm, model.head))
         channels = sum(linear.weight.abs().sum(0) * norm.weight.abs() for norm, linear in readers)
     return Importance(heads, units, channels)
 
 
-def _read(linear: nn.Linear, scale: nn.Module) -> Tensor:
-    """Return the sum of the sizes of the weights that read each input, as large as a layer scale leaves them."""
+def _input_norms(linear: nn.Linear, scale: nn.Module) -> Tensor:
+    """Return the L1 norm of each input's weights, layer scale included."""
     gamma: Tensor | None = getattr(scale, "gamma", None)
-    sizes = linear.weight.abs()
-    return (sizes if gamma is None else sizes * gamma.abs()[:, None]).sum(0)
+    magnitudes = linear.weight.abs()
+    return (magnitudes if gamma is None else magnitudes * gamma.abs()[:, None]).sum(0)
 
 
-def by_images(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> Importance:
-    """Return the mean size of the derivative of the loss by a gate on each head, unit and channel.
+def gradient_importance(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> Importance:
+    """Return the sum over images of the absolute gradient of the loss by a gate on each head, unit and channel.
 
     Args:
-        model: A timm ViT; it is left as it is.
-        batches: Images ``(batch, channels, height, width)`` and their classes ``(batch,)``.
+        model: A timm ViT; unchanged.
+        batches: Images ``(batch, channels, height, width)`` and labels ``(batch,)``.
 
     Raises:
-        DataError: There is no batch.
+        DataError: No batches.
     """
     total, images = Importance([], [], torch.zeros(())), 0
     training, place = model.training, next(model.parameters())
     model.eval()
     try:
         for inputs, labels in batches:
-            found = _of_batch(model, inputs.to(place), labels.to(place.device))
+            found = _batch_importance(model, inputs.to(place), labels.to(place.device))
             total, images = _sum(total, found) if images else found, images + len(labels)
     finally:
         model.train(training)
@@ -80,39 +80,26 @@ def by_images(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) -> Importanc
     return total
 
 
-def _of_batch(model: Any, images: Tensor, labels: Tensor) -> Importance:
-    """Return the sums over the images of a batch of the sizes of the derivatives."""
+def _batch_importance(model: Any, images: Tensor, labels: Tensor) -> Importance:
+    """Return the absolute gradients summed over a batch."""
     count = len(images)
     heads = [images.new_ones(count, 1, b.attn.num_heads, 1).requires_grad_() for b in model.blocks]
     units = [images.new_ones(count, 1, b.mlp.fc2.in_features).requires_grad_() for b in model.blocks]
     channels = images.new_ones(count, 1, model.embed_dim).requires_grad_()
     with ExitStack() as hooks, torch.enable_grad():
         for block, head, unit in zip(model.blocks, heads, units, strict=True):
-            hooks.enter_context(_Removed(block.attn.proj.register_forward_pre_hook(_gated(head))))
-            hooks.enter_context(_Removed(block.mlp.fc2.register_forward_pre_hook(_gated(unit))))
+            hooks.enter_context(block.attn.proj.register_forward_pre_hook(_gated(head)))
+            hooks.enter_context(block.mlp.fc2.register_forward_pre_hook(_gated(unit)))
         for norm in (model.norm, *(norm for block in model.blocks for norm in (block.norm1, block.norm2))):
-            hooks.enter_context(_Removed(norm.register_forward_hook(_gated_output(channels))))
+            hooks.enter_context(norm.register_forward_hook(_gated_output(channels)))
         loss = F.cross_entropy(model(images).float(), labels, reduction="sum")
         sizes = [gradient.abs().sum(0).flatten() for gradient in torch.autograd.grad(loss, [*heads, *units, channels])]
     depth = len(heads)
     return Importance(sizes[:depth], sizes[depth:-1], sizes[-1])
 
 
-class _Removed:
-    """A hook that is taken out at the end."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        self._handle.remove()
-
-
 def _gated(gate: Tensor) -> Callable[..., tuple[Tensor]]:
-    """Return a hook that multiplies the input ``(batch, tokens, width)`` by a gate on each of its parts."""
+    """Return a hook that multiplies the input ``(batch, tokens, width)`` by gates on heads or units."""
 
     def hook(module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
         (x,) = inputs

@@ -1,7 +1,7 @@
-"""Initial weights as in AutoFormer and timm's ViT, from a seed and without global random state.
+"""Weight initialisation as in AutoFormer and timm's ViT, seeded and without global random state.
 
-Truncated normal of deviation 0.02 for linear weights, positions, tables and the cls token; zero
-biases; the patch embedding as torch initialises a convolution.
+Truncated normal with standard deviation 0.02 for linear weights, positions, tables and the cls token; zero biases;
+the patch embedding like torch's convolutions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DEVIATION = 0.02
 
 
 def initialise(net: nn.Module, seed: int) -> None:
-    """Fill the parameters of ``net`` in place, the same for the same ``seed``."""
+    """Initialise the parameters of ``net`` in place, reproducibly."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in net.named_parameters():

@@ -1,8 +1,7 @@
-"""Latency: the time of blocks and of whole networks on this device.
+"""Latency measurements of blocks and whole networks on this device.
 
-A layer's time is that of a stack of layers of its size divided by their number, so that their weights come from
-where they do in a network and not all from the nearest cache. Blocks are measured in turn, round by round,
-so that a drift of the machine hits all alike, and the median of the rounds counts.
+A layer's latency is that of a stack of equal layers divided by their number, so that weights are not unrealistically
+cached. Blocks are measured in interleaved rounds, so that drift of the machine affects all equally; the median counts.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from nasformer.space import SearchSpace
 from nasformer.supernet.model import VisionTransformer
 
 STACK = 4
-"""Layers of one size that are measured together."""
+"""Layers per measured stack."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a table says of networks that it was not made from, and what they took.
+    """Predicted and measured latencies of whole networks.
 
     Args:
         networks: The networks.
-        predicted: Microseconds by the table.
-        measured: Microseconds measured.
+        predicted: Microseconds predicted by the table.
+        measured: Measured microseconds.
     """
 
     networks: Sequence[Architecture]
@@ -44,25 +43,25 @@ class Prediction:
 
     @property
     def errors(self) -> list[float]:
-        """Relative errors, signed: 0.1 where the table says 10 % too much."""
+        """Signed relative errors: 0.1 if the table predicts 10 % too much."""
         return [p / m - 1 for p, m in zip(self.predicted, self.measured, strict=True)]
 
     @property
     def median_error(self) -> float:
-        """Median of the errors' sizes."""
+        """Median absolute relative error."""
         return statistics.median(abs(error) for error in self.errors)
 
 
 def measure_blocks(
     space: SearchSpace, *, device: str | torch.device = "cpu", batch_size: int = 1, repeats: int = 30
 ) -> LatencyTable:
-    """Measure every stem and layer of a space.
+    """Measure all stems and layers of a space.
 
     Args:
         space: The space.
-        device: Where; threads are torch's (``torch.set_num_threads``).
-        batch_size: Images per pass.
-        repeats: Rounds, of which the median counts.
+        device: Device; CPU threads are torch's (``torch.set_num_threads``).
+        batch_size: Images per forward pass.
+        repeats: Number of rounds.
 
     Raises:
         BudgetError: ``batch_size`` or ``repeats`` is below 1.
@@ -70,10 +69,10 @@ def measure_blocks(
     _at_least_one(batch_size=batch_size, repeats=repeats)
     bench = _Bench(space.geometry, torch.device(device), batch_size)
     passes: dict[tuple[tuple[float, ...], ...], Pass] = {}
-    for one in _networks(space):
-        key = one.embed_dim, *(value for _, value in one.network)
-        passes[(key,)] = bench.stem(one)
-        for stack in _stacks(space, one):
+    for stem in _stems(space):
+        key = stem.embed_dim, *(value for _, value in stem.network)
+        passes[(key,)] = bench.stem(stem)
+        for stack in _stacks(space, stem):
             layer = stack.layers[0]
             sizes = layer.num_heads, layer.hidden_dim, *(value for _, value in layer.further)
             passes.setdefault((key, sizes), bench.layers(stack))
@@ -97,21 +96,21 @@ def measure_blocks(
     )
 
 
-def _networks(space: SearchSpace) -> Iterator[Architecture]:
-    """Yield an architecture without layers' work for each choice of the network."""
+def _stems(space: SearchSpace) -> Iterator[Architecture]:
+    """Yield an architecture of a skipped layer for each choice of the network."""
     codec = space.codec
     for choices in product(*(dimension.values for dimension in codec.network)):
         sizes = dict(zip((dimension.name for dimension in codec.network), choices, strict=True))
         yield uniform(**{"depth": 1, "num_heads": 0, "mlp_ratio": 0, **sizes})  # type: ignore[arg-type]
 
 
-def _stacks(space: SearchSpace, one: Architecture) -> Iterator[Architecture]:
-    """Yield a stack of equal layers for each choice of a layer that does anything."""
+def _stacks(space: SearchSpace, stem: Architecture) -> Iterator[Architecture]:
+    """Yield a stack of equal layers for each choice of a layer that is not skipped."""
     codec = space.codec
     for choices in product(*(dimension.values for dimension in codec.layer)):
         layer = {d.name: (value,) * STACK for d, value in zip(codec.layer, choices, strict=True)}
         if layer["num_heads"][0] or layer["mlp_ratio"][0]:
-            yield one.replace(**layer)
+            yield stem.replace(**layer)
 
 
 def measure_networks(
@@ -122,7 +121,7 @@ def measure_networks(
     batch_size: int = 1,
     repeats: int = 30,
 ) -> list[int]:
-    """Return the median microseconds of a pass through each network, with random weights.
+    """Return the median microseconds per forward pass of each network, with random weights.
 
     Raises:
         BudgetError: ``batch_size`` or ``repeats`` is below 1.
@@ -137,7 +136,7 @@ def measure_networks(
 def check_prediction(
     table: LatencyTable, space: SearchSpace, *, networks: int = 8, seed: int = 0, device: str | torch.device = "cpu"
 ) -> Prediction:
-    """Compare a table with whole networks of its space, drawn at random and measured as its blocks were."""
+    """Compare a table with measurements of random whole networks of its space, under its settings."""
     drawn = space.sample(networks, seed=seed)
     measured = measure_networks(
         space.geometry, drawn, device=device, batch_size=table.batch_size, repeats=table.repeats
@@ -146,9 +145,9 @@ def check_prediction(
 
 
 def measured_cost(space: SearchSpace, *, device: str | torch.device = "cpu", repeats: int = 30) -> FunctionCost:
-    """Return ``latency_ms`` as the measured time of whole networks: exact where a table is not, and no sum.
+    """Return ``latency_ms`` as a black-box cost that measures whole networks, unlike an additive table.
 
-    Sets that it bounds are sampled by rejection, one measurement each.
+    Sets that it bounds are sampled by rejection, at one measurement per candidate.
     """
 
     def latency_ms(architecture: Architecture) -> float:
@@ -158,14 +157,14 @@ def measured_cost(space: SearchSpace, *, device: str | torch.device = "cpu", rep
 
 
 def describe_device(device: torch.device) -> str:
-    """Return the processor's name, with torch's threads, or the GPU's."""
+    """Return the GPU's name, or the processor's with torch's number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{processor()}, {device.type}, {torch.get_num_threads()} threads"
 
 
 class _Bench:
-    """Builds what is measured, once."""
+    """Builds the measured forward passes."""
 
     def __init__(self, geometry: Geometry, device: torch.device, batch_size: int) -> None:
         self.geometry, self.device, self.batch_size = geometry, device, batch_size
@@ -187,7 +186,7 @@ class _Bench:
     def layers(self, stack: Architecture) -> Pass:
         net = self._net(stack)
         tokens = torch.randn(self.batch_size, net.geometry.tokens, stack.embed_dim, device=self.device)
-        blocks, grid = list(zip(net.blocks, stack.layers, strict=True)), net.grid_of(stack)
+        blocks, grid = list(zip(net.blocks, stack.layers, strict=True)), net.patch_grid(stack)
 
         def run() -> Tensor:
             x = tokens
@@ -211,7 +210,7 @@ def _rounds(passes: Mapping[Key, Pass], repeats: int, device: torch.device) -> d
 
 
 def _spread(values: Sequence[float]) -> float:
-    """Return the distance of the quartiles as a share of the median."""
+    """Return the interquartile range relative to the median."""
     if len(values) < 2:
         return 0.0
     low, middle, high = statistics.quantiles(values, n=4)

@@ -1,7 +1,7 @@
-"""Sliced layers: one maximal layer that runs at any smaller size on its leading slices.
+"""Sliced layers: maximal layers that run at any smaller size on leading slices of their weights.
 
-This is AutoFormer's weight entanglement (Chen et al., ICCV 2021, section 3.1): the weights of every
-choice of width are the leading rows and columns of one maximal weight, taken as views, never copied.
+AutoFormer's weight entanglement (Chen et al., ICCV 2021, section 3.1): the weights of each width are the leading rows
+and columns of one maximal weight, as views without copies.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch.nn import functional as F
 from nasformer.architecture import Layer
 
 LAYER_NORM_EPS = 1e-5
-"""AutoFormer's; networks that come from elsewhere keep their own."""
+"""AutoFormer's epsilon; imported networks keep their own."""
 
 
 class SlicedLinear(nn.Module):
-    """A linear layer of which the leading inputs and outputs can be used alone.
+    """A linear layer that runs on its leading inputs and outputs.
 
     Args:
-        in_features: Most inputs.
-        out_features: Most outputs.
+        in_features: Maximal number of inputs.
+        out_features: Maximal number of outputs.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -38,10 +38,10 @@ class SlicedLinear(nn.Module):
 
 
 class SlicedLayerNorm(nn.Module):
-    """A layer norm of which the leading features can be used alone.
+    """A layer norm that runs on its leading features.
 
     Args:
-        embed_dim: Most features.
+        embed_dim: Maximal number of features.
     """
 
     def __init__(self, embed_dim: int) -> None:
@@ -57,11 +57,11 @@ class SlicedLayerNorm(nn.Module):
 
 
 class SlicedMlp(nn.Module):
-    """The transformer's MLP with exact GELU, of which the leading hidden units can be used alone.
+    """The transformer's MLP with exact GELU, which runs on its leading hidden units.
 
     Args:
-        embed_dim: Most inputs and outputs.
-        hidden_dim: Most hidden units.
+        embed_dim: Maximal number of inputs and outputs.
+        hidden_dim: Maximal number of hidden units.
     """
 
     def __init__(self, embed_dim: int, hidden_dim: int) -> None:
@@ -70,22 +70,22 @@ class SlicedMlp(nn.Module):
         self.fc2 = SlicedLinear(hidden_dim, embed_dim)
 
     def forward(self, x: Tensor, layer: Layer) -> Tensor:
-        """Map ``(batch, tokens, embed_dim)`` to the same shape through as many units as ``layer`` has."""
+        """Map ``(batch, tokens, embed_dim)`` to the same shape through ``layer.hidden_dim`` units."""
         out: Tensor = self.fc2(F.gelu(self.fc1(x, layer.hidden_dim)), x.shape[-1])
         return out
 
 
 class SlicedPatchEmbedding(nn.Module):
-    """Patches as tokens, with the cls token in front and absolute positions added.
+    """Patch embedding with a cls token and absolute positions.
 
-    The convolution whose stride is its kernel is one matrix product over the patches. For smaller images the
-    positions are resampled to their grid.
+    The convolution with stride = kernel size is one matrix product over the patches. Positions are resampled to the
+    grid of smaller images.
 
     Args:
         in_channels: Channels of the image.
         patch_size: Height and width of a patch, in pixels.
-        patches: Patches of one image.
-        embed_dim: Widest embedding.
+        patches: Patches per image.
+        embed_dim: Maximal embedding dimension.
     """
 
     def __init__(self, in_channels: int, patch_size: int, patches: int, embed_dim: int) -> None:
@@ -105,14 +105,14 @@ class SlicedPatchEmbedding(nn.Module):
         # pixels: (batch, patches, patch_dim), in the order of the weight's last three dimensions
         x = F.linear(pixels, self.weight[:embed_dim].flatten(1), self.bias[:embed_dim])
         cls_token = self.cls_token[:, :, :embed_dim].expand(batch, -1, -1).to(x.dtype)
-        positions = resampled(self.positions[:, :, :embed_dim], height // p)
+        positions = resample_positions(self.positions[:, :, :embed_dim], height // p)
         return torch.cat((cls_token, x), dim=1) + positions.to(x.dtype)
 
 
-def resampled(positions: Tensor, grid: int) -> Tensor:
-    """Map positions ``(1, rows² + 1, embed_dim)`` to ``(1, grid² + 1, embed_dim)``, the cls token's as it is.
+def resample_positions(positions: Tensor, grid: int) -> Tensor:
+    """Resample positions ``(1, rows² + 1, embed_dim)`` to ``(1, grid² + 1, embed_dim)``, except the cls token's.
 
-    Bicubic with antialiasing, as timm does it (Dosovitskiy et al., ICLR 2021, section 3.2).
+    Bicubic with antialiasing, as in timm (Dosovitskiy et al., ICLR 2021, section 3.2).
     """
     rows = math.isqrt(positions.shape[1] - 1)
     if rows == grid:
@@ -123,19 +123,19 @@ def resampled(positions: Tensor, grid: int) -> Tensor:
     return other
 
 
-def resized(images: Tensor, image_size: int) -> Tensor:
-    """Map images ``(batch, channels, height, width)`` to ``image_size`` pixels a side, bicubically and antialiased."""
+def resize_images(images: Tensor, image_size: int) -> Tensor:
+    """Resize images ``(batch, channels, height, width)`` to ``image_size`` pixels a side, bicubic with antialiasing."""
     if images.shape[-1] == image_size:
         return images
     return F.interpolate(images, (image_size, image_size), mode="bicubic", align_corners=False, antialias=True)
 
 
 class Shard(NamedTuple):
-    """Which images of a joint batch a tensor holds.
+    """The rows of a global batch that a tensor holds.
 
     Attributes:
-        joint: Images in the joint batch.
-        rows: Their places in it ``(batch,)``.
+        joint: Size of the global batch.
+        rows: Indices in the global batch, ``(batch,)``.
     """
 
     joint: int
@@ -143,13 +143,13 @@ class Shard(NamedTuple):
 
 
 def drop_path(x: Tensor, rate: float, training: bool, shard: Shard | None = None) -> Tensor:
-    """Drop whole samples of a residual branch (Huang et al., 2016), scaling the rest.
+    """Stochastic depth: drop a residual branch per sample (Huang et al., 2016) and rescale the rest.
 
     Args:
         x: A branch's output ``(batch, ...)``.
-        rate: Probability that a sample is dropped.
-        training: Whether to drop at all.
-        shard: Which images of a joint batch ``x`` holds, for which alone random numbers are kept; None: all.
+        rate: Drop probability.
+        training: Whether to drop.
+        shard: Rows of ``x`` in a global batch, whose random numbers are drawn in full; None: the whole batch.
     """
     if not training or rate == 0.0:
         return x

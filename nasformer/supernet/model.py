@@ -1,10 +1,9 @@
-"""VisionTransformer: AutoFormer's network at one size, and at every smaller one.
+"""VisionTransformer: AutoFormer's network, which also runs every smaller architecture.
 
-Chen et al., ICCV 2021. Pre-norm blocks, exact GELU, relative position on keys and values, absolute
-positions, a cls token, and mean pooling over the patches (or the cls token). Which layers, heads and
-widths take part in a forward pass is its argument; nothing in the module remembers a choice. Where several patch
-sizes or resolutions may be chosen, each patch size has an embedding and positions of its own; images are resized to
-the resolution, and positions with them.
+Chen et al., ICCV 2021. Pre-norm blocks, exact GELU, relative positions on keys and values, absolute positions, a cls
+token, and mean pooling over the patches (or the cls token). The architecture is an argument of the forward pass;
+modules hold no active choice. With several patch sizes or resolutions, each patch size has its own embedding and
+positions; images and positions are resampled to the resolution.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ from nasformer.supernet.layers import (
     SlicedLayerNorm,
     SlicedLinear,
     SlicedPatchEmbedding,
-    resampled,
-    resized,
+    resample_positions,
+    resize_images,
 )
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.supernet.sharing import ENTANGLED, Sharing
@@ -46,14 +45,14 @@ class VisionTransformer(nn.Module):
 
     Args:
         geometry: Sizes of images, patches, heads and classes.
-        architecture: The sizes of its layers.
-        pooling: What the head sees: the mean over the patches, or the cls token.
-        qkv_bias: Which bias entries fewer heads use.
-        drop_path: Rate of the last layer; the others follow linearly from 0.
-        seed: Of the initial weights; None leaves them zero, to be filled.
-        sharing: Which weights smaller sizes get; by default those of leading slices.
-        patch_sizes: Those that an architecture may name; none: that of the geometry alone.
-        image_sizes: Those that an architecture may name; none: that of the geometry alone.
+        architecture: Sizes of the layers.
+        pooling: Input of the head: the mean over the patches, or the cls token.
+        qkv_bias: Slice of the qkv bias that fewer heads use.
+        drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
+        seed: Random seed of the weights; None leaves linear weights zero, to be loaded.
+        sharing: Weight sharing scheme.
+        patch_sizes: Choices of the patch size; empty: only the geometry's.
+        image_sizes: Choices of the image size; empty: only the geometry's.
 
     Raises:
         ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
@@ -119,10 +118,9 @@ class VisionTransformer(nn.Module):
         """Return the logits ``(batch, num_classes)`` of ``images`` ``(batch, channels, height, width)``.
 
         Args:
-            images: Images of the geometry's size; of any, where the resolution is a choice.
-            architecture: The subnet to run, no larger than this network; None: all of it.
-            shard: Which images of a joint batch these are, so that drop-path drops what it would drop there;
-                None: a whole batch.
+            images: Images of the geometry's size; of any size if the resolution is searched.
+            architecture: The subnet to run; None: the whole network.
+            shard: Rows of a global batch, for the same drop-path as there; None: the whole batch.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
@@ -144,14 +142,14 @@ class VisionTransformer(nn.Module):
             architecture = self.architecture
         elif architecture != self.architecture:
             self.require(architecture)
-        x, grid = self.embed(images, architecture), self.grid_of(architecture)
+        x, grid = self.embed(images, architecture), self.patch_grid(architecture)
         for block, layer in zip(self.blocks, architecture.layers, strict=False):
             x = self.run_block(cast(Block, block), x, layer, grid, shard)
         tokens: Tensor = self.norm(x)
         return tokens
 
     def embed(self, images: Tensor, architecture: Architecture) -> Tensor:
-        """Map images ``(batch, channels, height, width)`` to the tokens of an architecture, before its first layer.
+        """Embed images ``(batch, channels, height, width)`` as the input tokens of an architecture's first layer.
 
         Raises:
             DataError: ``images`` have another shape.
@@ -161,31 +159,31 @@ class VisionTransformer(nn.Module):
         embedding: Any = self.patch_embed
         if isinstance(embedding, nn.ModuleDict) and len(self.patch_sizes) > 1:
             embedding = embedding[str(g.patch_size)]
-        tokens: Tensor = embedding(resized(images, g.image_size), architecture.embed_dim)
+        tokens: Tensor = embedding(resize_images(images, g.image_size), architecture.embed_dim)
         return tokens
 
-    def grid_of(self, architecture: Architecture) -> PatchGrid | None:
-        """Return the constant tables of relative positions on the grid of an architecture; None: it has none."""
+    def patch_grid(self, architecture: Architecture) -> PatchGrid | None:
+        """Return the relative position tables of an architecture's grid; None: no relative positions."""
         return cast(PatchGrid, self.grids[str(self.geometry.of(architecture).grid)]) if len(self.grids) else None
 
     def run_block(
         self, block: Block, x: Tensor, layer: Layer, grid: PatchGrid | None, shard: Shard | None = None
     ) -> Tensor:
-        """Map ``(batch, tokens, embed_dim)`` through one block, keeping only its input where checkpointing is on."""
+        """Run one block on ``(batch, tokens, embed_dim)``, with activation checkpointing if enabled."""
         if not (self.grad_checkpointing and torch.is_grad_enabled()):
             return cast(Tensor, block(x, layer, grid, shard))
         return cast(Tensor, checkpoint(block, x, layer, grid, shard, use_reentrant=False))
 
     def require(self, architecture: Architecture) -> None:
-        """Raise ArchitectureError, naming the dimension, unless ``architecture`` fits in this network."""
+        """Raise ArchitectureError, naming the dimension, unless ``architecture`` fits into this network."""
         own = self.architecture
-        _at_most("embed_dim", architecture.embed_dim, own.embed_dim)
-        _at_most("depth", architecture.depth, own.depth)
+        _check_at_most("embed_dim", architecture.embed_dim, own.embed_dim)
+        _check_at_most("depth", architecture.depth, own.depth)
         for layer, (wanted, most) in enumerate(zip(architecture.layers, own.layers, strict=False)):
-            _at_most("num_heads", wanted.num_heads, most.num_heads, layer)
-            _at_most("MLP width", wanted.hidden_dim, most.hidden_dim, layer)
+            _check_at_most("num_heads", wanted.num_heads, most.num_heads, layer)
+            _check_at_most("MLP width", wanted.hidden_dim, most.hidden_dim, layer)
             for name, value in wanted.further:
-                _at_most(name, value, getattr(most, name, 0), layer)
+                _check_at_most(name, value, getattr(most, name, 0), layer)
         g = self.geometry.of(architecture)
         for name, value, known in (
             ("patch_size", g.patch_size, self.patch_sizes),
@@ -197,33 +195,33 @@ class VisionTransformer(nn.Module):
         self.sharing.require(architecture)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Keep only the input of each block for the backward pass, which computes the rest again.
+        """Toggle activation checkpointing: the backward pass recomputes each block from its input.
 
-        Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016. The gradients are the same.
+        Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016. Gradients are unchanged.
         """
         self.grad_checkpointing = enable
 
     def set_drop_path(self, last: float) -> None:
-        """Set the rate of the last layer in training; the others follow linearly from 0."""
+        """Set the stochastic depth rate of the last layer; it grows linearly from 0."""
         self.drop_path_rates = _linspace(last, self.architecture.depth)
         for block, rate in zip(self.blocks, self.drop_path_rates, strict=True):
             cast(Block, block).drop_path = rate
 
     @property
     def norm_eps(self) -> float:
-        """What layer norms add to the variance."""
+        """Epsilon of the layer norms."""
         return next(module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm))
 
     def set_norm_eps(self, eps: float) -> None:
-        """Set what layer norms add to the variance."""
+        """Set the epsilon of the layer norms."""
         for module in self.modules():
             if isinstance(module, SlicedLayerNorm):
                 module.eps = eps
 
     def extract(self, architecture: Architecture) -> VisionTransformer:
-        """Return an independent network of ``architecture`` that gives the same logits.
+        """Return a standalone network of ``architecture`` that gives the same logits.
 
-        Its parameters are copies of those that take part: leading slices, where they are entangled.
+        Its parameters are copies of the subnet's: leading slices if entangled.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
@@ -238,34 +236,34 @@ class VisionTransformer(nn.Module):
         own = dict(self.named_parameters())
         with torch.no_grad():
             for name, parameter in subnet.named_parameters():
-                tensor: Tensor = own[self.own_name(name, architecture)]
+                tensor: Tensor = own[self.shared_name(name, architecture)]
                 if name == "patch_embed.positions":
-                    tensor = resampled(tensor[..., : architecture.embed_dim], subnet.geometry.grid)
-                parameter.copy_(leading(tensor, parameter.shape))
+                    tensor = resample_positions(tensor[..., : architecture.embed_dim], subnet.geometry.grid)
+                parameter.copy_(leading_slice(tensor, parameter.shape))
         return subnet
 
-    def own_name(self, name: str, architecture: Architecture) -> str:
-        """Return the name, in this network, of a parameter of ``architecture`` alone."""
-        name, stem = self.sharing.own_name(name, architecture), "patch_embed."
+    def shared_name(self, name: str, architecture: Architecture) -> str:
+        """Return this network's name of a parameter of the standalone ``architecture``."""
+        name, stem = self.sharing.shared_name(name, architecture), "patch_embed."
         if len(self.patch_sizes) == 1 or not name.startswith(stem):
             return name
         return f"{stem}{self.geometry.of(architecture).patch_size}.{name.removeprefix(stem)}"
 
     def active_shapes(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-        """Return the shape of the leading slice that ``architecture`` uses, by name of the parameter."""
+        """Return the shapes of the leading slices that ``architecture`` uses, by parameter."""
         own = dict(self.named_parameters())
         shapes = {}
         for name, shape in parameter_shapes(self.geometry, architecture).items():
-            whole = self.own_name(name, architecture)
+            whole = self.shared_name(name, architecture)
             # positions are resampled as a whole
             shapes[whole] = (*own[whole].shape[:-1], shape[-1]) if name == "patch_embed.positions" else shape
         return shapes
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
-        """Write the weights with the sizes that they need; ``metadata`` is kept as it is.
+        """Write the weights and sizes; ``metadata`` is stored unchanged.
 
         Raises:
-            CheckpointError: The disk is full or the place cannot be written.
+            CheckpointError: The file cannot be written.
         """
         header = {
             "geometry": self.geometry.to_dict(),
@@ -280,11 +278,11 @@ class VisionTransformer(nn.Module):
 
     @property
     def resizes(self) -> bool:
-        """Whether images of any size are resized to the resolution of the architecture, which then is a choice."""
+        """Whether the resolution is searched, so that images of any size are resized to it."""
         return "image_size" in dict(self.architecture.network)
 
     def check_images(self, images: Tensor) -> None:
-        """Raise DataError, naming both shapes, unless ``images`` have the geometry's size, or can be resized."""
+        """Raise DataError, naming both shapes, unless ``images`` have the geometry's size or can be resized."""
         g = self.geometry
         wanted, shape = (g.in_channels, g.image_size, g.image_size), tuple(images.shape[1:])
         square = images.ndim == 4 and shape[0] == g.in_channels and shape[1] == shape[2]
@@ -293,30 +291,30 @@ class VisionTransformer(nn.Module):
 
 
 def load_network(path: str | Path) -> VisionTransformer:
-    """Read what ``VisionTransformer.save`` wrote, in evaluation mode.
+    """Load a file of ``VisionTransformer.save``, in evaluation mode.
 
     Raises:
-        CheckpointError: The file is absent, corrupt, or no network.
+        CheckpointError: The file is missing, corrupt, or not a network.
     """
     header, tensors = read_checkpoint(path, "network")
     try:
         geometry, architecture = Geometry(**header["geometry"]), Architecture.from_dict(header["architecture"])
         options = {name: header[name] for name in ("pooling", "qkv_bias", "drop_path")}
         net = VisionTransformer(geometry, architecture, **options, seed=None)
-        net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # files of the first version do not say
+        net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
     fill(net, tensors, path)
     return net.eval()
 
 
-def leading(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+def leading_slice(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the leading slice of ``tensor`` that has ``shape``, as a view."""
     return tensor[tuple(slice(size) for size in shape)]
 
 
 def parameter_shapes(geometry: Geometry, architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every parameter of ``architecture``, by name, without allocating any."""
+    """Return the parameter shapes of ``architecture`` by name, without allocation."""
     with torch.device("meta"):
         net = VisionTransformer(geometry, architecture, seed=None)
     return {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
@@ -328,7 +326,7 @@ def require_option(name: str, value: object, options: tuple[str, ...]) -> None:
         raise ArchitectureError(f"{name} must be {' or '.join(map(repr, options))}, got {value!r}", value)
 
 
-def _at_most(name: str, value: float, limit: float, layer: int | None = None) -> None:
+def _check_at_most(name: str, value: float, limit: float, layer: int | None = None) -> None:
     if value > limit:
         where = "" if layer is None else f" of layer {layer}"
         raise ArchitectureError(f"{name}{where} is {value}, but this network has {limit}; take at most that", value)

@@ -1,17 +1,15 @@
-"""Relative position on a grid of patches, without ever building e[n, m].
+"""Relative positions on a grid of patches, without materialising e[n, m].
 
-AutoFormer (section 3.3, after Wu et al., ICCV 2021 and Shaw et al., 2018) adds to key m, seen from
-query n, the embedding e[n, m] = vertical[r' - r] + horizontal[c' - c], and likewise to the values,
-offsets clipped at ``max_distance`` and a row of its own where n or m is the cls token. As e is a row
-part plus a column part,
+AutoFormer (section 3.3, after Wu et al., ICCV 2021 and Shaw et al., 2018) adds to key m, for query n, the embedding
+e[n, m] = vertical[r' - r] + horizontal[c' - c], and likewise to the values, with offsets clipped at ``max_distance``
+and a separate row if n or m is the cls token. Since e is separable into a row and a column term,
 
     q.e[n, m]            = (q.vertical)[r' - r] + (q.horizontal)[c' - c],
     sum_m a[n, m] e[n, m] = sum_r' rows[n, r'] vertical[r' - r] + sum_c' columns[n, c'] horizontal[c' - c],
 
-where rows and columns are the attention's marginals. With the key's row and column appended to k and
-to v as one-hot columns, and the two small products appended to q, one attention over slightly wider
-heads computes all of it. Terms that are equal for all keys leave a softmax unchanged, so the cls row
-is subtracted from the vertical part and needs no column.
+where rows and columns are marginals of the attention. One attention over slightly wider heads computes both: append
+the key's one-hot row and column to k and v, and the two small products to q. The softmax is invariant to terms equal
+for all keys, so the cls row is subtracted from the vertical term and needs no column.
 """
 
 from __future__ import annotations
@@ -23,24 +21,24 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 MULTIPLE = 8
-"""Head widths are padded to a multiple of this, as fast attention kernels ask."""
+"""Head widths are padded to a multiple of this for fast attention kernels."""
 
 
 class PatchGrid(nn.Module):
-    """The constant tables of one grid of patches, shared by all layers.
+    """Constant index tables of one patch grid, shared by all layers.
 
     Args:
         grid: Patches along one side.
-        max_distance: Offset beyond which positions are clipped.
-        head_dim: Width of a head before it is widened.
+        max_distance: Clipping distance of offsets.
+        head_dim: Width of a head before widening.
     """
 
-    selection: Tensor  # (offsets, 2 * table_rows): from the two tables to the offsets of this grid
-    offset: Tensor  # (tokens, 1, extra): which offset each extra column holds, seen from each query
-    one_hot: Tensor  # (tokens, 1, 1, extra): the row and the column of each key
-    ones: Tensor  # (offsets,): 1 at the cls term, which every query gets
-    spread: Tensor  # (tokens, extra, offsets): 1 where an extra column holds an offset; for exports
-    gathering: Tensor  # the same, the other way round
+    selection: Tensor  # (offsets, 2 * table_rows): maps the two tables to the offsets of this grid
+    offset: Tensor  # (tokens, 1, extra): offset index of each extra column, per query
+    one_hot: Tensor  # (tokens, 1, 1, extra): row and column of each key
+    ones: Tensor  # (offsets,): 1 at the cls term, common to all queries
+    spread: Tensor  # (tokens, extra, offsets): one-hot ``offset``; for exports
+    gathering: Tensor  # its transpose
 
     def __init__(self, grid: int, max_distance: int, head_dim: int) -> None:
         super().__init__()
@@ -63,7 +61,7 @@ class PatchGrid(nn.Module):
         return torch.matmul(self.selection, tables.flatten(1, 2))
 
     def widen(self, qkv: Tensor, key_offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Append q.e to q and the key's place to k and v.
+        """Append q.e to q, and the key's one-hot position to k and v.
 
         Args:
             qkv: ``(batch, tokens, heads, 3, head_dim)``.
@@ -78,14 +76,14 @@ class PatchGrid(nn.Module):
         return wide
 
     def narrow(self, out: Tensor, value_offsets: Tensor) -> Tensor:
-        """Add the values' positions: ``(batch, tokens, heads, head_dim + extra)`` -> ``(rows, head_dim)``."""
+        """Add the values' position term: ``(batch, tokens, heads, head_dim + extra)`` -> ``(rows, head_dim)``."""
         if torch.compiler.is_exporting():
             return self._narrowed_for_export(out, value_offsets)
         narrow: Tensor = _Narrow.apply(out, value_offsets, self.offset, self.ones)
         return narrow
 
     def _widened_for_export(self, qkv: Tensor, key_offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same with products and concatenations alone, which other runtimes have fast."""
+        """``widen`` by products and concatenations only, which are fast in other runtimes."""
         q, k, v = qkv.unbind(3)
         extra = torch.matmul(torch.matmul(q, key_offsets.transpose(0, 1)), self.gathering.to(qkv.dtype))
         place = self.one_hot[:, :, 0].to(qkv.dtype).expand(*q.shape[:-1], -1)
@@ -99,7 +97,7 @@ class PatchGrid(nn.Module):
 
 
 class _Widen(torch.autograd.Function):
-    """Keeps for the backward pass what attention keeps anyway, the widened q, and not qkv."""
+    """Saves for the backward pass only the widened q, which attention saves anyway, not qkv."""
 
     @staticmethod
     def forward(
@@ -129,7 +127,7 @@ class _Widen(torch.autograd.Function):
 
 
 class _Narrow(torch.autograd.Function):
-    """Keeps for the backward pass what attention keeps anyway, its output, and makes the weights again."""
+    """Saves for the backward pass only attention's output, saved anyway, and recomputes the weights."""
 
     @staticmethod
     def forward(ctx: Any, out: Tensor, value_offsets: Tensor, offset: Tensor, ones: Tensor) -> Tensor:
@@ -151,7 +149,7 @@ class _Narrow(torch.autograd.Function):
 
 
 def _weights(marginals: Tensor, offset: Tensor, ones: Tensor) -> Tensor:
-    """Spread the marginals ``(*rows, extra)`` over the offsets that they belong to: ``(rows, offsets)``."""
+    """Scatter the marginals ``(*rows, extra)`` to their offsets, ``(rows, offsets)``."""
     rows = marginals.shape[:-1]
     weights = ones.to(marginals.dtype).expand(*rows, -1).scatter(-1, offset.expand(*rows, -1), marginals)
     return weights.view(-1, ones.shape[0])
@@ -162,7 +160,7 @@ def _round_up(width: int) -> int:
 
 
 def _selection(grid: int, max_distance: int) -> Tensor:
-    """Rows: vertical offsets less the cls term, horizontal offsets, the cls term, and zeros."""
+    """Rows: vertical offsets minus the cls term, horizontal offsets, the cls term, zero padding."""
     span, table_rows = 2 * grid - 1, 2 * max_distance + 2
     offsets = torch.arange(span) - (grid - 1)
     row = offsets.clamp(-max_distance, max_distance) + max_distance + 1
@@ -176,10 +174,10 @@ def _selection(grid: int, max_distance: int) -> Tensor:
 
 
 def _offset(grid: int, extra: int) -> Tensor:
-    """Seen from the patch at (r, c): r' - r for each row r', c' - c for each column c'; else a zero."""
+    """For the patch at (r, c): r' - r for each row r', c' - c for each column c'; else the index of a zero."""
     span = 2 * grid - 1
     index = torch.full((grid * grid + 1, 1, extra), 2 * span + 1)
-    row, column = _places(grid)
+    row, column = _rows_and_columns(grid)
     each = torch.arange(grid)
     index[1:, 0, :grid] = each - row[:, None] + grid - 1
     index[1:, 0, grid : 2 * grid] = each - column[:, None] + span + grid - 1
@@ -187,7 +185,7 @@ def _offset(grid: int, extra: int) -> Tensor:
 
 
 def _one_hot(grid: int, extra: int) -> Tensor:
-    row, column = _places(grid)
+    row, column = _rows_and_columns(grid)
     one_hot = torch.zeros(grid * grid + 1, 1, 1, extra)
     patch = torch.arange(grid * grid) + 1
     one_hot[patch, 0, 0, row] = 1.0
@@ -195,6 +193,6 @@ def _one_hot(grid: int, extra: int) -> Tensor:
     return one_hot
 
 
-def _places(grid: int) -> tuple[Tensor, Tensor]:
+def _rows_and_columns(grid: int) -> tuple[Tensor, Tensor]:
     patch = torch.arange(grid * grid)
     return patch // grid, patch % grid

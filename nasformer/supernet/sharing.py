@@ -1,9 +1,8 @@
-"""Weight sharing: which weights a choice of sizes gets, as one object that a network is built and asked by.
+"""Weight sharing schemes: how choices of sizes map to weights.
 
-Entangled: every choice is a leading slice of one maximal part (Chen et al., ICCV 2021, section 3.1). Classical, the
-paper's baseline after SPOS (Guo et al., ECCV 2020): every choice has a part of its own in each layer, and shares
-nothing with the others. Attention has one for each width and number of heads, the MLP one for each two
-widths, all else one for each width.
+Entangled: every choice is a leading slice of one maximal module (Chen et al., ICCV 2021, section 3.1). Classical, the
+paper's baseline after SPOS (Guo et al., ECCV 2020): every choice has its own module in each layer. Attention has one
+per width and number of heads, the MLP one per pair of widths, everything else one per width.
 """
 
 from __future__ import annotations
@@ -18,62 +17,62 @@ from nasformer.errors import ArchitectureError
 
 WeightSharing = Literal["entangled", "classical"]
 Key = tuple[int, ...]
-Part = TypeVar("Part", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Sharing(Protocol):
-    """How a network gets its parts."""
+    """Interface of weight sharing schemes."""
 
     name: WeightSharing
 
-    def by_width(self, build: Callable[[int], Part], embed_dim: int) -> Part:
-        """Return what ``build(embed_dim)`` makes, for every width up to ``embed_dim``."""
+    def by_width(self, build: Callable[[int], Module], embed_dim: int) -> Module:
+        """Return a module for all widths up to ``embed_dim``, made by ``build(embed_dim)``."""
 
-    def by_heads(self, build: Callable[[int, int], Part], embed_dim: int, num_heads: int) -> Part:
-        """Return what ``build(embed_dim, num_heads)`` makes, for every choice of both."""
+    def by_heads(self, build: Callable[[int, int], Module], embed_dim: int, num_heads: int) -> Module:
+        """Return a module for all choices of both sizes, made by ``build(embed_dim, num_heads)``."""
 
-    def by_hidden(self, build: Callable[[int, int], Part], embed_dim: int, hidden_dim: int) -> Part:
-        """Return what ``build(embed_dim, hidden_dim)`` makes, for every choice of both."""
+    def by_hidden(self, build: Callable[[int, int], Module], embed_dim: int, hidden_dim: int) -> Module:
+        """Return a module for all choices of both sizes, made by ``build(embed_dim, hidden_dim)``."""
 
-    def own_name(self, name: str, architecture: Architecture) -> str:
-        """Return the name, in the shared network, of a parameter of ``architecture`` alone."""
+    def shared_name(self, name: str, architecture: Architecture) -> str:
+        """Return the supernet's name of a parameter of the standalone ``architecture``."""
 
     def require(self, architecture: Architecture) -> None:
-        """Raise ArchitectureError unless there are weights for ``architecture``."""
+        """Raise ArchitectureError if there are no weights for ``architecture``."""
 
 
 class Entangled:
-    """One maximal part, of which every choice is a leading slice."""
+    """Weight entanglement: every choice is a leading slice of one maximal module."""
 
     name: WeightSharing = "entangled"
 
-    def by_width(self, build: Callable[[int], Part], embed_dim: int) -> Part:
-        """Return the part of the largest width."""
+    def by_width(self, build: Callable[[int], Module], embed_dim: int) -> Module:
+        """Return the module of the largest width."""
         return build(embed_dim)
 
-    def by_heads(self, build: Callable[[int, int], Part], embed_dim: int, num_heads: int) -> Part:
-        """Return the part of the largest sizes."""
+    def by_heads(self, build: Callable[[int, int], Module], embed_dim: int, num_heads: int) -> Module:
+        """Return the module of the largest sizes."""
         return build(embed_dim, num_heads)
 
-    def by_hidden(self, build: Callable[[int, int], Part], embed_dim: int, hidden_dim: int) -> Part:
-        """Return the part of the largest sizes."""
+    def by_hidden(self, build: Callable[[int, int], Module], embed_dim: int, hidden_dim: int) -> Module:
+        """Return the module of the largest sizes."""
         return build(embed_dim, hidden_dim)
 
-    def own_name(self, name: str, architecture: Architecture) -> str:
-        """Return ``name``: slices are taken from the parameter of that name."""
+    def shared_name(self, name: str, architecture: Architecture) -> str:
+        """Return ``name`` unchanged."""
         return name
 
     def require(self, architecture: Architecture) -> None:
-        """Accept what fits."""
+        """Accept every architecture."""
 
 
 class Classical:
-    """A part for each choice.
+    """A separate module per choice.
 
     Args:
-        embed_dims: Choices of the width.
-        num_heads: Choices of the heads of a layer.
-        mlp_ratios: Choices of the MLP ratio of a layer.
+        embed_dims: Choices of ``embed_dim``.
+        num_heads: Choices of ``num_heads``.
+        mlp_ratios: Choices of ``mlp_ratio``.
     """
 
     name: WeightSharing = "classical"
@@ -82,25 +81,25 @@ class Classical:
         self.embed_dims, self.num_heads = tuple(embed_dims), tuple(heads for heads in num_heads if heads)
         self.hidden = {width: tuple(dict.fromkeys(int(width * r) for r in mlp_ratios if r)) for width in embed_dims}
 
-    def by_width(self, build: Callable[[int], Part], embed_dim: int) -> Part:
-        """Return a part for each width."""
+    def by_width(self, build: Callable[[int], Module], embed_dim: int) -> Module:
+        """Return a module per width."""
         return merge_choices({(width,): build(width) for width in self.embed_dims})
 
-    def by_heads(self, build: Callable[[int, int], Part], embed_dim: int, num_heads: int) -> Part:
-        """Return a part for each width and number of heads."""
+    def by_heads(self, build: Callable[[int, int], Module], embed_dim: int, num_heads: int) -> Module:
+        """Return a module per width and number of heads."""
         sizes = [(width, heads) for width in self.embed_dims for heads in self.num_heads]
         return merge_choices({size: build(*size) for size in sizes}, "num_heads")
 
-    def by_hidden(self, build: Callable[[int, int], Part], embed_dim: int, hidden_dim: int) -> Part:
-        """Return a part for each width of the embedding and of the MLP."""
+    def by_hidden(self, build: Callable[[int, int], Module], embed_dim: int, hidden_dim: int) -> Module:
+        """Return a module per width of the embedding and of the MLP."""
         sizes = [(width, hidden) for width in self.embed_dims for hidden in self.hidden[width]]
         return merge_choices({size: build(*size) for size in sizes}, "hidden_dim")
 
-    def own_name(self, name: str, architecture: Architecture) -> str:
-        """Return the name with the part's sizes in it.
+    def shared_name(self, name: str, architecture: Architecture) -> str:
+        """Return the name with the module's sizes inserted.
 
         >>> arch = Architecture(64, (2, 3), (1, 2))
-        >>> Classical([64], [2, 3], [1, 2]).own_name("blocks.1.mlp.fc1.weight", arch)
+        >>> Classical([64], [2, 3], [1, 2]).shared_name("blocks.1.mlp.fc1.weight", arch)
         'blocks.1.mlp.64x128.fc1.weight'
         """
         words = name.split(".")
@@ -115,26 +114,26 @@ class Classical:
     def require(self, architecture: Architecture) -> None:
         """Raise ArchitectureError, naming the dimension, unless every size is one of the choices."""
         width = architecture.embed_dim
-        _member("embed_dim", width, self.embed_dims)
+        _check_choice("embed_dim", width, self.embed_dims)
         for heads, hidden in zip(architecture.num_heads, architecture.hidden_dims, strict=True):
-            _member("num_heads", heads, (0, *self.num_heads))
-            _member(f"MLP width at embed_dim {width}", hidden, (0, *self.hidden[width]))
+            _check_choice("num_heads", heads, (0, *self.num_heads))
+            _check_choice(f"MLP width at embed_dim {width}", hidden, (0, *self.hidden[width]))
 
 
-class Parts(nn.ModuleDict):
-    """Parts of one place in the network, by their sizes; called as any one of them is.
+class ChoiceModules(nn.ModuleDict):
+    """The alternative modules of one position, dispatched by size; called like any one of them.
 
     Args:
-        parts: By width alone, or by width and a size of the layer.
-        size: That size, ``num_heads`` or ``hidden_dim``; None: by width alone.
+        modules: Modules by width, or by width and a size of the layer.
+        size: That size, ``num_heads`` or ``hidden_dim``; None: by width only.
     """
 
-    def __init__(self, parts: Mapping[Key, nn.Module], size: str | None) -> None:
-        super().__init__({_text(key): part for key, part in parts.items()})
+    def __init__(self, modules: Mapping[Key, nn.Module], size: str | None) -> None:
+        super().__init__({_text(key): module for key, module in modules.items()})
         self._size = size
 
     def forward(self, x: Tensor, *arguments: object) -> Tensor:
-        """Map what the part of these sizes maps: ``(..., embed_dim)``, or images with their embed_dim."""
+        """Run the module of the input's sizes on ``(..., embed_dim)``, or on images with their embed_dim."""
         width = arguments[0] if x.ndim == 4 else x.shape[-1]
         key = (width,) if self._size is None else (width, getattr(arguments[0], self._size))
         out: Tensor = self[_text(key)](x, *arguments)
@@ -142,19 +141,19 @@ class Parts(nn.ModuleDict):
 
 
 ENTANGLED = Entangled()
-"""AutoFormer's way."""
+"""AutoFormer's scheme."""
 
 
-def merge_choices(parts: Mapping[Key, Part], size: str | None = None) -> Part:
-    """Return parts, by width or by width and a size of the layer, as what any one of them is to its callers."""
-    return cast(Part, Parts(parts, size))
+def merge_choices(modules: Mapping[Key, Module], size: str | None = None) -> Module:
+    """Merge modules, by width or by width and a size of the layer, into one with their common interface."""
+    return cast(Module, ChoiceModules(modules, size))
 
 
 def _text(key: tuple[object, ...]) -> str:
     return "x".join(map(str, key))
 
 
-def _member(name: str, value: int, choices: Collection[int]) -> None:
+def _check_choice(name: str, value: int, choices: Collection[int]) -> None:
     if value not in choices:
         known = ", ".join(map(str, choices))
         raise ArchitectureError(

@@ -1,7 +1,6 @@
-"""Supernet: one network that runs every architecture of a space, on shared weights.
+"""Supernet: one network that runs every architecture of a space, with shared weights.
 
-Weight entanglement as in AutoFormer (Chen et al., ICCV 2021, section 3.1), or the classical sharing that it is
-compared with there.
+Weight entanglement as in AutoFormer (Chen et al., ICCV 2021, section 3.1), or the paper's baseline, classical sharing.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ class Supernet(VisionTransformer):
 
     Args:
         space: The search space.
-        qkv_bias: Which entries of the qkv bias fewer heads use; "leading" is AutoFormer's own way.
-        drop_path: Rate of the last layer in training; the others follow linearly from 0.
-        seed: Of the initial weights; None leaves them zero, to be filled.
+        qkv_bias: Slice of the qkv bias that fewer heads use; "leading" is AutoFormer's.
+        drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
+        seed: Random seed of the weights; None leaves linear weights zero, to be loaded.
         weight_sharing: "entangled": every choice is a leading slice of the weights of ``space.supernet_architecture``;
-            "classical": every choice in a layer has weights of its own, in several times the memory.
+            "classical": every choice in a layer has its own weights, at several times the memory.
 
     Attributes:
         space: The search space.
-        metadata: What the caller keeps with the weights: plain values, ready for JSON.
+        metadata: The caller's JSON-compatible metadata.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Supernet(VisionTransformer):
         weight_sharing: WeightSharing = "entangled",
     ) -> None:
         require_option("weight_sharing", weight_sharing, get_args(WeightSharing))
-        sharing, largest = _shared(space, weight_sharing)
+        sharing, largest = _sharing_and_sizes(space, weight_sharing)
         sizes = space.codec.values
         super().__init__(
             space.geometry,
@@ -68,10 +67,10 @@ class Supernet(VisionTransformer):
         self.metadata: dict[str, Any] = {}
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
-        """Write the weights with the declaration of their space; ``metadata`` replaces the supernet's own.
+        """Write the weights and the declaration of their space; ``metadata`` replaces the supernet's own.
 
         Raises:
-            CheckpointError: The disk is full or the place cannot be written.
+            CheckpointError: The file cannot be written.
         """
         header = {
             "space": self.space.to_dict(),
@@ -85,14 +84,14 @@ class Supernet(VisionTransformer):
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
-        """Read what ``save`` wrote, in evaluation mode.
+        """Load a file of ``save``, in evaluation mode.
 
         Args:
             path: The checkpoint.
-            space: The space that it must belong to; None: whichever it declares.
+            space: The expected space; None: the declared one.
 
         Raises:
-            CheckpointError: The file is unreadable, or belongs to another space (naming every difference).
+            CheckpointError: The file is unreadable, or of another space; the message names every difference.
         """
         header, tensors = read_checkpoint(path, "supernet")
         try:
@@ -101,7 +100,7 @@ class Supernet(VisionTransformer):
                 differences = "; ".join(space.differences(declared))
                 raise CheckpointError(f"{path} belongs to another space than {space.name!r}: {differences}", space)
             rate, metadata = float(header["drop_path"]), dict(header["metadata"])
-            shared = header.get("weight_sharing", "entangled")  # files of the first version do not say
+            shared = header.get("weight_sharing", "entangled")  # absent in files of the first version
             options = {"qkv_bias": header["qkv_bias"], "drop_path": rate, "weight_sharing": shared}
             net = cls(space or declared, **options, seed=None)
             net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))
@@ -120,14 +119,14 @@ class Supernet(VisionTransformer):
         """Read an official AutoFormer checkpoint, as data.
 
         Args:
-            path: A file of the official code, of a supernet.
+            path: A supernet checkpoint of the official code.
             space: Its space: a built-in name, the path of a declaration (AutoFormer's own YAML too), or the space.
             qkv_bias: "leading" for AutoFormer's own files, "interleaved" for PreNAS's.
 
         Raises:
-            CheckpointError: The file is unreadable, or a tensor does not fit (naming it and both shapes, and
-                the built-in space that the file does fit).
-            SpaceError: There is no such space.
+            CheckpointError: The file is unreadable, or a tensor does not fit; the message names it, both shapes, and
+                the built-in space that fits.
+            SpaceError: An unknown space.
         """
         declared = load_space(space)
         official = read_autoformer(path)
@@ -149,22 +148,23 @@ class Supernet(VisionTransformer):
         *,
         batches: Iterable[tuple[Tensor, Tensor]] | None = None,
     ) -> Supernet:
-        """Make a supernet of a plain ViT or DeiT of timm; its largest member equals the model.
+        """Convert a plain ViT or DeiT of timm to a supernet whose largest member equals the model.
 
-        Heads and hidden units of each layer, and the channels of the embedding where there are several widths, are
-        put in the order of their importance, so that smaller members keep what matters most. A short training
-        with the sandwich rule then makes a family of networks of it.
+        Heads and hidden units of each layer, and embedding channels if there are several widths, are sorted by
+        importance, so that smaller members keep the most important ones. A short training with the sandwich rule
+        then yields a family of networks.
 
         Args:
-            model: A ``timm.models.vision_transformer.VisionTransformer`` with its weights, as ``timm.create_model``
-                makes it. Layer scale is folded into the weights; dropout is left behind.
-            space: A space whose maximum is the model; None: three quarters of its width or all, up to two layers
-                fewer, half, three quarters or all of its heads and of its MLP ratio.
-            batches: A few batches of images ``(batch, channels, height, width)``, normalised as the model expects them,
-                with their classes ``(batch,)``, on which importance is measured; None: the sums of the weights.
+            model: A trained ``timm.models.vision_transformer.VisionTransformer``, as from ``timm.create_model``. Layer
+                scale is folded into the weights; dropout is discarded.
+            space: A space whose supernet has the model's sizes; None: ¾ or all of its width, up to two layers fewer,
+                ½, ¾ or all of its heads and MLP ratio.
+            batches: A few batches of normalised images ``(batch, channels, height, width)`` and labels ``(batch,)``
+                for gradient-based importance; None: weight magnitudes.
 
         Raises:
-            ArchitectureError: The model has a part that a supernet has not, naming it, or is not the space's maximum.
+            ArchitectureError: The model has an unsupported part, or other sizes than the space's supernet; the message
+                names it.
 
         >>> import timm
         >>> model = timm.create_model("vit_tiny_patch16_224", depth=2, img_size=32, num_classes=10).eval()
@@ -174,20 +174,20 @@ class Supernet(VisionTransformer):
         >>> net.space.size()
         84
         """
-        from nasformer.supernet.from_timm import read_timm, require_maximum, suggested_space
+        from nasformer.supernet.from_timm import read_timm, require_supernet_sizes, suggested_space
 
-        found = read_timm(model, batches)
-        declared = suggested_space(found) if space is None else load_space(space)
-        require_maximum(found, declared)
+        source = read_timm(model, batches)
+        declared = suggested_space(source) if space is None else load_space(space)
+        require_supernet_sizes(source, declared)
         net = cls(declared, qkv_bias="interleaved", drop_path=0.0, seed=None)
-        net.set_norm_eps(found.norm_eps)
-        net.load_state_dict(found.ordered(channels=len(declared.embed_dim) > 1))
-        net.metadata = {"imported": {"format": "timm", "importance": found.criterion}}
+        net.set_norm_eps(source.norm_eps)
+        net.load_state_dict(source.ordered(channels=len(declared.embed_dim) > 1))
+        net.metadata = {"imported": {"format": "timm", "importance": source.criterion}}
         return net.eval()
 
 
-def _shared(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing, Architecture]:
-    """Return how the weights are shared, and the largest architecture that they run."""
+def _sharing_and_sizes(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing, Architecture]:
+    """Return the weight sharing scheme and the largest architecture."""
     if weight_sharing == "entangled":
         return ENTANGLED, space.supernet_architecture
     for dimension in space.codec.layer:
@@ -202,7 +202,7 @@ def _shared(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing,
 
 
 def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
-    """Raise ArchitectureError where the weights alone would not fit into the machine's memory."""
+    """Raise ArchitectureError if the weights exceed the machine's memory."""
     with torch.device("meta"):
         net = VisionTransformer(
             space.geometry,
@@ -211,17 +211,17 @@ def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
             sharing=sharing,
             patch_sizes=space.codec.values.get("patch_size", ()),
         )
-    needed, there = 4 * sum(parameter.numel() for parameter in net.parameters()), physical_memory()
-    if there is not None and needed > there:
+    needed, available = 4 * sum(parameter.numel() for parameter in net.parameters()), physical_memory()
+    if available is not None and needed > available:
         raise ArchitectureError(
             f"classical sharing of space {space.name!r} needs {needed / 2**30:.1f} GiB for its weights, this machine "
-            f"has {there / 2**30:.1f} GiB; declare fewer choices, or take entangled sharing",
+            f"has {available / 2**30:.1f} GiB; declare fewer choices, or take entangled sharing",
             space,
         )
 
 
 def physical_memory() -> int | None:
-    """Return the bytes of memory of this machine, None where the system does not say."""
+    """Return the machine's memory in bytes, None if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from nasformer.supernet.model import leading
+from nasformer.supernet.model import leading_slice
 from nasformer.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -86,5 +86,5 @@ def frozen_outside(
         yield
         for tensor, before, used in kept:
             for shape in used:
-                leading(before, shape).copy_(leading(tensor, shape))
+                leading_slice(before, shape).copy_(leading_slice(tensor, shape))
             tensor.copy_(before)

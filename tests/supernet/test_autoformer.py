@@ -120,7 +120,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes)
     with pytest.raises(CheckpointError, match=r"bad\.pth"):
         read_autoformer(tmp_path / "bad.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(CheckpointError, match=r"list\.pth is no AutoFormer checkpoint"):
+    with pytest.raises(CheckpointError, match=r"list\.pth is not an AutoFormer checkpoint"):
         read_autoformer(tmp_path / "list.pth")
 
 
@@ -129,5 +129,5 @@ def test_a_tensor_that_is_no_dense_floats_is_named(tmp_path: Path, change: Calla
     official = to_autoformer(Supernet(load_space("digits")))
     official["head.weight"] = change(official["head.weight"])  # type: ignore[assignment]
     torch.save({"model": official}, tmp_path / "odd.pth")
-    with pytest.raises(CheckpointError, match=r"head\.weight is no dense tensor of floating-point numbers"):
+    with pytest.raises(CheckpointError, match=r"head\.weight is not a dense floating-point tensor"):
         Supernet.from_autoformer(tmp_path / "odd.pth", "digits")

@@ -94,7 +94,7 @@ def test_files_of_other_kinds_are_refused(net: Supernet, tmp_path: Path) -> None
     with pytest.raises(CheckpointError, match="holds a supernet, not a network"):
         load_network(net.save(tmp_path / "net"))
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign")
-    with pytest.raises(CheckpointError, match="foreign is no checkpoint of nasformer"):
+    with pytest.raises(CheckpointError, match="foreign is not a nasformer checkpoint"):
         Supernet.load(tmp_path / "foreign")
 
 

@@ -20,7 +20,7 @@ from nasformer.export.timm import to_timm
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet, adapted, load_network, to_autoformer
 from nasformer.supernet.from_timm import read_timm
-from nasformer.supernet.importance import by_images, by_weights
+from nasformer.supernet.importance import gradient_importance, weight_importance
 from nasformer.training import Recipe, evaluate, train_subnet, train_supernet
 
 SIZES: dict[str, Any] = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10}
@@ -102,7 +102,7 @@ def test_the_model_is_left_as_it_is() -> None:
 def test_heads_and_units_come_by_falling_importance() -> None:
     model = vit()
     net = Supernet.from_timm(model, batches=batches())
-    importance = by_images(model, batches())
+    importance = gradient_importance(model, batches())
     blocks: Any = net.blocks
     for layer, block in enumerate(blocks):
         units = importance.units[layer].argsort(descending=True)
@@ -114,7 +114,7 @@ def test_heads_and_units_come_by_falling_importance() -> None:
 def test_a_gate_measures_what_taking_out_does() -> None:
     """To first order: shrink a head by a little, and the loss changes by its derivative."""
     model, (x, labels) = vit().double(), (images(1).double(), torch.tensor([3]))
-    importance = by_images(model, [(x, labels)])
+    importance = gradient_importance(model, [(x, labels)])
     step = 1e-6
     for layer, head in ((0, 1), (1, 3)):
         shrunk = vit().double()
@@ -125,9 +125,9 @@ def test_a_gate_measures_what_taking_out_does() -> None:
 
 
 def test_importance_adds_up_over_images() -> None:
-    whole = by_images(vit(), [(images(6), torch.arange(6))])
+    whole = gradient_importance(vit(), [(images(6), torch.arange(6))])
     parts = [(images(6)[i : i + 2], torch.arange(6)[i : i + 2]) for i in (0, 2, 4)]
-    torch.testing.assert_close(by_images(vit(), parts).channels, whole.channels, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(gradient_importance(vit(), parts).channels, whole.channels, rtol=1e-3, atol=1e-4)
 
 
 def test_a_head_that_writes_nothing_comes_last() -> None:
@@ -135,7 +135,7 @@ def test_a_head_that_writes_nothing_comes_last() -> None:
     with torch.no_grad():
         model.blocks[0].attn.proj.weight[:, 12:24] = 0
         model.blocks[1].mlp.fc2.weight[:, 7] = 0
-    for found in (by_weights(model), by_images(model, batches())):
+    for found in (weight_importance(model), gradient_importance(model, batches())):
         assert int(found.heads[0].argmin()) == 1
         assert int(found.units[1].argmin()) == 7
 
@@ -198,7 +198,7 @@ def test_round_trips_keep_the_norms(tmp_path: Path) -> None:
         ({"act_layer": "gelu_tanh"}, "the activation"),
         ({"act_layer": nn.ReLU}, "the activation ReLU"),
         ({"mlp_layer": GluMlp}, "MLPs of class GluMlp"),
-        ({"num_classes": 0}, "a head that is no linear layer"),
+        ({"num_classes": 0}, "a head that is not nn.Linear"),
         ({"pos_embed": "none"}, "no position embedding"),
         ({"img_size": (8, 16)}, "images that are not square"),
     ],
@@ -221,16 +221,16 @@ def test_what_a_layer_scale_leaves_out_counts_for_nothing() -> None:
     with torch.no_grad():
         for scale in (model.blocks[0].ls1, model.blocks[0].ls2):
             scale.gamma[0] = 0
-        before = by_weights(model)
+        before = weight_importance(model)
         model.blocks[0].attn.proj.weight[0] = 100
         model.blocks[0].mlp.fc2.weight[0] = 100
-    after = by_weights(model)
+    after = weight_importance(model)
     torch.testing.assert_close(after.heads, before.heads)
     torch.testing.assert_close(after.units, before.units)
 
 
 def test_other_models_are_refused_by_name() -> None:
-    with pytest.raises(ArchitectureError, match="VisionTransformerDistilled is no timm"):
+    with pytest.raises(ArchitectureError, match="VisionTransformerDistilled is not a timm"):
         Supernet.from_timm(VisionTransformerDistilled(**SIZES, **SHAPE))  # type: ignore[no-untyped-call]
 
 
