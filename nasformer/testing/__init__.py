@@ -1,6 +1,6 @@
-"""Testing: the conformance suite that every strategy must pass, for plug-ins too.
+"""Testing: the conformance suite of strategies, plug-ins included.
 
-In a package of your own, three lines run the whole suite on your strategy::
+In your own package, three lines run the suite on your strategy::
 
     from nasformer.testing import StrategyConformance
 

@@ -1,7 +1,7 @@
-"""StrategyConformance: what a strategy promises, as tests.
+"""StrategyConformance: the contract of strategies, as tests.
 
-Only feasible architectures, each once; batches of any size; tells that are late, partial or failed;
-spaces that run out; the same stream for the same seed, in another process and when replayed.
+Only feasible architectures, without repeats; batches of any size; late, partial and failed tells; exhausted spaces;
+the same ask stream for the same seed, also in another process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TINY: dict[str, Any] = {"head_dim": 8, "image_size": 8, "patch_size": 2, "in_ch
 
 
 def small_space(**dimensions: Any) -> SearchSpace:
-    """Return a space of few architectures; dimensions may be replaced."""
+    """Return a small space; dimensions may be replaced."""
     declared = {
         "embed_dim": choice(8, 16),
         "depth": choice(1, 2),
@@ -44,33 +44,33 @@ def _total_heads(architecture: Architecture) -> int:
 
 SETS: dict[str, FeasibleSet] = {
     "digits under a budget": load_space("digits").feasible(params=(40e3, 80e3)),
-    "autoformer-tiny, where few fit": load_space("autoformer-tiny").feasible(params=(5e6, 6e6)),
+    "autoformer-tiny, few feasible": load_space("autoformer-tiny").feasible(params=(5e6, 6e6)),
     "two budgets": load_space("digits").feasible(params=80e3, macs=1.2e6),
-    "heads shared by all layers": small_space(num_heads=choice(1, 2), depth=choice(2, 3, 4)).feasible(),
-    "nothing per layer": small_space(num_heads=choice(1, 2), mlp_ratio=2, depth=choice(*range(1, 9))).feasible(),
-    "a fixed width and depth": small_space(embed_dim=8, depth=4).feasible(),
+    "tied heads": small_space(num_heads=choice(1, 2), depth=choice(2, 3, 4)).feasible(),
+    "no dimension per layer": small_space(num_heads=choice(1, 2), mlp_ratio=2, depth=choice(*range(1, 9))).feasible(),
+    "fixed width and depth": small_space(embed_dim=8, depth=4).feasible(),
     "skipped branches, patch sizes and resolutions": small_space(
         num_heads=per_layer(0, 1, 2), mlp_ratio=per_layer(0, 1), patch_size=choice(2, 4), image_size=choice(4, 8)
     ).feasible(params=(400, 3000)),
-    "a prior that rests on a few": small_space(
+    "a concentrated prior": small_space(
         embed_dim=8, depth=choice(1, 8), num_heads=per_layer(1, 2, 3, 4), mlp_ratio=per_layer(1, 2, 3, 4)
     ).feasible(params=13_500),
-    "a cost that must be asked for": small_space(depth=choice(2, 3, 4))
+    "a black-box cost": small_space(depth=choice(2, 3, 4))
     .with_cost(FunctionCost("total_heads", _total_heads))
     .feasible(total_heads=(4, 6)),
     "a table": EnumeratedSet(load_space("digits"), load_space("digits").sample(200, seed=1), {}),
 }
 
-MAY_REFUSE = 1_000_000
-"""A strategy may say, when it is made, that a set of more architectures is too large for it."""
+MAX_REQUIRED = 1_000_000
+"""Size of the sets that every strategy must accept; its constructor may reject larger ones."""
 
 
 class StrategyConformance:
-    """The suite; a subclass names its strategy, and may set options.
+    """The conformance suite; subclasses set the strategy, and optionally its options.
 
     Attributes:
         strategy: Name of a registered strategy, or ``module:Class``.
-        options: Of the strategy.
+        options: Options of the strategy.
     """
 
     strategy: str
@@ -78,38 +78,38 @@ class StrategyConformance:
 
     @pytest.fixture(params=list(SETS.values()), ids=list(SETS))
     def feasible(self, request: pytest.FixtureRequest) -> FeasibleSet:
-        """Sets of very different kinds; a strategy may refuse one of over a million, in one line that says why."""
+        """Diverse feasible sets; a strategy may reject those of over a million, with a one-line reason."""
         chosen: FeasibleSet = request.param
         try:
             self.make(chosen)
-        except StrategyError as refusal:
-            if refusal.value is not chosen or chosen.at_most() <= MAY_REFUSE or "\n" in str(refusal):
+        except StrategyError as rejection:
+            if rejection.value is not chosen or chosen.at_most() <= MAX_REQUIRED or "\n" in str(rejection):
                 raise
-            pytest.skip(str(refusal))
+            pytest.skip(str(rejection))
         return chosen
 
     def make(self, feasible: FeasibleSet, seed: int = 0, evaluations: int | None = 60, batch_size: int = 1) -> Strategy:
-        """Return the strategy, new."""
+        """Return a new instance of the strategy."""
         factory = get_strategy(self.strategy)
         return factory(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size, **self.options)
 
     def test_asks_feasible_architectures_each_once(self, feasible: FeasibleSet) -> None:
-        """Whatever the batch size."""
+        """At any batch size."""
         sizes = [1, 1, 3, 7, 20, 1]
         asked = [a for batch in stream(self.make(feasible), Judge(feasible), sizes) for a in batch]
         assert len(asked) == len(set(asked)) == min(sum(sizes), feasible.count())
         assert all(architecture in feasible for architecture in asked)
 
     def test_asks_no_more_than_n(self, feasible: FeasibleSet) -> None:
-        """And at least one while there is one left."""
+        """And at least one until exhausted."""
         strategy, judge = self.make(feasible, batch_size=5), Judge(feasible)
         for size in (5, 1, 5, 2):
             asked = strategy.ask(size)
             assert 1 <= len(asked) <= size
             strategy.tell(judge.judge(asked))
 
-    def test_bears_late_and_partial_tells(self, feasible: FeasibleSet) -> None:
-        """In an order that is not the asked one, while more is asked."""
+    def test_tolerates_late_and_partial_tells(self, feasible: FeasibleSet) -> None:
+        """Out of order, between further asks."""
         strategy, judge = self.make(feasible, batch_size=4), Judge(feasible)
         waiting: list[Architecture] = []
         seen: list[Architecture] = []
@@ -122,8 +122,8 @@ class StrategyConformance:
         assert len(set(seen)) == len(seen) > 0
         assert all(architecture in feasible for architecture in seen)
 
-    def test_bears_failed_evaluations(self, feasible: FeasibleSet) -> None:
-        """Some, and at the start all."""
+    def test_tolerates_failed_evaluations(self, feasible: FeasibleSet) -> None:
+        """All at the start, then some."""
         strategy, judge = self.make(feasible), Judge(feasible)
         for step in range(20):
             strategy.tell(judge.judge(strategy.ask(1), failed=step < 5 or step % 3 == 0))
@@ -132,14 +132,14 @@ class StrategyConformance:
         worked = {trial.architecture for trial in judge.trials if trial.value is not None}
         assert set(strategy.recommend(3)) <= worked
 
-    def test_bears_equal_and_negative_values(self, feasible: FeasibleSet) -> None:
-        """A fitness without slope."""
+    def test_tolerates_equal_and_negative_values(self, feasible: FeasibleSet) -> None:
+        """A constant fitness."""
         judge = Judge(feasible)
         judge.value = lambda architecture: -1e6  # type: ignore[method-assign]
         asked = [a for batch in stream(self.make(feasible), judge, [5] * 4) for a in batch]
         assert len(set(asked)) == len(asked) == min(20, feasible.count())
 
-    def test_runs_a_small_set_out(self) -> None:
+    def test_exhausts_a_small_set(self) -> None:
         """Every architecture once, then nothing."""
         feasible = small_space().feasible(params=(0, 4000))
         strategy, judge = self.make(feasible, evaluations=None, batch_size=3), Judge(feasible)
@@ -151,7 +151,7 @@ class StrategyConformance:
         assert strategy.ask(1) == []
 
     def test_searches_a_space_of_one(self) -> None:
-        """There is nothing to choose."""
+        """With nothing to choose."""
         space = small_space(embed_dim=8, depth=1, num_heads=1, mlp_ratio=1)
         strategy, judge = self.make(space.feasible()), Judge(space.feasible())
         asked = strategy.ask(5)
@@ -159,8 +159,8 @@ class StrategyConformance:
         assert asked == [space.smallest] == strategy.recommend(3)
         assert strategy.ask(1) == []
 
-    def test_recommends_what_is_feasible_and_good(self, feasible: FeasibleSet) -> None:
-        """At most k, best first, and nothing before anything is known."""
+    def test_recommends_feasible_and_good_architectures(self, feasible: FeasibleSet) -> None:
+        """At most k, best first, and none before any tell."""
         strategy, judge = self.make(feasible), Judge(feasible)
         assert strategy.recommend(3) == []
         stream(strategy, judge, [10] * 3)
@@ -171,16 +171,16 @@ class StrategyConformance:
         assert judge.value(recommended[0]) >= values[len(values) // 2]
 
     def test_same_seed_same_stream(self, feasible: FeasibleSet) -> None:
-        """Another seed, another stream, where there is room for one."""
+        """And another seed another stream, if the set is large enough."""
         sizes = [1, 4, 1, 6, 8]
         first, again, other = (stream(self.make(feasible, seed), Judge(feasible), sizes) for seed in (3, 3, 4))
         assert first == again
         assert first != other or feasible.count() <= 10
 
     def test_same_stream_in_another_process(self) -> None:
-        """Hash seeds and import order have no part in it."""
+        """Independent of hash seeds and import order."""
         if self.options:
-            pytest.skip("options are not handed to the other process")
+            pytest.skip("options are not passed to the other process")
         sizes, params = [2, 3, 15, 1], "40e3:80e3"
         command = [sys.executable, "-m", "nasformer.testing.stream", self.strategy, "digits", params, "5"]
         done = subprocess.run([*command, json.dumps(sizes)], capture_output=True, text=True, check=True)
@@ -190,7 +190,7 @@ class StrategyConformance:
         assert json.loads(done.stdout) == [[architecture.to_dict() for architecture in batch] for batch in here]
 
     def test_leaves_global_randomness_alone(self, feasible: FeasibleSet) -> None:
-        """Neither draws from it nor seeds it."""
+        """It neither uses nor seeds global generators."""
         random.seed(1)
         np.random.seed(1)
         before = random.random(), np.random.random()
@@ -201,7 +201,7 @@ class StrategyConformance:
         assert (random.random(), np.random.random()) == before
         assert stream(second_strategy, Judge(feasible), [4] * 5) == first
 
-    def test_knows_no_length_beforehand(self, feasible: FeasibleSet) -> None:
-        """``evaluations`` may be unknown."""
+    def test_works_without_a_known_length(self, feasible: FeasibleSet) -> None:
+        """``evaluations`` may be None."""
         asked = stream(self.make(feasible, evaluations=None), Judge(feasible), [3] * 5)
         assert sum(map(len, asked)) == min(15, feasible.count())

@@ -1,4 +1,4 @@
-"""stream: what a strategy asks when it is told the truth, also from the command line of another process."""
+"""stream: a strategy's asks on a deterministic fitness, also in another process from the command line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nasformer.space import FeasibleSet, load_space
 
 
 class Judge:
-    """A deterministic fitness with a rugged part, and the trials that it gives.
+    """A deterministic, rugged fitness, and its trials.
 
     Args:
-        feasible: The set that is searched.
+        feasible: The searched set.
     """
 
     def __init__(self, feasible: FeasibleSet) -> None:
@@ -24,14 +24,14 @@ class Judge:
         self.trials: list[Trial] = []
 
     def value(self, architecture: Architecture) -> float:
-        """Return a value that grows with depth and heads, roughened by the parameters' last digits."""
+        """Return a value that grows with depth and heads, plus noise from the parameters modulo 7."""
         params = self.feasible.space.params(architecture)
         return (
             architecture.depth + sum(architecture.num_heads) / 10 - sum(architecture.mlp_ratio) / 20 + params % 7 / 10
         )
 
     def judge(self, architectures: Sequence[Architecture], *, failed: bool = False) -> list[Trial]:
-        """Return the trials of architectures, numbered in the order judged; without values if ``failed``."""
+        """Return the trials of architectures, numbered in order; without values if ``failed``."""
         trials = []
         for architecture in architectures:
             value, error = (None, "failed on purpose") if failed else (self.value(architecture), None)
@@ -42,7 +42,7 @@ class Judge:
 
 
 def stream(strategy: Strategy, judge: Judge, asks: Sequence[int]) -> list[list[Architecture]]:
-    """Ask in the given batch sizes, tell every value, and return what was asked."""
+    """Ask in the given batch sizes, tell every value, and return the batches."""
     batches = []
     for size in asks:
         batches.append(strategy.ask(size))
@@ -51,7 +51,7 @@ def stream(strategy: Strategy, judge: Judge, asks: Sequence[int]) -> list[list[A
 
 
 def main(name: str, space: str, params: str, seed: str, asks: str) -> None:
-    """Print as JSON what a new strategy asks; all arguments are text."""
+    """Print the asks of a new strategy as JSON; all arguments are text."""
     feasible = load_space(space).feasible(params=params)
     sizes: list[int] = json.loads(asks)
     factory: StrategyFactory = get_strategy(name)

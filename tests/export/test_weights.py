@@ -23,7 +23,7 @@ from nasformer.architecture import Architecture, uniform
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import ArchitectureError, CheckpointError
 from nasformer.export.timm import TimmVisionTransformer, to_timm
-from nasformer.export.timm.weights import own_weights
+from nasformer.export.timm.weights import convert_weights
 from nasformer.supernet import VisionTransformer, to_autoformer
 from tests.export.conftest import ARCHITECTURE, GEOMETRY
 
@@ -95,9 +95,9 @@ def test_a_damaged_supernet_is_refused_by_name() -> None:
 
 
 def test_other_state_dicts_are_left_to_torch(small: TimmVisionTransformer) -> None:
-    assert own_weights(small, {"head.bias": torch.zeros(5)}).keys() == {"head.bias"}
+    assert convert_weights(small, {"head.bias": torch.zeros(5)}).keys() == {"head.bias"}
     own = small.state_dict()
-    assert own_weights(small, own) is own
+    assert convert_weights(small, own) is own
 
 
 @pytest.mark.parametrize("official", [False, True], ids=["own", "official"])

@@ -1,10 +1,9 @@
-"""timm: the released subnets by name in timm's factory, and any found network as one of timm's models.
+"""timm: the released subnets in timm's model registry, and any network with timm's interface.
 
 Importing this package registers ``autoformer_tiny_patch16_224``, ``autoformer_small_patch16_224`` and
-``autoformer_base_patch16_224``; ``python -m nasformer.export.timm SCRIPT ARGUMENTS`` runs a script
-with them registered. Read ``model`` first (our network with timm's interface), then ``weights`` (which
-files it takes), ``autoformer`` (the registered names), ``convert`` (any other network) and ``folder`` (one
-that was exported).
+``autoformer_base_patch16_224``; ``python -m nasformer.export.timm SCRIPT ARGUMENTS`` runs a script with them
+registered. Read ``model`` first (timm's interface), then ``weights`` (supported state dicts), ``autoformer`` (the
+registered models), ``convert`` (any other network) and ``folder`` (exported folders).
 """
 
 from nasformer.export.timm.autoformer import (

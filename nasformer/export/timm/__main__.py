@@ -1,7 +1,7 @@
-"""``python -m nasformer.export.timm SCRIPT ARGUMENTS``: a script, such as timm's own, that knows our models.
+"""``python -m nasformer.export.timm SCRIPT ARGUMENTS``: run a script, such as timm's own, with our models registered.
 
-The package is imported before this file runs, so the models are registered once, under their own module's
-name. The script then runs as ``python SCRIPT ARGUMENTS`` would: as ``__main__``, with its folder on the path.
+Importing the package registers the models, once and under their own module names. The script then runs as with
+``python SCRIPT ARGUMENTS``: as ``__main__``, with its folder on the path.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from nasformer.errors import NasformerError
 
-USAGE = "usage: python -m nasformer.export.timm SCRIPT ARGUMENTS, as timm's train.py or validate.py with its arguments"
+USAGE = "usage: python -m nasformer.export.timm SCRIPT ARGUMENTS, e.g. timm's train.py or validate.py and its arguments"
 
 
 def main() -> int:
-    """Run the script that the command line names; return 2, after one line, where there is none."""
+    """Run the script of the command line; return 2 after a one-line error."""
     arguments = sys.argv[1:]
     if arguments[:1] in (["-h"], ["--help"]):
         print(USAGE)

@@ -1,7 +1,7 @@
-"""AutoFormer's released subnets under timm's names (Chen et al., ICCV 2021).
+"""AutoFormer's released subnets as timm models (Chen et al., ICCV 2021).
 
-The architectures are those of the paper's authors, also where they lie outside the published space.
-There are no weights to download: a file of them comes from the caller.
+The architectures are the authors', even if outside the published space. There are no weights to download: the caller
+provides a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ORIGIN = {"origin_url": "https://github.com/microsoft/Cream/tree/main/AutoForme
 default_cfgs = generate_default_cfgs(
     {name: {**config(load_space(space).geometry), **_ORIGIN} for name, space in _SPACES.items()}
 )
-"""Where timm looks for the description of each model's input and head, by name."""
+"""timm's default configuration of each model."""
 
 
 @register_model
@@ -56,10 +56,10 @@ def autoformer_base_patch16_224(pretrained: bool = False, **options: Any) -> nn.
 
 
 def _create(name: str, pretrained: bool, **options: Any) -> nn.Module:
-    """Build the model ``name`` by timm's own helper, which loads weights and wraps it for features.
+    """Build the model ``name`` with timm's helper, which loads weights and wraps feature extractors.
 
     Raises:
-        ArchitectureError: An option is unknown, or has an impossible value.
+        ArchitectureError: An unknown option or an invalid value.
         CheckpointError: ``pretrained`` without a file, or weights of another network.
     """
     if pretrained:
@@ -80,8 +80,8 @@ def _require_source(name: str, pretrained_cfg: Any, overlay: Any) -> None:
     cfg = resolve_pretrained_cfg(name, pretrained_cfg, overlay)
     if not (cfg.has_weights or cfg.state_dict):
         raise CheckpointError(
-            f"{name} has no weights to download; give a file of them, as "
+            f"{name} has no weights to download; give a file, as "
             f"pretrained_cfg_overlay={{'file': 'supernet-{name.split('_')[1]}.pth'}} or checkpoint_path, "
-            "or leave pretrained out",
+            "or omit pretrained",
             name,
         )

@@ -1,4 +1,4 @@
-"""One network built as timm's factory asks: the sizes that a caller changes, checked, and the seed that timm set."""
+"""Builds a network from timm's factory arguments: validated sizes, and a seed from timm's random state."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def build(
     dtype: torch.dtype | None = None,
     **unknown: Any,
 ) -> TimmVisionTransformer:
-    """Return a network of ``architecture`` in the sizes of ``geometry``, but for those that are given.
+    """Return a network of ``architecture`` and ``geometry``, with the given sizes overridden.
 
     Raises:
-        ArchitectureError: An option is unknown, or has an impossible value.
+        ArchitectureError: An unknown option or an invalid value.
     """
     for option in unknown:
         raise ArchitectureError(f"{name} takes no option {option!r}; {did_you_mean(option, _OPTIONS)}", option)
@@ -53,7 +53,7 @@ def build(
     for option, count, least in (("in_chans", in_chans, 1), ("num_classes", num_classes, 0)):
         if count < least:
             raise ArchitectureError(f"{option} must be at least {least}, got {count!r}", count)
-    side = geometry.image_size if img_size is None else _side(img_size, geometry.patch_size)
+    side = geometry.image_size if img_size is None else _image_size(img_size, geometry.patch_size)
     device = torch.device(device or torch.get_default_device())
     with torch.device("meta" if device.type == "meta" else "cpu"):  # initial weights do not depend on the device
         model = TimmVisionTransformer(
@@ -69,7 +69,7 @@ def build(
     return model.to(device, dtype)
 
 
-def _side(img_size: int | Sequence[int], patch_size: int) -> int:
+def _image_size(img_size: int | Sequence[int], patch_size: int) -> int:
     sides = {img_size} if isinstance(img_size, int) else set(img_size)
     if len(sides) != 1 or not all(isinstance(side, int) and side > 0 and side % patch_size == 0 for side in sides):
         raise ArchitectureError(
@@ -79,5 +79,5 @@ def _side(img_size: int | Sequence[int], patch_size: int) -> int:
 
 
 def _seed(seed: int | None) -> int:
-    """Draw a seed from torch's own generator where none is given: timm's scripts set theirs by it."""
+    """Return the seed, or draw one from torch's global generator, which timm's scripts seed."""
     return int(torch.randint(2**62, (), device="cpu")) if seed is None else seed

@@ -1,4 +1,4 @@
-"""What timm's data loaders and weight loaders want to know of a model: its input and its head."""
+"""timm's model configuration for data and weight loaders."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nasformer.cost.geometry import Geometry
 
 
 def config(geometry: Geometry) -> dict[str, Any]:
-    """Return timm's description of a network's input and head.
+    """Return timm's configuration of a network's input and head.
 
-    AutoFormer evaluates on the centre 224 pixels of images resized to 256, bicubic, normalised by
-    ImageNet's mean and deviation. Images without three colours are left as they are.
+    AutoFormer evaluates on 224-pixel centre crops of images resized to 256 pixels, bicubic, normalised by ImageNet's
+    mean and standard deviation. Images without three channels are not normalised.
 
     >>> config(Geometry())["input_size"], config(Geometry())["crop_pct"]
     ((3, 224, 224), 0.875)

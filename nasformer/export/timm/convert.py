@@ -1,4 +1,4 @@
-"""Any network, such as a search's winner, as one of timm's models."""
+"""Conversion of any network, such as a search's winner, to a timm model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def to_timm(net: VisionTransformer, **description: Any) -> TimmVisionTransformer
     """Return a copy of ``net`` with timm's interface, which gives the same logits.
 
     Args:
-        net: A network of any architecture; ``Supernet.extract`` makes one of a smaller.
-        description: Entries of timm's ``pretrained_cfg`` that differ from ImageNet's, as ``mean`` and ``std``.
+        net: A network of one architecture, such as from ``Supernet.extract``.
+        description: Entries of timm's ``pretrained_cfg`` that override ImageNet's, such as ``mean`` and ``std``.
 
     Raises:
-        ArchitectureError: timm knows no such entry.
+        ArchitectureError: An unknown entry.
 
     >>> import torch
     >>> from nasformer.space import load_space
@@ -40,11 +40,11 @@ def to_timm(net: VisionTransformer, **description: Any) -> TimmVisionTransformer
     model.set_norm_eps(net.norm_eps)
     model.to(net.patch_embed.weight).train(net.training)
     model.load_state_dict(net.state_dict())
-    model.pretrained_cfg = model.default_cfg = _described({**config(net.geometry), **description})
+    model.pretrained_cfg = model.default_cfg = _pretrained_cfg({**config(net.geometry), **description})
     return model
 
 
-def _described(description: dict[str, Any]) -> dict[str, Any]:
+def _pretrained_cfg(description: dict[str, Any]) -> dict[str, Any]:
     known = [field.name for field in fields(PretrainedCfg)]
     for name in description:
         if name not in known:

@@ -1,4 +1,4 @@
-"""Intermediate features as timm returns them: chosen blocks' outputs, in one of two layouts."""
+"""Intermediate features in timm's formats: outputs of selected blocks in one of two layouts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from nasformer.errors import ArchitectureError
 
 FORMATS = ("NCHW", "NLC")
-"""Rows and columns of patches after the features, or one sequence of patches before them."""
+"""``(batch, embed_dim, rows, columns)`` or ``(batch, patches, embed_dim)``."""
 
 
 def block_indices(indices: int | Sequence[int] | None, depth: int) -> list[int]:
-    """Return the blocks that timm's ``indices`` mean, in the order given.
+    """Resolve timm's ``indices`` to block indices, in the given order.
 
     Args:
-        indices: The last so many, or these (negative: from the end); None: all.
-        depth: Blocks that there are.
+        indices: The last n blocks, or a list (negative: from the end); None: all.
+        depth: Number of blocks.
 
     Raises:
-        ArchitectureError: There is none of that index.
+        ArchitectureError: An index is out of range.
 
     >>> block_indices(2, 12), block_indices((0, -1), 12)
     ([10, 11], [0, 11])
@@ -40,23 +40,23 @@ def block_indices(indices: int | Sequence[int] | None, depth: int) -> list[int]:
 
 
 def require_format(output_fmt: str) -> None:
-    """Raise ArchitectureError unless the layout is one of ``FORMATS``."""
+    """Raise ArchitectureError unless ``output_fmt`` is one of ``FORMATS``."""
     if output_fmt not in FORMATS:
         raise ArchitectureError(f"output_fmt must be 'NCHW' or 'NLC', got {output_fmt!r}", output_fmt)
 
 
-def present(
+def format_outputs(
     taken: list[Tensor], final: Tensor | None, grid: int, output_fmt: str, *, prefix: bool, mapping: bool
 ) -> Any:
-    """Return the outputs in timm's shape.
+    """Return the outputs in timm's format.
 
     Args:
-        taken: Tokens ``(batch, tokens, embed_dim)`` after each chosen block.
-        final: The normalised tokens after the last block; None leaves them out.
+        taken: Tokens ``(batch, tokens, embed_dim)`` after each selected block.
+        final: The normalised tokens after the last block; None: omitted.
         grid: Patches along one side.
         output_fmt: One of ``FORMATS``.
-        prefix: Return each output's cls token ``(batch, 1, embed_dim)`` too.
-        mapping: Return a mapping with timm's keys.
+        prefix: Also return each output's cls token ``(batch, 1, embed_dim)``.
+        mapping: Whether to return a mapping with timm's keys.
 
     Returns:
         ``(final, outputs)``, or the outputs alone, or the mapping.
@@ -72,7 +72,7 @@ def present(
 
 
 def _layout(patches: Tensor, grid: int, output_fmt: str) -> Tensor:
-    """Map ``(batch, patches, embed_dim)`` to itself or to ``(batch, embed_dim, rows, columns)``."""
+    """Return ``(batch, patches, embed_dim)`` as NLC, or NCHW ``(batch, embed_dim, rows, columns)``."""
     if output_fmt == "NLC":
         return patches
     batch, _, embed_dim = patches.shape

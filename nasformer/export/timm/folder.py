@@ -1,7 +1,7 @@
-"""A folder that timm opens by itself: ``timm.create_model("local-dir:PATH", pretrained=True)``.
+"""Exported folders that timm opens: ``timm.create_model("local-dir:PATH", pretrained=True)``.
 
-``config.json`` names the model that is registered here and gives it the sizes; ``model.safetensors`` holds the weights.
-The layout is that of timm's models on a hub, so ``hf-hub:`` opens it too.
+``config.json`` has the name of the model registered here and its sizes; ``model.safetensors`` the weights. The layout
+is that of timm's models on a hub, so ``hf-hub:`` opens it too.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ default_cfgs = generate_default_cfgs({NAME: config(Geometry())})
 
 @register_model
 def nasformer_vit(pretrained: bool = False, *, network: Mapping[str, Any] | None = None, **options: Any) -> nn.Module:
-    """Return a network of the sizes that a folder's ``config.json`` gives.
+    """Return a network with the sizes of a folder's ``config.json``.
 
     Raises:
-        ArchitectureError: It was asked for by name, without a folder; or an option is unknown or impossible.
+        ArchitectureError: No folder, an unknown option or an invalid value.
     """
     if network is None:
         raise ArchitectureError(
-            f"{NAME} is no one network: open the folder of one, as timm.create_model('local-dir:PATH', pretrained=True)"
+            f"{NAME} has no fixed sizes: open a folder, as timm.create_model('local-dir:PATH', pretrained=True)"
         )
     model: nn.Module = build_model_with_cfg(
-        partial(_built, network),
+        partial(_build_model, network),
         NAME,
         pretrained,
         feature_cfg={"out_indices": 3, "feature_cls": "getter"},
@@ -55,7 +55,7 @@ def nasformer_vit(pretrained: bool = False, *, network: Mapping[str, Any] | None
     return model
 
 
-def _built(network: Mapping[str, Any], **options: Any) -> TimmVisionTransformer:
+def _build_model(network: Mapping[str, Any], **options: Any) -> TimmVisionTransformer:
     geometry, architecture = Geometry(**network["geometry"]), Architecture.from_dict(network["architecture"])
     model = build(NAME, geometry, architecture, None, **options)
     model.set_norm_eps(network["norm_eps"])
@@ -63,7 +63,7 @@ def _built(network: Mapping[str, Any], **options: Any) -> TimmVisionTransformer:
 
 
 def write_config(net: VisionTransformer, folder: Path, description: Description) -> None:
-    """Write the ``config.json`` that timm reads beside a network's weights."""
+    """Write timm's ``config.json`` next to a network's weights."""
     steps = description.preprocessing
     model = to_timm(
         net,

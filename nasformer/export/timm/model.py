@@ -1,7 +1,7 @@
-"""TimmVisionTransformer: our network with the interface of timm's models.
+"""TimmVisionTransformer: our network with timm's model interface.
 
-The layers, their names and what they compute are those of ``VisionTransformer``; only the end differs,
-since timm takes a model's head off, changes its pooling and reads what comes before it.
+Layers, names and outputs are those of ``VisionTransformer``; only the head differs, since timm removes it, changes
+the pooling and reads features.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from nasformer.architecture import Architecture
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import ArchitectureError, CheckpointError
-from nasformer.export.timm.features import block_indices, present, require_format
-from nasformer.export.timm.weights import own_weights
+from nasformer.export.timm.features import block_indices, format_outputs, require_format
+from nasformer.export.timm.weights import convert_weights
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.initialise import DEVIATION, initialise
@@ -26,24 +26,24 @@ from nasformer.supernet.layers import Shard
 from nasformer.supernet.model import Pooling, VisionTransformer
 
 POOLINGS: dict[str, Pooling | None] = {"avg": "mean", "token": "cls", "": None}
-"""timm's names of our poolings; with "" the tokens stay apart."""
+"""Our poolings by timm's names; "" does not pool."""
 
 
 class TimmVisionTransformer(VisionTransformer):
-    """A vision transformer of one architecture that timm's tools can handle.
+    """A vision transformer of one architecture, compatible with timm's tools.
 
     Args:
-        geometry: Sizes of images, patches, heads and classes; no classes: no head.
-        architecture: The sizes of its layers.
-        global_pool: What the head sees: "avg" (the mean over the patches), "token" (the cls token) or "" (all).
-        qkv_bias: The layout of the qkv bias.
+        geometry: Sizes of images, patches, heads and classes; 0 classes: no head.
+        architecture: Sizes of the layers.
+        global_pool: Input of the head: "avg" (mean over the patches), "token" (the cls token) or "" (all tokens).
+        qkv_bias: Layout of the qkv bias.
         drop_rate: Dropout before the head.
-        drop_path_rate: Rate of the last layer; the others follow linearly from 0.
-        supernet: The wider or deeper network that a file may hold, to be cut to its slices; None: no other.
-        seed: Of the initial weights; None leaves them zero, to be filled.
+        drop_path_rate: Stochastic depth rate of the last layer; it grows linearly from 0.
+        supernet: A larger architecture whose weights may be loaded and sliced; None: none.
+        seed: Random seed of the weights; None leaves linear weights zero, to be loaded.
 
     Attributes:
-        pretrained_cfg: timm's description of input and head, for its data loaders.
+        pretrained_cfg: timm's configuration of input and head, for its data loaders.
 
     Raises:
         ArchitectureError: An unknown ``global_pool`` or ``qkv_bias``.
@@ -83,14 +83,14 @@ class TimmVisionTransformer(VisionTransformer):
             for layer in range(architecture.depth)
         ]
         self.pretrained_cfg: dict[str, Any] = {}
-        self.default_cfg = self.pretrained_cfg  # timm's older name of it
+        self.default_cfg = self.pretrained_cfg  # timm's older name
         self.head_drop = nn.Dropout(drop_rate)
-        self._put_head(geometry.num_classes, global_pool)
+        self._set_head(geometry.num_classes, global_pool)
         if seed is not None:
             initialise(self, seed)
 
     def forward(self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None) -> Tensor:
-        """Return the logits ``(batch, num_classes)`` of ``images``, or what the head would see where there is none.
+        """Return the logits ``(batch, num_classes)`` of ``images``, or the features if there is no head.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
@@ -99,13 +99,13 @@ class TimmVisionTransformer(VisionTransformer):
         return self.forward_head(self.forward_features(images, architecture, shard))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Map the tokens ``(batch, tokens, embed_dim)`` to logits, or with ``pre_logits`` to what the head sees."""
+        """Map tokens ``(batch, tokens, embed_dim)`` to logits, or with ``pre_logits`` to the head's input."""
         x = self.head_drop(self.pool(x))
         return x if pre_logits else cast(Tensor, self.head(x))
 
     def pool(self, x: Tensor, pool_type: str | None = None) -> Tensor:
-        """Map the tokens ``(batch, tokens, embed_dim)`` to ``(batch, embed_dim)``; "" leaves them as they are."""
-        pooling = POOLINGS[_known_pooling(self.global_pool if pool_type is None else pool_type)]
+        """Pool tokens ``(batch, tokens, embed_dim)`` to ``(batch, embed_dim)``; "" returns them unchanged."""
+        pooling = POOLINGS[_check_pooling(self.global_pool if pool_type is None else pool_type)]
         if pooling is None:
             return x
         return x[:, 1:].mean(dim=1) if pooling == "mean" else x[:, 0]
@@ -121,23 +121,23 @@ class TimmVisionTransformer(VisionTransformer):
         intermediates_only: bool = False,
         output_dict: bool = False,
     ) -> Any:
-        """Return what chosen blocks put out, with or without the final tokens.
+        """Return the outputs of selected blocks, with or without the final tokens.
 
         Args:
             x: Images ``(batch, channels, height, width)``.
-            indices: The last so many blocks, or these blocks (negative: from the end); None: all.
+            indices: The last n blocks, or a list (negative: from the end); None: all.
             return_prefix_tokens: Pair each output with its cls token ``(batch, 1, embed_dim)``.
             norm: Apply the final norm to each output.
-            stop_early: Run no block beyond the last one asked for.
+            stop_early: Stop after the last selected block.
             output_fmt: "NCHW" for ``(batch, embed_dim, rows, columns)``, "NLC" for ``(batch, patches, embed_dim)``.
-            intermediates_only: Leave out the final tokens.
+            intermediates_only: Omit the final tokens.
             output_dict: Return a mapping with timm's keys.
 
         Returns:
             The final tokens ``(batch, tokens, embed_dim)`` and the list of outputs, or the list alone, or a mapping.
 
         Raises:
-            ArchitectureError: An unknown ``output_fmt``, or there is no such block.
+            ArchitectureError: An unknown ``output_fmt`` or block.
         """
         require_format(output_fmt)
         wanted = block_indices(indices, len(self.blocks))
@@ -147,20 +147,22 @@ class TimmVisionTransformer(VisionTransformer):
             if layer in wanted:
                 taken.append(self.norm(tokens) if norm else tokens)
         final = None if intermediates_only else self.norm(tokens)
-        return present(taken, final, self.geometry.grid, output_fmt, prefix=return_prefix_tokens, mapping=output_dict)
+        return format_outputs(
+            taken, final, self.geometry.grid, output_fmt, prefix=return_prefix_tokens, mapping=output_dict
+        )
 
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop, for good, the blocks beyond the last one asked for, and return the blocks asked for.
+        """Permanently remove the blocks after the last selected one; return the selected blocks.
 
         Args:
             indices: As in ``forward_intermediates``.
-            prune_norm: Drop the final norm too.
-            prune_head: Drop the head and the pooling too.
+            prune_norm: Also remove the final norm.
+            prune_head: Also remove head and pooling.
 
         Raises:
-            ArchitectureError: There is no such block.
+            ArchitectureError: An unknown block.
         """
         wanted = block_indices(indices, len(self.blocks))
         own, depth = self.architecture, max(wanted) + 1
@@ -178,54 +180,54 @@ class TimmVisionTransformer(VisionTransformer):
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a new head on, drawn by torch's own generator, or with no classes none; change the pooling if named.
+        """Replace the head, initialised by torch's global generator, and optionally the pooling; 0 classes: no head.
 
         Raises:
             ArchitectureError: ``num_classes`` is below 0, or ``global_pool`` is unknown.
         """
-        self._put_head(num_classes, self.global_pool if global_pool is None else global_pool)
+        self._set_head(num_classes, self.global_pool if global_pool is None else global_pool)
         if num_classes:
             nn.init.trunc_normal_(self.head.weight, std=DEVIATION)
 
     def no_weight_decay(self) -> set[str]:
-        """Return the parameters of more than one dimension that are not decayed: cls token, absolute positions."""
+        """Return the parameters excluded from weight decay besides 1-D ones: cls token and absolute positions."""
         return {"patch_embed.cls_token", "patch_embed.positions"}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return the patterns by which timm orders parameters in layers, from the stem to the head."""
+        """Return timm's patterns that group parameters by layer, from stem to head."""
         return {"stem": r"^patch_embed", "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take weights of this network, in our names or AutoFormer's, or of the supernet that it is cut from.
+        """Load weights of this network or its supernet, in our names or AutoFormer's.
 
         Raises:
-            CheckpointError: They are those of another network.
+            CheckpointError: Weights of another network.
         """
-        return super().load_state_dict(own_weights(self, state_dict), strict, assign)
+        return super().load_state_dict(convert_weights(self, state_dict), strict, assign)
 
     def extract(self, architecture: Architecture) -> VisionTransformer:
-        """Return an independent network of ``architecture``, which is none of timm's models.
+        """Return a standalone network of ``architecture``, without timm's interface.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
-            CheckpointError: Head or norm was taken off.
+            CheckpointError: Head or norm was removed.
         """
         self._require_whole()
         return super().extract(architecture)
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
-        """Write the weights with the sizes that they need, for ``nasformer.supernet.load_network`` and for timm.
+        """Write the weights and sizes, for ``nasformer.supernet.load_network`` and for timm.
 
         Raises:
-            CheckpointError: Head or norm was taken off, or the place cannot be written.
+            CheckpointError: Head or norm was removed, or the file cannot be written.
         """
         self._require_whole()
         return super().save(path, metadata)
 
-    def _put_head(self, num_classes: int, global_pool: str) -> None:
+    def _set_head(self, num_classes: int, global_pool: str) -> None:
         if num_classes < 0:
             raise ArchitectureError(f"num_classes must be at least 0 (no head), got {num_classes}", num_classes)
-        self.global_pool = _known_pooling(global_pool)
+        self.global_pool = _check_pooling(global_pool)
         self.pooling = POOLINGS[global_pool] or self.pooling
         self.num_classes = num_classes
         self.geometry = replace(self.geometry, num_classes=num_classes)
@@ -235,22 +237,20 @@ class TimmVisionTransformer(VisionTransformer):
 
     def _require_whole(self) -> None:
         if isinstance(self.head, nn.Identity) or isinstance(self.norm, nn.Identity):
-            raise CheckpointError(
-                "a model without its head or its norm is no whole network; keep its state_dict() instead", self
-            )
+            raise CheckpointError("a model without head or norm is incomplete; save its state_dict() instead", self)
 
     def _block_outputs(self, images: Tensor, depth: int) -> Iterator[Tensor]:
-        x, grid = self.embed(images, self.architecture), self.grid_of(self.architecture)
+        x, grid = self.embed(images, self.architecture), self.patch_grid(self.architecture)
         for block, layer in list(zip(self.blocks, self.architecture.layers, strict=True))[:depth]:
             x = self.run_block(cast(Block, block), x, layer, grid)
             yield x
 
 
 class _Head(nn.Linear):
-    """A linear layer that runs on its leading inputs, as smaller subnets need."""
+    """A linear layer that runs on its leading inputs, for smaller subnets."""
 
     def reset_parameters(self) -> None:
-        """Start from zero, as our other layers do: who makes the network fills it."""
+        """Initialise to zero, like our other layers."""
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
@@ -258,7 +258,7 @@ class _Head(nn.Linear):
         return F.linear(x, self.weight[:, : x.shape[-1]], self.bias)
 
 
-def _known_pooling(global_pool: str) -> str:
+def _check_pooling(global_pool: str) -> str:
     if global_pool not in POOLINGS:
         raise ArchitectureError(f"global_pool must be {' or '.join(map(repr, POOLINGS))}, got {global_pool!r}")
     return global_pool

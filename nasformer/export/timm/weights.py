@@ -1,9 +1,8 @@
-"""Weights for timm's models: which state dicts they take, and how each becomes their own.
+"""Conversion of state dicts for timm's models.
 
-timm reads a file into a state dict and hands it to the model (``checkpoint_path``, ``--checkpoint``,
-``--resume``) or first to a filter (``pretrained``); what else the file said of itself is gone by then.
-So a network is recognised by its names and sizes: our own names, or AutoFormer's; the model's own
-sizes, or those of the supernet that it is cut from, and no others.
+timm passes a file's state dict to the model (``checkpoint_path``, ``--checkpoint``, ``--resume``) or first to a
+filter (``pretrained``), without the file's metadata. The source is therefore inferred from names (ours or
+AutoFormer's) and sizes (the model's or its supernet's); others are rejected.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ _OWN = ("patch_embed.cls_token", "patch_embed.positions", "patch_embed.weight", 
 _OFFICIAL = tuple(official_name(name) for name in _OWN)
 
 
-def own_weights(model: TimmVisionTransformer, weights: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``weights`` as a state dict of ``model``'s names and sizes of layers.
+def convert_weights(model: TimmVisionTransformer, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Convert ``weights`` to the names and layer sizes of ``model``.
 
     Args:
-        model: The model that they are for.
-        weights: A state dict of this network or of its supernet; any other is returned as it is, for torch to judge.
+        model: The target model.
+        weights: A state dict of this network or its supernet; others are returned unchanged, for torch to check.
 
     Raises:
-        CheckpointError: They are those of a network of other sizes, or damaged.
+        CheckpointError: Weights of other sizes, or damaged.
     """
     official = _OFFICIAL[0] in weights
     names = _OFFICIAL if official else _OWN
@@ -56,8 +55,8 @@ def own_weights(model: TimmVisionTransformer, weights: Mapping[str, Any]) -> Map
 
 
 def pretrained_weights(weights: Mapping[str, Any], model: TimmVisionTransformer) -> dict[str, Any]:
-    """Filter weights as timm asks, who then fits channels and classes: positions are resampled to the model's grid."""
-    own = dict(own_weights(model, weights))
+    """Filter a checkpoint for timm: convert, and resample positions; timm adapts channels and classes."""
+    own = dict(convert_weights(model, weights))
     positions, grid = own.get("patch_embed.positions"), model.geometry.grid
     if positions is not None and positions.shape[1] != grid**2 + 1:
         own["patch_embed.positions"] = resample_abs_pos_embed(positions, [grid, grid], num_prefix_tokens=1)
@@ -65,7 +64,7 @@ def pretrained_weights(weights: Mapping[str, Any], model: TimmVisionTransformer)
 
 
 def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_token: str) -> Architecture:
-    """Tell the model's own sizes from its supernet's by width and depth; every shape is checked later."""
+    """Infer the model's or its supernet's architecture from width and depth; shapes are checked later."""
     width = weights[cls_token].shape[-1]
     depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
     known = [a for a in (model.architecture, model.supernet) if a is not None]
@@ -74,8 +73,8 @@ def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_
             return architecture
     sizes = " or ".join(f"embed_dim {a.embed_dim} and depth {a.depth}" for a in known)
     raise CheckpointError(
-        f"the weights have embed_dim {width} and depth {depth}, this model takes {sizes}; load others into a network "
-        "of nasformer, extract this architecture from it, and give that to nasformer.export.timm.to_timm",
+        f"the weights have embed_dim {width} and depth {depth}, this model takes {sizes}; load them into a nasformer "
+        "network, extract this architecture, and convert it with nasformer.export.timm.to_timm",
         (width, depth),
     )
 
