@@ -1,7 +1,7 @@
-"""InheritedFitness: what architectures are worth with the weights that they inherit from the supernet.
+"""InheritedFitness: the validation performance of subnets with weights inherited from the supernet.
 
-A population is judged together: shared prefixes once (``population``), and, where asked for, in a race that
-shows the hopeless ones fewer images (``racing``).
+A population is evaluated jointly: shared prefixes are computed once (``population``), and a race optionally drops
+clearly inferior architectures early (``racing``).
 """
 
 from __future__ import annotations
@@ -42,34 +42,33 @@ _OUTCOME_BYTES = 256 * 2**20
 class InheritedFitness:
     """Top-1 accuracy in percent, or minus the loss, on held-out images.
 
-    Architectures that come together share what they have in common, so hand over many at a time: a search
-    does with ``batch_size``. Each is evaluated once and remembered, with its share of the time; where ``net`` is
-    trained on, make a new one. The metrics of an evaluation are ``loss``, ``accuracy`` where that is not the value,
-    ``standard_error`` of the value, the ``images`` that it saw, and ``dropped`` where that was not all.
+    A call shares the common prefixes of its architectures, so evaluate many at a time, as a search does with
+    ``batch_size``. Evaluations are cached, each with its share of the time; create a new fitness after training
+    ``net`` further. Metrics are ``loss``, ``accuracy`` if it is not the value, ``standard_error`` of the value, the
+    number of ``images``, and ``dropped`` if that was not all.
 
     Args:
-        net: The trained supernet; it is moved to ``device``.
-        split: The images that rank architectures: ``data.search``, which never trained the supernet.
-        device: "auto" is the first of cuda, mps and cpu that is there.
-        dtype: "auto" computes in bfloat16 on a GPU that has it, else in float32.
-        batch_size: Images at a time; None: as many as keep the activations of a path of the tree within 32 MiB
-            on a CPU, 2 GiB on a GPU; halved where memory runs out.
-        data: What is recorded of the data with every result; None: the record of the data that trained ``net``.
-        objective: "accuracy", the loss breaks ties; or "loss", of which fewer images say as much.
-        racing: Whether to drop an architecture before it has seen every image, once others are known to be
-            better: True, or options of ``Racing`` by name. What is remembered then takes 5 bytes for each image
-            of each architecture that saw all.
-        decoded: Whether to keep the pixels of image files in an array under ``NASFORMER_HOME``, 3 · size² bytes an
-            image, so that they are decoded once and not in every pass (``data.decoded.decode_once``).
+        net: The trained supernet, moved to ``device``.
+        split: The images that rank architectures: ``data.search``, on which the supernet was never trained.
+        device: "auto" is the first available of cuda, mps and cpu.
+        dtype: "auto" is bfloat16 on GPUs that support it, else float32.
+        batch_size: Images per batch; None: as many as keep the activations of a traversal within 32 MiB on a CPU,
+            2 GiB on a GPU; halved when out of memory.
+        data: Provenance of the data, recorded with results; None: that of the data that trained ``net``.
+        objective: "accuracy", with ties broken by the loss; or "loss", which needs fewer images.
+        racing: Whether to drop architectures early that are significantly worse than others: True, or options of
+            ``Racing`` by name. The cache then takes 5 bytes per image and fully evaluated architecture.
+        decoded: Whether to cache the decoded pixels of image files under ``NASFORMER_HOME``, 3 · size² bytes per
+            image, instead of decoding them in every pass (``data.decoded.decode_once``).
 
     Attributes:
-        work: ``blocks`` computed and those of ``one_by_one``, each for one image; ``images`` shown to
-            architectures, and those of ``every_image``.
-        compute: Shows the images in place of ``outcomes``: set where other processes do.
+        work: Computed ``blocks`` per image, and ``one_by_one`` without sharing; evaluated ``images`` over all
+            architectures, and ``every_image`` without racing.
+        compute: Replaces ``outcomes``, such as by worker processes.
 
     Raises:
         FitnessError: ``split`` is empty, or ``dtype``, ``objective`` or an option of ``racing`` unknown.
-        DataError: An image that is to be decoded cannot be read.
+        DataError: An image cannot be decoded.
     """
 
     def __init__(
@@ -100,41 +99,41 @@ class InheritedFitness:
         self.objective, self.racing = objective, Racing.read(racing)
         self.work = dict.fromkeys(("blocks", "one_by_one", "images", "every_image"), 0)
         self._data = dict(data or net.metadata.get("training", {}).get("data", {}))
-        self._known: dict[Architecture, Evaluation] = {}
-        self._whole: dict[Architecture, Outcome] = {}
+        self._cache: dict[Architecture, Evaluation] = {}
+        self._full_outcomes: dict[Architecture, Outcome] = {}
         self._seconds: defaultdict[Architecture, float] = defaultdict(float)
         self._keep, self._rivals = 1, list[Architecture]()
         self.compute: Compute | None = None
 
     @property
     def joint(self) -> bool:
-        """Whether a value depends on which others are evaluated with it: in a race."""
+        """Whether values depend on the other architectures of a call: in a race."""
         return self.racing is not None
 
     def race_for(self, keep: int, rivals: Sequence[Architecture] = ()) -> None:
-        """Say what the next race is for: how many of the best are needed, and who has these places now."""
+        """Set the next race's number of winners and the incumbents."""
         self._keep, self._rivals = keep, list(rivals)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield the value of each architecture; those that cannot be computed have failed, each for itself."""
-        self.work["every_image"] += len(self.split) * sum(a not in self._known for a in dict.fromkeys(architectures))
+        """Yield the evaluation of each architecture; failures are individual."""
+        self.work["every_image"] += len(self.split) * sum(a not in self._cache for a in dict.fromkeys(architectures))
         if self.racing is not None:
-            found = self._raced(self.racing, list(dict.fromkeys(architectures)))
+            found = self._evaluate_in_race(self.racing, list(dict.fromkeys(architectures)))
             yield from (found[architecture] for architecture in architectures)
             return
-        yield from (self._known[architecture] for architecture in architectures if architecture in self._known)
-        fresh = in_tree_order([each for each in dict.fromkeys(architectures) if each not in self._known])
+        yield from (self._cache[architecture] for architecture in architectures if architecture in self._cache)
+        fresh = in_tree_order([each for each in dict.fromkeys(architectures) if each not in self._cache])
         size = max(1, _OUTCOME_BYTES // (5 * len(self.split)))
         for first in range(0, len(fresh), size):
-            shown = self._show(fresh[first : first + size], 0, len(self.split))
-            yield from (self._judge(architecture, outcome) for architecture, outcome in shown.items())
+            outcomes = self._outcomes(fresh[first : first + size], 0, len(self.split))
+            yield from (self._evaluation(architecture, outcome) for architecture, outcome in outcomes.items())
 
-    def _judge(
+    def _evaluation(
         self, architecture: Architecture, outcome: Outcome | Exception, survivors: Sequence[Outcome] = ()
     ) -> Evaluation:
-        """Return what an outcome amounts to, and remember it where it is of all images."""
-        if architecture in self._known and isinstance(outcome, Outcome) and outcome.seen == len(self.split):
-            return self._known[architecture]
+        """Convert an outcome to an evaluation, cached if it covers all images."""
+        if architecture in self._cache and isinstance(outcome, Outcome) and outcome.seen == len(self.split):
+            return self._cache[architecture]
         seconds = self._seconds.pop(architecture, 0.0)
         if isinstance(outcome, Exception):
             reason = f"{type(outcome).__name__}: {' '.join(str(outcome).split())}"
@@ -143,40 +142,44 @@ class InheritedFitness:
         reference = mean_of(survivors) if dropped else None
         evaluation = judged(architecture, outcome, self.objective, seconds=seconds, reference=reference)
         if not dropped and evaluation.value is not None:
-            self._known[architecture] = evaluation
+            self._cache[architecture] = evaluation
         return evaluation
 
-    def _raced(self, racing: Racing, architectures: Sequence[Architecture]) -> dict[Architecture, Evaluation]:
+    def _evaluate_in_race(
+        self, racing: Racing, architectures: Sequence[Architecture]
+    ) -> dict[Architecture, Evaluation]:
         others = [each for each in self._rivals if each not in architectures]
         contested = len(others) + len(architectures) > self._keep
         rivals = self._outcomes_of_rivals(racing, others) if contested else []
         found = self._race(racing, architectures, self._keep, rivals)
         whole = {a: o for a, o in found.items() if isinstance(o, Outcome) and o.seen == len(self.split)}
-        self._whole |= whole
+        self._full_outcomes |= whole
         survivors = [*whole.values(), *rivals]
-        return {architecture: self._judge(architecture, found[architecture], survivors) for architecture in found}
+        return {architecture: self._evaluation(architecture, found[architecture], survivors) for architecture in found}
 
     def _outcomes_of_rivals(self, racing: Racing, rivals: Sequence[Architecture]) -> list[Outcome]:
-        """Return outcomes on all images, computed again where a search goes on after a stop."""
-        missing = [rival for rival in rivals if rival not in self._whole]
+        """Return the rivals' full outcomes, recomputed in a resumed search."""
+        missing = [rival for rival in rivals if rival not in self._full_outcomes]
         for rival, outcome in self._race(racing, missing, len(missing) + 1).items():
             self._seconds.pop(rival, None)
             if isinstance(outcome, Outcome):
-                self._whole[rival] = outcome
-        return [self._whole[rival] for rival in rivals if rival in self._whole]
+                self._full_outcomes[rival] = outcome
+        return [self._full_outcomes[rival] for rival in rivals if rival in self._full_outcomes]
 
     def _race(
         self, racing: Racing, contestants: Sequence[Architecture], keep: int, rivals: Sequence[Outcome] = ()
     ) -> dict[Architecture, Outcome | Exception]:
         images = len(self.split)
-        return race(racing, contestants, self._show, images=images, objective=self.objective, keep=keep, rivals=rivals)
+        return race(
+            racing, contestants, self._outcomes, images=images, objective=self.objective, keep=keep, rivals=rivals
+        )
 
-    def _show(
+    def _outcomes(
         self, architectures: Sequence[Architecture], start: int, stop: int
     ) -> dict[Architecture, Outcome | Exception]:
-        """Return what the images from start to stop say of each, and divide the time among them."""
+        """Return outcomes on images ``start`` to ``stop``, and attribute the time."""
         found: dict[Architecture, Outcome | Exception] = {
-            each: self._whole[each].part(start, stop) for each in architectures if each in self._whole
+            each: self._full_outcomes[each].part(start, stop) for each in architectures if each in self._full_outcomes
         }
         for architecture in architectures:
             try:
@@ -186,12 +189,12 @@ class InheritedFitness:
         tree = PrefixTree([architecture for architecture in architectures if architecture not in found])
         begin, counted = time.perf_counter(), self.work["images"]
         found |= (self.compute or self.outcomes)(list(tree.shares()), start, stop)
-        self._account(tree, stop - start, time.perf_counter() - begin)
+        self._attribute_time(tree, stop - start, time.perf_counter() - begin)
         self.work["images"] = counted + len(tree.shares()) * (stop - start)
         return found
 
     def outcomes(self, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
-        """Return what the images from start to stop say of each, in the order that they are shown in."""
+        """Compute outcomes on images ``start`` to ``stop``, in presentation order."""
         tree = PrefixTree(architectures)
         seed = None if self.racing is None else self.racing.seed
         while tree.roots:
@@ -209,12 +212,12 @@ class InheritedFitness:
         return {}
 
     def _counted(self, batches: Batches, architectures: int) -> Batches:
-        """Yield batches, and count their images once they have been shown: whoever watches sees them grow."""
+        """Yield batches and count their images when processed, for progress displays."""
         for images, labels in batches:
             yield images, labels
             self.work["images"] += architectures * len(labels)
 
-    def _account(self, tree: PrefixTree, images: int, seconds: float) -> None:
+    def _attribute_time(self, tree: PrefixTree, images: int, seconds: float) -> None:
         shares = tree.shares()
         total = sum(shares.values())
         for architecture, share in shares.items():
@@ -223,7 +226,7 @@ class InheritedFitness:
         self.work["one_by_one"] += tree.one_by_one * images
 
     def check(self, feasible: FeasibleSet) -> None:
-        """Check that the supernet holds every architecture of a set.
+        """Check that the supernet contains every architecture of a set.
 
         Raises:
             FitnessError: It is too small; the message names the dimension.
@@ -241,13 +244,13 @@ class InheritedFitness:
         named = {d.name: reachable[d.name] for d in codec.dimensions if d.name in wanted}
         sizes: dict[str, Any] = {name: max(values) for name, values in reachable.items() if name not in named}
         try:
-            for choices in product(*named.values()):  # of patch sizes and resolutions no one is the largest
+            for choices in product(*named.values()):  # patch sizes and resolutions have no largest choice
                 self.net.require(uniform(**{**sizes, **dict(zip(named, choices, strict=True))}))
         except ArchitectureError as error:
             raise FitnessError(f"the supernet cannot judge space {feasible.space.name!r}: {error}", self.net) from error
 
     def describe(self) -> dict[str, Any]:
-        """Return the hash of the weights, the data, the precision and what is measured."""
+        """Return weight hash, data, precision, objective and racing options."""
         return {
             "kind": "inherited",
             "weights": self.fingerprint,
@@ -265,5 +268,5 @@ class InheritedFitness:
 
 
 def _suitable_batch(net: Supernet, device: torch.device) -> int:
-    """Return how many images keep the activations of a walk through the tree within a fixed size."""
+    """Return the batch size that keeps a traversal's activations within the memory budget."""
     return max(1, min(1024, _ACTIVATION_BYTES.get(device.type, _ACTIVATION_BYTES["cuda"]) // bytes_per_image(net)))

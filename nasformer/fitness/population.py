@@ -1,8 +1,7 @@
-"""A population on images: its prefix tree walked depth first for each batch, so that what is shared runs once.
+"""Evaluation of a population on images by depth-first traversal of its prefix tree: shared prefixes run once.
 
-Kept at a time is one activation for each level of the path, ``(batch, tokens, embed_dim)`` each, and the
-working memory of one block: ``bytes_per_image`` states it. The values are those of one by one, bit
-for bit at equal batches: the same operations run on the same numbers.
+Peak memory is one activation ``(batch, tokens, embed_dim)`` per level of the path and the working memory of one block,
+see ``bytes_per_image``. At equal batches, values are bitwise identical to sequential evaluation.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from nasformer.supernet.block import Block
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training.validation import autocast
 
-Judged = tuple[Architecture, Tensor | Exception]
+Result = tuple[Architecture, Tensor | Exception]
 
 
 def population_outcomes(
@@ -32,16 +31,16 @@ def population_outcomes(
     *,
     bfloat16: bool = False,
 ) -> dict[Architecture, Outcome | Exception]:
-    """Return what each image says of each architecture of a population.
+    """Return the per-image outcomes of each architecture of a population.
 
-    What an architecture raises is its own: those that share the block that raised get the same, the others
-    go on. Memory that runs out is raised, since a smaller batch helps.
+    An error in a block is the outcome of the architectures that share the block; the others continue. Out-of-memory
+    errors are raised, for the caller to retry with a smaller batch.
 
     Args:
-        net: The supernet; it is left in the mode that it was in.
+        net: The supernet; its training mode is restored.
         tree: The population.
         batches: ``(images (batch, channels, height, width), labels (batch,))`` on the supernet's device.
-        bfloat16: Whether to compute in that precision.
+        bfloat16: Whether to autocast to bfloat16.
     """
     training = net.training
     net.eval()
@@ -54,45 +53,47 @@ def population_outcomes(
                     if isinstance(logits, Exception):
                         failed[architecture] = logits
                     else:
-                        rows.setdefault(architecture, []).append(_of_each_image(logits.float(), labels))
+                        rows.setdefault(architecture, []).append(_per_image(logits.float(), labels))
     finally:
         net.train(training)
     return {**{architecture: _outcome(row) for architecture, row in rows.items()}, **failed}
 
 
-def walk(net: VisionTransformer, images: Tensor, tree: PrefixTree) -> Iterator[Judged]:
-    """Yield the logits ``(batch, num_classes)`` of each architecture, or what it raised, in tree order."""
+def walk(net: VisionTransformer, images: Tensor, tree: PrefixTree) -> Iterator[Result]:
+    """Yield the logits ``(batch, num_classes)`` or the error of each architecture, in tree order."""
     for root in tree.roots.values():
-        one = next(root.below())
-        yield from _descend(net, net.embed(images, one), root, 0, net.grid_of(one))
+        member = next(root.descendants())
+        yield from _descend(net, net.embed(images, member), root, 0, net.patch_grid(member))
 
 
 def bytes_per_image(net: VisionTransformer) -> int:
-    """Return most bytes that one image takes in a walk: an activation for each level, and one block's work."""
+    """Return the peak bytes per image: an activation per level, and one block's working memory."""
     top = net.architecture
     kept = (top.depth + 1) * top.embed_dim
     block = 6 * top.embed_dim + 4 * net.geometry.head_dim * max(top.num_heads) + max(top.hidden_dims)
     return 4 * (kept + block) * net.geometry.tokens
 
 
-def _descend(net: VisionTransformer, x: Tensor, node: Node, place: int, grid: PatchGrid | None) -> Iterator[Judged]:
-    """Yield what begins with a prefix, given its activation ``(batch, tokens, embed_dim)``."""
+def _descend(
+    net: VisionTransformer, x: Tensor, node: Node, layer_index: int, grid: PatchGrid | None
+) -> Iterator[Result]:
+    """Yield the results of a prefix's subtree, given its activation ``(batch, tokens, embed_dim)``."""
     if node.members:
         logits = net.classify(net.norm(x))
         yield from ((architecture, logits) for architecture in node.members)
     for layer, child in node.children.items():
         try:
-            after = net.run_block(cast(Block, net.blocks[place]), x, layer, grid)
+            after = net.run_block(cast(Block, net.blocks[layer_index]), x, layer, grid)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            yield from ((architecture, error) for architecture in child.below())
+            yield from ((architecture, error) for architecture in child.descendants())
             continue
-        yield from _descend(net, after, child, place + 1, grid)
-        del after  # before the next is made: one activation a level
+        yield from _descend(net, after, child, layer_index + 1, grid)
+        del after  # before the next one is computed: one activation per level
 
 
-def _of_each_image(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _per_image(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return logits.argmax(dim=1) == labels, F.cross_entropy(logits, labels, reduction="none")
 
 

@@ -1,8 +1,8 @@
-"""PrefixTree: the layer choices of a population as a tree, so that what architectures share is done once.
+"""PrefixTree: the layer choices of a population as a trie, so that shared prefixes are computed once.
 
-Architectures of the same choices for the network whose first k layers are alike have the same activations up to
-there: a node stands for a distinct prefix (the network's choices, then those of each layer), and the work of a
-population is one block for each node instead of one for each layer of each architecture. A skipped layer is free.
+Architectures with equal network choices and equal first k layers share their activations up to layer k. A node is a
+distinct prefix (network choices, then layers), so a population takes one block per node instead of one per layer and
+architecture. Skipped layers are free.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ class Node:
     """A prefix.
 
     Args:
-        children: The prefixes that are one layer longer.
+        children: Child nodes by their next layer.
         members: The architectures that end here.
-        size: How many architectures begin with this prefix.
+        size: Number of architectures with this prefix.
     """
 
     children: dict[Layer, Node] = field(default_factory=dict)
     members: list[Architecture] = field(default_factory=list)
     size: int = 0
 
-    def below(self) -> Iterator[Architecture]:
-        """Yield the architectures that begin with this prefix."""
+    def descendants(self) -> Iterator[Architecture]:
+        """Yield the architectures with this prefix."""
         yield from self.members
         for child in self.children.values():
-            yield from child.below()
+            yield from child.descendants()
 
 
 class PrefixTree:
     """The prefixes of a population.
 
     Args:
-        architectures: The population; one that comes twice counts once.
+        architectures: The population; duplicates count once.
 
     Attributes:
-        roots: The tree of each choice of the network.
+        roots: Root node of each network choice.
 
     >>> from nasformer.architecture import uniform
     >>> tree = PrefixTree([uniform(64, 3, 4, 2), uniform(64, 5, 4, 2), uniform(32, 3, 2, 2)])
@@ -66,22 +66,22 @@ class PrefixTree:
 
     @property
     def blocks(self) -> int:
-        """Number of distinct blocks; ``one_by_one`` is their number without sharing."""
+        """Number of distinct blocks; ``one_by_one`` is the number without sharing."""
         return sum(_count(root) for root in self.roots.values())
 
     def shares(self) -> dict[Architecture, float]:
-        """Return each architecture's part of the work: a block's is divided among those that begin with it.
+        """Return each architecture's share of the work: a block's cost is split equally among its architectures.
 
-        The stem counts as a block; the parts add up to the stems and blocks computed.
+        The stem counts as a block; shares sum to the number of computed stems and blocks.
         """
         found: dict[Architecture, float] = {}
         for root in self.roots.values():
-            _divide(root, 0.0, found)
+            _split_cost(root, 0.0, found)
         return found
 
 
 def in_tree_order(architectures: Sequence[Architecture]) -> list[Architecture]:
-    """Return the architectures sorted by their prefixes, so that neighbours share most."""
+    """Sort architectures by prefix, so that neighbours share the most."""
 
     def prefix(architecture: Architecture) -> tuple[object, ...]:
         layers = ((layer.num_heads, layer.hidden_dim, layer.further) for layer in architecture.layers)
@@ -91,7 +91,7 @@ def in_tree_order(architectures: Sequence[Architecture]) -> list[Architecture]:
 
 
 def _cost(layer: Layer) -> int:
-    """Return 1 for a block that is computed, 0 for one that is skipped whole."""
+    """Return 1, or 0 for a skipped layer."""
     return int(bool(layer.num_heads or layer.hidden_dim))
 
 
@@ -99,8 +99,8 @@ def _count(node: Node) -> int:
     return sum(_cost(layer) + _count(child) for layer, child in node.children.items())
 
 
-def _divide(node: Node, above: float, found: dict[Architecture, float], cost: int = 1) -> None:
+def _split_cost(node: Node, above: float, found: dict[Architecture, float], cost: int = 1) -> None:
     part = above + cost / node.size
     found.update(dict.fromkeys(node.members, part))
     for layer, child in node.children.items():
-        _divide(child, part, found, _cost(layer))
+        _split_cost(child, part, found, _cost(layer))

@@ -1,7 +1,7 @@
-"""SurrogateFitness: an additive model of a table, cheap enough for studies of strategies.
+"""SurrogateFitness: an additive model of a table, for cheap comparisons of strategies.
 
-value = intercept + the term of each choice of the network + the terms of each layer's choices, fitted by
-ridge regression on one-hot dimensions. Being additive, ``FeasibleSet.argmax`` finds its exact optimum.
+value = intercept + one term per choice of the network and of each layer, fitted by ridge regression on one-hot
+choices. ``FeasibleSet.argmax`` finds the exact optimum of an additive model.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 
 Terms = Mapping[float, float]
-"""The term of each value of a dimension."""
+"""Terms by value of a dimension."""
 
 
 class SurrogateFitness:
-    """An additive model's value of any architecture whose choices it knows.
+    """An additive model of the value of architectures.
 
     Args:
-        intercept: Value where every other term is zero.
-        embed_dim: Term of each embedding width.
-        depth: Term of each depth.
-        layers: Terms of each layer's dimensions by name, first layer first.
-        quality: Where it was fitted here, of cross-validated predictions: ``r2``, ``kendall_tau``, and the error
-            in the value's unit as ``rmse`` and ``mae``.
+        intercept: Intercept.
+        embed_dim: Terms by embedding dimension.
+        depth: Terms by depth.
+        layers: Terms of the layer dimensions by name, for each layer.
+        quality: Cross-validated ``r2``, ``kendall_tau``, ``rmse`` and ``mae``, if fitted here.
         **network: Terms of further network dimensions.
 
     Attributes:
-        network: Terms of every network dimension by name.
+        network: Terms of the network dimensions by name.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class SurrogateFitness:
 
     @classmethod
     def load(cls, path: str | Path) -> SurrogateFitness:
-        """Read the JSON that ``save`` wrote; further keys are left alone.
+        """Load the JSON of ``save``; further keys are ignored.
 
         Raises:
             FitnessError: The file cannot be read, or a term is missing.
@@ -74,9 +73,9 @@ class SurrogateFitness:
         except OSError as error:
             raise FitnessError(f"cannot read the surrogate {str(path)!r}: {error.strerror}", path) from error
         except KeyError as error:
-            raise FitnessError(f"{str(path)!r} is no additive surrogate: it lacks {error}", path) from error
+            raise FitnessError(f"{str(path)!r} is not an additive surrogate: it lacks {error}", path) from error
         except (TypeError, ValueError, AttributeError) as error:
-            raise FitnessError(f"{str(path)!r} is no additive surrogate: {error}", path) from error
+            raise FitnessError(f"{str(path)!r} is not an additive surrogate: {error}", path) from error
 
     def save(self, path: str | Path) -> None:
         """Write the terms as JSON."""
@@ -87,8 +86,8 @@ class SurrogateFitness:
     def fit(cls, table: TableFitness | str | Path, folds: int = 10) -> SurrogateFitness:
         """Fit a table by ridge regression; the penalty is chosen by cross-validation.
 
-        ``quality`` says how far ``folds``-fold predictions are off: ``r2``, ``kendall_tau``, and in the value's unit
-        the root mean square error ``rmse`` and the mean absolute error ``mae``.
+        ``quality`` has the metrics of ``folds``-fold predictions: ``r2``, ``kendall_tau``, and in the value's unit the
+        root mean square error ``rmse`` and the mean absolute error ``mae``.
 
         Raises:
             FitnessError: The table has fewer rows than folds.
@@ -103,11 +102,11 @@ class SurrogateFitness:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """The terms as ``FeasibleSet.argmax`` takes them."""
+        """The terms as scores for ``FeasibleSet.argmax``."""
         return {**self.network, "layers": self.layers}
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield the model's value of each architecture; one with an unknown choice has failed."""
+        """Yield the model's value of each architecture; unknown choices are failures."""
         for architecture in architectures:
             unknown = self._unknown(architecture)
             error = f"the surrogate does not know {unknown}" if unknown else None
@@ -117,7 +116,7 @@ class SurrogateFitness:
         """Check that every reachable choice is known.
 
         Raises:
-            FitnessError: One is not; the message names it.
+            FitnessError: A choice is unknown; the message names it.
         """
         reachable = feasible.reachable()
         deepest = int(max(reachable["depth"]))
@@ -132,22 +131,22 @@ class SurrogateFitness:
                 _require(f"{name} of layer {layer}", values, self.layers[layer].get(name, {}))
 
     def true_value(self, architecture: Architecture) -> float | None:
-        """Return the model's value, or None where it does not know a choice."""
+        """Return the model's value, or None if a choice is unknown."""
         return None if self._unknown(architecture) else self._predict(architecture)
 
     def optimum(self, feasible: FeasibleSet) -> float | None:
-        """Return the highest value of the model within a set, exactly.
+        """Return the model's exact maximum over a set.
 
         Raises:
-            FitnessError: A reachable choice is not known.
+            FitnessError: A reachable choice is unknown.
         """
         self.check(feasible)
         names = [dimension.name for dimension in feasible.space.dimensions]
         scores = {name: terms for name, terms in self.network.items() if name in names}
         layers = [{name: terms for name, terms in layer.items() if name in names} for layer in self.layers]
         reachable = feasible.reachable()
-        known = {name: _only(terms, reachable[name]) for name, terms in scores.items()}
-        each = [{name: _only(terms, reachable[name]) for name, terms in layer.items()} for layer in layers]
+        known = {name: _restrict(terms, reachable[name]) for name, terms in scores.items()}
+        each = [{name: _restrict(terms, reachable[name]) for name, terms in layer.items()} for layer in layers]
         return self.true_value(feasible.argmax({**known, "layers": each[: int(max(reachable["depth"]))]}))
 
     def describe(self) -> dict[str, Any]:
@@ -198,7 +197,7 @@ def _fit(names: list[str], features: NDArray[np.float64], values: NDArray[np.flo
 
 
 def _terms(architecture: Architecture) -> list[str]:
-    """Return the name of each choice, ``embed_dim=64`` or ``num_heads.0=2``."""
+    """Return the term names of an architecture, ``embed_dim=64`` or ``num_heads.0=2``."""
     terms: list[str] = []
     for name, value in architecture.to_dict().items():
         layers = enumerate(value) if isinstance(value, list) else None
@@ -227,12 +226,12 @@ def _from_terms(intercept: float, terms: Mapping[str, float], quality: Mapping[s
 
 
 def _named(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the terms of the dimensions that a mapping holds."""
+    """Return the terms of known dimensions in a mapping."""
     return {name: _numbers(terms) for name, terms in data.items() if name in kind_names()}
 
 
 def _ordered(terms: Mapping[str, Terms], *first: str) -> dict[str, dict[float, float]]:
-    """Return terms by name, some names first, which there must be."""
+    """Return terms by name, required names first."""
     return {name: dict(terms[name]) for name in (*first, *sorted({*terms} - {*first}))}
 
 
@@ -244,7 +243,7 @@ def _numbers(terms: Mapping[str, float]) -> dict[float, float]:
     return numbers
 
 
-def _only(terms: Mapping[float, float], values: Sequence[float]) -> dict[float, float]:
+def _restrict(terms: Mapping[float, float], values: Sequence[float]) -> dict[float, float]:
     return {value: terms[value] for value in values}
 
 

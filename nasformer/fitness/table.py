@@ -1,4 +1,4 @@
-"""TableFitness: accuracies that somebody measured, read from a file or shipped with the package."""
+"""TableFitness: lookup of measured accuracies in a file or a built-in table (a tabular benchmark)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nasformer.space import FeasibleSet
 
 
 class _Row(NamedTuple):
-    """What a table says of one architecture."""
+    """The values of one architecture."""
 
     value: float
     metrics: dict[str, float]
@@ -27,18 +27,17 @@ class _Row(NamedTuple):
 
 
 class TableFitness:
-    """The value of each architecture of a table; the search is confined to these.
+    """Lookup in a table, whose architectures are the search domain.
 
     Args:
-        path: JSON lines, CSV or Parquet; each row holds an architecture's dimensions (in CSV, the
-            lists as JSON) and the value. ``loss`` is kept, and where there is one the value on test images,
-            in the value's column with ``test_`` before; further columns are left alone. Or the name of a
-            table that comes with the package, ``digits-exhaustive``.
-        value: The column of the value, higher is better.
+        path: JSON lines, CSV or Parquet; each row has an architecture's dimensions (in CSV, lists as JSON) and the
+            value, optionally ``loss`` and the value on test images, in the value's column prefixed with ``test_``;
+            other columns are ignored. Or the name of a built-in table, ``digits-exhaustive``.
+        value: The value's column; higher is better.
 
     Raises:
-        FitnessError: The file cannot be read, a row is no architecture or has no value, or one
-            architecture has two values.
+        FitnessError: The file cannot be read, a row is not an architecture or has no value, or an architecture has
+            two values.
 
     >>> table = TableFitness("digits-exhaustive")
     >>> len(table.architectures)
@@ -58,11 +57,11 @@ class TableFitness:
 
     @property
     def architectures(self) -> list[Architecture]:
-        """Every architecture of the table."""
+        """The architectures of the table."""
         return list(self._rows)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
-        """Yield the table's value of each architecture; one that it lacks has failed."""
+        """Look up each architecture; missing ones are failures."""
         for architecture in architectures:
             if architecture in self._rows:
                 row = self._rows[architecture]
@@ -71,21 +70,21 @@ class TableFitness:
                 yield Evaluation(architecture, None, error=f"not in {self.path.name}")
 
     def true_value(self, architecture: Architecture) -> float | None:
-        """Return the table's value, or None where it has none."""
+        """Return the table's value, or None if missing."""
         row = self._rows.get(architecture)
         return None if row is None else row.value
 
     def test_value(self, architecture: Architecture) -> float | None:
-        """Return the value on test images, or None where the table has none."""
+        """Return the value on test images, or None if missing."""
         row = self._rows.get(architecture)
         return None if row is None else row.test
 
     def optimum(self, feasible: FeasibleSet) -> float | None:
-        """Return the highest value of the table's architectures within a set, or None where it holds none."""
+        """Return the table's maximum within a set, or None if empty."""
         return max((row.value for architecture, row in self._rows.items() if architecture in feasible), default=None)
 
     def describe(self) -> dict[str, Any]:
-        """Return the file's name, its size and a hash of what it says."""
+        """Return the file's name, number of rows and content hash."""
         return {
             "kind": "table",
             "file": self.path.name,
@@ -96,19 +95,19 @@ class TableFitness:
 
     @cached_property
     def _digest(self) -> str:
-        told = [(architecture, (row.value, row.metrics)) for architecture, row in self._rows.items()]
-        return text_digest(repr(sorted(told, key=str)))
+        entries = [(architecture, (row.value, row.metrics)) for architecture, row in self._rows.items()]
+        return text_digest(repr(sorted(entries, key=str)))
 
     def _parse(self, number: int, row: Mapping[str, Any]) -> tuple[Architecture, _Row]:
         if not isinstance(row, Mapping):
             raise FitnessError(f"{self.path} row {number}: a row is a mapping of columns, got {row!r}", row)
         try:
             architecture = Architecture.from_dict({key: row[key] for key in kind_names() if row.get(key) is not None})
-            value, loss = row[self.value], _figure(row, "loss")
+            value, loss = row[self.value], _optional_number(row, "loss")
             if value is None or not math.isfinite(float(value)):
                 raise ValueError(f"{self.value} is {value}, not a number")
             metrics = {} if loss is None else {"loss": loss}
-            return architecture, _Row(float(value), metrics, _figure(row, f"test_{self.value}"))
+            return architecture, _Row(float(value), metrics, _optional_number(row, f"test_{self.value}"))
         except KeyError:
             known = ", ".join(map(str, row))
             raise FitnessError(f"{self.path} row {number} has no column {self.value!r}; it has {known}", row) from None
@@ -116,7 +115,7 @@ class TableFitness:
             raise FitnessError(f"{self.path} row {number}: {error}", row) from error
 
 
-def _figure(row: Mapping[str, Any], column: str) -> float | None:
-    """Return what a column may leave out; Parquet has NaN there."""
-    figure = None if row.get(column) is None else float(row[column])
-    return None if figure is None or math.isnan(figure) else figure
+def _optional_number(row: Mapping[str, Any], column: str) -> float | None:
+    """Return a number, or None if missing (NaN in Parquet)."""
+    number = None if row.get(column) is None else float(row[column])
+    return None if number is None or math.isnan(number) else number

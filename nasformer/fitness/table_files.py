@@ -1,4 +1,4 @@
-"""Table files: the rows of JSON lines, CSV and Parquet, and every fault by the row that has it."""
+"""Table files: reading rows of JSON lines, CSV and Parquet; errors name the row."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nasformer.fitness.tables import table_names
 
 
 def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a file, whose name says its format.
+    """Yield the rows of a file; its suffix determines the format.
 
     Raises:
-        FitnessError: It cannot be read, or is no such file.
+        FitnessError: The file cannot be read, or has another format.
     """
     try:
         if path.suffix in (".jsonl", ".json"):
@@ -41,7 +41,7 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 try:
                     yield json.loads(line)
                 except ValueError as error:
-                    raise FitnessError(f"{path} line {number} is no JSON: {error}", line) from error
+                    raise FitnessError(f"{path} line {number} is not JSON: {error}", line) from error
 
 
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -65,6 +65,6 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         frame = pd.read_parquet(path)
     except ImportError:
         raise FitnessError(f"reading {path.name} needs pyarrow: pip install 'nasformer[parquet]'", path) from None
-    except Exception as error:  # whatever the reader says of a damaged file
-        raise FitnessError(f"{str(path)!r} is no readable Parquet file: {error}", path) from error
+    except Exception as error:  # damaged files raise arbitrary errors
+        raise FitnessError(f"{str(path)!r} is not a readable Parquet file: {error}", path) from error
     yield from frame.to_dict(orient="records")  # type: ignore[misc]

@@ -142,8 +142,8 @@ def test_every_unknown_choice_is_named(table: Path, space: SearchSpace) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no additive surrogate"),
-        ("[1]", "is no additive surrogate"),
+        ("{", "is not an additive surrogate"),
+        ("[1]", "is not an additive surrogate"),
         ('{"intercept": 1, "embed_dim": {}, "depth": {}}', "it lacks 'layers'"),
         ('{"intercept": 1, "embed_dim": {"wide": 1}, "depth": {}, "layers": []}', "'wide'"),
         ('{"intercept": 1, "embed_dim": {}, "depth": {}, "layers": [{"num_heads": {}}]}', "it lacks 'mlp_ratio'"),
@@ -154,7 +154,7 @@ def test_every_unknown_choice_is_named(table: Path, space: SearchSpace) -> None:
 def test_a_file_that_is_no_surrogate_is_named(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text(content)
-    with pytest.raises(FitnessError, match=rf"s\.json' is no additive surrogate.*{message}|{message}"):
+    with pytest.raises(FitnessError, match=rf"s\.json' is not an additive surrogate.*{message}|{message}"):
         SurrogateFitness.load(path)
 
 

@@ -97,7 +97,7 @@ def test_a_bad_row_is_named_with_its_fault(case: str, suffix: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.jsonl", json.dumps(GOOD) + "\n{", r"t.jsonl line 2 is no JSON"),
+        ("t.jsonl", json.dumps(GOOD) + "\n{", r"t.jsonl line 2 is not JSON"),
         ("t.jsonl", json.dumps(GOOD) + "\n7", r"t.jsonl row 2.* a row is a mapping.*7"),
         ("t.jsonl", json.dumps(GOOD) + "\n[1]", r"t.jsonl row 2.* a row is a mapping.*\[1\]"),
         (

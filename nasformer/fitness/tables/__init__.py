@@ -33,7 +33,7 @@ def table_record(name: str) -> dict[str, Any]:
 
 
 def table_rows(name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a table: dimensions, ``top1`` in percent, ``loss``, and ``test_top1`` and ``test_loss``."""
+    """Yield a table's rows: dimensions, ``top1`` in percent, ``loss``, ``test_top1`` and ``test_loss``."""
     with np.load(_HERE / f"{name}.npz", allow_pickle=False) as arrays:
         columns = {key: arrays[key] for key in arrays.files}
     for split, prefix in _SPLITS.items():
@@ -42,5 +42,5 @@ def table_rows(name: str) -> Iterator[Mapping[str, Any]]:
     plain = {key: column.tolist() for key, column in columns.items()}
     for values in zip(*plain.values(), strict=True):
         row = dict(zip(plain, values, strict=True))
-        depth = row["depth"]  # layers beyond it are padding
+        depth = row["depth"]  # further layers are padding
         yield {key: value[:depth] if isinstance(value, list) else value for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""Architecture: a network drawn layer by layer, every width to one scale, against the largest of its space."""
+"""Architecture: a network drawn layer by layer to scale, against the largest of its space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROW_INCHES = 0.27
 
 
 def draw_architecture(space: SearchSpace, architecture: Architecture, name: str, title: str) -> Picture:
-    """Return the drawing: a row per layer, heads as blocks, the MLP as a bar, outlines where the space has more."""
+    """Return the drawing: a row per layer, heads as blocks, the MLP as a bar, outlines of the space's maximum."""
 
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("none")
@@ -25,21 +25,21 @@ def draw_architecture(space: SearchSpace, architecture: Architecture, name: str,
         _Sheet(axes, space, architecture).draw()
 
     costs = " and ".join(f"{amount(cost)} {cost_name(key)}" for key, cost in space.costs(architecture).items())
-    rows = _tallest(space, architecture).depth + 3
+    rows = _deepest(space, architecture).depth + 3
     caption = f"{title[:1].upper()}{title[1:]}: {costs}."
     return picture(name, f"{title}: {architecture}", caption, paint, height=_ROW_INCHES * rows + 0.1)
 
 
-def _tallest(space: SearchSpace, architecture: Architecture) -> Architecture:
+def _deepest(space: SearchSpace, architecture: Architecture) -> Architecture:
     return max(space.largest, architecture, key=lambda candidate: candidate.depth)
 
 
 class _Sheet:
-    """Axes in channels across and rows down: titles, the embedding, one row per layer, the head."""
+    """Draws onto axes, in channels horizontally and rows vertically: titles, embedding, layers, head."""
 
     def __init__(self, axes: Axes, space: SearchSpace, architecture: Architecture) -> None:
         self.axes, self.geometry, self.architecture = axes, space.geometry.of(architecture), architecture
-        self.rows = _tallest(space, architecture).depth
+        self.rows = _deepest(space, architecture).depth
         largest = space.largest
         self.most_heads = max(largest.num_heads[0], *architecture.num_heads)
         self.most_hidden = max(*largest.hidden_dims, *architecture.hidden_dims)
@@ -71,12 +71,12 @@ class _Sheet:
         further = [f"{name} {value:g}" for name, value in chosen.items() if name not in ("image_size", "patch_size")]
         return ", ".join([*([f"{g.image_size} pixels"] if "image_size" in chosen else []), patches, *further])
 
-    def _layer(self, place: int) -> None:
-        """Draw a row; a branch that the layer skips is named, one beyond the depth is outlines alone."""
-        row, layer = place + 2, None
-        if place < self.architecture.depth:
-            layer = self.architecture.layers[place]
-        self._text(0, row, f"{place + 1}", muted=layer is None)
+    def _layer(self, index: int) -> None:
+        """Draw a row; skipped branches are labelled, rows beyond the depth are outlines."""
+        row, layer = index + 2, None
+        if index < self.architecture.depth:
+            layer = self.architecture.layers[index]
+        self._text(0, row, f"{index + 1}", muted=layer is None)
         if layer is not None and not layer.num_heads:
             self._text(self.label, row, "skipped", muted=True)
         else:

@@ -1,4 +1,4 @@
-"""Importance: which dimensions and layers decide the value, as bars beside a row for each layer."""
+"""Importance: bars of the importance of network dimensions, and of layer dimensions per layer."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ _ROW_INCHES = 0.235
 
 
 def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
-    """Return the figure: the whole network's dimensions above, each layer's below, both to a scale of their own.
+    """Return the figure: network dimensions above, layer dimensions below, each to its own scale.
 
     Args:
-        shares: By canonical parameter.
-        caption: What it shows.
+        shares: Importance by canonical parameter.
+        caption: Caption.
     """
-    whole = {kind_of(name).title: share for name, share in shares.items() if "." not in name}
+    network = {kind_of(name).title: share for name, share in shares.items() if "." not in name}
     layered = dict.fromkeys(name.partition(".")[0] for name in shares if "." in name)
     layers = sorted({int(name.partition(".")[2]) for name in shares if "." in name})
-    rows = len(whole) + len(layers) + 1.5
+    rows = len(network) + len(layers) + 1.5
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
-        most = max([*whole.values(), 1e-9])
-        for row, (label, share) in enumerate(whole.items()):
+        most = max([*network.values(), 1e-9])
+        for row, (label, share) in enumerate(network.items()):
             _bar(axes, row, share, most, INK.light)
             _name(axes, row, label)
         most = max([share for name, share in shares.items() if "." in name] or [1.0]) or 1.0
         for index, name in enumerate(layered):
             column = (index, len(layered))
-            _heading(axes, len(whole) + 0.75, column, kind_of(name).title)
+            _heading(axes, len(network) + 0.75, column, kind_of(name).title)
             for row, layer in enumerate(layers):
                 share = shares.get(f"{name}.{layer}", 0.0)
-                _bar(axes, len(whole) + 1.5 + row, share, most, style(index).colour, column)
+                _bar(axes, len(network) + 1.5 + row, share, most, style(index).colour, column)
         for row, layer in enumerate(layers):
-            _name(axes, len(whole) + 1.5 + row, f"layer {layer + 1}")
+            _name(axes, len(network) + 1.5 + row, f"layer {layer + 1}")
         _finish(axes, rows)
 
     return picture("importance", "Importance", caption, paint, width=5.2, height=_ROW_INCHES * rows + 0.2)
 
 
 _GAP = 0.08
-"""Between columns, of a row that is 1 wide."""
+"""Gap between columns, relative to the row width."""
 _ALL = (0, 1)
-"""The one column of what is not said of each layer."""
+"""The single column of network dimensions."""
 
 
 def _bar(axes: Axes, row: float, share: float, most: float, colour: str, column: tuple[int, int] = _ALL) -> None:
-    """Draw a bar and its percentage in a column of so many, all to one scale."""
+    """Draw a bar and its percentage in column ``column[0]`` of ``column[1]``, all to one scale."""
     left = _left(column)
     scale = ((1 + _GAP) / max(column[1], 2) - _GAP) * 0.72 / most
     axes.barh(row, share * scale, left=left, height=0.62, color=colour, linewidth=0)

@@ -1,4 +1,4 @@
-"""Record: what stands behind the numbers: spaces, images, training, settings, versions, and the checklist."""
+"""Record: provenance of the results: spaces, images, training, settings, versions, and the checklist."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ANSWERS = {"yes": "●", "partly": "◐", "no": "○", "unknown": "?"}
 
 
 def space_table(space: SearchSpace) -> Table:
-    """Return the space's dimensions, and its smallest, middle and largest member."""
+    """Return the space's dimensions, and its smallest, centroid and largest member."""
     names = [dimension.name for dimension in space.dimensions]
     rows = [["choices", *map(_choices, space.dimensions), MISSING, MISSING]]
     for name, (architecture, costs) in describe(space).rows.items():
         rows.append([name, *_sizes(space, architecture), grouped(costs["params"]), grouped(costs["macs"])])
-    caption = "The space. Layer dimensions of the lower rows hold for every layer; the supernet holds the weights."
+    caption = "The space. In the lower rows, layer dimensions are equal in all layers; the supernet holds the weights."
     header = ["", *names, "parameters", "MACs"]
     return Table(f"space-{space.fingerprint}", caption, header, rows, sortable=False)
 
@@ -40,7 +40,7 @@ def _sizes(space: SearchSpace, architecture: Architecture) -> list[str]:
 
 
 def geometry_table(space: SearchSpace) -> Table:
-    """Return what all architectures of a space share."""
+    """Return the geometry of a space."""
     g = space.geometry
     searched = not {"image_size", "patch_size"}.isdisjoint(space.codec.values)
     rows = [
@@ -58,13 +58,13 @@ def geometry_table(space: SearchSpace) -> Table:
 
 
 def _size(space: SearchSpace, name: str) -> str:
-    """Return a size of the geometry, or the choices that there are of it."""
+    """Return a size of the geometry, or its choices."""
     sizes = space.codec.values.get(name, (getattr(space.geometry, name),))
     return " or ".join(f"{size} × {size}" for size in sizes)
 
 
 def task_table(record: TaskRecord, name: str = "task") -> Table:
-    """Return what was searched, within what, and what judged it."""
+    """Return the task: space, budget, evaluations and fitness."""
     size, feasible = record.space.size(), record.feasible
     within = f"{grouped(feasible)} of {grouped(size)} ({100 * feasible / size:.3g} %)" if feasible else MISSING
     rows = [
@@ -72,12 +72,12 @@ def task_table(record: TaskRecord, name: str = "task") -> Table:
         ["architectures within the budget", within],
         *([f"limit on {cost_name(cost)}", f"{_end(low)} to {_end(high)}"] for cost, (low, high) in _limits(record)),
         ["evaluations of a run", grouped(record.evaluations)],
-        ["optimum", "not known" if record.optimum is None else f"{record.optimum:.6g}, known exactly"],
+        ["optimum", "unknown" if record.optimum is None else f"{record.optimum:.6g}, known exactly"],
         ["noise", f"standard deviation {record.noise:g}" if record.noise else "none"],
         *(["fitness" if key == "kind" else f"fitness {key}", value] for key, value in flattened(record.fitness)),
         *(["remark", remark] for remark in record.remarks),
     ]
-    return facts(name, "The task: what was searched, within what, and what judged it.", rows)
+    return facts(name, "The task: space, budget and fitness.", rows)
 
 
 def _limits(record: TaskRecord) -> Sequence[tuple[str, tuple[float | None, float | None]]]:
@@ -89,29 +89,29 @@ def _end(bound: float | None) -> str:
 
 
 def training_table(training: JsonObject, last: Mapping[str, float | None]) -> Table:
-    """Return how the supernet was trained, and the last validation of its smallest, middle and largest subnet."""
+    """Return the supernet's training, and the final validation of its smallest, centroid and largest subnet."""
     rows = [[f"{name} subnet", percent(accuracy)] for name, accuracy in last.items()]
     if isinstance(training.get("seconds"), (int, float)):
         rows.append(["time", duration(training["seconds"])])
     known = ("history", "validation", "seconds", "data", "recipe")
     rows += flattened({key: value for key, value in training.items() if key not in known})
     rows += flattened(training.get("recipe") or {})
-    caption = "How the supernet was trained. Accuracies are those of the last validation, on the search images."
+    caption = "The supernet's training. Accuracies are from the final validation, on the search images."
     return facts("training", caption, rows)
 
 
 def data_table(data: JsonObject) -> Table:
     """Return the dataset's record."""
-    caption = "The images. The splits share none: train images train, search images rank, test images wait for the end."
+    caption = "The images, in disjoint splits: train to train, search to rank, test only at the end."
     return facts("data", caption, flattened(data))
 
 
 def settings_table(comparison: Comparison) -> Table:
-    """Return what decided the searches; where runs differ, every value."""
+    """Return the settings of the searches; all values if runs differ."""
     seeds = [["seeds", ", ".join(map(str, comparison.seeds))]]
     options = [[f"options of {entrant.label}", _options(entrant)] for entrant in comparison.entrants]
     rows = [*seeds, *flattened(comparison.settings), *options]
-    return facts("settings", "What decided the searches, seeds included.", rows)
+    return facts("settings", "Settings of the searches, including seeds.", rows)
 
 
 def _options(entrant: Entrant) -> str:
@@ -120,13 +120,13 @@ def _options(entrant: Entrant) -> str:
 
 
 def versions_table(comparison: Comparison) -> Table:
-    """Return versions of software, and the machine that computed."""
+    """Return software versions and the machine."""
     rows = [*flattened(comparison.versions), *flattened(comparison.machine)]
-    return facts("versions", "Versions, and the machine.", rows)
+    return facts("versions", "Software versions and machine.", rows)
 
 
 def checklist_table(checks: Sequence[Check]) -> Table:
-    """Return the habits of a fair comparison, and whether this one has them."""
+    """Return the checklist of good comparison practice."""
     rows = [[check.name, f"{_ANSWERS[check.answer]} {check.answer}", check.detail] for check in checks]
-    caption = "The habits of a fair comparison, as far as the data tell."
+    caption = "Checklist of good comparison practice, as far as the data show."
     return Table("checklist", caption, ["", "", ""], rows, wide=True, sortable=False)

@@ -1,6 +1,6 @@
-"""Importance: how much of the variance of the value each dimension and each layer explains, by Optuna's evaluators.
+"""Importance: the share of the value's variance per dimension and layer, by Optuna's evaluators.
 
-Layers that not every architecture has are left out: their choices mean nothing where they are absent.
+Layers that some architectures lack are excluded: their parameters are conditional.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nasformer.search.study.parameters import as_parameters, distributions
 from nasformer.search.study.storage import quiet
 from nasformer.search.study.study import Study
 
-_LEAST = 10
+_MIN_TRIALS = 10
 EVALUATORS = ("fanova", "mdi", "ped-anova")
 
 
@@ -31,35 +31,36 @@ def importances(study: Study, evaluator: str = "fanova") -> dict[str, float]:
     """Return the share of each canonical parameter, in the order of the network.
 
     Args:
-        study: The study; its own trials count, not those that other programs added.
-        evaluator: ``fanova``, ``mdi`` (both random forests) or ``ped-anova`` (what sets the best apart).
+        study: The study; trials added by other programs are ignored.
+        evaluator: ``fanova``, ``mdi`` (both random forests) or ``ped-anova`` (importance for the best trials).
 
     Raises:
-        StudyError: There are too few trials with values, or an unknown evaluator.
+        StudyError: Too few trials with values, or an unknown evaluator.
     """
     if evaluator not in EVALUATORS:
         raise StudyError(f"unknown evaluator {evaluator!r}; {did_you_mean(evaluator, EVALUATORS)}", evaluator)
     trials = [trial for trial in study.trials() if trial.value is not None]
-    if len({trial.value for trial in trials}) < 2 or len(trials) < _LEAST:
+    if len({trial.value for trial in trials}) < 2 or len(trials) < _MIN_TRIALS:
         raise StudyError(
-            f"importance needs {_LEAST} trials with values that differ, study {study.name!r} has {len(trials)}", study
+            f"importance needs {_MIN_TRIALS} trials with values that differ, study {study.name!r} has {len(trials)}",
+            study,
         )
     kinds = distributions(study.space)
     with quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna's notes on what is experimental
+        warnings.simplefilter("ignore")  # Optuna's experimental warnings
         copy = optuna.create_study(direction=StudyDirection.MAXIMIZE)
         for trial in trials:
             parameters = as_parameters(trial.architecture)
-            here = {name: kinds[name] for name in parameters}
+            own = {name: kinds[name] for name in parameters}
             copy.add_trial(
-                create_trial(state=TrialState.COMPLETE, value=trial.value, params=parameters, distributions=here)
+                create_trial(state=TrialState.COMPLETE, value=trial.value, params=parameters, distributions=own)
             )
-        everywhere = [name for name in kinds if all(name in trial.params for trial in copy.trials)]
-        found = get_param_importances(copy, evaluator=_made(evaluator), params=everywhere)
-    return {name: float(found[name]) for name in everywhere}
+        unconditional = [name for name in kinds if all(name in trial.params for trial in copy.trials)]
+        found = get_param_importances(copy, evaluator=_make_evaluator(evaluator), params=unconditional)
+    return {name: float(found[name]) for name in unconditional}
 
 
-def _made(evaluator: str) -> BaseImportanceEvaluator:
+def _make_evaluator(evaluator: str) -> BaseImportanceEvaluator:
     if evaluator == "ped-anova":
         return PedAnovaImportanceEvaluator()
     if evaluator == "mdi":

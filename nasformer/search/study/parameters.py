@@ -1,6 +1,6 @@
-"""Parameters: the one way in which an architecture of any search is written as an Optuna trial.
+"""Parameters: the canonical encoding of architectures as Optuna trials, in all searches.
 
-A network dimension under its name, a layer dimension as ``num_heads.L`` of each layer L, all categorical.
+Network dimensions by name, layer dimensions as ``num_heads.L`` per layer L, all categorical.
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ def as_architecture(parameters: Mapping[str, Any]) -> Architecture:
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """Return the canonical distribution of every parameter that an architecture of the space may have."""
+    """Return the canonical distributions of all parameters of a space."""
     names = as_parameters(space.largest)
     return {name: CategoricalDistribution(getattr(space, name.partition(".")[0]).values) for name in names}
