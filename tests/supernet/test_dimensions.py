@@ -26,7 +26,7 @@ from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet, VisionTransformer, load_network, to_autoformer
 from nasformer.supernet.latency import measure_blocks
 from nasformer.training import Recipe, train_supernet
-from nasformer.training.sampling import Sampler
+from nasformer.training.sampling import Sampler, reference_subnets
 
 SPACE = SearchSpace(
     "everything",
@@ -159,6 +159,13 @@ def test_a_trained_supernet_ranks_and_is_read_back(digits: Dataset, tmp_path: Pa
     assert (again.architecture, again.geometry) == (subnet.architecture, subnet.geometry)
     with torch.inference_mode():
         assert torch.equal(again(IMAGES), subnet.eval()(IMAGES))
+
+
+def test_no_reference_subnet_skips_a_branch() -> None:
+    subnets = reference_subnets(SPACE, Recipe())
+    assert subnets["smallest"] == uniform(16, 2, 1, 1, patch_size=4, image_size=4)
+    assert subnets["largest"] == SPACE.largest
+    assert all(all(each.num_heads) and all(each.mlp_ratio) and each in SPACE for each in subnets.values())
 
 
 def test_a_latency_table_has_a_time_for_every_block_and_none_for_skipped_layers(tmp_path: Path) -> None:
