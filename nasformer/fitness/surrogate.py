@@ -40,7 +40,7 @@ class SurrogateFitness:
         **network: Terms of further network dimensions.
 
     Attributes:
-        network: Terms of every network dimension by name.
+        network: Terms of every network dimension by name; each is an attribute of that name too.
     """
 
     def __init__(
@@ -56,6 +56,12 @@ class SurrogateFitness:
         self.network = {"embed_dim": dict(embed_dim), "depth": dict(depth), **network}
         self.layers = [_ordered(layer, "num_heads", "mlp_ratio") for layer in layers]
         self.quality = dict(quality or {})
+
+    def __getattr__(self, name: str) -> dict[float, float]:
+        terms: dict[str, dict[float, float]] = self.__dict__.get("network", {})
+        if name not in terms:
+            raise AttributeError(f"SurrogateFitness has no {name!r}")
+        return terms[name]
 
     @classmethod
     def load(cls, path: str | Path) -> SurrogateFitness:

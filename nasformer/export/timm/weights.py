@@ -75,8 +75,8 @@ def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_
             return architecture
     sizes = " or ".join(f"embed_dim {a.embed_dim} and depth {a.depth}" for a in known)
     raise CheckpointError(
-        f"the weights have embed_dim {width} and depth {len(blocks)}, this model takes {sizes}; load others into a network "
-        "of nasformer, extract this architecture from it, and give that to nasformer.export.timm.to_timm",
+        f"the weights have embed_dim {width} and depth {len(blocks)}, this model takes {sizes}; load others into a "
+        "network of nasformer, extract this architecture from it, and give that to nasformer.export.timm.to_timm",
         (width, blocks),
     )
 
