@@ -30,6 +30,7 @@ LARGE = SearchSpace(
 DRAWS = 100_000
 ACCEPTED = 2_000
 BEST = 100
+COUNTED = 2_000
 REPEATS = 5
 
 
@@ -71,7 +72,7 @@ def budgets() -> list[tuple[SearchSpace, Limits]]:
 def row(space: SearchSpace, limits: Limits) -> str:
     """Return one space's line."""
     ok: FeasibleSet = space.feasible(**limits)
-    scores = random_scores(space)
+    scores, counted = random_scores(space), space.sample(COUNTED)
     fixed = np.full(space.codec.columns, -1)
     fixed[[0, 2, 2 + space.codec.max_depth]] = ok.sample_codes(1, seed=1)[0, [0, 2, 2 + space.codec.max_depth]]
     seconds = medians(
@@ -83,6 +84,7 @@ def row(space: SearchSpace, limits: Limits) -> str:
         rejection_given=partial(reject, space, limits, ACCEPTED, fixed),
         argmax=partial(ok.argmax, scores),
         best=partial(ok.best, scores, BEST),
+        params=lambda: [space.params(architecture) for architecture in counted],
     )
     draws, rejection = DRAWS / seconds["draws"], ACCEPTED / seconds["rejection"]
     given, rejection_given = DRAWS / seconds["given"], ACCEPTED / seconds["rejection_given"]
@@ -93,7 +95,7 @@ def row(space: SearchSpace, limits: Limits) -> str:
     return (
         f"{space.name:<18}{1e3 * seconds['setup']:>10.1f}{draws:>12,.0f}{draws / rejection:>7.1f}×"
         f"{given:>12,.0f}{given / rejection_given:>7.1f}×{1e3 * seconds['argmax']:>11.2f}{ahead:>+9.1f}"
-        f"{1e3 * seconds['best']:>13.1f}"
+        f"{1e3 * seconds['best']:>13.1f}{1e6 * seconds['params'] / COUNTED:>11.2f}"
     )
 
 
@@ -102,7 +104,7 @@ def main() -> None:
     print(machine())
     print(
         f"{'space':<18}{'set-up ms':>10}{'draws/s':>12}{'ratio':>8}{'given/s':>12}{'ratio':>8}"
-        f"{'argmax ms':>11}{'ahead':>9}{f'best {BEST} ms':>13}"
+        f"{'argmax ms':>11}{'ahead':>9}{f'best {BEST} ms':>13}{'params µs':>11}"
     )
     for space, limits in budgets():
         print(row(space, limits))

@@ -21,6 +21,13 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from nasformer.errors import SpaceError, did_you_mean
 
 Scope = Literal["network", "layer"]
+_TAKEN = (
+    *("architectures", "codec", "constraints", "costs", "differences", "dimensions", "feasible", "fingerprint"),
+    *("from_dict", "from_json", "further", "geometry", "head_dim", "hidden_dim", "hidden_dims", "in_channels"),
+    *("layers", "max_distance", "name", "network", "num_classes", "pair", "pooling", "quality", "replace"),
+    *("supernet", "to_dict", "to_json"),
+)
+"""Names taken by other keywords and attributes."""
 _MAX_VALUE = 10**9
 _MAX_CHOICES = 10_000
 
@@ -59,8 +66,10 @@ class Kind:
     def __post_init__(self) -> None:
         if self.scope not in get_args(Scope):
             raise SpaceError(f"dimension {self.name!r} has the scope {self.scope!r}; known: layer, network", self.scope)
-        if not isinstance(self.name, str) or not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("_"):
             raise SpaceError(f"the name of a dimension is one word, got {self.name!r}", self.name)
+        if self.name in _TAKEN:
+            raise SpaceError(f"{self.name!r} means something else in a space or a network; rename it", self.name)
         object.__setattr__(self, "title", self.title or self.name)
 
     def number(self, value: object) -> float:
@@ -125,7 +134,16 @@ def kind_of(name: str) -> Kind:
         SpaceError: The name is unknown.
     """
     if name not in _KINDS and name in _plugins():
-        register(_plugins()[name].load())
+        try:
+            loaded = _plugins()[name].load()
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise SpaceError(
+                f"dimension {name!r} cannot be imported: {type(error).__name__}: {reason}", name
+            ) from error
+        if not isinstance(loaded, Kind) or loaded.name != name:
+            raise SpaceError(f"entry point {name!r} is not a Kind of that name, got {loaded!r}", loaded)
+        register(loaded)
     if name not in _KINDS:
         raise SpaceError(f"unknown dimension {name!r}; {did_you_mean(str(name), kind_names())}", name)
     return _KINDS[name]

@@ -45,13 +45,14 @@ class Source:
             DataError: The dataset is unknown, cannot be loaded, or its splits differ.
         """
         from nasformer.data import load_dataset
+        from nasformer.data.load import resizable
         from nasformer.errors import DataError
         from nasformer.registry import require_same_splits
 
         wanted = name or self.data.get("name")
         if wanted is None:
             raise DataError(f"{self.file} does not record its dataset; give --data NAME", self.file)
-        size = self.net.geometry.image_size
+        size = self.net.geometry.image_size if resizable(wanted) or not self.net.resizes else None
         dataset = load_dataset(wanted, seed=self.data.get("seed") or 0, root=root, image_size=size)
         require_same_splits(dataset, wanted, self.data, self.file)
         return dataset

@@ -7,8 +7,11 @@ additive and integer: a cost in another unit is counted in a fixed fraction of i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 
 from nasformer.architecture import Architecture, Further, Layer
 from nasformer.cost.budget import in_units
@@ -34,6 +37,17 @@ class AdditiveCost:
     scale: int = 1
     identity: str = ""
 
+    def __post_init__(self) -> None:
+        for part, adapter, numbers in (("stem", _stem_of_numbers, 2), ("layer", _layer_of_numbers, 4)):
+            function = getattr(self, part)
+            if len(signature(function).parameters) == numbers:
+                warnings.warn(
+                    f"AdditiveCost {self.name!r}: {part} is now called with (network{', layer' * (part == 'layer')})",
+                    DeprecationWarning,
+                    stacklevel=3,
+                )
+                object.__setattr__(self, part, partial(adapter, function))
+
     def __call__(self, geometry: Geometry, architecture: Architecture) -> float:
         """Return the cost of an architecture, in the cost's unit."""
         network = Network.of(geometry, architecture)
@@ -51,3 +65,13 @@ class AdditiveCost:
     def _terms(self, further: Further) -> list[Callable[..., int]]:
         costs = [kind_of(name).costs for name, _ in further]
         return [each[self.name] for each in costs if self.name in each]
+
+
+def _stem_of_numbers(function: Callable[..., int], network: Network) -> int:
+    """Adapt a stem function of version 0.1."""
+    return function(network.geometry, network.embed_dim)
+
+
+def _layer_of_numbers(function: Callable[..., int], network: Network, layer: Layer) -> int:
+    """Adapt a layer function of version 0.1."""
+    return function(network.geometry, network.embed_dim, layer.num_heads, layer.hidden_dim)

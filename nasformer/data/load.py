@@ -23,8 +23,7 @@ def load_dataset(
             images in ImageNet's layout.
         seed: Seed of the splits.
         root: Folder of the files: a torchvision root; fashion-mnist may come from Debian's package.
-        image_size: Size in pixels; default for images read from files 224, for CIFAR 32. The built-in datasets have
-            one size and can be made smaller.
+        image_size: Size in pixels of images read from files; default 224, for CIFAR 32.
         **options: Further options of ``load_image_folder`` and ``load_transfer``.
 
     Raises:
@@ -46,11 +45,9 @@ def load_dataset(
         )
     _no_options(name, options)
     data = _built_in(name, seed, root)
-    if image_size in (None, data.image_size):
-        return data
-    if image_size > data.image_size:
+    if image_size not in (None, data.image_size):
         raise DataError(f"images of {name!r} are {data.image_size} pixels wide, not {image_size}", image_size)
-    return data.resized(image_size)
+    return data
 
 
 def dataset_names() -> list[str]:

@@ -39,7 +39,7 @@ class SurrogateFitness:
         **network: Terms of further network dimensions.
 
     Attributes:
-        network: Terms of the network dimensions by name.
+        network: Terms of the network dimensions by name; each is an attribute too.
     """
 
     def __init__(
@@ -55,6 +55,12 @@ class SurrogateFitness:
         self.network = {"embed_dim": dict(embed_dim), "depth": dict(depth), **network}
         self.layers = [_ordered(layer, "num_heads", "mlp_ratio") for layer in layers]
         self.quality = dict(quality or {})
+
+    def __getattr__(self, name: str) -> dict[float, float]:
+        terms: dict[str, dict[float, float]] = self.__dict__.get("network", {})
+        if name not in terms:
+            raise AttributeError(f"SurrogateFitness has no {name!r}")
+        return terms[name]
 
     @classmethod
     def load(cls, path: str | Path) -> SurrogateFitness:

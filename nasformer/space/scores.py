@@ -7,6 +7,7 @@ optional pair score of heads and MLP ratio.
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
+from nasformer.dimension import BASIC
 from nasformer.errors import SpaceError
 from nasformer.space.codec import Codec, Codes
 
 PAIR = ("num_heads", "mlp_ratio")
 """The layer dimensions that may be scored jointly."""
+_FORMER_TABLES = (*(kind.name for kind in BASIC), "pair")
 Table = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Scores:
     """Scores by choice index, such as a strategy's model produces.
 
@@ -37,6 +40,16 @@ class Scores:
 
     tables: Mapping[str, Table]
     pair: Table | None = None
+
+    def __init__(self, tables: Any, *old: Table, pair: Table | None = None, **named: Table) -> None:
+        if old or named or not isinstance(tables, Mapping):  # positional tables, as in version 0.1
+            warnings.warn(
+                "Scores takes tables by dimension: Scores({'embed_dim': …})", DeprecationWarning, stacklevel=2
+            )
+            tables = {**dict(zip(_FORMER_TABLES, (tables, *old), strict=False)), **named}
+            pair = tables.pop("pair", pair)
+        object.__setattr__(self, "tables", tables)
+        object.__setattr__(self, "pair", pair)
 
     @classmethod
     def zeros(cls, codec: Codec) -> Scores:
@@ -57,7 +70,7 @@ class Scores:
         for name, shape in shapes.items():
             tables[name] = self._table(codec, name, self.tables.get(name, np.zeros(shape)), shape)
         shape = (codec.max_depth, *(len(codec.values[name]) for name in PAIR))
-        return Scores(tables, None if self.pair is None else self._table(codec, "pair", self.pair, shape))
+        return Scores(tables, pair=None if self.pair is None else self._table(codec, "pair", self.pair, shape))
 
     def _table(self, codec: Codec, name: str, value: object, shape: tuple[int, ...]) -> Table:
         table = np.asarray(value, dtype=np.float64)
@@ -136,7 +149,7 @@ def _read_layers(codec: Codec, network: dict[str, Table], layers: object) -> Sco
                 pair[index] = _by_pair(codec, values)
             else:
                 tables[key][index] = _by_index(codec, key, values)
-    return Scores(tables, pair)
+    return Scores(tables, pair=pair)
 
 
 def _by_index(codec: Codec, key: str, values: Mapping[Any, float]) -> Table:

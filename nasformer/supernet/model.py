@@ -84,21 +84,10 @@ class VisionTransformer(nn.Module):
         g, embed_dim = geometry.of(architecture), architecture.embed_dim
         self.geometry, self.architecture, self.pooling, self.qkv_bias = g, architecture, pooling, qkv_bias
         self.sharing = sharing
-        self.patch_sizes, self.image_sizes = (
-            tuple(patch_sizes) or (g.patch_size,),
-            tuple(image_sizes) or (g.image_size,),
-        )
-        embeddings = {size: self._embedding(replace(g, patch_size=size)) for size in self.patch_sizes}
-        self.patch_embed: SlicedPatchEmbedding = (
-            embeddings[g.patch_size]
-            if len(embeddings) == 1
-            else cast(Any, nn.ModuleDict({str(size): own for size, own in embeddings.items()}))
-        )
-        grids = {size // patch for size in self.image_sizes for patch in self.patch_sizes}
-        distance, width = g.max_distance, g.head_dim
-        self.grids = nn.ModuleDict(
-            {} if distance is None else {str(grid): PatchGrid(grid, distance, width) for grid in sorted(grids)}
-        )
+        self.patch_sizes = tuple(patch_sizes) or (g.patch_size,)
+        self.image_sizes = tuple(image_sizes) or (g.image_size,)
+        self.patch_embed: Any = self._patch_embeddings()
+        self.grids = self._patch_grids()
         self.drop_path_rates = _linspace(drop_path, architecture.depth)
         self.blocks = nn.ModuleList(
             Block(g, embed_dim, layer, qkv_bias=qkv_bias, drop_path=rate, sharing=sharing)
@@ -110,9 +99,21 @@ class VisionTransformer(nn.Module):
         if seed is not None:
             initialise(self, seed)
 
-    def _embedding(self, g: Geometry) -> SlicedPatchEmbedding:
-        patches = partial(SlicedPatchEmbedding, g.in_channels, g.patch_size, g.patches)
-        return self.sharing.by_width(patches, self.architecture.embed_dim)
+    def _patch_embeddings(self) -> nn.Module:
+        """Return the patch embedding, or one per patch size."""
+        g, width, found = self.geometry, self.architecture.embed_dim, dict[str, nn.Module]()
+        for size in self.patch_sizes:
+            patches = replace(g, patch_size=size).patches
+            found[str(size)] = self.sharing.by_width(partial(SlicedPatchEmbedding, g.in_channels, size, patches), width)
+        return nn.ModuleDict(found) if len(found) > 1 else found[str(g.patch_size)]
+
+    def _patch_grids(self) -> nn.ModuleDict:
+        """Return the relative position tables of each grid, by its size."""
+        g = self.geometry
+        grids = sorted({size // patch for size in self.image_sizes for patch in self.patch_sizes})
+        if g.max_distance is None:
+            return nn.ModuleDict()
+        return nn.ModuleDict({str(grid): PatchGrid(grid, g.max_distance, g.head_dim) for grid in grids})
 
     def forward(self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None) -> Tensor:
         """Return the logits ``(batch, num_classes)`` of ``images`` ``(batch, channels, height, width)``.
@@ -156,9 +157,7 @@ class VisionTransformer(nn.Module):
         """
         g = self.geometry.of(architecture)
         self.check_images(images)
-        embedding: Any = self.patch_embed
-        if isinstance(embedding, nn.ModuleDict) and len(self.patch_sizes) > 1:
-            embedding = embedding[str(g.patch_size)]
+        embedding = self.patch_embed[str(g.patch_size)] if len(self.patch_sizes) > 1 else self.patch_embed
         tokens: Tensor = embedding(resize_images(images, g.image_size), architecture.embed_dim)
         return tokens
 
@@ -182,8 +181,13 @@ class VisionTransformer(nn.Module):
         for layer, (wanted, most) in enumerate(zip(architecture.layers, own.layers, strict=False)):
             _check_at_most("num_heads", wanted.num_heads, most.num_heads, layer)
             _check_at_most("MLP width", wanted.hidden_dim, most.hidden_dim, layer)
-            for name, value in wanted.further:
-                _check_at_most(name, value, getattr(most, name, 0), layer)
+            for name, limit in most.further:
+                if not hasattr(wanted, name):
+                    raise ArchitectureError(f"the architecture lacks {name}, which this network has", architecture)
+                _check_at_most(name, getattr(wanted, name), limit, layer)
+            for name, _ in wanted.further:
+                if not hasattr(most, name):
+                    raise ArchitectureError(f"this network has no {name}; remove it", architecture)
         g = self.geometry.of(architecture)
         for name, value, known in (
             ("patch_size", g.patch_size, self.patch_sizes),

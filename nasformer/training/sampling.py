@@ -19,7 +19,7 @@ _DRAWN = 256
 
 
 def reference_subnets(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
-    """Return the smallest, the centroid and the largest architecture.
+    """Return the smallest, the centroid and the largest architecture, none of which skips a branch.
 
     With a budget: a feasible one with the fewest and with the most parameters, and the nearest to the centroid.
     If a black-box cost makes the set uncountable, the extremes are taken from the repaired corners and from
@@ -28,7 +28,8 @@ def reference_subnets(space: SearchSpace, recipe: Recipe) -> dict[str, Architect
     Raises:
         BudgetError: The budget cannot be parsed, or nothing meets it.
     """
-    corners = {"smallest": space.smallest, "centroid": space.centroid, "largest": space.largest}
+    ends = {"smallest": space.smallest, "centroid": space.centroid, "largest": space.largest}
+    corners = {name: _without_skips(space, architecture) for name, architecture in ends.items()}
     if recipe.budget is None:
         return corners
     feasible = _feasible(space, recipe)
@@ -72,6 +73,14 @@ class Sampler:
         drawn = self._sample(steps * k, seed=seed)
         largest, smallest = self._ends["largest"], self._ends["smallest"]
         return [(largest, *drawn[step * k : (step + 1) * k], smallest) for step in range(steps)]
+
+
+def _without_skips(space: SearchSpace, architecture: Architecture) -> Architecture:
+    """Return an architecture with the least of each branch that it skips: without layers only the head would learn."""
+    least = {d.name: min((value for value in d.values if value), default=0) for d in space.codec.layer}
+    return architecture.replace(
+        **{name: [v or own for v in getattr(architecture, name)] for name, own in least.items()}
+    )
 
 
 def _feasible(space: SearchSpace, recipe: Recipe) -> FeasibleSet:

@@ -13,7 +13,9 @@ import pytest
 import timm
 import torch
 from timm.data.config import resolve_data_config
+from torch.nn import functional as F
 
+from nasformer.architecture import Architecture
 from nasformer.data import Dataset, load_dataset
 from nasformer.errors import ArchitectureError, CheckpointError, DataError, ExportError
 from nasformer.export.description import Description
@@ -22,10 +24,10 @@ from nasformer.export.formats import require_format, write
 from nasformer.export.measure import latencies, score
 from nasformer.export.opened import Model, open_model
 from nasformer.export.verify import verify
-from nasformer.space import load_space
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, VisionTransformer
 from nasformer.supernet.adapt import adapted
-from nasformer.training import Recipe, train_subnet
+from nasformer.training import Recipe, finetune, train_subnet
 from nasformer.training.validation import evaluate
 
 CASES = [
@@ -328,3 +330,34 @@ def test_the_network_is_left_in_its_mode(format: str, data: Dataset, tmp_path: P
     net = Supernet(space).extract(space.smallest).train()
     export(net, data, tmp_path / "out", format=format, repeats=2, images=2)
     assert all(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize("format", ["timm", "onnx", "torch-export"])
+def test_a_chosen_resolution_and_skipped_branches_are_in_the_file(format: str, data: Dataset, tmp_path: Path) -> None:
+    if format == "onnx":
+        pytest.importorskip("onnxscript", reason="onnxscript comes with nasformer[onnx]")
+    space = SearchSpace.from_dict(
+        {
+            **load_space("digits").to_dict(),
+            "num_heads": {"per_layer": [0, 2]},
+            "mlp_ratio": {"per_layer": [0, 1]},
+            "patch_size": {"choice": [2, 4]},
+            "image_size": {"choice": [4, 8]},
+            "supernet": {},
+        }
+    )
+    architecture = Architecture(32, (2, 0, 0), (0, 1, 0), patch_size=2, image_size=4)
+    net = Supernet(space, seed=3).extract(architecture)
+    tuned = finetune(net, data, Recipe.for_dataset("digits").replace(epochs=1), device="cpu", progress=False).net
+    assert (tuned.architecture, tuned.geometry.image_size) == (architecture, 4)
+    exported = export(tuned, data, tmp_path / "out", format=format, repeats=1)
+    model = open_model(exported.folder)
+    assert model.description.preprocessing.size == 4
+    assert model.description.network["params"] == space.params(architecture)
+    inputs, expected = logits(tuned, data, 20)
+    small = F.interpolate(torch.from_numpy(inputs), (4, 4), mode="bicubic", antialias=True)
+    assert np.abs(model.run(small.numpy()) - expected).max() < 1e-4
+    if format == "timm":
+        opened: Any = timm.create_model(f"local-dir:{exported.folder}", pretrained=True).eval()
+        with torch.no_grad():
+            assert np.abs(opened(small).numpy() - expected).max() < 1e-4

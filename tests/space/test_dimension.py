@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasformer.dimension import Choices, Dimension, Kind, as_choices, choice, kind_of, per_layer, register
+from nasformer.dimension import Choices, Dimension, Kind, as_choices, choice, kind_names, kind_of, per_layer, register
 from nasformer.errors import SpaceError
 
 VALUES = st.lists(st.integers(1, 10**6) | st.floats(0.01, 1e6), min_size=1, max_size=9, unique=True)
@@ -128,5 +128,38 @@ def test_two_dimensions_of_one_name_are_refused() -> None:
     assert register(kind_of("patch_size")) is kind_of("patch_size")
     with pytest.raises(SpaceError, match="dimension 'width' has the scope 'galaxy'; known: layer, network"):
         Kind("width", "galaxy")  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match="'layers' means something else in a space or a network; rename it"):
+        Kind("layers", "layer")
     with pytest.raises(SpaceError, match="the name of a dimension is one word, got 'two words'"):
         Kind("two words", "layer")
+
+
+class Point:
+    """An entry point, as a package would have it."""
+
+    def __init__(self, loaded: object) -> None:
+        self.loaded = loaded
+
+    def load(self) -> object:
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded
+
+
+def test_a_package_adds_a_dimension_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = Kind("z_packaged", "layer", least=0)
+    points = {
+        "z_packaged": Point(kind),
+        "z_broken": Point(ImportError("no module named 'z'")),
+        "z_other": Point(kind),
+        "z_nothing": Point(3),
+    }
+    monkeypatch.setattr("nasformer.dimension._plugins", lambda: points)
+    assert {"z_packaged", "z_broken"} <= set(kind_names())
+    assert kind_of("z_packaged") is kind
+    assert Dimension("z_packaged", "layer", (0, 3)).kind is kind
+    with pytest.raises(SpaceError, match="dimension 'z_broken' cannot be imported: ImportError: no module named 'z'"):
+        kind_of("z_broken")
+    for name in ("z_other", "z_nothing"):
+        with pytest.raises(SpaceError, match=f"entry point '{name}' is not a Kind of that name"):
+            kind_of(name)

@@ -213,3 +213,21 @@ def test_two_costs_of_one_name_are_refused(space: SearchSpace) -> None:
 def test_a_resolution_that_is_no_grid_is_refused(space: SearchSpace, resolution: object, words: str) -> None:
     with pytest.raises(BudgetError, match=words):
         space.feasible(params=3000, resolution=resolution)
+
+
+def stem_of_numbers(geometry: Geometry, embed_dim: int) -> int:
+    return embed_dim + geometry.patches
+
+
+def layer_of_numbers(geometry: Geometry, embed_dim: int, num_heads: int, hidden_dim: int) -> int:
+    return embed_dim * num_heads + hidden_dim
+
+
+def test_costs_of_four_numbers_are_read_with_a_warning(space: SearchSpace) -> None:
+    with pytest.warns(DeprecationWarning, match=r"AdditiveCost 'old': .* is now called with \(network"):
+        old = AdditiveCost("old", stem_of_numbers, layer_of_numbers)  # type: ignore[arg-type]
+    known = pickle.loads(pickle.dumps(space.with_cost(old)))
+    for architecture in space.sample(5, seed=1):
+        layers = zip(architecture.num_heads, architecture.hidden_dims, strict=True)
+        width = architecture.embed_dim
+        assert known.costs(architecture)["old"] == width + 4 + sum(width * heads + hidden for heads, hidden in layers)

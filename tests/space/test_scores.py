@@ -97,7 +97,7 @@ def test_each_embed_dim_may_have_scores_of_its_own(
     tables |= {d.name: numbers(size=(widths, codec.max_depth, lengths[d.name])) for d in codec.layer}
     shape = (widths, codec.max_depth, lengths["num_heads"], lengths["mlp_ratio"])
     pair = numbers(size=shape) if data.draw(st.booleans()) else None
-    scores = Scores(tables, pair)
+    scores = Scores(tables, pair=pair)
     worth = {}
     for member, code in zip(members, space.encode(members), strict=True):
         index = {name: codec.genes(name, code[None])[0] for name in codec.values}
@@ -238,3 +238,15 @@ def test_the_published_budgets(reference: Path, name: str, limits: tuple[float, 
     drawn = space.params_batch(feasible.sample_codes(10_000))
     assert low <= drawn.min() < drawn.max() <= high
     assert len(np.unique(feasible.sample_codes(1000), axis=0)) == 1000
+
+
+def test_tables_one_after_the_other_are_read_with_a_warning(space: SearchSpace) -> None:
+    zeros, feasible = Scores.zeros(space.codec), space.feasible()
+    tables = [zeros.tables[name] for name in ("embed_dim", "depth", "num_heads", "mlp_ratio")]
+    pair = np.zeros((2, 3, 2))
+    pair[0, 2, 1] = 1.0
+    with pytest.warns(DeprecationWarning, match="Scores takes tables by dimension"):
+        old = [Scores(*tables, pair), Scores(*tables[:2], num_heads=tables[2], mlp_ratio=tables[3], pair=pair)]
+    for scores in (*old, Scores(zeros.tables, pair=pair)):
+        best = feasible.argmax(scores)
+        assert (best.num_heads[0], best.mlp_ratio[0]) == (3, 2)

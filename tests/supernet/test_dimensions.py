@@ -15,18 +15,21 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from nasformer.architecture import Architecture, uniform
+from nasformer.architecture import Architecture, Layer, uniform
 from nasformer.cost import LatencyTable
 from nasformer.data import Dataset, load_dataset
+from nasformer.dimension import Kind, register
 from nasformer.errors import ArchitectureError, CheckpointError, DataError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.population import walk
 from nasformer.fitness.prefix_tree import PrefixTree
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet, VisionTransformer, load_network, to_autoformer
+from nasformer.supernet.attention import SlicedAttention
 from nasformer.supernet.latency import measure_blocks
+from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training import Recipe, train_supernet
-from nasformer.training.sampling import Sampler
+from nasformer.training.sampling import Sampler, reference_subnets
 
 SPACE = SearchSpace(
     "everything",
@@ -161,6 +164,13 @@ def test_a_trained_supernet_ranks_and_is_read_back(digits: Dataset, tmp_path: Pa
         assert torch.equal(again(IMAGES), subnet.eval()(IMAGES))
 
 
+def test_no_reference_subnet_skips_a_branch() -> None:
+    subnets = reference_subnets(SPACE, Recipe())
+    assert subnets["smallest"] == uniform(16, 2, 1, 1, patch_size=4, image_size=4)
+    assert subnets["largest"] == SPACE.largest
+    assert all(all(each.num_heads) and all(each.mlp_ratio) and each in SPACE for each in subnets.values())
+
+
 def test_a_latency_table_has_a_time_for_every_block_and_none_for_skipped_layers(tmp_path: Path) -> None:
     table = measure_blocks(SPACE, repeats=1)
     table.save(tmp_path / "t.json")
@@ -210,3 +220,38 @@ def test_the_official_format_is_refused_what_it_cannot_hold() -> None:
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return load_dataset("digits")
+
+
+class Narrow(SlicedAttention):
+    """The usual attention, told a further dimension of its layer."""
+
+    def __init__(self, *sizes: int, layer: Layer, **options: Any) -> None:
+        super().__init__(*sizes, **options)
+        self.scales = torch.nn.Parameter(torch.ones(layer.z_narrow))
+
+    def forward(self, x: Tensor, layer: Layer, grid: PatchGrid | None) -> Tensor:
+        return super().forward(x, layer, grid) * self.scales[: layer.z_narrow].mean()
+
+
+COSTS = {"params": lambda _, layer: layer.z_narrow if layer.num_heads else 0}
+NARROW = register(Kind("z_narrow", "layer", costs=COSTS, attention=Narrow))
+OTHER = register(Kind("z_other_attention", "layer", attention=Narrow))
+
+
+def test_a_dimension_from_outside_builds_its_own_attention() -> None:
+    space = SearchSpace.from_dict({**SPACE.to_dict(), "z_narrow": {"per_layer": [1, 3]}, "supernet": {}})
+    net = random_supernet(space)
+    for member in space.sample(20, seed=2):
+        subnet = net.extract(member)
+        assert sum(parameter.numel() for parameter in subnet.parameters()) == space.params(member)
+        with torch.inference_mode():
+            torch.testing.assert_close(subnet(IMAGES), net(IMAGES, member))
+    with pytest.raises(ArchitectureError, match="the architecture lacks z_narrow, which this network has"):
+        net(IMAGES, SPACE.largest)
+    with pytest.raises(ArchitectureError, match="this network has no z_narrow; remove it"):
+        NETS["entangled"](IMAGES, space.largest)
+    with pytest.raises(ArchitectureError, match="classical sharing has no weights for each choice of z_narrow"):
+        Supernet(space, weight_sharing="classical")
+    both = SearchSpace.from_dict({**space.to_dict(), "z_other_attention": {"per_layer": [1, 2]}})
+    with pytest.raises(ArchitectureError, match="z_narrow and z_other_attention each build the attention"):
+        Supernet(both)

@@ -66,16 +66,17 @@ def pretrained_weights(weights: Mapping[str, Any], model: TimmVisionTransformer)
 def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_token: str) -> Architecture:
     """Infer the model's or its supernet's architecture from width and depth; shapes are checked later."""
     width = weights[cls_token].shape[-1]
-    depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    blocks = {int(name.split(".")[1]) for name in weights if name.startswith("blocks.")}
     known = [a for a in (model.architecture, model.supernet) if a is not None]
     for architecture in known:
-        if (architecture.embed_dim, architecture.depth) == (width, depth):
+        computed = {at for at, own in enumerate(architecture.layers) if own.num_heads or own.hidden_dim}
+        if (architecture.embed_dim, computed) == (width, blocks):
             return architecture
     sizes = " or ".join(f"embed_dim {a.embed_dim} and depth {a.depth}" for a in known)
     raise CheckpointError(
-        f"the weights have embed_dim {width} and depth {depth}, this model takes {sizes}; load them into a nasformer "
-        "network, extract this architecture, and convert it with nasformer.export.timm.to_timm",
-        (width, depth),
+        f"the weights have embed_dim {width} and depth {len(blocks)}, this model takes {sizes}; load them into a "
+        "nasformer network, extract this architecture, and convert it with nasformer.export.timm.to_timm",
+        (width, blocks),
     )
 
 
