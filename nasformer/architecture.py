@@ -85,7 +85,10 @@ class Architecture:
         object.__setattr__(self, "embed_dim", width)
         object.__setattr__(self, "num_heads", heads)
         object.__setattr__(self, "mlp_ratio", ratios)
-        further = {**dict(further.pop("further", ())), **further}  # as dataclasses.replace passes it
+        passed = further.pop("further", ())  # by dataclasses.replace
+        if not isinstance(passed, tuple):
+            raise ArchitectureError(f"further dimensions are keywords of their own, got further={passed!r}", passed)
+        further = {**dict(passed), **further}
         named = tuple((name, _validated(name, further[name], len(heads))) for name in sorted(further))
         object.__setattr__(self, "further", named)
 
@@ -214,6 +217,8 @@ def _further_choice(owner: Architecture | Layer, name: str) -> Any:
 
 def _validated(name: str, value: object, depth: int) -> Any:
     """Validate the value of a further dimension."""
+    if name in _KEYS:
+        raise ArchitectureError("depth is the number of layers: change num_heads and mlp_ratio", value)
     try:
         kind = kind_of(name)
         if kind.scope == "network":

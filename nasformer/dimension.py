@@ -21,12 +21,13 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from nasformer.errors import SpaceError, did_you_mean
 
 Scope = Literal["network", "layer"]
-_TAKEN = (
-    *("architectures", "codec", "constraints", "costs", "differences", "dimensions", "feasible", "fingerprint"),
-    *("from_dict", "from_json", "further", "geometry", "head_dim", "hidden_dim", "hidden_dims", "in_channels"),
-    *("layers", "max_distance", "name", "network", "num_classes", "pair", "pooling", "quality", "replace"),
-    *("supernet", "to_dict", "to_json"),
-)
+_TAKEN = """
+centroid codec constraints costs decode differences dimensions encode feasible fingerprint from_dict from_json
+further geometry grid head_dim hidden_dim hidden_dims in_channels intercept known_costs largest layers macs
+macs_batch max_distance maximum name network num_classes of pair params params_batch patch_dim patches pooling
+position_rows quality replace require sample sample_codes size smallest suggest supernet supernet_architecture
+to_dict to_json tokens with_cost
+"""
 """Names taken by other keywords and attributes."""
 _MAX_VALUE = 10**9
 _MAX_CHOICES = 10_000
@@ -68,8 +69,15 @@ class Kind:
             raise SpaceError(f"dimension {self.name!r} has the scope {self.scope!r}; known: layer, network", self.scope)
         if not isinstance(self.name, str) or not self.name.isidentifier() or self.name.startswith("_"):
             raise SpaceError(f"the name of a dimension is one word, got {self.name!r}", self.name)
-        if self.name in _TAKEN:
+        if self.name in _TAKEN.split():
             raise SpaceError(f"{self.name!r} means something else in a space or a network; rename it", self.name)
+        if not 0 <= self.least <= self.most <= _MAX_VALUE:
+            raise SpaceError(
+                f"dimension {self.name!r} has values from {self.least} to {self.most}; they lie in 0 to {_MAX_VALUE:,}",
+                self,
+            )
+        if self.attention is not None and self.scope == "network":
+            raise SpaceError(f"dimension {self.name!r} builds attention, so its scope is 'layer'", self.scope)
         object.__setattr__(self, "title", self.title or self.name)
 
     def number(self, value: object) -> float:
@@ -113,6 +121,8 @@ def register(kind: Kind) -> Kind:
     Raises:
         SpaceError: The name is taken.
     """
+    if not isinstance(kind, Kind):
+        raise SpaceError(f"a dimension is registered as a Kind, got {kind!r}", kind)
     if _KINDS.setdefault(kind.name, kind) is not kind:
         raise SpaceError(f"there is a dimension {kind.name!r} already; give this one another name", kind)
     return kind
@@ -183,7 +193,10 @@ class Dimension:
             raise SpaceError(
                 f"{self.name} is a dimension of the {self.kind.scope}, not of the {self.scope}", self.scope
             )
-        object.__setattr__(self, "values", tuple(self.kind.number(value) for value in self.values))
+        values = tuple(sorted(self.kind.number(value) for value in self.values))
+        if not values or len(set(values)) != len(values):
+            raise SpaceError(f"{self.name} has distinct values, at least one, got {self.values!r}", self.values)
+        object.__setattr__(self, "values", values)
         object.__setattr__(self, "tied", self.tied or self.scope == "network")
 
     @property

@@ -8,8 +8,9 @@ read the offending value from ``.value``.
 from __future__ import annotations
 
 import difflib
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +36,18 @@ class NasformerError(Exception):
         """The former name of ``value``; deprecated."""
         warnings.warn(".offender is now .value", DeprecationWarning, stacklevel=2)
         return self.value
+
+
+def deprecated_names(module: str, new: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a module's ``__getattr__`` that warns for one version of names by their new ones."""
+
+    def getter(name: str) -> Any:
+        if name not in new:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now {new[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], new[name])
+
+    return getter
 
 
 class ArchitectureError(NasformerError, ValueError):

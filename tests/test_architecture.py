@@ -199,3 +199,11 @@ def test_a_layer_may_do_without() -> None:
     assert architecture.to_dict()["patch_size"] == 4
     with pytest.raises(AttributeError, match="Architecture has no 'image_size'"):
         architecture.image_size  # noqa: B018
+
+
+def test_the_depth_is_no_dimension_to_choose() -> None:
+    for change in ({"depth": 3}, {"depth": 1}):
+        with pytest.raises(ArchitectureError, match="depth is the number of layers: change num_heads and mlp_ratio"):
+            uniform(64, 1, 2, 2).replace(**change)
+    with pytest.raises(ArchitectureError, match="further dimensions are keywords of their own, got further=3"):
+        Architecture(64, (2,), (2,), further=3)

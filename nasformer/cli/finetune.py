@@ -69,6 +69,7 @@ def finetune(
 
       nasformer finetune autoformer-tiny released --data pets --root /data --image-size 384
     """
+    from nasformer.supernet.adapt import adapted
     from nasformer.training import finetune as train
     from nasformer.training import is_main_process
 
@@ -88,8 +89,11 @@ def finetune(
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)
+    net = source.net
+    if image_size is not None and net.resizes:  # a resolution that was chosen stays, unless another is asked for
+        net = adapted(net, image_size=image_size)
     result = train(
-        source.net,
+        net,
         dataset,
         chosen,
         freeze=freeze,  # type: ignore[arg-type]  # checked there

@@ -69,6 +69,8 @@ def retrain(
     name = data or trained.get("data", {}).get("name") or space.name
     how = read_recipe(recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
     size = image_size or space.geometry.image_size
+    if image_size is not None and "image_size" in space.codec.values:
+        chosen = chosen.replace(image_size=image_size)
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     split = known.get("seed") or 0 if same_data(name, known) else seed
     dataset = read_data(name, how, seed=split, root=root, image_size=size, asked=image_size is not None)

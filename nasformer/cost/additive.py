@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 
 from nasformer.architecture import Architecture, Further, Layer
 from nasformer.cost.budget import in_units
@@ -40,7 +40,7 @@ class AdditiveCost:
     def __post_init__(self) -> None:
         for part, adapter, numbers in (("stem", _stem_of_numbers, 2), ("layer", _layer_of_numbers, 4)):
             function = getattr(self, part)
-            if len(signature(function).parameters) == numbers:
+            if _required(function) == numbers:
                 warnings.warn(
                     f"AdditiveCost {self.name!r}: {part} is now called with (network{', layer' * (part == 'layer')})",
                     DeprecationWarning,
@@ -65,6 +65,16 @@ class AdditiveCost:
     def _terms(self, further: Further) -> list[Callable[..., int]]:
         costs = [kind_of(name).costs for name, _ in further]
         return [each[self.name] for each in costs if self.name in each]
+
+
+def _required(function: Callable[..., int]) -> int | None:
+    """Return the number of parameters without defaults; None if there is no signature."""
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    named = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.default is Parameter.empty and each.kind in named for each in parameters)
 
 
 def _stem_of_numbers(function: Callable[..., int], network: Network) -> int:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nasformer.architecture import Architecture, Further
+from nasformer.errors import ArchitectureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,14 @@ class Geometry:
         7
         """
         own = {name: value for name, value in architecture.network if name in Geometry.__slots__}
-        return replace(self, **own) if own else self
+        if not own:
+            return self
+        geometry = replace(self, **own)
+        if geometry.image_size % geometry.patch_size:
+            raise ArchitectureError(
+                f"patch_size {geometry.patch_size} does not divide image_size {geometry.image_size}", architecture
+            )
+        return geometry
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-compatible data."""

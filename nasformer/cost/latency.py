@@ -95,14 +95,16 @@ class LatencyTable:
 
     def _network_key(self, network: Network) -> tuple[float, ...]:
         """Return the network part of a table key."""
-        own = {name: value for name, value in network.further if name in Geometry.__slots__}
-        if network.geometry != replace(self.geometry, **own) or {name for name, _ in network.further} != {
-            *self.network
-        }:
+        named = dict(network.further)
+        own = {name: value for name, value in named.items() if name in Geometry.__slots__}
+        if odd := sorted({*self.network} ^ {*named}):
+            who = "table" if odd[0] in self.network else "architecture"
             raise BudgetError(
-                f"the latency table of {self.device!r} was measured for {self.geometry}"
-                f"{' and every ' + ', '.join(self.network) if self.network else ''}, not {network.geometry}",
-                self,
+                f"only the {who} has {odd[0]}: the latency table is {self.device!r}'s of another space", self
+            )
+        if network.geometry != replace(self.geometry, **own):
+            raise BudgetError(
+                f"the latency table of {self.device!r} was measured for {self.geometry}, not {network.geometry}", self
             )
         return network.embed_dim, *(getattr(network, name) for name in self.network)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasformer._io import text_digest
 from nasformer.architecture import Architecture
-from nasformer.dimension import kind_names
+from nasformer.dimension import kind_names, kind_of
 from nasformer.errors import FitnessError
 from nasformer.fitness.table import TableFitness
 from nasformer.search import Evaluation
@@ -71,6 +71,8 @@ class SurrogateFitness:
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
+            for name in data.get("dimensions", ()):
+                kind_of(name)  # a plug-in's, whose terms must not be dropped
             layers = [_named(layer) for layer in data["layers"]]
             if not math.isfinite(float(data["intercept"])):
                 raise ValueError(f"intercept is {data['intercept']}")
@@ -85,7 +87,8 @@ class SurrogateFitness:
 
     def save(self, path: str | Path) -> None:
         """Write the terms as JSON."""
-        data = {"intercept": self.intercept, **self.scores, "quality": self.quality}
+        names = [*self.network, *(self.layers[0] if self.layers else ())]
+        data = {"intercept": self.intercept, **self.scores, "dimensions": names, "quality": self.quality}
         Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -125,6 +128,11 @@ class SurrogateFitness:
             FitnessError: A choice is unknown; the message names it.
         """
         reachable = feasible.reachable()
+        for name in {**self.network, **(self.layers[0] if self.layers else {})}:
+            if name not in reachable:
+                raise FitnessError(
+                    f"the surrogate has terms of {name}, which space {feasible.space.name!r} does not search"
+                )
         deepest = int(max(reachable["depth"]))
         if deepest > len(self.layers):
             raise FitnessError(f"the surrogate knows {len(self.layers)} layers, but depth {deepest} is feasible")

@@ -1,5 +1,6 @@
 """Search: the strategy asks, the fitness evaluates, the study stores trials."""
 
+from nasformer.errors import deprecated_names
 from nasformer.search.asynchronous import AsynchronousLoop
 from nasformer.search.evaluate import evaluate_each
 from nasformer.search.evaluation import CallableFitness, Evaluation, Fitness, Trial, as_fitness
@@ -25,3 +26,7 @@ __all__ = [
     "as_fitness",
     "evaluate_each",
 ]
+
+__getattr__ = deprecated_names(
+    __name__, {"Found": "FoundArchitecture", "Limit": "StoppingCriteria", "Record": "TrialStore"}
+)

@@ -26,6 +26,9 @@ from nasformer.space.codec import Codec, Codes
 MAX_ENDS = 2**22
 """Maximal combinations of final sums of one case; more are an error: 32 MiB."""
 
+_JOINT_SUMS = 2**18
+"""Above as many combinations of the final sums of three or more chains, two of them are merged."""
+
 _UNBOUNDED = 2**62
 Grid = Mapping[str, int]
 """Grid size in counts, by cost; layer costs are rounded up to multiples."""
@@ -238,18 +241,44 @@ def _layer_group(
     stem = np.array([codec.stems(name)[network] for name in limits], dtype=np.int64)
     base = table.min(axis=tuple(range(len(choices))))
     groups = _separable_axes(table)
-    units = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
-    steps = [_excess(table, group) for group in groups]
-    rounded = [_round_up(step, units) for step in steps]
+    while True:
+        shared = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
+        steps = [_excess(table, group) for group in groups]
+        rounded = [_round_up(step, shared) for step in steps]
+        keeps = _keeps(codec.depths, stem, base, rounded, limited)
+        chains = [
+            Chain(step, codec.max_depth, keep if len(group) > 1 else None)
+            for group, step, keep in zip(groups, rounded, keeps, strict=True)
+        ]
+        if len(chains) < 3 or prod(chain.size(codec.max_depth) for chain in chains) <= _JOINT_SUMS:
+            break
+        groups = _merge_smallest(groups, chains, codec.max_depth)
     slack = sum((up - step).max(axis=0) for up, step in zip(rounded, steps, strict=True))
-    most = [step.max(axis=0) for step in rounded]
-    chains, parts = [], []
-    for place, (group, step) in enumerate(zip(groups, rounded, strict=True)):
-        others = np.asarray(sum((own for at, own in enumerate(most) if at != place), np.zeros_like(base)))
-        keep = _keep(codec.depths, stem, base, most[place], others, limited) if len(group) > 1 else None
-        chains.append(Chain(step, codec.max_depth, keep))
-        parts.append(Part((place,), group, tuple(sizes[at] for at in group), chains[-1]))
+    parts = [
+        Part((place,), group, tuple(sizes[axis] for axis in group), chain)
+        for place, (group, chain) in enumerate(zip(groups, chains, strict=True))
+    ]
     return LayerGroup(network, choices, stem, base, np.asarray(slack), tuple(parts), tuple(chains))
+
+
+def _merge_smallest(groups: list[tuple[int, ...]], chains: list[Chain], layers: int) -> list[tuple[int, ...]]:
+    """Merge the two groups with the fewest sums into one chain, which has each sum of theirs once."""
+    order = sorted(range(len(groups)), key=lambda place: chains[place].size(layers))
+    merged = tuple(sorted(groups[order[0]] + groups[order[1]]))
+    return sorted([merged, *(groups[place] for place in order[2:])])
+
+
+def _keeps(
+    depths: tuple[int, ...],
+    stem: NDArray[np.int64],
+    base: NDArray[np.int64],
+    steps: list[NDArray[np.int64]],
+    limited: CountLimits,
+) -> list[Keep]:
+    """Return the pruning rule of each chain."""
+    most = [step.max(axis=0) for step in steps]
+    total = np.asarray(sum(most))
+    return [_keep(depths, stem, base, own, total - own, limited) for own in most]
 
 
 def _separable_axes(table: NDArray[np.int64]) -> list[tuple[int, ...]]:

@@ -165,7 +165,7 @@ class SearchSpace:
         """Return the declaration as JSON-compatible data; inverse of ``from_dict``."""
         top = self.supernet_architecture
         searched = {dimension.name: getattr(self, dimension.name).to_dict() for dimension in self.dimensions}
-        largest = {dimension.name: dimension.at(1.0) for dimension in self.dimensions}
+        largest = {dimension.name: dimension.values[-1] for dimension in self.dimensions}
         supernet = {key: getattr(top, key) for key in searched if key in SEARCHED or key not in FIXED}
         supernet = {key: value[0] if isinstance(value, tuple) else value for key, value in supernet.items()}
         fixed = {**self.geometry.to_dict(), "pooling": self.pooling}
@@ -199,8 +199,9 @@ class SearchSpace:
     def differences(self, other: SearchSpace) -> list[str]:
         """Return one line per difference of two declarations, ignoring names and constraints."""
         mine, theirs = self.to_dict(), other.to_dict()
-        keys = [key for key in mine if key not in ("name", "constraints")]
-        return [f"{key}: {_plain(mine[key])} against {_plain(theirs[key])}" for key in keys if mine[key] != theirs[key]]
+        keys = [key for key in {**mine, **theirs} if key not in ("name", "constraints")]
+        pairs = [(key, mine.get(key), theirs.get(key)) for key in keys]
+        return [f"{key}: {_plain(own)} against {_plain(other)}" for key, own, other in pairs if own != other]
 
     # Members
 
@@ -244,19 +245,16 @@ class SearchSpace:
             if all(dimension.name != name for dimension in self.dimensions):
                 raise ArchitectureError(f"space {self.name!r} searches no {name}; leave it out", architecture)
         for dimension in self.dimensions:
-            value, limit = (getattr(each, dimension.name, None) for each in (architecture, top))
-            value, limit = (max(each) if isinstance(each, tuple) else each for each in (value, limit))
-            if dimension.name in FIXED:  # one embedding per patch size; images up to the largest size
-                if value is not None and value not in dimension.values:
-                    raise ArchitectureError(
-                        f"{dimension.name} {value:g} is not in space {self.name!r}: "
-                        f"{', '.join(f'{each:g}' for each in dimension.values)}",
-                        architecture,
-                    )
-            elif value is not None and value > limit:
+            name, found = dimension.name, getattr(architecture, dimension.name, None)
+            if found is None:
+                raise ArchitectureError(f"the architecture lacks {name}, which space {self.name!r} searches", found)
+            value, limit = (max(each) if isinstance(each, tuple) else each for each in (found, getattr(top, name)))
+            if name in FIXED and value not in dimension.values:  # one embedding per patch size
+                known = ", ".join(f"{each:g}" for each in dimension.values)
+                raise ArchitectureError(f"{name} {value:g} is not in space {self.name!r}: {known}", architecture)
+            if name not in FIXED and value > limit:
                 raise ArchitectureError(
-                    f"{dimension.name} {value:g} is above the supernet's {limit:g} in space {self.name!r}",
-                    architecture,
+                    f"{name} {value:g} is above the supernet's {limit:g} in space {self.name!r}", architecture
                 )
 
     @property

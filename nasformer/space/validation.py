@@ -85,7 +85,7 @@ def _check_layers(embed_dim: Choices, num_heads: Choices, mlp_ratio: Choices) ->
 
 def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]) -> Architecture:
     """Return the supernet's architecture: declared sizes, else the largest choices."""
-    largest = {dimension.name: dimension.at(1.0) for dimension in dimensions}
+    largest = {d.name: d.at(1.0) if d.name in FIXED else d.values[-1] for d in dimensions}
     growing = [name for name in largest if name not in FIXED]
     if not isinstance(supernet, Mapping):
         raise SpaceError(f"supernet is a mapping of {', '.join(growing)}, got {supernet!r}", supernet)
@@ -119,7 +119,8 @@ def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry
     for key, value in {**sizes, **({} if max_distance is None else {"max_distance": max_distance})}.items():
         number: Any = _sizes(key, value)[-1 if key != "patch_size" else 0]
         if not isinstance(number, numbers.Integral) or isinstance(number, bool) or number < 1:
-            raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}", value)
+            hint = "; to search it: {choice: […]}" if isinstance(value, list) else ""
+            raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}{hint}", value)
         whole[key] = int(number)
     for image_size, patch_size in product(*(_sizes(key, sizes[key]) for key in ("image_size", "patch_size"))):
         if image_size % patch_size:

@@ -127,7 +127,9 @@ def resize_images(images: Tensor, image_size: int) -> Tensor:
     """Resize images ``(batch, channels, height, width)`` to ``image_size`` pixels a side, bicubic with antialiasing."""
     if images.shape[-1] == image_size:
         return images
-    return F.interpolate(images, (image_size, image_size), mode="bicubic", align_corners=False, antialias=True)
+    size = (image_size, image_size)
+    other = F.interpolate(images.float(), size, mode="bicubic", align_corners=False, antialias=True)
+    return other.to(images.dtype)  # bfloat16 is not implemented on CPUs
 
 
 class Shard(NamedTuple):

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nasformer.architecture import Architecture, Layer
 from nasformer.cost.geometry import Geometry
-from nasformer.errors import ArchitectureError, CheckpointError, DataError
+from nasformer.errors import ArchitectureError, CheckpointError, DataError, NasformerError
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
@@ -188,6 +188,9 @@ class VisionTransformer(nn.Module):
             for name, _ in wanted.further:
                 if not hasattr(most, name):
                     raise ArchitectureError(f"this network has no {name}; remove it", architecture)
+        for name in ("patch_size", "image_size"):
+            if hasattr(own, name) and len(getattr(self, f"{name}s")) > 1 and not hasattr(architecture, name):
+                raise ArchitectureError(f"the architecture lacks {name}, which this network has", architecture)
         g = self.geometry.of(architecture)
         for name, value, known in (
             ("patch_size", g.patch_size, self.patch_sizes),
@@ -306,6 +309,8 @@ def load_network(path: str | Path) -> VisionTransformer:
         options = {name: header[name] for name in ("pooling", "qkv_bias", "drop_path")}
         net = VisionTransformer(geometry, architecture, **options, seed=None)
         net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version
+    except NasformerError as error:
+        raise CheckpointError(f"cannot build the network of {path}: {error}", path) from error
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
     fill(net, tensors, path)

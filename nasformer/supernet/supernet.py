@@ -106,7 +106,9 @@ class Supernet(VisionTransformer):
             net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))
         except CheckpointError:
             raise
-        except (KeyError, TypeError, ValueError, NasformerError) as error:
+        except NasformerError as error:
+            raise CheckpointError(f"cannot build the supernet of {path}: {error}", path) from error
+        except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
         fill(net, tensors, path)
         net.metadata = metadata

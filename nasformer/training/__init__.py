@@ -6,6 +6,7 @@ processes. ``sampling``, ``augment``, ``objective``, ``teacher``, ``optimizer``,
 ``randomness``, ``validation``, ``log`` and ``state`` are parts of the loop.
 """
 
+from nasformer.errors import deprecated_names
 from nasformer.training.device import find_device
 from nasformer.training.distributed import is_main_process, should_report
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
@@ -33,3 +34,5 @@ __all__ = [
     "train_subnet",
     "train_supernet",
 ]
+
+__getattr__ = deprecated_names(__name__, {"leads": "is_main_process", "speaks": "should_report"})

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nasformer.architecture import Architecture
+from nasformer.cost import COSTS
+from nasformer.errors import BudgetError
 from nasformer.space import FeasibleSet, SearchSpace
 from nasformer.training.randomness import derived
 from nasformer.training.recipe import Recipe
@@ -19,24 +21,28 @@ _DRAWN = 256
 
 
 def reference_subnets(space: SearchSpace, recipe: Recipe) -> dict[str, Architecture]:
-    """Return the smallest, the centroid and the largest architecture, none of which skips a branch.
+    """Return the smallest, the centroid and the largest architecture that skip no branch.
 
-    With a budget: a feasible one with the fewest and with the most parameters, and the nearest to the centroid.
-    If a black-box cost makes the set uncountable, the extremes are taken from the repaired corners and from
-    random samples.
+    With a budget: a feasible one with the fewest and with the most parameters, and the nearest to the centroid; with
+    skips only if nothing else is feasible. If a black-box cost makes the set uncountable, the extremes are taken from
+    the repaired corners and from random samples.
 
     Raises:
         BudgetError: The budget cannot be parsed, or nothing meets it.
     """
-    ends = {"smallest": space.smallest, "centroid": space.centroid, "largest": space.largest}
-    corners = {name: _without_skips(space, architecture) for name, architecture in ends.items()}
+    whole = _without_skips(space)
+    corners = {"smallest": whole.smallest, "centroid": whole.centroid, "largest": whole.largest}
     if recipe.budget is None:
         return corners
-    feasible = _feasible(space, recipe)
+    try:
+        feasible = _feasible(whole, recipe)
+    except BudgetError:
+        feasible = _feasible(space, recipe)
     within = {name: feasible.repair(corner) for name, corner in corners.items()}
     if feasible.countable:
         for name, bound in zip(("smallest", "largest"), feasible.bounds("params"), strict=True):
-            within[name] = space.feasible(**{**recipe.budget, "params": (bound, bound)}).sample(1)[0]
+            exactly = {**recipe.budget, "params": (bound, bound)}
+            within[name] = feasible.space.feasible(**exactly).sample(1)[0]
         return within
     known = [*within.values(), *feasible.sample(_DRAWN, seed=0)]
     return {**within, "smallest": min(known, key=space.params), "largest": max(known, key=space.params)}
@@ -75,12 +81,14 @@ class Sampler:
         return [(largest, *drawn[step * k : (step + 1) * k], smallest) for step in range(steps)]
 
 
-def _without_skips(space: SearchSpace, architecture: Architecture) -> Architecture:
-    """Return an architecture with the least of each branch that it skips: without layers only the head would learn."""
-    least = {d.name: min((value for value in d.values if value), default=0) for d in space.codec.layer}
-    return architecture.replace(
-        **{name: [v or own for v in getattr(architecture, name)] for name, own in least.items()}
-    )
+def _without_skips(space: SearchSpace) -> SearchSpace:
+    """Return the space without skipped branches: if every layer is skipped, only the head learns."""
+    values = {d.name: [value for value in d.values if value] for d in space.codec.layer if 0 in d.values}
+    kept = {name: type(getattr(space, name))(*own).to_dict() for name, own in values.items() if own}
+    if not kept:
+        return space
+    further = [cost for name, cost in space.known_costs.items() if name not in COSTS]
+    return SearchSpace.from_dict({**space.to_dict(), **kept}).with_cost(*further)
 
 
 def _feasible(space: SearchSpace, recipe: Recipe) -> FeasibleSet:

@@ -207,3 +207,27 @@ def test_two_surrogates_are_told_apart(table: Path) -> None:
         one.intercept, {**one.network["embed_dim"], 48: 99.0}, one.network["depth"], one.layers, one.quality
     )
     assert one.describe() != other.describe()
+
+
+def test_a_surrogate_of_more_dimensions_is_refused_before_the_search(
+    table: Path, space: SearchSpace, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    more = [{**row, "patch_size": size, "top1": row["top1"] + size} for row in rows for size in (1, 2)]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in more))
+    SurrogateFitness.fit(tmp_path / "more.jsonl").save(tmp_path / "more.json")
+    surrogate = SurrogateFitness.load(tmp_path / "more.json")
+    assert surrogate.patch_size[2] > surrogate.patch_size[1]
+    with pytest.raises(
+        FitnessError, match="the surrogate has terms of patch_size, which space 'digits' does not search"
+    ):
+        surrogate.check(space.feasible())
+    wider = SearchSpace.from_dict({**space.to_dict(), "patch_size": {"choice": [1, 2]}})
+    surrogate.check(wider.feasible())
+    assert surrogate.optimum(wider.feasible()) == pytest.approx(
+        surrogate.true_value(wider.feasible().argmax(surrogate.scores))
+    )
+    text = (tmp_path / "more.json").read_text().replace("patch_size", "z_elsewhere")
+    (tmp_path / "more.json").write_text(text)
+    with pytest.raises(FitnessError, match="unknown dimension 'z_elsewhere'"):
+        SurrogateFitness.load(tmp_path / "more.json")

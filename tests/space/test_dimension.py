@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasformer.architecture import Architecture, Layer
+from nasformer.cost import Geometry, Network
 from nasformer.dimension import Choices, Dimension, Kind, as_choices, choice, kind_names, kind_of, per_layer, register
 from nasformer.errors import SpaceError
+from nasformer.space import SearchSpace
 
 VALUES = st.lists(st.integers(1, 10**6) | st.floats(0.01, 1e6), min_size=1, max_size=9, unique=True)
 
@@ -144,6 +147,37 @@ class Point:
         if isinstance(self.loaded, Exception):
             raise self.loaded
         return self.loaded
+
+
+def test_no_dimension_has_the_name_of_something_else() -> None:
+    owners = (SearchSpace, Architecture, Layer, Network, Geometry)
+    taken = {name for owner in owners for name in dir(owner) if not name.startswith("_")}
+    taken |= {"name", "supernet", "constraints", "pair", "layers"}
+    for name in sorted(taken - set(kind_names())):
+        with pytest.raises(SpaceError, match=f"'{name}' means something else in a space or a network"):
+            Kind(name, "layer")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"least": 5, "most": 1}, "dimension 'width' has values from 5 to 1"),
+        ({"least": -1}, "dimension 'width' has values from -1 to 1000000; they lie in 0 to 1,000,000,000"),
+        ({"scope": "network", "attention": dict}, "dimension 'width' builds attention, so its scope is 'layer'"),
+    ],
+)
+def test_what_is_no_kind_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
+        Kind("width", **{"scope": "layer", **options})
+    with pytest.raises(SpaceError, match="a dimension is registered as a Kind, got 'width'"):
+        register("width")  # type: ignore[arg-type]
+
+
+def test_values_of_a_dimension_are_distinct_and_sorted() -> None:
+    assert Dimension("num_heads", "layer", (4, 2)).values == (2, 4)
+    for values in ((), (4, 2, 2.0)):
+        with pytest.raises(SpaceError, match="num_heads has distinct values, at least one, got"):
+            Dimension("num_heads", "layer", values)
 
 
 def test_a_package_adds_a_dimension_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nasformer.architecture import Architecture, uniform
-from nasformer.cost import AdditiveCost, FunctionCost, Geometry, LatencyTable
+from nasformer.architecture import Architecture, Layer, uniform
+from nasformer.cost import AdditiveCost, FunctionCost, Geometry, LatencyTable, Network
 from nasformer.errors import BudgetError, RejectionError
 from nasformer.search import BaseStrategy, SearchResult
 from nasformer.searcher import Searcher
@@ -231,3 +231,14 @@ def test_costs_of_four_numbers_are_read_with_a_warning(space: SearchSpace) -> No
         layers = zip(architecture.num_heads, architecture.hidden_dims, strict=True)
         width = architecture.embed_dim
         assert known.costs(architecture)["old"] == width + 4 + sum(width * heads + hidden for heads, hidden in layers)
+
+
+def test_costs_with_defaults_are_not_taken_for_those_of_four_numbers(space: SearchSpace) -> None:
+    def stem(network: Network, factor: int = 2) -> int:
+        return factor * network.embed_dim
+
+    def layer(network: Network, own: Layer, one: int = 1, two: int = 2) -> int:
+        return own.num_heads + one + two
+
+    assert space.with_cost(AdditiveCost("new", stem, layer)).costs(space.smallest)["new"] == 2 * 8 + 1 + 3
+    assert AdditiveCost("odd", max, max).stem is max  # type: ignore[arg-type]  # no signature to read

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from nasformer.architecture import Architecture
-from nasformer.cost import AdditiveCost, Bounds, LatencyTable
+from nasformer.architecture import Architecture, Layer
+from nasformer.cost import AdditiveCost, Bounds, LatencyTable, Network
+from nasformer.dimension import Kind, register
 from nasformer.errors import BudgetError
 from nasformer.space import CountedSet, SearchSpace, choice, load_space, per_layer
 
@@ -164,3 +167,30 @@ def test_scores_of_pairs_over_too_many_sums_are_refused(monkeypatch: pytest.Monk
     assert feasible.argmax({}) in feasible
     with pytest.raises(BudgetError, match=r"to maximise over these costs takes [0-9,]+ sums, .* instead of as pairs"):
         feasible.argmax(pair)
+
+
+def weighed(place: int, _: Network, layer: Layer) -> int:
+    value: int = getattr(layer, f"z_many_{place}")
+    return int(10**place * value**2)
+
+
+MANY = [register(Kind(f"z_many_{n}", "layer", costs={"params": partial(weighed, n)})) for n in range(2)]
+
+
+def test_many_separable_dimensions_share_chains() -> None:
+    further: dict[str, Any] = {kind.name: per_layer(1, 2, 3) for kind in MANY}
+    space = SearchSpace(
+        "many",
+        embed_dim=choice(192, 240),
+        depth=choice(10, 12),
+        num_heads=per_layer(0, 3, 4),
+        mlp_ratio=per_layer(0, 3.5, 4),
+        **further,
+    )
+    feasible = space.feasible(params=(4e6, 5e6))
+    assert isinstance(feasible, CountedSet)
+    assert all(len(group.chains) < 4 for group in feasible._groups)
+    codes = feasible.sample_codes(200)
+    assert ((space.params_batch(codes) >= 4e6) & (space.params_batch(codes) <= 5e6)).all()
+    assert 0 < feasible.count() < space.size()
+    assert feasible.argmax({"layers": [{"z_many_0": {3: 1.0}}, {"num_heads": {0: 1.0}}]}).z_many_0[0] == 3

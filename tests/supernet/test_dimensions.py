@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from nasformer import dimension
 from nasformer.architecture import Architecture, Layer, uniform
 from nasformer.cost import LatencyTable
 from nasformer.data import Dataset, load_dataset
@@ -171,6 +172,19 @@ def test_no_reference_subnet_skips_a_branch() -> None:
     assert all(all(each.num_heads) and all(each.mlp_ratio) and each in SPACE for each in subnets.values())
 
 
+@pytest.mark.parametrize("budget", [{"params": (None, 12_000)}, {"params": (6000, 12_000), "macs": (None, 200_000)}])
+def test_no_reference_subnet_within_a_budget_skips_a_branch(budget: dict[str, Any]) -> None:
+    subnets = reference_subnets(SPACE, Recipe(budget=budget))
+    assert all(all(each.num_heads) and all(each.mlp_ratio) for each in subnets.values())
+    assert all(each in SPACE.feasible(**budget) for each in subnets.values())
+    assert SPACE.params(subnets["smallest"]) <= SPACE.params(subnets["largest"])
+
+
+def test_where_all_must_skip_the_reference_subnets_skip() -> None:
+    nothing = {"params": (None, SPACE.feasible().bounds("params")[0])}
+    assert reference_subnets(SPACE, Recipe(budget=nothing))["largest"] in SPACE.feasible(**nothing)
+
+
 def test_a_latency_table_has_a_time_for_every_block_and_none_for_skipped_layers(tmp_path: Path) -> None:
     table = measure_blocks(SPACE, repeats=1)
     table.save(tmp_path / "t.json")
@@ -248,6 +262,9 @@ def test_a_dimension_from_outside_builds_its_own_attention() -> None:
             torch.testing.assert_close(subnet(IMAGES), net(IMAGES, member))
     with pytest.raises(ArchitectureError, match="the architecture lacks z_narrow, which this network has"):
         net(IMAGES, SPACE.largest)
+    for each, holder in ((net, "this network has"), (space, "space 'everything' searches")):
+        with pytest.raises(ArchitectureError, match=f"the architecture lacks (patch|image)_size, which {holder}"):
+            each.require(uniform(16, 2, 1, 1, z_narrow=1))
     with pytest.raises(ArchitectureError, match="this network has no z_narrow; remove it"):
         NETS["entangled"](IMAGES, space.largest)
     with pytest.raises(ArchitectureError, match="classical sharing has no weights for each choice of z_narrow"):
@@ -255,3 +272,39 @@ def test_a_dimension_from_outside_builds_its_own_attention() -> None:
     both = SearchSpace.from_dict({**space.to_dict(), "z_other_attention": {"per_layer": [1, 2]}})
     with pytest.raises(ArchitectureError, match="z_narrow and z_other_attention each build the attention"):
         Supernet(both)
+
+
+SHRINKING = register(Kind("z_shrinking", "layer", grows=False))
+
+
+def test_a_dimension_whose_larger_values_make_smaller_networks_has_weights_for_all() -> None:
+    declared = {**SPACE.to_dict(), "z_shrinking": {"per_layer": [1, 3]}, "supernet": {}}
+    space = SearchSpace.from_dict(declared)
+    assert (space.smallest.z_shrinking[0], space.largest.z_shrinking[0]) == (3, 1)
+    for architecture in (space.smallest, space.largest):
+        space.require(architecture)
+    net = random_supernet(space)
+    assert net(IMAGES, space.smallest).shape == net(IMAGES, space.largest).shape == (3, 10)
+    assert space.differences(SPACE)[0].startswith("z_shrinking: per_layer 1/3 against None")
+    assert SPACE.differences(space)[0].startswith("z_shrinking: None against per_layer 1/3")
+
+
+def test_bfloat16_images_are_resized_on_a_cpu() -> None:
+    net, member = random_supernet(), uniform(16, 2, 1, 1, patch_size=2, image_size=4)
+    expected = net(IMAGES, member)
+    got = net.to(torch.bfloat16)(IMAGES.to(torch.bfloat16), member)
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), expected, atol=0.3, rtol=0.3)
+
+
+def test_a_file_that_needs_a_dimension_of_another_package_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SearchSpace.from_dict({**SPACE.to_dict(), "z_narrow": {"per_layer": [1, 3]}, "supernet": {}})
+    net = random_supernet(space)
+    subnet = net.extract(space.largest)
+    files = net.save(tmp_path / "supernet.safetensors"), subnet.save(tmp_path / "network.safetensors")
+    monkeypatch.delitem(dimension._KINDS, "z_narrow")
+    for read, file in zip((Supernet.load, load_network), files, strict=True):
+        with pytest.raises(CheckpointError, match=r"cannot build the .* of .*: .*'z_narrow'"):
+            read(file)
