@@ -110,7 +110,7 @@ class ExportError(NasformerError):
     """A network that cannot be exported, or an export that cannot be opened or was altered."""
 
 
-_MOST_LISTED = 32
+_MAX_LISTED = 32
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -127,7 +127,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    shown = names if len(names) <= _MOST_LISTED else names[: _MOST_LISTED // 4]
+    shown = names if len(names) <= _MAX_LISTED else names[: _MAX_LISTED // 4]
     more = len(names) - len(shown)
     return f"known: {', '.join(shown)}{f' and {more} more' if more else ''}"
 

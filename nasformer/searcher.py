@@ -108,7 +108,7 @@ class Searcher:
         """Search, confirm the strategy's recommendations, and return the result.
 
         Args:
-            budget: Cost bounds of the found network: a number (most parameters), a (least, most) pair,
+            budget: Cost bounds of the found network: a number (most parameters), a (lower, upper) pair,
                 a mapping by cost (``{"params": 6e6, "macs": 1.4e9, "latency_ms": 5}``), or a line
                 (``"params <= 6M"``). Costs beyond parameters and MACs are those of ``space.with_cost``.
             evaluations: Maximal number of distinct architectures.

@@ -92,9 +92,9 @@ def test_autoformer_tiny_at_six_million_runs_as_it_stands() -> None:
         ({"latency": 3}, "unknown cost 'latency' in the budget; known: macs, params"),
         ({"parms": 3}, "unknown cost 'parms' in the budget; did you mean 'params'"),
         ("params = 3", "'params = 3' cannot be read at column 8"),
-        ((1, 2, 3), r"params takes a number or a \(least, most\) pair, got \(1, 2, 3\)"),
+        ((1, 2, 3), r"params takes a number or a \(lower, upper\) pair, got \(1, 2, 3\)"),
         (math.nan, "params must be finite, got nan"),
-        ("small", "'small' is no number"),
+        ("small", "'small' is not a number"),
     ],
     ids=str,
 )

@@ -42,7 +42,7 @@ class TaskDeclaration(_Declared):
         name: Unique name.
         space: Built-in name, or path of a declaration.
         fitness: Specification for ``make_fitness``; None: the default weights of the space.
-        budget: Cost bounds: a number, a (least, most) pair, a mapping by cost, or a line.
+        budget: Cost bounds: a number, a (lower, upper) pair, a mapping by cost, or a line.
         evaluations: Maximal number of distinct evaluations per run; None: the experiment's.
         noise: Standard deviation of noise on told values.
         target: Target value of "evaluations to target"; None: derived from the runs.

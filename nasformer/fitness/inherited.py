@@ -236,7 +236,7 @@ class InheritedFitness:
         for key, value in wanted.items():
             if own[key] != value:
                 raise FitnessError(
-                    f"the supernet cannot judge space {feasible.space.name!r}: "
+                    f"the supernet does not fit space {feasible.space.name!r}: "
                     f"its {key} is {own[key]!r}, the space's {value!r}",
                     self.net,
                 )
@@ -247,7 +247,7 @@ class InheritedFitness:
             for choices in product(*named.values()):  # patch sizes and resolutions have no largest choice
                 self.net.require(uniform(**{**sizes, **dict(zip(named, choices, strict=True))}))
         except ArchitectureError as error:
-            raise FitnessError(f"the supernet cannot judge space {feasible.space.name!r}: {error}", self.net) from error
+            raise FitnessError(f"the supernet does not fit space {feasible.space.name!r}: {error}", self.net) from error
 
     def describe(self) -> dict[str, Any]:
         """Return weight hash, data, precision, objective and racing options."""

@@ -261,11 +261,11 @@ def _restrict(terms: Mapping[float, float], values: Sequence[float]) -> dict[flo
     return {value: terms[value] for value in values}
 
 
-def _require(what: str, reachable: Sequence[float], known: Mapping[float, float]) -> None:
+def _require(name: str, reachable: Sequence[float], known: Mapping[float, float]) -> None:
     for value in reachable:
         if value not in known:
             raise FitnessError(
-                f"the surrogate does not know {what} = {value:g}, which the budget allows; "
+                f"the surrogate does not know {name} = {value:g}, which the budget allows; "
                 f"it knows {', '.join(f'{item:g}' for item in known)}",
                 value,
             )

@@ -2,7 +2,7 @@
 
 Given the network choices and the values of tied layer dimensions, an architecture's cost is the stem's plus a sum
 over layers; a case is one such choice at one depth. Where a layer's cost is separable over dimensions, as parameters
-and MACs are over heads and MLP ratio, each dimension is a chain of its own, coupled to the others only by the limits
+and MACs are over heads and MLP ratio, each dimension has its own chain, coupled to the others only by the limits
 on the final sums (``ends``): AutoFormer-S has 29 by 29 at 14 layers, 32 layers of 8 by 8 choices have 225 by 225.
 Dimensions with interacting costs share a chain.
 """

@@ -55,7 +55,7 @@ class Codec:
         self.depths: tuple[int, ...] = self.values["depth"]
         self._index = {name: {v: i for i, v in enumerate(values)} for name, values in self.values.items()}
         self._is_layer = {d.name: d.scope == "layer" for d in self.dimensions}
-        self._columns, self.columns = self._column_slices()
+        self._slices, self.columns = self._column_slices()
         self._layer_cost = lru_cache(maxsize=65536)(self._layer)
         self._stem_cost = lru_cache(maxsize=4096)(self._stem)
         self._decode_bytes = lru_cache(maxsize=16384)(self._from_bytes)
@@ -78,13 +78,13 @@ class Codec:
 
     def genes(self, name: str, codes: Codes) -> Codes:
         """Return a dimension's columns as a view: ``(n,)`` for network, ``(n, max depth)`` for layer dimensions."""
-        place = self._columns[name]
+        place = self._slices[name]
         return codes[:, place] if self._is_layer[name] else codes[:, place.start]
 
     def column(self, index: int) -> tuple[Dimension, int | None]:
         """Return the dimension of a column, and the layer if it is a layer dimension."""
         for dimension in self.dimensions:
-            place = self._columns[dimension.name]
+            place = self._slices[dimension.name]
             if place.start <= index < place.stop:
                 return dimension, index - place.start if dimension.scope == "layer" else None
         raise IndexError(index)
@@ -150,8 +150,8 @@ class Codec:
         return codes
 
     def _decode(self, row: list[int]) -> Architecture:
-        depth, choices = self.depths[row[self._columns["depth"].start]], dict[str, Any]()
-        for name, place in self._columns.items():
+        depth, choices = self.depths[row[self._slices["depth"].start]], dict[str, Any]()
+        for name, place in self._slices.items():
             values = self.values[name]
             if self._is_layer[name]:
                 choices[name] = tuple([values[index] for index in row[place.start : place.start + depth]])

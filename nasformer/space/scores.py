@@ -191,7 +191,7 @@ def _score(name: str, score: object) -> float:
 
 
 def distance_scores(codec: Codec, architecture: Architecture) -> Scores:
-    """Return scores whose sum is minus the distance to any architecture, in steps between choices."""
+    """Return scores that sum to minus the distance to an architecture, member or not, in steps between choices."""
     tables = dict(Scores.zeros(codec).tables)
     for dimension in codec.dimensions:
         value = getattr(architecture, dimension.name, None)

@@ -24,7 +24,7 @@ class Judge:
         self.trials: list[Trial] = []
 
     def value(self, architecture: Architecture) -> float:
-        """Return a value that grows with depth and heads, plus noise from the parameters modulo 7."""
+        """Return a value that grows with depth and heads, plus a rugged term: the parameters modulo 7."""
         params = self.feasible.space.params(architecture)
         return (
             architecture.depth + sum(architecture.num_heads) / 10 - sum(architecture.mlp_ratio) / 20 + params % 7 / 10

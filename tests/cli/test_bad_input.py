@@ -176,7 +176,7 @@ def test_more_failures_than_allowed_and_the_trials_are_kept(refused: Refused, sn
     assert space.codec.max_depth == 4
     Path("s.json").write_text(json.dumps({**scores, "layers": [layer] * 4}).replace("Infinity", "1e400"))
     refused(
-        "3 evaluations failed, more than max_failures=2|is no additive surrogate",
+        "3 evaluations failed, more than max_failures=2|is not an additive surrogate",
         *(
             [
                 "search",

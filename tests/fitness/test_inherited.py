@@ -134,7 +134,7 @@ def test_a_supernet_that_is_too_small_is_refused_naming_the_dimension(
     small = SearchSpace.from_dict({**declared, "name": "small", dimension: {kind: values[:-1]}, "supernet": {}})
     fitness = InheritedFitness(Supernet(small), digits.search, device="cpu")
     named = "MLP width" if dimension == "mlp_ratio" else dimension
-    with pytest.raises(FitnessError, match=f"the supernet cannot judge space 'digits': .*{named}"):
+    with pytest.raises(FitnessError, match=f"the supernet does not fit space 'digits': .*{named}"):
         Searcher(space, "random", fitness).run(evaluations=2, progress=False)
     assert len(Searcher(small, "random", fitness).run(evaluations=2, progress=False).trials) == 2
 
