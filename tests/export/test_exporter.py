@@ -190,7 +190,7 @@ def test_timm_opens_a_folder_with_its_own_factory(written: Written, net: VisionT
 
 
 def test_timms_model_without_a_folder_says_what_it_wants() -> None:
-    with pytest.raises(ArchitectureError, match=r"open the folder of one, as timm.create_model..local-dir:PATH"):
+    with pytest.raises(ArchitectureError, match=r"open a folder, as timm.create_model..local-dir:PATH"):
         timm.create_model("nasformer_vit")
 
 

@@ -102,7 +102,7 @@ def test_files_of_other_kinds_are_refused(net: Supernet, tmp_path: Path) -> None
     ("change", "words"),
     [
         ({"format_version": 99}, "format version 99, this library reads up to 1: upgrade"),
-        ({"space": {"name": "x"}}, "header of .* is damaged"),
+        ({"space": {"name": "x"}}, "cannot build the supernet of .*: space 'x' lacks 'embed_dim'"),
         ({"qkv_bias": "odd"}, "must be 'leading' or 'interleaved', got 'odd'"),
         ({"drop_path": None}, "header of .* is damaged"),
     ],
