@@ -85,12 +85,7 @@ class Architecture:
         object.__setattr__(self, "embed_dim", width)
         object.__setattr__(self, "num_heads", heads)
         object.__setattr__(self, "mlp_ratio", ratios)
-        passed = further.pop("further", ())  # by dataclasses.replace
-        if not isinstance(passed, tuple):
-            raise ArchitectureError(f"further dimensions are keywords of their own, got further={passed!r}", passed)
-        further = {**dict(passed), **further}
-        named = tuple((name, _validated(name, further[name], len(heads))) for name in sorted(further))
-        object.__setattr__(self, "further", named)
+        object.__setattr__(self, "further", _validated_all(further, len(heads)) if further else ())
 
     def __getattr__(self, name: str) -> Any:
         return _further_choice(self, name)
@@ -213,6 +208,15 @@ def _further_choice(owner: Architecture | Layer, name: str) -> Any:
             if own == name:
                 return value
     raise AttributeError(f"{type(owner).__name__} has no {name!r}")
+
+
+def _validated_all(further: dict[str, Any], depth: int) -> Further:
+    """Validate the values of further dimensions."""
+    passed = further.pop("further", ())  # by dataclasses.replace
+    if not isinstance(passed, tuple):
+        raise ArchitectureError(f"further dimensions are keywords of their own, got further={passed!r}", passed)
+    named = {**dict(passed), **further}
+    return tuple((name, _validated(name, named[name], depth)) for name in sorted(named))
 
 
 def _validated(name: str, value: object, depth: int) -> Any:

@@ -245,11 +245,12 @@ def _layer_group(
         shared = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
         steps = [_excess(table, group) for group in groups]
         rounded = [_round_up(step, shared) for step in steps]
-        keeps = _keeps(codec.depths, stem, base, rounded, limited)
-        chains = [
-            Chain(step, codec.max_depth, keep if len(group) > 1 else None)
-            for group, step, keep in zip(groups, rounded, keeps, strict=True)
-        ]
+        most = [step.max(axis=0) for step in rounded]
+        chains = []
+        for group, step, own in zip(groups, rounded, most, strict=True):
+            others = np.asarray(sum(most) - own)
+            keep = _keep(codec.depths, stem, base, own, others, limited) if len(group) > 1 else None
+            chains.append(Chain(step, codec.max_depth, keep))
         if len(chains) < 3 or prod(chain.size(codec.max_depth) for chain in chains) <= _JOINT_SUMS:
             break
         groups = _merge_smallest(groups, chains, codec.max_depth)
@@ -266,19 +267,6 @@ def _merge_smallest(groups: list[tuple[int, ...]], chains: list[Chain], layers: 
     order = sorted(range(len(groups)), key=lambda place: chains[place].size(layers))
     merged = tuple(sorted(groups[order[0]] + groups[order[1]]))
     return sorted([merged, *(groups[place] for place in order[2:])])
-
-
-def _keeps(
-    depths: tuple[int, ...],
-    stem: NDArray[np.int64],
-    base: NDArray[np.int64],
-    steps: list[NDArray[np.int64]],
-    limited: CountLimits,
-) -> list[Keep]:
-    """Return the pruning rule of each chain."""
-    most = [step.max(axis=0) for step in steps]
-    total = np.asarray(sum(most))
-    return [_keep(depths, stem, base, own, total - own, limited) for own in most]
 
 
 def _separable_axes(table: NDArray[np.int64]) -> list[tuple[int, ...]]:
