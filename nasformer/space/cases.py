@@ -52,6 +52,8 @@ class Part:
 
     def genes(self, options: Indices) -> dict[int, Indices]:
         """Decode options into value indices by dimension."""
+        if len(self.dimensions) == 1:
+            return {self.dimensions[0]: options}
         indices = {}
         for dimension, size in zip(self.dimensions[::-1], self.sizes[::-1], strict=True):
             options, indices[dimension] = np.divmod(options, size)  # unravel_index is wrong on long arrays in NumPy 2.4
