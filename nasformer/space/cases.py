@@ -247,11 +247,9 @@ def _layer_group(
         shared = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
         steps = [_excess(table, group) for group in groups]
         rounded = [_round_up(step, shared) for step in steps]
-        most = [step.max(axis=0) for step in rounded]
         chains = []
-        for group, step, own in zip(groups, rounded, most, strict=True):
-            others = np.asarray(sum(most) - own)
-            keep = _keep(codec.depths, stem, base, own, others, limited) if len(group) > 1 else None
+        for place, (group, step) in enumerate(zip(groups, rounded, strict=True)):
+            keep = _keep(codec.depths, stem, base, rounded, place, limited) if len(group) > 1 else None
             chains.append(Chain(step, codec.max_depth, keep))
         if len(chains) < 3 or prod(chain.size(codec.max_depth) for chain in chains) <= _JOINT_SUMS:
             break
@@ -300,8 +298,8 @@ def _keep(
     depths: tuple[int, ...],
     stem: NDArray[np.int64],
     base: NDArray[np.int64],
-    most: NDArray[np.int64],
-    others: NDArray[np.int64],
+    steps: Sequence[NDArray[np.int64]],
+    place: int,
     limited: CountLimits,
 ) -> Keep:
     """Return the pruning rule that keeps sums from which some depth can end within the limits.
@@ -310,10 +308,12 @@ def _keep(
         depths: Numbers of layers.
         stem: Counts of the stem, ``(costs,)``.
         base: Minimum counts of a layer.
-        most: Maximal excess of a layer in this chain.
-        others: Maximal excess of a layer in the other chains.
+        steps: Excess of each chain's options, ``(options, costs)``.
+        place: Which chain is pruned.
         limited: The limits.
     """
+    most = steps[place].max(axis=0)
+    others = np.asarray(sum(step.max(axis=0) for step in steps) - most)
 
     def keep(layers: int, sums: Sums) -> NDArray[np.bool_]:
         inside = np.zeros(len(sums), dtype=bool)

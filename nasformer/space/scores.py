@@ -68,7 +68,8 @@ class Scores:
                 raise SpaceError(f"scores know {', '.join(shapes)}, got {name!r}", self)
         tables = {}
         for name, shape in shapes.items():
-            tables[name] = self._table(codec, name, self.tables.get(name, np.zeros(shape)), shape)
+            known = name in self.tables
+            tables[name] = self._table(codec, name, self.tables[name], shape) if known else np.zeros(shape)
         shape = (codec.max_depth, *(len(codec.values[name]) for name in PAIR))
         return Scores(tables, pair=None if self.pair is None else self._table(codec, "pair", self.pair, shape))
 
