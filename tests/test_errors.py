@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 
 import pytest
@@ -49,3 +50,21 @@ def test_what_is_wrong_with_a_value_is_a_value_error() -> None:
 )
 def test_the_nearest_name_or_all_of_them(name: str, hint: str) -> None:
     assert did_you_mean(name, iter(["embed_dim", "depth"])) == hint
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("nasformer.search", "Found", "FoundArchitecture"),
+        ("nasformer.search", "Limit", "StoppingCriteria"),
+        ("nasformer.search", "Record", "TrialStore"),
+        ("nasformer.training", "leads", "is_main_process"),
+        ("nasformer.training", "speaks", "should_report"),
+    ],
+)
+def test_former_names_of_a_module_warn(module: str, old: str, new: str) -> None:
+    found = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=rf"{module}\.{old} is now {new}"):
+        assert getattr(found, old) is getattr(found, new)
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nothing'"):
+        found.nothing  # noqa: B018
