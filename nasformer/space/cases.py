@@ -333,7 +333,7 @@ def _ends(group: LayerGroup, layers: int, limited: CountLimits) -> tuple[Indices
     counts, ends = group.stem + layers * group.base + sums[0], [np.arange(len(sums[0]), dtype=np.int32)]
     if len(sums) == 1:
         return (ends[0][limited.within(counts, slack)],)
-    most = [own.max(axis=0, initial=0) for own in sums]
+    most = [own.max(axis=0, initial=0) for own in sums] if len(sums) > 2 else []  # nothing follows the last chain
     for place, own in enumerate(sums[1:], start=2):
         if len(counts) * len(own) > MAX_ENDS:
             raise BudgetError(
