@@ -42,7 +42,8 @@ class CachedFitness(WrapperFitness):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(self.path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-            self._file.execute("PRAGMA journal_mode=WAL")
+            with suppress(sqlite3.OperationalError):  # locked: another opener switches the mode, for all
+                self._file.execute("PRAGMA journal_mode=WAL")
             self._own(json.dumps(self.describe(), sort_keys=True, default=str))
         except (OSError, sqlite3.Error) as error:
             raise FitnessError(f"cannot cache evaluations in {str(path)!r}: {error}", path) from error
