@@ -40,7 +40,7 @@ class Layer:
     further: Further = ()
 
     def __getattr__(self, name: str) -> Any:
-        return _further_choice(self, name)
+        return further_choice(self, name)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -88,7 +88,7 @@ class Architecture:
         object.__setattr__(self, "further", _validated_all(further, len(heads)) if further else ())
 
     def __getattr__(self, name: str) -> Any:
-        return _further_choice(self, name)
+        return further_choice(self, name)
 
     def __repr__(self) -> str:
         sizes = f"embed_dim={self.embed_dim!r}, num_heads={self.num_heads!r}, mlp_ratio={self.mlp_ratio!r}"
@@ -201,7 +201,7 @@ def uniform(embed_dim: int, depth: int, num_heads: int, mlp_ratio: float, **furt
     return Architecture(embed_dim, (num_heads,) * depth, (mlp_ratio,) * depth, **each)
 
 
-def _further_choice(owner: Architecture | Layer, name: str) -> Any:
+def further_choice(owner: Any, name: str) -> Any:
     """Return the choice of a further dimension, for ``__getattr__``."""
     if not name.startswith("_") and name != "further":
         for own, value in owner.further:

@@ -6,11 +6,10 @@ images, the smallest patches); ``of`` returns that of an architecture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nasformer.architecture import Architecture, Further
+from nasformer.architecture import Architecture, Further, further_choice
 from nasformer.errors import ArchitectureError
 
 
@@ -103,7 +102,4 @@ class Network:
         return cls(geometry.of(architecture), architecture.embed_dim, architecture.network)
 
     def __getattr__(self, name: str) -> Any:
-        choices: Mapping[str, Any] = {} if name.startswith("_") else dict(self.further)
-        if name not in choices:
-            raise AttributeError(f"Network has no {name!r}")
-        return choices[name]
+        return further_choice(self, name)
