@@ -243,23 +243,36 @@ def _layer_group(
     stem = np.array([codec.stems(name)[network] for name in limits], dtype=np.int64)
     base = table.min(axis=tuple(range(len(choices))))
     groups = _separable_axes(table)
-    while True:
-        shared = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
-        steps = [_excess(table, group) for group in groups]
-        rounded = [_round_up(step, shared) for step in steps]
-        chains = []
-        for place, (group, step) in enumerate(zip(groups, rounded, strict=True)):
-            keep = _keep(codec.depths, stem, base, rounded, place, limited) if len(group) > 1 else None
-            chains.append(Chain(step, codec.max_depth, keep))
-        if len(chains) < 3 or prod(chain.size(codec.max_depth) for chain in chains) <= _JOINT_SUMS:
-            break
+    chains, slack = _chains(codec, table, groups, stem, base, limited, units)
+    while len(chains) > 2 and prod(chain.size(codec.max_depth) for chain in chains) > _JOINT_SUMS:
         groups = _merge_smallest(groups, chains, codec.max_depth)
-    slack = sum((up - step).max(axis=0) for up, step in zip(rounded, steps, strict=True))
+        chains, slack = _chains(codec, table, groups, stem, base, limited, units)
     parts = [
         Part((place,), group, tuple(sizes[axis] for axis in group), chain)
         for place, (group, chain) in enumerate(zip(groups, chains, strict=True))
     ]
-    return LayerGroup(network, choices, stem, base, np.asarray(slack), tuple(parts), tuple(chains))
+    return LayerGroup(network, choices, stem, base, slack, tuple(parts), tuple(chains))
+
+
+def _chains(
+    codec: Codec,
+    table: NDArray[np.int64],
+    groups: Sequence[tuple[int, ...]],
+    stem: NDArray[np.int64],
+    base: NDArray[np.int64],
+    limited: CountLimits,
+    units: NDArray[np.int64],
+) -> tuple[list[Chain], NDArray[np.int64]]:
+    """Return the chain of each group of axes, and the maximal rounding error of one layer, ``(costs,)``."""
+    units = np.maximum(units // len(groups), 1)  # so that a layer's total rounding stays within the grid
+    steps = [_excess(table, group) for group in groups]
+    rounded = [_round_up(step, units) for step in steps]
+    slack = sum((up - step).max(axis=0) for up, step in zip(rounded, steps, strict=True))
+    chains = []
+    for place, (group, step) in enumerate(zip(groups, rounded, strict=True)):
+        keep = _keep(codec.depths, stem, base, rounded, place, limited) if len(group) > 1 else None
+        chains.append(Chain(step, codec.max_depth, keep))
+    return chains, np.asarray(slack)
 
 
 def _merge_smallest(groups: list[tuple[int, ...]], chains: list[Chain], layers: int) -> list[tuple[int, ...]]:
