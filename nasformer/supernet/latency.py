@@ -75,13 +75,14 @@ def measure_blocks(
         for stack in _stacks(space, stem):
             layer = stack.layers[0]
             sizes = layer.num_heads, layer.hidden_dim, *(value for _, value in layer.further)
-            passes.setdefault((key, sizes), bench.layers(stack))
+            if (key, sizes) not in passes:  # ratios may round to one width
+                passes[key, sizes] = bench.layers(stack)
     times = _rounds(passes, repeats, bench.device)
     micros = {
         block: round(1e6 * statistics.median(values) / (1 if len(block) == 1 else STACK))
         for block, values in times.items()
     }
-    further = [dimension for dimension in space.dimensions if dimension not in space.dimensions[: len(BASIC)]]
+    further = space.dimensions[len(BASIC) :]
     network = tuple(dimension.name for dimension in further if dimension.scope == "network")
     return LatencyTable(
         device=describe_device(bench.device),
