@@ -87,8 +87,7 @@ class SurrogateFitness:
 
     def save(self, path: str | Path) -> None:
         """Write the terms as JSON."""
-        names = [*self.network, *(self.layers[0] if self.layers else ())]
-        data = {"intercept": self.intercept, **self.scores, "dimensions": names, "quality": self.quality}
+        data = {"intercept": self.intercept, **self.scores, "dimensions": self.dimensions, "quality": self.quality}
         Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -110,6 +109,11 @@ class SurrogateFitness:
         return _fit(names, _one_hot(names, architectures), values, folds)
 
     @property
+    def dimensions(self) -> list[str]:
+        """Names of the dimensions that have terms."""
+        return [*self.network, *(self.layers[0] if self.layers else ())]
+
+    @property
     def scores(self) -> dict[str, Any]:
         """The terms as scores for ``FeasibleSet.argmax``."""
         return {**self.network, "layers": self.layers}
@@ -128,7 +132,7 @@ class SurrogateFitness:
             FitnessError: A choice is unknown; the message names it.
         """
         reachable = feasible.reachable()
-        for name in {**self.network, **(self.layers[0] if self.layers else {})}:
+        for name in self.dimensions:
             if name not in reachable:
                 raise FitnessError(
                     f"the surrogate has terms of {name}, which space {feasible.space.name!r} does not search"
@@ -175,8 +179,8 @@ class SurrogateFitness:
         return total
 
     def _unknown(self, architecture: Architecture) -> str | None:
-        known = {*self.network, *(self.layers[0] if self.layers else ())}
-        for name in sorted(known):
+        known = self.dimensions
+        for name in known:
             if not hasattr(architecture, name):
                 return f"an architecture without {name}"
         for name, _ in architecture.further:
