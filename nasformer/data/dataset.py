@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
-from nasformer.data.memory import ImagesInMemory, resized
+from nasformer.data.memory import ImagesInMemory
 from nasformer.data.splits import fingerprint
 from nasformer.errors import DataError
 from nasformer.space import SearchSpace
@@ -85,23 +85,6 @@ class Dataset:
     def splits(self) -> dict[str, Split]:
         """The three splits by name."""
         return {"train": self.train, "search": self.search, "test": self.test}
-
-    def resized(self, image_size: int) -> Dataset:
-        """Return the images at another size, resized as by a network whose resolution is searched.
-
-        Raises:
-            DataError: They are not in memory; load them at that size instead.
-        """
-        sets = {name: resized(split, image_size, self.name) for name, split in self.splits.items()}
-        return Dataset(
-            **sets,
-            name=self.name,
-            num_classes=self.num_classes,
-            image_size=image_size,
-            in_channels=self.in_channels,
-            classes=self.classes,
-            record=self.record,
-        )
 
     def check(self, space: SearchSpace) -> None:
         """Check that networks of ``space`` take these images.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset
 
 from nasformer.errors import DataError
@@ -55,20 +54,3 @@ class ImagesInMemory(Dataset[tuple[Tensor, int]]):
         moved = object.__new__(ImagesInMemory)
         moved.images, moved.labels = self.images.to(device), self.labels.to(device)
         return moved
-
-
-def resized(split: object, image_size: int, name: str) -> ImagesInMemory:
-    """Return images resized to ``image_size`` pixels (bicubic, antialiased).
-
-    Raises:
-        DataError: The images are not in memory.
-    """
-    if not isinstance(split, ImagesInMemory):
-        raise DataError(
-            f"the images of {name!r} are not in memory; read them at {image_size} pixels: "
-            f"load_dataset(…, image_size={image_size})",
-            split,
-        )
-    size = (image_size, image_size)
-    images = functional.interpolate(split.images, size, mode="bicubic", align_corners=False, antialias=True)
-    return ImagesInMemory(images, split.labels)

@@ -22,6 +22,7 @@ from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_folder import CROP, ImageFiles, Plain
+from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DataError, ExportError
 from nasformer.export.card import model_card
 from nasformer.export.description import FILE, Description
@@ -30,6 +31,7 @@ from nasformer.export.measure import latencies, machine, ratios, score
 from nasformer.export.opened import Array, Model, open_model
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
+from nasformer.supernet.layers import resize_images
 from nasformer.supernet.model import VisionTransformer
 
 CARD = "README.md"
@@ -84,7 +86,7 @@ def export(
     require_format(format, dtype)
     _require_fit(net, data)
     if data.image_size != net.geometry.image_size:
-        data = data.resized(net.geometry.image_size)
+        data = _resized(data, net.geometry.image_size)
     folder = Path(out)
     known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": versions(*_PACKAGES)}
     description = Description(
@@ -137,6 +139,21 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
                 "or fine-tune it on them first ('nasformer finetune')",
                 data,
             )
+
+
+def _resized(data: Dataset, image_size: int) -> Dataset:
+    """Return the images as a network with that resolution resizes them.
+
+    Raises:
+        DataError: They are read from files, which can be read at that size.
+    """
+    splits: dict[str, Any] = {}
+    for name, split in data.splits.items():
+        if not isinstance(split, ImagesInMemory):
+            raise DataError(f"{data.name!r} is read at {data.image_size} pixels; give image_size={image_size}", data)
+        splits[name] = ImagesInMemory(resize_images(split.images, image_size), split.labels)
+    known = {key: getattr(data, key) for key in ("name", "num_classes", "in_channels", "classes", "record")}
+    return Dataset(**splits, image_size=image_size, **known)
 
 
 def _sizes(net: VisionTransformer) -> dict[str, Any]:
