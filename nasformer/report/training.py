@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer._provenance import machine
 from nasformer.architecture import Architecture
+from nasformer.cost import COSTS, Geometry
 from nasformer.report import tables
 from nasformer.report.accuracy import interval
 from nasformer.report.notation import compact, counted, duration, grouped, listed, percent, signed
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
-from nasformer.space import SearchSpace, choice, per_layer
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -72,17 +72,11 @@ def _done(figures: JsonObject) -> str:
 
 
 def _drawing(figures: JsonObject) -> Picture:
-    from nasformer.report.figures import draw_architecture
+    from nasformer.report.figures import draw_network
 
-    architecture = Architecture.from_dict(dict(figures["architecture"]))
-    declared = {
-        name: per_layer(*set(value)) if isinstance(value, list) else choice(value)
-        for name, value in architecture.to_dict().items()
-    }
-    if not any(architecture.num_heads):  # a space has attention somewhere
-        declared["num_heads"] = per_layer(0, 1)
-    space = SearchSpace("this network", **{**figures["geometry"], **declared})
-    return draw_architecture(space, architecture, "architecture", "the network")
+    architecture, geometry = Architecture.from_dict(dict(figures["architecture"])), Geometry(**figures["geometry"])
+    costs = {name: figures[name] for name in COSTS}
+    return draw_network(geometry, architecture, costs, "architecture", "the network")
 
 
 def _curves(figures: JsonObject) -> list[Picture]:

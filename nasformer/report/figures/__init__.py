@@ -2,7 +2,7 @@
 
 from nasformer.report.figures.agreement import Cloud, draw_agreement
 from nasformer.report.figures.anytime import draw_anytime
-from nasformer.report.figures.architecture import draw_architecture
+from nasformer.report.figures.architecture import draw_architecture, draw_network
 from nasformer.report.figures.confusion import draw_confusion
 from nasformer.report.figures.cost_scatter import draw_cost_scatter
 from nasformer.report.figures.critical_difference import draw_critical_difference
@@ -36,6 +36,7 @@ __all__ = [
     "draw_importance",
     "draw_learning_curve",
     "draw_lines",
+    "draw_network",
     "draw_progress",
     "draw_time_spent",
 ]

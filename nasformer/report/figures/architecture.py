@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from nasformer.architecture import Architecture
+from nasformer.cost import Geometry
 from nasformer.report.figures.picture import Picture, picture
 from nasformer.report.notation import amount, cost_name
 from nasformer.report.palette import BAR, BLOCK, GRID, INK, MUTED
@@ -18,30 +21,39 @@ _ROW_INCHES = 0.27
 
 def draw_architecture(space: SearchSpace, architecture: Architecture, name: str, title: str) -> Picture:
     """Return the drawing: a row per layer, heads as blocks, the MLP as a bar, outlines of the space's maximum."""
+    return draw_network(space.geometry, architecture, space.costs(architecture), name, title, space.largest)
+
+
+def draw_network(
+    geometry: Geometry,
+    architecture: Architecture,
+    costs: Mapping[str, float],
+    name: str,
+    title: str,
+    largest: Architecture | None = None,
+) -> Picture:
+    """Return the drawing of a network outside a space, outlined by another one if given."""
+    largest = architecture if largest is None else largest
+    sheet = _Sheet(geometry.of(architecture), architecture, largest)
 
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("none")
-        axes = figure.add_axes((0, 0, 1, 1))
-        _Sheet(axes, space, architecture).draw()
+        sheet.draw(figure.add_axes((0, 0, 1, 1)))
 
-    costs = " and ".join(f"{amount(cost)} {cost_name(key)}" for key, cost in space.costs(architecture).items())
-    rows = _deepest(space, architecture).depth + 3
-    caption = f"{title[:1].upper()}{title[1:]}: {costs}."
-    return picture(name, f"{title}: {architecture}", caption, paint, height=_ROW_INCHES * rows + 0.1)
-
-
-def _deepest(space: SearchSpace, architecture: Architecture) -> Architecture:
-    return max(space.largest, architecture, key=lambda candidate: candidate.depth)
+    words = " and ".join(f"{amount(cost)} {cost_name(key)}" for key, cost in costs.items())
+    caption = f"{title[:1].upper()}{title[1:]}: {words}."
+    return picture(name, f"{title}: {architecture}", caption, paint, height=_ROW_INCHES * (sheet.rows + 3) + 0.1)
 
 
 class _Sheet:
     """Draws onto axes, in channels horizontally and rows vertically: titles, embedding, layers, head."""
 
-    def __init__(self, axes: Axes, space: SearchSpace, architecture: Architecture) -> None:
-        self.axes, self.geometry, self.architecture = axes, space.geometry.of(architecture), architecture
-        self.rows = _deepest(space, architecture).depth
-        largest = space.largest
-        self.most_heads = max(largest.num_heads[0], *architecture.num_heads)
+    axes: Axes
+
+    def __init__(self, geometry: Geometry, architecture: Architecture, largest: Architecture) -> None:
+        self.geometry, self.architecture = geometry, architecture
+        self.rows = max(largest.depth, architecture.depth)
+        self.most_heads = max(*largest.num_heads, *architecture.num_heads)
         self.most_hidden = max(*largest.hidden_dims, *architecture.hidden_dims)
         self.most_embed = max(largest.embed_dim, architecture.embed_dim)
         attention = max(self.most_heads * self.geometry.head_dim, self.most_embed)
@@ -51,7 +63,8 @@ class _Sheet:
         names = [f"{name} 1000" for name, _ in architecture.layers[0].further]
         self.right = self.mlp + self.most_hidden + (0.14 + 0.025 * len(", ".join(names))) * self.unit
 
-    def draw(self) -> None:
+    def draw(self, axes: Axes) -> None:
+        self.axes = axes
         self.axes.set_axis_off()
         self.axes.set_xlim(-0.02 * self.unit, self.right)
         self.axes.set_ylim(self.rows + 2.5, -0.6)
