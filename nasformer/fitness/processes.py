@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import NamedTuple
@@ -84,6 +85,7 @@ class Processes:
 
 def _work(connection: Connection, number: int, device: str, threads: int) -> None:
     """Run a worker: receive the packed build, then evaluate parts until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked from the start
     end_with_parent()
     with suppress(EOFError, OSError):
         worker, event = Worker.make(number, connection.recv_bytes(), device, threads)
@@ -112,6 +114,7 @@ def _no_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # its start unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
