@@ -78,6 +78,10 @@ class StudyError(NasformerError):
     """A study that cannot be opened, resumed or saved."""
 
 
+class LeaderError(StudyError):
+    """Another process leads the study."""
+
+
 class DriftError(StudyError):
     """A resumed search asks for another architecture than its study holds."""
 

@@ -23,13 +23,15 @@ from nasformer.search import (
     SearchResult,
     StoppingCriteria,
     Strategy,
+    TrialStore,
     as_fitness,
 )
 from nasformer.search.confirm import confirm_recommended
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
-from nasformer.search.study import Study
+from nasformer.search.study import Storage, Study
+from nasformer.search.warm_start import Tabular, WarmStart, opened, warm_trials
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class _PreparedSearch(NamedTuple):
     fitness: Fitness
     feasible: FeasibleSet
     settings: dict[str, Any]
-    study: Study
+    record: TrialStore
+    warm_start: int
 
 
 class Searcher:
@@ -96,11 +99,14 @@ class Searcher:
         max_failures: int = 10,
         confirm: int = 5,
         resolution: Mapping[str, float] | None = None,
-        storage: str | Path | None = None,
+        storage: Storage | None = None,
         study: str | None = None,
         fitness_spec: Mapping[str, Any] | None = None,
+        warm_start: WarmStart | None = None,
+        retry_failed: bool = False,
         asynchronous: bool = False,
         accept_drift: bool = False,
+        wait: bool = False,
         callback: Callback | None = None,
         progress: bool = True,
         recipe: Mapping[str, Any] | None = None,
@@ -111,8 +117,9 @@ class Searcher:
             budget: Cost bounds of the found network: a number (most parameters), a (lower, upper) pair,
                 a mapping by cost (``{"params": 6e6, "macs": 1.4e9, "latency_ms": 5}``), or a line
                 (``"params <= 6M"``). Costs beyond parameters and MACs are those of ``space.with_cost``.
-            evaluations: Maximal number of distinct architectures.
-            seconds: Time limit, checked between batches.
+            evaluations: Maximal number of distinct architectures. A search that has ended goes on with a larger
+                number, as if begun with it, unless its strategy plans for the number (``uses_evaluations``).
+            seconds: Time limit of new evaluations, checked between batches.
             pause_after: Pause after this many evaluations, checked between batches.
             until_no_gain: Pause after this many evaluations without a new best, checked between batches.
             batch_size: Architectures per ask.
@@ -120,13 +127,17 @@ class Searcher:
             confirm: Number of recommendations that compete for the winner; a fitness with ``confirm``
                 re-evaluates them, else their trial values are compared.
             resolution: Grid per cost, for budgets with too many exact sums; see ``CountedSet``.
-            storage: Journal file (``PATH.log``) or database URL of the trials; a stopped search resumes
-                from it, and several processes can share it. None: memory.
+            storage: Journal file (``PATH.log``), database URL or storage of Optuna for the trials; a stopped search
+                resumes from it. None: memory.
             study: Study name in the storage; default: space, strategy and seed.
             fitness_spec: Stored with a new study, so that ``Searcher.open`` can rebuild the search: ``fitness``, the
                 arguments of ``make_fitness``, and ``latency_table``, as plain data.
-            asynchronous: Whether processes that share the study run without waiting for each other.
+            warm_start: An earlier search, study or table (``search.warm_start``): the strategy is told its members of
+                the feasible set first, once; they are no evaluations. Stored with the study.
+            retry_failed: Whether to evaluate failed trials again, once; the strategy is told the new values.
+            asynchronous: Whether workers do not wait for each other within a batch; not reproducible.
             accept_drift: Whether to continue if the strategy asks for other architectures than the study holds.
+            wait: Whether to wait for another process that leads the study, and take over when it ends.
             callback: Called with each trial.
             progress: Show a progress bar.
             recipe: Deprecated name of ``fitness_spec``.
@@ -134,24 +145,23 @@ class Searcher:
         Raises:
             BudgetError: No architecture meets the budget.
             FitnessError: The fitness cannot evaluate the feasible set, or failed too often.
-            StudyError: The storage is unusable, or holds a study of this name with other settings.
+            StudyError: The storage is unusable, another process leads the study, or it has other settings.
         """
         start = time.perf_counter()
         criteria = StoppingCriteria(evaluations, batch_size, max_failures, seconds, pause_after, until_no_gain)
         spec = _renamed(fitness_spec, recipe)
-        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec)
-        strategy, record = prepared.strategy, prepared.study
-        fitness, feasible = prepared.fitness, prepared.feasible
-        if asynchronous:
-            record.set_asynchronous()
+        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait)
+        strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
         total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
-        with ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar, record.workers.session():
+        with record, ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar:
+            if asynchronous:
+                record.set_asynchronous()
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             loop = AsynchronousLoop if record.asynchronous else SearchLoop
-            run = loop(strategy, fitness, feasible, criteria, record, callbacks, accept_drift).run()
+            run = loop(strategy, fitness, feasible, criteria, record, callbacks, accept_drift, retry_failed).run()
             before = time.perf_counter()
             recommended = self._recommended(strategy, feasible, run, confirm)
-            confirmed = record.workers.confirmed(
+            confirmed = record.confirmed(
                 len(run.trials), lambda: confirm_recommended(recommended, fitness, feasible, run)
             )
         end = time.perf_counter()
@@ -161,7 +171,12 @@ class Searcher:
             settings=prepared.settings,
             trials=tuple(run.trials),
             confirmed=confirmed,
-            counts={**getattr(strategy, "counts", {}), "failed": len(run.failures), "replayed": run.replayed},
+            counts={
+                **getattr(strategy, "counts", {}),
+                "failed": len(run.failures),
+                "replayed": run.replayed,
+                **({"warm_start": prepared.warm_start} if prepared.warm_start else {}),
+            },
             seconds={**run.seconds, "confirmation": end - before, "total": end - start},
             stopped=run.stopped,
             feasible=feasible.count() if feasible.countable else 0,
@@ -170,7 +185,7 @@ class Searcher:
 
     def create(
         self,
-        storage: str | Path,
+        storage: Storage,
         study: str | None = None,
         budget: object = None,
         *,
@@ -180,6 +195,7 @@ class Searcher:
         confirm: int = 5,
         resolution: Mapping[str, float] | None = None,
         fitness_spec: Mapping[str, Any] | None = None,
+        warm_start: WarmStart | None = None,
         recipe: Mapping[str, Any] | None = None,
     ) -> Study:
         """Create the study of a search that ``run`` starts later, here or elsewhere; arguments as for ``run``.
@@ -191,7 +207,9 @@ class Searcher:
         """
         criteria = StoppingCriteria(evaluations, batch_size, max_failures)
         spec = _renamed(fitness_spec, recipe)
-        return self._prepare(budget, criteria, confirm, resolution, storage, study, spec).study
+        with self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start).record as record:
+            assert isinstance(record, Study)
+            return record
 
     def _prepare(
         self,
@@ -199,28 +217,53 @@ class Searcher:
         criteria: StoppingCriteria,
         confirm: int,
         resolution: Mapping[str, float] | None,
-        storage: str | Path | None,
+        storage: Storage | None,
         study: str | None,
         fitness_spec: Mapping[str, Any] | None,
+        warm_start: WarmStart | None,
+        wait: bool = False,
     ) -> _PreparedSearch:
-        """Validate all arguments, then open or create the study."""
+        """Validate all arguments, then open or create the study, and tell the strategy the warm start."""
         if confirm < 1:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
         feasible = self.feasible(budget, self.fitness, resolution)
         _LOGGER.info("searching %r", feasible)
-        strategy = self.make(feasible, criteria)  # before default_fitness warns
+        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size)  # before default_fitness warns
         fitness = self.fitness or default_fitness(self.space)
         if self.fitness is None:
             _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
-        made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
-        kept = {**made, **(fitness_spec or {}), "max_failures": criteria.max_failures}
-        opened = Study.begin(storage, study or self.default_study, self.space, settings, feasible.limits, kept)
-        return _PreparedSearch(strategy, fitness, feasible, settings, opened)
+        told = () if warm_start is None else warm_trials(_opened(warm_start), feasible)
+        if storage is None:
+            record = TrialStore()
+        else:
+            made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
+            kept = {**made, **(fitness_spec or {}), "max_failures": criteria.max_failures}
+            name = study or self.default_study
+            record = begun = Study.begin(storage, name, settings, feasible.limits, kept, told, wait)
+            told, planned = begun.warm_start, begun.settings["evaluations"]
+            strategy = self._planned(strategy, feasible, criteria, planned)
+        if told:
+            strategy.tell(told)
+        return _PreparedSearch(strategy, fitness, feasible, settings, record, len(told))
+
+    def _planned(
+        self, strategy: Strategy, feasible: FeasibleSet, criteria: StoppingCriteria, evaluations: int
+    ) -> Strategy:
+        """Return the strategy, as the study began it if it depends on the number of evaluations."""
+        if evaluations == criteria.evaluations or not getattr(strategy, "uses_evaluations", False):
+            return strategy
+        _LOGGER.warning(
+            "%s planned for %d evaluations and keeps to that plan; a search of %d from the start may differ",
+            self.strategy,
+            evaluations,
+            criteria.evaluations,
+        )
+        return self.make(feasible, evaluations, criteria.batch_size)
 
     @classmethod
-    def open(cls, storage: str | Path, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
+    def open(cls, storage: Storage, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
         """Return the search of a study, and the arguments with which ``run`` resumes it.
 
         Args:
@@ -247,7 +290,7 @@ class Searcher:
         given = {key: value for key, value in how.items() if value is not None}
         fitness = make_fitness(space=space, **{**fitness_spec["fitness"], **given})
         searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
-        kept = {key: settings[key] for key in ("evaluations", "batch_size", "confirm")}
+        kept = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
         return searcher, {
             "budget": settings["limits"] or None,
             **kept,
@@ -283,9 +326,9 @@ class Searcher:
         _check_fitness(fitness, feasible)
         return feasible
 
-    def make(self, feasible: FeasibleSet, criteria: StoppingCriteria) -> Strategy:
+    def make(self, feasible: FeasibleSet, evaluations: int, batch_size: int = 1) -> Strategy:
         """Return a new strategy for a feasible set."""
-        known = {"seed": self.seed, "evaluations": criteria.evaluations, "batch_size": criteria.batch_size}
+        known = {"seed": self.seed, "evaluations": evaluations, "batch_size": batch_size}
         try:
             return self.factory(feasible, **known, **self.options)
         except TypeError as error:
@@ -309,6 +352,15 @@ class Searcher:
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
         }
+
+
+def _opened(source: WarmStart) -> SearchResult | TrialStore | Tabular:
+    found = opened(source) if isinstance(source, (str, Path)) else source
+    if isinstance(found, str):
+        from nasformer.fitness import TableFitness
+
+        return TableFitness(found)
+    return found
 
 
 def _check_fitness(fitness: Fitness | None, feasible: FeasibleSet) -> None:

@@ -40,6 +40,7 @@ class Nevergrad(BaseStrategy):
 
     max_proposals = 20
     variant: ClassVar[str | None] = "optimizer"
+    uses_evaluations: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class Thompson(BaseStrategy):
         batch_size: Architectures per ask; each has its own posterior sample.
         startup: Size of the initial design.
     """
+
+    uses_evaluations: ClassVar[bool] = True
 
     def __init__(
         self,

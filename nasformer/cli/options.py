@@ -69,6 +69,14 @@ Ray = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False)
 ]
 Seconds = Annotated[float | None, typer.Option(min=0, help="Time limit in seconds.", show_default=False)]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Evaluate failed trials again.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until no other process leads the study.")]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Tell the strategy an earlier result.jsonl, study or table first.", show_default=False
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Storage = Annotated[
     str,

@@ -27,12 +27,14 @@ from nasformer.cli.options import (
     Quiet,
     Racing,
     Ray,
+    RetryFailed,
     Root,
     Seconds,
     Seed,
     Space,
     Strategy,
     SupernetPath,
+    WarmStart,
     Workers,
     budget_of,
 )
@@ -77,6 +79,8 @@ def search(
     ] = None,
     study: NewStudyName = None,
     max_failures: MaxFailures = 10,
+    retry_failed: RetryFailed = False,
+    warm_start: WarmStart = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.", show_default=False)
     ] = None,
@@ -135,6 +139,8 @@ def search(
             storage=kept,
             study=study,
             fitness_spec=fitness_spec,
+            warm_start=warm_start,
+            retry_failed=retry_failed,
             progress=not (quiet or json),
         )
     except KeyboardInterrupt:

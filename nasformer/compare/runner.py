@@ -23,7 +23,6 @@ from nasformer.compare.gather import gather, write_tables
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError, NasformerError, StrategyError
-from nasformer.search.loop import StoppingCriteria
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ def _impossible(experiment: Experiment, tasks: dict[str, ComparisonTask], folder
         if is_complete(folder, cell, task):
             continue
         try:
-            cell.searcher(task).make(task.feasible, StoppingCriteria(cell.evaluations, cell.batch_size))
+            cell.searcher(task).make(task.feasible, cell.evaluations, cell.batch_size)
         except StrategyError as refusal:
             found[cell.task.name, cell.entrant.label] = str(refusal)
             if sum(label == cell.entrant.label for _, label in found) == len(tasks):

@@ -1,20 +1,24 @@
-"""The asynchronous loop: no process waits for the rest of a batch.
+"""The asynchronous loop: no worker waits for the rest of a batch.
 
-Each process tells its copy of the strategy every result as it arrives, its own and the others', and asks again
-as soon as it is idle. No trial is lost or evaluated twice, but proposals depend on timing: two runs differ, and
-so does a resumed one.
+Each result is told as it arrives, and an idle worker causes the next ask. Trials are numbered as they finish. No trial
+is lost or evaluated twice, but proposals depend on timing: two runs differ, and so does a resumed one.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from nasformer.search.evaluation import Trial
-from nasformer.search.loop import PollBackoff, Run, SearchLoop
+from nasformer.architecture import Architecture
+from nasformer.search.evaluate import evaluate_each, prepare_race
+from nasformer.search.evaluation import Evaluation
+from nasformer.search.loop import Run, SearchLoop
 
 
 class AsynchronousLoop(SearchLoop):
-    """One search by processes that do not wait for each other."""
+    """A search whose workers do not wait for each other; without workers, one batch at a time."""
+
+    _over = False
 
     def run(self) -> Run:
         """Search until a stopping criterion is met.
@@ -23,41 +27,43 @@ class AsynchronousLoop(SearchLoop):
             StrategyError: The strategy proposed an infeasible architecture, or a duplicate.
             FitnessError: More evaluations failed than allowed.
         """
-        run, start, backoff = self.progress, time.perf_counter(), PollBackoff()
-        while True:
-            self._hear()
-            if len(run.trials) >= self.criteria.evaluations:
-                break
-            if (reason := self.criteria.reached(run.trials, time.perf_counter() - start)) is not None:
-                run.stopped = reason
-                break
-            mine = self.record.adopt(self.criteria.batch_size) or self._ask_new()
-            if mine:
-                self._evaluate(mine, mine)
-                backoff.reset()
-            elif self.record.size() == len(run.trials):
-                run.stopped = "exhausted"
-                break
-            else:
-                backoff.wait()
-        run.trials.sort(key=lambda trial: trial.number)
-        run.replayed = len(self._replayed & self._announced)
+        run, stored = self.progress, self.record.trials()
+        self._asked.update(trial.architecture for trial in stored)
+        self._announce(stored)
+        if stored:
+            self._tell(stored)
+        self._retry()
+        self._check_failures()
+        self._began = time.perf_counter()
+        for evaluation in self._evaluations():
+            trial = self._as_trial(evaluation, *self._next())
+            self.record.add(trial)
+            self._announce([trial])
+            self._tell([trial])
+            self._check_failures()
+        run.replayed = len(stored)
         return run
 
-    def _hear(self) -> None:
-        """Tell the strategy all new results."""
-        heard = {trial.number for trial in self.progress.trials}
-        fresh = [trial for trial in self.record.trials() if trial.number not in heard]
-        if fresh:
-            self._announce(fresh)
-            self._tell(fresh)
+    def _evaluations(self) -> Iterator[Evaluation]:
+        """Yield the evaluations of all asks; a sequential strategy is asked again once its results are told."""
+        stream = None if getattr(self.fitness, "joint", False) else getattr(self.fitness, "stream", None)
+        while not self._over:
+            if stream is not None:
+                yield from stream(each for batch in self._asks(1) for each in batch)
+                continue
+            for batch in self._asks(self.criteria.batch_size):
+                prepare_race(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
+                yield from evaluate_each(self.fitness, batch)
 
-    def _ask_new(self) -> tuple[Trial, ...]:
-        """Ask until the strategy proposes an architecture new to the study; empty if it is exhausted."""
-        while (room := self.criteria.evaluations - self.record.size()) > 0:
-            asked = self._ask(min(self.criteria.batch_size, room))
+    def _asks(self, size: int) -> Iterator[list[Architecture]]:
+        """Yield new batches until a stopping criterion is met or the strategy has none."""
+        while (room := self.criteria.evaluations - len(self._asked)) > 0:
+            reason = self._reason_to_stop()
+            asked = [] if reason else self._ask(min(size, room))
             if not asked:
-                break
-            if mine := self.record.append(asked, self.criteria.evaluations):
-                return mine
-        return ()
+                pending = len(self._asked) > len(self.progress.trials)
+                self.progress.stopped = reason or "exhausted"
+                self._over = reason is not None or not pending
+                return
+            yield asked
+        self.progress.stopped, self._over = "evaluations", True

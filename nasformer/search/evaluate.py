@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 
 from nasformer.architecture import Architecture
 from nasformer.search.evaluation import Evaluation, Fitness, Trial
@@ -14,7 +15,7 @@ def prepare_race(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
     """Tell a racing fitness how many of the best to keep, and which trials are the best so far."""
     if hasattr(fitness, "race_for"):
         whole = (trial for trial in trials if trial.value is not None and not trial.dropped)
-        fitness.race_for(keep, [trial.architecture for trial in sorted(whole, key=lambda trial: trial.rank)[:keep]])
+        fitness.race_for(keep, [trial.architecture for trial in nsmallest(keep, whole, key=lambda trial: trial.rank)])
 
 
 def as_trial(evaluation: Evaluation, number: int, batch: int, feasible: FeasibleSet) -> Trial:

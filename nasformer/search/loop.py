@@ -1,50 +1,25 @@
 """The search loop: ask, evaluate, store, tell, until the evaluations are used up.
 
 A resumed search replays the loop: stored trials are not evaluated again, the strategy's state is rebuilt by
-the same asks and tells, and every ask is compared with the stored trials. Several processes can share one
-store: each asks the same, evaluates its share of a batch, and waits for the others' shares, so the trials do not
-depend on the number of processes.
+the same asks and tells, and every ask is compared with the stored trials.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nasformer.architecture import Architecture
 from nasformer.errors import DriftError, FitnessError, StrategyError
 from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
-from nasformer.search.evaluation import Fitness, Trial
+from nasformer.search.evaluation import Evaluation, Fitness, Trial
 from nasformer.search.strategy import Strategy
 from nasformer.search.trial_store import TrialStore
 from nasformer.space import FeasibleSet
 
 Callback = Callable[[Trial], None]
-
-
-class PollBackoff:
-    """Back-off between polls of the other processes' trials: a tenth of the time waited so far."""
-
-    shortest, longest = 0.01, 0.5
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    def __bool__(self) -> bool:
-        """Whether it has waited since the last reset."""
-        return self._since is not None
-
-    def wait(self) -> None:
-        """Sleep in proportion to the time waited so far."""
-        now = time.monotonic()
-        self._since = now if self._since is None else self._since
-        time.sleep(min(max((now - self._since) / 10, self.shortest), self.longest))
-
-    def reset(self) -> None:
-        """Restart from the shortest pause."""
-        self._since = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +30,7 @@ class StoppingCriteria:
         evaluations: Maximal number of distinct architectures.
         batch_size: Architectures per ask.
         max_failures: Maximal number of failed evaluations; one more raises.
-        seconds: Time limit, checked between batches; None: no limit.
+        seconds: Time limit of new evaluations, checked between batches; None: no limit.
         pause_after: Pause after this many evaluations, checked between batches; None: never.
         until_no_gain: Pause after this many evaluations without a new best; None: never.
     """
@@ -78,21 +53,17 @@ class StoppingCriteria:
         if self.seconds is not None and not self.seconds > 0:
             raise StrategyError(f"seconds must be positive, got {self.seconds!r}", self.seconds)
 
-    def reached(self, trials: Sequence[Trial], seconds: float) -> str | None:
-        """Return the reason to pause, if any."""
+    def reached(self, run: Run, seconds: float) -> str | None:
+        """Return the reason to stop, if any."""
+        if len(run.trials) >= self.evaluations:
+            return "evaluations"
         if self.seconds is not None and seconds >= self.seconds:
             return "seconds"
-        if self.pause_after is not None and len(trials) >= self.pause_after:
+        if self.pause_after is not None and len(run.trials) >= self.pause_after:
             return "paused"
-        if self.until_no_gain is not None and _since_gain(trials) >= self.until_no_gain:
+        if self.until_no_gain is not None and run.since_gain >= self.until_no_gain:
             return "no gain"
         return None
-
-
-def _since_gain(trials: Sequence[Trial]) -> int:
-    """Return the number of trials since the best value was first reached."""
-    values = [-math.inf if trial.value is None else trial.value for trial in trials]
-    return len(values) - 1 - values.index(max(values)) if values else 0
 
 
 @dataclass
@@ -100,11 +71,12 @@ class Run:
     """Progress and result of a loop.
 
     Args:
-        trials: In the order asked.
+        trials: In the order told, each as last evaluated.
         strategy_seconds: Time in ask and tell.
         replayed: Trials stored before the loop started.
         stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
         drifted: Number of the first trial where the strategy asked for another architecture than is stored.
+        since_gain: Trials since the best value was first reached.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -112,6 +84,9 @@ class Run:
     replayed: int = 0
     stopped: str = "evaluations"
     drifted: int | None = None
+    since_gain: int = -1
+    _best: float = -math.inf
+    _failed: dict[int, Trial] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -121,7 +96,20 @@ class Run:
     @property
     def failures(self) -> list[Trial]:
         """Trials whose evaluation failed."""
-        return [trial for trial in self.trials if trial.value is None]
+        return list(self._failed.values())
+
+    def add(self, trial: Trial) -> None:
+        """Append a trial, or replace the failed one with its number."""
+        if self._failed.pop(trial.number, None) is None:
+            self.trials.append(trial)
+            self.since_gain += 1
+        else:
+            place = next(place for place, each in enumerate(self.trials) if each.number == trial.number)
+            self.trials[place] = trial
+        if trial.value is None:
+            self._failed[trial.number] = trial
+        if (trial.value is not None and trial.value > self._best) or len(self.trials) == 1:
+            self._best, self.since_gain = -math.inf if trial.value is None else trial.value, 0
 
 
 class SearchLoop:
@@ -136,6 +124,7 @@ class SearchLoop:
         callbacks: Called with each stored trial.
         accept_drift: Whether to continue if the strategy asks for other architectures than are stored; it is
             then told the stored ones.
+        retry_failed: Whether to evaluate the failed trials again, once all stored trials are told.
     """
 
     def __init__(
@@ -147,14 +136,15 @@ class SearchLoop:
         record: TrialStore,
         callbacks: Sequence[Callback] = (),
         accept_drift: bool = False,
+        retry_failed: bool = False,
     ) -> None:
         self.strategy, self.fitness, self.feasible = strategy, fitness, feasible
         self.criteria, self.record = criteria, record
-        self.callbacks, self.accept_drift = callbacks, accept_drift
+        self.callbacks, self.accept_drift, self.retry_failed = callbacks, accept_drift, retry_failed
         self.progress = Run()
-        self._replayed = {trial.number for trial in record.trials()}
-        self._announced: set[int] = set()
+        self._stored = len(record.recorded)
         self._asked: set[Architecture] = set()
+        self._began: float | None = None
 
     def run(self) -> Run:
         """Search until a stopping criterion is met.
@@ -164,29 +154,55 @@ class SearchLoop:
             FitnessError: More evaluations failed than allowed.
             DriftError: The strategy asks for other architectures than are stored.
         """
-        run, start, batch = self.progress, time.perf_counter(), 0
-        while len(run.trials) < self.criteria.evaluations:
-            if (reason := self.criteria.reached(run.trials, time.perf_counter() - start)) is not None:
-                run.stopped = reason
-                break
-            proposed = self._propose(batch)
-            if not proposed:
-                run.stopped = "exhausted"
-                break
+        run = self.progress
+        self._catch_up()
+        while (reason := self._reason_to_stop()) is None and (proposed := self._propose()):
             self._tell(self._settle(proposed))
-            batch += 1
-        run.replayed = len(self._replayed & self._announced)
+            self._catch_up()
+        run.stopped = reason or "exhausted"
+        run.replayed = min(self._stored, len(run.trials))
         return run
 
-    def _propose(self, batch: int) -> list[Trial]:
-        """Return the next batch: the strategy's proposals, or after a drift the stored trials."""
-        first = len(self.progress.trials)
-        if self.progress.drifted is not None and (recorded := self.record.recorded(first)):
-            self._asked.update(trial.architecture for trial in recorded)
+    def _reason_to_stop(self) -> str | None:
+        return self.criteria.reached(self.progress, 0 if self._began is None else time.perf_counter() - self._began)
+
+    def _catch_up(self) -> None:
+        """Between two batches: tell stored retries; at the end of the record, retry and count failures."""
+        for trial in self.record.retried.get(len(self.progress.trials), ()):
+            self._tell_again(trial)
+        if len(self.progress.trials) < len(self.record.recorded):
+            return
+        self._retry()
+        self._check_failures()
+
+    def _retry(self) -> None:
+        """Evaluate the failed trials again, if asked to; once."""
+        failed = self.progress.failures if self.retry_failed else []
+        self.retry_failed = False
+        for trial in self._evaluate(failed, failed):
+            self.record.add(trial, retried_after=len(self.progress.trials))
+            self._tell_again(trial)
+
+    def _propose(self) -> list[Trial]:
+        """Return the next batch, without values: the strategy's proposals, or after a drift the stored trials."""
+        if self.progress.drifted is not None and (recorded := self._recorded_batch()):
             return recorded
-        asked = self._ask(min(self.criteria.batch_size, self.criteria.evaluations - first))
-        costs = self.feasible.space.costs
-        return [Trial(first + index, batch, each, None, costs=costs(each)) for index, each in enumerate(asked)]
+        first, batch = self._next()
+        asked = self._ask(self.criteria.batch_size)[: self.criteria.evaluations - len(self.progress.trials)]
+        return [Trial(number, batch, each, None) for number, each in enumerate(asked, first)]
+
+    def _next(self) -> tuple[int, int]:
+        """Return the number of the next trial, and of its batch."""
+        last = self.progress.trials[-1] if self.progress.trials else None
+        return (0, 0) if last is None else (last.number + 1, last.batch + 1)
+
+    def _recorded_batch(self) -> list[Trial]:
+        """Return the stored trials of the next batch."""
+        first, _ = self._next()
+        later = [trial for number, trial in sorted(self.record.recorded.items()) if number >= first]
+        batch = [trial for trial in later if trial.batch == later[0].batch]
+        self._asked.update(trial.architecture for trial in batch)
+        return batch
 
     def _ask(self, n: int) -> list[Architecture]:
         begin = time.perf_counter()
@@ -208,61 +224,79 @@ class SearchLoop:
         return architectures
 
     def _settle(self, proposed: list[Trial]) -> list[Trial]:
-        """Return a batch with its results: evaluate this process's share, wait for the rest."""
-        backoff = PollBackoff()
-        while True:
-            try:
-                share = self.record.claim(proposed, getattr(self.fitness, "joint", False), polling=bool(backoff))
-            except DriftError as drift:
-                proposed = self._accept(drift)
-                continue
-            self._announce(share.settled)
-            if len(share.settled) == len(proposed):
-                return sorted(share.settled, key=lambda trial: trial.number)
-            if share.mine:
-                self._evaluate(share.mine, proposed)
-                backoff.reset()
-            else:
-                backoff.wait()
+        """Return a batch with its results: those stored, and new evaluations of the rest."""
+        recorded = self.record.recorded
+        drift = next((each for each in proposed if _differs(recorded.get(each.number), each)), None)
+        if drift is not None:
+            proposed = self._accept_drift(recorded[drift.number], drift)
+        settled = {trial.number: recorded[trial.number] for trial in proposed if trial.number in recorded}
+        self._announce(settled.values())
+        for trial in self._evaluate([each for each in proposed if each.number not in settled], proposed):
+            self.record.add(trial)
+            settled[trial.number] = trial
+            self._announce([trial])
+        return [settled[number] for number in sorted(settled)]
 
-    def _accept(self, drift: DriftError) -> list[Trial]:
+    def _accept_drift(self, stored: Trial, asked: Trial) -> list[Trial]:
         if not self.accept_drift:
-            raise drift
-        first = len(self.progress.trials)
-        self.progress.drifted = self.progress.drifted if self.progress.drifted is not None else first
-        recorded = self.record.recorded(first)
-        self._asked.update(trial.architecture for trial in recorded)
-        return recorded
+            raise DriftError(
+                f"the study cannot be resumed: its trial {stored.number} is {stored.architecture}, but the "
+                f"strategy now asks for {asked.architecture} (other versions or machine?); start a new study, or "
+                "keep the stored trials with --accept-drift",
+                stored,
+            )
+        if self.progress.drifted is None:
+            self.progress.drifted = len(self.progress.trials)
+        return self._recorded_batch()
 
-    def _evaluate(self, mine: Sequence[Trial], batch: Sequence[Trial]) -> None:
-        """Evaluate and store trials; a joint fitness evaluates the whole batch again."""
-        waiting = {trial.architecture: trial for trial in mine}
+    def _evaluate(self, asked: Sequence[Trial], batch: Sequence[Trial]) -> Iterator[Trial]:
+        """Yield the evaluations of some trials of a batch; a joint fitness evaluates the whole batch again."""
+        if not asked:
+            return
+        self._began = time.perf_counter() if self._began is None else self._began
+        waiting = {trial.architecture: trial for trial in asked}
         prepare_race(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
         joint = getattr(self.fitness, "joint", False)
-        for evaluation in evaluate_each(self.fitness, [each.architecture for each in (batch if joint else mine)]):
-            asked = waiting.get(evaluation.architecture)
-            if asked is not None:
-                trial = as_trial(evaluation, asked.number, asked.batch, self.feasible)
-                if self.record.tell(trial):
-                    self._announce([trial])
+        for evaluation in evaluate_each(self.fitness, [each.architecture for each in (batch if joint else asked)]):
+            if (trial := waiting.get(evaluation.architecture)) is not None:
+                yield self._as_trial(evaluation, trial.number, trial.batch)
+
+    def _as_trial(self, evaluation: Evaluation, number: int, batch: int) -> Trial:
+        return as_trial(evaluation, number, batch, self.feasible)
 
     def _announce(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
-            if trial.number not in self._announced:
-                self._announced.add(trial.number)
-                for callback in self.callbacks:
-                    callback(trial)
+            for callback in self.callbacks:
+                callback(trial)
 
-    def _tell(self, trials: list[Trial]) -> None:
-        self.progress.trials += trials
+    def _check_failures(self) -> None:
+        """Raise FitnessError if more evaluations failed than allowed."""
         failures = self.progress.failures
         if len(failures) > self.criteria.max_failures:
             last = failures[-1]
             raise FitnessError(
-                f"{len(failures)} evaluations failed, more than max_failures={self.criteria.max_failures}; "
-                f"the last, of {last.architecture}: {last.error}",
+                f"{len(failures)} evaluations failed, more than max_failures={self.criteria.max_failures}; the last, "
+                f"of {last.architecture}: {last.error}; once the cause is gone, evaluate them again with "
+                "--retry-failed (retry_failed=True)",
                 last,
             )
+
+    def _tell(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            self.progress.add(trial)
+        self._tell_strategy(trials)
+
+    def _tell_again(self, trial: Trial) -> None:
+        """Replace a failed trial by its repeated evaluation, and tell its value, if it has one."""
+        self.progress.add(trial)
+        if trial.value is not None:
+            self._tell_strategy([trial])
+
+    def _tell_strategy(self, trials: Sequence[Trial]) -> None:
         begin = time.perf_counter()
         self.strategy.tell(trials)
         self.progress.strategy_seconds += time.perf_counter() - begin
+
+
+def _differs(stored: Trial | None, asked: Trial) -> bool:
+    return stored is not None and stored.architecture != asked.architecture

@@ -39,7 +39,7 @@ class Strategy(Protocol):
         ...
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Learn results, in any order and in batches of any size."""
+        """Learn results, in any order and in batches of any size; a failed trial may be told again with a value."""
         ...
 
     def recommend(self, k: int = 1) -> list[Architecture]:
@@ -62,6 +62,7 @@ class BaseStrategy(ABC):
 
     Attributes:
         variant: The option that ``name:VALUE`` sets, if any.
+        uses_evaluations: Whether proposals depend on ``evaluations``, the total.
         keeps: Number of best trials that the strategy relies on: a racing fitness may stop evaluating the others
             early, and report an estimate.
         told: All told trials by architecture.
@@ -71,6 +72,7 @@ class BaseStrategy(ABC):
 
     max_proposals = 100
     variant: ClassVar[str | None] = None
+    uses_evaluations: ClassVar[bool] = False
     keeps: int = 1
 
     def __init__(
@@ -143,9 +145,10 @@ class BaseStrategy(ABC):
         return True
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Store trials and observe their values."""
+        """Store trials and observe their values; a failed trial may be told again."""
         for trial in trials:
-            if trial.architecture in self.told:
+            known = self.told.get(trial.architecture)
+            if known is not None and known.value is not None:
                 raise StrategyError(f"trial {trial.number} was told before: {trial.architecture}", trial)
             self.told[trial.architecture] = trial
             self._asked.add(trial.architecture)

@@ -1,55 +1,60 @@
-"""TrialStore: the loop's interface to the storage of trials."""
+"""TrialStore: the evaluations of a search in the order they were made, in memory; a study keeps them on a storage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Self
 
-from nasformer.architecture import Architecture
 from nasformer.search.evaluation import Trial
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The result of a claim.
+class TrialStore:
+    """The trials of a search.
 
-    Args:
-        mine: Trials for this process to evaluate, without values.
-        settled: Finished trials of the batch.
+    Attributes:
+        recorded: Trials by number, as first evaluated.
+        retried: Further evaluations of failed trials, in order, by the number of trials told before them.
+        asynchronous: Whether trials are numbered as they finish, without waiting for the rest of their batch.
     """
 
-    mine: tuple[Trial, ...]
-    settled: tuple[Trial, ...]
+    def __init__(self) -> None:
+        self.recorded: dict[int, Trial] = {}
+        self.retried: defaultdict[int, list[Trial]] = defaultdict(list)
+        self.asynchronous = False
 
+    def __enter__(self) -> Self:
+        return self
 
-class TrialStore(Protocol):
-    """Stores trials and shares them between processes."""
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process lead the search."""
+
+    def add(self, trial: Trial, retried_after: int | None = None) -> None:
+        """Store a trial durably; of two with the same number the first counts.
+
+        Args:
+            trial: The trial.
+            retried_after: For a failed trial evaluated again: the number of trials told before.
+        """
+        if retried_after is None:
+            self.recorded.setdefault(trial.number, trial)
+        else:
+            self.retried[retried_after].append(trial)
 
     def trials(self) -> list[Trial]:
-        """Return the finished trials by number."""
-        ...
+        """Return the trials by number, each as last evaluated."""
+        latest = dict(self.recorded)
+        for trial in (each for after in sorted(self.retried) for each in self.retried[after]):
+            latest[trial.number] = trial
+        return [latest[number] for number in sorted(latest)]
 
-    def size(self) -> int:
-        """Return the number of trials, finished or not, as of the last refresh."""
-        ...
+    def set_asynchronous(self) -> None:
+        """Make the search asynchronous; cannot be undone."""
+        self.asynchronous = True
 
-    def recorded(self, first: int) -> list[Trial]:
-        """Return the stored trials, finished or not, of the batch that starts with a trial."""
-        ...
-
-    def claim(self, proposed: Sequence[Trial], whole: bool = False, polling: bool = False) -> Share:
-        """Add the missing trials of a batch, and claim a share of the unclaimed ones."""
-        ...
-
-    def append(self, architectures: Sequence[Architecture], most: int) -> tuple[Trial, ...]:
-        """Add new architectures, up to a total of ``most`` trials, and claim them."""
-        ...
-
-    def adopt(self, most: int) -> tuple[Trial, ...]:
-        """Claim waiting trials, or those of dead workers."""
-        ...
-
-    def tell(self, trial: Trial) -> bool:
-        """Store a result durably; return whether it counts."""
-        ...
+    def confirmed(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
+        """Return the confirmation of the first so many trials; a study makes it once."""
+        return tuple(judge())

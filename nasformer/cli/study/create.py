@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from nasformer.cli.options import (
     BatchSize,
     Data,
@@ -25,6 +27,7 @@ from nasformer.cli.options import (
     Storage,
     Strategy,
     SupernetPath,
+    WarmStart,
     budget_of,
 )
 from nasformer.cli.output import console, print_json
@@ -53,6 +56,7 @@ def create(
     data: Data = None,
     root: Root = None,
     max_failures: MaxFailures = 10,
+    warm_start: WarmStart = None,
     json: Json = False,
 ) -> None:
     """Create a study with space, budget, strategy, seed, fitness and data.
@@ -93,12 +97,12 @@ def create(
         batch_size=batch_size,
         max_failures=max_failures,
         fitness_spec=fitness_spec,
+        warm_start=warm_start,
     )
     if json:
         print_json({"storage": shown(storage), "study": made.name, "settings": dict(made.settings)})
     else:
         console.print(f"study {made.name} in {shown(storage)}", markup=False, soft_wrap=True)
         console.print("Run it, here or on any machine with access to the storage, with:")
-        console.print(
-            f"  nasformer study run --storage {shown(storage)} --study {made.name}", markup=False, soft_wrap=True
-        )
+        command = ["nasformer", "study", "run", "--storage", shown(storage), "--study", made.name]
+        console.print(f"  {shlex.join(command)}", markup=False, soft_wrap=True)

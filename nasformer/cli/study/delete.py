@@ -24,7 +24,7 @@ def delete(
     from nasformer.search.study import Store, delete_study, find
 
     store = Store(storage, create=False)
-    name, _ = store.read(lambda: find(store, study))
+    name, _ = find(store, study)
     if not yes:
         raise StudyError(
             f"study {name!r} in {store.name!r} would be deleted with all its trials; confirm with --yes", name

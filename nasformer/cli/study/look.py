@@ -25,14 +25,14 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
 
     found = Study.load(storage, study)
     leader, trials = winner(found), found.trials()
-    confirmed = found.workers.confirmation(len(trials))
+    confirmed = found.confirmation()
     state = {
         "trials": len(trials),
         "failed": sum(trial.value is None for trial in trials),
         "confirmed": bool(confirmed),
     }
     if json:
-        print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.settings["evaluations"]})
+        print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.evaluations})
         return
     console.print(str(leader.architecture), markup=False, style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
@@ -40,7 +40,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
         *((name.replace("_", " "), figure) for name, figure in {**leader.metrics, **leader.costs}.items()),
         ("trial", leader.number),
         ("failed", state["failed"]),
-        ("finished", f"{len(trials):,} of {found.settings['evaluations']:,}"),
+        ("finished", f"{len(trials):,} of {found.evaluations:,}"),
     ]
     print_table("", ("", found.name), rows)
 
@@ -54,7 +54,7 @@ def winner(study: Study) -> Trial:
     from nasformer.errors import StudyError
 
     trials = study.trials()
-    confirmed = study.workers.confirmation(len(trials))
+    confirmed = study.confirmation()
     valued = [trial for trial in confirmed or trials if trial.value is not None]
     if not valued:
         raise StudyError(
@@ -69,7 +69,7 @@ def trials(
     last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """List the trials of a study, including running ones.
+    """List the finished trials of a study.
 
     Examples:
       nasformer study trials --storage digits.log --last 20
@@ -77,16 +77,15 @@ def trials(
     from nasformer.search.study import Study
 
     found = Study.load(storage, study)
-    entries = found.entries()[-(last or 0) :]
+    trials = found.trials()[-(last or 0) :]
     if json:
-        states = ({"state": entry.state.name.lower(), "worker": entry.worker} for entry in entries)
-        print_json([{**entry.trial.to_dict(), **state} for entry, state in zip(entries, states, strict=True)])
+        print_json([{**trial.to_dict(), "state": _state(trial)} for trial in trials])
         return
-    rows = [_row(entry.trial, entry.state.name.lower()) for entry in entries]
+    rows = [_row(trial) for trial in trials]
     print_table("", ("trial", "state", "value", "parameters", "MACs", "width", "depth", "s"), rows, left=0)
-    for entry in entries:
-        if entry.trial.error:
-            console.print(f"{entry.trial.number}: {entry.trial.error}", markup=False, soft_wrap=True)
+    for trial in trials:
+        if trial.error:
+            console.print(f"{trial.number}: {trial.error}", markup=False, soft_wrap=True)
 
 
 def pareto(
@@ -112,10 +111,14 @@ def pareto(
         print_table("", ("architecture", "trial", "value", cost.replace("_", " ")), _front(front, cost))
 
 
-def _row(trial: Trial, state: str) -> tuple[object, ...]:
+def _state(trial: Trial) -> str:
+    return "fail" if trial.value is None else "complete"
+
+
+def _row(trial: Trial) -> tuple[object, ...]:
     architecture, value = trial.architecture, "" if trial.value is None else trial.value
     costs = int(trial.costs["params"]), int(trial.costs["macs"])
-    return trial.number, state, value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
+    return trial.number, _state(trial), value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
 
 
 def _front(front: Sequence[Trial], cost: str) -> list[tuple[Any, ...]]:

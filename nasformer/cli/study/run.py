@@ -1,4 +1,4 @@
-"""``nasformer study run``: start, resume or join a study."""
+"""``nasformer study run``: start a study, or go on with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nasformer.cli.options import Json, Quiet, Ray, Root, Seconds, Storage, StudyName, SupernetPath
+from nasformer.cli.options import Json, Quiet, Ray, RetryFailed, Root, Seconds, Storage, StudyName, SupernetPath, Wait
 from nasformer.cli.outcome import show, summary
 from nasformer.cli.output import command_line, console, print_json
 
@@ -17,13 +17,17 @@ def run(
     study: StudyName = None,
     evaluations: Annotated[
         int | None,
-        typer.Option("--evaluations", "-n", min=1, help="Pause after this total.", show_default=False),
+        typer.Option(
+            "--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.", show_default=False
+        ),
     ] = None,
     seconds: Seconds = None,
     until_no_gain: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Pause after N without a new best.", show_default=False),
     ] = None,
+    retry_failed: RetryFailed = False,
+    wait: Wait = False,
     asynchronous: Annotated[
         bool, typer.Option("--asynchronous", help="Workers do not wait for each other; not reproducible.")
     ] = False,
@@ -41,10 +45,10 @@ def run(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Run or resume a study.
+    """Run a study, or go on with it.
 
-    Several processes, on one machine or many, share the work: the trials do not depend on their number, nor on
-    which of them are killed.
+    One process leads a study; --workers and --ray evaluate in several. After a kill the same command resumes,
+    here or elsewhere, with the same trials.
 
     Examples:
       nasformer study run --storage digits.log
@@ -58,12 +62,15 @@ def run(
 
     where = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
     searcher, arguments = Searcher.open(storage, study, **where)
+    arguments["evaluations"] = max(arguments["evaluations"], evaluations or 0)
     try:
         result = searcher.run(
             **arguments,
             seconds=seconds,
             pause_after=evaluations,
             until_no_gain=until_no_gain,
+            retry_failed=retry_failed,
+            wait=wait,
             asynchronous=asynchronous,
             accept_drift=accept_drift,
             progress=not (quiet or json),

@@ -1,18 +1,18 @@
-"""Study: persistent trials of a search on an Optuna storage, shared by processes.
+"""Study: the persistent trials of a search on an Optuna storage.
 
-``storage`` opens a storage URL and provides exclusive transactions, implemented in ``journal`` and ``database``.
-``workers`` detects dead workers. ``study`` builds on them: trials are proposed, claimed, told. ``exchange``
-exports and imports studies.
+``storage`` opens a storage, ``leader`` is the lock of the one process that runs a study, ``journal`` that of a journal
+file. ``study`` builds on them; ``trials`` and ``parameters`` are its encoding; ``exchange`` exports and imports.
 """
 
 from nasformer.search.study.exchange import delete_study, export_study, import_study, read_lines
 from nasformer.search.study.parameters import as_architecture, as_parameters, distributions
 from nasformer.search.study.settings import FORMAT, find
 from nasformer.search.study.storage import Store, quiet, shown
-from nasformer.search.study.study import Study
+from nasformer.search.study.study import Storage, Study
 
 __all__ = [
     "FORMAT",
+    "Storage",
     "Store",
     "Study",
     "as_architecture",

@@ -1,7 +1,7 @@
 """Export of a study as JSON lines (the study, then one line per trial), and import into any storage.
 
-Everything in Optuna's study is exported, including foreign attributes and trials, except workers: running trials
-are waiting in the copy.
+Everything in Optuna's study is exported, including foreign attributes and trials; unfinished trials are waiting in the
+copy.
 """
 
 from __future__ import annotations
@@ -9,28 +9,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from optuna.distributions import distribution_to_json, json_to_distribution
-from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nasformer.errors import StudyError
-from nasformer.search.study.crew import WORKERS
-from nasformer.search.study.entry import WORKER
 from nasformer.search.study.settings import SETTINGS, check_format
-from nasformer.search.study.storage import Store, quiet
+from nasformer.search.study.storage import Store
 from nasformer.search.study.study import Study
+
+_IMPORTING = "nasformer:importing"
+_OF_WORKERS = ("nasformer:workers", "nasformer:worker", _IMPORTING)
+"""Attributes that a copy lacks; the first two are of nasformer 0.1."""
 
 
 def export_study(study: Study) -> Iterator[dict[str, Any]]:
     """Yield a study as plain data: the study, then each trial."""
     storage = study.store.optuna
-    attributes = study.store.read(lambda: dict(storage.get_study_user_attrs(study.id)))
-    attributes.pop(WORKERS, None)
-    yield {"study": {"name": study.name, "attributes": dict(sorted(attributes.items()))}}
-    for frozen in study.store.read(lambda: storage.get_all_trials(study.id, deepcopy=False)):
+    attributes = study.store.run(lambda: storage.get_study_user_attrs(study.id))
+    kept = {key: value for key, value in sorted(attributes.items()) if key not in _OF_WORKERS}
+    yield {"study": {"name": study.name, "attributes": kept}}
+    for frozen in study.store.run(lambda: storage.get_all_trials(study.id, deepcopy=False)):
         yield {"trial": _as_data(frozen)}
 
 
@@ -54,25 +55,43 @@ def import_study(store: Store, lines: Iterable[Mapping[str, Any]], name: str | N
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(f"this is not an exported study ({type(error).__name__}: {error})", head) from error
     check_format(name, kept)
-    store.change(None, lambda: _write(store.optuna, name, {**attributes, SETTINGS: kept}, trials))
+    leader = store.run(lambda: store.leader(name))
+    store.run(leader.acquire)
+    try:
+        _write(store, name, {**attributes, SETTINGS: kept}, trials)
+    finally:
+        leader.release()
     return name
 
 
 def delete_study(store: Store, name: str) -> None:
-    """Remove a study and its trials."""
-    study_id = store.read(lambda: store.optuna.get_study_id_from_name(name))
-    store.change(study_id, lambda: store.optuna.delete_study(study_id))
+    """Remove a study and its trials.
+
+    Raises:
+        LeaderError: A process runs it.
+    """
+    leader = store.run(lambda: store.leader(name))
+    store.run(leader.acquire)
+    try:
+        store.run(lambda: store.optuna.delete_study(store.optuna.get_study_id_from_name(name)))
+    finally:
+        leader.release()
 
 
-def _write(storage: BaseStorage, name: str, attributes: Mapping[str, Any], trials: Iterable[FrozenTrial]) -> None:
-    if name in {study.study_name for study in storage.get_all_studies()}:
+def _write(store: Store, name: str, attributes: Mapping[str, Any], trials: Iterable[FrozenTrial]) -> None:
+    """Write a study, in place of one whose import did not end."""
+    storage = store.run(lambda: store.optuna)
+    known = {study.study_name: study.user_attrs for study in store.run(storage.get_all_studies)}
+    if known.get(name, {}).get(_IMPORTING):
+        store.run(lambda: storage.delete_study(storage.get_study_id_from_name(name)))
+    elif name in known:
         raise StudyError(f"the storage already has a study {name!r}; choose another name with --study", name)
-    with quiet():
-        study_id = storage.create_new_study([StudyDirection.MAXIMIZE], name)
+    study_id = store.run(lambda: store.study_id(name))
+    store.run(lambda: storage.set_study_user_attr(study_id, _IMPORTING, True))
     for trial in trials:
-        storage.create_new_trial(study_id, trial)
-    for key, value in attributes.items():  # settings last: a study without them is ignored
-        storage.set_study_user_attr(study_id, key, value)
+        store.run(partial(storage.create_new_trial, study_id, trial))
+    for key, value in {**attributes, _IMPORTING: False}.items():  # settings late: a study without them is ignored
+        store.run(partial(storage.set_study_user_attr, study_id, key, value))
 
 
 def _as_data(frozen: FrozenTrial) -> dict[str, Any]:
@@ -92,7 +111,7 @@ def _as_data(frozen: FrozenTrial) -> dict[str, Any]:
 def _as_trial(data: Mapping[str, Any]) -> FrozenTrial:
     kinds = {name: json_to_distribution(each) for name, each in data["distributions"].items()}
     flying = TrialState[data["state"]] in (TrialState.RUNNING, TrialState.WAITING)
-    attributes = {name: value for name, value in data["user_attrs"].items() if not (flying and name == WORKER)}
+    attributes = {name: value for name, value in data["user_attrs"].items() if not (flying and name in _OF_WORKERS)}
     return FrozenTrial(
         number=-1,  # assigned by the storage
         trial_id=-1,

@@ -1,92 +1,83 @@
-"""StudyJournal: Optuna's journal file, made safe against processes that die at the wrong moment.
+"""JournalLock: the lock of Optuna's journal file, made safe against processes that die and folders that move.
 
-Optuna excludes writers by a symbolic link, which a killed process leaves behind: the next one waits for its grace
-period. Here the journal is locked by the kernel as well (flock), which lets go when a process ends, so whoever
-holds that lock knows that a link of ours is left over and removes it. The link itself is still made, since
-plain Optuna goes by it. A last line that was cut off, by power loss or a full disk, is removed before anything is
-appended: the next line would be joined to it, and the journal could not be read again.
+Optuna excludes writers by a symbolic link, which a killed process leaves behind. Here the journal is locked by the
+kernel as well (flock), which lets go when a process ends: whoever holds that lock removes a left-over link of ours, or
+one that leads nowhere. The link itself is still made, since plain Optuna goes by it. A last line cut off by power loss
+or a full disk is removed before anything is appended.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileSymlinkLock
 
 _FIRST = b'{"op_code"'
+_PATIENCE_S = 10.0
+
+_LOGGER = logging.getLogger(__name__)
 
 
-class StudyJournal(JournalFileBackend):
-    """A journal file.
+class JournalLock(JournalFileSymlinkLock):
+    """The lock of one journal.
 
     Args:
-        path: Of the file; made where it is absent.
+        path: The journal.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(str(path))
-        self.path = Path(path)
-        self._link = f"{path}.lock"
-        self._target = os.path.join(self.path.absolute().parent, ".", self.path.name)  # spelled as only we do
+        self._journal, self._link = path, Path(f"{path}.lock")
+        self._target = os.path.join(".", ".", path.name)  # spelled as only we do, and valid wherever the folder goes
         self._file: FileIO | None = None
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Exclude every other writer; what is appended meanwhile reaches the disk as one at the end."""
-        with self.path.open("ab+", buffering=0) as file, self._exclusive(file):
-            _drop_torn_line(file)
-            self._file = file
+    def acquire(self) -> bool:
+        """Exclude every other writer."""
+        file = self._journal.open("ab+", buffering=0)
+        try:
+            self._lock(file)
+            with suppress(OSError):
+                if os.readlink(self._link) == self._target or not self._link.exists():
+                    self._link.unlink()
             try:
-                yield
-            finally:
-                self._file = None
-                os.fsync(file.fileno())
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines; outside ``together`` they are on the disk when this returns."""
-        if self._file is None:
-            with self.together():
-                self.append_logs(logs)
-            return
-        number = self._file.fileno()
-        size = os.fstat(number).st_size
-        rest = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        try:
-            while rest:
-                rest = rest[os.write(number, rest) :]
-        except OSError:
-            os.ftruncate(number, size)
+                self._link.symlink_to(self._target)
+            except FileExistsError:  # plain Optuna is writing, or died doing so: its lock knows how long to wait
+                super().acquire()
+            _drop_torn_line(file)
+        except BaseException:
+            file.close()
             raise
+        self._file = file
+        return True
 
-    @contextmanager
-    def _exclusive(self, file: FileIO) -> Iterator[None]:
-        with suppress(OSError):  # a file system without flock: the link alone has to do
-            fcntl.flock(file, fcntl.LOCK_EX)
-            self._remove_left_over()
-        self._make_link()
-        try:
-            yield
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(self._link)
+    def release(self) -> None:
+        """Let others write."""
+        with suppress(FileNotFoundError):
+            self._link.unlink()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def _remove_left_over(self) -> None:
-        with suppress(OSError):
-            if os.readlink(self._link) == self._target:
-                os.unlink(self._link)
-
-    def _make_link(self) -> None:
-        try:
-            os.symlink(self._target, self._link)
-        except FileExistsError:  # plain Optuna is writing, or died doing so: its own lock knows how long to wait
-            JournalFileSymlinkLock(str(self.path)).acquire()
+    def _lock(self, file: FileIO) -> None:
+        began, told = time.monotonic(), False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told and time.monotonic() - began > _PATIENCE_S:
+                    _LOGGER.warning("waiting for %s: another process is writing; Ctrl-C stops", self._journal)
+                    told = True
+                time.sleep(0.01)
+            except OSError:  # a file system without flock: the link alone has to do
+                return
+            else:
+                return
 
 
 def _drop_torn_line(file: FileIO) -> None:

@@ -17,9 +17,13 @@ FORMAT = 2
 SETTINGS = "nasformer:settings"
 FITNESS_SPEC = "nasformer:recipe"
 ASYNCHRONOUS = "nasformer:asynchronous"
-"""Study attributes: settings, fitness specification (under its former name), asynchronous mode."""
+TOTAL = "nasformer:evaluations"
+WARM_START = "nasformer:warm-start"
+CONFIRMED = "nasformer:confirmed"
+"""Study attributes: settings, fitness specification (under its former name), asynchronous mode, the latest total of
+evaluations, the trials of earlier searches, the confirmation."""
 
-_NOT_COMPARED = ("package",)
+_NOT_COMPARED = ("package", "evaluations")
 
 
 def check_format(name: str, kept: Mapping[str, Any]) -> None:
@@ -59,7 +63,7 @@ def find(storage: Store, name: str | None) -> tuple[str, Mapping[str, Any]]:
     Raises:
         StudyError: There is no such study, or no name and several studies.
     """
-    studies = {study.study_name: study.user_attrs for study in storage.optuna.get_all_studies()}
+    studies = {study.study_name: study.user_attrs for study in storage.run(lambda: storage.optuna.get_all_studies())}
     if name is None and len(studies) == 1:
         return next(iter(studies.items()))
     if name is None:
