@@ -30,8 +30,14 @@ def remember(arguments: Sequence[str]) -> None:
 
 
 def command_line() -> str:
-    """Return the shell command of this process."""
-    return shlex.join(["nasformer", *_TYPED.get()])
+    """Return the shell command of this process, without the password of a storage."""
+    return shlex.join(["nasformer", *(_shown(argument) if "://" in argument else argument for argument in _TYPED.get())])
+
+
+def _shown(argument: str) -> str:
+    from nasformer.search.study import shown
+
+    return shown(argument)
 
 
 class Stopped(Exception):  # noqa: N818 - no error

@@ -146,7 +146,7 @@ def search(
     except KeyboardInterrupt:
         from nasformer.search.study import shown
 
-        line = shown(f"All finished trials are in {kept}; resume with: {command_line()}")
+        line = f"All finished trials are in {shown(kept)}; resume with: {command_line()}"
         raise KeyboardInterrupt(line) from None
     keep(result, folder)
     if json:

@@ -152,8 +152,8 @@ class CallableFitness:
             yield Evaluation(architecture, float(self.function(architecture)))
 
     def describe(self) -> dict[str, Any]:
-        """Return the function's name."""
-        return {"kind": "callable", "name": getattr(self.function, "__qualname__", repr(self.function))}
+        """Return the name of the function, or of its class."""
+        return {"kind": "callable", "name": getattr(self.function, "__qualname__", type(self.function).__qualname__)}
 
 
 def as_fitness(fitness: Fitness | Callable[[Architecture], float]) -> Fitness:

@@ -71,10 +71,11 @@ def exported(study: Study) -> list[dict[str, Any]]:
 
 def replaced(study: Study, lines: list[dict[str, Any]]) -> None:
     """Put other data in a study's place."""
+    study.close()
     delete_study(study.store, study.name)
     import_study(study.store, lines)
 
 
 if __name__ == "__main__":
     url, name, size, total, pause, notes = sys.argv[1:]
-    search(url, name, Noted(float(pause), Path(notes)), batch_size=int(size), evaluations=int(total))
+    search(url, name, Noted(float(pause), Path(notes)), batch_size=int(size), evaluations=int(total), wait=True)

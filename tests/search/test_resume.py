@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nasformer.architecture import Architecture
-from nasformer.errors import StudyError
+from nasformer.errors import FitnessError, StudyError
 from nasformer.registry import strategy_names
 from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
@@ -108,7 +108,7 @@ def test_a_search_stopped_by_a_full_disk_goes_on_where_it_was(
 
 @pytest.mark.parametrize(
     ("changed", "key"),
-    [({"evaluations": 9}, "evaluations"), ({"batch_size": 2}, "batch_size"), ({"confirm": 1}, "confirm")],
+    [({"batch_size": 2}, "batch_size"), ({"confirm": 1}, "confirm")],
 )
 def test_a_search_is_not_continued_with_other_settings(
     changed: dict[str, Any], key: str, worth: Judge, tmp_path: Path
@@ -128,3 +128,72 @@ def test_limits_of_time_and_failures_may_change(worth: Judge, tmp_path: Path) ->
         search("random", Flaky(worth), storage=storage, max_failures=0)
     result = search("random", Flaky(worth), storage=storage, max_failures=30, seconds=1e6)
     assert what(result.trials) == what(search("random", Flaky(worth)).trials)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("strategy", strategy_names())
+def test_a_search_that_has_ended_goes_on_as_if_begun_with_more(
+    strategy: str, batch_size: int, worth: Judge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = search(strategy, Flaky(worth), batch_size=batch_size)
+    known = search(strategy, Flaky(worth), batch_size=batch_size, storage=tmp_path / "study.log", evaluations=17)
+    more = Flaky(worth)
+    result = search(strategy, more, batch_size=batch_size, storage=tmp_path / "study.log")
+    assert more.judged.total() == len(result.trials) - 17 == EVALUATIONS - 17
+    assert what(result.trials[:17]) == what(known.trials)
+    if strategy.partition(":")[0] in ("nevergrad", "thompson"):
+        assert "planned for 17 evaluations and keeps to that plan; a search of 34 from the start may" in caplog.text
+    else:
+        assert what(result.trials) == what(plain.trials)
+        assert not caplog.text
+    idle = Flaky(worth, stop_after=0)
+    assert what(search(strategy, idle, batch_size=batch_size, storage=tmp_path / "study.log").trials) == what(
+        result.trials
+    )
+
+
+class Busy:
+    """A fitness that fails where another job has the GPU."""
+
+    def __init__(self, worth: Judge, busy: bool) -> None:
+        self.worth, self.busy = worth, busy
+        self.judged: Counter[Architecture] = Counter()
+
+    def __call__(self, architecture: Architecture) -> float:
+        self.judged[architecture] += 1
+        if self.busy and architecture.depth != 3:
+            raise RuntimeError("CUDA out of memory")
+        return self.worth(architecture)
+
+
+@pytest.mark.parametrize("strategy", strategy_names())
+def test_failed_trials_are_evaluated_again_and_replayed(strategy: str, worth: Judge, tmp_path: Path) -> None:
+    """The strategy is told the new values where it was told them first, also when the search is resumed."""
+    known: dict[str, Any] = {"storage": tmp_path / "study.log", "batch_size": 4}
+    with pytest.raises(FitnessError, match=r"more than max_failures=3; .*CUDA out of memory; .* with --retry-failed"):
+        search(strategy, Busy(worth, True), **known, max_failures=3)
+    with pytest.raises(FitnessError, match="more than max_failures=3"):
+        search(strategy, idle := Busy(worth, False), **known, max_failures=3)
+    assert not idle.judged, "nothing is evaluated again that was not asked for"
+    fitness = Busy(worth, False)
+    result = search(strategy, fitness, **known, max_failures=3, retry_failed=True, pause_after=20)
+    assert result.counts["failed"] == 0
+    assert all(trial.value == worth(trial.architecture) for trial in result.trials)
+    assert [trial.number for trial in result.trials] == list(range(20))
+    assert max(fitness.judged.values()) == 1
+    rest = search(strategy, Busy(worth, False), **known)
+    assert what(rest.trials[:20]) == what(result.trials)
+    idle = Busy(worth, True)
+    again = search(strategy, idle, **known)
+    assert not idle.judged
+    assert what(again.trials) == what(rest.trials)
+    assert what(again.confirmed) == what(rest.confirmed)
+
+
+def test_retries_that_fail_are_counted_once(worth: Judge, tmp_path: Path) -> None:
+    known: dict[str, Any] = {"storage": tmp_path / "study.log", "retry_failed": True}
+    for _ in range(2):
+        result = search("random", Busy(worth, True), **known)
+    assert result.counts["failed"] == sum(trial.architecture.depth != 3 for trial in result.trials)
+    assert len(result.trials) == EVALUATIONS
+    assert search("random", Busy(worth, False), **known).counts["failed"] == 0

@@ -17,10 +17,10 @@ from nasformer.cost import Bounds
 from nasformer.errors import StudyError
 from nasformer.search import Trial
 from nasformer.search.study import Study, as_parameters
-from nasformer.space import FeasibleSet, SearchSpace
+from nasformer.space import FeasibleSet, SearchSpace, load_space
 from tests.search.conftest import plain_optuna
 
-SETTINGS = {"strategy": "random", "seed": 0, "options": {"population": (3, 4)}}
+SETTINGS = {"strategy": "random", "seed": 0, "options": {"population": (3, 4)}, "space": load_space("digits").to_dict()}
 
 
 @pytest.fixture
@@ -34,41 +34,53 @@ def trials(feasible: FeasibleSet, make_trial: Callable[..., Trial]) -> list[Tria
     ]
 
 
-def keep(url: object, space: SearchSpace, trials: list[Trial], name: str = "mine") -> Study:
-    """Propose, claim and tell trials."""
-    study = Study.begin(url, name, space, SETTINGS, {"params": Bounds(40e3, 80e3)})  # type: ignore[arg-type]
-    add(study, trials)
-    return study
+def keep(url: object, trials: list[Trial], name: str = "mine") -> None:
+    """Add trials, as a leader does."""
+    with Study.begin(url, name, SETTINGS, {"params": Bounds(40e3, 80e3)}) as study:  # type: ignore[arg-type]
+        for trial in trials:
+            study.add(trial)
 
 
-def add(study: Study, trials: list[Trial]) -> None:
-    for trial in trials:
-        study.claim([replace(trial, value=None, error=None)])
-        assert study.tell(trial)
+def again(url: object, settings: dict[str, Any] = SETTINGS) -> Study:
+    with Study.begin(url, "mine", settings) as study:  # type: ignore[arg-type]
+        return study
 
 
-def again(url: object, space: SearchSpace, settings: dict[str, Any] = SETTINGS) -> Study:
-    return Study.begin(url, "mine", space, settings)  # type: ignore[arg-type]
+def test_trials_are_there_again_when_the_study_is_reopened(url: str, trials: list[Trial]) -> None:
+    keep(url, trials[2:] + trials[:2])
+    assert again(url).trials() == trials
+    with Study.begin(url, "another", {**SETTINGS, "seed": 9}) as another:
+        assert another.trials() == []
 
 
-def test_trials_are_there_again_when_the_study_is_reopened(url: str, space: SearchSpace, trials: list[Trial]) -> None:
-    keep(url, space, trials[2:] + trials[:2])
-    assert again(url, space).trials() == trials
-    assert Study.begin(url, "another", space, {"seed": 9}).trials() == []
-
-
-def test_settings_that_cannot_be_recorded_are_named(space: SearchSpace) -> None:
+def test_settings_that_cannot_be_recorded_are_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"options must be numbers, strings, lists or mappings: .* function"):
-        Study.begin(None, "mine", space, {"options": {"gamma": lambda count: count}})
+        Study.begin(tmp_path / "study.log", "mine", {**SETTINGS, "options": {"gamma": lambda count: count}})
 
 
-def test_memory_keeps_the_trials_of_this_study_alone(space: SearchSpace, trials: list[Trial]) -> None:
-    assert keep(None, space, trials).trials() == trials
-    assert keep(None, space, []).trials() == []
+def test_of_two_with_one_number_the_first_counts(url: str, trials: list[Trial]) -> None:
+    """As after a connection that was lost while it told that a write was made."""
+    keep(url, [trials[0], replace(trials[0], value=99.0)])
+    assert again(url).trials() == trials[:1]
+
+
+def test_unfinished_trials_of_nasformer_0_1_are_evaluated_again(url: str, trials: list[Trial]) -> None:
+    keep(url, trials[:2])
+    asked = {"number": 2, "batch": 2, "architecture": trials[2].architecture.to_dict(), "costs": {}}
+    with plain_optuna(url) as storage:
+        study = optuna.load_study(study_name="mine", storage=storage)
+        for state in (TrialState.RUNNING, TrialState.WAITING):
+            study.add_trial(optuna.trial.create_trial(state=state, user_attrs={"nasformer:trial": asked}))
+    assert again(url).trials() == trials[:2]
+    keep(url, trials[2:])
+    assert again(url).trials() == trials
+    with plain_optuna(url) as storage:
+        study = optuna.load_study(study_name="mine", storage=storage)
+        assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
 
 
 def test_plain_optuna_reads_the_study(url: str, space: SearchSpace, trials: list[Trial]) -> None:
-    keep(url, space, trials)
+    keep(url, trials)
     with plain_optuna(url) as storage:
         study = optuna.load_study(study_name="mine", storage=storage)
         assert study.direction == optuna.study.StudyDirection.MAXIMIZE
@@ -97,12 +109,12 @@ def test_plain_optuna_reads_the_study(url: str, space: SearchSpace, trials: list
 def test_other_settings_are_refused_naming_the_key(
     changed: dict[str, Any], named: str, url: str, space: SearchSpace, trials: list[Trial]
 ) -> None:
-    keep(url, space, trials)
+    keep(url, trials)
     with pytest.raises(StudyError, match=f"study 'mine' was made with .*{named}"):
-        again(url, space, {**SETTINGS, **changed})
+        again(url, {**SETTINGS, **changed})
     with pytest.raises(StudyError, match="options="):
-        again(url, space, {"strategy": "random", "seed": 0})
-    assert again(url, space).trials() == trials
+        again(url, {key: value for key, value in SETTINGS.items() if key != "options"})
+    assert again(url).trials() == trials
 
 
 def test_a_trial_cut_short_is_dropped_and_the_study_goes_on(
@@ -110,12 +122,11 @@ def test_a_trial_cut_short_is_dropped_and_the_study_goes_on(
 ) -> None:
     """A kill or a full disk leaves half a line at the journal's end."""
     path = tmp_path / "study.log"
-    keep(path, space, trials[:3])
+    keep(path, trials[:3])
     path.write_bytes(path.read_bytes()[:-40])
-    study = again(path, space)
-    assert study.trials() == trials[:2]
-    add(study, trials[2:])
-    assert again(path, space).trials() == trials
+    assert again(path).trials() == trials[:2]
+    keep(path, trials[2:])
+    assert again(path).trials() == trials
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(
@@ -125,13 +136,15 @@ def test_a_full_disk_is_one_line_and_loses_nothing_that_was_kept(
     disk: Callable[[int], AbstractContextManager[None]],
 ) -> None:
     path = tmp_path / "study.log"
-    study = keep(path, space, trials[:2])
-    with disk(path.stat().st_size + 100), pytest.raises(StudyError, match=r"study.log.*File too large") as caught:
-        add(study, [trials[2]])
+    with Study.begin(path, "mine", SETTINGS) as study:
+        study.add(trials[0])
+        study.add(trials[1])
+        with disk(path.stat().st_size + 100), pytest.raises(StudyError, match=r"study.log.*File too large") as caught:
+            study.add(trials[2])
     assert "\n" not in str(caught.value)
-    assert again(path, space).trials() == trials[:2]
-    keep(path, space, trials[2:])
-    assert again(path, space).trials() == trials
+    assert again(path).trials() == trials[:2]
+    keep(path, trials[2:])
+    assert again(path).trials() == trials
 
 
 @pytest.mark.parametrize(
@@ -160,7 +173,7 @@ def test_a_storage_that_cannot_be_used_is_one_line_with_its_name(
     if url == "/dev/full":
         _refuse_endless_reads(monkeypatch)
     with pytest.raises(StudyError) as caught:
-        again(url, space)
+        again(url)
     assert repr(url) in str(caught.value)
     assert "\n" not in str(caught.value)
     left = [path.name for path in tmp_path.iterdir()]

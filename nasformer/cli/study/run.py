@@ -76,7 +76,7 @@ def run(
             progress=not (quiet or json),
         )
     except KeyboardInterrupt:
-        line = shown(f"All finished trials are in {storage}; resume with: {command_line()}")
+        line = f"All finished trials are in {shown(storage)}; resume with: {command_line()}"
         raise KeyboardInterrupt(line) from None
     if out:
         keep(result, out)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any, Protocol
 
 from nasformer._io import text_digest
@@ -119,7 +120,7 @@ class AdvisoryLock:
     def __init__(self, engine: Callable[[], Any], study: str) -> None:
         self._engine, self.study = engine, study
         self._key = int(text_digest(f"nasformer {study}"), 16) >> 1  # a positive bigint
-        self._name = f"nasformer {platform.node()[:40]}:{os.getpid()}"
+        self._name = f"process {os.getpid()} on {platform.node()[:30]} ({token_hex(4)})"  # names no other lock
         self._session: Any = None
 
     def acquire(self) -> None:
@@ -138,8 +139,9 @@ class AdvisoryLock:
             time.sleep(0.1)
         self.release()
         since = f" since {holder.backend_start:%F %T}" if holder is not None and holder.backend_start else ""
-        name, pid = (holder.application_name, holder.pid) if holder is not None else (None, None)
-        raise _led_by(self.study, f"{name or 'another session'} (the server's process {pid}){since}")
+        name = holder.application_name.partition(" (")[0] if holder is not None else ""
+        session = f" (PostgreSQL's session {holder.pid})" if holder is not None else ""
+        raise _led_by(self.study, f"{name or 'another process'}{since}{session}")
 
     def check(self) -> None:
         """Take the lock again if its session was lost, as by a restart of the server."""

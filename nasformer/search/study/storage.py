@@ -142,7 +142,7 @@ class Store:
     def _patiently(self, body: Callable[[], Kept]) -> Kept:
         """Run in a thread, since drivers wait in C, where Ctrl-C is not heard."""
         began, told, failure = time.monotonic(), False, "no answer yet"
-        running = _in_thread(body)
+        running = self._in_thread(body)
         while True:
             wait([running], _PAUSE_S)
             waited = time.monotonic() - began
@@ -158,7 +158,23 @@ class Store:
                 told = True
             if running.done():
                 time.sleep(_PAUSE_S)
-                running = _in_thread(body)
+                running = self._in_thread(body)
+
+    def _in_thread(self, body: Callable[[], Kept]) -> Future[Kept]:
+        future: Future[Kept] = Future()
+
+        def run() -> None:
+            try:
+                found = body()
+                if "optuna" in vars(self):
+                    self.optuna.remove_session()  # that of this thread
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(found)
+
+        Thread(target=run, daemon=True).start()
+        return future
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
@@ -168,19 +184,6 @@ class Store:
             raise
         except Exception as error:
             raise StudyError(f"storage {self.name!r}: {_reason(error)}", self._given) from error
-
-
-def _in_thread(body: Callable[[], Kept]) -> Future[Kept]:
-    future: Future[Kept] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(body())
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future
 
 
 def _parsed(text: str, name: str) -> URL:
@@ -218,7 +221,7 @@ def _file_of(url: URL) -> Path | None:
 def _open_database(url: URL) -> RDBStorage:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy import event
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, OperationalError
 
     sqlite = url.get_backend_name() == "sqlite"
     options = {"timeout": _SQLITE_BUSY_S} if sqlite else _POSTGRESQL
@@ -234,6 +237,8 @@ def _open_database(url: URL) -> RDBStorage:
         else:
             break
     if sqlite:
+        with suppress(OperationalError), database.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # one who writes, or is frozen so, keeps none from reading
         event.listen(database.engine, "handle_error", _fail_at_once)
     return database
 
@@ -278,8 +283,11 @@ def shown(storage: object) -> str:
     if "@" not in text or "://" not in text:
         return text
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    return make_url(text).render_as_string(hide_password=True)
+    with suppress(ArgumentError, ValueError):
+        return make_url(text).render_as_string(hide_password=True)
+    return text
 
 
 @contextmanager

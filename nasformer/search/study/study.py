@@ -159,9 +159,8 @@ class Study(TrialStore):
 
     def confirmation(self, trials: int | None = None) -> tuple[Trial, ...]:
         """Return the stored confirmation of the first so many trials, or of all; empty if there is none."""
-        if any(self._confirmation.get(key, 0) != count for key, count in self._counts(trials).items()):
-            return ()
-        return tuple(map(Trial.from_dict, self._confirmation["confirmed"]))
+        same = all(self._confirmation.get(key, 0) == count for key, count in self._counts(trials).items())
+        return tuple(map(Trial.from_dict, self._confirmation.get("confirmed", ()))) if same else ()
 
     def confirmed(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
         """Return the stored confirmation of the first so many trials, made if absent."""
