@@ -115,7 +115,7 @@ def _url(name: str, stack: ExitStack, postgresql: str | None) -> str | None:
         return f"sqlite:///{folder}/study.db"
     if postgresql:
         return postgresql
-    return stack.enter_context(server()) if binaries() else ""
+    return stack.enter_context(server()).url if binaries() else ""
 
 
 if __name__ == "__main__":

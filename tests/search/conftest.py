@@ -16,21 +16,33 @@ from optuna.storages.journal import JournalFileBackend
 from nasformer.architecture import Architecture
 from nasformer.search import Trial
 from nasformer.space import FeasibleSet, SearchSpace, load_space
-from tests.search.postgresql import binaries, server
+from tests.search.postgresql import Server, binaries, server
 
 Worth = Callable[[Architecture], float]
 MakeTrial = Callable[..., Trial]
 Disk = Callable[[int], AbstractContextManager[None]]
 
 
-@pytest.fixture(scope="session")
-def _server() -> Iterator[str]:
+def _require_postgresql() -> None:
     if binaries() is None:
         pytest.skip("no PostgreSQL server: pg_ctl is not installed (Debian: apt install postgresql)")
     if importlib.util.find_spec("psycopg") is None:
         pytest.skip("no driver for PostgreSQL: pip install 'nasformer[postgresql]'")
-    with server() as url:
-        yield url
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[str]:
+    _require_postgresql()
+    with server() as made:
+        yield made.url
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server of the test's own, which it may stop."""
+    _require_postgresql()
+    with server() as made:
+        yield made
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -20,24 +21,56 @@ def binaries() -> Path | None:
     return debian[-1] if debian else Path(found).resolve().parent if found else None
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """Run a server and yield its URL. Its folder is none of pytest's: those are closed to the server's user."""
-    tools = binaries()
-    assert tools is not None
-    user = _unprivileged()
-    prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-    with tempfile.TemporaryDirectory(prefix="nasformer-postgresql-") as folder:
+class Server:
+    """A server that can be stopped and frozen.
+
+    Args:
+        folder: Its folder, and that of its data.
+    """
+
+    def __init__(self, folder: str) -> None:
+        tools, user = binaries(), _unprivileged()
+        assert tools is not None
+        prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         if user:
             shutil.chown(folder, user)
-        settings = f"-p {(port := _free_port())} -k {folder} -c listen_addresses=127.0.0.1"
-        base = [*prefix, str(tools / "pg_ctl"), "-D", f"{folder}/data"]
-        _call([*prefix, str(tools / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "tester", "-E", "UTF8"])
-        _call([*base, "-o", settings, "-l", f"{folder}/log", "-w", "start"])
+        self.data = Path(folder, "data")
+        self.settings = f"-p {(port := _free_port())} -k {folder} -c listen_addresses=127.0.0.1"
+        self.base, self.log = [*prefix, str(tools / "pg_ctl"), "-D", str(self.data)], f"{folder}/log"
+        self.url = f"postgresql://tester@127.0.0.1:{port}/postgres"
+        _call([*prefix, str(tools / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "tester", "-E", "UTF8"])
+
+    def start(self) -> None:
+        _call([*self.base, "-o", self.settings, "-l", self.log, "-w", "start"])
+
+    def stop(self, mode: str = "immediate") -> None:
+        _call([*self.base, "-m", mode, "stop"])
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and the processes of its sessions."""
+        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for process in (main, *map(int, children)):
+            os.kill(process, number)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """Run a server. Its folder is none of pytest's: those are closed to the server's user."""
+    with tempfile.TemporaryDirectory(prefix="nasformer-postgresql-") as folder:
+        made = Server(folder)
+        made.start()
         try:
-            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+            yield made
         finally:
-            _call([*base, "-m", "immediate", "stop"])
+            if (made.data / "postmaster.pid").exists():
+                made.stop()
 
 
 def _free_port() -> int:
