@@ -10,6 +10,8 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -131,6 +133,35 @@ class StrategyConformance:
         assert len(set(seen)) == len(seen) == min(20, feasible.count())
         worked = {trial.architecture for trial in judge.trials if trial.value is not None}
         assert set(strategy.recommend(3)) <= worked
+
+    def test_learns_a_failed_evaluation_made_again(self, feasible: FeasibleSet) -> None:
+        """A failed trial is told once more, with its value."""
+        strategy, judge = self.make(feasible), Judge(feasible)
+        asked = stream(strategy, judge, [4, 4])
+        failed = judge.judge(strategy.ask(4), failed=True)
+        strategy.tell(failed)
+        for trial in failed:
+            strategy.tell([replace(trial, value=judge.value(trial.architecture) + 1e3, error=None)])
+        if failed:
+            assert set(strategy.recommend(1)) <= {trial.architecture for trial in judge.trials}
+        seen = [*chain(*asked), *(trial.architecture for trial in failed), *chain(*stream(strategy, judge, [4, 4]))]
+        assert len(set(seen)) == len(seen) == min(20, feasible.count())
+
+    def test_learns_from_a_warm_start(self, feasible: FeasibleSet) -> None:
+        """Trials of another search come first; their architectures are not asked."""
+        strategy, judge = self.make(feasible), Judge(feasible)
+        known = list(dict.fromkeys(feasible.sample(6, seed=9)))
+        warm = [replace(trial, number=trial.number - len(known), batch=-1) for trial in judge.judge(known)]
+        strategy.tell(warm)
+        seen = [each for batch in stream(strategy, judge, [4] * 4) for each in batch]
+        assert not set(seen) & set(known)
+        assert len(set(seen)) == len(seen) == min(16, feasible.count() - len(known))
+        assert set(strategy.recommend(2)) <= {*known, *seen}
+
+    def test_says_whether_it_depends_on_the_total(self, feasible: FeasibleSet) -> None:
+        """A search goes on beyond its total only where ``uses_evaluations`` is rightly False."""
+        first, second = (stream(self.make(feasible, evaluations=n), Judge(feasible), [4] * 6) for n in (24, 60))
+        assert first == second or getattr(self.make(feasible), "uses_evaluations", True)
 
     def test_tolerates_equal_and_negative_values(self, feasible: FeasibleSet) -> None:
         """A constant fitness."""
