@@ -31,7 +31,7 @@ def remember(arguments: Sequence[str]) -> None:
 
 def command_line() -> str:
     """Return the shell command of this process, without the password of a storage."""
-    return shlex.join(["nasformer", *(_shown(argument) if "://" in argument else argument for argument in _TYPED.get())])
+    return shlex.join(["nasformer", *(_shown(each) if "://" in each else each for each in _TYPED.get())])
 
 
 def _shown(argument: str) -> str:

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from nasformer.errors import LeaderError
@@ -120,10 +120,11 @@ def test_a_folder_that_moved_after_a_kill_goes_on(root: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["memory", "journal", "sqlite", "postgresql"])
 def test_a_storage_object_of_the_user_serves_too(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     url = request.getfixturevalue("postgresql") if kind == "postgresql" else f"sqlite:///{tmp_path}/study.db"
-    storage: Any = {
+    made: dict[str, Callable[[], BaseStorage]] = {
         "memory": InMemoryStorage,
         "journal": lambda: JournalStorage(JournalFileBackend(str(tmp_path / "study.log"))),
-    }.get(kind, lambda: RDBStorage(url))()
+    }
+    storage: Any = made.get(kind, lambda: RDBStorage(url))()
     try:
         search(storage, pause_after=20)
         result = search(storage)

@@ -142,7 +142,8 @@ def test_looking_at_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:a?mode=memory&uri=true"]
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:a?mode=memory&uri=true"],
 )
 def test_a_database_that_does_not_last_is_refused(url: str, space: SearchSpace) -> None:
     with pytest.raises(StudyError, match="is in memory and does not last; give sqlite:///PATH"):

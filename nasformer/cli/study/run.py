@@ -17,9 +17,7 @@ def run(
     study: StudyName = None,
     evaluations: Annotated[
         int | None,
-        typer.Option(
-            "--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.", show_default=False
-        ),
+        typer.Option("--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.", show_default=False),
     ] = None,
     seconds: Seconds = None,
     until_no_gain: Annotated[

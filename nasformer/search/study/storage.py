@@ -238,7 +238,7 @@ def _open_database(url: URL) -> RDBStorage:
             break
     if sqlite:
         with suppress(OperationalError), database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # one who writes, or is frozen so, keeps none from reading
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # readers need not wait for a writer
         event.listen(database.engine, "handle_error", _fail_at_once)
     return database
 
