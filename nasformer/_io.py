@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,25 +19,44 @@ from typing import Any
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path for a file or a folder, and rename it to ``path`` if nothing fails.
 
+    Temporary files of ``path`` that killed processes of this machine left are removed first.
+
     Raises:
         OSError: It cannot be written; ``path`` is unchanged.
     """
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
+    draft = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}-{threading.get_native_id()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if _is_abandoned(left.name.removeprefix(f".{path.name}.")):
+            _remove(left)
     try:
         yield draft
         os.replace(draft, path)
     finally:
-        if draft.is_dir():
-            shutil.rmtree(draft, ignore_errors=True)
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+        _remove(draft)
 
 
-def abandoned(path: Path) -> Iterator[Path]:
-    """Yield temporary files of ``path`` left by killed processes."""
-    yield from path.parent.glob(f".{path.name}.*.part")
+def _is_abandoned(written_by: str) -> bool:
+    """Whether a temporary file is of a process of this machine that has ended: ``HOST.PROCESS-THREAD.part``."""
+    host, _, ids = written_by.removesuffix(".part").rpartition(".")
+    process = ids.partition("-")[0]
+    if host not in ("", platform.node()) or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def write_file(path: str | Path, content: str | bytes) -> None:

@@ -1,10 +1,14 @@
 """Files that are there whole or not at all, and hashes that others were kept under."""
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from nasformer._io import abandoned, atomic, digest, text_digest, write_file
+from nasformer._io import atomic, digest, text_digest, write_file
 
 
 def test_a_file_comes_into_place_whole_and_its_folder_with_it(tmp_path: Path) -> None:
@@ -51,11 +55,17 @@ def test_below_a_file_nothing_can_be_written(tmp_path: Path) -> None:
         write_file(tmp_path / "file" / "kept.txt", "text")
 
 
-def test_what_a_killed_process_left_is_found_by_the_file_it_was_for(tmp_path: Path) -> None:
-    with atomic(tmp_path / "a.npy") as mine:
-        mine.write_text("")
-        (tmp_path / ".b.npy.1-1.part").write_text("")
-        assert list(abandoned(tmp_path / "a.npy")) == [mine]
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = [tmp_path / f".a[1].npy.{host}{ended.pid}-1.part" for host in ("", f"{platform.node()}.")]
+    others = [tmp_path / f".a[1].npy.elsewhere.{ended.pid}-1.part", tmp_path / f".b.npy.{ended.pid}-1.part"]
+    others += [tmp_path / f".a[1].npy.{platform.node()}.{os.getpid()}-1.part", tmp_path / ".a[1].npy.x.part"]
+    left[0].mkdir()
+    for path in (left[0] / "part of a folder", left[1], *others):
+        path.write_text("")
+    write_file(tmp_path / "a[1].npy", "text")
+    assert set(tmp_path.iterdir()) == {tmp_path / "a[1].npy", *others}
 
 
 def test_hashes_stay_what_others_were_kept_under() -> None:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nasformer._io import abandoned, atomic
+from nasformer._io import atomic
 from nasformer._provenance import installed
 from nasformer.data.dataset import Split
 from nasformer.data.image_folder import ImageFiles, Plain
@@ -118,9 +118,6 @@ def _find(files: ImageFiles, path: Path) -> DecodedImages | None:
 
 
 def _make(files: ImageFiles, path: Path, threads: int) -> DecodedImages:
-    for left in abandoned(path):  # left by a killed process
-        with suppress(OSError):
-            left.unlink()
     if shutil.disk_usage(path.parent).free < _bytes(files):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     # Written, not mapped: on a full disk a write raises, but a mapped page kills the process (SIGBUS).
