@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 
@@ -57,6 +58,17 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         path.unlink(missing_ok=True)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Create a folder and check that files can be written in it, before the work whose result goes there.
+
+    Raises:
+        OSError: They cannot.
+    """
+    Path(path).mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=path):
+        return Path(path)
 
 
 def write_file(path: str | Path, content: str | bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nasformer._io import make_folder
 from nasformer.cli.options import Device, Json, Seed, Space
 from nasformer.cli.output import console, print_json, print_table
 
@@ -45,7 +46,7 @@ def latency(
     path = out or Path(f"{declared.name}-latency.json")
     if path.is_dir():
         raise BudgetError(f"--out {path} is a folder; give a file", path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     table = measure_blocks(declared, device=where, batch_size=batch_size, repeats=repeats)
     table.save(path)
     found = check_prediction(table, declared, networks=check, seed=seed, device=where)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nasformer._io import make_folder
 from nasformer.cli.options import (
     BatchSize,
     Data,
@@ -129,6 +130,7 @@ def search(
     )
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")
     kept = storage or str(folder / "study.log")
+    make_folder(folder)
     try:
         result = searcher.run(
             budget_of(params, macs, latency) or None,

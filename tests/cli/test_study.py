@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import optuna
 import pytest
 
 from nasformer.search import SearchResult
+from nasformer.search.study import Study
 from tests.cli.conftest import Command
 
 Refused = Callable[..., None]
@@ -63,6 +66,56 @@ def test_a_study_run_in_parts_equals_a_search(made: str, study: Any, nasformer: 
     assert best["architecture"] == done["architecture"] == plain.best.architecture.to_dict()
     assert SearchResult.load("runs/result.jsonl").best == plain.best
     assert Path("runs/report.html").is_file()
+
+
+def test_a_study_goes_on_beyond_its_end(made: str, study: Any, nasformer: Command) -> None:
+    longer = SEARCH.replace("-n 40", "-n 60")
+    assert nasformer("search", *longer.split(), "--out", "plain", "--quiet").code == 0
+    study("run", "--storage", made, "-q")
+    done = study("run", "--storage", made, "-n", 60, "--json")
+    assert (done["evaluations"], done["counts"]["replayed"]) == (60, 40)
+    plain = SearchResult.load("plain/result.jsonl")
+    assert what(study("trials", "--storage", made, "--json")) == what([trial.to_dict() for trial in plain.trials])
+    assert "60 of 60" in study("best", "--storage", made).out
+    assert study("run", "--storage", made, "--json")["counts"]["replayed"] == 60, "the new end is the study's"
+    assert nasformer("search", *SEARCH.split(), "--out", "plain", "--quiet").code == 0, "a smaller end looks back"
+    assert len(SearchResult.load("plain/result.jsonl").trials) == 40
+
+
+def test_what_an_earlier_search_found_is_told_first(
+    made: str, study: Any, nasformer: Command, refused: Refused
+) -> None:
+    study("run", "--storage", made, "-n", 20, "--out", "run", "-q")
+    fresh = "search digits --strategy tpe --params 60e3 -n 5 --seed 4 --fitness training-free -q --json --out".split()
+    for source in ("study.log", "run/result.jsonl"):
+        done = nasformer(*fresh, f"out-{len(source)}", "--warm-start", source)
+        assert json.loads(done.out)["counts"]["warm_start"] == 20
+    refused("No such file", *fresh, "other", "--warm-start", "nothing.csv")
+
+
+def test_the_next_command_can_be_pasted(study: Any) -> None:
+    command = study("create", *SEARCH.split(), "--storage", "my study's.log", "--study", "a b").out.splitlines()[-1]
+    words = shlex.split(command)
+    assert words == ["nasformer", "study", "run", "--storage", "my study's.log", "--study", "a b"]
+    assert study(*words[2:], "--json")["evaluations"] == 40
+
+
+def test_who_leads_is_one_line(made: str, refused: Refused) -> None:
+    with Study.begin(made, "digits-tpe-seed3", Study.load(made).settings):
+        for command in ("run", "delete --yes", "create " + SEARCH):
+            refused(
+                rf"study 'digits-tpe-seed3' is led by process {os.getpid()} on .* since .*--wait",
+                *("study", *command.split(), "--storage", made),
+            )
+    refused("is not a regular file", "study", "run", "--storage", ".")
+
+
+def test_a_result_that_could_not_be_written_is_refused_before_the_search(
+    made: str, study: Any, refused: Refused
+) -> None:
+    Path("file").write_text("")
+    refused("file", "study", "run", "--storage", made, "--out", "file/below", "-q")
+    assert study("trials", "--storage", made, "--json") == []
 
 
 def test_what_is_printed_fits_in_80_columns(made: str, study: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nasformer._io import make_folder
 from nasformer.cli.options import Json, Quiet, Ray, RetryFailed, Root, Seconds, Storage, StudyName, SupernetPath, Wait
 from nasformer.cli.outcome import show, summary
 from nasformer.cli.output import command_line, console, print_json
@@ -58,6 +59,8 @@ def run(
     from nasformer.search.study import shown
     from nasformer.searcher import Searcher
 
+    if out:
+        make_folder(out)
     where = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
     searcher, arguments = Searcher.open(storage, study, **where)
     arguments["evaluations"] = max(arguments["evaluations"], evaluations or 0)
