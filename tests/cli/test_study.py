@@ -86,11 +86,11 @@ def test_what_an_earlier_search_found_is_told_first(
     made: str, study: Any, nasformer: Command, refused: Refused
 ) -> None:
     study("run", "--storage", made, "-n", 20, "--out", "run", "-q")
-    fresh = "search digits --strategy tpe --params 60e3 -n 5 --seed 4 --fitness training-free -q --json --out".split()
+    fresh = [*SEARCH.replace("-n 40", "-n 5").split(), "--seed", 4, "-q", "--json"]
     for source in ("study.log", "run/result.jsonl"):
-        done = nasformer(*fresh, f"out-{len(source)}", "--warm-start", source)
+        done = nasformer("search", *fresh, "--out", f"out-{len(source)}", "--warm-start", source)
         assert json.loads(done.out)["counts"]["warm_start"] == 20
-    refused("No such file", *fresh, "other", "--warm-start", "nothing.csv")
+    refused("No such file", "search", *fresh, "--out", "other", "--warm-start", "nothing.csv")
 
 
 def test_the_next_command_can_be_pasted(study: Any) -> None:
