@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -146,8 +147,9 @@ def test_evaluations_come_while_others_are_under_way() -> None:
 def test_what_cannot_be_built_or_sent_is_refused_in_one_line() -> None:
     with pytest.raises(FitnessError, match="a worker cannot be set up: no such device: broken"):
         ParallelFitness(build_unless_here, workers=2, devices=["broken"]).describe()
-    with pytest.raises(FitnessError, match=r"the fitness cannot be sent to workers \(.*; build it with a function"):
-        ParallelFitness(lambda device: Faulty(device), workers=2)
+    lock = threading.Lock()
+    with pytest.raises(FitnessError, match=r"the fitness cannot be sent to workers \(cannot pickle '_thread.lock' obj"):
+        ParallelFitness(lambda device: Faulty(device, raises=hash(lock)), workers=2, devices=["cpu"])
     with pytest.raises(FitnessError, match="workers must be at least 1, got 0"):
         ParallelFitness(Faulty, workers=0)
 

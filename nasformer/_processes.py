@@ -1,0 +1,78 @@
+"""Processes of this machine: executors of loky whose workers ignore SIGINT and end with their parent.
+
+loky starts processes without running the main script again, so a script needs no ``if __name__ == "__main__":``.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing import resource_tracker
+
+import cloudpickle
+import psutil
+from loky import ProcessPoolExecutor
+
+_UNLIMITED = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}  # mapped images grow a process: loky would restart it without state
+
+
+def start_executor(
+    processes: int, begin: Callable[[], None] | None = None, env: Mapping[str, str] | None = None
+) -> tuple[ProcessPoolExecutor, Future[int]]:
+    """Return an executor whose processes are starting, and the process ID of one of them.
+
+    Args:
+        processes: Number of processes.
+        begin: Called first in each process.
+        env: Further environment variables of the processes.
+    """
+    packed = cloudpickle.dumps(begin)  # as bytes: a process reads them before it imports anything
+    executor = ProcessPoolExecutor(
+        processes, initializer=_begin, initargs=(os.getpid(), packed), env={**_UNLIMITED, **(env or {})}
+    )
+    resource_tracker.ensure_running()  # its start unblocks SIGINT
+    with _no_interrupts():
+        pid = executor.submit(os.getpid)
+    # Before loky's own, which waits for running calls: the last registered is called first.
+    threading._register_atexit(_kill, weakref.ref(executor))  # type: ignore[attr-defined]
+    return executor, pid
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Block SIGINT for processes started in this context, from their start."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill(reference: weakref.ref[ProcessPoolExecutor]) -> None:
+    executor = reference()
+    if executor is not None:
+        executor.shutdown(wait=False, kill_workers=True)
+
+
+def _begin(parent: int, packed: bytes) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=partial(_end_with, parent), daemon=True).start()
+    begin = pickle.loads(packed)
+    if begin is not None:
+        begin()
+
+
+def _end_with(parent: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(parent).wait()
+    os._exit(1)
