@@ -9,10 +9,11 @@ import os
 import pickle
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import resource_tracker
 
@@ -73,6 +74,6 @@ def _begin(parent: int, packed: bytes) -> None:
 
 
 def _end_with(parent: int) -> None:
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(parent).wait()
+    while os.getppid() == parent and psutil.pid_exists(parent):  # the latter for Windows
+        time.sleep(0.5)
     os._exit(1)
