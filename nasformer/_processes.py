@@ -41,8 +41,8 @@ def start_executor(
     resource_tracker.ensure_running()  # its start unblocks SIGINT
     with _no_interrupts():
         pid = executor.submit(os.getpid)
-    # Before loky's own, which waits for running calls: the last registered is called first.
-    threading._register_atexit(_kill, weakref.ref(executor))  # type: ignore[attr-defined]
+    # loky's own waits for running calls; the last registered is called first.
+    threading._register_atexit(_kill_at_exit, weakref.ref(executor))  # type: ignore[attr-defined]
     return executor, pid
 
 
@@ -59,10 +59,17 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _kill(reference: weakref.ref[ProcessPoolExecutor]) -> None:
+def kill(executor: ProcessPoolExecutor) -> None:
+    """Kill the processes of an executor, and wait until they have ended; not for long, since a disk may block one."""
+    thread = threading.Thread(target=partial(executor.shutdown, kill_workers=True), daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+
+
+def _kill_at_exit(reference: weakref.ref[ProcessPoolExecutor]) -> None:
     executor = reference()
     if executor is not None:
-        executor.shutdown(wait=False, kill_workers=True)
+        executor.shutdown(wait=False, kill_workers=True)  # loky waits
 
 
 def _begin(parent: int, packed: bytes) -> None:

@@ -10,7 +10,7 @@ from loky import ProcessPoolExecutor
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nasformer._processes import start_executor
+from nasformer._processes import kill, start_executor
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def pool_of(processes: int, begin: Callable[[], None] | None = None) -> Iterator
     try:
         yield pool
     except BaseException:
-        pool.shutdown(kill_workers=True)
+        kill(pool)
         raise
     pool.shutdown()
 

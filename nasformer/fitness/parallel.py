@@ -19,7 +19,7 @@ import psutil
 import torch
 from loky import ProcessPoolExecutor
 
-from nasformer._processes import start_executor
+from nasformer._processes import kill, start_executor
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.outcome import Outcome
@@ -209,7 +209,7 @@ class Processes:
         """Kill a process, if any."""
         executor, _ = self._running.pop(worker, (None, None))
         if executor is not None:
-            executor.shutdown(wait=False, kill_workers=True)
+            kill(executor)
 
     def _call(self, worker: int, function: Callable[..., T], *arguments: object) -> Future[T]:
         future: Future[T] = Future()
