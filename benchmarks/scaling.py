@@ -78,7 +78,7 @@ def simulated(population: Sequence[Architecture], workers: int, costs: Costs) ->
 
 
 class Nothing:
-    """A fitness that takes no time, in the parts of one that shares prefixes: what is left is the pool and the storage."""
+    """A fitness that takes no time, in parts as if it shared prefixes: what is left is the pool and the storage."""
 
     def __init__(self, device: str) -> None:
         self.device = device

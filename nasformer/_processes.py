@@ -13,15 +13,45 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import resource_tracker
+from typing import Any
 
 import cloudpickle
 import psutil
 from loky import ProcessPoolExecutor
 
 _UNLIMITED = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}  # mapped images grow a process: loky would restart it without state
+
+
+class Process:
+    """A process with an executor of its own, so that its death breaks no other."""
+
+    def __init__(self) -> None:
+        self._executor, self._pid = start_executor(1)
+
+    def call(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function in the process; the future has a ``BrokenProcessPool`` if it is gone."""
+        future: Future[Any] = Future()
+        try:
+            future = self._executor.submit(function, *arguments)
+        except BrokenProcessPool as error:  # it died idle
+            future.set_exception(error)
+        return future
+
+    def pulse(self) -> float:
+        """Return the processor seconds of the process and its children."""
+        with suppress(TimeoutError, BrokenProcessPool, psutil.Error):
+            process = psutil.Process(self._pid.result(timeout=0))
+            every = [process, *process.children(recursive=True)]
+            return float(sum(sum(each.cpu_times()[:4]) for each in every))  # user and system, of ended children too
+        return 0.0  # not yet started, or gone
+
+    def stop(self) -> None:
+        """Kill the process."""
+        kill(self._executor)
 
 
 def start_executor(

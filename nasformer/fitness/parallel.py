@@ -8,29 +8,24 @@ passes. ``docs/workers.md`` states the equivalence guarantees.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import psutil
 import torch
-from loky import ProcessPoolExecutor
 
-from nasformer._processes import kill, start_executor
+from nasformer._processes import Process
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.parts import Part, cut
 from nasformer.fitness.pool import TIMEOUT, Pool
 from nasformer.fitness.racing import Answers
-from nasformer.fitness.worker import Answer, Build, Ready, evaluate, pack, set_up
+from nasformer.fitness.worker import Build, Ready, pack, set_up
 from nasformer.search import Evaluation, Fitness, as_fitness
 from nasformer.search.evaluation import WrapperFitness
 
-T = TypeVar("T")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -51,7 +46,7 @@ class SharedFitness(WrapperFitness):
     def __init__(self, copy: Fitness, pool: Pool) -> None:
         super().__init__(copy)
         self._pool = pool
-        self._hint = pool.backend.size > 1
+        self._hint = pool.size() > 1
         self.work: dict[str, int] = getattr(copy, "work", {"images": 0})
         if getattr(copy, "joint", False):
             if not (hasattr(copy, "outcomes") and hasattr(copy, "compute")):
@@ -75,14 +70,13 @@ class SharedFitness(WrapperFitness):
         A fitness that shares prefixes evaluates parts of several architectures, any other one at a time.
         """
         if self._hint and len(architectures) == 1:
-            _LOGGER.warning(
-                "1 architecture per batch keeps 1 of %d workers busy; increase batch_size", self._pool.backend.size
-            )
+            workers = self._pool.size()
+            _LOGGER.warning("1 architecture per batch keeps 1 of %d workers busy; increase batch_size", workers)
         self._hint = False
         if getattr(self.fitness, "joint", False):
             yield from self.fitness.evaluate(architectures)
         elif hasattr(self.fitness, "outcomes"):
-            yield from self._evaluations(cut(architectures, self._pool.backend.size))
+            yield from self._evaluations(cut(architectures, self._pool.size()))
         else:
             yield from self.stream(dict.fromkeys(architectures))
 
@@ -121,7 +115,7 @@ class SharedFitness(WrapperFitness):
 
 
 def _outcomes(pool: Pool, architectures: Sequence[Architecture], start: int, stop: int) -> Answers:
-    found = dict(pool.answers(cut(architectures, pool.backend.size, (start, stop))))
+    found = dict(pool.answers(cut(architectures, pool.size(), (start, stop))))
     return {each: answer for each, answer in found.items() if isinstance(answer, (Outcome, Exception))}
 
 
@@ -158,70 +152,14 @@ class ParallelFitness(SharedFitness):
         count = len(devices) if workers is None else workers
         if count < 1:
             raise FitnessError(f"workers must be at least 1, got {count}", count)
-        places = [devices[number % len(devices)] for number in range(count)]
         copy = as_fitness(build(device="cpu"))  # first: moves the weights to the CPU for pickling
-        backend = Processes(pack(build), places, threads or max(1, torch.get_num_threads() // count))
-        super().__init__(copy, Pool(backend, timeout))
+        packed, threads = pack(build), threads or max(1, torch.get_num_threads() // count)
 
+        def start(number: int) -> tuple[Process, Future[Any]]:
+            process = Process()
+            return process, process.call(set_up, packed, devices[number % len(devices)], threads)
 
-class Processes:
-    """Workers in processes, each with an executor of its own: if one dies, the others go on.
-
-    Args:
-        packed_build: The fitness builder, from ``worker.pack``.
-        devices: Device of each worker.
-        threads: Torch threads of each worker.
-    """
-
-    def __init__(self, packed_build: bytes, devices: Sequence[str], threads: int) -> None:
-        self.size = len(devices)
-        self._packed_build, self._devices, self._threads = packed_build, devices, threads
-        self._running: dict[int, tuple[ProcessPoolExecutor, Future[int]]] = {}
-
-    def start(self, worker: int) -> Future[Ready | Exception]:
-        """Start a process."""
-        self._running[worker] = start_executor(1)
-        return self._call(worker, set_up, self._packed_build, self._devices[worker], self._threads)
-
-    def evaluate(self, worker: int, part: Part) -> Future[list[tuple[Architecture, Answer]]]:
-        """Send a part to a process."""
-        return self._call(worker, evaluate, part)
-
-    def pulse(self, worker: int) -> float:
-        """Return the processor seconds of a process and its children."""
-        pid = self._pid(worker)
-        try:
-            process = psutil.Process(pid) if pid else None
-            every = [process, *process.children(recursive=True)] if process else []
-            return sum(sum(each.cpu_times()[:4]) for each in every)  # user and system, of ended children too
-        except psutil.Error:  # it has ended
-            return 0.0
-
-    def cause(self, worker: int, error: BaseException) -> str:
-        """Return the signal or exit code that ended a process."""
-        found = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", str(error))
-        name, code = found.groups() if found else ("", "")
-        how = f"was ended by {name}" if code.startswith("-") else f"ended{code and f' with code {code}'}"
-        hint = " (by hand, or because memory ran out)" if name == "SIGKILL" else ""
-        return f"process {self._pid(worker) or ''} {how}{hint}"
-
-    def stop(self, worker: int) -> None:
-        """Kill a process, if any."""
-        executor, _ = self._running.pop(worker, (None, None))
-        if executor is not None:
-            kill(executor)
-
-    def _call(self, worker: int, function: Callable[..., T], *arguments: object) -> Future[T]:
-        future: Future[T] = Future()
-        try:
-            future = self._running[worker][0].submit(function, *arguments)
-        except BrokenProcessPool as error:  # it died idle
-            future.set_exception(error)
-        return future
-
-    def _pid(self, worker: int) -> int | None:
-        pid = self._running[worker][1]
-        return pid.result() if pid.done() and pid.exception() is None else None
+        super().__init__(copy, Pool(start, lambda: count, timeout))
 
 
 def all_devices() -> list[str]:

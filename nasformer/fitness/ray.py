@@ -10,17 +10,17 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
 from nasformer.fitness.parallel import SharedFitness
-from nasformer.fitness.parts import Part
 from nasformer.fitness.pool import TIMEOUT, Pool
-from nasformer.fitness.worker import Answer, Build, Ready, evaluate, pack, set_up
+from nasformer.fitness.worker import Build, pack, set_up
 from nasformer.search import as_fitness
 
 
@@ -65,88 +65,61 @@ class RayFitness(SharedFitness):
                 f"{workers or 1} workers do not fit the Ray cluster {address!r}: it has {room} {unit}", room
             )
         copy = as_fitness(build(device="cpu"))
-        super().__init__(copy, Pool(Actors(ray, pack(build), workers, needs), timeout))
+        packed = ray.put(np.frombuffer(pack(build), np.uint8))  # arrays are read in place, bytes copied
+
+        def start(number: int) -> tuple[Actor, Future[Any]]:
+            actor = Actor(ray, needs)
+            return actor, actor.call(set_up, packed, "auto" if needs["num_gpus"] else "cpu", threads)
+
+        super().__init__(copy, Pool(start, lambda: workers or max(1, _room(ray, needs)), timeout))
 
 
-class Actors:
-    """Workers as Ray actors.
+class Actor:
+    """A worker as a Ray actor.
 
     Args:
         ray: The connected module.
-        packed_build: The fitness builder, from ``worker.pack``.
-        workers: Number of actors; None: as many as the cluster has room for.
-        needs: ``num_cpus`` and ``num_gpus`` of each actor.
+        needs: ``num_cpus`` and ``num_gpus`` of the actor.
     """
 
-    def __init__(self, ray: Any, packed_build: bytes, workers: int | None, needs: dict[str, int]) -> None:
-        self._ray, self._workers, self._needs = ray, workers, needs
-        self._packed_build = ray.put(np.frombuffer(packed_build, np.uint8))  # arrays are read in place, bytes copied
-        self._class = ray.remote(max_restarts=0, concurrency_groups={"pulse": 1}, **needs)(_Actor)
-        self._actors: dict[int, Any] = {}
-        self._pulses: dict[int, tuple[Any, float]] = {}
+    def __init__(self, ray: Any, needs: dict[str, int]) -> None:
+        self._ray, self._used = ray, 0.0
+        self._actor = ray.remote(max_restarts=0, concurrency_groups={"pulse": 1}, **needs)(_Remote).remote()
+        self._reply = self._ask_pulse()
 
-    @property
-    def size(self) -> int:
-        """Number of actors: with ``workers=None`` the cluster's room now."""
-        return self._workers or max(1, _room(self._ray, self._needs))
-
-    def start(self, worker: int) -> Future[Ready | Exception]:
-        """Start an actor, which builds its fitness."""
-        actor = self._actors[worker] = self._class.remote()
-        device = "auto" if self._needs["num_gpus"] else "cpu"
-        self._pulses[worker] = self._ask_pulse(worker), 0.0
-        future: Future[Ready | Exception]
-        future = actor.set_up.remote(self._packed_build, device, self._needs["num_cpus"]).future()
+    def call(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function in the actor."""
+        future: Future[Any] = self._actor.call.remote(function, *arguments).future()
         return future
-
-    def evaluate(self, worker: int, part: Part) -> Future[list[tuple[Architecture, Answer]]]:
-        """Send a part to an actor."""
-        future: Future[list[tuple[Architecture, Answer]]] = self._actors[worker].evaluate.remote(part).future()
-        return future
-
-    def pulse(self, worker: int) -> float:
-        """Return the processor seconds of an actor at its last reply."""
-        reply, used = self._pulses[worker]
-        if self._ray.wait([reply], timeout=0)[0]:
-            try:
-                used = self._ray.get(reply)
-            except self._ray.exceptions.RayError:  # it is gone
-                return used
-            self._pulses[worker] = self._ask_pulse(worker), used
-        return used
-
-    def cause(self, worker: int, error: BaseException) -> str:
-        """Return Ray's reason."""
-        return f"its actor was lost: {str(error).strip().splitlines()[0]}"
-
-    def stop(self, worker: int) -> None:
-        """Kill an actor, if any."""
-        actor = self._actors.pop(worker, None)
-        if actor is not None:
-            self._ray.kill(actor)
-
-    def _ask_pulse(self, worker: int) -> Any:
-        return self._actors[worker].pulse.options(concurrency_group="pulse").remote()
-
-
-class _Actor:
-    """A worker on the cluster."""
-
-    def __init__(self) -> None:
-        self._thread: int | None = None
-
-    def set_up(self, packed_build: Any, device: str, threads: int) -> Ready | Exception:
-        self._thread = threading.get_ident()
-        return set_up(memoryview(packed_build), device, threads)
-
-    def evaluate(self, part: Part) -> list[tuple[Architecture, Answer]]:
-        return evaluate(part)
 
     def pulse(self) -> float:
-        """Return the processor seconds of the thread that evaluates: Ray's own are never idle."""
+        """Return the processor seconds at its last reply."""
+        if self._ray.wait([self._reply], timeout=0)[0]:
+            with suppress(self._ray.exceptions.RayError):  # it is gone
+                self._used, self._reply = self._ray.get(self._reply), self._ask_pulse()
+        return self._used
+
+    def stop(self) -> None:
+        """Kill the actor."""
+        self._ray.kill(self._actor)
+
+    def _ask_pulse(self) -> Any:
+        return self._actor.pulse.options(concurrency_group="pulse").remote()
+
+
+class _Remote:
+    """The actor itself: a thread that computes, and one that reports its processor seconds."""
+
+    _thread: int | None = None
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._thread = threading.get_ident()
+        return function(*arguments)
+
+    def pulse(self) -> float:
         if self._thread is None or not hasattr(time, "pthread_getcpuclockid"):  # macOS
             return time.process_time()
-        return time.clock_gettime(time.pthread_getcpuclockid(self._thread))
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread))  # Ray's own threads are never idle
 
 
 def _room(ray: Any, needs: dict[str, int]) -> int:
@@ -165,30 +138,22 @@ def connect(address: str) -> Any:
         import ray
     except ImportError as error:
         raise FitnessError("Ray is not installed; pip install 'nasformer[ray]'", address) from error
-    if ray.is_initialized():
-        return ray
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        _check_reachable(address)
-        ray.init(address=address, include_dashboard=None if address != "local" else False, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FitnessError(
-            f"no Ray cluster at {address!r}: {reason}; start one with 'ray start --head'", address
-        ) from error
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            _check_reachable(address)
+            ray.init(address=address, include_dashboard=False if address == "local" else None, log_to_driver=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            message = f"no Ray cluster at {address!r}: {reason}; start one with 'ray start --head'"
+            raise FitnessError(message, address) from error
     return ray
 
 
 def _check_reachable(address: str) -> None:
-    """Check that the address accepts connections; Ray itself would retry for minutes.
-
-    Raises:
-        OSError: It does not.
-        ValueError: It is not an address.
-    """
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise ValueError("an address is auto, local or HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=10).close()
+    """Raise OSError or ValueError for an address without a cluster, which Ray itself would try for minutes."""
+    if address not in ("auto", "local"):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host:
+            raise ValueError("an address is auto, local or HOST:PORT")
+        socket.create_connection((host, int(port)), timeout=10).close()

@@ -46,54 +46,61 @@ class Fates:
         self.size, self.killers, self.descriptions, self.stillborn = size, killers, descriptions, stillborn
         self.fates = deque(fates)
         self.alive: dict[int, Part | None] = {}
-        self.late: dict[int, tuple[Future[Any], list[Any]]] = {}
+        self.late: dict[int, tuple[Future[Any], dict[Architecture, Any]]] = {}
         self.judged: Counter[Architecture] = Counter()
         self.made, self.clock = 0, 0.0
 
-    def start(self, worker: int) -> Future[Any]:
-        assert worker not in self.alive, "a living worker is started again"
-        self.alive[worker] = None
+    def start(self, number: int) -> tuple[FatesWorker, Future[Any]]:
+        assert number not in self.alive, "a living worker is started again"
+        self.alive[number] = None
         description = self.descriptions[self.made % len(self.descriptions)]
         self.made += 1
         future: Future[Any] = Future()
         if self.stillborn:
             future.set_exception(ChildProcessError("no memory"))
         else:
-            future.set_result(
-                description if isinstance(description, Exception) else Ready("here", self.made, description)
-            )
-        return future
+            ready = Ready("here", self.made, description) if isinstance(description, Mapping) else description
+            future.set_result(ready)
+        return FatesWorker(self, number), future
 
-    def evaluate(self, worker: int, part: Part) -> Future[Any]:
-        assert self.alive[worker] is None, "it is busy"
+    def pool(self) -> Pool:
+        return Pool(self.start, lambda: self.size, TIMEOUT)
+
+    def answer(self, future: Future[Any], answers: dict[Architecture, Any]) -> None:
+        self.judged.update(list(answers))
+        future.set_result(answers)
+
+
+class FatesWorker:
+    """A worker of ``Fates``."""
+
+    def __init__(self, fates: Fates, number: int) -> None:
+        self.backend, self.number = fates, number
+
+    def call(self, function: object, *arguments: Any) -> Future[Any]:
+        (part,), backend = arguments, self.backend
+        assert backend.alive[self.number] is None, "it is busy"
         future: Future[Any] = Future()
-        fate = self.fates.popleft() if self.fates else "answer"
-        answers = [(each, Evaluation(each, 1.0)) for each in part.architectures]
-        if fate == "die" or set(part.architectures) & set(self.killers):
+        fate = backend.fates.popleft() if backend.fates else "answer"
+        answers = {each: Evaluation(each, 1.0) for each in part.architectures}
+        if fate == "die" or answers.keys() & set(backend.killers):
             future.set_exception(ChildProcessError("shot"))
         elif fate == "late":
-            self.alive[worker], self.late[worker] = part, (future, answers)
+            backend.alive[self.number], backend.late[self.number] = part, (future, answers)
         elif fate == "answer":
-            self._answer(future, answers)
+            backend.answer(future, answers)
         return future
 
-    def pulse(self, worker: int) -> float:
-        if worker in self.late:
-            self.clock += 60
-            self.alive[worker] = None
-            self._answer(*self.late.pop(worker))
-        return self.clock
+    def pulse(self) -> float:
+        if self.number in self.backend.late:
+            self.backend.clock += 60
+            self.backend.alive[self.number] = None
+            self.backend.answer(*self.backend.late.pop(self.number))
+        return self.backend.clock
 
-    def cause(self, worker: int, error: BaseException) -> str:
-        return str(error)
-
-    def stop(self, worker: int) -> None:
-        self.alive.pop(worker, None)
-        self.late.pop(worker, None)
-
-    def _answer(self, future: Future[Any], answers: list[Any]) -> None:
-        self.judged.update(architecture for architecture, _ in answers)
-        future.set_result(answers)
+    def stop(self) -> None:
+        self.backend.alive.pop(self.number)
+        self.backend.late.pop(self.number, None)
 
 
 @settings(deadline=None)
@@ -109,7 +116,7 @@ def test_each_architecture_is_answered_once_whatever_dies_or_hangs(
 ) -> None:
     population = POPULATION[:count]
     backend = Fates(size, [*fates, *["hang"] * hanging], list(killers))
-    answers = list(Pool(backend, TIMEOUT).answers(cut(population, size)))
+    answers = list(backend.pool().answers(cut(population, size)))
     assert Counter(architecture for architecture, _ in answers) == Counter(population)
     judged = {architecture for architecture, answer in answers if isinstance(answer, Evaluation)}
     assert backend.judged == Counter(judged), "what was answered is not evaluated again"
@@ -135,22 +142,22 @@ def test_parts_are_runs_of_the_tree_order_that_get_smaller(count: int, workers: 
 def test_a_killer_costs_a_bounded_number_of_workers() -> None:
     killer = in_tree_order(POPULATION)[0]
     backend = Fates(2, killers=[killer])
-    answers = dict(Pool(backend).answers(cut(POPULATION, 2)))
+    answers = dict(backend.pool().answers(cut(POPULATION, 2)))
     assert backend.made <= 2 + 2 * MAX_WORKER_FAILURES
     assert isinstance(answers[killer], FitnessError)
     assert sum(isinstance(answer, Evaluation) for answer in answers.values()) == len(POPULATION) - 1
 
 
 def test_an_architecture_that_hangs_has_failed_in_one_line() -> None:
-    (answer,) = Pool(Fates(1, ["hang"] * 2), TIMEOUT).answers([Part((POPULATION[0],))])
+    (answer,) = Fates(1, ["hang"] * 2).pool().answers([Part((POPULATION[0],))])
     assert "2 times with nothing else to do: hung: neither answered nor computed for 0.05 s" in str(answer[1])
     with pytest.raises(FitnessError, match="timeout must be above 0 seconds or None, got 0"):
-        Pool(Fates(1), 0)
+        Pool(Fates(1).start, lambda: 1, 0)
 
 
 def test_workers_start_as_they_are_needed() -> None:
     backend = Fates(5)
-    pool = Pool(backend)
+    pool = backend.pool()
     assert pool.description() == {"kind": "fates"}
     assert backend.made == 1
     assert len(list(pool.answers([Part(tuple(POPULATION[:2])), Part(tuple(POPULATION[2:4]))]))) == 4
@@ -170,7 +177,7 @@ def test_the_next_part_is_taken_when_a_worker_is_free_and_its_answers_are_out() 
             yield Part((architecture,))
 
     backend = Fates(3, ["late"] * len(POPULATION))
-    for architecture, _ in Pool(backend, TIMEOUT).answers(proposals()):
+    for architecture, _ in backend.pool().answers(proposals()):
         heard.append(architecture)
         assert len(taken) - len(heard) < 3
     assert all(number - answered < 3 for number, answered in taken), "at most one proposal a worker is open"
@@ -179,7 +186,7 @@ def test_the_next_part_is_taken_when_a_worker_is_free_and_its_answers_are_out() 
 
 def test_a_search_that_is_left_in_the_middle_leaves_no_work_behind() -> None:
     backend = Fates(3)
-    pool = Pool(backend)
+    pool = backend.pool()
     answers = pool.answers(cut(POPULATION, 3))
     next(answers)
     answers.close()
@@ -188,13 +195,13 @@ def test_a_search_that_is_left_in_the_middle_leaves_no_work_behind() -> None:
 
 
 def test_workers_that_cannot_start_end_the_search() -> None:
-    pool = Pool(Fates(2, stillborn=True))
-    for _ in range(2):  # the second time it is known, and not tried again
-        with pytest.raises(FitnessError, match="3 workers in a row ended before they were ready; the last: no memory"):
+    pool = Fates(2, stillborn=True).pool()
+    for _ in range(2):
+        with pytest.raises(FitnessError, match="3 workers in a row ended before they were ready: no memory"):
             list(pool.answers(cut(POPULATION, 2)))
     backend = Fates(2, descriptions=[FitnessError("no such device cuda:7")])
     with pytest.raises(FitnessError, match="a worker cannot be set up: no such device cuda:7"):
-        Pool(backend).description()
+        backend.pool().description()
     assert not backend.alive
 
 
@@ -203,5 +210,5 @@ def test_workers_with_other_weights_are_refused() -> None:
     with pytest.raises(
         FitnessError, match="all workers must have the same weights; worker 1 on here has 'bb', another 'aa'"
     ):
-        list(Pool(backend).answers(cut(POPULATION, 2)))
+        list(backend.pool().answers(cut(POPULATION, 2)))
     assert not backend.alive

@@ -17,8 +17,8 @@ from nasformer.data import Dataset
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.parts import Part
-from nasformer.fitness.ray import RayFitness, _Actor, connect
-from nasformer.fitness.worker import Ready, pack
+from nasformer.fitness.ray import RayFitness, _Remote, connect
+from nasformer.fitness.worker import Ready, evaluate, pack, set_up
 from nasformer.search import Evaluation
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
@@ -80,12 +80,12 @@ def test_a_stopped_actor_is_replaced_and_nothing_is_lost(cluster: str) -> None:
 
 def test_an_actor_that_computes_for_longer_than_the_timeout_does_not_hang() -> None:
     """The processor time of the thread that evaluates, where another asks for it."""
-    actor = _Actor()
+    actor = _Remote()
     with ThreadPoolExecutor(1) as thread:
         packed = pack(partial(busy, 0.2))
-        assert isinstance(thread.submit(actor.set_up, np.frombuffer(packed, np.uint8), "cpu", 1).result(), Ready)
+        assert isinstance(thread.submit(actor.call, set_up, np.frombuffer(packed, np.uint8), "cpu", 1).result(), Ready)
         before = actor.pulse()
-        thread.submit(actor.evaluate, Part((LINE[0],))).result()
+        thread.submit(actor.call, evaluate, Part((LINE[0],))).result()
         assert 0.15 < actor.pulse() - before < 5
         idle = actor.pulse()
         time.sleep(0.2)
@@ -107,7 +107,7 @@ def test_a_machine_that_joins_is_used_from_the_next_batch(monkeypatch: pytest.Mo
             assert len(shared.workers) == 2
     finally:
         ray.shutdown()
-        machines.shutdown()
+        machines.shutdown()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.slow
