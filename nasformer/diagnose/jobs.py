@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -164,7 +165,7 @@ def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str
             yield name
         return
     try:
-        with pool_of(workers, _begin, bench) as pool:
+        with pool_of(workers, partial(_begin, bench)) as pool:
             futures = {pool.submit(_finish_here, name, job): name for name, job in waiting.items()}
             for future in as_completed(futures):
                 future.result()

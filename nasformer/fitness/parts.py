@@ -14,7 +14,7 @@ from nasformer.architecture import Architecture
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 
 MAX_WORKER_FAILURES = 2
-"""Worker deaths after which a part is split into single architectures, and a single one has failed."""
+"""Worker failures after which a part is split into single architectures, and a single one has failed."""
 
 _FIRST, _LEAST = 1 / 2, 1 / 8  # of a worker's fair share of the work
 
@@ -26,21 +26,15 @@ class Part:
     Args:
         architectures: The architectures to evaluate.
         images: In a race, start and stop of the images whose outcomes are requested; None: evaluations.
-        failures: Number of workers that died evaluating it.
+        failures: Number of workers lost with it.
     """
 
     architectures: tuple[Architecture, ...]
     images: tuple[int, int] | None = None
     failures: int = 0
 
-    def without(self, architecture: Architecture) -> Part:
-        """Return the part without a finished architecture."""
-        return replace(self, architectures=tuple(each for each in self.architectures if each != architecture))
-
     def after_failure(self) -> list[Part]:
         """Return the parts to retry: all, then each architecture alone, then none."""
-        if not self.architectures:
-            return []
         if self.failures + 1 < MAX_WORKER_FAILURES:
             return [replace(self, failures=self.failures + 1)]
         if len(self.architectures) == 1:

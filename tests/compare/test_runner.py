@@ -31,6 +31,7 @@ from nasformer.searcher import Searcher
 TIMES = ["strategy_seconds", "evaluation_seconds", "total_seconds"]
 KEYS = ["task", "strategy", "seed"]
 MINE = f"{__name__}:Breaking"
+KILLING = f"{__name__}:Killing"
 
 
 class Breaking(BaseStrategy):
@@ -40,6 +41,13 @@ class Breaking(BaseStrategy):
         if self.seed == 1 and len(self.told) == 3:
             raise ZeroDivisionError("no\nluck")
         return self.draw()
+
+
+class Killing(BaseStrategy):
+    """A strategy that kills its process, as the system does when memory runs out."""
+
+    def propose(self) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def declared(table: Path, **changes: Any) -> Experiment:
@@ -218,6 +226,15 @@ def test_a_run_that_breaks_does_not_stop_the_others(
     (story,) = tmp_path.glob("failures/**/*.txt")
     assert "in propose" in story.read_text()
     assert found.missing == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
+def test_a_killed_process_ends_the_comparison_in_one_line(
+    table: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(root))
+    with pytest.raises(ExperimentError, match="a process was killed, possibly out of memory; resume with the same"):
+        run_experiment(declared(table, strategies=["random", KILLING]), tmp_path, workers=2, progress=False)
 
 
 def test_a_task_that_a_strategy_refuses_is_left_out(table: Path, tmp_path: Path, caplog: Any) -> None:

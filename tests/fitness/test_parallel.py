@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -55,8 +59,8 @@ def gone(pids: list[int], seconds: float = 60) -> bool:
     return not any(map(running, pids))
 
 
-def faulty(**options: Any) -> ParallelFitness:
-    return ParallelFitness(partial(Faulty, **options), workers=2, devices=["cpu"])
+def faulty(timeout: float | None = 60, **options: Any) -> ParallelFitness:
+    return ParallelFitness(partial(Faulty, **options), workers=2, devices=["cpu"], timeout=timeout)
 
 
 @pytest.fixture(autouse=True)
@@ -114,8 +118,8 @@ def test_an_architecture_that_kills_its_process_has_failed_and_no_other(tmp_path
     assert found.keys() == set(population)
     failed = [each for each in found.values() if each.value is None]
     assert [each.architecture for each in failed] == [killer]
-    assert "its worker died 2 times with nothing else to do: process" in str(failed[0].error)
-    assert "was ended by SIGKILL (by hand, or because memory ran out)" in str(failed[0].error)
+    reason = "its worker died 2 times with nothing else to do: its process ended by SIGKILL(-9)"
+    assert reason in str(failed[0].error)
 
 
 def test_a_death_that_does_not_come_again_costs_nothing(tmp_path: Path) -> None:
@@ -123,6 +127,50 @@ def test_a_death_that_does_not_come_again_costs_nothing(tmp_path: Path) -> None:
         found = values(fitness, LINE)
     assert (tmp_path / "once").exists()
     assert found == values(Faulty("cpu"), LINE)
+
+
+def test_a_stopped_process_is_replaced_and_nothing_is_lost() -> None:
+    with faulty(timeout=2, seconds=0.2) as fitness:
+        evaluations = fitness.evaluate(LINE)
+        found = [next(evaluations)]
+        stopped = fitness.workers[0].pid
+        os.kill(stopped, signal.SIGSTOP)
+        found.extend(evaluations)
+        assert gone([stopped])
+        assert stopped not in [worker.pid for worker in fitness.workers]
+    assert values_of(found) == values(Faulty("cpu"), LINE)
+
+
+def test_a_deadlock_is_the_failure_of_its_architecture_and_slow_ones_have_none() -> None:
+    (stuck,) = population = [each for each in LINE if each.embed_dim == 48][:1]
+    with faulty(timeout=1, deadlocks=48) as fitness:
+        found = {each.architecture: each for each in fitness.evaluate([*population, *LINE[:4]])}
+    assert "nothing else to do: hung: neither answered nor computed for 1 s" in str(found[stuck].error)
+    assert all(found[each].value is not None for each in LINE[:4])
+
+
+def test_a_worker_that_computes_for_longer_than_the_timeout_does_not_hang() -> None:
+    with ParallelFitness(partial(busy, 3.0), workers=1, devices=["cpu"], timeout=1) as fitness:
+        (evaluation,) = fitness.evaluate(LINE[:1])
+    assert evaluation.value == 0.0
+
+
+def busy(seconds: float, *, device: str) -> Fitness:
+    def compute(architecture: Architecture) -> float:
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+        return 0.0
+
+    return CallableFitness(compute)
+
+
+def test_a_stream_takes_the_next_architecture_when_a_worker_is_free() -> None:
+    taken: list[Architecture] = []
+    with faulty(seconds=0.05) as fitness:
+        for count, _ in enumerate(fitness.stream(taken.append(each) or each for each in LINE)):  # type: ignore[func-returns-value]
+            assert len(taken) <= count + 2, "two workers"
+    assert taken == LINE
 
 
 def test_an_exception_is_the_failure_of_its_architecture() -> None:
@@ -146,8 +194,9 @@ def test_evaluations_come_while_others_are_under_way() -> None:
 def test_what_cannot_be_built_or_sent_is_refused_in_one_line() -> None:
     with pytest.raises(FitnessError, match="a worker cannot be set up: no such device: broken"):
         ParallelFitness(build_unless_here, workers=2, devices=["broken"]).describe()
-    with pytest.raises(FitnessError, match=r"the fitness cannot be sent to workers \(.*; build it with a function"):
-        ParallelFitness(lambda device: Faulty(device), workers=2)
+    lock = threading.Lock()
+    with pytest.raises(FitnessError, match=r"the fitness cannot be sent to workers \(cannot pickle '_thread.lock' obj"):
+        ParallelFitness(lambda device: Faulty(device, raises=hash(lock)), workers=2, devices=["cpu"])
     with pytest.raises(FitnessError, match="workers must be at least 1, got 0"):
         ParallelFitness(Faulty, workers=0)
 
@@ -171,17 +220,38 @@ def test_workers_whose_weights_are_not_those_of_this_process_are_refused() -> No
         fitness.describe()
 
 
+# No "if __name__": nothing runs it again.
 PARENT = """
-import sys
 from functools import partial
 from nasformer.fitness import ParallelFitness
 from tests.fitness.faulty import Faulty
 from tests.fitness.test_parallel import LINE
-if __name__ == "__main__":
-    fitness = ParallelFitness(partial(Faulty, seconds=0.3), workers=2, devices=["cpu"])
-    for number, _ in enumerate(fitness.evaluate(LINE * 1)):
-        print(*(worker.pid for worker in fitness.workers), flush=True)
+
+class Mine(Faulty):
+    pass
+
+fitness = ParallelFitness(partial(Mine, seconds=0.3), workers=2, devices=["cpu"])
+print(flush=True)
+for _ in fitness.evaluate(LINE):
+    print(*(worker.pid for worker in fitness.workers), flush=True)
 """
+
+
+def started(root: Path, tmp_path: Path) -> subprocess.Popen[str]:
+    """Return a search of a script in a process group of its own, about to start its workers."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    return parent
 
 
 @pytest.mark.parametrize(
@@ -190,17 +260,7 @@ if __name__ == "__main__":
     ids=lambda n: n.name,
 )
 def test_no_process_outlives_its_parent(number: signal.Signals, root: Path, tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    parent = subprocess.Popen(
-        [sys.executable, str(script)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    parent = started(root, tmp_path)
     assert parent.stdout is not None
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     assert pids
@@ -208,7 +268,32 @@ def test_no_process_outlives_its_parent(number: signal.Signals, root: Path, tmp_
     # As the terminal does for Ctrl-C: to every process of the group.
     os.killpg(parent.pid, number) if number == signal.SIGINT else os.kill(parent.pid, number)
     _, errors = parent.communicate(timeout=60)
-    assert gone(pids)
+    assert_interrupted(parent, number, errors)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_workers_that_start_ignore_an_interrupt(seconds: float, root: Path, tmp_path: Path) -> None:
+    parent = started(root, tmp_path)
+    time.sleep(seconds)
+    os.killpg(parent.pid, signal.SIGINT)
+    _, errors = parent.communicate(timeout=60)
+    assert_interrupted(parent, signal.SIGINT, errors)
+
+
+def assert_interrupted(parent: subprocess.Popen[str], number: int, errors: str) -> None:
+    """Check that a process, all that it started, and they alone ended by a signal, and said nothing but its own."""
+    assert gone(group(parent.pid)), "neither a worker nor a resource tracker outlives it"
     assert parent.returncode == -number
     if number == signal.SIGINT:
-        assert errors.count("Traceback") == 1, f"the parent's own KeyboardInterrupt, and none of a worker: {errors}"
+        assert errors.endswith("KeyboardInterrupt\n"), "its own traceback"
+        assert not re.search("LokyProcess|popen_loky|leaked", errors), errors
+
+
+def group(number: int) -> list[int]:
+    """Return the processes of a group."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == number:
+                found.append(process.pid)
+    return found
