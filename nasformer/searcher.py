@@ -241,7 +241,7 @@ class Searcher:
             made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
             kept = {**made, **(fitness_spec or {}), "max_failures": criteria.max_failures}
             name = study or self.default_study
-            record = begun = Study.begin(storage, name, settings, feasible.limits, kept, told, wait)
+            record = begun = Study.begin(storage, name, settings, kept, told, wait)
             told, planned = begun.warm_start, begun.settings["evaluations"]
             strategy = self._planned(strategy, feasible, criteria, planned)
         if told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from nasformer.search.evaluation import Trial
@@ -44,12 +44,14 @@ class TrialStore:
         else:
             self.retried[retried_after].append(trial)
 
+    def history(self) -> Iterator[tuple[Trial, int | None]]:
+        """Yield each evaluation as ``add`` takes it: the first ones by number, then the further ones."""
+        yield from ((self.recorded[number], None) for number in sorted(self.recorded))
+        yield from ((trial, after) for after in sorted(self.retried) for trial in self.retried[after])
+
     def trials(self) -> list[Trial]:
         """Return the trials by number, each as last evaluated."""
-        latest = dict(self.recorded)
-        for trial in (each for after in sorted(self.retried) for each in self.retried[after]):
-            latest[trial.number] = trial
-        return [latest[number] for number in sorted(latest)]
+        return list({trial.number: trial for trial, _ in self.history()}.values())
 
     def set_asynchronous(self) -> None:
         """Make the search asynchronous; cannot be undone."""

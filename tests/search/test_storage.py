@@ -126,8 +126,7 @@ def test_an_import_cut_off_by_a_full_disk_may_be_repeated(url: str, tmp_path: Pa
         half = (tmp_path / "source.log").stat().st_size // 2
         with disk(half), pytest.raises(StudyError, match=r"study\.\w+.*(File too large|disk I/O error|disk is full)"):
             import_study(store, lines)
-        with pytest.raises(StudyError, match="was not made by nasformer"):
-            Study.load(url)
+        assert len(Study.load(url).trials()) < 40
     import_study(Store(url), lines)
     assert sitting.exported(Study.load(url)) == lines
     with pytest.raises(StudyError, match="already has a study"):
@@ -188,7 +187,7 @@ def test_a_lost_connection_is_made_again(postgresql: str, space: SearchSpace) ->
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE pid <> pg_backend_pid() AND datname = current_database()"
                 )
-            study._set("key", attempt)
+            study.set("key", attempt)
             with pytest.raises(StudyError, match="led by process"):
                 begin(postgresql, space)
         assert study.store.run(lambda: study.store.optuna.get_study_user_attrs(study.id))["key"] == 2

@@ -13,7 +13,6 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from nasformer.cost import Bounds
 from nasformer.errors import StudyError
 from nasformer.search import Trial
 from nasformer.search.study import Study, as_parameters
@@ -21,6 +20,7 @@ from nasformer.space import FeasibleSet, SearchSpace, load_space
 from tests.search.conftest import plain_optuna
 
 SETTINGS = {"strategy": "random", "seed": 0, "options": {"population": (3, 4)}, "space": load_space("digits").to_dict()}
+SETTINGS["limits"] = "40000 <= params <= 80000"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def trials(feasible: FeasibleSet, make_trial: Callable[..., Trial]) -> list[Tria
 
 def keep(url: object, trials: list[Trial], name: str = "mine") -> None:
     """Add trials, as a leader does."""
-    with Study.begin(url, name, SETTINGS, {"params": Bounds(40e3, 80e3)}) as study:  # type: ignore[arg-type]
+    with Study.begin(url, name, SETTINGS) as study:  # type: ignore[arg-type]
         for trial in trials:
             study.add(trial)
 

@@ -14,12 +14,13 @@ from nasformer.search.study.storage import Store
 FORMAT = 2
 """Version of the stored data; others are refused."""
 
-SETTINGS = "nasformer:settings"
-FITNESS_SPEC = "nasformer:recipe"
-ASYNCHRONOUS = "nasformer:asynchronous"
-TOTAL = "nasformer:evaluations"
-WARM_START = "nasformer:warm-start"
-CONFIRMED = "nasformer:confirmed"
+PREFIX = "nasformer:"
+SETTINGS = PREFIX + "settings"
+FITNESS_SPEC = PREFIX + "recipe"
+ASYNCHRONOUS = PREFIX + "asynchronous"
+TOTAL = PREFIX + "evaluations"
+WARM_START = PREFIX + "warm-start"
+CONFIRMED = PREFIX + "confirmed"
 """Study attributes: settings, fitness specification (under its former name), asynchronous mode, the latest total of
 evaluations, the trials of earlier searches, the confirmation."""
 

@@ -16,7 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from nasformer._provenance import library_version
-from nasformer.cost import Limits
+from nasformer.cost import parse_constraints
 from nasformer.errors import LeaderError, StudyError
 from nasformer.search.evaluation import Trial
 from nasformer.search.study.leader import LeaderLock
@@ -51,7 +51,6 @@ class Study(TrialStore):
         study_id: Study id in the storage.
         name: Study name in the storage.
         leader: The lock of the process that runs it; None: it is only looked at.
-        limits: Bounds by cost, shown as constraints of new trials.
 
     Attributes:
         space: The search space.
@@ -61,12 +60,9 @@ class Study(TrialStore):
         warm_start: Trials of earlier searches that the strategy was told first.
     """
 
-    def __init__(
-        self, store: Store, study_id: int, name: str, leader: LeaderLock | None = None, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, store: Store, study_id: int, name: str, leader: LeaderLock | None = None) -> None:
         super().__init__()
-        self.store, self.id, self.name = store, study_id, name
-        self._leader, self._limits = leader, limits or {}
+        self.store, self.id, self.name, self._leader = store, study_id, name, leader
         kept = store.run(lambda: store.optuna.get_study_user_attrs(study_id))
         self.settings, self.fitness_spec = kept[SETTINGS], kept.get(FITNESS_SPEC, {})
         check_format(name, self.settings)
@@ -76,6 +72,7 @@ class Study(TrialStore):
         self.warm_start = tuple(map(Trial.from_dict, kept.get(WARM_START, ())))
         self._confirmation: Mapping[str, Any] = kept.get(CONFIRMED) or {}
         self._distributions = distributions(self.space)
+        self._limits = parse_constraints(self.settings["limits"]) if self.settings.get("limits") else {}
         self._read()
 
     @classmethod
@@ -84,7 +81,6 @@ class Study(TrialStore):
         storage: Storage,
         name: str,
         settings: Mapping[str, Any],
-        limits: Limits | None = None,
         fitness_spec: Mapping[str, Any] | None = None,
         warm_start: Sequence[Trial] = (),
         wait: bool = False,
@@ -95,7 +91,6 @@ class Study(TrialStore):
             storage: The storage.
             name: Study name.
             settings: All settings that determine the search; ``evaluations`` may change.
-            limits: Bounds by cost.
             fitness_spec: Stored with a new study.
             warm_start: Trials of earlier searches, stored with a new study.
             wait: Whether to wait for another process that leads it.
@@ -112,11 +107,11 @@ class Study(TrialStore):
             attributes = {FITNESS_SPEC: dict(fitness_spec or {})}
             if warm_start:
                 attributes[WARM_START] = [trial.to_dict() for trial in warm_start]  # type: ignore[assignment]
-            attributes[SETTINGS] = {**plain, "package": library_version()}  # last: without them it is not ours
+            attributes[SETTINGS] = {"package": library_version(), **plain}  # last: without them it is not ours
             study_id, kept = store.run(lambda: _create(store, name, attributes))
             check_format(name, kept)
             compare(name, kept, plain)
-            study = cls(store, study_id, name, leader, limits)
+            study = cls(store, study_id, name, leader)
             study._raise_total(plain.get("evaluations"))
             study._require_warm_start(warm_start)
             study._abandon_unfinished()
@@ -154,7 +149,7 @@ class Study(TrialStore):
     def set_asynchronous(self) -> None:
         """Make the search asynchronous; cannot be undone."""
         if not self.asynchronous:
-            self._set(ASYNCHRONOUS, True)
+            self.set(ASYNCHRONOUS, True)
         super().set_asynchronous()
 
     def confirmation(self, trials: int | None = None) -> tuple[Trial, ...]:
@@ -168,7 +163,7 @@ class Study(TrialStore):
             return found
         made = tuple(judge())
         self._confirmation = {**self._counts(trials), "confirmed": [trial.to_dict() for trial in made]}
-        self._set(CONFIRMED, self._confirmation)
+        self.set(CONFIRMED, self._confirmation)
         return made
 
     def _counts(self, trials: int | None) -> dict[str, int]:
@@ -177,10 +172,11 @@ class Study(TrialStore):
 
     def _read(self) -> None:
         for frozen in self.store.run(lambda: self.store.optuna.get_all_trials(self.id, deepcopy=False)):
-            if (found := read_trial(frozen)) is not None:
+            if (found := read_trial(frozen.user_attrs, frozen.state, frozen.values)) is not None:
                 super().add(*found)
 
-    def _set(self, key: str, value: object) -> None:
+    def set(self, key: str, value: object) -> None:
+        """Store an attribute of the study."""
         self._write(lambda storage: storage.set_study_user_attr(self.id, key, value))
 
     def _write(self, change: Callable[[BaseStorage], object]) -> None:
@@ -193,7 +189,7 @@ class Study(TrialStore):
 
     def _raise_total(self, evaluations: int | None) -> None:
         if evaluations is not None and evaluations > (self.evaluations or 0):
-            self._set(TOTAL, evaluations)
+            self.set(TOTAL, evaluations)
             self.evaluations = evaluations
 
     def _require_warm_start(self, trials: Sequence[Trial]) -> None:

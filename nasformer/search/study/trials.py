@@ -6,8 +6,8 @@ failed evaluation is a failed trial.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -33,35 +33,37 @@ def as_optuna(
         retried_after: See ``TrialStore.add``.
     """
     parameters = as_parameters(trial.architecture)
-    asked = {"number": trial.number, "batch": trial.batch, "architecture": trial.architecture.to_dict()}
-    told = {"seconds": trial.seconds, "error": trial.error, "metrics": dict(trial.metrics)}
-    again = {} if retried_after is None else {"retried_after": retried_after}
-    kept = {ASKED: {**asked, "costs": dict(trial.costs)}, _RESULT: {**told, **again}, **trial.costs, **trial.metrics}
     return create_trial(
         state=TrialState.FAIL if trial.value is None else TrialState.COMPLETE,
         value=trial.value,
         params=parameters,
         distributions={name: distributions[name] for name in parameters},
-        user_attrs=kept,
+        user_attrs=as_attributes(trial, retried_after),
         system_attrs=_constraints(trial, limits),
     )
 
 
-def read_trial(frozen: FrozenTrial) -> tuple[Trial, int | None] | None:
+def as_attributes(trial: Trial, retried_after: int | None) -> dict[str, Any]:
+    """Return all of a trial but its value as user attributes."""
+    asked = {"number": trial.number, "batch": trial.batch, "architecture": trial.architecture.to_dict()}
+    told = {"seconds": trial.seconds, "error": trial.error, "metrics": dict(trial.metrics)}
+    again = {} if retried_after is None else {"retried_after": retried_after}
+    return {ASKED: {**asked, "costs": dict(trial.costs)}, _RESULT: {**told, **again}, **trial.costs, **trial.metrics}
+
+
+def read_trial(
+    attributes: Mapping[str, Any], state: TrialState, values: Sequence[float] | None
+) -> tuple[Trial, int | None] | None:
     """Return a trial and ``retried_after``; None if it is unfinished, or not of the search.
 
     A value without our result was told by plain Optuna to a study of nasformer 0.1, and counts.
     """
-    asked, told = frozen.user_attrs.get(ASKED), frozen.user_attrs.get(_RESULT)
-    if asked is None or not (frozen.state == TrialState.COMPLETE or (frozen.state == TrialState.FAIL and told)):
+    asked, told = attributes.get(ASKED), attributes.get(_RESULT)
+    if asked is None or not (state == TrialState.COMPLETE or (state == TrialState.FAIL and told)):
         return None
-    told = told or {}
-    trial = Trial(**{**asked, "architecture": Architecture.from_dict(asked["architecture"])}, value=None)
-    value = frozen.values[0] if frozen.state == TrialState.COMPLETE and frozen.values else None
-    found = replace(
-        trial, value=value, error=told.get("error"), seconds=told.get("seconds", 0.0), metrics=told.get("metrics", {})
-    )
-    return found, told.get("retried_after")
+    told = dict(told or {})
+    after, value = told.pop("retried_after", None), values[0] if state == TrialState.COMPLETE and values else None
+    return Trial(**{**asked, **told, "architecture": Architecture.from_dict(asked["architecture"])}, value=value), after
 
 
 def _constraints(trial: Trial, limits: Limits) -> dict[str, float]:
