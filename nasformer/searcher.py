@@ -7,6 +7,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ class Searcher:
         self,
         budget: object = None,
         *,
-        evaluations: int = 1050,
+        evaluations: int | None = 1050,
         seconds: float | None = None,
         pause_after: int | None = None,
         until_no_gain: int | None = None,
@@ -118,7 +119,8 @@ class Searcher:
                 a mapping by cost (``{"params": 6e6, "macs": 1.4e9, "latency_ms": 5}``), or a line
                 (``"params <= 6M"``). Costs beyond parameters and MACs are those of ``space.with_cost``.
             evaluations: Maximal number of distinct architectures. A search that has ended goes on with a larger
-                number, as if begun with it, unless its strategy plans for the number (``uses_evaluations``).
+                number, as if begun with it, unless its strategy plans for the number (``uses_evaluations``). None: as
+                many as the study says.
             seconds: Time limit of new evaluations, checked between batches.
             pause_after: Pause after this many evaluations, checked between batches.
             until_no_gain: Pause after this many evaluations without a new best, checked between batches.
@@ -148,11 +150,14 @@ class Searcher:
             StudyError: The storage is unusable, another process leads the study, or it has other settings.
         """
         start = time.perf_counter()
-        criteria = StoppingCriteria(evaluations, batch_size, max_failures, seconds, pause_after, until_no_gain)
+        total = self._total(storage, study) if evaluations is None else evaluations
+        criteria = StoppingCriteria(total, batch_size, max_failures, seconds, pause_after, until_no_gain)
         spec = _renamed(fitness_spec, recipe)
         prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait)
         strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
-        total, work = min(evaluations, feasible.at_most()), getattr(fitness, "work", None)
+        if evaluations is None and isinstance(record, Study):
+            criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
+        total, work = min(criteria.evaluations, feasible.at_most()), getattr(fitness, "work", None)
         with record, ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar:
             if asynchronous:
                 record.set_asynchronous()
@@ -168,7 +173,7 @@ class Searcher:
         return SearchResult(
             space=self.space,
             limits=feasible.limits,
-            settings=prepared.settings,
+            settings={**prepared.settings, "evaluations": criteria.evaluations},
             trials=tuple(run.trials),
             confirmed=confirmed,
             counts={
@@ -310,6 +315,11 @@ class Searcher:
         if not recommended and len(run.failures) < len(run.trials):
             raise StrategyError(f"{self.strategy} recommended nothing after {len(run.trials)} trials", strategy)
         return recommended
+
+    def _total(self, storage: Storage | None, study: str | None) -> int:
+        if storage is None:
+            raise StrategyError("evaluations must be a number for a search without a study, got None", None)
+        return Study.load(storage, study or self.default_study).evaluations
 
     @property
     def default_study(self) -> str:

@@ -142,7 +142,7 @@ class SearchLoop:
         self.criteria, self.record = criteria, record
         self.callbacks, self.accept_drift, self.retry_failed = callbacks, accept_drift, retry_failed
         self.progress = Run()
-        self._stored = len(record.recorded)
+        self._stored, self._retold = len(record.recorded), list(record.retried)
         self._asked: set[Architecture] = set()
         self._began: float | None = None
 
@@ -163,14 +163,20 @@ class SearchLoop:
         run.replayed = min(self._stored, len(run.trials))
         return run
 
+    def _is_replaying(self) -> bool:
+        return len(self.progress.trials) < self._stored
+
     def _reason_to_stop(self) -> str | None:
+        """Return the reason to stop, if any; stored trials are cut off by ``evaluations`` alone."""
+        if self._is_replaying() and len(self.progress.trials) < self.criteria.evaluations:
+            return None
         return self.criteria.reached(self.progress, 0 if self._began is None else time.perf_counter() - self._began)
 
     def _catch_up(self) -> None:
         """Between two batches: tell stored retries; at the end of the record, retry and count failures."""
-        for trial in self.record.retried.get(len(self.progress.trials), ()):
-            self._tell_again(trial)
-        if len(self.progress.trials) < len(self.record.recorded):
+        while self._retold and self._retold[0][1] <= len(self.progress.trials):
+            self._tell_again(self._retold.pop(0)[0])
+        if self._is_replaying():
             return
         self._retry()
         self._check_failures()
@@ -242,7 +248,7 @@ class SearchLoop:
             raise DriftError(
                 f"the study cannot be resumed: its trial {stored.number} is {stored.architecture}, but the "
                 f"strategy now asks for {asked.architecture} (other versions or machine?); start a new study, or "
-                "keep the stored trials with --accept-drift",
+                "keep the stored trials with 'nasformer study run --accept-drift'",
                 stored,
             )
         if self.progress.drifted is None:

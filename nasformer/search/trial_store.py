@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
@@ -14,13 +13,13 @@ class TrialStore:
 
     Attributes:
         recorded: Trials by number, as first evaluated.
-        retried: Further evaluations of failed trials, in order, by the number of trials told before them.
+        retried: Further evaluations of failed trials, in order, each with the number of trials told before.
         asynchronous: Whether trials are numbered as they finish, without waiting for the rest of their batch.
     """
 
     def __init__(self) -> None:
         self.recorded: dict[int, Trial] = {}
-        self.retried: defaultdict[int, list[Trial]] = defaultdict(list)
+        self.retried: list[tuple[Trial, int]] = []
         self.asynchronous = False
 
     def __enter__(self) -> Self:
@@ -33,7 +32,7 @@ class TrialStore:
         """Let another process lead the search."""
 
     def add(self, trial: Trial, retried_after: int | None = None) -> None:
-        """Store a trial durably; of two with the same number the first counts.
+        """Store a trial durably; of two with the same number the first counts, or the first retry with a value.
 
         Args:
             trial: The trial.
@@ -41,13 +40,13 @@ class TrialStore:
         """
         if retried_after is None:
             self.recorded.setdefault(trial.number, trial)
-        else:
-            self.retried[retried_after].append(trial)
+        elif not any(each.number == trial.number and each.value is not None for each, _ in self.retried):
+            self.retried.append((trial, retried_after))
 
     def history(self) -> Iterator[tuple[Trial, int | None]]:
         """Yield each evaluation as ``add`` takes it: the first ones by number, then the further ones."""
         yield from ((self.recorded[number], None) for number in sorted(self.recorded))
-        yield from ((trial, after) for after in sorted(self.retried) for trial in self.retried[after])
+        yield from self.retried
 
     def trials(self) -> list[Trial]:
         """Return the trials by number, each as last evaluated."""

@@ -14,6 +14,7 @@ from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError, StudyError
 from nasformer.registry import strategy_names
 from nasformer.search import Evaluation, SearchResult, Trial
+from nasformer.search.study import Study
 from nasformer.searcher import Searcher
 
 Judge = Callable[[Architecture], float]
@@ -197,3 +198,28 @@ def test_retries_that_fail_are_counted_once(worth: Judge, tmp_path: Path) -> Non
     assert result.counts["failed"] == sum(trial.architecture.depth != 3 for trial in result.trials)
     assert len(result.trials) == EVALUATIONS
     assert search("random", Busy(worth, False), **known).counts["failed"] == 0
+
+
+def test_retries_hold_where_the_end_had_cut_a_batch(worth: Judge, tmp_path: Path) -> None:
+    """20 evaluations in batches of 8, retried, then 34: the third batch is completed, then the retries are told."""
+    known: dict[str, Any] = {"storage": tmp_path / "study.log", "batch_size": 8}
+    first = search("evolution", Busy(worth, True), **known, evaluations=20)
+    assert first.counts["failed"] > 2
+    assert search("evolution", Busy(worth, False), **known, evaluations=20, retry_failed=True).counts["failed"] == 0
+    result = search("evolution", Busy(worth, False), **known)
+    assert result.counts["failed"] == 0
+    again = search("evolution", idle := Busy(worth, False), **known)
+    assert not idle.judged
+    assert what(again.trials) == what(result.trials)
+
+
+def test_stored_trials_are_not_cut_off_by_a_pause(worth: Judge, tmp_path: Path) -> None:
+    known: dict[str, Any] = {"storage": tmp_path / "study.log", "batch_size": 2}
+    whole = search("evolution", Flaky(worth), **known)
+    for pause in ({"pause_after": 4}, {"until_no_gain": 2}):
+        again = search("evolution", Flaky(worth, stop_after=0), **known, **pause)
+        assert what(again.trials) == what(whole.trials)
+    shorter = search("evolution", Flaky(worth), **known, evaluations=10)
+    assert what(shorter.trials) == what(whole.trials[:10])
+    with Study.begin(tmp_path / "study.log", "digits-evolution-seed3", whole.settings) as study:
+        assert what(study.confirmation()) == what(whole.confirmed), "a look back leaves the confirmation"

@@ -236,3 +236,5 @@ def test_a_server_that_is_gone_is_one_line_without_the_password(postgresql: str)
         Study.load(gone)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+    with pytest.raises(StudyError, match='database "nowhere" does not exist'):
+        sitting.search(gone, "random")

@@ -20,7 +20,7 @@ from nasformer.space import FeasibleSet, SearchSpace, load_space
 from tests.search.conftest import plain_optuna
 
 SETTINGS = {"strategy": "random", "seed": 0, "options": {"population": (3, 4)}, "space": load_space("digits").to_dict()}
-SETTINGS["limits"] = "40000 <= params <= 80000"
+SETTINGS |= {"limits": "40000 <= params <= 80000", "evaluations": 9}
 
 
 @pytest.fixture
@@ -60,8 +60,12 @@ def test_settings_that_cannot_be_recorded_are_named(tmp_path: Path) -> None:
 
 def test_of_two_with_one_number_the_first_counts(url: str, trials: list[Trial]) -> None:
     """As after a connection that was lost while it told that a write was made."""
-    keep(url, [trials[0], replace(trials[0], value=99.0)])
-    assert again(url).trials() == trials[:1]
+    keep(url, [*trials[:2], replace(trials[0], value=99.0)])
+    with Study.begin(url, "mine", SETTINGS) as study:
+        for value in (None, 5.0, 7.0):
+            study.add(replace(trials[1], value=value, error=None if value else "again"), retried_after=2)
+    assert [trial.value for trial in again(url).trials()] == [trials[0].value, 5.0]
+    assert len(again(url).retried) == 2
 
 
 def test_unfinished_trials_of_nasformer_0_1_are_evaluated_again(url: str, trials: list[Trial]) -> None:
@@ -69,14 +73,11 @@ def test_unfinished_trials_of_nasformer_0_1_are_evaluated_again(url: str, trials
     asked = {"number": 2, "batch": 2, "architecture": trials[2].architecture.to_dict(), "costs": {}}
     with plain_optuna(url) as storage:
         study = optuna.load_study(study_name="mine", storage=storage)
-        for state in (TrialState.RUNNING, TrialState.WAITING):
+        for state in (TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL):
             study.add_trial(optuna.trial.create_trial(state=state, user_attrs={"nasformer:trial": asked}))
     assert again(url).trials() == trials[:2]
     keep(url, trials[2:])
     assert again(url).trials() == trials
-    with plain_optuna(url) as storage:
-        study = optuna.load_study(study_name="mine", storage=storage)
-        assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
 
 
 def test_plain_optuna_reads_the_study(url: str, space: SearchSpace, trials: list[Trial]) -> None:

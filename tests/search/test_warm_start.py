@@ -61,7 +61,9 @@ def test_what_an_earlier_search_found_is_told_first(kind: str, earlier: SearchRe
     assert result.best.fitness >= max(trial.value or 0 for trial in valued), "the best of before may win again"
 
 
-def test_a_warm_started_study_is_resumed_without_its_source(earlier: SearchResult, url: str, tmp_path: Path) -> None:
+def test_a_warm_started_study_is_resumed_without_its_source(
+    earlier: SearchResult, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plain = sitting.search(None, "tpe", warm_start=earlier)
     sitting.search(url, "tpe", warm_start=tmp_path / "result.jsonl", pause_after=20)
     rest = sitting.search(url, "tpe")
@@ -69,11 +71,15 @@ def test_a_warm_started_study_is_resumed_without_its_source(earlier: SearchResul
     assert rest.counts["warm_start"] == plain.counts["warm_start"]
     again = sitting.search(url, "tpe", warm_start=earlier)
     assert sitting.what(again.trials) == sitting.what(plain.trials)
+    grown = sitting.search(None, "random", evaluations=35)
+    again = sitting.search(url, "tpe", warm_start=grown)
+    assert sitting.what(again.trials) == sitting.what(plain.trials)
+    assert "study 'digits-tpe-seed3' keeps the warm start that it was begun with" in caplog.text
 
 
 def test_a_warm_start_that_does_not_fit_is_one_line(earlier: SearchResult, tmp_path: Path) -> None:
     sitting.search(str(tmp_path / "cold.log"), "random", evaluations=4)
-    with pytest.raises(StudyError, match="study 'digits-random-seed3' was begun without warm start; leave warm_start"):
+    with pytest.raises(StudyError, match="study 'digits-random-seed3' was begun without warm start; leave it out"):
         sitting.search(str(tmp_path / "cold.log"), "random", warm_start=earlier)
     with pytest.raises(StudyError, match=r"the warm start has no architecture with a value within .*params <= 16000"):
         Searcher("digits", "random", sitting.Noted()).run(16e3, warm_start=earlier, evaluations=2)

@@ -15,7 +15,7 @@ from nasformer.cli.study.run import run
 
 study = typer.Typer(
     name="study",
-    help="Share a search between processes and machines, inspect, export and import it.",
+    help="Create, run and resume a persistent search, inspect, export and import it.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )

@@ -59,11 +59,11 @@ def run(
     from nasformer.search.study import shown
     from nasformer.searcher import Searcher
 
-    if out:
-        make_folder(out)
     where = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
     searcher, arguments = Searcher.open(storage, study, **where)
-    arguments["evaluations"] = max(arguments["evaluations"], evaluations or 0)
+    if out:
+        make_folder(out)
+    arguments["evaluations"] = evaluations if evaluations and evaluations > arguments["evaluations"] else None
     try:
         result = searcher.run(
             **arguments,

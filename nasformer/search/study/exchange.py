@@ -69,12 +69,8 @@ def delete_study(store: Store, name: str) -> None:
     Raises:
         LeaderError: A process runs it.
     """
-    leader = store.run(lambda: store.leader(name))
-    store.run(leader.acquire)
-    try:
+    with store.run(lambda: store.leader(name)):
         store.run(lambda: store.optuna.delete_study(store.optuna.get_study_id_from_name(name)))
-    finally:
-        leader.release()
 
 
 def _read(data: Mapping[str, Any]) -> tuple[Trial, int | None] | None:

@@ -68,12 +68,14 @@ class Store:
         self.name = shown(storage)
         self.path: Path | None = None
         self._url: URL | None = None
-        if isinstance(storage, RDBStorage):
-            self._url = storage.engine.url
-        elif not isinstance(storage, BaseStorage):
-            self._locate(str(storage), create)
-        if self._url is not None and self._url.get_backend_name() == "sqlite":
-            self.path = _file_of(self._url)
+        with self._clear_errors():
+            if isinstance(storage, RDBStorage):
+                self._url = storage.engine.url
+            elif not isinstance(storage, BaseStorage):
+                self._locate(str(storage), create)
+            if self._url is not None and self._url.get_backend_name() == "sqlite":
+                self.path = _file_of(self._url)
+        self._in_process = self._url is None or (self.path is None and self._url.get_backend_name() == "sqlite")
         self._opened = False
 
     def _locate(self, storage: str, create: bool) -> None:
@@ -82,7 +84,7 @@ class Store:
             self._url = _parsed(storage, self.name)
             path = _file_of(self._url) if self._url.get_backend_name() == "sqlite" else None
         else:
-            path = self.path = Path(storage)
+            path = self.path = Path(storage).resolve()
             if path.exists() and not path.is_file():
                 raise StudyError(
                     f"storage {self.name!r} is not a regular file; give a journal path such as study.log", storage
@@ -108,10 +110,12 @@ class Store:
         if self.path is not None:
             if self._url is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            return FileLock.beside(self.path, study)
+            if not self.path.parent.is_dir():
+                raise StudyError(f"storage {self.name!r}: there is no folder {str(self.path.parent)!r}", self._given)
+            return FileLock(self.path, study)
         if self._url is not None and self._url.get_backend_name() == "postgresql":
             return AdvisoryLock(lambda: self.optuna.engine, study)  # type: ignore[attr-defined]
-        return FileLock.beside(Path(tempfile.gettempdir()) / f"nasformer-{self.run(lambda: self._token(study))}", study)
+        return FileLock(Path(tempfile.gettempdir()) / f"nasformer-{self.run(lambda: self._token(study))}", study)
 
     def _token(self, study: str) -> str:
         """Return what identifies a study in a storage object, which does not say where it is; made if absent."""
@@ -135,8 +139,8 @@ class Store:
             StudyError: The storage failed; the message names it and the cause.
         """
         with self._clear_errors():
-            found = body() if self._url is None else self._patiently(body)
-        self._opened = True
+            found = body() if self._in_process else self._patiently(body)
+        self._opened = "optuna" in vars(self)
         return found
 
     def _patiently(self, body: Callable[[], Kept]) -> Kept:
@@ -207,6 +211,8 @@ def _parsed(text: str, name: str) -> URL:
         )
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and not str(url.database).startswith("file:"):
+        url = url.set(database=str(_file_of(url)))  # absolute: a fitness may change the folder
     return url
 
 
@@ -215,7 +221,7 @@ def _file_of(url: URL) -> Path | None:
     database = url.database or ""
     if database in ("", ":memory:") or ":memory:" in database or url.query.get("mode") == "memory":
         return None
-    return Path(database.removeprefix("file:").partition("?")[0])
+    return Path(database.removeprefix("file:").partition("?")[0]).resolve()
 
 
 def _open_database(url: URL) -> RDBStorage:

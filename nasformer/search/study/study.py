@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
 from nasformer._provenance import library_version
 from nasformer.cost import parse_constraints
@@ -34,7 +33,7 @@ from nasformer.search.study.settings import (
     find,
 )
 from nasformer.search.study.storage import Store
-from nasformer.search.study.trials import ASKED, as_optuna, read_trial
+from nasformer.search.study.trials import as_optuna, read_trial
 from nasformer.search.trial_store import TrialStore
 from nasformer.space import SearchSpace
 
@@ -68,7 +67,7 @@ class Study(TrialStore):
         check_format(name, self.settings)
         self.space = SearchSpace.from_dict(self.settings["space"])
         self.asynchronous = bool(kept.get(ASYNCHRONOUS))
-        self.evaluations: int | None = kept.get(TOTAL, self.settings.get("evaluations"))
+        self.evaluations: int = kept.get(TOTAL, self.settings["evaluations"])
         self.warm_start = tuple(map(Trial.from_dict, kept.get(WARM_START, ())))
         self._confirmation: Mapping[str, Any] = kept.get(CONFIRMED) or {}
         self._distributions = distributions(self.space)
@@ -104,17 +103,15 @@ class Study(TrialStore):
         leader = store.run(lambda: store.leader(name))
         _acquire(store, leader, wait)
         try:
-            attributes = {FITNESS_SPEC: dict(fitness_spec or {})}
-            if warm_start:
-                attributes[WARM_START] = [trial.to_dict() for trial in warm_start]  # type: ignore[assignment]
+            attributes: dict[str, Any] = {FITNESS_SPEC: dict(fitness_spec or {})}
+            attributes |= {WARM_START: [trial.to_dict() for trial in warm_start]} if warm_start else {}
             attributes[SETTINGS] = {"package": library_version(), **plain}  # last: without them it is not ours
             study_id, kept = store.run(lambda: _create(store, name, attributes))
             check_format(name, kept)
             compare(name, kept, plain)
             study = cls(store, study_id, name, leader)
-            study._raise_total(plain.get("evaluations"))
-            study._require_warm_start(warm_start)
-            study._abandon_unfinished()
+            study._extend(plain["evaluations"])
+            study._check_warm_start(warm_start)
         except BaseException:
             leader.release()
             raise
@@ -162,13 +159,14 @@ class Study(TrialStore):
         if found := self.confirmation(trials):
             return found
         made = tuple(judge())
-        self._confirmation = {**self._counts(trials), "confirmed": [trial.to_dict() for trial in made]}
-        self.set(CONFIRMED, self._confirmation)
+        if trials >= len(self.recorded):  # not for a look back
+            self._confirmation = {**self._counts(trials), "confirmed": [trial.to_dict() for trial in made]}
+            self.set(CONFIRMED, self._confirmation)
         return made
 
     def _counts(self, trials: int | None) -> dict[str, int]:
         told = len(self.recorded) if trials is None else trials
-        return {"trials": told, "retried": sum(len(again) for after, again in self.retried.items() if after <= told)}
+        return {"trials": told, "retried": sum(after <= told for _, after in self.retried)}
 
     def _read(self) -> None:
         for frozen in self.store.run(lambda: self.store.optuna.get_all_trials(self.id, deepcopy=False)):
@@ -181,35 +179,32 @@ class Study(TrialStore):
 
     def _write(self, change: Callable[[BaseStorage], object]) -> None:
         def body() -> None:
-            if self._leader is not None:
-                self._leader.check()
+            if self._leader is not None and self._leader.renew():
+                self._require_unchanged()
             change(self.store.optuna)
 
         self.store.run(body)
 
-    def _raise_total(self, evaluations: int | None) -> None:
-        if evaluations is not None and evaluations > (self.evaluations or 0):
+    def _require_unchanged(self) -> None:
+        """Raise LeaderError if another process led while the lock was lost; one write may be ours, made unnoticed."""
+        stored = self.store.optuna.get_all_trials(self.id, deepcopy=False)
+        found = sum(read_trial(each.user_attrs, each.state, each.values) is not None for each in stored)
+        if found > len(self.recorded) + len(self.retried) + 1:
+            raise LeaderError(f"study {self.name!r} was led by another process meanwhile; run it again", self.name)
+
+    def _extend(self, evaluations: int) -> None:
+        if evaluations > self.evaluations:
             self.set(TOTAL, evaluations)
             self.evaluations = evaluations
 
-    def _require_warm_start(self, trials: Sequence[Trial]) -> None:
-        if trials and tuple(trials) != self.warm_start:
+    def _check_warm_start(self, trials: Sequence[Trial]) -> None:
+        if trials and not self.warm_start:
             raise StudyError(
-                f"study {self.name!r} was begun {'with another' if self.warm_start else 'without'} warm start; "
-                "leave warm_start out to continue it, or choose another name",
+                f"study {self.name!r} was begun without warm start; leave it out to continue, or choose another name",
                 self.name,
             )
-
-    def _abandon_unfinished(self) -> None:
-        """Mark as failed what processes of nasformer 0.1 left unfinished; it is evaluated again."""
-        unfinished = (TrialState.RUNNING, TrialState.WAITING)
-        for frozen in self.store.run(lambda: self.store.optuna.get_all_trials(self.id, False, unfinished)):
-            if ASKED in frozen.user_attrs:
-                self._write(
-                    lambda storage, number=frozen.number: storage.set_trial_state_values(  # type: ignore[misc]
-                        storage.get_trial_id_from_study_id_trial_number(self.id, number), TrialState.FAIL
-                    )
-                )
+        if trials and tuple(trials) != self.warm_start:
+            _LOGGER.warning("study %r keeps the warm start that it was begun with", self.name)
 
 
 def _acquire(store: Store, leader: LeaderLock, wait: bool) -> None:
