@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    FitnessKind,
-    Json,
-    Latency,
-    LatencyTable,
-    Macs,
-    Params,
-    Quiet,
-    Root,
-    SupernetPath,
-    budget_of,
-)
+from nasformer.cli import options
 from nasformer.cli.output import command_line, console, print_json, print_table
 from nasformer.cli.searching import read_options
 
@@ -38,18 +26,18 @@ def compare(
         typer.Option("--strategy", "-s", metavar="NAME", help="A name or module:Class, then KEY=VALUE; repeatable."),
     ] = None,
     space: Annotated[str | None, typer.Option(help="Built-in name or file.", show_default=False)] = None,
-    fitness: FitnessKind = None,
-    params: Params = None,
-    macs: Macs = None,
-    latency: Latency = None,
-    latency_table: LatencyTable = None,
+    fitness: options.FitnessKind = None,
+    params: options.Params = None,
+    macs: options.Macs = None,
+    latency: options.Latency = None,
+    latency_table: options.LatencyTable = None,
     noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.", show_default=False)] = None,
     objective: Annotated[
         str | None, typer.Option(help="accuracy or loss, of inherited weights.", show_default=False)
     ] = None,
-    supernet: SupernetPath = None,
-    data: Data = None,
-    root: Root = None,
+    supernet: options.SupernetPath = None,
+    data: options.Data = None,
+    root: options.Root = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; default 10.", show_default=False)] = None,
     evaluations: Annotated[
         int | None, typer.Option("--evaluations", "-n", min=1, help="Per run; default 200.", show_default=False)
@@ -76,8 +64,8 @@ def compare(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Report complete runs without running more.")
     ] = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Compare strategies on the same tasks, with the same seeds and evaluations.
 
@@ -100,7 +88,7 @@ def compare(
     task = {
         "space": space,
         "fitness": fitness,
-        "budget": budget_of(params, macs, latency) or None,
+        "budget": options.budget_of(params, macs, latency) or None,
         "latency_table": latency_table,
         "noise": noise,
         "objective": objective,

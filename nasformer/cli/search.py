@@ -8,37 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasformer._io import make_folder
-from nasformer.cli.options import (
-    BatchSize,
-    Data,
-    Device,
-    Dtype,
-    Evaluations,
-    FitnessKind,
-    Json,
-    Latency,
-    LatencyTable,
-    Macs,
-    MaxFailures,
-    NewStudyName,
-    Noise,
-    Objective,
-    Options,
-    Params,
-    Quiet,
-    Racing,
-    Ray,
-    RetryFailed,
-    Root,
-    Seconds,
-    Seed,
-    Space,
-    Strategy,
-    SupernetPath,
-    WarmStart,
-    Workers,
-    budget_of,
-)
+from nasformer.cli import options
 from nasformer.cli.outcome import show, summary
 from nasformer.cli.output import command_line, console, print_json
 from nasformer.cli.searching import make_searcher
@@ -51,43 +21,43 @@ WINNER = "winner.json"
 
 
 def search(
-    space: Space,
-    strategy: Strategy = "evolution",
-    option: Options = None,
-    params: Params = None,
-    macs: Macs = None,
-    latency: Latency = None,
-    latency_table: LatencyTable = None,
-    evaluations: Evaluations = 1050,
-    seconds: Seconds = None,
-    batch_size: BatchSize = 1,
-    seed: Seed = 0,
-    fitness: FitnessKind = None,
-    objective: Objective = "accuracy",
-    racing: Racing = False,
-    dtype: Dtype = "auto",
-    noise: Noise = 0.0,
-    workers: Workers = 1,
-    ray: Ray = None,
-    supernet: SupernetPath = None,
-    data: Data = None,
-    root: Root = None,
+    space: options.Space,
+    strategy: options.Strategy = "evolution",
+    option: options.Options = None,
+    params: options.Params = None,
+    macs: options.Macs = None,
+    latency: options.Latency = None,
+    latency_table: options.LatencyTable = None,
+    evaluations: options.Evaluations = 1050,
+    seconds: options.Seconds = None,
+    batch_size: options.BatchSize = 1,
+    seed: options.Seed = 0,
+    fitness: options.FitnessKind = None,
+    objective: options.Objective = "accuracy",
+    racing: options.Racing = False,
+    dtype: options.Dtype = "auto",
+    noise: options.Noise = 0.0,
+    workers: options.Workers = 1,
+    ray: options.Ray = None,
+    supernet: options.SupernetPath = None,
+    data: options.Data = None,
+    root: options.Root = None,
     storage: Annotated[
         str | None,
         typer.Option(
             metavar="URL", help="PATH.log, sqlite:///… or postgresql://…; default: OUT/study.log.", show_default=False
         ),
     ] = None,
-    study: NewStudyName = None,
-    max_failures: MaxFailures = 10,
-    retry_failed: RetryFailed = False,
-    warm_start: WarmStart = None,
+    study: options.NewStudyName = None,
+    max_failures: options.MaxFailures = 10,
+    retry_failed: options.RetryFailed = False,
+    warm_start: options.WarmStart = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.", show_default=False)
     ] = None,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    json: Json = False,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Search a space for the best architecture within a budget.
 
@@ -133,7 +103,7 @@ def search(
     make_folder(folder)
     try:
         result = searcher.run(
-            budget_of(params, macs, latency) or None,
+            options.budget_of(params, macs, latency) or None,
             evaluations=evaluations,
             seconds=seconds,
             batch_size=batch_size,
