@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -57,7 +59,9 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 success, 2 bad input or a reported failure, 130 interrupted."""
+    """Run the command line and exit: 0 success, 2 bad input or a reported failure, 130 interrupted, also by SIGTERM."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun ends the other ranks with it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(arguments))
 
 
