@@ -240,17 +240,20 @@ class Searcher:
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
         told = () if warm_start is None else warm_trials(_opened(warm_start), feasible)
-        if storage is None:
-            record = TrialStore()
-        else:
+        record = TrialStore()
+        if storage is not None:
             made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
             kept = {**made, **(fitness_spec or {}), "max_failures": criteria.max_failures}
-            name = study or self.default_study
-            record = begun = Study.begin(storage, name, settings, kept, told, wait)
-            told, planned = begun.warm_start, begun.settings["evaluations"]
-            strategy = self._planned(strategy, feasible, criteria, planned)
-        if told:
-            strategy.tell(told)
+            record = Study.begin(storage, study or self.default_study, settings, kept, told, wait)
+        try:
+            if isinstance(record, Study):
+                told = record.warm_start
+                strategy = self._planned(strategy, feasible, criteria, record.settings["evaluations"])
+            if told:
+                strategy.tell(told)
+        except BaseException:
+            record.close()
+            raise
         return _PreparedSearch(strategy, fitness, feasible, settings, record, len(told))
 
     def _planned(

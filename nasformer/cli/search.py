@@ -61,8 +61,10 @@ def search(
 ) -> None:
     """Search a space for the best architecture within a budget.
 
-    The default fitness is inherited accuracy with the weights trained for the space; without weights, a
-    training-free score, with a warning. Trials are stored as they finish; the same command resumes the search.
+    The default fitness is inherited accuracy with the weights trained for the
+    space; without weights, a training-free score, with a warning. Trials are
+    stored as they finish; the same command resumes the search, and with a
+    larger -n continues it.
 
     Examples:
       nasformer search digits --strategy tpe --params 60e3 -n 300

@@ -36,8 +36,8 @@ def create(
 ) -> None:
     """Create a study with space, budget, strategy, seed, fitness and data.
 
-    'nasformer study run' then needs only storage and name, on any machine with access to the storage and
-    the weights; other weights are refused.
+    'nasformer study run' then needs only storage and name, on any machine with
+    access to the storage and the weights; other weights are refused.
 
     Examples:
       nasformer study create digits --storage digits.log --strategy tpe

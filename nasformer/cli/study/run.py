@@ -46,8 +46,8 @@ def run(
 ) -> None:
     """Run a study, or go on with it.
 
-    One process leads a study; --workers and --ray evaluate in several. After a kill the same command resumes,
-    here or elsewhere, with the same trials.
+    One process leads a study; --workers and --ray evaluate in several. After a
+    kill the same command resumes, here or elsewhere, with the same trials.
 
     Examples:
       nasformer study run --storage digits.log
