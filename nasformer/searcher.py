@@ -259,15 +259,16 @@ class Searcher:
     def _planned(
         self, strategy: Strategy, feasible: FeasibleSet, criteria: StoppingCriteria, evaluations: int
     ) -> Strategy:
-        """Return the strategy, as the study began it if it depends on the number of evaluations."""
-        if evaluations == criteria.evaluations or not getattr(strategy, "uses_evaluations", False):
+        """Return the strategy as the study began it: with the number of evaluations at that time."""
+        if evaluations == criteria.evaluations:
             return strategy
-        _LOGGER.warning(
-            "%s planned for %d evaluations and keeps to that plan; a search of %d from the start may differ",
-            self.strategy,
-            evaluations,
-            criteria.evaluations,
-        )
+        if getattr(strategy, "uses_evaluations", True):
+            _LOGGER.warning(
+                "%s planned for %d evaluations and keeps to that plan; a search of %d from the start may differ",
+                self.strategy,
+                evaluations,
+                criteria.evaluations,
+            )
         return self.make(feasible, evaluations, criteria.batch_size)
 
     @classmethod
