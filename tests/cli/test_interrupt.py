@@ -13,7 +13,7 @@ import pytest
 
 from nasformer.search import SearchResult
 
-EVALUATIONS = 400
+EVALUATIONS = 150
 
 
 def search(program: str, out: str) -> list[str]:
@@ -28,7 +28,7 @@ def recorded(log: Path) -> int:
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
+    [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGKILL))],
     ids=lambda number: number.name,
 )
 def test_a_stopped_search_goes_on_to_the_same_result(number: signal.Signals, program: str, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from nasformer.cost import LatencyTable
 from nasformer.space import SearchSpace, load_space
@@ -40,6 +42,12 @@ def test_a_measured_latency_is_a_budget(
     assert (found.code, found.err) == (0, "")
     assert 0.4 <= json.loads(found.out)["latency_ms"] <= 0.5
     assert json.loads(found.out)["feasible"] == count
+    stored = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(f"{tmp_path}/run/study.log")))
+    latency = stored.best_trial.user_attrs["latency_ms"]
+    assert stored.best_trial.constraints == {
+        "latency_ms at most 0.5": latency - 0.5,
+        "latency_ms at least 0.4": 0.4 - latency,
+    }
 
 
 def test_a_latency_without_its_table_is_refused(refused: Callable[..., None], timed: tuple[Path, SearchSpace]) -> None:

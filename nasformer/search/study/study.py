@@ -71,7 +71,8 @@ class Study(TrialStore):
         self.warm_start = tuple(map(Trial.from_dict, kept.get(WARM_START, ())))
         self._confirmation: Mapping[str, Any] = kept.get(CONFIRMED) or {}
         self._distributions = distributions(self.space)
-        self._limits = parse_constraints(self.settings["limits"]) if self.settings.get("limits") else {}
+        further = dict.fromkeys(self.settings.get("costs", {}))  # beyond parameters and MACs; not rounded again
+        self._limits = parse_constraints(self.settings["limits"], further) if self.settings.get("limits") else {}
         self._read()
 
     @classmethod
