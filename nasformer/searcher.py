@@ -32,7 +32,7 @@ from nasformer.search.evaluation import describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
 from nasformer.search.study import Storage, Study
-from nasformer.search.warm_start import Tabular, WarmStart, opened, warm_trials
+from nasformer.search.warm_start import WarmStart, opened, warm_trials
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
@@ -284,7 +284,7 @@ class Searcher:
         Raises:
             StudyError: There is no such study, or its fitness or a cost is a Python object that storages cannot hold.
         """
-        found = Study.load(storage, study)
+        found = Study.load(storage, study, trials=False)
         name, settings, fitness_spec, space = found.name, found.settings, found.fitness_spec, found.space
         if fitness_spec.get("latency_table"):
             space = space.with_cost(LatencyTable.from_dict(fitness_spec["latency_table"]).cost())
@@ -305,7 +305,7 @@ class Searcher:
             **kept,
             "resolution": settings.get("resolution"),
             "max_failures": fitness_spec["max_failures"],
-            "storage": storage,
+            "storage": found.store,  # open already
             "study": name,
         }
 
@@ -323,7 +323,7 @@ class Searcher:
     def _total(self, storage: Storage | None, study: str | None) -> int:
         if storage is None:
             raise StrategyError("evaluations must be a number for a search without a study, got None", None)
-        return Study.load(storage, study or self.default_study).evaluations
+        return Study.load(storage, study or self.default_study, trials=False).evaluations
 
     @property
     def default_study(self) -> str:
@@ -368,7 +368,7 @@ class Searcher:
         }
 
 
-def _opened(source: WarmStart) -> SearchResult | TrialStore | Tabular:
+def _opened(source: WarmStart) -> SearchResult | TrialStore | Fitness:
     found = opened(source) if isinstance(source, (str, Path)) else source
     if isinstance(found, str):
         from nasformer.fitness import TableFitness

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
 
 from nasformer.architecture import Architecture
 from nasformer.errors import StudyError
 from nasformer.search.evaluate import as_trial
-from nasformer.search.evaluation import Evaluation
+from nasformer.search.evaluation import Evaluation, Fitness, Trial
 from nasformer.search.result import SearchResult
 from nasformer.search.study import Study
 from nasformer.search.trial_store import TrialStore
@@ -19,24 +18,11 @@ from nasformer.space import FeasibleSet
 _LOGGER = logging.getLogger(__name__)
 
 
-class Tabular(Protocol):
-    """A fitness of known architectures, such as ``TableFitness``."""
-
-    @property
-    def architectures(self) -> list[Architecture]:
-        """Its domain."""
-        ...
-
-    def evaluate(self, architectures: Any) -> Iterable[Evaluation]:
-        """Yield the values."""
-        ...
-
-
-WarmStart = SearchResult | TrialStore | Tabular | str | Path
+WarmStart = SearchResult | TrialStore | Fitness | str | Path
 """A result or its file, a study or its storage (with one study), a table or its file."""
 
 
-def warm_trials(source: SearchResult | TrialStore | Tabular, feasible: FeasibleSet) -> tuple[Any, ...]:
+def warm_trials(source: SearchResult | TrialStore | Fitness, feasible: FeasibleSet) -> tuple[Trial, ...]:
     """Return the valued members of a feasible set as trials with negative numbers, so before all others.
 
     Raises:
@@ -63,8 +49,8 @@ def opened(source: str | Path) -> SearchResult | Study | str:
         return text
 
 
-def _evaluations(source: SearchResult | TrialStore | Tabular) -> Iterable[Evaluation]:
+def _evaluations(source: SearchResult | TrialStore | Fitness) -> Iterable[Evaluation]:
     if not isinstance(source, (SearchResult, TrialStore)):
-        return source.evaluate(source.architectures)
+        return source.evaluate(getattr(source, "architectures", ()))
     trials = source.trials() if isinstance(source, TrialStore) else source.trials
     return [Evaluation(t.architecture, t.value, t.error, t.seconds, t.metrics) for t in trials]

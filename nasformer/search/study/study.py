@@ -73,7 +73,6 @@ class Study(TrialStore):
         self._distributions = distributions(self.space)
         further = dict.fromkeys(self.settings.get("costs", {}))  # beyond parameters and MACs; not rounded again
         self._limits = parse_constraints(self.settings["limits"], further) if self.settings.get("limits") else {}
-        self._read()
 
     @classmethod
     def begin(
@@ -111,6 +110,7 @@ class Study(TrialStore):
             check_format(name, kept)
             compare(name, kept, plain)
             study = cls(store, study_id, name, leader)
+            study._read()
             study._extend(plain["evaluations"])
             study._check_warm_start(warm_start)
         except BaseException:
@@ -119,8 +119,8 @@ class Study(TrialStore):
         return study
 
     @classmethod
-    def load(cls, storage: Storage, name: str | None = None) -> Study:
-        """Return an existing study to look at; without a name, the only one in the storage.
+    def load(cls, storage: Storage, name: str | None = None, trials: bool = True) -> Study:
+        """Return an existing study to look at, with its trials or without; without a name, the only one in the storage.
 
         Raises:
             StudyError: There is no such study, or nasformer did not make it.
@@ -130,7 +130,10 @@ class Study(TrialStore):
         if SETTINGS not in kept:
             raise StudyError(f"study {found!r} in {store.name!r} was not made by nasformer", found)
         check_format(found, kept[SETTINGS])
-        return cls(store, store.run(lambda: store.optuna.get_study_id_from_name(found)), found)
+        study = cls(store, store.run(lambda: store.optuna.get_study_id_from_name(found)), found)
+        if trials:
+            study._read()
+        return study
 
     def close(self) -> None:
         """Let another process lead it."""
