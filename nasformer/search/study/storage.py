@@ -76,7 +76,6 @@ class Store:
             if self._url is not None and self._url.get_backend_name() == "sqlite":
                 self.path = _file_of(self._url)
         self._in_process = self._url is None or (self.path is None and self._url.get_backend_name() == "sqlite")
-        self._opened = False
 
     def _locate(self, storage: str, create: bool) -> None:
         """Parse and check a URL or path."""
@@ -139,9 +138,10 @@ class Store:
             StudyError: The storage failed; the message names it and the cause.
         """
         with self._clear_errors():
-            found = body() if self._in_process else self._patiently(body)
-        self._opened = "optuna" in vars(self)
-        return found
+            return body() if self._in_process else self._patiently(body)
+
+    def _is_open(self) -> bool:
+        return "optuna" in vars(self)
 
     def _patiently(self, body: Callable[[], Kept]) -> Kept:
         """Run in a thread, since drivers wait in C, where Ctrl-C is not heard."""
@@ -152,7 +152,7 @@ class Store:
             waited = time.monotonic() - began
             if running.done():
                 error = running.exception()
-                if not isinstance(error, Exception) or not (self._opened and is_transient(error)):
+                if not isinstance(error, Exception) or not (self._is_open() and is_transient(error)):
                     return running.result()
                 failure = _reason(error)
             if waited > _PATIENCE_S:
@@ -170,7 +170,7 @@ class Store:
         def run() -> None:
             try:
                 found = body()
-                if "optuna" in vars(self):
+                if self._is_open():
                     self.optuna.remove_session()  # that of this thread
             except BaseException as error:
                 future.set_exception(error)

@@ -64,7 +64,6 @@ class Study(TrialStore):
         self.store, self.id, self.name, self._leader = store, study_id, name, leader
         kept = store.run(lambda: store.optuna.get_study_user_attrs(study_id))
         self.settings, self.fitness_spec = kept[SETTINGS], kept.get(FITNESS_SPEC, {})
-        check_format(name, self.settings)
         self.space = SearchSpace.from_dict(self.settings["space"])
         self.asynchronous = bool(kept.get(ASYNCHRONOUS))
         self.evaluations: int = kept.get(TOTAL, self.settings["evaluations"])
