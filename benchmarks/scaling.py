@@ -132,7 +132,7 @@ def measured(space: SearchSpace, result: SearchResult) -> Costs:
     return Costs({width: spent[width] / blocks[width] for width in spent}, answer, strategy / GENERATIONS)
 
 
-def slowdown(crews: Sequence[ParallelFitness], populations: Sequence[Sequence[Architecture]]) -> float:
+def slowdown(fitnesses: Sequence[ParallelFitness], populations: Sequence[Sequence[Architecture]]) -> float:
     """Return how much longer an evaluation takes while the other worker is busy too."""
 
     def seconds(fitness: ParallelFitness, population: Sequence[Architecture]) -> float:
@@ -142,10 +142,10 @@ def slowdown(crews: Sequence[ParallelFitness], populations: Sequence[Sequence[Ar
         return sum(sum(PrefixTree(part.architectures).shares().values()) for part in cut(population, 1))
 
     alone = together = 0.0  # seconds a block; in turn, so that drift hits both alike
-    with ThreadPoolExecutor(len(crews)) as pool:
+    with ThreadPoolExecutor(len(fitnesses)) as pool:
         for first, second in zip(populations[::2], populations[1::2], strict=True):
-            alone += sum(seconds(crew, first) for crew in crews) / blocks(first)
-            together += sum(pool.map(seconds, crews, [second] * len(crews))) / blocks(second)
+            alone += sum(seconds(fitness, first) for fitness in fitnesses) / blocks(first)
+            together += sum(pool.map(seconds, fitnesses, [second] * len(fitnesses))) / blocks(second)
     return together / alone
 
 
@@ -193,17 +193,17 @@ def main() -> None:
     space, data = load_space(arguments.space), load_dataset(arguments.space)
     build = partial(InheritedFitness, Supernet(space, seed=0), data.search)
     feasible = space.feasible()
-    crews = [ParallelFitness(build, workers=workers, devices=["cpu"], threads=1) for workers in (1, 1, 2)]
+    fitnesses = [ParallelFitness(build, workers=workers, devices=["cpu"], threads=1) for workers in (1, 1, 2)]
     warm, *own = generations(feasible, InOrderOfSize(feasible), 7, seed=7)
-    for crew in crews:
-        list(crew.evaluate(warm))
+    for fitness in fitnesses:
+        list(fitness.evaluate(warm))
     print(machine("torch", "nasformer"))
-    first, one = search(space, crews[0], seed=0)
+    first, one = search(space, fitnesses[0], seed=0)
     costs = measured(space, first)
-    factor = slowdown(crews[:2], own)
-    second, two = search(space, crews[2], seed=1)
-    for crew in crews:
-        crew.close()
+    factor = slowdown(fitnesses[:2], own)
+    second, two = search(space, fitnesses[2], seed=1)
+    for fitness in fitnesses:
+        fitness.close()
     print(f"an ask and a tell: {1e3 * costs.generation:.1f} ms")
     print(f"two busy workers take {factor:.2f} times as long as one")
     slower = Costs({width: factor * cost for width, cost in costs.block.items()}, costs.answer, costs.generation)

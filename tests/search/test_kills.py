@@ -17,7 +17,7 @@ from tests.search import sitting
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 
 
-class Crew:
+class SearchProcesses:
     """Processes that run one search, started again when they are killed."""
 
     def __init__(self, workers: int, arguments: list[str], root: Path) -> None:
@@ -57,13 +57,13 @@ def wait_for(notes: Path, number: int) -> None:
 def survive(url: str, root: Path, notes: Path, *, workers: int, kills: int, evaluations: int, strategy: str) -> None:
     """Kill so many times, let the search end, and compare it with one in this process, in memory."""
     run = {"batch_size": 6, "evaluations": evaluations}
-    crew = Crew(workers, [url, strategy, "6", str(evaluations), "0.15", str(notes)], root)
+    processes = SearchProcesses(workers, [url, strategy, "6", str(evaluations), "0.15", str(notes)], root)
     rng = random.Random(f"{workers} {kills}")
     for number in range(kills):
         wait_for(notes, lines(notes) + rng.randrange(3) + (number == 0))
         time.sleep(rng.choice([0.0, 0.1, 0.8]) * rng.random())
-        assert crew.kill(rng.randrange(workers)), f"the search ended after {number} kills: make it longer"
-    crew.finish()
+        assert processes.kill(rng.randrange(workers)), f"the search ended after {number} kills: make it longer"
+    processes.finish()
     plain = sitting.search(None, strategy, **run)
     idle = notes.with_name("idle")
     again = sitting.search(url, strategy, sitting.Noted(notes=idle), **run)
