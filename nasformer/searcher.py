@@ -166,7 +166,7 @@ class Searcher:
             run = loop(strategy, fitness, feasible, criteria, record, callbacks, accept_drift, retry_failed).run()
             before = time.perf_counter()
             recommended = self._recommended(strategy, feasible, run, confirm)
-            confirmed = record.confirmed(
+            confirmed = record.confirm(
                 len(run.trials), lambda: confirm_recommended(recommended, fitness, feasible, run)
             )
         end = time.perf_counter()

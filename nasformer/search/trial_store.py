@@ -56,6 +56,6 @@ class TrialStore:
         """Make the search asynchronous; cannot be undone."""
         self.asynchronous = True
 
-    def confirmed(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
+    def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
         """Return the confirmation of the first so many trials; a study makes it once."""
         return tuple(judge())

@@ -157,7 +157,7 @@ class Study(TrialStore):
         same = all(self._confirmation.get(key, 0) == count for key, count in self._counts(trials).items())
         return tuple(map(Trial.from_dict, self._confirmation.get("confirmed", ()))) if same else ()
 
-    def confirmed(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
+    def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
         """Return the stored confirmation of the first so many trials, made if absent."""
         if found := self.confirmation(trials):
             return found
