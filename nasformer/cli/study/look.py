@@ -74,14 +74,15 @@ def trials(
     Examples:
       nasformer study trials --storage digits.log --last 20
     """
-    from nasformer.search.study import Study
+    from nasformer.search.study import Study, state_of
 
     found = Study.load(storage, study)
     trials = found.trials()[-(last or 0) :]
+    states = [state_of(trial).name.lower() for trial in trials]
     if json:
-        print_json([{**trial.to_dict(), "state": _state(trial)} for trial in trials])
+        print_json([{**trial.to_dict(), "state": state} for trial, state in zip(trials, states, strict=True)])
         return
-    rows = [_row(trial) for trial in trials]
+    rows = list(map(_row, trials, states))
     print_table("", ("trial", "state", "value", "parameters", "MACs", "width", "depth", "s"), rows, left=0)
     for trial in trials:
         if trial.error:
@@ -111,14 +112,10 @@ def pareto(
         print_table("", ("architecture", "trial", "value", cost.replace("_", " ")), _front(front, cost))
 
 
-def _state(trial: Trial) -> str:
-    return "fail" if trial.value is None else "complete"
-
-
-def _row(trial: Trial) -> tuple[object, ...]:
+def _row(trial: Trial, state: str) -> tuple[object, ...]:
     architecture, value = trial.architecture, "" if trial.value is None else trial.value
     costs = int(trial.costs["params"]), int(trial.costs["macs"])
-    return trial.number, _state(trial), value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
+    return trial.number, state, value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
 
 
 def _front(front: Sequence[Trial], cost: str) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from nasformer.search.study.parameters import as_architecture, as_parameters, di
 from nasformer.search.study.settings import FORMAT, find
 from nasformer.search.study.storage import Store, quiet, shown
 from nasformer.search.study.study import Storage, Study
+from nasformer.search.study.trials import state_of
 
 __all__ = [
     "FORMAT",
@@ -25,4 +26,5 @@ __all__ = [
     "quiet",
     "read_lines",
     "shown",
+    "state_of",
 ]

@@ -13,7 +13,7 @@ from nasformer.search.evaluation import Trial
 from nasformer.search.study.settings import FITNESS_SPEC, PREFIX, SETTINGS, check_format
 from nasformer.search.study.storage import Store
 from nasformer.search.study.study import Study
-from nasformer.search.study.trials import as_attributes, read_trial
+from nasformer.search.study.trials import as_attributes, read_trial, state_of
 
 _OF_WORKERS = "nasformer:workers"  # of nasformer 0.1
 
@@ -24,10 +24,9 @@ def export_study(study: Study) -> Iterator[dict[str, Any]]:
     own = {key: value for key, value in sorted(attributes.items()) if key.startswith(PREFIX) and key != _OF_WORKERS}
     yield {"study": {"name": study.name, "attributes": own}}
     for trial, retried_after in study.history():
-        state = TrialState.FAIL if trial.value is None else TrialState.COMPLETE
         yield {
             "trial": {
-                "state": state.name,
+                "state": state_of(trial).name,
                 "values": None if trial.value is None else [trial.value],
                 "user_attrs": as_attributes(trial, retried_after),
             }

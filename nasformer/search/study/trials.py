@@ -34,13 +34,18 @@ def as_optuna(
     """
     parameters = as_parameters(trial.architecture)
     return create_trial(
-        state=TrialState.FAIL if trial.value is None else TrialState.COMPLETE,
+        state=state_of(trial),
         value=trial.value,
         params=parameters,
         distributions={name: distributions[name] for name in parameters},
         user_attrs=as_attributes(trial, retried_after),
         system_attrs=_constraints(trial, limits),
     )
+
+
+def state_of(trial: Trial) -> TrialState:
+    """Return Optuna's state of a finished trial."""
+    return TrialState.FAIL if trial.value is None else TrialState.COMPLETE
 
 
 def as_attributes(trial: Trial, retried_after: int | None) -> dict[str, Any]:
