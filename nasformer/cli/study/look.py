@@ -38,7 +38,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     rows: list[tuple[str, object]] = [
         ("confirmed" if confirmed else "highest so far", leader.value),
         *((name.replace("_", " "), figure) for name, figure in {**leader.metrics, **leader.costs}.items()),
-        ("trial", leader.number if leader.batch >= 0 else "not among them"),
+        ("trial", leader.number if leader.batch >= 0 else "none"),
         ("failed", state["failed"]),
         ("finished", f"{len(trials):,} of {found.evaluations:,}"),
     ]
