@@ -17,6 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from nasformer.search.evaluation import Trial
@@ -35,7 +36,7 @@ class ProgressBar:
     def __init__(self, label: str, total: int, shown: bool, work: Mapping[str, int] | None = None) -> None:
         self.columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("best {task.fields[best]}"),
             *([] if work is None else [Speed(work)]),
@@ -64,7 +65,7 @@ class Speed(ProgressColumn):
     """Images per second, over all architectures."""
 
     def __init__(self, work: Mapping[str, int]) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))  # in a narrow terminal the bar gives way
         self._work, self._before = work, work.get("images", 0)
 
     def render(self, task: Task) -> Text:
