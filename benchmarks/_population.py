@@ -22,6 +22,9 @@ from nasformer.registry import get_strategy, load_supernet
 from nasformer.search import Evaluation, Fitness, Trial
 from nasformer.space import FeasibleSet, load_space
 from nasformer.supernet import Supernet
+from nasformer.tasks import get_task
+
+TASK = get_task("classification")()
 
 POPULATION, KEEP = 50, 10
 BUDGET = {"params": 300e3}
@@ -93,7 +96,7 @@ def led_by_loss(net: Supernet, split: ImagesInMemory, count: int) -> list[list[A
 def outcomes(net: Supernet, split: ImagesInMemory, asked: Generations, *, bfloat16: bool) -> Outcomes:
     """Return what every image says of every architecture."""
     tree = PrefixTree([architecture for each in asked for architecture in each])
-    found = population_outcomes(net, tree, iterate(split, 64), bfloat16=bfloat16)
+    found = population_outcomes(net, tree, iterate(split, 64), scores=TASK.scores, bfloat16=bfloat16)
     return {a: outcome for a, outcome in found.items() if isinstance(outcome, Outcome)}
 
 

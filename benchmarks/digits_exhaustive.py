@@ -113,7 +113,7 @@ def evaluate(path: Path, architectures: Sequence[Architecture]) -> Columns:
         batches = list(iterate(data.splits[split], 256))
         found: dict[Architecture, tuple[int, float]] = {}
         for part in parts(in_tree_order(architectures)):
-            found |= figures(population_outcomes(net, PrefixTree(part), batches))
+            found |= figures(population_outcomes(net, PrefixTree(part), batches, scores=data.task.scores))
         correct, loss = zip(*(found[architecture] for architecture in architectures), strict=True)
         columns[f"{split}_correct"] = np.array(correct, dtype=np.int16)
         columns[f"{split}_loss"] = np.array(loss, dtype=np.float32)
@@ -132,7 +132,10 @@ def figures(outcomes: Mapping[Architecture, Outcome | Exception]) -> dict[Archit
     for architecture, outcome in outcomes.items():
         if isinstance(outcome, Exception):
             raise outcome
-        found[architecture] = int(outcome.correct.sum()), float(outcome.loss.mean(dtype=np.float64))
+        found[architecture] = (
+            int(outcome.scores["accuracy"].sum()),
+            float(outcome.scores["loss"].mean(dtype=np.float64)),
+        )
     return found
 
 

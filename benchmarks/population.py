@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._population import (
     KEEP,
+    TASK,
     Generations,
     InOrderOfSize,
     Row,
@@ -41,7 +42,6 @@ from nasformer.architecture import Architecture
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import FitnessError, NasformerError
 from nasformer.fitness import InheritedFitness, SurrogateFitness
-from nasformer.fitness.outcome import Objective
 from nasformer.fitness.prefix_tree import PrefixTree
 from nasformer.search import Fitness
 from nasformer.space import load_space
@@ -119,13 +119,12 @@ def precision(net: Supernet, split: ImagesInMemory, asked: Generations) -> list[
     """Print how far bfloat16 ranks architectures as float32 does."""
     single, half = (outcomes(net, split, asked, bfloat16=each) for each in (False, True))
     rows = []
-    objectives: tuple[Objective, ...] = ("loss", "accuracy")
-    for objective in objectives:
+    for objective in map(TASK.objective, TASK.objectives):
         fine, coarse = ([float(o[a].values(objective).mean()) for a in single] for o in (single, half))
         agreement = float(kendalltau(fine, coarse).statistic)
         top, same = (set(np.argsort(np.negative(each), kind="stable")[:KEEP].tolist()) for each in (fine, coarse))
         note = f"{len(fine)} architectures, {len(split):,} images; {len(top & same)} of the ten best are the same"
-        rows.append(report(f"Kendall's tau of the {objective} in bfloat16 and in float32", agreement, None, note))
+        rows.append(report(f"Kendall's tau of the {objective.name} in bfloat16 and in float32", agreement, None, note))
     return rows
 
 

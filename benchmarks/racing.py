@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._population import (
     KEEP,
+    TASK,
     Generations,
     Outcomes,
     Row,
@@ -34,8 +35,9 @@ from benchmarks._population import (
 )
 from nasformer.architecture import Architecture
 from nasformer.errors import NasformerError
-from nasformer.fitness.outcome import Objective, Outcome
+from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.racing import Answers, Racing, race
+from nasformer.tasks import Metric
 
 BLOCK = 100
 """Images whose mean is one instance of the pruner: one report for each image would take hours."""
@@ -62,7 +64,7 @@ Contest = Callable[[Outcomes, Generations], dict[Architecture, int]]
 """From outcomes and generations to the images that each architecture saw."""
 
 
-def in_orders(table: Outcomes, asked: Generations, objective: Objective, contest: Contest, orders: int) -> Kept:
+def in_orders(table: Outcomes, asked: Generations, objective: Metric, contest: Contest, orders: int) -> Kept:
     """Hold a contest in many orders of the images."""
     images = next(iter(table.values())).seen
     true = {a: float(o.values(objective).mean()) for a, o in table.items()}
@@ -70,7 +72,9 @@ def in_orders(table: Outcomes, asked: Generations, objective: Objective, contest
     used = won = top = 0
     for order in range(orders):
         mixed = np.random.default_rng(order).permutation(images)
-        seen = contest({a: Outcome(o.correct[mixed], o.loss[mixed]) for a, o in table.items()}, asked)
+        seen = contest(
+            {a: Outcome({name: each[mixed] for name, each in o.scores.items()}) for a, o in table.items()}, asked
+        )
         used += sum(seen.values())
         won += seen[best] == images
         top += sum(seen[a] == images for a in needed)
@@ -88,7 +92,7 @@ def needed_by(asked: Generations, true: dict[Architecture, float]) -> list[Archi
     return needed
 
 
-def races(objective: Objective, places: int, racing: Racing) -> Contest:
+def races(objective: Metric, places: int, racing: Racing) -> Contest:
     """Return the contest in which every generation races, against the best ``places`` before it too."""
 
     def contest(table: Outcomes, asked: Generations) -> dict[Architecture, int]:
@@ -109,7 +113,7 @@ def races(objective: Objective, places: int, racing: Racing) -> Contest:
     return contest
 
 
-def pruner(objective: Objective, looks: Sequence[int]) -> Contest:
+def pruner(objective: Metric, looks: Sequence[int]) -> Contest:
     """Return the contest in which Optuna prunes: one after the other, each against the best so far."""
 
     def contest(table: Outcomes, asked: Generations) -> dict[Architecture, int]:
@@ -141,16 +145,17 @@ def compare(table: Outcomes, asked: Generations, orders: int) -> list[Row]:
     """Print what the races spared and kept, and the same of the pruner."""
     images, rows = next(iter(table.values())).seen, list[Row]()
     note = f"{len(asked)} generations, {images:,} images, {orders} orders"
-    goals: dict[Objective, float | None] = {"loss": 3.0, "accuracy": None}
-    for objective, goal in goals.items():
+    goals: dict[str, float | None] = {"loss": 3.0, "accuracy": None}
+    for by, goal in goals.items():
+        objective = TASK.objective(by)
         kept = in_orders(table, asked, objective, races(objective, KEEP, Racing()), orders)
-        rows.append(report(f"racing on {objective} for {KEEP} places: times fewer images", 1 / kept.used, goal, note))
-        rows.append(report(f"racing on {objective} for {KEEP} places: true top ten kept, %", 100 * kept.top, 98.0))
+        rows.append(report(f"racing on {by} for {KEEP} places: times fewer images", 1 / kept.used, goal, note))
+        rows.append(report(f"racing on {by} for {KEEP} places: true top ten kept, %", 100 * kept.top, 98.0))
         own = in_orders(table, asked, objective, races(objective, 1, Racing()), orders)
         other = in_orders(table, asked, objective, pruner(objective, Racing().looks(images)), orders)
         for name, each in (("racing", own), ("WilcoxonPruner", other)):
-            rows.append(report(f"{name} on {objective} for one place: times fewer images", 1 / each.used))
-            rows.append(report(f"{name} on {objective} for one place: the true best kept, %", 100 * each.best))
+            rows.append(report(f"{name} on {by} for one place: times fewer images", 1 / each.used))
+            rows.append(report(f"{name} on {by} for one place: the true best kept, %", 100 * each.best))
     return rows
 
 

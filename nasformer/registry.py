@@ -7,14 +7,13 @@ entry-point group ``nasformer.strategies``. Listing names imports nothing.
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._plugins import Plugins
 from nasformer.errors import DataError, FitnessError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from nasformer.supernet import Supernet
 
 _LOGGER = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
 
 StrategyFactory = Callable[..., Strategy]
 """Called as ``factory(feasible, seed=…, evaluations=…, batch_size=…, **options)``."""
@@ -37,7 +35,7 @@ def strategy_names() -> list[str]:
     >>> {"evolution", "nevergrad", "random", "tpe"} <= set(strategy_names())
     True
     """
-    return sorted({*_own_strategies(), *_entry_points()})
+    return _STRATEGIES.names()
 
 
 def get_strategy(name: str) -> StrategyFactory:
@@ -50,41 +48,18 @@ def get_strategy(name: str) -> StrategyFactory:
     {'sampler': 'NSGAIISampler'}
     """
     own, colon, value = name.partition(":")
-    if own in _own_strategies():
-        found = _class_of(importlib.import_module(f"nasformer.strategies.{own.replace('-', '_')}"))
+    if own in _STRATEGIES.own:
+        found = _STRATEGIES.get(own)
         return _variant(found, own, value) if colon else found
-    try:
-        if name in _entry_points():
-            return _checked(name, _entry_points()[name].load())
-        if ":" in name:
-            if not all(name.partition(":")[::2]):
-                raise StrategyError(f"strategy {name!r} names no class; write module:Class", name)
-            return _checked(name, EntryPoint(name, name, "nasformer.strategies").load())
-    except (ImportError, AttributeError) as error:
-        raise StrategyError(f"strategy {name!r} cannot be imported: {error}", name) from error
-    raise StrategyError(f"unknown strategy {name!r}; {did_you_mean(name, strategy_names())}", name)
+    return _STRATEGIES.get(name)  # type: ignore[no-any-return]
 
 
-def _own_strategies() -> list[str]:
-    files = (path.stem for path in (_HERE / "strategies").glob("*.py"))
-    return [stem.replace("_", "-") for stem in files if not stem.startswith("_")]
+def _missing_methods(loaded: object) -> str:
+    missing = [method for method in ("ask", "tell", "recommend") if not hasattr(loaded, method)]
+    return ", ".join(missing) or ("" if callable(loaded) else "a constructor")
 
 
-def _entry_points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group="nasformer.strategies")}
-
-
-def _class_of(module: Any) -> type[BaseStrategy]:
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, BaseStrategy) and value.__module__ == module.__name__
-    ]
-    public = [value for value in classes if not value.__name__.startswith("_")]
-    if len(public) != 1:
-        found = ", ".join(value.__name__ for value in public) or "none"
-        raise StrategyError(f"{module.__name__} must define one public BaseStrategy, found {found}", module)
-    return public[0]
+_STRATEGIES = Plugins("strategy", "strategies", lambda: BaseStrategy, StrategyError, _missing_methods)
 
 
 def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFactory:
@@ -94,13 +69,6 @@ def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFac
     if not value:
         raise StrategyError(f"strategy '{name}:' names no {strategy.variant}; write {name}:NAME", name)
     return partial(factory, **{strategy.variant: value})
-
-
-def _checked(name: str, loaded: object) -> StrategyFactory:
-    missing = [method for method in ("ask", "tell", "recommend") if not hasattr(loaded, method)]
-    if not callable(loaded) or missing:
-        raise StrategyError(f"{name!r} is not a strategy: it lacks {', '.join(missing) or 'a constructor'}", loaded)
-    return loaded
 
 
 FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH", "fit:TABLE")

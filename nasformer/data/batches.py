@@ -1,4 +1,4 @@
-"""Batches of a split: slices of images in memory or of an array on disk, else a DataLoader."""
+"""Batches of a split: of whole batches if it has ``batch``, else a DataLoader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nasformer.data.dataset import Split
-from nasformer.data.decoded import DecodedImages
 from nasformer.data.memory import ImagesInMemory
 from nasformer.data.prefetch import prefetched
 from nasformer.errors import DataError
@@ -32,10 +31,11 @@ def iterate(
     prefetch: bool = False,
     repeats: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield ``(images (batch, channels, height, width), labels (batch,))`` on ``device``.
+    """Yield ``(images (batch, channels, height, width), targets (batch, …))`` on ``device``.
 
     Args:
-        split: The images.
+        split: The images. Its method ``batch(places, device)``, if any, returns a whole batch: ``places`` are a slice
+            if in order, else an index tensor.
         batch_size: Images in a batch; the last one may hold fewer.
         device: Device of the batches.
         seed: Seed of the shuffling; None: the order of the split.
@@ -64,12 +64,11 @@ def iterate(
         order, batch_size = torch.cat([batch[rows] for batch in torch.split(order, batch_size)]), len(rows)
         stream += int(rows[0])  # ranks augment differently
     in_order = seed is None and rows is None
-    if isinstance(split, ImagesInMemory):
-        yield from _from_memory(split.to(device), batch_size, order, in_order=in_order)
-        return
     where = _with_index(torch.device(device))
-    if isinstance(split, DecodedImages):
-        batches, workers = _from_array(split, batch_size, order, where, in_order=in_order), 0
+    if isinstance(split, ImagesInMemory):
+        split, prefetch = split.to(where), False
+    if hasattr(split, "batch"):
+        batches, workers = _whole(split, batch_size, order, where, in_order=in_order), 0
     else:
         batches = _from_loader(split, batch_size, order, workers, where, stream)
     yield from prefetched(batches) if prefetch and not workers else batches
@@ -87,17 +86,9 @@ def _shuffled(split: Split, seed: int, repeats: int) -> Tensor:
     return torch.tensor(list(sampler))
 
 
-def _from_memory(split: ImagesInMemory, batch_size: int, order: Tensor, *, in_order: bool) -> Batches:
-    for places in torch.split(order.to(split.images.device), batch_size):
-        chosen = _run(places) if in_order else places
-        yield split.images[chosen], split.labels[chosen]
-
-
-def _from_array(
-    split: DecodedImages, batch_size: int, order: Tensor, device: torch.device, *, in_order: bool
-) -> Batches:
+def _whole(split: Any, batch_size: int, order: Tensor, device: torch.device, *, in_order: bool) -> Batches:
     for places in torch.split(order, batch_size):
-        yield split.batch(_run(places) if in_order else places.numpy(), device)
+        yield split.batch(_run(places) if in_order else places, device)
 
 
 def _run(places: Tensor) -> slice:

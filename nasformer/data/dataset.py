@@ -1,6 +1,6 @@
-"""Dataset: disjoint train, search and test splits with metadata.
+"""Dataset: disjoint train, search and test splits with their task and metadata.
 
-The search split ranks architectures and is never trained on; test images are used once, at the end.
+The search split ranks architectures and is never trained on; test examples are used once, at the end.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
@@ -16,12 +17,13 @@ from nasformer.data.memory import ImagesInMemory
 from nasformer.data.splits import fingerprint
 from nasformer.errors import DataError
 from nasformer.space import SearchSpace
+from nasformer.tasks import Task, get_task
 
 SPLITS = ("train", "search", "test")
 
 
 class Split(Protocol):
-    """A torch dataset of ``(image (channels, height, width), label)`` pairs."""
+    """A torch dataset of ``(image (channels, height, width) or series (channels, length), target)`` pairs."""
 
     def __len__(self) -> int: ...
 
@@ -29,7 +31,7 @@ class Split(Protocol):
 
 
 class Dataset:
-    """Three disjoint splits of images.
+    """Three disjoint splits of images or series.
 
     Omitted arguments are inferred from the splits: sizes from the first image, classes from the labels in
     memory or from a ``classes`` attribute.
@@ -39,16 +41,17 @@ class Dataset:
         search: Images that rank architectures; never trained on.
         test: Held-out test images.
         name: Name in reports.
+        task: What is learnt; None: a classification.
         num_classes: Number of classes.
-        image_size: Height and width, in pixels.
+        image_size: Height and width in pixels, or length of the series.
         in_channels: Number of channels.
         classes: Class names; None: those of the train split, or numbers.
         record: Metadata stored with every result; the built-in datasets record their splits.
 
     Raises:
-        DataError: An empty split, images of the wrong shape, or splits that share images.
+        DataError: An empty split, images of the wrong shape, targets that do not fit the task, or splits that share
+            images.
 
-    >>> import torch
     >>> splits = {name: TensorDataset(torch.rand(6, 1, 8, 8), torch.arange(6) % 3) for name in SPLITS}
     >>> data = Dataset(**splits)
     >>> data.num_classes, data.image_size, data.record["splits"]
@@ -62,6 +65,7 @@ class Dataset:
         search: Split,
         test: Split,
         name: str = "custom",
+        task: Task | None = None,
         num_classes: int | None = None,
         image_size: int | None = None,
         in_channels: int | None = None,
@@ -71,15 +75,25 @@ class Dataset:
         splits = {"train": train, "search": search, "test": test}
         _check_disjoint(splits)
         self.train, self.search, self.test = (_in_memory(splits[key]) for key in SPLITS)
-        channels, size = _image_shape(self.train)
+        channels, *sizes = _input_shape(self.train)
         self.name = name
-        self.image_size = size if image_size is None else image_size
+        self.image_size = sizes[0] if image_size is None else image_size
         self.in_channels = channels if in_channels is None else in_channels
-        self.num_classes = _count_classes(self.train) if num_classes is None else num_classes
-        self.classes = _names(self.num_classes, classes or getattr(self.train, "classes", None) or ())
+        self.input_shape = (self.in_channels, *(self.image_size for _ in sizes))
+        self.task = _classification(self.train, num_classes, classes) if task is None else task
         self.record: dict[str, Any] = dict(record) if record is not None else self._default_record()
-        self.record.setdefault("classes", self.classes)
+        self.record = {**self.task.record(), **self.record}
         self._check_splits()
+
+    @property
+    def num_classes(self) -> int:
+        """Number of outputs: of classes, labels, targets or steps."""
+        return len(self.task.outputs)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the outputs."""
+        return list(self.task.outputs)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -101,20 +115,25 @@ class Dataset:
                     f"declare {key}: {have} or use other data",
                     self,
                 )
+        if len(self.input_shape) != len(wanted.input_shape):
+            have, need = ("series" if len(shape) == 2 else "images" for shape in (self.input_shape, wanted.input_shape))
+            raise DataError(
+                f"dataset {self.name!r} has {have}, but space {space.name!r} declares {need}; use other data", self
+            )
 
     def _check_splits(self) -> None:
-        wanted = (self.in_channels, self.image_size, self.image_size)
         for key, split in self.splits.items():
-            shape = tuple(_first_image(split, key).shape)
-            if shape != wanted:
-                raise DataError(f"the {key} images of {self.name!r} are {shape}, expected {wanted}", split)
-            labels = split.labels if isinstance(split, ImagesInMemory) else None
-            if labels is not None and int(labels.max()) >= self.num_classes:
-                raise DataError(
-                    f"the {key} labels of {self.name!r} reach {int(labels.max())}, but it has "
-                    f"{self.num_classes} classes (0 to {self.num_classes - 1})",
-                    split,
-                )
+            shape = tuple(_first_input(split, key).shape)
+            if shape != self.input_shape:
+                raise DataError(f"the {key} images of {self.name!r} are {shape}, expected {self.input_shape}", split)
+            targets = targets_of(split)
+            if targets is not None:
+                try:
+                    checked = self.task.check(targets, key)
+                except DataError as error:
+                    raise DataError(f"{self.name!r}: {error}", error.value) from None
+                if isinstance(split, ImagesInMemory):
+                    split.labels = checked
 
     def _default_record(self) -> dict[str, Any]:
         return {
@@ -125,19 +144,26 @@ class Dataset:
         }
 
 
+def targets_of(split: Split) -> Tensor | None:
+    """Return the targets of a split, ``(n,)`` or ``(n, outputs)``; None if only its items know them."""
+    targets = getattr(split, "labels", None)
+    targets = getattr(split, "targets", None) if targets is None else targets
+    return None if targets is None else torch.as_tensor(targets)
+
+
 def _in_memory(split: Split) -> Split:
     if isinstance(split, TensorDataset) and len(split.tensors) == 2:
         return ImagesInMemory(*split.tensors)
     return split
 
 
-def _labels(split: Split) -> Iterator[tuple[object, int]]:
-    """Yield each image's index and class if labels are in memory, else only the number of images."""
-    labels = split.labels if isinstance(split, ImagesInMemory) else getattr(split, "targets", None)
-    yield from enumerate(map(int, labels)) if labels is not None else [(len(split), -1)]
+def _labels(split: Split) -> Iterator[tuple[object, object]]:
+    """Yield each image's index and target if targets are known, else only the number of images."""
+    targets = targets_of(split)
+    yield from enumerate(targets.tolist()) if targets is not None else [(len(split), -1)]
 
 
-def _first_image(split: Split, name: str) -> Tensor:
+def _first_input(split: Split, name: str) -> Tensor:
     if not len(split):
         raise DataError(f"the {name} split is empty; give it at least one image", split)
     item = split[0]
@@ -148,11 +174,20 @@ def _first_image(split: Split, name: str) -> Tensor:
     return item[0]
 
 
-def _image_shape(split: Split) -> tuple[int, int]:
-    shape = tuple(_first_image(split, "train").shape)
-    if len(shape) != 3 or shape[1] != shape[2]:
+def _input_shape(split: Split) -> tuple[int, ...]:
+    shape = tuple(_first_input(split, "train").shape)
+    if len(shape) not in (2, 3) or len(set(shape[1:])) > 1:
         raise DataError(f"images must be square (channels, size, size), got {shape}; crop or resize them", split)
-    return shape[0], shape[1]
+    return shape
+
+
+def _classification(split: Split, number: int | None, names: Sequence[str] | None) -> Task:
+    """Return the classification of a split's labels; names are numbers if their count is wrong."""
+    known = names or getattr(split, "classes", None) or ()
+    if number is None:
+        number = _count_classes(split)
+    found: Task = get_task("classification")(tuple(map(str, known if len(known) == number else range(number))))
+    return found
 
 
 def _count_classes(split: Split) -> int:
@@ -161,11 +196,6 @@ def _count_classes(split: Split) -> int:
     if hasattr(split, "classes"):
         return len(split.classes)
     raise DataError("the number of classes is not known from the train split; give num_classes=", split)
-
-
-def _names(num_classes: int, given: Sequence[Any]) -> list[str]:
-    """Return the class names; numbers if the count of names is wrong."""
-    return list(map(str, given if len(given) == num_classes else range(num_classes)))
 
 
 def _check_disjoint(splits: Mapping[str, Split]) -> None:

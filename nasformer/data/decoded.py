@@ -36,7 +36,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 _LOGGER = logging.getLogger("nasformer.data")
 
 
-class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
+class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, Any]]):
     """Memory-mapped images decoded before; their values equal those of the files, bit for bit.
 
     Args:
@@ -50,7 +50,7 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __init__(self, files: ImageFiles, path: Path) -> None:
         self.files, self.path = files, path
         self.classes, self.targets = files.classes, files.targets
-        self.labels = torch.tensor(files.targets)
+        self.labels = files.labels
         self._pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
         if (self._pixels.shape, self._pixels.dtype) != (_shape(files), np.uint8):
             raise ValueError(f"{path} holds {self._pixels.dtype} {self._pixels.shape}")
@@ -58,16 +58,17 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        images, labels = self.batch(slice(index, index + 1) if index >= 0 else [index], torch.device("cpu"))
-        return images[0], int(labels[0])
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        images, _ = self.batch(slice(index, index + 1) if index >= 0 else [index], torch.device("cpu"))
+        return images[0], self.targets[index]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DecodedImages, (self.files, self.path)  # another process maps the array itself
 
     def batch(self, places: slice | Any, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return ``(images (batch, 3, size, size), labels (batch,))``; uint8 is copied to the device, not floats."""
-        pixels, labels = torch.from_numpy(np.array(self._pixels[places])), self.labels[places]
+        rows = places.numpy() if isinstance(places, Tensor) else places
+        pixels, labels = torch.from_numpy(np.array(self._pixels[rows])), self.labels[places]
         if device.type == "cuda":
             pixels, labels = pixels.pin_memory(), labels.pin_memory()
         there = pixels.to(device, non_blocking=True)

@@ -25,15 +25,15 @@ EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 CROP = 0.875
 """Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
 
-Sample = tuple[Path, int]
+Sample = tuple[Path, Any]
 Marked = TypeVar("Marked", bound=tuple[Any, int])
 
 
-class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
+class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
     """A torch dataset of image files.
 
     Args:
-        samples: Path and class number of each image.
+        samples: Path and target of each image: a class number, or numbers.
         classes: Names of the classes.
         transform: From a PIL image to a tensor ``(3, size, size)``.
     """
@@ -41,12 +41,14 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, int]]):
     def __init__(self, samples: Sequence[Sample], classes: Sequence[str], transform: Callable[[Any], Tensor]) -> None:
         self.samples, self.classes, self.transform = list(samples), list(classes), transform
         self.targets = [label for _, label in samples]
+        self.labels = torch.from_numpy(np.asarray(self.targets))
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.read(index)), self.targets[index]
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        label = self.labels[index]
+        return self.transform(self.read(index)), label if label.ndim else int(label)
 
     def read(self, index: int) -> Any:
         """Return a decoded image (PIL).

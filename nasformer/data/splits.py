@@ -45,8 +45,8 @@ def stratified(labels: Iterable[int], fractions: Mapping[str, float], seed: int)
     return {name: np.sort(np.concatenate(pieces)) for name, pieces in parts.items()}
 
 
-def fingerprint(splits: Mapping[str, Iterable[tuple[object, int]]]) -> str:
-    """Hash the assignment of images (index or path, and class) to splits.
+def fingerprint(splits: Mapping[str, Iterable[tuple[object, object]]]) -> str:
+    """Hash the assignment of images (index or path, and target) to splits.
 
     >>> fingerprint({"train": [(0, 1)], "test": [(1, 0)]}) == fingerprint({"train": [(1, 0)], "test": [(0, 1)]})
     False

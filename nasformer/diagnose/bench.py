@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch.utils.data import Subset
 
 from nasformer._io import atomic, digest
@@ -109,18 +108,23 @@ class Bench:
 
     def outcomes(self, architectures: Sequence[Architecture], split: str) -> list[Outcome]:
         """Return the per-image outcomes of each architecture on a split, cached in a file."""
-        content = [self.identity, split, [architecture.to_dict() for architecture in architectures]]
+        content = [
+            self.identity,
+            split,
+            self.data.task.objectives,
+            [architecture.to_dict() for architecture in architectures],
+        ]
         path = self.folder / "outcomes" / f"{split}-{digest(content)}.npz"
         if path.exists():
             with np.load(path) as kept:
-                return [Outcome(*columns) for columns in zip(kept["correct"], kept["loss"], strict=True)]
+                return [Outcome({name: kept[name][row] for name in kept}) for row in range(len(architectures))]
         images = getattr(self.data, split)
         judge = InheritedFitness(self.net, images, device=self.device, decoded=False)
         found = judge.outcomes(in_tree_order(list(architectures)), 0, len(images))
         told = [_outcome(architecture, found[architecture]) for architecture in architectures]
-        correct: NDArray[np.bool_] = np.stack([each.correct for each in told])
+        columns: dict[str, Any] = {name: np.stack([each.scores[name] for each in told]) for name in told[0].scores}
         with atomic(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, correct=correct, loss=np.stack([each.loss for each in told]))
+            np.savez_compressed(file, **columns)
         return told
 
     @property

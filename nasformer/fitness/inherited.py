@@ -19,9 +19,8 @@ from nasformer.architecture import Architecture, uniform
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import decode_once
-from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import ArchitectureError, FitnessError
-from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of, require_objective
+from nasformer.fitness.outcome import Outcome, judged, mean_of
 from nasformer.fitness.population import bytes_per_image, population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 from nasformer.fitness.racing import Answers, Compute, Racing, race
@@ -30,6 +29,7 @@ from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import fingerprint
+from nasformer.tasks import Task, task_of
 from nasformer.training.device import find_device
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -40,12 +40,12 @@ _OUTCOME_BYTES = 256 * 2**20
 
 
 class InheritedFitness:
-    """Top-1 accuracy in percent, or minus the loss, on held-out images.
+    """A metric of the task on held-out examples: of a classification top-1 accuracy in percent, or minus the loss.
 
     A call shares the common prefixes of its architectures, so evaluate many at a time, as a search does with
     ``batch_size``. Evaluations are cached, each with its share of the time; create a new fitness after training
-    ``net`` further. Metrics are ``loss``, ``accuracy`` if it is not the value, ``standard_error`` of the value, the
-    number of ``images``, and ``dropped`` if that was not all.
+    ``net`` further. Metrics are the task's means over examples, but not the value itself, ``standard_error`` of the
+    value, the number of ``images`` (or other examples), and ``dropped`` if that was not all.
 
     Args:
         net: The trained supernet, moved to ``device``.
@@ -55,9 +55,12 @@ class InheritedFitness:
         batch_size: Images per batch; None: as many as keep the activations of a traversal within 32 MiB on a CPU,
             2 GiB on a GPU; halved when out of memory.
         data: Provenance of the data, recorded with results; None: that of the data that trained ``net``.
-        objective: "accuracy", with ties broken by the loss; or "loss", which needs fewer images.
+        task: What the supernet learnt; None: that of ``data``.
+        objective: The metric that ranks, one of ``task.objectives``; None: their first. Of a classification "accuracy",
+            with ties broken by the loss, or "loss", which needs fewer images. Metrics of which less is better are
+            negated.
         racing: Whether to drop architectures early that are significantly worse than others: True, or options of
-            ``Racing`` by name. The cache then takes 5 bytes per image and fully evaluated architecture.
+            ``Racing`` by name. The cache then takes about 5 bytes per image and fully evaluated architecture.
         decoded: Whether to cache the decoded pixels of image files under ``NASFORMER_HOME``, 3 · size² bytes per
             image, instead of decoding them in every pass (``data.decoded.decode_once``).
 
@@ -80,7 +83,8 @@ class InheritedFitness:
         dtype: Dtype = "auto",
         batch_size: int | None = None,
         data: Mapping[str, Any] | None = None,
-        objective: Objective = "accuracy",
+        task: Task | None = None,
+        objective: str | None = None,
         racing: bool | Mapping[str, Any] = False,
         decoded: bool = True,
     ) -> None:
@@ -88,17 +92,17 @@ class InheritedFitness:
             raise FitnessError("the split to evaluate on is empty", split)
         if dtype not in ("auto", "float32", "bfloat16"):
             raise FitnessError(f"dtype is 'auto', 'float32' or 'bfloat16', got {dtype!r}", dtype)
-        require_objective(objective)
         self.device = find_device(device)
         self.net = net.to(self.device)
         kept = decode_once(split, home() / "decoded") if decoded else split
-        self.split = kept.to(self.device) if isinstance(kept, ImagesInMemory) else kept
+        self.split = kept.to(self.device) if hasattr(kept, "to") else kept
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bfloat16 = dtype == "bfloat16" or (dtype == "auto" and native)
         self.batch_size = batch_size or _suitable_batch(net, self.device)
-        self.objective, self.racing = objective, Racing.read(racing)
-        self.work = dict.fromkeys(("blocks", "one_by_one", "images", "every_image"), 0)
         self._data = dict(data or net.metadata.get("training", {}).get("data", {}))
+        self.task = task or task_of(self._data)
+        self.objective, self.racing = self.task.objective(objective), Racing.read(racing)
+        self.work = dict.fromkeys(("blocks", "one_by_one", "images", "every_image"), 0)
         self._cache: dict[Architecture, Evaluation] = {}
         self._full_outcomes: dict[Architecture, Outcome] = {}
         self._seconds: defaultdict[Architecture, float] = defaultdict(float)
@@ -139,8 +143,8 @@ class InheritedFitness:
             reason = f"{type(outcome).__name__}: {' '.join(str(outcome).split())}"
             return Evaluation(architecture, None, reason, seconds)
         dropped = outcome.seen < len(self.split)
-        reference = mean_of(survivors) if dropped else None
-        evaluation = judged(architecture, outcome, self.objective, seconds=seconds, reference=reference)
+        reference = mean_of(survivors, self.task) if dropped else None
+        evaluation = judged(architecture, outcome, self.task, self.objective, seconds=seconds, reference=reference)
         if not dropped and evaluation.value is not None:
             self._cache[architecture] = evaluation
         return evaluation
@@ -204,7 +208,7 @@ class InheritedFitness:
                     self.split, size, device=self.device, seed=seed, start=start, stop=stop, prefetch=True
                 )
                 counted = self._counted(batches, len(architectures))
-                return population_outcomes(self.net, tree, counted, bfloat16=self.bfloat16)
+                return population_outcomes(self.net, tree, counted, scores=self.task.scores, bfloat16=self.bfloat16)
             except torch.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise
@@ -257,7 +261,7 @@ class InheritedFitness:
             "images": len(self.split),
             "dtype": "bfloat16" if self.bfloat16 else "float32",
             "data": self._data,
-            "objective": self.objective,
+            "objective": self.objective.name,
             "racing": None if self.racing is None else self.racing.to_dict(),
         }
 

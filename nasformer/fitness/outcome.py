@@ -1,4 +1,4 @@
-"""Outcome: per-image results of an architecture, and the value, standard error and metrics derived from them.
+"""Outcome: scores of an architecture on each example, and the value, standard error and metrics derived from them.
 
 An architecture evaluated on a part of the images is compared with the mean of fully evaluated ones on that part:
 value = their mean on all images + mean difference on the images seen (the difference
@@ -11,66 +11,67 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
-from nasformer.errors import FitnessError
 from nasformer.search import Evaluation
+from nasformer.tasks import Metric, Task
 
-Objective = Literal["accuracy", "loss"]
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
-"""Per-image metrics: ``accuracy`` and ``loss``, each ``(images,)``."""
+"""Metrics of each example by name, each ``(images,)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Results of an architecture on the first images of a split.
+    """Scores of an architecture on the first examples of a split.
 
     Args:
-        correct: Whether each image was classified correctly, ``(seen,)``.
-        loss: Cross-entropy of each image in nats, ``(seen,)``.
+        scores: The task's scores of each example by name, ``(seen,)`` each.
     """
 
-    correct: NDArray[np.bool_]
-    loss: NDArray[np.float32]
+    scores: Mapping[str, NDArray[Any]]
 
     @property
     def seen(self) -> int:
-        """Number of images."""
-        return len(self.correct)
+        """Number of examples."""
+        return len(next(iter(self.scores.values())))
 
-    def columns(self) -> Columns:
-        """Return each image's ``accuracy``, 100 or 0, and ``loss``, in double precision."""
-        return {"accuracy": np.where(self.correct, 100.0, 0.0), "loss": self.loss.astype(np.float64)}
+    def column(self, metric: Metric) -> Array:
+        """Return a metric of each example in its unit, in double precision."""
+        return metric.scale * self.scores[metric.name].astype(np.float64)
 
-    def values(self, objective: Objective) -> Array:
-        """Return the objective per image, higher is better."""
-        column = self.columns()[objective]
-        return column if objective == "accuracy" else -column
+    def columns(self, task: Task) -> Columns:
+        """Return every metric of each example."""
+        return {name: self.column(task.metric(name)) for name in self.scores}
+
+    def values(self, objective: Metric) -> Array:
+        """Return the objective of each example, higher is better."""
+        return objective.sign * self.column(objective)
 
     def part(self, start: int, stop: int) -> Outcome:
-        """Return the outcome on the images from start to stop."""
-        return Outcome(self.correct[start:stop], self.loss[start:stop])
+        """Return the outcome on the examples from start to stop."""
+        return Outcome({name: column[start:stop] for name, column in self.scores.items()})
 
     def followed_by(self, other: Outcome) -> Outcome:
-        """Return the concatenation with the outcome on further images."""
-        return Outcome(np.concatenate((self.correct, other.correct)), np.concatenate((self.loss, other.loss)))
+        """Return the concatenation with the outcome on further examples."""
+        return Outcome({name: np.concatenate((own, other.scores[name])) for name, own in self.scores.items()})
 
 
-def mean_of(outcomes: Sequence[Outcome]) -> Columns:
-    """Return the per-image mean of several outcomes on the same images."""
-    columns = [outcome.columns() for outcome in outcomes]
+def mean_of(outcomes: Sequence[Outcome], task: Task) -> Columns:
+    """Return the mean of several outcomes on the same examples."""
+    columns = [outcome.columns(task) for outcome in outcomes]
     return {name: np.mean([each[name] for each in columns], axis=0) for name in columns[0]}
 
 
 def judged(
     architecture: Architecture,
     outcome: Outcome,
-    objective: Objective,
+    task: Task,
+    objective: Metric,
     *,
     seconds: float = 0.0,
     reference: Columns | None = None,
@@ -83,23 +84,23 @@ def judged(
     Args:
         architecture: The architecture.
         outcome: Its outcome on all images, or on the first.
-        objective: The objective of the value.
+        task: The task of the split.
+        objective: The metric of the value.
         seconds: Evaluation time.
         reference: Mean outcome of others on all images, if this one is partial.
     """
-    if not np.isfinite(outcome.loss).all():
-        return Evaluation(architecture, None, "its loss on some images is not finite", seconds)
-    columns = outcome.columns()
+    columns = outcome.columns(task)
+    for name, column in columns.items():
+        if not np.isfinite(column).all():
+            return Evaluation(architecture, None, f"its {name} on some {task.example}s is not finite", seconds)
     if reference is None:
         reference = columns
     means = {name: _estimate(column, reference[name]) for name, column in columns.items()}
-    error = math.sqrt(_variance(columns[objective], reference[objective]))
-    value, metrics = means["accuracy"], {"loss": means["loss"]}
-    if objective == "loss":
-        value, metrics = -means["loss"], means
-    dropped = {"dropped": 1.0} if outcome.seen < len(reference[objective]) else {}
-    metrics = {**metrics, "standard_error": error, "images": outcome.seen, **dropped}
-    return Evaluation(architecture, value, seconds=seconds, metrics=metrics)
+    error = math.sqrt(_variance(columns[objective.name], reference[objective.name]))
+    dropped = {"dropped": 1.0} if outcome.seen < len(reference[objective.name]) else {}
+    further = {name: mean for name, mean in means.items() if name != objective.name or objective.sign < 0}
+    metrics = {**further, "standard_error": error, "images": outcome.seen, **dropped}
+    return Evaluation(architecture, objective.sign * means[objective.name], seconds=seconds, metrics=metrics)
 
 
 def _estimate(seen: Array, reference: Array) -> float:
@@ -115,9 +116,3 @@ def _variance(seen: Array, reference: Array) -> float:
     if len(seen) == images:
         return whole
     return whole + float((seen - reference[: len(seen)]).var()) / len(seen) * (1 - len(seen) / images)
-
-
-def require_objective(objective: str) -> None:
-    """Raise FitnessError for an unknown objective."""
-    if objective not in get_args(Objective):
-        raise FitnessError(f"objective is 'accuracy' or 'loss', got {objective!r}", objective)

@@ -6,12 +6,11 @@ see ``bytes_per_image``. At equal batches, values are bitwise identical to seque
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nasformer.architecture import Architecture
 from nasformer.fitness.outcome import Outcome
@@ -22,6 +21,7 @@ from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training.validation import autocast
 
 Result = tuple[Architecture, Tensor | Exception]
+Scores = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
 
 def population_outcomes(
@@ -29,9 +29,10 @@ def population_outcomes(
     tree: PrefixTree,
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
+    scores: Scores,
     bfloat16: bool = False,
 ) -> dict[Architecture, Outcome | Exception]:
-    """Return the per-image outcomes of each architecture of a population.
+    """Return the outcome of each architecture of a population.
 
     An error in a block is the outcome of the architectures that share the block; the others continue. Out-of-memory
     errors are raised, for the caller to retry with a smaller batch.
@@ -40,11 +41,12 @@ def population_outcomes(
         net: The supernet; its training mode is restored.
         tree: The population.
         batches: ``(images (batch, channels, height, width), labels (batch,))`` on the supernet's device.
+        scores: The task's scores of outputs and targets.
         bfloat16: Whether to autocast to bfloat16.
     """
     training = net.training
     net.eval()
-    rows: dict[Architecture, list[tuple[Tensor, Tensor]]] = {}
+    rows: dict[Architecture, list[dict[str, Tensor]]] = {}
     failed: dict[Architecture, Exception] = {}
     try:
         with torch.inference_mode(), autocast(next(net.parameters()).device, bfloat16):
@@ -53,7 +55,7 @@ def population_outcomes(
                     if isinstance(logits, Exception):
                         failed[architecture] = logits
                     else:
-                        rows.setdefault(architecture, []).append(_per_image(logits.float(), labels))
+                        rows.setdefault(architecture, []).append(scores(logits.float(), labels))
     finally:
         net.train(training)
     return {**{architecture: _outcome(row) for architecture, row in rows.items()}, **failed}
@@ -93,10 +95,5 @@ def _descend(
         del after  # before the next one is computed: one activation per level
 
 
-def _per_image(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    return logits.argmax(dim=1) == labels, F.cross_entropy(logits, labels, reduction="none")
-
-
-def _outcome(row: list[tuple[Tensor, Tensor]]) -> Outcome:
-    correct, loss = (torch.cat(column).cpu().numpy() for column in zip(*row, strict=True))
-    return Outcome(correct, loss)
+def _outcome(rows: list[dict[str, Tensor]]) -> Outcome:
+    return Outcome({name: torch.cat([row[name] for row in rows]).cpu().numpy() for name in rows[0]})

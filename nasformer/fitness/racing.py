@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError, did_you_mean
 from nasformer.fitness.critical import critical_value
-from nasformer.fitness.outcome import Array, Objective, Outcome
+from nasformer.fitness.outcome import Array, Outcome
+from nasformer.tasks import Metric
 
 Answers = Mapping[Architecture, Outcome | Exception]
 Compute = Callable[[Sequence[Architecture], int, int], Answers]
@@ -100,7 +101,7 @@ def race(
     compute: Compute,
     *,
     images: int,
-    objective: Objective,
+    objective: Metric,
     keep: int = 1,
     rivals: Sequence[Outcome] = (),
 ) -> dict[Architecture, Outcome | Exception]:
@@ -111,7 +112,7 @@ def race(
         contestants: Architectures.
         compute: Evaluates further images; failed architectures leave the race.
         images: Images of the whole split.
-        objective: Objective.
+        objective: The metric that ranks.
         keep: Number of best architectures needed: one is dropped once as many others beat it.
         rivals: Outcomes on all images of further architectures to beat.
     """

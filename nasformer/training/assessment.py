@@ -1,34 +1,41 @@
-"""Assessment of a trained network: test metrics per class, and speed on this machine."""
+"""Assessment of a trained network: test metrics with details, and speed on this machine."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
-from nasformer.data.batches import iterate
-from nasformer.data.dataset import Dataset, Split
+from nasformer.data.dataset import Dataset
 from nasformer.supernet.latency import describe_device, measure_networks
 from nasformer.supernet.model import VisionTransformer
+from nasformer.tasks import Task
+from nasformer.training.validation import outputs_of
 
 THROUGHPUT_BATCH = 64
 
 
 def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
-    """Return test accuracy in percent, loss in nats, confusion matrix and accuracy per class.
+    """Return every metric of the task on the test examples, with the details that it gives.
 
-    Row i of the confusion matrix counts the images of class i by predicted class.
+    ``standard_error`` has the sampling error of each metric that is a mean over examples.
     """
-    confusion, loss = _confusion(net, data.test, data.num_classes, device, workers)
-    images, right = confusion.sum(dim=1).tolist(), confusion.diagonal().tolist()
-    per_class = [
-        {"class": name, "images": count, "accuracy": 100.0 * hits / count if count else None}
-        for name, count, hits in zip(data.classes, images, right, strict=True)
-    ]
-    total = sum(images)
-    figures = {"images": total, "accuracy": 100.0 * sum(right) / total, "loss": loss / total}
-    return {**figures, "per_class": per_class, "confusion": confusion.tolist()}
+    net.to(device)
+    parts = [*outputs_of(net, data.test, device=device, batch_size=256, workers=workers)]
+    outputs, targets = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
+    return assess(data.task, outputs, targets)
+
+
+def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
+    """Return every metric of a task on outputs ``(examples, outputs)`` and their targets, as plain values."""
+    scores = {name: each.double() for name, each in task.scores(outputs, targets).items()}
+    means = task.means({name: float(each.sum()) for name, each in scores.items()}, len(outputs))
+    errors = {
+        name: task.metric(name).scale * float(each.std(correction=0)) / len(outputs) ** 0.5
+        for name, each in scores.items()
+    }
+    further = task.evaluate(outputs.numpy(), targets.numpy())
+    return {f"{task.example}s": len(outputs), **means, "standard_error": errors, **further}
 
 
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:
@@ -43,19 +50,3 @@ def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) ->
         "batch_size": THROUGHPUT_BATCH,
         "repeats": repeats,
     }
-
-
-def _confusion(
-    net: VisionTransformer, split: Split, num_classes: int, device: torch.device, workers: int
-) -> tuple[torch.Tensor, float]:
-    training = net.training
-    net.to(device).eval()
-    counts, loss = torch.zeros(num_classes**2, dtype=torch.long), 0.0
-    with torch.inference_mode():
-        for images, labels in iterate(split, 256, device=device, workers=workers, prefetch=True):
-            logits = net(images)
-            places = labels * num_classes + logits.argmax(dim=1)
-            counts += torch.bincount(places, minlength=num_classes**2).cpu()
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-    net.train(training)
-    return counts.view(num_classes, num_classes), loss

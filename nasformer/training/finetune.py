@@ -95,7 +95,7 @@ def finetune(
     >>> result.figures["params"] == space.params(space.smallest), len(result.figures["test"]["confusion"])
     (True, 10)
     """
-    recipe = recipe or Recipe.for_dataset(data.name).finetuning()
+    recipe = recipe or Recipe.for_dataset(data.name, data.task).finetuning()
     if freeze not in get_args(Freeze):
         raise RecipeError(f"freeze is 'nothing' or 'backbone', got {freeze!r}", freeze)
     pupil = fitted(net, data, seed=recipe.seed)
@@ -145,7 +145,7 @@ def retrain(
         RecipeError: The recipe or the teacher does not fit the data.
         CheckpointError: ``out`` holds another training, or cannot be written.
     """
-    recipe = recipe or Recipe.for_dataset(data.name)
+    recipe = recipe or Recipe.for_dataset(data.name, data.task)
     fresh = VisionTransformer(space.geometry, architecture, pooling=space.pooling, seed=recipe.seed)
     net = VisionTransformer(
         fitted(fresh, data).geometry, architecture, pooling=space.pooling, seed=recipe.seed
@@ -194,7 +194,7 @@ def _finish(
     device = torch.device(training.device)
     figures["test"] = measure_on_test(net, data, device)
     if before is not None:
-        figures["before"] = evaluate(before.to(device), data.test, device=device)._asdict()
+        figures["before"] = dict(evaluate(before.to(device), data.test, task=data.task, device=device))
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"

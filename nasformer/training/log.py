@@ -60,9 +60,9 @@ class TrainingLog:
         self.history.append(row)
         self._write(json.dumps(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
-        scores = [f"{s['accuracy']:.1f}" for s in validated[0]["validation"].values()] if validated else []
-        accuracies = f", val {'/'.join(scores)} %" if scores else ""
-        self._bar.update(self._task, advance=1, description=f"loss {row['train_loss']:.3f}{accuracies}")
+        scores = [main_score(scores) for scores in validated[0]["validation"].values()] if validated else []
+        shown = f", val {'/'.join(f'{value:.3g}' for _, value in scores)}{_unit(scores[0][0])}" if scores else ""
+        self._bar.update(self._task, advance=1, description=f"loss {row['train_loss']:.3f}{shown}")
         logger.info("epoch %d: %s", row["epoch"], describe(row))
         if self._callback is not None:
             self._callback(row)
@@ -84,5 +84,15 @@ def describe(row: Mapping[str, Any]) -> str:
     >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}})
     'loss 0.500, smallest 91.5 %'
     """
-    scores = [f"{name} {score['accuracy']:.1f} %" for name, score in row.get("validation", {}).items()]
+    main = {name: main_score(scores) for name, scores in row.get("validation", {}).items()}
+    scores = [f"{name} {value:.3g}{_unit(metric)}" for name, (metric, value) in main.items()]
     return ", ".join([f"loss {row['train_loss']:.3f}", *scores])
+
+
+def main_score(scores: Mapping[str, float]) -> tuple[str, float]:
+    """Return name and value of the metric that ranks by default: the first one of a validation."""
+    return next(iter(scores.items()))
+
+
+def _unit(metric: str) -> str:
+    return " %" if metric == "accuracy" else f" {metric}"

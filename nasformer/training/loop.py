@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +32,14 @@ from nasformer.training.distributed import (
     takes_shard,
 )
 from nasformer.training.log import Callback, Row, TrainingLog, logger
-from nasformer.training.objective import Objective, distillation_kl
+from nasformer.training.objective import Objective
 from nasformer.training.optimizer import frozen_outside, make_ema, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.state import read_state, require_empty, write_state
 from nasformer.training.teacher import Teacher
-from nasformer.training.validation import Score, autocast, count_correct
+from nasformer.training.validation import autocast, total_scores
 
 Subnets = Sequence[Architecture | None]
 
@@ -107,8 +107,8 @@ class Trainer:
         self.optimizer = make_optimizer(self.net, recipe)
         self.scheduler = make_scheduler(self.optimizer, recipe, self.steps)
         self.amp = uses_bfloat16(recipe, device)
+        self.objective = Objective(recipe, data, device)
         self.mix = mixer(recipe, data.num_classes)
-        self.objective = Objective(recipe, data.train, data.num_classes, device)
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
         self.ema = make_ema(self.net, recipe)
         self.fill = _background(self.train_split)
@@ -257,9 +257,10 @@ class Trainer:
                 with autocast(self.device, self.amp):
                     logits = self.ddp_net(inputs, *(() if architecture is None else (architecture,)), **options)
                 logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-                loss = (
-                    self.objective(logits, wanted, teacher_logits) if first is None else distillation_kl(logits, first)
-                )
+                if first is None:
+                    loss = self.objective(logits, wanted, teacher_logits)
+                else:
+                    loss = self.objective.inplace(logits, first)
                 (loss / (len(architectures) * len(self.micro_batches))).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() / len(architectures)
             if self.recipe.inplace_distillation:
@@ -271,20 +272,11 @@ class Trainer:
         return self.net if self.ema is None else self.ema.module
 
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
-        split, device = self.search_split, self.device
+        split, task = self.search_split, self.data.task
         start, stop = self.ranks.part(len(split))
-        counts = count_correct(
-            self._evaluated,
-            split,
-            architecture,
-            device=device,
-            amp=self.amp,
-            workers=self.workers,
-            start=start,
-            stop=stop,
-        )
-        correct, loss = map(self.ranks.total, counts)
-        return Score(100.0 * int(correct) / len(split), float(loss) / len(split))._asdict()
+        options = {"device": self.device, "amp": self.amp, "workers": self.workers, "start": start, "stop": stop}
+        totals = total_scores(self._evaluated, split, task, architecture, **options)
+        return task.means({name: float(self.ranks.total(total)) for name, total in totals.items()}, len(split))
 
 
 def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:
@@ -296,12 +288,15 @@ def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:
 
 
 def _on(split: Split, device: torch.device) -> Split:
-    return split.to(device) if isinstance(split, ImagesInMemory) else split
+    move = getattr(split, "to", None)
+    return split if move is None else cast(Split, move(device))
 
 
 def _background(split: Split) -> Tensor | None:
-    """The darkest value of each channel; None for images on disk, which the data loader augments."""
-    return split.images.amin(dim=(0, 2, 3)) if isinstance(split, ImagesInMemory) else None
+    """The darkest value of each channel; None for series, and for images on disk, which the data loader augments."""
+    if not isinstance(split, ImagesInMemory) or split.images.ndim != 4:
+        return None
+    return split.images.amin(dim=(0, 2, 3))
 
 
 def _interrupt_message(out: Path | None, done: int) -> str:

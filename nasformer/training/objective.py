@@ -1,20 +1,15 @@
-"""Training objective: cross-entropy with the labels, mixed with distillation from a teacher or the largest subnet.
+"""Training objective: the task's loss, mixed with distillation from a teacher or the largest subnet.
 
-Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; hard labels as in DeiT (Touvron et al.,
-ICML 2021, section 4); in-place distillation as in Yu and Huang, ICCV 2019. Every loss is a mean over images, so
-the losses of shards and micro-batches average to that of the batch.
+In-place distillation as in Yu and Huang, ICCV 2019. Every loss is a mean over examples, so the losses of shards and
+micro-batches average to that of the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from nasformer.data.dataset import Split
-from nasformer.data.memory import ImagesInMemory
+from nasformer.data.dataset import Dataset, targets_of
 from nasformer.errors import RecipeError
 from nasformer.training.recipe import Recipe
 
@@ -24,79 +19,39 @@ class Objective:
 
     Args:
         recipe: Label smoothing, class weights and distillation.
-        train: The train images; "balanced" weights count their classes.
-        num_classes: Number of classes.
+        data: The dataset with its task; "balanced" weights count its train targets.
         device: Device.
 
     Raises:
-        RecipeError: The number of class weights is wrong, or the classes cannot be counted.
+        RecipeError: The task cannot do what the recipe asks.
     """
 
-    def __init__(self, recipe: Recipe, train: Split, num_classes: int, device: torch.device) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
+        self._recipe, self._task = recipe, data.task
+        if not self._task.softens and (recipe.mixes or recipe.label_smoothing):
+            named = {key: getattr(recipe, key) for key in ("mixup", "cutmix", "label_smoothing")}
+            asked = ", ".join(f"{key} {value:g}" for key, value in named.items() if value)
+            raise RecipeError(f"the recipe has {asked}, which {self._task.name} does not support; set 0", recipe)
         self._smoothing = 0.0 if recipe.mixes else recipe.label_smoothing  # mixup applies the smoothing itself
-        weights = class_weights(recipe, train, num_classes)
+        weights = self._task.weights(recipe, targets_of(data.train))
         self._weights = None if weights is None else torch.tensor(weights, device=device)
 
-    def __call__(self, logits: Tensor, targets: Tensor, teacher_logits: Tensor | None = None) -> Tensor:
+    def __call__(self, outputs: Tensor, targets: Tensor, teacher_outputs: Tensor | None = None) -> Tensor:
         """Return the loss.
 
         Args:
-            logits: ``(batch, num_classes)``.
-            targets: Class indices ``(batch,)``, or soft targets ``(batch, num_classes)``.
-            teacher_logits: A teacher's logits ``(batch, num_classes)``.
+            outputs: ``(batch, outputs)``.
+            targets: Targets of the task, or soft targets ``(batch, outputs)``.
+            teacher_outputs: A teacher's outputs ``(batch, outputs)``.
         """
-        loss = self._labels(logits, targets)
-        if teacher_logits is None:
+        loss = self._task.loss(outputs, targets, smoothing=self._smoothing, weights=self._weights)
+        if teacher_outputs is None:
             return loss
-        share = self._recipe.distillation_weight
-        return (1 - share) * loss + share * self._teacher(logits, teacher_logits)
-
-    def _labels(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if self._weights is None:
-            return F.cross_entropy(logits, targets, label_smoothing=self._smoothing)
-        # torch's "mean" divides by the weights of these images, so shards would not average to the batch's loss
-        weights = self._weights.to(logits.dtype)
-        total = F.cross_entropy(logits, targets, weights, label_smoothing=self._smoothing, reduction="sum")
-        return total / len(logits)
-
-    def _teacher(self, logits: Tensor, teacher_logits: Tensor) -> Tensor:
-        if self._recipe.distillation == "hard":
-            return F.cross_entropy(logits, teacher_logits.argmax(dim=1))
+        share, hard = self._recipe.distillation_weight, self._recipe.distillation == "hard"
         temperature = self._recipe.distillation_temperature
-        return temperature**2 * distillation_kl(logits / temperature, teacher_logits / temperature)
+        taught = self._task.distillation(outputs, teacher_outputs, hard=hard, temperature=temperature)
+        return (1 - share) * loss + share * taught
 
-
-def distillation_kl(logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Return KL(teacher || student) of logits ``(batch, num_classes)``, averaged over images."""
-    return F.kl_div(logits.log_softmax(1), teacher_logits.log_softmax(1), reduction="batchmean", log_target=True)
-
-
-def class_weights(recipe: Recipe, train: Split, num_classes: int) -> list[float] | None:
-    """Return the weight of each class; "balanced" weights have mean 1 over the train images.
-
-    Raises:
-        RecipeError: The number of class weights is wrong, or the classes cannot be counted.
-    """
-    if recipe.class_weights is None:
-        return None
-    if recipe.class_weights != "balanced":
-        if len(recipe.class_weights) != num_classes:
-            given = len(recipe.class_weights)
-            raise RecipeError(f"class_weights has {given} weights, but the data {num_classes} classes", recipe)
-        return list(recipe.class_weights)
-    counts = torch.bincount(torch.tensor(_labels(train)), minlength=num_classes)
-    if not counts.all():
-        empty = int((counts == 0).nonzero()[0])
-        raise RecipeError(f"class {empty} has no train image, so no balanced weight; list class_weights", recipe)
-    return [float(weight) for weight in counts.sum() / (num_classes * counts)]
-
-
-def _labels(split: Split) -> Sequence[int]:
-    if isinstance(split, ImagesInMemory):
-        labels: list[int] = split.labels.tolist()
-        return labels
-    targets = getattr(split, "targets", None)
-    if targets is None:
-        raise RecipeError("class_weights 'balanced' needs the classes of the train images (.targets); give a list")
-    return [int(target) for target in targets]
+    def inplace(self, outputs: Tensor, largest: Tensor) -> Tensor:
+        """Return the loss towards the outputs of the largest subnet, ``(batch, outputs)`` each."""
+        return self._task.distillation(outputs, largest)

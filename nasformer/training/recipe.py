@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nasformer._io import write_file
 from nasformer.errors import RecipeError, did_you_mean, first_fault
+from nasformer.tasks import Task
 
 
 class Affine(BaseModel):
@@ -50,9 +51,9 @@ class Recipe(BaseModel):
         warmup_learning_rate: Learning rate at the start of the warm-up.
         weight_decay: Decoupled weight decay; none on cls token, absolute positions and 1-D parameters.
         betas: AdamW's two decay rates.
-        label_smoothing: Label smoothing.
-        mixup: Mixup alpha; 0: off.
-        cutmix: CutMix alpha; 0: off.
+        label_smoothing: Label smoothing, of classes.
+        mixup: Mixup alpha, for classes; 0: off.
+        cutmix: CutMix alpha, for classes; 0: off.
         mix_probability: Fraction of batches that mixup or CutMix applies to.
         drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
         affine: Random affine augmentation, for images in memory.
@@ -71,7 +72,7 @@ class Recipe(BaseModel):
         ema_decay: Decay of the exponential moving average (EMA) of the weights, which is validated and saved;
             None: no EMA. The official code has 0.99996, switched off.
         ema_warmup: Whether the decay warms up from 0, as short trainings need.
-        class_weights: Weight of each class in the loss; "balanced": inverse class frequency of the train images.
+        class_weights: Weight of each class or label in the loss; "balanced": inverse frequency in the train images.
         sampling: One subnet per step ("uniform", as in the paper), or the largest, the smallest and random ones
             ("sandwich", Yu and Huang, ICCV 2019), losses averaged. Only for supernets.
         sandwich_random: Random subnets of a sandwich.
@@ -214,9 +215,10 @@ class Recipe(BaseModel):
         return cls()
 
     @classmethod
-    def for_dataset(cls, name: str) -> Recipe:
-        """Return the default recipe of a built-in dataset; AutoFormer's own for any other."""
-        return cls(**_BUILT_IN.get(name, {}))
+    def for_dataset(cls, name: str, task: Task | None = None) -> Recipe:
+        """Return the default recipe of a built-in dataset; AutoFormer's own, changed by the task, for any other."""
+        own = _BUILT_IN.get(name)
+        return cls(**(({} if task is None else task.recipe) if own is None else own))
 
 
 _SMALL: dict[str, Any] = {"warmup_learning_rate": 1e-5, "mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0}

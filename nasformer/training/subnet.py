@@ -40,7 +40,7 @@ def train_subnet(
     Arguments, files and errors are those of ``train_supernet``, with ``network.safetensors`` for the
     weights of a ``VisionTransformer``. ``identity`` adds values that must match on resume.
     """
-    recipe = recipe or Recipe.for_dataset(data.name)
+    recipe = recipe or Recipe.for_dataset(data.name, data.task)
     if isinstance(module, VisionTransformer):
         module.set_drop_path(recipe.drop_path)
     task = TrainingTask(

@@ -62,7 +62,7 @@ def train_supernet(
     """
     space = net.space
     data.check(space)
-    recipe = recipe or Recipe.for_dataset(data.name)
+    recipe = recipe or Recipe.for_dataset(data.name, data.task)
     net.set_drop_path(recipe.drop_path)
 
     @lru_cache(maxsize=1024)

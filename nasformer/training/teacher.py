@@ -84,7 +84,7 @@ class Teacher:
         classes = logits.shape[-1] if logits.ndim == 2 else tuple(logits.shape)
         if classes != data.num_classes:
             raise RecipeError(
-                f"the teacher has {classes} classes, but {data.name!r} has {data.num_classes}; "
+                f"the teacher has {classes} outputs, but {data.name!r} has {data.num_classes}; "
                 "use a teacher trained on these classes",
                 self,
             )

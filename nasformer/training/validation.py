@@ -1,24 +1,28 @@
-"""Accuracy and loss of a network, or of one subnet of a supernet, on a split."""
+"""Scores of a network, or of one subnet of a supernet, on a split."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nasformer.architecture import Architecture
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
+from nasformer.tasks import Task, get_task
 
 
-class Score(NamedTuple):
-    """Top-1 accuracy in percent, and cross-entropy in nats."""
+class Score(dict[str, float]):
+    """Metrics by name, also as attributes: of a classification ``accuracy`` in percent and ``loss`` in nats."""
 
-    accuracy: float
-    loss: float
+    def __getattr__(self, name: str) -> float:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no metric {name!r}; known: {', '.join(self)}") from None
 
 
 def evaluate(
@@ -26,6 +30,7 @@ def evaluate(
     split: Split,
     architecture: Architecture | None = None,
     *,
+    task: Task | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = 512,
     amp: bool = False,
@@ -37,18 +42,34 @@ def evaluate(
         net: A network on ``device``; its training mode is restored.
         split: The images.
         architecture: A subnet of ``net``; None: the whole network.
+        task: Task of the images; None: a classification.
         device: Device of the network.
         batch_size: Images per batch.
         amp: Whether to compute in bfloat16.
         workers: Data-loader processes for images that are not in memory.
     """
-    correct, loss = count_correct(
-        net, split, architecture, device=device, batch_size=batch_size, amp=amp, workers=workers
-    )
-    return Score(100.0 * int(correct) / len(split), float(loss) / len(split))
+    task = task or get_task("classification")()
+    options = {"device": device, "batch_size": batch_size, "amp": amp, "workers": workers}
+    totals = total_scores(net, split, task, architecture, **options)
+    return Score(task.means({name: float(total) for name, total in totals.items()}, len(split)))
 
 
-def count_correct(
+def total_scores(
+    net: nn.Module, split: Split, task: Task, architecture: Architecture | None = None, **options: Any
+) -> dict[str, Tensor]:
+    """Return the sum of each score of a task over a split, or over a part of it.
+
+    The arguments are those of ``outputs_of``.
+    """
+    totals: dict[str, Tensor] = {}
+    for outputs, targets in outputs_of(net, split, architecture, **options):
+        for name, scores in task.scores(outputs, targets).items():
+            total = scores.sum()
+            totals[name] = totals[name] + total if name in totals else total
+    return totals
+
+
+def outputs_of(
     net: nn.Module,
     split: Split,
     architecture: Architecture | None = None,
@@ -59,24 +80,22 @@ def count_correct(
     workers: int = 0,
     start: int = 0,
     stop: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return the number of correct classifications and the sum of losses over the images from ``start`` to ``stop``.
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield outputs ``(batch, outputs)`` in float32 and targets of the images from ``start`` to ``stop``.
 
     The other arguments are those of ``evaluate``.
     """
     training = net.training
     net.eval()
     device = torch.device(device)
-    correct = torch.zeros((), dtype=torch.long, device=device)
-    loss = torch.zeros((), device=device)
-    with torch.inference_mode(), autocast(device, amp):
+    try:
         batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, prefetch=True)
-        for images, labels in batches:
-            logits = (net(images) if architecture is None else net(images, architecture)).float()
-            correct += (logits.argmax(dim=1) == labels).sum()
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-    net.train(training)
-    return correct, loss
+        for images, targets in batches:
+            with torch.inference_mode(), autocast(device, amp):
+                outputs = (net(images) if architecture is None else net(images, architecture)).float()
+            yield outputs, targets
+    finally:
+        net.train(training)
 
 
 def autocast(device: torch.device, amp: bool) -> AbstractContextManager[object]:

@@ -75,13 +75,15 @@ def test_wrong_splits_are_refused() -> None:
         Dataset(train=good, search=images(channels=3), test=images(4))
     with pytest.raises(DataError, match="the test split is empty"):
         Dataset(train=good, search=images(3), test=images(0))
-    with pytest.raises(DataError, match="test labels of 'custom' reach 4, but it has 3 classes"):
+    with pytest.raises(DataError, match="'custom': the test labels reach 4, but there are 3 classes"):
         Dataset(train=good, search=images(3), test=images(9, classes=5))
     with pytest.raises(DataError, match="must be square"):
         Dataset(train=TensorDataset(torch.rand(2, 1, 8, 6), torch.arange(2)), search=good, test=images(3))
     with pytest.raises(DataError, match="image 1 contains a NaN"):
         ImagesInMemory(torch.tensor([1.0, float("nan")]).view(2, 1, 1, 1), torch.arange(2))
-    with pytest.raises(DataError, match=r"labels must be 2 integers, got torch\.int64 \(3,\)"):
+    with pytest.raises(
+        DataError, match=r"labels must be 2 integers, or floats \(2, outputs\), got torch\.int64 \(3,\)"
+    ):
         ImagesInMemory(torch.rand(2, 1, 4, 4), torch.arange(3))
     with pytest.raises(DataError, match=r"must be floats .*, got torch\.uint8"):
         ImagesInMemory(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.arange(2))

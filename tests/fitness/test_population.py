@@ -20,6 +20,9 @@ from nasformer.fitness.prefix_tree import PrefixTree
 from nasformer.search import evaluate_each
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
+from nasformer.tasks import get_task
+
+TASK = get_task("classification")()
 
 
 @pytest.fixture
@@ -37,15 +40,15 @@ def test_it_equals_one_by_one_bit_for_bit(
     bfloat16: bool, archs: list[Architecture], net: Supernet, batch: tuple[Tensor, Tensor]
 ) -> None:
     net.eval()
-    together = population_outcomes(net, PrefixTree(archs), [batch], bfloat16=bfloat16)
+    together = population_outcomes(net, PrefixTree(archs), [batch], scores=TASK.scores, bfloat16=bfloat16)
     for architecture in archs:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             logits = net(batch[0], architecture).float()
         outcome = together[architecture]
         assert isinstance(outcome, Outcome)
         loss = nn.functional.cross_entropy(logits, batch[1], reduction="none")
-        assert np.array_equal(outcome.loss, loss.numpy())
-        assert np.array_equal(outcome.correct, (logits.argmax(1) == batch[1]).numpy())
+        assert np.array_equal(outcome.scores["loss"], loss.numpy())
+        assert np.array_equal(outcome.scores["accuracy"], (logits.argmax(1) == batch[1]).numpy())
 
 
 def test_each_distinct_prefix_is_computed_once(
@@ -54,7 +57,7 @@ def test_each_distinct_prefix_is_computed_once(
     tree, calls = PrefixTree(archs), [0]
     for block in net.blocks:
         block.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
-    population_outcomes(net, tree, [batch])
+    population_outcomes(net, tree, [batch], scores=TASK.scores)
     assert calls[0] == tree.blocks < tree.one_by_one
 
 

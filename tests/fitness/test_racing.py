@@ -7,22 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness
-from nasformer.fitness.outcome import Objective, Outcome, judged, mean_of
+from nasformer.fitness.outcome import Outcome, judged, mean_of
 from nasformer.fitness.racing import Answers, Racing, race
 from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
+from nasformer.tasks import get_task
 
 IMAGES = 2000
+TASK = get_task("classification")()
 ARCHS = load_space("digits").sample(60, seed=0)[:20]
 EARLY = {"first": 20, "growth": 1.3}
 """Options for splits of a few hundred images."""
+
+
+def outcome(correct: NDArray[np.bool_], loss: NDArray[np.float64]) -> Outcome:
+    return Outcome({"accuracy": correct, "loss": loss.astype(np.float32)})
 
 
 def equal_on_the_whole(rng: np.random.Generator, n: int) -> list[Outcome]:
@@ -37,7 +44,7 @@ def equal_on_the_whole(rng: np.random.Generator, n: int) -> list[Outcome]:
     for _ in range(n):
         loss = hard.copy()
         loss[own] = rng.permutation(amounts)
-        outcomes.append(Outcome(loss < np.median(amounts), loss.astype(np.float32)))
+        outcomes.append(outcome(loss < np.median(amounts), loss))
     return outcomes
 
 
@@ -49,11 +56,11 @@ def showing(outcomes: Sequence[Outcome]) -> Callable[[Sequence[Architecture], in
 @pytest.mark.parametrize("error", [0.05, 0.2])
 @pytest.mark.parametrize("objective", ["accuracy", "loss"])
 @pytest.mark.parametrize(("n", "keep"), [(2, 1), (20, 1), (20, 5)])
-def test_equals_are_dropped_as_often_as_stated(objective: Objective, n: int, keep: int, error: float) -> None:
+def test_equals_are_dropped_as_often_as_stated(objective: str, n: int, keep: int, error: float) -> None:
     rng, racing, parts = np.random.default_rng(7), Racing(error=error), []
     for _ in range(200):
         compute = showing(equal_on_the_whole(rng, n))
-        found = race(racing, ARCHS[:n], compute, images=IMAGES, objective=objective, keep=keep)
+        found = race(racing, ARCHS[:n], compute, images=IMAGES, objective=TASK.objective(objective), keep=keep)
         parts.append(np.mean([o.seen < IMAGES for o in found.values() if isinstance(o, Outcome)]))
     dropped, scatter = np.mean(parts), np.std(parts) / np.sqrt(len(parts))
     assert dropped <= error + 3 * scatter, f"{dropped:.3f} ± {scatter:.3f} of the equals were dropped"
@@ -61,15 +68,14 @@ def test_equals_are_dropped_as_often_as_stated(objective: Objective, n: int, kee
 
 
 @pytest.mark.parametrize("objective", ["accuracy", "loss"])
-def test_the_worse_are_dropped_and_the_best_see_every_image(objective: Objective) -> None:
+def test_the_worse_are_dropped_and_the_best_see_every_image(objective: str) -> None:
     rng = np.random.default_rng(1)
     skill = np.linspace(0.5, 0.9, len(ARCHS))
     hardness = rng.random(IMAGES)
     outcomes = [
-        Outcome(hardness < each, (np.maximum(hardness - each, 0) * 5 + rng.normal(1, 0.1, IMAGES)).astype(np.float32))
-        for each in skill
+        outcome(hardness < each, np.maximum(hardness - each, 0) * 5 + rng.normal(1, 0.1, IMAGES)) for each in skill
     ]
-    found = race(Racing(), ARCHS, showing(outcomes), images=IMAGES, objective=objective, keep=5)
+    found = race(Racing(), ARCHS, showing(outcomes), images=IMAGES, objective=TASK.objective(objective), keep=5)
     seen = [o.seen for a in ARCHS if isinstance(o := found[a], Outcome)]
     assert all(each == IMAGES for each in seen[-5:])
     assert sum(seen) < 0.5 * IMAGES * len(ARCHS)
@@ -78,11 +84,17 @@ def test_the_worse_are_dropped_and_the_best_see_every_image(objective: Objective
 
 def test_rivals_are_to_be_beaten_too() -> None:
     rng = np.random.default_rng(2)
-    good, bad = (
-        [Outcome(rng.random(IMAGES) < skill, np.ones(IMAGES, np.float32)) for _ in range(3)] for skill in (0.9, 0.5)
-    )
+    good, bad = ([outcome(rng.random(IMAGES) < skill, np.ones(IMAGES)) for _ in range(3)] for skill in (0.9, 0.5))
     alone, against = (
-        race(Racing(), ARCHS[:3], showing(bad), images=IMAGES, objective="accuracy", keep=3, rivals=rivals)
+        race(
+            Racing(),
+            ARCHS[:3],
+            showing(bad),
+            images=IMAGES,
+            objective=TASK.objective("accuracy"),
+            keep=3,
+            rivals=rivals,
+        )
         for rivals in ((), good)
     )
     assert {o.seen for o in alone.values() if isinstance(o, Outcome)} == {IMAGES}
@@ -96,20 +108,20 @@ def test_what_raises_leaves_the_race() -> None:
         failed = {ARCHS[1]: RuntimeError("late")} if start and ARCHS[1] in archs else {}
         return {**outcomes(archs, start, stop), **failed}
 
-    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, objective="loss", keep=3)
+    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, objective=TASK.objective("loss"), keep=3)
     assert [getattr(found[a], "seen", "failed") for a in ARCHS[:3]] == [IMAGES, "failed", IMAGES]
 
 
 def test_a_value_from_few_images_is_corrected_for_how_easy_they_were() -> None:
     rng = np.random.default_rng(3)
     easy = np.linspace(1, 0, IMAGES)  # the first images are easy
-    best, other = (Outcome(rng.random(IMAGES) < p * easy, np.ones(IMAGES, np.float32)) for p in (0.9, 0.8))
-    truth = float(other.columns()["accuracy"].mean())
-    whole = judged(ARCHS[0], other, "accuracy")
-    estimate = judged(ARCHS[0], other.part(0, 500), "accuracy", reference=mean_of([best]))
+    best, other = (outcome(rng.random(IMAGES) < p * easy, np.ones(IMAGES)) for p in (0.9, 0.8))
+    truth = float(other.columns(TASK)["accuracy"].mean())
+    whole = judged(ARCHS[0], other, TASK, TASK.objective("accuracy"))
+    estimate = judged(ARCHS[0], other.part(0, 500), TASK, TASK.objective("accuracy"), reference=mean_of([best], TASK))
     assert (whole.value, whole.images, whole.dropped) == (truth, IMAGES, False)
     assert (estimate.images, estimate.dropped) == (500, True)
-    assert other.part(0, 500).columns()["accuracy"].mean() > truth + 20
+    assert other.part(0, 500).columns(TASK)["accuracy"].mean() > truth + 20
     assert estimate.value == pytest.approx(truth, abs=10)
     assert whole.standard_error == pytest.approx(np.sqrt(truth * (100 - truth) / IMAGES))
     assert (estimate.standard_error or 0) > (whole.standard_error or 0)
@@ -117,17 +129,16 @@ def test_a_value_from_few_images_is_corrected_for_how_easy_they_were() -> None:
 
 @pytest.mark.parametrize("seen", [50, 100, 160, 199])
 @pytest.mark.parametrize("objective", ["accuracy", "loss"])
-def test_the_standard_error_is_the_scatter_over_splits(objective: Objective, seen: int) -> None:
+def test_the_standard_error_is_the_scatter_over_splits(objective: str, seen: int) -> None:
     """Splits of 200 images are drawn anew: what of them was not seen adds to the scatter, nothing else does."""
     rng, images, splits = np.random.default_rng(4), 200, 1500
     values, errors = np.empty(splits), np.empty(splits)
     for split in range(splits):
         hard = rng.random(images)
-        best, other = (
-            Outcome(rng.random(images) < p * hard, (hard + rng.normal(0, 1, images)).astype(np.float32))
-            for p in (0.9, 0.6)
+        best, other = (outcome(rng.random(images) < p * hard, hard + rng.normal(0, 1, images)) for p in (0.9, 0.6))
+        estimate = judged(
+            ARCHS[0], other.part(0, seen), TASK, TASK.objective(objective), reference=mean_of([best], TASK)
         )
-        estimate = judged(ARCHS[0], other.part(0, seen), objective, reference=mean_of([best]))
         values[split], errors[split] = estimate.value, estimate.standard_error
     stated, found = np.sqrt(np.mean(errors**2)), np.std(values)
     assert stated == pytest.approx(found, rel=4 / np.sqrt(2 * splits)), f"{stated:.4g} stated, {found:.4g} found"
@@ -209,7 +220,7 @@ def test_nothing_dropped_wins_unconfirmed(varied: Supernet, digits: Dataset) -> 
 
 @pytest.mark.parametrize("objective", ["accuracy", "loss"])
 def test_the_objective_is_the_value_and_the_other_a_metric(
-    objective: Objective, space: SearchSpace, net: Supernet, digits: Dataset
+    objective: str, space: SearchSpace, net: Supernet, digits: Dataset
 ) -> None:
     (plain,) = InheritedFitness(net, digits.search, device="cpu").evaluate([space.smallest])
     fitness = InheritedFitness(net, digits.search, device="cpu", objective=objective)
@@ -237,5 +248,5 @@ def test_options_out_of_range_are_refused(racing: dict[str, float], said: str, n
 
 
 def test_an_unknown_objective_is_refused(net: Supernet, digits: Dataset) -> None:
-    with pytest.raises(FitnessError, match="objective is 'accuracy' or 'loss', got 'speed'"):
-        InheritedFitness(net, digits.search, objective="speed")  # type: ignore[arg-type]
+    with pytest.raises(FitnessError, match="objective is 'accuracy' or 'loss' for classification, got 'speed'"):
+        InheritedFitness(net, digits.search, objective="speed")

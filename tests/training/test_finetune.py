@@ -211,7 +211,7 @@ def test_teachers_are_found_by_name(net: VisionTransformer, space: SearchSpace, 
 
 
 def test_what_does_not_fit_is_one_line(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="the teacher has 3 classes, but 'corners' has 4; use a teacher"):
+    with pytest.raises(RecipeError, match="the teacher has 3 outputs, but 'corners' has 4; use a teacher"):
         finetune(net, data, Recipe(**PLAIN), teacher=Linear(3), **ALONE)
     with pytest.raises(RecipeError, match=r"the teacher does not accept images \(1, 8, 8\)"):
         finetune(net, enlarged(data), Recipe(**PLAIN), teacher=Linear(), **ALONE)

@@ -20,10 +20,8 @@ def images(bench: Bench, do: Doing) -> Piece:
     """Measure the agreement of rankings on subsets of the search images with that on all of them."""
     pool = bench.sample(bench.plan.pool, "pool")
     told = bench.outcomes(pool, "search")
-    columns = {
-        "accuracy": np.stack([each.correct for each in told]).astype(np.float64),
-        "loss": -np.stack([each.loss for each in told]).astype(np.float64),
-    }
+    task = bench.data.task
+    columns = {name: np.stack([each.values(task.objective(name)) for each in told]) for name in task.objectives}
     full, draw = len(bench.data.search), np.random.default_rng(bench.plan.seed)
     rows = []
     for count in [size for size in _SUBSETS if size < full]:
@@ -40,8 +38,9 @@ def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]
 def curse(bench: Bench, do: Doing) -> Piece:
     """Measure the winner's curse: search minus test accuracy of the best of several."""
     pool = bench.sample(bench.plan.pool, "pool")
-    seen = np.stack([each.correct for each in bench.outcomes(pool, "search")]).astype(np.float64) * 100.0
-    test = np.stack([each.correct for each in bench.outcomes(pool, "test")]).mean(axis=1) * 100.0
+    main = bench.data.task.objective()
+    seen = np.stack([each.values(main) for each in bench.outcomes(pool, "search")])
+    test = np.stack([each.values(main) for each in bench.outcomes(pool, "test")]).mean(axis=1)
     bias = float((seen.mean(axis=1) - test).mean())
     draw, shown = np.random.default_rng(bench.plan.seed), min(bench.plan.search_images, seen.shape[1])
     rows = []

@@ -1,0 +1,76 @@
+"""Tasks: what a network learns, one per file, named by the file.
+
+A ``Task`` defines targets, loss, scores of each example, metrics, and the reading of outputs. Training, fitness,
+evaluation, reports and exports ask the task of their dataset. Other packages register tasks in the entry-point group
+``nasformer.tasks``. Nothing here imports torch before a task computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nasformer._plugins import Plugins
+from nasformer.errors import DataError
+from nasformer.tasks._task import LossOptions, Metric, Task
+
+__all__ = ["LossOptions", "Metric", "Task", "get_task", "task_from_dict", "task_names", "task_of"]
+
+
+TaskFactory = Any
+"""A subclass of ``Task``: called with its fields, a task; its class attributes describe it."""
+
+
+def _lacks(loaded: object) -> str:
+    return "" if isinstance(loaded, type) and issubclass(loaded, Task) else "the base class nasformer.tasks.Task"
+
+
+_TASKS = Plugins("task", "tasks", lambda: Task, DataError, _lacks)
+
+
+def task_names() -> list[str]:
+    """Return the names of all installed tasks.
+
+    >>> task_names()[:4]
+    ['classification', 'forecasting', 'multi-label', 'regression']
+    """
+    return _TASKS.names()
+
+
+def get_task(name: str) -> TaskFactory:
+    """Return a task by name, or by ``module:Class``.
+
+    Raises:
+        DataError: Unknown name, or failed import.
+
+    >>> get_task("classification").metrics[0].title
+    'top-1 accuracy'
+    """
+    found: TaskFactory = _TASKS.get(name)
+    return found
+
+
+def task_from_dict(data: Mapping[str, Any]) -> Task:
+    """Inverse of ``Task.to_dict``.
+
+    Raises:
+        DataError: The task is unknown, or its values are invalid.
+    """
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "name"}
+    try:
+        found: Task = get_task(str(data.get("name")))(**values)
+    except TypeError as error:
+        raise DataError(f"the task {dict(data)!r} cannot be read: {error}", data) from error
+    return found
+
+
+def task_of(record: Mapping[str, Any]) -> Task:
+    """Return the task of a dataset's record; a record without one is of a classification.
+
+    >>> task_of({"classes": ["cat", "dog"]}).outputs
+    ('cat', 'dog')
+    """
+    if "task" in record:
+        return task_from_dict(record["task"])
+    classification: Task = get_task("classification")(tuple(map(str, record.get("classes") or ())))
+    return classification

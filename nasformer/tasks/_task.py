@@ -1,0 +1,244 @@
+"""Task: what a network learns, and its metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.errors import DataError, FitnessError, RecipeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[np.float32]
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of merit.
+
+    Args:
+        name: Key in records, such as "accuracy".
+        title: Name in tables and figures, such as "top-1 accuracy".
+        unit: Unit, such as "%"; empty: none.
+        higher_is_better: Its direction.
+        scale: Factor from scores of examples to the unit: 100 for percent.
+        digits: Decimal places shown.
+        proportion: Whether it is the share of examples that are right, so that intervals are binomial.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    higher_is_better: bool = False
+    scale: float = 1.0
+    digits: int = 4
+    proportion: bool = False
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, else -1: a fitness is ``sign`` times the metric."""
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def heading(self) -> str:
+        """The title with its unit, as the heading of a column."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def text(self, value: float) -> str:
+        """Return a value with its unit.
+
+        >>> Metric("accuracy", "top-1 accuracy", "%", digits=2).text(97.5)
+        '97.50 %'
+        """
+        return f"{value:.{self.digits}f}{' ' if self.unit else ''}{self.unit}"
+
+
+class LossOptions(Protocol):
+    """The options of a training recipe that a loss may use."""
+
+    @property
+    def label_smoothing(self) -> float: ...
+
+    @property
+    def class_weights(self) -> Any: ...
+
+
+class Task(ABC):
+    """What a network learns from examples; subclasses are frozen dataclasses of plain values.
+
+    Attributes:
+        name: Its name: that of its file, with hyphens.
+        example: An example in words: "image".
+        metrics: The metrics of a whole split, the main one first.
+        objectives: Names of the metrics that are means over examples, so that they can rank and race architectures;
+            the default first.
+        recipe: Defaults that differ from those of ``Recipe``.
+        softens: Whether targets can be mixed (mixup, CutMix) and smoothed.
+    """
+
+    name: ClassVar[str]
+    example: ClassVar[str] = "image"
+    metrics: ClassVar[tuple[Metric, ...]]
+    objectives: ClassVar[tuple[str, ...]]
+    recipe: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}
+    softens: ClassVar[bool] = False
+
+    # Targets
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[str, ...]:
+        """The name of each output of the network: the head's size is their number."""
+
+    @abstractmethod
+    def check(self, targets: Tensor, split: str) -> Tensor:
+        """Return the targets of a split in the type that the loss takes.
+
+        Args:
+            targets: The targets, one row per example.
+            split: Name of the split, for messages.
+
+        Raises:
+            DataError: They do not fit the task; the message names the example and its value.
+        """
+
+    def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
+        """Return the weight of each output in the loss; None: all equal.
+
+        Args:
+            options: The recipe: ``class_weights``.
+            targets: Targets of the train split; None: unknown.
+
+        Raises:
+            RecipeError: They cannot be weighted as the recipe asks.
+        """
+        if options.class_weights is not None:
+            raise RecipeError(f"class_weights is for classes and labels, not for {self.name}; remove it", options)
+        return None
+
+    # Learning
+
+    @abstractmethod
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the mean loss over a batch.
+
+        Args:
+            outputs: ``(batch, outputs)``.
+            targets: ``(batch,)`` or ``(batch, outputs)``.
+            smoothing: Label smoothing.
+            weights: The weight of each output ``(outputs,)``; None: 1.
+        """
+
+    @abstractmethod
+    def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
+        """Return the mean loss towards a teacher's outputs ``(batch, outputs)``.
+
+        Args:
+            outputs: ``(batch, outputs)``.
+            teacher: The teacher's outputs.
+            hard: Whether its decision is the target, where the task has one.
+            temperature: Softmax temperature, where the task has one.
+        """
+
+    # Scores
+
+    @abstractmethod
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the scores ``(batch,)`` of each example, for each of ``objectives``.
+
+        Args:
+            outputs: ``(batch, outputs)``.
+            targets: As ``check`` returned them.
+        """
+
+    @abstractmethod
+    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
+        """Return the metrics that are no means over examples, and details, as plain values.
+
+        Args:
+            outputs: Outputs of a whole split, ``(examples, outputs)``.
+            targets: Its targets.
+        """
+
+    # For people
+
+    @abstractmethod
+    def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:
+        """Return the reading of each row of outputs ``(examples, outputs)``, as plain values."""
+
+    def agreement(self, outputs: Array, others: Array) -> float | None:
+        """Return the share of examples with the same decision by two networks; None: the task has no decisions."""
+        return None
+
+    def metric(self, name: str) -> Metric:
+        """Return a metric by name.
+
+        Raises:
+            FitnessError: The task has no such metric.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise FitnessError(f"{self.name} has no metric {name!r}; it has {', '.join(self._names())}", name)
+
+    def objective(self, name: str | None = None) -> Metric:
+        """Return the metric that ranks architectures, by name; None: the default.
+
+        Raises:
+            FitnessError: The task has no such metric, or it is no mean over examples.
+        """
+        if name is None or name in self.objectives:
+            return self.metric(name or self.objectives[0])
+        choices = " or ".join(map(repr, self.objectives))
+        raise FitnessError(f"objective is {choices} for {self.name}, got {name!r}", name)
+
+    def means(self, totals: Mapping[str, float], count: int) -> dict[str, float]:
+        """Return metrics by name from the sums of their scores over ``count`` examples."""
+        return {name: self.metric(name).scale * total / count for name, total in totals.items()}
+
+    def to_dict(self) -> Figures:
+        """Return plain values, ready for JSON; inverse: ``task_from_dict``."""
+        return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]
+
+    def record(self) -> Figures:
+        """Return the entries of a dataset's record from which ``task_of`` reads the task."""
+        return {"task": self.to_dict()}
+
+    def _names(self) -> list[str]:
+        return [metric.name for metric in self.metrics]
+
+
+def require_finite(targets: Tensor, split: str) -> Tensor:
+    """Return targets as floats.
+
+    Raises:
+        DataError: One is a NaN or an infinity; the message names the example.
+    """
+    bad = ~targets.isfinite().flatten(1).all(dim=1) if targets.ndim > 1 else ~targets.isfinite()
+    if bad.any():
+        first = int(bad.nonzero()[0])
+        raise DataError(f"the {split} target {first} is {targets[first].tolist()}; remove or repair it", first)
+    return targets.float()
+
+
+def require_columns(targets: Tensor, names: Sequence[str], split: str) -> Tensor:
+    """Return targets with one column per name.
+
+    Raises:
+        DataError: The columns differ in number.
+    """
+    if targets.ndim != 2 or targets.shape[1] != len(names):
+        raise DataError(
+            f"the {split} targets are {tuple(targets.shape)}, expected (examples, {len(names)}): {', '.join(names)}",
+            targets,
+        )
+    return targets

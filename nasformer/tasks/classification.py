@@ -1,0 +1,169 @@
+"""classification: one of several classes per image, by cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.errors import DataError, RecipeError
+from nasformer.tasks._task import Array, Figures, LossOptions, Metric, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """One class per image.
+
+    Args:
+        classes: Names of the classes, in the order of the outputs.
+    """
+
+    name: ClassVar[str] = "classification"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("accuracy", "top-1 accuracy", "%", True, scale=100.0, digits=2, proportion=True),
+        Metric("top5", "top-5 accuracy", "%", True, digits=2, proportion=True),
+        Metric("balanced_accuracy", "balanced accuracy", "%", True, digits=2),
+        Metric("macro_f1", "macro F1", "%", True, digits=2),
+        Metric("loss", "loss", "nats"),
+    )
+    objectives: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
+    recipe: ClassVar[dict[str, Any]] = {}
+    softens: ClassVar[bool] = True
+
+    classes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    def check(self, targets: Tensor, split: str) -> Tensor:
+        """Return class indices ``(examples,)``.
+
+        Raises:
+            DataError: Not one integer per example, or not an index of a class.
+        """
+        if targets.ndim != 1 or targets.is_floating_point():
+            raise DataError(
+                f"the {split} labels must be one integer per image, got {targets.dtype} {tuple(targets.shape)}", targets
+            )
+        if targets.numel() and int(targets.max()) >= len(self.classes):
+            raise DataError(
+                f"the {split} labels reach {int(targets.max())}, but there are "
+                f"{len(self.classes)} classes (0 to {len(self.classes) - 1})",
+                targets,
+            )
+        return targets.long()
+
+    def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
+        """Return the weight of each class; "balanced" weights have mean 1 over the train images.
+
+        Raises:
+            RecipeError: Their number is wrong, or the classes cannot be counted.
+        """
+        given, number = options.class_weights, len(self.classes)
+        if given is None:
+            return None
+        if given != "balanced":
+            if len(given) != number:
+                raise RecipeError(f"class_weights has {len(given)} weights, but the data {number} classes", options)
+            return list(given)
+        if targets is None:
+            raise RecipeError("class_weights 'balanced' needs the classes of the train images (.targets); give a list")
+        counts = targets.bincount(minlength=number)
+        if not counts.all():
+            empty = int((counts == 0).nonzero()[0])
+            raise RecipeError(f"class {empty} has no train image, so no balanced weight; list class_weights", options)
+        return [float(weight) for weight in counts.sum() / (number * counts)]
+
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the cross-entropy of logits with class indices ``(batch,)`` or soft targets ``(batch, classes)``."""
+        from torch.nn import functional as F
+
+        if weights is None:
+            return F.cross_entropy(outputs, targets, label_smoothing=smoothing)
+        # torch's "mean" divides by the weights of these images, so shards would not average to the batch's loss
+        total = F.cross_entropy(outputs, targets, weights.to(outputs.dtype), label_smoothing=smoothing, reduction="sum")
+        return total / len(outputs)
+
+    def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
+        """Return the cross-entropy with the teacher's class, or KL(teacher || student).
+
+        Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; hard labels as in DeiT (Touvron et al.,
+        ICML 2021, section 4).
+        """
+        from torch.nn import functional as F
+
+        if hard:
+            return F.cross_entropy(outputs, teacher.argmax(dim=1))
+        logs = (outputs / temperature).log_softmax(1), (teacher / temperature).log_softmax(1)
+        return temperature**2 * F.kl_div(*logs, reduction="batchmean", log_target=True)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return whether each image is classified correctly, and its cross-entropy in nats."""
+        from torch.nn import functional as F
+
+        return {
+            "accuracy": outputs.argmax(dim=1) == targets,
+            "loss": F.cross_entropy(outputs, targets, reduction="none"),
+        }
+
+    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
+        """Return top-5 and balanced accuracy, macro F1, accuracy per class and the confusion matrix.
+
+        Row i of the confusion matrix counts the images of class i by predicted class.
+        """
+        from sklearn.metrics import confusion_matrix, f1_score
+
+        guesses, present = outputs.argmax(1), np.unique(targets)
+        confusion = confusion_matrix(targets, guesses, labels=np.arange(outputs.shape[1]))
+        images, right = confusion.sum(axis=1), confusion.diagonal()
+        recalls = 100.0 * right / np.maximum(images, 1)
+        figures = {
+            "balanced_accuracy": float(recalls[images > 0].mean()),
+            "macro_f1": 100.0 * float(f1_score(targets, guesses, labels=present, average="macro", zero_division=0)),
+            "per_class": [
+                {"class": name, "images": int(count), "accuracy": float(recall) if count else None}
+                for name, count, recall in zip(self._named(len(images)), images, recalls, strict=True)
+            ],
+            "confusion": confusion.tolist(),
+        }
+        if outputs.shape[1] > TOP:
+            best = np.argpartition(-outputs, TOP - 1, axis=1)[:, :TOP]
+            figures["top5"] = 100.0 * float((best == targets[:, None]).any(axis=1).mean())
+        return figures
+
+    def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:
+        """Return the most probable classes of each image with their probabilities."""
+        chances, names = _softmax(outputs), self._named(outputs.shape[1])
+        best = np.argsort(-chances, axis=1, kind="stable")[:, :top]
+        return [
+            {"classes": [{"class": names[place], "probability": float(row[place])} for place in places]}
+            for row, places in zip(chances, best, strict=True)
+        ]
+
+    def agreement(self, outputs: Array, others: Array) -> float:
+        """Return the share of images with the same predicted class."""
+        return float((outputs.argmax(1) == others.argmax(1)).mean())
+
+    def record(self) -> Figures:
+        """Return the class names; a record without a task is of a classification."""
+        return {"classes": list(self.classes)}
+
+    def _named(self, number: int) -> tuple[str, ...]:
+        return self.classes or tuple(map(str, range(number)))
+
+
+def _softmax(logits: Array) -> Array:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    chances: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return chances

@@ -1,0 +1,77 @@
+"""forecasting: the next values of a series, by squared error.
+
+Channels are independent: an example is a window of one channel (PatchTST, Nie et al., ICLR 2023, section 3.1). Values
+are standardised by the train part of their channel, and errors are of standardised values, as the field reports them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.tasks._task import Array, Figures, Metric, Task, require_columns, require_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Forecasting(Task):
+    """The next values of one channel of a series.
+
+    Args:
+        horizon: Steps ahead.
+        channels: Names of the channels.
+        mean: Mean of each channel over the train part.
+        std: Standard deviation of each channel over the train part.
+    """
+
+    name: ClassVar[str] = "forecasting"
+    example: ClassVar[str] = "window"
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", "MSE"), Metric("mae", "MAE"))
+    objectives: ClassVar[tuple[str, ...]] = ("mse", "mae")
+
+    horizon: int
+    channels: tuple[str, ...] = field(default=("value",))
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The steps ahead, from 1."""
+        return tuple(f"+{step}" for step in range(1, self.horizon + 1))
+
+    def check(self, targets: Tensor, split: str) -> Tensor:
+        """Return finite floats ``(windows, horizon)``.
+
+        Raises:
+            DataError: A NaN or an infinity, or another horizon.
+        """
+        return require_finite(require_columns(targets, self.outputs, split), split)
+
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the mean squared error."""
+        return (outputs - targets).square().mean()
+
+    def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
+        """Return the mean squared error towards the teacher's forecast."""
+        return (outputs - teacher).square().mean()
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the squared and the absolute error of each window, averaged over the horizon."""
+        apart = outputs - targets
+        return {"mse": apart.square().mean(1), "mae": apart.abs().mean(1)}
+
+    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
+        """Return the squared error of each step ahead."""
+        errors = np.square(outputs - targets).mean(axis=0)
+        return {"per_step": [float(each) for each in errors]}
+
+    def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:
+        """Return the forecast of each window, standardised."""
+        return [{"forecast": list(map(float, row))} for row in outputs]

@@ -1,0 +1,147 @@
+"""multi-label: any number of several labels per image, by binary cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.errors import DataError, RecipeError
+from nasformer.tasks._task import Array, Figures, LossOptions, Metric, Task, require_columns, require_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MultiLabel(Task):
+    """Several labels per image, each present or absent.
+
+    Args:
+        labels: Names of the labels, in the order of the outputs.
+    """
+
+    name: ClassVar[str] = "multi-label"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("mean_average_precision", "mAP", "%", True, digits=2),
+        Metric("micro_f1", "micro F1", "%", True, digits=2),
+        Metric("macro_f1", "macro F1", "%", True, digits=2),
+        Metric("sample_f1", "F1 per image", "%", True, scale=100.0, digits=2),
+        Metric("loss", "loss", "nats"),
+    )
+    objectives: ClassVar[tuple[str, ...]] = ("loss", "sample_f1")
+
+    labels: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.labels
+
+    def check(self, targets: Tensor, split: str) -> Tensor:
+        """Return ``(examples, labels)`` of 0 and 1.
+
+        Raises:
+            DataError: A value is neither, or there are other columns.
+        """
+        values = require_finite(require_columns(targets, self.labels, split), split)
+        odd = ((values != 0) & (values != 1)).nonzero()
+        if len(odd):
+            row, column = odd[0].tolist()
+            raise DataError(
+                f"label {self.labels[column]!r} of {split} image {row} is {float(values[row, column]):g}; "
+                "a label is 0 or 1",
+                values,
+            )
+        return values
+
+    def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
+        """Return the weight of each label's presence; "balanced": absent over present in the train images.
+
+        Raises:
+            RecipeError: Their number is wrong, or a label is nowhere present.
+        """
+        given, number = options.class_weights, len(self.labels)
+        if given is None:
+            return None
+        if given != "balanced":
+            if len(given) != number:
+                raise RecipeError(f"class_weights has {len(given)} weights, but the data {number} labels", options)
+            return list(given)
+        if targets is None:
+            raise RecipeError("class_weights 'balanced' needs the labels of the train images in memory; give a list")
+        present = targets.sum(dim=0)
+        if not present.all():
+            empty = self.labels[int((present == 0).nonzero()[0])]
+            raise RecipeError(f"no train image has label {empty!r}, so no balanced weight; list class_weights", options)
+        return [float(weight) for weight in (len(targets) - present) / present]
+
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the binary cross-entropy, averaged over labels."""
+        from torch.nn import functional as F
+
+        soft = targets * (1 - smoothing) + smoothing / 2
+        positive = None if weights is None else weights.to(outputs.dtype)
+        return F.binary_cross_entropy_with_logits(outputs, soft.to(outputs.dtype), pos_weight=positive)
+
+    def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
+        """Return the binary cross-entropy with the teacher's labels, or with its probabilities."""
+        from torch.nn import functional as F
+
+        wanted = (teacher > 0).to(outputs.dtype) if hard else (teacher / temperature).sigmoid()
+        scale = 1.0 if hard else temperature
+        return scale**2 * F.binary_cross_entropy_with_logits(outputs / scale, wanted)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return each image's binary cross-entropy, and the F1 of its labels (1 if there are none and none is told)."""
+        from torch.nn import functional as F
+
+        guesses = (outputs > 0).to(targets.dtype)
+        both, either = (guesses * targets).sum(1), guesses.sum(1) + targets.sum(1)
+        return {
+            "loss": F.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype), reduction="none").mean(1),
+            "sample_f1": (2 * both / either.clamp(min=1)).masked_fill(either == 0, 1.0),
+        }
+
+    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
+        """Return mAP over the labels that are present, micro and macro F1 at probability ½, and figures per label."""
+        from sklearn.metrics import average_precision_score, f1_score
+
+        guesses, known = outputs > 0, targets.sum(axis=0) > 0
+        precisions = [
+            100.0 * float(average_precision_score(targets[:, k], outputs[:, k])) if known[k] else None
+            for k in range(targets.shape[1])
+        ]
+        f1 = 100.0 * np.asarray(f1_score(targets, guesses, average=None, zero_division=0))
+        found = [precision for precision in precisions if precision is not None]
+        return {
+            "mean_average_precision": float(np.mean(found)) if found else None,
+            "micro_f1": 100.0 * float(f1_score(targets, guesses, average="micro", zero_division=0)),
+            "macro_f1": float(f1[known].mean()) if known.any() else None,
+            "per_label": [
+                {"label": name, "images": int(count), "average_precision": precision, "f1": float(each)}
+                for name, count, precision, each in zip(self.labels, targets.sum(0), precisions, f1, strict=True)
+            ],
+        }
+
+    def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:
+        """Return each image's labels with a probability of ½ or more, and the most probable others up to ``top``."""
+        chances = 1 / (1 + np.exp(-outputs.astype(np.float64)))
+        order = np.argsort(-chances, axis=1, kind="stable")
+        return [
+            {
+                "labels": [
+                    {"label": self.labels[k], "probability": float(row[k]), "present": bool(row[k] >= 0.5)}
+                    for k in places[: max(top, int((row >= 0.5).sum()))]
+                ]
+            }
+            for row, places in zip(chances, order, strict=True)
+        ]
+
+    def agreement(self, outputs: Array, others: Array) -> float:
+        """Return the share of labels told alike."""
+        return float(((outputs > 0) == (others > 0)).mean())

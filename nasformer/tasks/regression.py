@@ -1,0 +1,131 @@
+"""regression: one or several numbers per image, by squared or smooth absolute error.
+
+Networks learn standardised targets; metrics other than the loss are in the targets' units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasformer.errors import DataError, did_you_mean
+from nasformer.tasks._task import Array, Figures, Metric, Task, require_columns, require_finite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOSSES = ("mse", "smooth_l1")
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """Numbers per image.
+
+    Args:
+        targets: Names of the targets, in the order of the outputs.
+        mean: Mean of each target over the train split.
+        std: Standard deviation of each target over the train split.
+        criterion: The loss of standardised targets: "mse", or "smooth_l1" (Girshick, ICCV 2015), robust to outliers.
+
+    Raises:
+        DataError: An unknown criterion, or a target that does not vary.
+    """
+
+    name: ClassVar[str] = "regression"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("mae", "MAE"),
+        Metric("r2", "R²", higher_is_better=True),
+        Metric("loss", "loss"),
+    )
+    objectives: ClassVar[tuple[str, ...]] = ("loss", "mae")
+
+    targets: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    criterion: str = "mse"
+
+    def __post_init__(self) -> None:
+        if self.criterion not in LOSSES:
+            raise DataError(
+                f"criterion of regression is mse or smooth_l1, got {self.criterion!r}; "
+                f"{did_you_mean(str(self.criterion), LOSSES)}",
+                self.criterion,
+            )
+        for name, deviation in zip(self.targets, self.std, strict=True):
+            if not deviation > 0:
+                raise DataError(f"target {name!r} is the same in all train examples; leave it out", name)
+
+    @classmethod
+    def fit(cls, targets: NDArray[Any], names: tuple[str, ...], **options: Any) -> Regression:
+        """Return the task of the train split's targets ``(examples, targets)``."""
+        mean, std = targets.mean(axis=0, dtype=np.float64), targets.std(axis=0, dtype=np.float64)
+        return cls(names, tuple(mean.tolist()), tuple(std.tolist()), **options)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The targets."""
+        return self.targets
+
+    def check(self, targets: Tensor, split: str) -> Tensor:
+        """Return finite floats ``(examples, targets)``.
+
+        Raises:
+            DataError: A NaN or an infinity, or other columns.
+        """
+        return require_finite(require_columns(targets, self.targets, split), split)
+
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the criterion, averaged over targets."""
+        return self._errors(outputs, self._standardised(targets)).mean()
+
+    def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
+        """Return the criterion towards the teacher's outputs."""
+        return self._errors(outputs, teacher).mean()
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return each example's loss, and its absolute error averaged over targets, in their units."""
+        wanted = self._standardised(targets)
+        apart = (outputs - wanted).abs() * outputs.new_tensor(self.std)
+        return {"loss": self._errors(outputs, wanted).mean(1), "mae": apart.mean(1)}
+
+    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
+        """Return R², averaged over targets, with MAE and R² of each."""
+        from sklearn.metrics import r2_score
+
+        told = self.values(outputs)
+        r2 = np.full(len(self.targets), np.nan)
+        if len(targets) > 1:
+            r2 = np.asarray(r2_score(targets, told, multioutput="raw_values")).reshape(-1)
+        mae = np.abs(told - targets).mean(axis=0)
+        shares = [None if np.isnan(each) else float(each) for each in r2]
+        return {
+            "r2": None if None in shares else float(r2.mean()),
+            "per_target": [
+                {"target": name, "mae": float(error), "r2": share}
+                for name, error, share in zip(self.targets, mae, shares, strict=True)
+            ],
+        }
+
+    def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:
+        """Return the value of each target, in its unit."""
+        return [{"values": dict(zip(self.targets, map(float, row), strict=True))} for row in self.values(outputs)]
+
+    def values(self, outputs: Array) -> NDArray[np.float64]:
+        """Return outputs ``(examples, targets)`` in the targets' units."""
+        values: NDArray[np.float64] = outputs.astype(np.float64) * np.array(self.std) + np.array(self.mean)
+        return values
+
+    def _standardised(self, targets: Tensor) -> Tensor:
+        return (targets - targets.new_tensor(self.mean)) / targets.new_tensor(self.std)
+
+    def _errors(self, outputs: Tensor, wanted: Tensor) -> Tensor:
+        from torch.nn import functional as F
+
+        if self.criterion == "mse":
+            return (outputs - wanted).square()
+        return F.smooth_l1_loss(outputs, wanted, reduction="none")
