@@ -69,10 +69,11 @@ def walk(net: VisionTransformer, images: Tensor, tree: PrefixTree) -> Iterator[R
 
 def bytes_per_image(net: VisionTransformer) -> int:
     """Return the peak bytes per image: an activation per level, and one block's working memory."""
-    top = net.architecture
+    top, g = net.architecture, net.geometry
     kept = (top.depth + 1) * top.embed_dim
-    block = 6 * top.embed_dim + 4 * net.geometry.head_dim * max(top.num_heads) + max(top.hidden_dims)
-    return 4 * (kept + block) * net.geometry.tokens
+    head = g.head_dim + (2 * g.grid if g.axes == 1 and len(net.grids) else 0)  # widened by the places of all patches
+    block = 6 * top.embed_dim + 4 * head * max(top.num_heads) + max(top.hidden_dims)
+    return 4 * (kept + block) * g.tokens
 
 
 def _descend(

@@ -14,15 +14,16 @@ EPS = 1e-5
 
 
 def series_statistics(series: Tensor) -> Tensor:
-    """Return the mean and standard deviation ``(batch, 2)`` of series ``(batch, 1, length)``."""
-    variance, mean = torch.var_mean(series.flatten(1), dim=1, correction=0)
+    """Return the mean and standard deviation ``(batch, 2)`` of series ``(batch, 1, length)``, at least float32."""
+    values = series.flatten(1).to(torch.promote_types(series.dtype, torch.float32))
+    variance, mean = torch.var_mean(values, dim=1, correction=0)
     return torch.stack((mean, (variance + EPS).sqrt()), dim=1)
 
 
 def normalise(series: Tensor, statistics: Tensor) -> Tensor:
     """Normalise series ``(batch, 1, length)`` by their statistics ``(batch, 2)``."""
     mean, deviation = statistics[:, :, None, None].unbind(1)
-    return (series - mean) / deviation
+    return ((series - mean) / deviation).to(series.dtype)
 
 
 def restore(outputs: Tensor, statistics: Tensor) -> Tensor:
