@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nasformer.compare.runner import run_experiment as run_experiment
     from nasformer.cost import FunctionCost as FunctionCost
     from nasformer.cost import LatencyTable as LatencyTable
+    from nasformer.cost import Series as Series
     from nasformer.data import Dataset as Dataset
     from nasformer.data import load_dataset as load_dataset
     from nasformer.errors import NasformerError as NasformerError
@@ -64,7 +65,7 @@ _HOME = {
     "nasformer.compare": ("Comparison", "from_results"),
     "nasformer.compare.experiment": ("Experiment",),
     "nasformer.compare.runner": ("run_experiment",),
-    "nasformer.cost": ("FunctionCost", "LatencyTable"),
+    "nasformer.cost": ("FunctionCost", "LatencyTable", "Series"),
     "nasformer.data": ("Dataset", "load_dataset"),
     "nasformer.errors": ("NasformerError",),
     "nasformer.fitness": (

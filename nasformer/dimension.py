@@ -22,11 +22,12 @@ from nasformer.errors import SpaceError, did_you_mean
 
 Scope = Literal["network", "layer"]
 _TAKEN = """
-centroid codec constraints costs decode differences dimensions encode feasible fingerprint from_dict from_json
-further geometry grid head_dim hidden_dim hidden_dims in_channels intercept known_costs largest layers macs
-macs_batch max_distance maximum name network num_classes of pair params params_batch patch_dim patches pooling
-position_rows quality replace require sample sample_codes size smallest suggest supernet supernet_architecture
-to_dict to_json tokens with_cost
+axes centroid codec constraints costs decode differences dimensions encode feasible fingerprint flatten
+from_dict from_json further geometry grid head_dim hidden_dim hidden_dims in_channels input_shape instance_norm
+intercept known_costs largest layers macs macs_batch max_distance maximum name network num_classes of pair
+params params_batch patch_dim patches pooled_tokens pooling position_rows quality replace require sample
+sample_codes series size smallest stride suggest supernet supernet_architecture to_dict to_json tokens with_cost
+with_series
 """
 """Names taken by other keywords and attributes."""
 _MAX_VALUE = 10**9

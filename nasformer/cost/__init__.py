@@ -15,8 +15,9 @@ from nasformer.cost.budget import (
 )
 from nasformer.cost.closed_form import COSTS, macs, official_complexity, params
 from nasformer.cost.function import FunctionCost
-from nasformer.cost.geometry import Geometry, Network
+from nasformer.cost.geometry import Geometry, Network, Pooling
 from nasformer.cost.latency import LatencyTable
+from nasformer.cost.series import Series
 
 __all__ = [
     "COSTS",
@@ -28,6 +29,8 @@ __all__ = [
     "LatencyTable",
     "Limits",
     "Network",
+    "Pooling",
+    "Series",
     "as_bounds",
     "as_limits",
     "format_limits",

@@ -14,14 +14,14 @@ def _params_stem(network: Network) -> int:
     g, embed_dim = network.geometry, network.embed_dim
     patch_embedding = g.patch_dim * embed_dim + embed_dim
     cls_and_positions = embed_dim * (g.tokens + 1)
-    norm_and_head = 2 * embed_dim + embed_dim * g.num_classes + g.num_classes
+    norm_and_head = 2 * embed_dim + g.pooled_tokens * embed_dim * g.num_classes + g.num_classes
     return patch_embedding + cls_and_positions + norm_and_head
 
 
 def _params_layer(network: Network, layer: Layer) -> int:
     g, embed_dim, width = network.geometry, network.embed_dim, network.geometry.head_dim * layer.num_heads
     attention = 3 * width * embed_dim + 3 * width + width * embed_dim + embed_dim
-    relative_positions = 4 * g.position_rows * g.head_dim
+    relative_positions = 2 * g.axes * g.position_rows * g.head_dim
     mlp = 2 * embed_dim * layer.hidden_dim + layer.hidden_dim + embed_dim
     norm = 2 * embed_dim
     return (norm + attention + relative_positions if width else 0) + (norm + mlp if layer.hidden_dim else 0)
@@ -29,7 +29,7 @@ def _params_layer(network: Network, layer: Layer) -> int:
 
 def _macs_stem(network: Network) -> int:
     g, embed_dim = network.geometry, network.embed_dim
-    return g.patches * g.patch_dim * embed_dim + embed_dim * g.num_classes
+    return g.patches * g.patch_dim * embed_dim + g.pooled_tokens * embed_dim * g.num_classes
 
 
 def _macs_layer(network: Network, layer: Layer) -> int:
@@ -43,7 +43,7 @@ params = AdditiveCost("params", _params_stem, _params_layer)
 """Parameters of the extracted network."""
 
 macs = AdditiveCost("macs", _macs_stem, _macs_layer)
-"""Multiply-accumulates per image: patch embedding, linear layers, attention products, head."""
+"""Multiply-accumulates per input: patch embedding, linear layers, attention products, head."""
 
 COSTS: dict[str, AdditiveCost] = {cost.name: cost for cost in (params, macs)}
 """The additive costs known to every space, by name."""

@@ -1,4 +1,6 @@
-"""Geometry: the sizes of images, patches, heads and classes; and Network, the network-level input of costs.
+"""Geometry: the sizes of inputs, patches, heads and outputs; and Network, the network-level input of costs.
+
+Patches lie on a square grid of an image, or along the one axis of a time series.
 
 If a space searches ``image_size`` or ``patch_size``, its geometry is that of the largest network (the largest
 images, the smallest patches); ``of`` returns that of an architecture.
@@ -6,11 +8,20 @@ images, the smallest patches); ``of`` returns that of an architecture.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from nasformer.architecture import Architecture, Further, further_choice
+from nasformer.cost.series import Series
 from nasformer.errors import ArchitectureError
+
+Pooling = Literal["mean", "cls", "flatten"]
+"""Input of the head: the mean over the patches, the cls token, or all patches, concatenated.
+
+"flatten" is the linear head of PatchTST (Nie et al., ICLR 2023, section 3.1).
+"""
+_FIXED = ("num_classes", "head_dim", "max_distance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +29,16 @@ class Geometry:
     """The fixed sizes of a family of vision transformers.
 
     Args:
-        image_size: Height and width of the square image, in pixels.
-        patch_size: Height and width of a patch, in pixels; divides ``image_size``.
-        in_channels: Channels of the image.
-        num_classes: Outputs of the classification head.
+        image_size: Height and width of the square image, in pixels; of a series its length, in time steps.
+        patch_size: Height and width of a patch, in pixels; divides ``image_size``; of a series in time steps.
+        in_channels: Channels of the input.
+        num_classes: Outputs of the head: classes, labels, targets, or the horizon of a forecast.
         head_dim: Width of one attention head.
         max_distance: Clipping distance of relative positions, in rows or columns; None: no relative position.
+        axes: 2 for images, 1 for series.
+        stride: Distance of patches; None: ``patch_size``, without overlap.
+        instance_norm: Whether each series is normalised by its own statistics, see ``Series``.
+        flatten: Whether the head reads all patches, as pooling "flatten".
 
     >>> Geometry().patches, Geometry().tokens
     (196, 197)
@@ -35,6 +50,10 @@ class Geometry:
     num_classes: int = 1000
     head_dim: int = 64
     max_distance: int | None = 14
+    axes: int = 2
+    stride: int | None = None
+    instance_norm: bool = False
+    flatten: bool = False
 
     def of(self, architecture: Architecture) -> Geometry:
         """Return the geometry of an architecture, with its own sizes if searched.
@@ -46,25 +65,67 @@ class Geometry:
         if not own:
             return self
         geometry = replace(self, **own)
-        if geometry.image_size % geometry.patch_size:
-            raise ArchitectureError(
-                f"patch_size {geometry.patch_size} does not divide image_size {geometry.image_size}", architecture
-            )
+        size, patch_size = geometry.image_size, geometry.patch_size
+        if patch_size > size or (size - patch_size) % (geometry.stride or patch_size):
+            rule = "does not divide image_size" if self.stride is None else f"at stride {self.stride} does not fill"
+            raise ArchitectureError(f"patch_size {patch_size} {rule} {size}", architecture)
         return geometry
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible data."""
-        return asdict(self)
+        """Return JSON-compatible data; a series is one entry."""
+        data = asdict(self)
+        series, flatten = self.series, {"flatten": True} if self.flatten else {}
+        sizes = () if series else ("image_size", "patch_size", "in_channels")
+        own = {} if series is None else {"series": series.to_dict()}
+        return {**own, **{name: data[name] for name in (*sizes, *_FIXED)}, **flatten}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Geometry:
+        """Inverse of ``to_dict``.
+
+        Raises:
+            SpaceError: An invalid series.
+            TypeError: An unknown size.
+
+        >>> Geometry.from_dict({"series": {"length": 96, "patch": 16, "stride": 8}, "num_classes": 24}).input_shape
+        (1, 96)
+        """
+        if "series" not in data:
+            return cls(**data)
+        fixed = {name: value for name, value in data.items() if name != "series"}
+        return cls(**fixed).with_series(Series.from_dict(data["series"]))
+
+    def with_series(self, series: Series) -> Geometry:
+        """Return this geometry for series, with the smallest patch."""
+        sizes = {"image_size": series.length, "patch_size": series.patch_sizes[0], "in_channels": series.channels}
+        return replace(self, axes=1, stride=series.stride, instance_norm=series.instance_norm, **sizes)
+
+    @property
+    def series(self) -> Series | None:
+        """The sizes of the series; None: images."""
+        if self.axes != 1:
+            return None
+        return Series(self.image_size, self.patch_size, self.stride, self.in_channels, self.instance_norm)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of an input: (channels, height, width), or (channels, length)."""
+        return self.in_channels, *(self.image_size,) * self.axes
 
     @property
     def grid(self) -> int:
-        """Patches along one side of the image."""
-        return self.image_size // self.patch_size
+        """Patches along one axis."""
+        return (self.image_size - self.patch_size) // (self.stride or self.patch_size) + 1
 
     @property
     def patches(self) -> int:
-        """Patches per image."""
-        return self.grid**2
+        """Patches per input."""
+        return int(self.grid**self.axes)
+
+    @property
+    def pooled_tokens(self) -> int:
+        """Tokens that the head reads: all patches if flattened, else one."""
+        return self.patches if self.flatten else 1
 
     @property
     def tokens(self) -> int:
@@ -78,8 +139,8 @@ class Geometry:
 
     @property
     def patch_dim(self) -> int:
-        """Values per patch: channels times pixels."""
-        return self.in_channels * self.patch_size**2
+        """Values per patch: channels times pixels or time steps."""
+        return int(self.in_channels * self.patch_size**self.axes)
 
     @property
     def position_rows(self) -> int:

@@ -34,7 +34,7 @@ class LatencyTable:
         geometry: Geometry of all blocks; spaces of another geometry are rejected.
         stem: Microseconds by embed_dim, or by (embed_dim, further network choices).
         layer: Microseconds by (embed_dim, further network choices, num_heads, hidden_dim, further layer choices).
-        batch_size: Images per forward pass.
+        batch_size: Inputs per forward pass.
         repeats: Measurements per block.
         spread: Largest relative interquartile range of a block's measurements; None: unknown.
         network: Names of the further network dimensions, in the order of the keys.
@@ -169,7 +169,8 @@ class LatencyTable:
             layer = _times_by_key("layer", data["layer_us"], 3 + len(network) + len(layers))
             named = {key if network else key[0]: time for key, time in stem.items()}
             facts = (data["batch_size"], data["repeats"], data["spread"])
-            return cls(str(data["device"]), Geometry(**data["geometry"]), named, layer, *facts, network, layers)
+            geometry = Geometry.from_dict(data["geometry"])
+            return cls(str(data["device"]), geometry, named, layer, *facts, network, layers)
         except KeyError as error:
             raise BudgetError(f"the latency table lacks {error}", data) from error
         except (TypeError, ValueError) as error:

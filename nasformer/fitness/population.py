@@ -63,25 +63,32 @@ def population_outcomes(
 
 def walk(net: VisionTransformer, images: Tensor, tree: PrefixTree) -> Iterator[Result]:
     """Yield the logits ``(batch, num_classes)`` or the error of each architecture, in tree order."""
+    statistics = net.statistics(images)
     for root in tree.roots.values():
         member = next(root.descendants())
-        yield from _descend(net, net.embed(images, member), root, 0, net.patch_grid(member))
+        yield from _descend(net, net.embed(images, member), root, 0, net.patch_grid(member), statistics)
 
 
 def bytes_per_image(net: VisionTransformer) -> int:
     """Return the peak bytes per image: an activation per level, and one block's working memory."""
-    top = net.architecture
+    top, g = net.architecture, net.geometry
     kept = (top.depth + 1) * top.embed_dim
-    block = 6 * top.embed_dim + 4 * net.geometry.head_dim * max(top.num_heads) + max(top.hidden_dims)
-    return 4 * (kept + block) * net.geometry.tokens
+    head = g.head_dim + (2 * g.grid if g.axes == 1 and len(net.grids) else 0)  # widened by the places of all patches
+    block = 6 * top.embed_dim + 4 * head * max(top.num_heads) + max(top.hidden_dims)
+    return 4 * (kept + block) * g.tokens
 
 
 def _descend(
-    net: VisionTransformer, x: Tensor, node: Node, layer_index: int, grid: PatchGrid | None
+    net: VisionTransformer,
+    x: Tensor,
+    node: Node,
+    layer_index: int,
+    grid: PatchGrid | None,
+    statistics: Tensor | None,
 ) -> Iterator[Result]:
     """Yield the results of a prefix's subtree, given its activation ``(batch, tokens, embed_dim)``."""
     if node.members:
-        logits = net.classify(net.norm(x))
+        logits = net.classify(net.norm(x), node.members[0], statistics)  # all of one patch size
         yield from ((architecture, logits) for architecture in node.members)
     for layer, child in node.children.items():
         try:
@@ -91,7 +98,7 @@ def _descend(
         except Exception as error:
             yield from ((architecture, error) for architecture in child.descendants())
             continue
-        yield from _descend(net, after, child, layer_index + 1, grid)
+        yield from _descend(net, after, child, layer_index + 1, grid, statistics)
         del after  # before the next one is computed: one activation per level
 
 

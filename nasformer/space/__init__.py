@@ -1,5 +1,6 @@
 """Search spaces: declared dimensions, and the exact set of architectures within a budget."""
 
+from nasformer.cost import Series
 from nasformer.dimension import Choices, Dimension, Kind, choice, per_layer
 from nasformer.space.bounded import bounded
 from nasformer.space.built_in import load_space, space_names
@@ -21,6 +22,7 @@ __all__ = [
     "Kind",
     "Scores",
     "SearchSpace",
+    "Series",
     "bounded",
     "choice",
     "load_space",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from nasformer.cost import (
     FunctionCost,
     Geometry,
     Limits,
+    Pooling,
+    Series,
     as_limits,
     format_limits,
     merge,
@@ -41,16 +43,16 @@ from nasformer.space.validation import (
     check_complete,
     check_cost_name,
     check_keys,
+    check_pooling,
     read_constraints,
     read_dimensions,
     read_geometry,
+    read_input,
     read_supernet,
 )
 
 if TYPE_CHECKING:
     from nasformer.space.feasible import FeasibleSet
-
-Pooling = Literal["mean", "cls"]
 
 
 class SearchSpace:
@@ -63,11 +65,13 @@ class SearchSpace:
         num_heads: Heads per layer: ``per_layer(…)``, or ``choice(…)`` to tie all layers; 0: no attention.
         mlp_ratio: MLP width over ``embed_dim``, declared like ``num_heads``; 0: no MLP.
         head_dim: Width of one head.
-        image_size: Height and width of the square image, in pixels: a number, or ``choice(…)`` to search it.
-        patch_size: Height and width of a patch, in pixels, declared like ``image_size``.
-        in_channels: Channels of the image.
-        num_classes: Number of classes.
-        pooling: Input of the head: the ``"mean"`` over the patches, or the ``"cls"`` token.
+        image_size: Height and width of the square image, in pixels: a number, or ``choice(…)`` to search it;
+            default: 224.
+        patch_size: Height and width of a patch, in pixels, declared like ``image_size``; default: 16.
+        in_channels: Channels of the image; default: 3.
+        series: Time series in place of images: a ``Series``, or a mapping of its arguments.
+        num_classes: Outputs of the head: classes, labels, targets, or the horizon of a forecast.
+        pooling: Input of the head: the ``"mean"`` over the patches, the ``"cls"`` token, or ``"flatten"``: all patches.
         max_distance: Clipping distance of relative positions, in patches; None: no relative position.
         supernet: Sizes of the supernet by dimension; default: the largest choices.
         constraints: Bounds in every search, such as ``"params <= 6M"``.
@@ -87,6 +91,10 @@ class SearchSpace:
     4
     >>> space.params(space.smallest)
     11594
+    >>> forecast = SearchSpace("forecast", embed_dim=16, depth=choice(1, 2), num_heads=2, mlp_ratio=2, head_dim=8,
+    ...                        series=Series(96, choice(8, 16), stride=8), num_classes=24, pooling="flatten")
+    >>> forecast.size(), forecast.geometry.input_shape
+    (4, (1, 96))
     """
 
     name: str
@@ -96,6 +104,7 @@ class SearchSpace:
     mlp_ratio: Choices
     dimensions: tuple[Dimension, ...]
     geometry: Geometry
+    series: Series | None
     pooling: Pooling
     supernet_architecture: Architecture
     constraints: Limits
@@ -109,9 +118,10 @@ class SearchSpace:
         num_heads: Choices | int | None = None,
         mlp_ratio: Choices | float | None = None,
         head_dim: int = 64,
-        image_size: Choices | int = 224,
-        patch_size: Choices | int = 16,
-        in_channels: int = 3,
+        image_size: Choices | int | None = None,
+        patch_size: Choices | int | None = None,
+        in_channels: int | None = None,
+        series: Series | Mapping[str, Any] | None = None,
         num_classes: int = 1000,
         pooling: Pooling = "mean",
         max_distance: int | None = 14,
@@ -122,17 +132,18 @@ class SearchSpace:
         check_keys(name, further)
         basic = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
         check_complete(name, {**basic, **further})
-        sizes = {"image_size": image_size, "patch_size": patch_size}
-        choices, dimensions = read_dimensions(basic, {**further, **sizes})
-        fixed = {"in_channels": in_channels, "num_classes": num_classes, "head_dim": head_dim}
-        geometry = read_geometry({**sizes, **fixed}, max_distance)
-        if pooling not in ("mean", "cls"):
-            raise SpaceError(f"pooling is 'mean' or 'cls', got {pooling!r}", pooling)
+        series, sizes = read_input(series, image_size=image_size, patch_size=patch_size, in_channels=in_channels)
+        searched = {key: sizes[key] for key in ("image_size", "patch_size")}
+        choices, dimensions = read_dimensions(basic, {**further, **searched})
+        check_pooling(pooling, choices)
+        fixed = {**sizes, "num_classes": num_classes, "head_dim": head_dim}
+        geometry = read_geometry(fixed, max_distance, series, flatten=pooling == "flatten")
         declared = {
             **choices,
             "name": str(name),
             "dimensions": dimensions,
             "geometry": geometry,
+            "series": series,
             "pooling": pooling,
             "supernet_architecture": read_supernet(dimensions, {} if supernet is None else supernet),
             "constraints": read_constraints(constraints),
@@ -154,9 +165,10 @@ class SearchSpace:
 
     def __repr__(self) -> str:
         """Return the Python expression that declares this space."""
-        searched, declaration = [dimension.name for dimension in self.dimensions], self.to_dict()
+        declaration = self.to_dict()
+        searched = [dimension.name for dimension in self.dimensions if dimension.name in declaration]
         parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in searched)]
-        parts += [f"{key}={declaration[key]!r}" for key in (*FIXED, "supernet", "constraints") if key not in searched]
+        parts += [f"{key}={value!r}" for key, value in declaration.items() if key not in ("name", *searched)]
         return f"SearchSpace({', '.join(parts)})"
 
     # Declaration
@@ -169,10 +181,12 @@ class SearchSpace:
         supernet = {key: getattr(top, key) for key in searched if key in SEARCHED or key not in FIXED}
         supernet = {key: value[0] if isinstance(value, tuple) else value for key, value in supernet.items()}
         fixed = {**self.geometry.to_dict(), "pooling": self.pooling}
+        if self.series is not None:
+            fixed["series"] = self.series.to_dict()
         return {
             "name": self.name,
             **{key: value for key, value in searched.items() if key not in FIXED},
-            **{key: searched.get(key, fixed[key]) for key in FIXED},
+            **{key: searched.get(key, fixed[key]) for key in ("series", *FIXED) if key in fixed},
             "supernet": {k: value for k, value in supernet.items() if k in SEARCHED or value != largest[k]},
             "constraints": format_limits(self.constraints) or None,
         }
@@ -305,7 +319,7 @@ class SearchSpace:
         return self.codec.count("params", architecture)
 
     def macs(self, architecture: Architecture) -> int:
-        """Return the multiply-accumulates of any architecture per image."""
+        """Return the multiply-accumulates of any architecture per input."""
         return self.codec.count("macs", architecture)
 
     def costs(self, architecture: Architecture) -> dict[str, float]:

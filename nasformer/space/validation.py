@@ -6,16 +6,17 @@ import numbers
 import re
 from collections.abc import Iterable, Mapping
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 from nasformer.architecture import Architecture, uniform
-from nasformer.cost import COSTS, AdditiveCost, FunctionCost, Geometry, Limits, as_limits
+from nasformer.cost import COSTS, AdditiveCost, FunctionCost, Geometry, Limits, Pooling, Series, as_limits
 from nasformer.dimension import BASIC, Choices, Dimension, as_choices, kind_names, kind_of, per_layer
 from nasformer.errors import BudgetError, SpaceError, did_you_mean
 
 SEARCHED = tuple(kind.name for kind in BASIC)
 FIXED = ("head_dim", "image_size", "patch_size", "in_channels", "num_classes", "pooling", "max_distance")
-KEYS = ("name", *SEARCHED, *FIXED, "supernet", "constraints")
+KEYS = ("name", *SEARCHED, *FIXED, "series", "supernet", "constraints")
+_IMAGES = {"image_size": 224, "patch_size": 16, "in_channels": 3}
 
 
 def check_keys(name: object, keys: Iterable[object]) -> None:
@@ -108,12 +109,43 @@ def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]
     return uniform(**sizes)
 
 
-def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry:
+def read_input(series: Series | Mapping[str, Any] | None, **images: object) -> tuple[Series | None, dict[str, Any]]:
+    """Return the series, and its sizes or those of the images by the names of ``Geometry``.
+
+    Args:
+        series: A declared series; None: images.
+        **images: Declared sizes of images; None: the default.
+    """
+    given = {name: value for name, value in images.items() if value is not None}
+    if series is None:
+        return None, {**_IMAGES, **given}
+    for name, value in given.items():
+        raise SpaceError(f"a space of series has no {name}, got {value!r}; declare the sizes in series", value)
+    series = series if isinstance(series, Series) else Series.from_dict(series)
+    return series, {"image_size": series.length, "patch_size": series.patch, "in_channels": series.channels}
+
+
+def check_pooling(pooling: object, searched: Iterable[str]) -> None:
+    """Reject unknown poolings, and a flattened head if the resolution is searched."""
+    known = get_args(Pooling)
+    if pooling not in known:
+        raise SpaceError(f"pooling is {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, got {pooling!r}", pooling)
+    if pooling == "flatten" and "image_size" in searched:
+        raise SpaceError(
+            "pooling 'flatten' reads a fixed number of patches; fix image_size, or take pooling 'mean'", pooling
+        )
+
+
+def read_geometry(
+    sizes: Mapping[str, object], max_distance: object, series: Series | None = None, *, flatten: bool = False
+) -> Geometry:
     """Validate and return the geometry; searched sizes are those of the largest network.
 
     Args:
         sizes: Numbers, or choices of searched sizes, by name.
         max_distance: Clipping distance of relative positions; None: none.
+        series: The series; None: images.
+        flatten: Whether the head reads all patches.
     """
     whole: dict[str, Any] = {"max_distance": None}
     for key, value in {**sizes, **({} if max_distance is None else {"max_distance": max_distance})}.items():
@@ -122,12 +154,15 @@ def read_geometry(sizes: Mapping[str, object], max_distance: object) -> Geometry
             hint = "; to search it: {choice: […]}" if isinstance(value, list) else ""
             raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}{hint}", value)
         whole[key] = int(number)
+    geometry = Geometry(**whole, flatten=flatten)
+    if series is not None:
+        return geometry.with_series(series)
     for image_size, patch_size in product(*(_sizes(key, sizes[key]) for key in ("image_size", "patch_size"))):
         if image_size % patch_size:
             raise SpaceError(
                 f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size)
             )
-    return Geometry(**whole)
+    return geometry
 
 
 def _sizes(name: str, declared: object) -> tuple[Any, ...]:

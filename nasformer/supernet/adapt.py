@@ -1,6 +1,6 @@
-"""Adaptation of a trained network to other classes and another resolution.
+"""Adaptation of a trained network to other outputs and another resolution.
 
-A head for other classes is initialised anew. Absolute positions are resampled to the new grid, bicubically, as in ViT
+A head for other outputs is initialised anew. Absolute positions are resampled to the new grid, bicubically, as in ViT
 and DeiT (Dosovitskiy et al., ICLR 2021, section 3.2). Relative position tables are extended for larger grids: new
 offsets are initialised with the furthest trained one, which initially equals clipping.
 """
@@ -22,16 +22,16 @@ from nasformer.supernet.model import VisionTransformer
 def adapted(
     net: VisionTransformer, *, num_classes: int | None = None, image_size: int | None = None, seed: int = 0
 ) -> VisionTransformer:
-    """Return a copy of a network for other classes or another image size.
+    """Return a copy of a network for other outputs or another image size.
 
     Args:
         net: The network.
-        num_classes: Number of classes; a different number gets a new head; None: unchanged.
+        num_classes: Number of outputs; a different number gets a new head; None: unchanged.
         image_size: Height and width of the images; None: unchanged.
         seed: Random seed of a new head.
 
     Raises:
-        DataError: The patch size does not divide the image size.
+        DataError: The patch size does not divide the image size, or the network reads series or all patches.
 
     >>> from nasformer.architecture import uniform
     >>> net = VisionTransformer(Geometry(num_classes=10), uniform(32, 1, 1, 1))
@@ -62,6 +62,13 @@ def adapted(
 
 
 def _geometry(old: Geometry, num_classes: int, image_size: int) -> Geometry:
+    if image_size == old.image_size:
+        return replace(old, num_classes=num_classes)
+    if old.axes != 2 or old.flatten:
+        kind = "series" if old.axes != 2 else "all patches (pooling 'flatten')"
+        raise DataError(
+            f"a network of {kind} keeps its size {old.image_size}, got {image_size}; retrain it", image_size
+        )
     if image_size % old.patch_size:
         raise DataError(f"patches of {old.patch_size} pixels do not fit into images of {image_size}", image_size)
     distance, grid = old.max_distance, image_size // old.patch_size

@@ -33,18 +33,26 @@ class SlicedAttention(nn.Module):
         head_dim: Width of one head.
         position_rows: Rows of a relative position table; 0: none.
         qkv_bias: Slice of the qkv bias that fewer heads use.
+        axes: Axes of the patches, with a relative position table each.
     """
 
     def __init__(
-        self, embed_dim: int, num_heads: int, head_dim: int, *, position_rows: int, qkv_bias: QkvBias = "leading"
+        self,
+        embed_dim: int,
+        num_heads: int,
+        head_dim: int,
+        *,
+        position_rows: int,
+        qkv_bias: QkvBias = "leading",
+        axes: int = 2,
     ) -> None:
         super().__init__()
         self.head_dim = head_dim
         self.qkv_bias = qkv_bias
         self.qkv = SlicedLinear(embed_dim, 3 * num_heads * head_dim)
         self.proj = SlicedLinear(num_heads * head_dim, embed_dim)
-        if position_rows:  # (key|value, vertical|horizontal, table_rows, head_dim)
-            self.relative_positions = nn.Parameter(torch.zeros(2, 2, position_rows, head_dim))
+        if position_rows:  # (key|value, vertical|horizontal or time, table_rows, head_dim)
+            self.relative_positions = nn.Parameter(torch.zeros(2, axes, position_rows, head_dim))
 
     def forward(self, x: Tensor, layer: Layer, grid: PatchGrid | None) -> Tensor:
         """Map ``(batch, tokens, embed_dim)`` to the same shape with the first ``layer.num_heads`` heads."""

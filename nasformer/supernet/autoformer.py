@@ -58,6 +58,11 @@ def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
     """
     if net.sharing.name != "entangled":
         raise CheckpointError(f"the official format holds entangled weights, not {net.sharing.name} ones", net)
+    if net.geometry.axes != 2 or net.pooling == "flatten":
+        kind = "series" if net.geometry.axes != 2 else "pooling 'flatten'"
+        raise CheckpointError(
+            f"the official format holds networks of images that pool 'mean' or 'cls', not {kind}", net
+        )
     if len(net.patch_sizes) > 1 or not all(net.architecture.num_heads + net.architecture.mlp_ratio):
         raise CheckpointError("the official format holds one patch size, and no layer without attention or MLP", net)
     if net.architecture.further and any(layer.further for layer in net.architecture.layers):

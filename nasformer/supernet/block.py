@@ -46,6 +46,7 @@ class Block(nn.Module):
         if layer.num_heads:
             rows = geometry.position_rows
             options = {"head_dim": geometry.head_dim, "position_rows": rows, "qkv_bias": qkv_bias}
+            options |= {} if geometry.axes == 2 else {"axes": geometry.axes}  # unknown to plug-ins for images
             self.attn_norm = sharing.by_width(SlicedLayerNorm, embed_dim)
             self.attn = sharing.by_heads(partial(_attention(layer), **options), embed_dim, layer.num_heads)
         if layer.hidden_dim:

@@ -21,11 +21,10 @@ from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import Tensor, nn
 
 from nasformer.architecture import Architecture, uniform
-from nasformer.cost.geometry import Geometry
+from nasformer.cost.geometry import Geometry, Pooling
 from nasformer.errors import ArchitectureError
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet.importance import Importance, gradient_importance, weight_importance
-from nasformer.supernet.model import Pooling
 
 _POOLINGS: dict[str, Pooling] = {"token": "cls", "avg": "mean"}
 _NORMS = (nn.LayerNorm, TimmLayerNorm)

@@ -180,7 +180,8 @@ class _Bench:
         images = self._images(net.geometry)
 
         def run() -> Tensor:
-            return net.classify(net.norm(net.embed(images, architecture)))
+            tokens = net.norm(net.embed(images, architecture))
+            return net.classify(tokens, architecture, net.statistics(images))
 
         return run
 
@@ -201,7 +202,7 @@ class _Bench:
         return VisionTransformer(self.geometry, architecture).to(self.device).eval()
 
     def _images(self, g: Geometry) -> Tensor:
-        return torch.randn(self.batch_size, g.in_channels, g.image_size, g.image_size, device=self.device)
+        return torch.randn(self.batch_size, *g.input_shape, device=self.device)
 
 
 def _rounds(passes: Mapping[Key, Pass], repeats: int, device: torch.device) -> dict[Key, list[float]]:

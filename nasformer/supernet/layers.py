@@ -75,42 +75,83 @@ class SlicedMlp(nn.Module):
         return out
 
 
-class SlicedPatchEmbedding(nn.Module):
-    """Patch embedding with a cls token and absolute positions.
-
-    The convolution with stride = kernel size is one matrix product over the patches. Positions are resampled to the
-    grid of smaller images.
+class SlicedFlattenHead(nn.Module):
+    """A linear layer over all patches, concatenated, that runs on their leading features.
 
     Args:
-        in_channels: Channels of the image.
-        patch_size: Height and width of a patch, in pixels.
-        patches: Patches per image.
-        embed_dim: Maximal embedding dimension.
+        patches: Number of patches.
+        out_features: Number of outputs.
+        embed_dim: Maximal number of features of a patch.
     """
 
-    def __init__(self, in_channels: int, patch_size: int, patches: int, embed_dim: int) -> None:
+    def __init__(self, patches: int, out_features: int, embed_dim: int) -> None:
         super().__init__()
-        self.patch_size = patch_size
-        self.weight = nn.Parameter(torch.zeros(embed_dim, in_channels, patch_size, patch_size))
+        self.weight = nn.Parameter(torch.zeros(out_features, patches, embed_dim))
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x: Tensor, out_features: int) -> Tensor:
+        """Map ``(batch, patches, embed_dim)`` to ``(batch, out_features)``."""
+        weight = self.weight[:out_features, :, : x.shape[-1]]
+        return F.linear(x.flatten(1), weight.flatten(1), self.bias[:out_features])
+
+
+class SlicedPatchEmbedding(nn.Module):
+    """Patch embedding of images or series, with a cls token and absolute positions.
+
+    The convolution is one matrix product over the patches. Positions are resampled to the grid of smaller images.
+
+    Args:
+        in_channels: Channels of the input.
+        patch_size: Height and width of a patch, in pixels; of a series in time steps.
+        patches: Patches per input.
+        embed_dim: Maximal embedding dimension.
+        axes: 2 for images, 1 for series.
+        stride: Time steps between the patches of a series; None: ``patch_size``, as for images.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        patch_size: int,
+        patches: int,
+        embed_dim: int,
+        *,
+        axes: int = 2,
+        stride: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.patch_size, self.axes, self.stride = patch_size, axes, stride or patch_size
+        self.weight = nn.Parameter(torch.zeros(embed_dim, in_channels, *(patch_size,) * axes))
         self.bias = nn.Parameter(torch.zeros(embed_dim))
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.positions = nn.Parameter(torch.zeros(1, patches + 1, embed_dim))
 
-    def forward(self, images: Tensor, embed_dim: int) -> Tensor:
-        """Map ``(batch, channels, height, width)`` to ``(batch, patches + 1, embed_dim)``."""
-        batch, channels, height, width = images.shape
-        p = self.patch_size
-        grid = images.reshape(batch, channels, height // p, p, width // p, p)
-        pixels = grid.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * p * p)
-        # pixels: (batch, patches, patch_dim), in the order of the weight's last three dimensions
-        x = F.linear(pixels, self.weight[:embed_dim].flatten(1), self.bias[:embed_dim])
-        cls_token = self.cls_token[:, :, :embed_dim].expand(batch, -1, -1).to(x.dtype)
-        positions = resample_positions(self.positions[:, :, :embed_dim], height // p)
+    def forward(self, inputs: Tensor, embed_dim: int) -> Tensor:
+        """Map ``(batch, channels, height, width)`` or ``(batch, channels, length)`` to tokens.
+
+        Returns:
+            ``(batch, patches + 1, embed_dim)``.
+        """
+        patches = self._series_patches(inputs) if self.axes == 1 else self._image_patches(inputs)
+        # patches: (batch, patches, patch_dim), in the order of the weight's last dimensions
+        x = F.linear(patches, self.weight[:embed_dim].flatten(1), self.bias[:embed_dim])
+        cls_token = self.cls_token[:, :, :embed_dim].expand(len(inputs), -1, -1).to(x.dtype)
+        positions, grid = self.positions[:, :, :embed_dim], inputs.shape[2] // self.patch_size
+        positions = positions if self.axes == 1 else resample_positions(positions, grid)
         return torch.cat((cls_token, x), dim=1) + positions.to(x.dtype)
+
+    def _image_patches(self, images: Tensor) -> Tensor:
+        (batch, channels, height, width), p = images.shape, self.patch_size
+        grid = images.reshape(batch, channels, height // p, p, width // p, p)
+        return grid.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * p * p)
+
+    def _series_patches(self, series: Tensor) -> Tensor:
+        windows = series.unfold(2, self.patch_size, self.stride)  # (batch, channels, patches, patch_size)
+        return windows.transpose(1, 2).flatten(2)
 
 
 def resample_positions(positions: Tensor, grid: int) -> Tensor:
-    """Resample positions ``(1, rows² + 1, embed_dim)`` to ``(1, grid² + 1, embed_dim)``, except the cls token's.
+    """Resample an image's positions ``(1, rows² + 1, embed_dim)`` to ``(1, grid² + 1, embed_dim)``, except cls.
 
     Bicubic with antialiasing, as in timm (Dosovitskiy et al., ICLR 2021, section 3.2).
     """

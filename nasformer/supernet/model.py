@@ -1,18 +1,20 @@
 """VisionTransformer: AutoFormer's network, which also runs every smaller architecture.
 
 Chen et al., ICCV 2021. Pre-norm blocks, exact GELU, relative positions on keys and values, absolute positions, a cls
-token, and mean pooling over the patches (or the cls token). The architecture is an argument of the forward pass;
+token, and mean pooling over the patches (or the cls token, or a head over all patches). Inputs are images or time
+series. The architecture is an argument of the forward pass;
 modules hold no active choice. With several patch sizes or resolutions, each patch size has its own embedding and
 positions; images and positions are resampled to the resolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +22,17 @@ from torch.utils.checkpoint import checkpoint
 
 from nasformer.architecture import Architecture, Layer
 from nasformer.cost.geometry import Geometry
+from nasformer.cost.geometry import Pooling as Pooling
 from nasformer.errors import ArchitectureError, CheckpointError, DataError, NasformerError
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
 from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
 from nasformer.supernet.initialise import initialise
+from nasformer.supernet.instance_norm import normalise, restore, series_statistics
 from nasformer.supernet.layers import (
     LAYER_NORM_EPS,
     Shard,
+    SlicedFlattenHead,
     SlicedLayerNorm,
     SlicedLinear,
     SlicedPatchEmbedding,
@@ -37,16 +42,15 @@ from nasformer.supernet.layers import (
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.supernet.sharing import ENTANGLED, Sharing
 
-Pooling = Literal["mean", "cls"]
-
 
 class VisionTransformer(nn.Module):
     """A vision transformer of one architecture, which also runs every smaller one on leading slices.
 
     Args:
-        geometry: Sizes of images, patches, heads and classes.
+        geometry: Sizes of inputs, patches, heads and outputs.
         architecture: Sizes of the layers.
-        pooling: Input of the head: the mean over the patches, or the cls token.
+        pooling: Input of the head: the mean over the patches, the cls token, or all patches ("flatten", also if the
+            geometry says so).
         qkv_bias: Slice of the qkv bias that fewer heads use.
         drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
         seed: Random seed of the weights; None leaves linear weights zero, to be loaded.
@@ -81,12 +85,14 @@ class VisionTransformer(nn.Module):
         super().__init__()
         require_option("pooling", pooling, get_args(Pooling))
         require_option("qkv_bias", qkv_bias, get_args(QkvBias))
-        g, embed_dim = geometry.of(architecture), architecture.embed_dim
+        pooling = "flatten" if geometry.flatten else pooling
+        g = replace(geometry.of(architecture), flatten=pooling == "flatten")
+        embed_dim = architecture.embed_dim
         self.geometry, self.architecture, self.pooling, self.qkv_bias = g, architecture, pooling, qkv_bias
         self.sharing = sharing
         self.patch_sizes = tuple(patch_sizes) or (g.patch_size,)
         self.image_sizes = tuple(image_sizes) or (g.image_size,)
-        self.patch_embed: Any = self._patch_embeddings()
+        self.patch_embed: Any = self._by_patch_size(self._patch_embedding)
         self.grids = self._patch_grids()
         self.drop_path_rates = _linspace(drop_path, architecture.depth)
         self.blocks = nn.ModuleList(
@@ -95,31 +101,48 @@ class VisionTransformer(nn.Module):
         )
         self.grad_checkpointing = False
         self.norm = sharing.by_width(SlicedLayerNorm, embed_dim)
-        self.head = sharing.by_width(partial(SlicedLinear, out_features=g.num_classes), embed_dim)
+        self.head: SlicedLinear = self._head()
         if seed is not None:
             initialise(self, seed)
 
-    def _patch_embeddings(self) -> nn.Module:
-        """Return the patch embedding, or one per patch size."""
-        g, width, found = self.geometry, self.architecture.embed_dim, dict[str, nn.Module]()
+    def _by_patch_size(self, build: Callable[[Geometry, int], nn.Module]) -> nn.Module:
+        """Return the module made by ``build(geometry, embed_dim)``, or one per patch size."""
+        width, found = self.architecture.embed_dim, dict[str, nn.Module]()
         for size in self.patch_sizes:
-            patches = replace(g, patch_size=size).patches
-            found[str(size)] = self.sharing.by_width(partial(SlicedPatchEmbedding, g.in_channels, size, patches), width)
-        return nn.ModuleDict(found) if len(found) > 1 else found[str(g.patch_size)]
+            own = replace(self.geometry, patch_size=size)
+            found[str(size)] = self.sharing.by_width(partial(build, own), width)
+        return nn.ModuleDict(found) if len(found) > 1 else found[str(self.geometry.patch_size)]
+
+    def _patch_embedding(self, g: Geometry, embed_dim: int) -> nn.Module:
+        return SlicedPatchEmbedding(g.in_channels, g.patch_size, g.patches, embed_dim, axes=g.axes, stride=g.stride)
+
+    def _head(self) -> Any:
+        """Return the linear head; if it reads all patches, a ``SlicedFlattenHead`` or one per patch size."""
+        g = self.geometry
+        if g.flatten:
+            return self._by_patch_size(lambda g, embed_dim: SlicedFlattenHead(g.patches, g.num_classes, embed_dim))
+        build = partial(SlicedLinear, out_features=g.num_classes)
+        return self.sharing.by_width(build, self.architecture.embed_dim)
+
+    def _of_patch_size(self, modules: Any, architecture: Architecture) -> Any:
+        """Return an architecture's module of those of ``_by_patch_size``."""
+        return modules[str(self.geometry.of(architecture).patch_size)] if len(self.patch_sizes) > 1 else modules
 
     def _patch_grids(self) -> nn.ModuleDict:
         """Return the relative position tables of each grid, by its size."""
         g = self.geometry
-        grids = sorted({size // patch for size in self.image_sizes for patch in self.patch_sizes})
+        sizes = product(self.image_sizes, self.patch_sizes)
+        grids = sorted({replace(g, image_size=size, patch_size=patch).grid for size, patch in sizes})
         if g.max_distance is None:
             return nn.ModuleDict()
-        return nn.ModuleDict({str(grid): PatchGrid(grid, g.max_distance, g.head_dim) for grid in grids})
+        return nn.ModuleDict({str(grid): PatchGrid(grid, g.max_distance, g.head_dim, g.axes) for grid in grids})
 
     def forward(self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None) -> Tensor:
-        """Return the logits ``(batch, num_classes)`` of ``images`` ``(batch, channels, height, width)``.
+        """Return the outputs ``(batch, num_classes)`` of images ``(batch, channels, height, width)``, or of series.
 
         Args:
-            images: Images of the geometry's size; of any size if the resolution is searched.
+            images: Images of the geometry's size, of any size if the resolution is searched; or series ``(batch,
+                channels, length)``.
             architecture: The subnet to run; None: the whole network.
             shard: Rows of a global batch, for the same drop-path as there; None: the whole batch.
 
@@ -127,13 +150,33 @@ class VisionTransformer(nn.Module):
             ArchitectureError: ``architecture`` is larger than this network.
             DataError: ``images`` have another shape.
         """
-        return self.classify(self.forward_features(images, architecture, shard))
+        tokens = self.forward_features(images, architecture, shard)
+        return self.classify(tokens, architecture, self.statistics(images))
 
-    def classify(self, tokens: Tensor) -> Tensor:
-        """Map normalised tokens ``(batch, tokens, embed_dim)`` to logits ``(batch, num_classes)``."""
-        pooled = tokens[:, 1:].mean(dim=1) if self.pooling == "mean" else tokens[:, 0]
-        logits: Tensor = self.head(pooled, self.geometry.num_classes)
-        return logits
+    def classify(
+        self, tokens: Tensor, architecture: Architecture | None = None, statistics: Tensor | None = None
+    ) -> Tensor:
+        """Map normalised tokens ``(batch, tokens, embed_dim)`` to outputs ``(batch, num_classes)``.
+
+        Args:
+            tokens: The tokens of ``forward_features``.
+            architecture: The subnet, whose patch size decides on a flattened head; None: the whole network.
+            statistics: Mean and standard deviation ``(batch, 2)`` that the outputs get back; None: none.
+        """
+        head, pooled = self.head, tokens[:, 0]
+        if self.pooling == "mean":
+            pooled = tokens[:, 1:].mean(dim=1)
+        elif self.pooling == "flatten":
+            head, pooled = self._of_patch_size(head, architecture or self.architecture), tokens[:, 1:]
+        outputs: Tensor = head(pooled, self.geometry.num_classes)
+        return outputs if statistics is None else restore(outputs, statistics)
+
+    def statistics(self, inputs: Tensor) -> Tensor | None:
+        """Return the mean and standard deviation ``(batch, 2)`` of series ``(batch, 1, length)`` to be normalised.
+
+        None: no instance normalisation.
+        """
+        return series_statistics(inputs) if self.geometry.instance_norm else None
 
     def forward_features(
         self, images: Tensor, architecture: Architecture | None = None, shard: Shard | None = None
@@ -150,15 +193,20 @@ class VisionTransformer(nn.Module):
         return tokens
 
     def embed(self, images: Tensor, architecture: Architecture) -> Tensor:
-        """Embed images ``(batch, channels, height, width)`` as the input tokens of an architecture's first layer.
+        """Embed images, or series after instance normalisation, as the input tokens of the first layer.
+
+        Returns:
+            ``(batch, tokens, embed_dim)``.
 
         Raises:
             DataError: ``images`` have another shape.
         """
-        g = self.geometry.of(architecture)
         self.check_images(images)
-        embedding = self.patch_embed[str(g.patch_size)] if len(self.patch_sizes) > 1 else self.patch_embed
-        tokens: Tensor = embedding(resize_images(images, g.image_size), architecture.embed_dim)
+        if (statistics := self.statistics(images)) is not None:
+            images = normalise(images, statistics)
+        embedding = self._of_patch_size(self.patch_embed, architecture)
+        images = resize_images(images, self.geometry.of(architecture).image_size)
+        tokens: Tensor = embedding(images, embed_dim=architecture.embed_dim)
         return tokens
 
     def patch_grid(self, architecture: Architecture) -> PatchGrid | None:
@@ -244,17 +292,17 @@ class VisionTransformer(nn.Module):
         with torch.no_grad():
             for name, parameter in subnet.named_parameters():
                 tensor: Tensor = own[self.shared_name(name, architecture)]
-                if name == "patch_embed.positions":
+                if name == "patch_embed.positions" and self.geometry.axes == 2:
                     tensor = resample_positions(tensor[..., : architecture.embed_dim], subnet.geometry.grid)
                 parameter.copy_(leading_slice(tensor, parameter.shape))
         return subnet
 
     def shared_name(self, name: str, architecture: Architecture) -> str:
         """Return this network's name of a parameter of the standalone ``architecture``."""
-        name, stem = self.sharing.shared_name(name, architecture), "patch_embed."
-        if len(self.patch_sizes) == 1 or not name.startswith(stem):
-            return name
-        return f"{stem}{self.geometry.of(architecture).patch_size}.{name.removeprefix(stem)}"
+        stem, _, rest = self.sharing.shared_name(name, architecture).partition(".")
+        if len(self.patch_sizes) > 1 and (stem == "patch_embed" or (stem == "head" and self.geometry.flatten)):
+            rest = f"{self.geometry.of(architecture).patch_size}.{rest}"
+        return f"{stem}.{rest}"
 
     def active_shapes(self, architecture: Architecture) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the leading slices that ``architecture`` uses, by parameter."""
@@ -291,10 +339,10 @@ class VisionTransformer(nn.Module):
     def check_images(self, images: Tensor) -> None:
         """Raise DataError, naming both shapes, unless ``images`` have the geometry's size or can be resized."""
         g = self.geometry
-        wanted, shape = (g.in_channels, g.image_size, g.image_size), tuple(images.shape[1:])
-        square = images.ndim == 4 and shape[0] == g.in_channels and shape[1] == shape[2]
-        if not (square and self.resizes) and (images.ndim != 4 or shape != wanted):
-            raise DataError(f"images must be (batch, {', '.join(map(str, wanted))}), got {tuple(images.shape)}")
+        wanted, shape, kind = g.input_shape, tuple(images.shape[1:]), "images" if g.axes == 2 else "series"
+        square = len(shape) == 3 and shape[0] == g.in_channels and shape[1] == shape[2]
+        if shape != wanted and not (square and self.resizes):
+            raise DataError(f"{kind} must be (batch, {', '.join(map(str, wanted))}), got {tuple(images.shape)}")
 
 
 def load_network(path: str | Path) -> VisionTransformer:
@@ -305,7 +353,7 @@ def load_network(path: str | Path) -> VisionTransformer:
     """
     header, tensors = read_checkpoint(path, "network")
     try:
-        geometry, architecture = Geometry(**header["geometry"]), Architecture.from_dict(header["architecture"])
+        geometry, architecture = Geometry.from_dict(header["geometry"]), Architecture.from_dict(header["architecture"])
         options = {name: header[name] for name in ("pooling", "qkv_bias", "drop_path")}
         net = VisionTransformer(geometry, architecture, **options, seed=None)
         net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version

@@ -9,7 +9,8 @@ and a separate row if n or m is the cls token. Since e is separable into a row a
 
 where rows and columns are marginals of the attention. One attention over slightly wider heads computes both: append
 the key's one-hot row and column to k and v, and the two small products to q. The softmax is invariant to terms equal
-for all keys, so the cls row is subtracted from the vertical term and needs no column.
+for all keys, so the cls row is subtracted from the vertical term and needs no column. Patches of a series have one
+axis: e[n, m] = table[t' - t].
 """
 
 from __future__ import annotations
@@ -31,25 +32,26 @@ class PatchGrid(nn.Module):
         grid: Patches along one side.
         max_distance: Clipping distance of offsets.
         head_dim: Width of a head before widening.
+        axes: 2 for the rows and columns of images, 1 for series.
     """
 
-    selection: Tensor  # (offsets, 2 * table_rows): maps the two tables to the offsets of this grid
+    selection: Tensor  # (offsets, axes * table_rows): maps the tables to the offsets of this grid
     offset: Tensor  # (tokens, 1, extra): offset index of each extra column, per query
-    one_hot: Tensor  # (tokens, 1, 1, extra): row and column of each key
+    one_hot: Tensor  # (tokens, 1, 1, extra): place of each key on each axis
     ones: Tensor  # (offsets,): 1 at the cls term, common to all queries
     spread: Tensor  # (tokens, extra, offsets): one-hot ``offset``; for exports
     gathering: Tensor  # its transpose
 
-    def __init__(self, grid: int, max_distance: int, head_dim: int) -> None:
+    def __init__(self, grid: int, max_distance: int, head_dim: int, axes: int = 2) -> None:
         super().__init__()
-        span = 2 * grid - 1
+        offsets = axes * (2 * grid - 1)
         self.head_dim = head_dim
-        self.extra = _round_up(head_dim + 2 * grid) - head_dim
+        self.extra = _round_up(head_dim + axes * grid) - head_dim
         tables = {
-            "selection": _selection(grid, max_distance),
-            "offset": _offset(grid, self.extra),
-            "one_hot": _one_hot(grid, self.extra),
-            "ones": torch.zeros(_round_up(2 * span + 2)).index_fill(0, torch.tensor([2 * span]), 1.0),
+            "selection": _selection(grid, max_distance, axes),
+            "offset": _offset(grid, self.extra, axes),
+            "one_hot": _one_hot(grid, self.extra, axes),
+            "ones": torch.zeros(_round_up(offsets + 2)).index_fill(0, torch.tensor([offsets]), 1.0),
         }
         spread = nn.functional.one_hot(tables["offset"][:, 0], len(tables["ones"])).float()
         tables |= {"spread": spread, "gathering": spread.transpose(1, 2).contiguous()}
@@ -57,7 +59,7 @@ class PatchGrid(nn.Module):
             self.register_buffer(name, table, persistent=False)
 
     def forward(self, tables: Tensor) -> Tensor:
-        """Map a layer's tables ``(2, 2, table_rows, head_dim)`` to ``(2, offsets, head_dim)``: keys, values."""
+        """Map a layer's tables ``(2, axes, table_rows, head_dim)`` to ``(2, offsets, head_dim)``: keys, values."""
         return torch.matmul(self.selection, tables.flatten(1, 2))
 
     def widen(self, qkv: Tensor, key_offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,40 +161,39 @@ def _round_up(width: int) -> int:
     return -(-width // MULTIPLE) * MULTIPLE
 
 
-def _selection(grid: int, max_distance: int) -> Tensor:
-    """Rows: vertical offsets minus the cls term, horizontal offsets, the cls term, zero padding."""
+def _selection(grid: int, max_distance: int, axes: int) -> Tensor:
+    """Rows: the offsets of each axis, minus the cls term on the first one; the cls term; zero padding."""
     span, table_rows = 2 * grid - 1, 2 * max_distance + 2
     offsets = torch.arange(span) - (grid - 1)
     row = offsets.clamp(-max_distance, max_distance) + max_distance + 1
-    selection = torch.zeros(_round_up(2 * span + 2), 2 * table_rows)
+    selection = torch.zeros(_round_up(axes * span + 2), axes * table_rows)
     each = torch.arange(span)
-    selection[each, row] = 1.0
-    selection[span + each, table_rows + row] = 1.0
-    selection[:span, [0, table_rows]] = -1.0
-    selection[2 * span, [0, table_rows]] = 1.0
+    for axis in range(axes):
+        selection[axis * span + each, axis * table_rows + row] = 1.0
+    selection[:span, ::table_rows] = -1.0
+    selection[axes * span, ::table_rows] = 1.0
     return selection
 
 
-def _offset(grid: int, extra: int) -> Tensor:
+def _offset(grid: int, extra: int, axes: int) -> Tensor:
     """For the patch at (r, c): r' - r for each row r', c' - c for each column c'; else the index of a zero."""
     span = 2 * grid - 1
-    index = torch.full((grid * grid + 1, 1, extra), 2 * span + 1)
-    row, column = _rows_and_columns(grid)
+    index = torch.full((grid**axes + 1, 1, extra), axes * span + 1)
     each = torch.arange(grid)
-    index[1:, 0, :grid] = each - row[:, None] + grid - 1
-    index[1:, 0, grid : 2 * grid] = each - column[:, None] + span + grid - 1
+    for axis, place in enumerate(_places(grid, axes)):
+        index[1:, 0, axis * grid : (axis + 1) * grid] = each - place[:, None] + axis * span + grid - 1
     return index
 
 
-def _one_hot(grid: int, extra: int) -> Tensor:
-    row, column = _rows_and_columns(grid)
-    one_hot = torch.zeros(grid * grid + 1, 1, 1, extra)
-    patch = torch.arange(grid * grid) + 1
-    one_hot[patch, 0, 0, row] = 1.0
-    one_hot[patch, 0, 0, grid + column] = 1.0
+def _one_hot(grid: int, extra: int, axes: int) -> Tensor:
+    one_hot = torch.zeros(grid**axes + 1, 1, 1, extra)
+    patch = torch.arange(grid**axes) + 1
+    for axis, place in enumerate(_places(grid, axes)):
+        one_hot[patch, 0, 0, axis * grid + place] = 1.0
     return one_hot
 
 
-def _rows_and_columns(grid: int) -> tuple[Tensor, Tensor]:
-    patch = torch.arange(grid * grid)
-    return patch // grid, patch % grid
+def _places(grid: int, axes: int) -> list[Tensor]:
+    """Return the place of each patch on each axis: rows and columns, or time."""
+    patch = torch.arange(grid**axes)
+    return [patch // grid ** (axes - 1 - axis) % grid for axis in range(axes)]

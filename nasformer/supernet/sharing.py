@@ -132,11 +132,11 @@ class ChoiceModules(nn.ModuleDict):
         super().__init__({_text(key): module for key, module in modules.items()})
         self._size = size
 
-    def forward(self, x: Tensor, *arguments: object) -> Tensor:
-        """Run the module of the input's sizes on ``(..., embed_dim)``, or on images with their embed_dim."""
-        width = arguments[0] if x.ndim == 4 else x.shape[-1]
+    def forward(self, x: Tensor, *arguments: object, **named: object) -> Tensor:
+        """Run the module of the input's sizes on ``(..., embed_dim)``, or of ``embed_dim`` on images and series."""
+        width = named.get("embed_dim", x.shape[-1])
         key = (width,) if self._size is None else (width, getattr(arguments[0], self._size))
-        out: Tensor = self[_text(key)](x, *arguments)
+        out: Tensor = self[_text(key)](x, *arguments, **named)
         return out
 
 

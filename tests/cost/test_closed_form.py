@@ -16,11 +16,13 @@ from nasformer.cost import COSTS, Geometry, macs, official_complexity, params
 from nasformer.space import load_space
 
 GEOMETRIES = st.builds(
-    lambda grid, patch, channels, classes, head, distance: Geometry(
-        grid * patch, patch, channels, classes, head, distance
+    lambda grid, patch, channels, classes, head, distance, axes, flatten: Geometry(
+        grid * patch, patch, channels, classes, head, distance, axes, flatten=flatten
     ),
     *(st.integers(1, top) for top in (7, 5, 4, 20, 16)),
     st.none() | st.integers(1, 9),
+    st.sampled_from([2, 1]),
+    st.booleans(),
 )
 ARCHITECTURES = st.builds(
     lambda embed_dim, layers: Architecture(embed_dim, *zip(*layers, strict=True)),
@@ -33,9 +35,9 @@ SPACES = {"T": "autoformer-tiny", "S": "autoformer-small", "B": "autoformer-base
 def tensors(g: Geometry, arch: Architecture) -> list[tuple[int, ...]]:
     """Every tensor of the network, by its shape."""
     e, d = arch.embed_dim, g.head_dim
-    patches = (g.image_size // g.patch_size) ** 2
+    patches = (g.image_size // g.patch_size) ** g.axes
     shapes: list[tuple[int, ...]] = [
-        (e, g.in_channels, g.patch_size, g.patch_size),
+        (e, g.in_channels, *(g.patch_size,) * g.axes),
         (e,),
         (1, 1, e),
         (1, patches + 1, e),
@@ -52,17 +54,17 @@ def tensors(g: Geometry, arch: Architecture) -> list[tuple[int, ...]]:
             (e, hidden),
             (e,),
         ]
-        if g.max_distance is not None:  # offsets -max..max and cls, two axes, keys and values
-            shapes += [(len(range(-g.max_distance, g.max_distance + 1)) + 1, d)] * 4
-    return [*shapes, (e,), (e,), (g.num_classes, e), (g.num_classes,)]
+        if g.max_distance is not None:  # offsets -max..max and cls, keys and values
+            shapes += [(len(range(-g.max_distance, g.max_distance + 1)) + 1, d)] * 2 * g.axes
+    return [*shapes, (e,), (e,), (g.num_classes, patches if g.flatten else 1, e), (g.num_classes,)]
 
 
 def products(g: Geometry, arch: Architecture) -> list[tuple[int, int, int]]:
     """Every matrix product of one image, as (rows, inner, columns)."""
     e, d = arch.embed_dim, g.head_dim
-    patches = (g.image_size // g.patch_size) ** 2
+    patches = (g.image_size // g.patch_size) ** g.axes
     n = patches + 1
-    done = [(patches, g.in_channels * g.patch_size**2, e), (1, e, g.num_classes)]
+    done = [(patches, g.in_channels * g.patch_size**g.axes, e), (1, patches * e if g.flatten else e, g.num_classes)]
     for heads, hidden in zip(arch.num_heads, arch.hidden_dims, strict=True):
         done += [(n, e, 3 * heads * d), (n, heads * d, e), (n, e, hidden), (n, hidden, e)]
         done += [(n, d, n), (n, n, d)] * heads  # QKᵀ, AV
