@@ -133,11 +133,6 @@ class Geometry:
         return self.patches + 1
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input: channels, height and width."""
-        return self.in_channels, self.image_size, self.image_size
-
-    @property
     def patch_dim(self) -> int:
         """Values per patch: channels times pixels or time steps."""
         return int(self.in_channels * self.patch_size**self.axes)
