@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nasformer._parquet import read_parquet
 from nasformer.data.dataset import SPLITS, Dataset
 from nasformer.data.names import SERIES, join_name
 from nasformer.errors import DataError, did_you_mean
@@ -187,16 +188,13 @@ def _number(option: object, default: float) -> float:
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
+    if path.suffix not in (".csv", ".parquet"):
         raise DataError(f"a series is a .csv or .parquet file, got {str(path)!r}", path)
     try:
-        frame: pd.DataFrame = readers[path.suffix](path)
+        frame = pd.read_csv(path) if path.suffix == ".csv" else read_parquet(path, DataError)
     except FileNotFoundError as error:
         raise DataError(f"there is no series {path}", path) from error
-    except ImportError:
-        raise DataError(f"reading {path.name} needs pyarrow: pip install 'nasformer[parquet]'", path) from None
-    except Exception as error:  # damaged files raise arbitrary errors
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise DataError(f"cannot read the series {path}: {str(error).splitlines()[0]}", path) from error
     if frame.empty:
         raise DataError(f"the series {path} has no rows", path)
