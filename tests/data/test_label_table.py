@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -59,7 +59,7 @@ def load(path: Path, query: str = "", **options: Any) -> Dataset:
 
 def targets(data: Dataset) -> dict[str, Any]:
     """Return the target of each image by file name."""
-    found = {}
+    found: dict[str, Any] = {}
     for split in data.splits.values():
         files: Any = split
         found |= {path.name: label for (path, _), label in zip(files.samples, files.labels.tolist(), strict=True)}
@@ -324,6 +324,7 @@ def test_a_name_gives_its_options_back(options: dict[str, str]) -> None:
     st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=8, max_size=40),
     st.integers(0, 3),
 )
+@example([[False] * 3] * 6 + [[False, True, True], [True, True, False]], 0)
 def test_labels_are_stratified_and_all_trained(rows: list[list[bool]], seed: int) -> None:
     values = np.array(rows, dtype=np.float32)
     try:
@@ -383,8 +384,8 @@ def test_any_table_is_a_partition_of_its_rows_or_one_line(
     folder: Path, columns: dict[str, list[str]], seed: int, drop: bool
 ) -> None:
     path = folder / "any.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([list(columns), *zip(*columns.values(), strict=True)])
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines).writerows([list(columns), *zip(*columns.values(), strict=True)])
     try:
         data = load(path, "?missing=drop" if drop else "", seed=seed)
     except DataError as error:
