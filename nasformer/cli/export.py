@@ -97,7 +97,8 @@ def _show(done: Exported) -> None:
         f"{record['network']['params']:,} parameters, {record['network']['macs']:,} MACs, {record['bytes']:,} bytes",
         f"verified in a fresh process: largest difference {seen['largest_difference']:.2g} of outputs up to "
         f"{seen['largest_output']:.3g}, on {seen['images']} {examples}",
-        f"{main.title} {_text(main, test)} on {test[examples]:,} test {examples} of {record['provenance']['data']['name']}",
+        f"{main.title} {_text(main, test)} on {test[examples]:,} test {examples} of "
+        f"{record['provenance']['data']['name']}",
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

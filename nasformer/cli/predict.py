@@ -27,9 +27,7 @@ def predict(
         list[Path], typer.Argument(metavar="IMAGE...|SERIES", help="Image files, or one CSV or Parquet file.")
     ],
     top: Annotated[int, typer.Option(min=1, help="Classes or labels per image.")] = 5,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Write a forecast.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a forecast.", show_default=False)] = None,
     time: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Times of the series; default: by name.", show_default=False)
     ] = None,
@@ -69,7 +67,7 @@ def _require_images(model: Model, out: Path | None, time: str | None) -> None:
 
     task = model.description.task.name
     if model.description.preprocessing is None:
-        raise ExportError(f"predict reads images or forecasts series, not {task} of series; give arrays in Python", task)
+        raise ExportError(f"predict reads images or forecasts series, not {task} of series; use Python", task)
     if out is not None or time is not None:
         raise ExportError(f"--out and --time are for forecasts; {model.path} is for {task}", task)
 

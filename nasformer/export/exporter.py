@@ -90,9 +90,7 @@ def export(
         data = _resized(data, net.geometry.image_size)
     folder = Path(out)
     known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": versions(*_PACKAGES)}
-    description = Description(
-        name or folder.name, format, dtype, preprocessing_of(data), data.task, _sizes(net), known
-    )
+    description = Description(name or folder.name, format, dtype, preprocessing_of(data), data.task, _sizes(net), known)
     _require_free(folder)
     with atomic(folder) as draft:
         draft.mkdir()
@@ -138,8 +136,8 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
         have, need = getattr(net.geometry, key), getattr(data, key)
         if have != need:
             raise DataError(
-                f"the network has {key} {have}, but the {data.task.example}s of {data.name!r} have {need}; give matching "
-                "--data, or fine-tune it on them first ('nasformer finetune')",
+                f"the network has {key} {have}, but the {data.task.example}s of {data.name!r} have {need}; give "
+                "matching --data, or fine-tune it on them first ('nasformer finetune')",
                 data,
             )
     if len(data.input_shape) != len(net.geometry.input_shape):

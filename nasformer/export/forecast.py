@@ -30,7 +30,7 @@ def forecast(model: Model, path: str | Path, *, time: str | None = None) -> pd.D
     """
     import pandas as pd
 
-    from nasformer.data.series import read_series
+    from nasformer.data.series_file import read_series
 
     task, (_, length) = _task(model), model.description.input_shape
     table = read_series(path, time=time, channels=task.channels)
@@ -39,7 +39,7 @@ def forecast(model: Model, path: str | Path, *, time: str | None = None) -> pd.D
     mean, std = np.array(task.mean), np.array(task.std)
     windows = ((table.values[-length:] - mean) / std).T.astype(np.float32)  # (channels, length)
     outputs = model.run(np.ascontiguousarray(windows[:, None])).T  # (horizon, channels)
-    times = _following(table.times, task.horizon)
+    times = table.after(task.horizon).rename("time")
     return pd.DataFrame(outputs.astype(np.float64) * std + mean, index=times, columns=list(task.channels))
 
 
@@ -48,11 +48,3 @@ def _task(model: Model) -> Forecasting:
     if not isinstance(task, Forecasting):
         raise ExportError(f"{model.path} does not forecast: its task is {task.name}", task)
     return task
-
-
-def _following(times: pd.DatetimeIndex, count: int) -> pd.DatetimeIndex:
-    """Return the next times: of calendar months the next months, else at the last distance."""
-    import pandas as pd
-
-    calendar = pd.infer_freq(times) if len(times) > 2 else None
-    return pd.date_range(times[-1], periods=count + 1, freq=calendar or times[-1] - times[-2], name="time")[1:]
