@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nasformer.data.dataset import SPLITS, Dataset
+from nasformer.data.names import SERIES, join_name
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import get_task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRACTIONS = (0.7, 0.1, 0.2)
+LENGTH, HORIZON, FRACTIONS = 336, 96, (0.7, 0.1, 0.2)
 MISSING = ("refuse", "linear", "forward")
+_CALENDARS = ("MS", "ME", "QS", "QE", "YS", "YE", "B")
 _TIMES = ("date", "datetime", "time", "timestamp")
 _LOGGER = logging.getLogger("nasformer.data")
 
@@ -37,15 +39,23 @@ class SeriesTable:
 
     Attributes:
         times: Time of each row, ascending.
+        frequency: Their step, to be added to a time: a time span, or a calendar's offset.
         names: Names of the channels.
         values: ``(rows, channels)``, finite.
         filled: Number of missing values that were filled.
     """
 
     times: pd.DatetimeIndex
+    frequency: Any
     names: tuple[str, ...]
     values: NDArray[np.float64]
     filled: int = 0
+
+    def after(self, steps: int) -> pd.DatetimeIndex:
+        """Return the times of the next steps."""
+        import pandas as pd
+
+        return pd.date_range(self.times[-1], periods=steps + 1, freq=self.frequency)[1:]
 
 
 class SeriesWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -88,33 +98,37 @@ class SeriesWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 def load_series(
     path: str | Path,
     *,
-    name: str | None = None,
-    length: int = 336,
-    horizon: int = 96,
-    splits: Sequence[float] = FRACTIONS,
+    length: int | str | None = None,
+    horizon: int | str | None = None,
+    splits: str | Sequence[float] | None = None,
     time: str | None = None,
-    channels: Sequence[str] | None = None,
-    missing: str = "refuse",
+    channels: str | Sequence[str] | None = None,
+    missing: str | None = None,
 ) -> Dataset:
     """Return the windows of a series for forecasting.
 
-    Values are standardised with mean and standard deviation of the train part of their channel.
+    Values are standardised with mean and standard deviation of the train part of their channel. The options are part of
+    the recorded name, as in ``series:ETTh1.csv?horizon=96&splits=8640,2880,2880``.
 
     Args:
         path: CSV or Parquet file: one row per time step, a column of times, the others channels.
-        name: Name in reports and records; None: that of the file.
-        length: Look-back, in time steps.
-        horizon: Time steps to forecast.
-        splits: Rows of train, search and test, from the start: counts, or fractions of all rows.
-        time: The column of times; None: found by name or content.
-        channels: The columns to forecast; None: all numeric ones.
-        missing: Missing values are an error ("refuse"), interpolated ("linear"), or the last one known ("forward").
+        length: Look-back, in time steps; None: 336.
+        horizon: Time steps to forecast; None: 96.
+        splits: Rows of train, search and test, from the start, as a list or separated by commas: counts, or fractions
+            of all rows; None: 70, 10 and 20 %.
+        time: The column of times; None: the first named "date", "datetime", "time" or "timestamp".
+        channels: The columns to forecast, as a list or separated by commas; None: all others.
+        missing: Missing values are an error ("refuse", the default), interpolated ("linear"), or the last one known
+            ("forward").
 
     Raises:
         DataError: The file is unreadable, uneven in time, has missing values, or is too short.
     """
-    table = read_series(path, time=time, channels=channels, missing=missing)
-    rows = _rows(splits, len(table.times), length, horizon)
+    options = {"length": length, "horizon": horizon, "splits": splits, "time": time, "channels": channels}
+    name = join_name(SERIES, path, {**options, "missing": missing})
+    length, horizon = (int(_number(each, default)) for each, default in ((length, LENGTH), (horizon, HORIZON)))
+    table = read_series(path, time=time, channels=_listed(channels), missing=missing or "refuse")
+    rows = _rows([_number(each, 0) for each in _listed(splits) or FRACTIONS], len(table.times), length, horizon)
     start, stop = rows["train"]
     mean, std = table.values[start:stop].mean(axis=0), table.values[start:stop].std(axis=0)
     for channel, deviation in zip(table.names, std, strict=True):
@@ -124,7 +138,7 @@ def load_series(
     first = {key: (part[0] + (length if key == "train" else 0), part[1]) for key, part in rows.items()}
     parts: dict[str, Any] = {key: SeriesWindows(values, part, length, horizon) for key, part in first.items()}
     record: dict[str, Any] = {
-        "name": name or f"series:{path}",
+        "name": name,
         "seed": None,
         "splits": {key: len(part) for key, part in parts.items()},
         "rows": {key: list(part) for key, part in rows.items()},
@@ -132,7 +146,7 @@ def load_series(
         "fingerprint": _fingerprint(table, rows, length, horizon),
     }
     task = get_task("forecasting")(horizon, table.names, tuple(mean.tolist()), tuple(std.tolist()))
-    return Dataset(**parts, name=record["name"], task=task, record=record)
+    return Dataset(**parts, name=name, task=task, record=record)
 
 
 def read_series(
@@ -153,10 +167,21 @@ def read_series(
         times = pd.DatetimeIndex(pd.to_datetime(frame[column]))
     except (ValueError, TypeError) as error:
         raise DataError(f"column {column!r} of {path} holds no times: {str(error).splitlines()[0]}", column) from error
-    _check_even(times, column, path)
+    frequency = _frequency(times, column, path)
     values = _numbers(frame.drop(columns=column), channels, path)
     holes = int(values.isna().to_numpy().sum())
-    return SeriesTable(times, tuple(map(str, values)), _complete(values, missing, path), holes)
+    return SeriesTable(times, frequency, tuple(map(str, values)), _complete(values, missing, path), holes)
+
+
+def _listed(option: str | Sequence[Any] | None) -> list[Any] | None:
+    return option.split(",") if isinstance(option, str) else None if option is None else list(option)
+
+
+def _number(option: object, default: float) -> float:
+    try:
+        return default if option is None else float(option)  # type: ignore[arg-type]  # refused if it is none
+    except (TypeError, ValueError):
+        raise DataError(f"length, horizon and splits of a series are numbers, got {option!r}", option) from None
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -188,20 +213,27 @@ def _time_column(frame: pd.DataFrame, time: str | None, path: object) -> str:
     return found[0]
 
 
-def _check_even(times: pd.DatetimeIndex, column: str, path: object) -> None:
-    """Refuse times that are missing, do not ascend, or are unevenly spaced; calendar months are even."""
+def _frequency(times: pd.DatetimeIndex, column: str, path: object) -> Any:
+    """Return the step of evenly spaced times: a time span, or a calendar's such as months and business days.
+
+    Raises:
+        DataError: A time is missing, or they do not ascend evenly.
+    """
     import pandas as pd
 
     if times.hasnans:
         row = int(np.flatnonzero(times.isna())[0])
         raise DataError(f"row {row + 1} of {path} has no {column}; remove or repair it", row)
+    if len(times) < 2:
+        raise DataError(f"the series {path} has one row", path)
     steps = np.diff(times.to_numpy())
-    if len(steps) < 2 or (steps == steps[0]).all() and steps[0] > np.timedelta64(0):
-        return
     usual = pd.Timedelta(pd.Series(steps).mode()[0])
-    if (steps > np.timedelta64(0)).all() and pd.infer_freq(times) is not None:
-        return
-    row = int(np.flatnonzero(steps != usual)[0])
+    if usual > pd.Timedelta(0) and (steps == usual).all():
+        return usual
+    for calendar in _CALENDARS:
+        if times.equals(pd.date_range(times[0], periods=len(times), freq=calendar)):
+            return pd.tseries.frequencies.to_offset(calendar)
+    row = int(np.flatnonzero(steps != usual)[0]) if usual > pd.Timedelta(0) else 0
     raise DataError(
         f"{path} is uneven in time: {column} steps by {pd.Timedelta(steps[row])} from {times[row]} to {times[row + 1]} "
         f"(row {row + 2}), mostly by {usual}; resample it",

@@ -1,0 +1,83 @@
+"""Names of datasets: "digits", "imagefolder:PATH", "table:FILE?key=value&…" and "series:FILE?key=value&…".
+
+A record stores the name, and the name with its options loads the same data again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from nasformer.errors import DataError, did_you_mean
+
+TABLE, SERIES = "table:", "series:"
+OPTIONS = {
+    TABLE: ("image", "loss", "missing", "root", "split", "targets", "task"),
+    SERIES: ("channels", "horizon", "length", "missing", "splits", "time"),
+}
+
+
+def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str:
+    """Return the name of a file with its options; those that are None are left out.
+
+    >>> join_name(TABLE, "labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
+    'table:labels.csv?targets=cat,big+dog&task=multi-label'
+    """
+    given = {key: _text(value) for key, value in sorted(options.items()) if value is not None}
+    return f"{kind}{path}{'?' if given else ''}{urlencode(given, safe=',/')}"
+
+
+def parse_name(name: str) -> tuple[str, dict[str, str]]:
+    """Return path and options of a name: the inverse of ``join_name``.
+
+    Raises:
+        DataError: An option is unknown, given twice or not ``key=value``.
+
+    >>> parse_name("table:labels.csv?targets=cat,big+dog")
+    ('labels.csv', {'targets': 'cat,big dog'})
+    """
+    kind, colon, rest = name.partition(":")
+    path, _, query = rest.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise DataError(f"cannot read the options of {name!r}: {error}; write ?key=value&key=value", name) from None
+    require_known(name, (key for key, _ in pairs), OPTIONS[kind + colon])
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise DataError(f"an option of {name!r} is given twice; keep one", name)
+    return path, options
+
+
+def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) -> None:
+    """Raise DataError if a dataset has not all of the options."""
+    names = list(known)
+    for key in options:
+        if key not in names:
+            hint = f"; {did_you_mean(key, names)}" if names else ""
+            raise DataError(f"dataset {name!r} has no option {key!r}{hint}", key)
+
+
+def source_of(name: str | None) -> str | None:
+    """Return what a name reads, to compare names: files by their resolved path, and what is to be learnt of them."""
+    kind, colon, path = (name or "").partition(":")
+    if name is None or not colon:
+        return name
+    if kind + colon not in OPTIONS:
+        return f"{kind}:{Path(path).resolve()}"
+    path, options = parse_name(name)
+    told = {key: options.get(key) for key in ("targets", "horizon")}
+    return join_name(kind + colon, Path(path).resolve(), told)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (str, Path, int, float)):
+        return str(value)
+    if not isinstance(value, Iterable):
+        raise DataError(f"an option of a dataset is text, a number or several, got {value!r}", value)
+    names = [str(each) for each in value]
+    for each in names:
+        if "," in each:
+            raise DataError(f"the column {each!r} cannot be named, as commas separate names; rename it", each)
+    return ",".join(names)
