@@ -298,7 +298,7 @@ def test_a_description_that_is_damaged_or_newer_is_named(written: Written) -> No
     for text, message in (
         (None, "has no metadata"),
         ("{", "the description in here is damaged"),
-        (json.dumps({**known.to_dict(), "classes": 3}), "is damaged"),
+        (json.dumps({**known.to_dict(), "preprocessing": 3}), "is damaged"),
         (json.dumps({**known.to_dict(), "format_version": 2}), "has format version 2"),
     ):
         with pytest.raises(ExportError, match=message):

@@ -22,8 +22,8 @@ from nasformer.data import Dataset, ImagesInMemory
 from nasformer.errors import DataError, ExportError
 from nasformer.export.description import Description
 from nasformer.export.exporter import Exported, export
-from nasformer.export.formats import require_format
 from nasformer.export.forecast import forecast
+from nasformer.export.formats import require_format
 from nasformer.export.opened import open_model
 from nasformer.supernet import VisionTransformer
 from nasformer.tasks import Task, get_task
@@ -66,7 +66,8 @@ def dataset(name: str) -> Dataset:
     inputs = torch.randn(36, *INPUTS[name], generator=generator)
     targets = torch.randn(36, len(task.outputs), generator=generator)
     targets = {"multi-label": (targets > 0).float(), "regression": 50 + 9 * targets, "forecasting": targets}[name]
-    train, search, test = map(ImagesInMemory, inputs.split(12), targets.split(12))
+    parts = zip(torch.tensor_split(inputs, 3), torch.tensor_split(targets, 3), strict=True)
+    train, search, test = (ImagesInMemory(*part) for part in parts)
     return Dataset(train=train, search=search, test=test, name="made", task=task)
 
 
