@@ -17,6 +17,13 @@ _TAGS = {
 }
 """The hub's tag of each task; it has no pipeline for the regression of images."""
 
+_OUTPUTS = {
+    "classification": ("class", "classes"),
+    "multi-label": ("label", "labels"),
+    "regression": ("number per image", "numbers per image"),
+    "forecasting": ("step ahead", "steps ahead"),
+}
+
 
 def model_card(record: Mapping[str, Any]) -> str:
     """Return the Markdown card of an export's ``nasformer.json``."""
@@ -28,6 +35,7 @@ def model_card(record: Mapping[str, Any]) -> str:
         "task": task,
         "tag": _TAGS.get(task.name) if record["preprocessing"] or task.name == "forecasting" else None,
         "examples": f"{task.example}s",
+        "number": _number(task),
         "use": _use(record["format"], inputs, task.output),
         "metrics": _metrics(task, record["test"]),
         "fp32": _metrics(task, record.get("against_fp32", {}).get("test", {})),
@@ -35,6 +43,12 @@ def model_card(record: Mapping[str, Any]) -> str:
         "before": [_in_short(training) for training in trainings[1:]],
     }
     return page.get_template("card.md.j2").render(**{**record, **words}) + "\n"
+
+
+def _number(task: Task) -> str:
+    """Return the number of outputs in words."""
+    one, several = _OUTPUTS.get(task.name, ("output", "outputs"))
+    return f"{len(task.outputs)} {one if len(task.outputs) == 1 else several}"
 
 
 def _use(format: str, inputs: str, outputs: str) -> str:
