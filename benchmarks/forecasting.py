@@ -64,8 +64,7 @@ def patchtst_space(horizon: int) -> nf.SearchSpace:
 
 def search(space: nf.SearchSpace, data: Dataset, folder: Path, epochs: int) -> Row:
     """Train a supernet and search it; of its best few, return the best trained alone, by the validation part."""
-    net = Supernet(space, drop_path=0.0)
-    recipe = RECIPE.replace(epochs=epochs, drop_path=0.0)
+    net, recipe = Supernet(space), RECIPE.replace(epochs=epochs)
     training = nf.train_supernet(net, data, recipe, out=folder, resume=True, device="cpu", progress=False)
     fitness = InheritedFitness(Supernet.load(folder / FILE), data.search, device="cpu", racing={"first": 2000})
     found = nf.Searcher(space, "thompson", fitness).run(
@@ -154,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference", type=Path, default=Path(os.environ.get("NASFORMER_REFERENCE", "../shared")))
     parser.add_argument("--datasets", nargs="*", default=DATASETS)
     parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
-    parser.add_argument("--epochs", type=int, default=8, help="of the supernet")
+    parser.add_argument("--epochs", type=int, default=5, help="of the supernet")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="write the result and the README's table")
     asked = parser.parse_args(arguments)

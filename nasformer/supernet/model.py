@@ -101,7 +101,7 @@ class VisionTransformer(nn.Module):
         )
         self.grad_checkpointing = False
         # without a norm before it, a flattened head sees amplitudes, and a network of skipped branches is linear
-        self.norm = nn.Identity() if g.flatten else sharing.by_width(SlicedLayerNorm, embed_dim)
+        self.norm: Any = nn.Identity() if g.flatten else sharing.by_width(SlicedLayerNorm, embed_dim)
         self.head: SlicedLinear = self._head()
         if seed is not None:
             initialise(self, seed)

@@ -170,7 +170,7 @@ class TimmVisionTransformer(VisionTransformer):
         self.architecture = own.replace(**layers)
         self.blocks, self.drop_path_rates = self.blocks[:depth], self.drop_path_rates[:depth]
         if prune_norm:
-            self.norm = nn.Identity()  # type: ignore[assignment]
+            self.norm = nn.Identity()
         if prune_head:
             self.reset_classifier(0, "")
         return wanted
