@@ -75,8 +75,8 @@ def raced(found: SearchResult) -> SearchResult:
 
 def finalist(architecture: Architecture, label: str, *, chosen: bool = False) -> Finalist:
     costs = SPACE.params(architecture), SPACE.macs(architecture)
-    inherited = {"search_accuracy": accuracy(architecture), "test_accuracy": 91.25}
-    return Finalist(label, architecture, *costs, inherited, {"test_accuracy": 93.75}, chosen)
+    inherited = {"search": accuracy(architecture), "test": 91.25}
+    return Finalist(label, architecture, *costs, inherited, {"test": 93.75}, chosen)
 
 
 @pytest.fixture(scope="module")
@@ -148,16 +148,16 @@ def test_the_page_states_space_data_training_and_command(page: Page) -> None:
 def test_the_summary_does_not_overclaim(page: Page) -> None:
     assert "there are too few seeds to test it" in page.text
     assert "with three common seeds no difference" in page.text
-    assert "Its accuracy on the held-out test images is" in page.text
+    assert "Its top-1 accuracy on the held-out test split is" in page.text
     assert "computed after the selection and did not influence it" in page.text
-    assert "One of the 400 test images is 0.25 percentage points" in page.text
+    assert "One of the 400 test examples is 0.25 percentage points" in page.text
     assert "so the difference is inconclusive" in page.text
 
 
 def test_a_tie_is_told(tmp_path: Path) -> None:
     twins = [result("random", 0), replace(result("random", 0), settings={"strategy": "twin", "seed": 0})]
     text = read(write_report(tmp_path, twins, title="Tie")).text
-    assert "Winners of twin had the same search accuracy" in text
+    assert "Winners of twin had the same search top-1 accuracy" in text
 
 
 def test_nothing_is_fetched(folder: Path, page: Page) -> None:
@@ -230,7 +230,7 @@ def test_one_result_alone_is_a_report(tmp_path: Path) -> None:
     path = write_report(tmp_path, [result()], title="One")
     text = read(path).text
     assert "random evaluated 12 architectures in one run." in text
-    assert "has not been evaluated on test images" in text
+    assert "has not been evaluated on the test split" in text
     assert "no difference among" not in text
     assert (tmp_path / "figures" / "architecture-1.svg").exists()
 

@@ -96,7 +96,7 @@ def page(folder: Path) -> Page:
 
 def test_the_page_states_the_result(page: Page) -> None:
     test = trained()["test"]
-    facts = [f"{test['accuracy']:.2f} % of 400 test images", "same images was 40.00 %", "0.5123", "do not overlap"]
+    facts = [f"on 400 test images is {test['accuracy']:.2f} %", "same images was 40.00 %", "0.5123", "do not overlap"]
     facts += ["The network was fine-tuned from home/digits.safetensors on digits for seven epochs."]
     facts += ["60,106", "0.72 ms", "13,476", "a processor", "2 min 05 s", "nasformer finetune digits", "torch 2.9"]
     for fact in facts:
