@@ -27,6 +27,7 @@ from nasformer.fitness.racing import Answers, Compute, Racing, race
 from nasformer.fitness.weights import home
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
+from nasformer.space.validation import FIXED
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import fingerprint
 from nasformer.tasks import Task, task_of
@@ -238,14 +239,14 @@ class InheritedFitness:
         wanted = {**feasible.space.geometry.to_dict(), "pooling": feasible.space.pooling}
         own = {**self.net.geometry.to_dict(), "pooling": self.net.pooling}
         for key, value in wanted.items():
-            if own[key] != value:
+            if own.get(key) != value:
                 raise FitnessError(
                     f"the supernet does not fit space {feasible.space.name!r}: "
-                    f"its {key} is {own[key]!r}, the space's {value!r}",
+                    f"its {key} is {own.get(key)!r}, the space's {value!r}",
                     self.net,
                 )
         reachable, codec = feasible.reachable(), feasible.space.codec
-        named = {d.name: reachable[d.name] for d in codec.dimensions if d.name in wanted}
+        named = {d.name: reachable[d.name] for d in codec.dimensions if d.name in FIXED}
         sizes: dict[str, Any] = {name: max(values) for name, values in reachable.items() if name not in named}
         try:
             for choices in product(*named.values()):  # patch sizes and resolutions have no largest choice

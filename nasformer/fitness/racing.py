@@ -145,6 +145,8 @@ def beaten(values: Array, images: int, keep: int, critical: float) -> NDArray[np
         critical: Critical value in standard errors.
     """
     broken: NDArray[np.bool_] = ~np.all(np.isfinite(values), axis=1)
+    if math.isinf(critical):
+        return broken
     values = np.where(broken[:, None], 0.0, values)
     n = values.shape[1]
     means, squares = np.where(broken, -np.inf, values.mean(axis=1)), (values**2).mean(axis=1)

@@ -44,8 +44,7 @@ class TrainingFreeFitness:
         with torch.no_grad():
             for parameter in self._net.parameters():
                 parameter.abs_()
-        g = space.geometry
-        self._ones = torch.ones(1, g.in_channels, g.image_size, g.image_size)
+        self._ones = torch.ones(1, *space.geometry.input_shape)
         self._norms: dict[tuple[str, tuple[int, ...]], float] = {}
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:

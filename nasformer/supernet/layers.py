@@ -135,7 +135,7 @@ class SlicedPatchEmbedding(nn.Module):
         patches = self._series_patches(inputs) if self.axes == 1 else self._image_patches(inputs)
         # patches: (batch, patches, patch_dim), in the order of the weight's last dimensions
         x = F.linear(patches, self.weight[:embed_dim].flatten(1), self.bias[:embed_dim])
-        cls_token = self.cls_token[:, :, :embed_dim].expand(len(inputs), -1, -1).to(x.dtype)
+        cls_token = self.cls_token[:, :, :embed_dim].expand(inputs.shape[0], -1, -1).to(x.dtype)
         positions, grid = self.positions[:, :, :embed_dim], inputs.shape[2] // self.patch_size
         positions = positions if self.axes == 1 else resample_positions(positions, grid)
         return torch.cat((cls_token, x), dim=1) + positions.to(x.dtype)

@@ -212,7 +212,8 @@ class Task(ABC):
 
     def to_dict(self) -> Figures:
         """Return plain values, ready for JSON; inverse: ``task_from_dict``."""
-        return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]
+        values: Figures = asdict(self)  # type: ignore[call-overload]
+        return {"name": self.name} | {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     def record(self) -> Figures:
         """Return the entries of a dataset's record from which ``task_of`` reads the task."""
