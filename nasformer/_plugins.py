@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,12 +59,12 @@ class Plugins:
         """
         if name in self.own:
             return self._class_of(importlib.import_module(f"{self.group}.{name.replace('-', '_')}"))
+        if ":" in name and not re.fullmatch(r"\w[\w.]*:\w[\w.]*", name):
+            raise self.error(f"{self.kind} {name!r} names no class; write module:Class", name)
         try:
             if name in self._entry_points():
                 return self._checked(name, self._entry_points()[name].load())
             if ":" in name:
-                if not all(name.partition(":")[::2]):
-                    raise self.error(f"{self.kind} {name!r} names no class; write module:Class", name)
                 return self._checked(name, EntryPoint(name, name, self.group).load())
         except (ImportError, AttributeError) as error:
             raise self.error(f"{self.kind} {name!r} cannot be imported: {error}", name) from error

@@ -216,7 +216,9 @@ def open_supernet(
 
 def same_data(name: str, trained_on: Mapping[str, Any]) -> bool:
     """Whether a name is that of the weights' training dataset."""
-    return _place(name) == _place(trained_on.get("name"))
+    from nasformer.data.names import source_of
+
+    return source_of(name) == source_of(trained_on.get("name"))
 
 
 def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, Any], path: str | Path) -> None:
@@ -237,12 +239,6 @@ def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, An
             "it; use the original files or give --data NAME",
             path,
         )
-
-
-def _place(data: str | None) -> str | None:
-    """Return a dataset's name, with the path of a folder resolved."""
-    kind, colon, path = (data or "").partition(":")
-    return f"{kind}:{Path(path).resolve()}" if colon else data
 
 
 def load_supernet(space: SearchSpace, supernet: str | Path | None = None) -> tuple[Supernet, Path]:

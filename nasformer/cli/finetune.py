@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +76,8 @@ def finetune(
 
     source = read_source(target, architecture, supernet, study)
     images = data or source.data.get("name")
-    chosen = read_recipe(
+    read = partial(
+        read_recipe,
         recipe,
         source.provenance,
         images or "",
@@ -84,7 +86,8 @@ def finetune(
         learning_rate=learning_rate,
         further=source.provenance.get("training") != "finetune",
     )
-    dataset = _data(images, source, chosen, seed=seed, root=root, size=image_size)
+    dataset = _data(images, source, read(), seed=seed, root=root, size=image_size)
+    chosen = read(dataset=dataset)
     folder = out or Path("runs") / f"{source.name}-finetune"
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,13 +68,14 @@ def retrain(
     space, chosen, origin = read_target(target, architecture)
     trained = _of_supernet(space, supernet)
     name = data or trained.get("data", {}).get("name") or space.name
-    how = read_recipe(recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
+    read = partial(read_recipe, recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
     size = image_size or space.geometry.image_size
     if image_size is not None and "image_size" in space.codec.values:
         chosen = chosen.replace(image_size=image_size)
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     split = known.get("seed") or 0 if same_data(name, known) else seed
-    dataset = read_data(name, how, seed=split, root=root, image_size=size, asked=image_size is not None)
+    dataset = read_data(name, read(), seed=split, root=root, image_size=size, asked=image_size is not None)
+    how = read(dataset=dataset)
     folder = out or Path("runs") / f"{space.name}-retrain"
     if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -66,9 +67,10 @@ def train(
     declared = load_space(space)
     folder = out or Path("runs") / f"{declared.name}-supernet"
     name = data or declared.name
-    chosen = read_recipe(recipe, {}, name, seed=seed, epochs=epochs)
+    read = partial(read_recipe, recipe, {}, name, seed=seed, epochs=epochs)
     size = declared.geometry.image_size
-    dataset = read_data(name, chosen, seed=seed, root=root, image_size=size, asked=data is not None)
+    dataset = read_data(name, read(), seed=seed, root=root, image_size=size, asked=data is not None)
+    chosen = read(dataset=dataset)
     net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
     if is_main_process() and not json:
         console.print(

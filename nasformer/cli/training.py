@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from nasformer.data import Dataset
     from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
+
+_LOGGER = logging.getLogger(__name__)
 
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
@@ -43,8 +46,11 @@ def read_recipe(
     seed: int | None = None,
     learning_rate: float | None = None,
     further: bool = False,
+    dataset: Dataset | None = None,
 ) -> Recipe:
     """Return the recipe of a file, else of a training, else the data's default; with the given changes.
+
+    Without a file it is fitted to ``dataset``, if that is known: it was read as the recipe without it says.
 
     Raises:
         RecipeError: It cannot be read, or has an invalid value.
@@ -54,10 +60,23 @@ def read_recipe(
     if file is not None:
         recipe = Recipe.load(file)
     else:
-        recipe = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data)
+        task = None if dataset is None else dataset.task
+        recipe = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data, task)
         recipe = recipe.finetuning() if further else recipe
+        recipe = recipe if dataset is None else _fitted(recipe, dataset)
     given = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
     return recipe.replace(**{name: value for name, value in given.items() if value is not None})
+
+
+def _fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """Return a recipe without mixing where the task has none, and with batches of an eighth of few train images."""
+    images = len(dataset.train)
+    if not dataset.task.softens:
+        recipe = recipe.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
+    if recipe.batch_size > images:
+        recipe = recipe.replace(batch_size=max(2, 2 ** ((images // 8).bit_length() - 1)), accumulation_steps=1)
+        _LOGGER.info("batch size %d, as there are %d train images", recipe.batch_size, images)
+    return recipe
 
 
 def read_data(

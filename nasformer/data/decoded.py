@@ -59,8 +59,8 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, Any]]):
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Any]:
-        images, _ = self.batch(slice(index, index + 1) if index >= 0 else [index], torch.device("cpu"))
-        return images[0], self.targets[index]
+        images, labels = self.batch(slice(index, index + 1) if index >= 0 else [index], torch.device("cpu"))
+        return images[0], labels[0] if labels.ndim > 1 else int(labels[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DecodedImages, (self.files, self.path)  # another process maps the array itself
@@ -85,7 +85,7 @@ def decode_once(split: Split, folder: Path, *, threads: int | None = None) -> Sp
     cannot be written, a warning says so, and every pass decodes the files again.
 
     Args:
-        split: The images; only those that ``imagefolder:`` does not augment are cached.
+        split: The images; only files that are not augmented are cached.
         folder: Folder of the arrays.
         threads: Decoding threads; None: one per core.
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from nasformer.data.dataset import Dataset
 from nasformer.data.splits import fingerprint, stratified
 from nasformer.errors import DataError
+from nasformer.tasks import Task
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 CROP = 0.875
@@ -41,7 +42,8 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
     def __init__(self, samples: Sequence[Sample], classes: Sequence[str], transform: Callable[[Any], Tensor]) -> None:
         self.samples, self.classes, self.transform = list(samples), list(classes), transform
         self.targets = [label for _, label in samples]
-        self.labels = torch.from_numpy(np.asarray(self.targets))
+        labels = torch.from_numpy(np.asarray(self.targets))
+        self.labels = labels.float() if labels.is_floating_point() else labels
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -159,7 +161,7 @@ def load_image_folder(
 def from_samples(
     name: str,
     splits: Mapping[str, Sequence[Sample]],
-    marks: Mapping[str, Sequence[tuple[object, int]]],
+    marks: Mapping[str, Sequence[tuple[object, object]]],
     classes: Sequence[str],
     image_size: int,
     *,
@@ -167,19 +169,21 @@ def from_samples(
     auto_augment: str | None,
     random_erasing: float,
     kind: type[ImageFiles] = ImageFiles,
+    task: Task | None = None,
 ) -> Dataset:
     """Return a dataset of image files with augmented train images.
 
     Args:
         name: Name in reports.
-        splits: Path and class index of each image, by split.
-        marks: Identifier of each image in the fingerprint, with its class.
-        classes: Class names.
+        splits: Path and target of each image, by split.
+        marks: Identifier of each image in the fingerprint, with its target.
+        classes: Names of the outputs.
         image_size: Crop size, in pixels.
         seed: Seed of the splits.
         auto_augment: timm's augmentation policy; None: crops and flips only.
         random_erasing: Probability of random erasing.
         kind: Dataset class.
+        task: What is learnt; None: a classification.
     """
     augmented = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing)
     plain = Plain(image_size)
@@ -195,7 +199,8 @@ def from_samples(
         "std": plain.std,
         "crop_pct": CROP,
     }
-    return Dataset(**sets, name=name, num_classes=len(classes), image_size=image_size, in_channels=3, record=record)
+    shape: dict[str, Any] = {"num_classes": len(classes), "image_size": image_size, "in_channels": 3}
+    return Dataset(**sets, name=name, task=task, record=record, **shape)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.data.dataset import Dataset
+from nasformer.data.names import TABLE, TABLE_OPTIONS, parse_table_name, require_known
 from nasformer.data.transfer import NAMES, load_transfer
 from nasformer.errors import DataError, did_you_mean
 
@@ -19,12 +20,13 @@ def load_dataset(
     """Return the dataset ``name`` with its splits.
 
     Args:
-        name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars", or "imagefolder:PATH" with
-            images in ImageNet's layout.
+        name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars", "imagefolder:PATH" with
+            images in ImageNet's layout, or "table:FILE?key=value&…" with images and targets in a label table.
         seed: Seed of the splits.
-        root: Folder of the files: a torchvision root; fashion-mnist may come from Debian's package.
+        root: Folder of the files: a torchvision root (fashion-mnist may come from Debian's package), or of a table's
+            images.
         image_size: Size in pixels of images read from files; default 224, for CIFAR 32.
-        **options: Further options of ``load_image_folder`` and ``load_transfer``.
+        **options: Further options of ``load_image_folder``, ``load_label_table`` and ``load_transfer``.
 
     Raises:
         DataError: Unknown name, or missing or unreadable files.
@@ -37,13 +39,14 @@ def load_dataset(
         from nasformer.data.image_folder import load_image_folder
 
         return load_image_folder(name.removeprefix(FOLDER), seed=seed, image_size=image_size or 224, **options)
+    if name.startswith(TABLE):
+        return _table(name, seed, image_size or 224, {"root": root, **options})
     if name in NAMES:
         return load_transfer(name, root=root, seed=seed, image_size=image_size, **options)
     if name not in dataset_names():
-        raise DataError(
-            f"unknown dataset {name!r}; {did_you_mean(name, [*dataset_names(), *NAMES, FOLDER + 'PATH'])}", name
-        )
-    _no_options(name, options)
+        known = [*dataset_names(), *NAMES, FOLDER + "PATH", TABLE + "FILE"]
+        raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, known)}", name)
+    require_known(name, options)
     data = _built_in(name, seed, root)
     if image_size not in (None, data.image_size):
         raise DataError(f"images of {name!r} are {data.image_size} pixels wide, not {image_size}", image_size)
@@ -57,7 +60,7 @@ def dataset_names() -> list[str]:
 
 def resizable(name: str) -> bool:
     """Whether the dataset ``name`` reads images from files, with a choice of size and augmentation."""
-    return name.startswith(FOLDER) or name in NAMES
+    return name.startswith((FOLDER, TABLE)) or name in NAMES
 
 
 def augmentation(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +78,11 @@ def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
     return load_fashion_mnist(seed=seed, root=root)
 
 
-def _no_options(name: str, options: dict[str, Any]) -> None:
-    for key in options:
-        raise DataError(f"dataset {name!r} has no option {key!r}", options)
+def _table(name: str, seed: int, image_size: int, options: dict[str, Any]) -> Dataset:
+    """Return a label table's dataset; an option overrides that of the name."""
+    from nasformer.data.labelled_files import load_label_table
+
+    path, named = parse_table_name(name)
+    require_known(name, options, (*TABLE_OPTIONS, "auto_augment", "random_erasing"))
+    given = {key: value for key, value in options.items() if key not in TABLE_OPTIONS or value is not None}
+    return load_label_table(path, seed=seed, image_size=image_size, **{**named, **given})

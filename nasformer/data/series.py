@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FRACTIONS = (0.7, 0.1, 0.2)
 MISSING = ("refuse", "linear", "forward")
+_CALENDARS = ("MS", "ME", "QS", "QE", "YS", "YE", "B")
 _TIMES = ("date", "datetime", "time", "timestamp")
 _LOGGER = logging.getLogger("nasformer.data")
 
@@ -37,15 +38,23 @@ class SeriesTable:
 
     Attributes:
         times: Time of each row, ascending.
+        frequency: Their step, to be added to a time: a time span, or a calendar's offset.
         names: Names of the channels.
         values: ``(rows, channels)``, finite.
         filled: Number of missing values that were filled.
     """
 
     times: pd.DatetimeIndex
+    frequency: Any
     names: tuple[str, ...]
     values: NDArray[np.float64]
     filled: int = 0
+
+    def after(self, steps: int) -> pd.DatetimeIndex:
+        """Return the times of the next steps."""
+        import pandas as pd
+
+        return pd.date_range(self.times[-1], periods=steps + 1, freq=self.frequency)[1:]
 
 
 class SeriesWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -153,10 +162,10 @@ def read_series(
         times = pd.DatetimeIndex(pd.to_datetime(frame[column]))
     except (ValueError, TypeError) as error:
         raise DataError(f"column {column!r} of {path} holds no times: {str(error).splitlines()[0]}", column) from error
-    _check_even(times, column, path)
+    frequency = _frequency(times, column, path)
     values = _numbers(frame.drop(columns=column), channels, path)
     holes = int(values.isna().to_numpy().sum())
-    return SeriesTable(times, tuple(map(str, values)), _complete(values, missing, path), holes)
+    return SeriesTable(times, frequency, tuple(map(str, values)), _complete(values, missing, path), holes)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -188,20 +197,27 @@ def _time_column(frame: pd.DataFrame, time: str | None, path: object) -> str:
     return found[0]
 
 
-def _check_even(times: pd.DatetimeIndex, column: str, path: object) -> None:
-    """Refuse times that are missing, do not ascend, or are unevenly spaced; calendar months are even."""
+def _frequency(times: pd.DatetimeIndex, column: str, path: object) -> Any:
+    """Return the step of evenly spaced times: a time span, or a calendar's such as months and business days.
+
+    Raises:
+        DataError: A time is missing, or they do not ascend evenly.
+    """
     import pandas as pd
 
     if times.hasnans:
         row = int(np.flatnonzero(times.isna())[0])
         raise DataError(f"row {row + 1} of {path} has no {column}; remove or repair it", row)
+    if len(times) < 2:
+        raise DataError(f"the series {path} has one row", path)
     steps = np.diff(times.to_numpy())
-    if len(steps) < 2 or (steps == steps[0]).all() and steps[0] > np.timedelta64(0):
-        return
     usual = pd.Timedelta(pd.Series(steps).mode()[0])
-    if (steps > np.timedelta64(0)).all() and pd.infer_freq(times) is not None:
-        return
-    row = int(np.flatnonzero(steps != usual)[0])
+    if usual > pd.Timedelta(0) and (steps == usual).all():
+        return usual
+    for calendar in _CALENDARS:
+        if times.equals(pd.date_range(times[0], periods=len(times), freq=calendar)):
+            return pd.tseries.frequencies.to_offset(calendar)
+    row = int(np.flatnonzero(steps != usual)[0]) if usual > pd.Timedelta(0) else 0
     raise DataError(
         f"{path} is uneven in time: {column} steps by {pd.Timedelta(steps[row])} from {times[row]} to {times[row + 1]} "
         f"(row {row + 2}), mostly by {usual}; resample it",

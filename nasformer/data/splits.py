@@ -13,7 +13,9 @@ from nasformer.errors import DataError
 Indices = NDArray[np.int64]
 
 
-def stratified(labels: Iterable[int], fractions: Mapping[str, float], seed: int) -> dict[str, Indices]:
+def stratified(
+    labels: Iterable[int], fractions: Mapping[str, float], seed: int, classes: Sequence[str] | None = None
+) -> dict[str, Indices]:
     """Split the indices of ``labels`` into named parts, stratified by class.
 
     The last part takes the remainder; each part gets at least one image of each class.
@@ -22,6 +24,7 @@ def stratified(labels: Iterable[int], fractions: Mapping[str, float], seed: int)
         labels: Class of each image.
         fractions: Fraction of each part; they sum to 1.
         seed: Random seed.
+        classes: Names of the classes, for messages.
 
     Raises:
         DataError: A class has fewer images than there are parts.
@@ -31,18 +34,57 @@ def stratified(labels: Iterable[int], fractions: Mapping[str, float], seed: int)
     {'train': 6, 'search': 2, 'test': 2}
     """
     names = list(fractions)
-    classes = np.asarray(list(labels), dtype=np.int64)
+    known = np.asarray(list(labels), dtype=np.int64)
     parts: dict[str, list[Indices]] = {name: [] for name in names}
     generator = np.random.default_rng(seed)
-    for label in np.unique(classes):
-        members = generator.permutation(np.flatnonzero(classes == label))
+    for label in np.unique(known):
+        members = generator.permutation(np.flatnonzero(known == label))
         if len(members) < len(names):
             raise DataError(
-                f"class {label} has {len(members)} images, too few for the splits {', '.join(names)}", label
+                _too_few(len(members), names, f"class {classes[label]!r} has" if classes else f"class {label} has"),
+                label,
             )
         for name, piece in zip(names, np.split(members, _ends(len(members), list(fractions.values()))), strict=True):
             parts[name].append(piece)
     return {name: np.sort(np.concatenate(pieces)) for name, pieces in parts.items()}
+
+
+def stratified_labels(targets: NDArray[np.float32], fractions: Mapping[str, float], seed: int) -> dict[str, Indices]:
+    """Split images with several labels into named parts, with a similar share of each label.
+
+    Iterative stratification (Sechidis et al., ECML PKDD 2011): the images of the rarest label first, each to the part
+    that lacks most of it. So each label occurs in the first part, if that is the largest.
+
+    Args:
+        targets: Whether each image has each label, ``(images, labels)`` of 0 and 1.
+        fractions: Fraction of each part; they sum to 1.
+        seed: Random seed.
+
+    Raises:
+        DataError: A part would be empty.
+
+    >>> parts = stratified_labels(np.eye(2, dtype=np.float32)[[0, 1] * 5], {"train": 0.6, "test": 0.4}, seed=0)
+    >>> {name: len(indices) for name, indices in parts.items()}
+    {'train': 6, 'test': 4}
+    """
+    shares = np.array(list(fractions.values()))
+    wanted, room = shares[:, None] * targets.sum(axis=0), shares * len(targets)
+    left, part = targets.astype(bool), np.full(len(targets), -1)
+    order = np.random.default_rng(seed).permutation(len(targets))
+    while (part < 0).any():
+        counts = left.sum(axis=0)
+        label = int(np.where(counts > 0, counts, len(targets) + 1).argmin()) if counts.any() else None
+        chosen = order[(part[order] < 0) if label is None else left[order, label]]
+        for image in chosen:
+            need = room if label is None else wanted[:, label]
+            part[image] = np.lexsort((-room, -np.round(need, 9)))[0]
+            wanted[part[image]] -= targets[image]
+            room[part[image]] -= 1
+        left[chosen] = False
+    parts = {name: np.flatnonzero(part == place) for place, name in enumerate(fractions)}
+    if not all(map(len, parts.values())):
+        raise DataError(_too_few(len(targets), list(fractions), "there are"), len(targets))
+    return parts
 
 
 def fingerprint(splits: Mapping[str, Iterable[tuple[object, object]]]) -> str:
@@ -57,6 +99,10 @@ def fingerprint(splits: Mapping[str, Iterable[tuple[object, object]]]) -> str:
         for item, label in items:
             digest.update(f"{item}\t{label}\n".encode())
     return digest.hexdigest()
+
+
+def _too_few(count: int, names: Sequence[str], where: str) -> str:
+    return f"{where} {count} images, too few for the splits {', '.join(names)}"
 
 
 def _ends(count: int, fractions: Sequence[float]) -> list[int]:

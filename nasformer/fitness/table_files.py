@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nasformer._parquet import read_parquet
 from nasformer.dimension import kind_names
 from nasformer.errors import FitnessError
 from nasformer.fitness.tables import table_names
@@ -59,12 +60,4 @@ def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except ImportError:
-        raise FitnessError(f"reading {path.name} needs pyarrow: pip install 'nasformer[parquet]'", path) from None
-    except Exception as error:  # damaged files raise arbitrary errors
-        raise FitnessError(f"{str(path)!r} is not a readable Parquet file: {error}", path) from error
-    yield from frame.to_dict(orient="records")  # type: ignore[misc]
+    yield from read_parquet(path, FitnessError).to_dict(orient="records")  # type: ignore[misc]

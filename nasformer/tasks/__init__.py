@@ -41,12 +41,14 @@ def get_task(name: str) -> TaskFactory:
     """Return a task by name, or by ``module:Class``.
 
     Raises:
-        DataError: Unknown name, or failed import.
+        DataError: Unknown name, failed import, or a task of another name.
 
     >>> get_task("classification").metrics[0].title
     'top-1 accuracy'
     """
     found: TaskFactory = _TASKS.get(name)
+    if ":" not in name and found.name != name:  # a record would hold a name that leads nowhere
+        raise DataError(f"task {name!r} is named {found.name!r} in its class; set name = {name!r} there", found)
     return found
 
 
@@ -56,9 +58,11 @@ def task_from_dict(data: Mapping[str, Any]) -> Task:
     Raises:
         DataError: The task is unknown, or its values are invalid.
     """
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "name"}
+    if not isinstance(data, Mapping):
+        raise DataError(f"a task is read from a mapping such as {{'name': 'regression', …}}, got {data!r}", data)
+    factory = get_task(str(data.get("name")))
     try:
-        found: Task = get_task(str(data.get("name")))(**values)
+        found: Task = factory(**{key: value for key, value in data.items() if key != "name"})
     except TypeError as error:
         raise DataError(f"the task {dict(data)!r} cannot be read: {error}", data) from error
     return found
@@ -67,10 +71,15 @@ def task_from_dict(data: Mapping[str, Any]) -> Task:
 def task_of(record: Mapping[str, Any]) -> Task:
     """Return the task of a dataset's record; a record without one is of a classification.
 
+    Raises:
+        DataError: The task is unknown, or its values are invalid.
+
     >>> task_of({"classes": ["cat", "dog"]}).outputs
     ('cat', 'dog')
     """
     if "task" in record:
         return task_from_dict(record["task"])
-    classification: Task = get_task("classification")(tuple(map(str, record.get("classes") or ())))
-    return classification
+    classes = record.get("classes") or []
+    if not isinstance(classes, (list, tuple)):
+        raise DataError(f"classes of a record must be a list of names, got {classes!r}", classes)
+    return task_from_dict({"name": "classification", "classes": [*map(str, classes)]})

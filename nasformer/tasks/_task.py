@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -79,7 +80,7 @@ class Task(ABC):
     """What a network learns from examples; subclasses are frozen dataclasses of plain values.
 
     Attributes:
-        name: Its name: that of its file, with hyphens.
+        name: Its name in the registry; without one it is ``module:Class``, by which it is found where it is importable.
         example: An example in words: "image".
         metrics: The metrics of a whole split, the main one first.
         objectives: Names of the metrics that are means over examples, so that they can rank and race architectures;
@@ -94,6 +95,18 @@ class Task(ABC):
     objectives: ClassVar[tuple[str, ...]]
     recipe: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}
     softens: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
+
+    def __post_init__(self) -> None:
+        """Turn lists into tuples, as they come from JSON."""
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
 
     # Targets
 
@@ -227,13 +240,14 @@ def require_finite(targets: Tensor, split: str) -> Tensor:
     """Return targets as floats.
 
     Raises:
-        DataError: One is a NaN or an infinity; the message names the example.
+        DataError: One is a NaN, or infinite in single precision; the message names the example.
     """
-    bad = ~targets.isfinite().flatten(1).all(dim=1) if targets.ndim > 1 else ~targets.isfinite()
+    values = targets.float()
+    bad = ~values.isfinite().flatten(1).all(dim=1) if values.ndim > 1 else ~values.isfinite()
     if bad.any():
         first = int(bad.nonzero()[0])
         raise DataError(f"the {split} target {first} is {targets[first].tolist()}; remove or repair it", first)
-    return targets.float()
+    return values
 
 
 def require_columns(targets: Tensor, names: Sequence[str], split: str) -> Tensor:
@@ -248,3 +262,64 @@ def require_columns(targets: Tensor, names: Sequence[str], split: str) -> Tensor
             targets,
         )
     return targets
+
+
+def require_shape(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Return targets of a batch as floats.
+
+    Raises:
+        DataError: Their shape is not that of the outputs, so that the difference would be broadcast.
+    """
+    if targets.shape != outputs.shape:
+        raise DataError(
+            f"the targets of a batch are {tuple(targets.shape)}, its outputs {tuple(outputs.shape)}; "
+            f"each example needs {outputs.shape[-1]} numbers",
+            targets,
+        )
+    return targets if targets.is_floating_point() else targets.float()
+
+
+def require_names(names: Sequence[str], what: str) -> None:
+    """Check the names of outputs.
+
+    Raises:
+        DataError: There is none, one is no string, or two are equal.
+    """
+    if not is_strings(names) or len(set(names)) != len(names) or not names:
+        raise DataError(f"{what} must be one or more different names, got {names!r}", names)
+
+
+def is_strings(names: object) -> bool:
+    """Whether names are a tuple of strings."""
+    return isinstance(names, tuple) and all(isinstance(name, str) for name in names)
+
+
+def require_spread(
+    names: Sequence[str], mean: Sequence[float], std: Sequence[float], what: str, *, least: float
+) -> None:
+    """Check the means and standard deviations by which columns are standardised.
+
+    Args:
+        names: Names of the columns.
+        mean: The mean of each.
+        std: The standard deviation of each.
+        what: A column in words: "target".
+        least: Smallest ratio of deviation to mean that is no rounding error.
+
+    Raises:
+        DataError: Not one finite number per column, or a column that does not vary.
+    """
+    for key, values in (("mean", mean), ("std", std)):
+        if not isinstance(values, tuple) or len(values) != len(names) or not all(map(_is_number, values)):
+            raise DataError(f"{key} must be one finite number per {what} ({', '.join(names)}), got {values!r}", values)
+    for name, centre, deviation in zip(names, mean, std, strict=True):
+        if not deviation > least * abs(centre):
+            raise DataError(
+                f"{what} {name!r} is the same in all train examples, up to rounding "
+                f"(mean {centre:g}, standard deviation {deviation:g}); leave it out",
+                name,
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

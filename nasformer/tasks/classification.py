@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import DataError, RecipeError
-from nasformer.tasks._task import Array, Figures, LossOptions, Metric, Task
+from nasformer.tasks._task import Array, Figures, LossOptions, Metric, Task, is_strings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,10 @@ class Classification(Task):
     """One class per image.
 
     Args:
-        classes: Names of the classes, in the order of the outputs.
+        classes: Names of the classes, in the order of the outputs; two may be equal, as ImageNet's cranes are.
+
+    Raises:
+        DataError: The classes are no names.
     """
 
     name: ClassVar[str] = "classification"
@@ -38,6 +41,11 @@ class Classification(Task):
     softens: ClassVar[bool] = True
 
     classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_strings(self.classes):
+            raise DataError(f"classes must be names, got {self.classes!r}", self.classes)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -60,6 +68,8 @@ class Classification(Task):
                 f"{len(self.classes)} classes (0 to {len(self.classes) - 1})",
                 targets,
             )
+        if targets.numel() and int(targets.min()) < 0:
+            raise DataError(f"the {split} labels must be 0 or more, got {int(targets.min())}", targets)
         return targets.long()
 
     def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
@@ -120,24 +130,23 @@ class Classification(Task):
     def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
         """Return top-5 and balanced accuracy, macro F1, accuracy per class and the confusion matrix.
 
-        Row i of the confusion matrix counts the images of class i by predicted class.
+        Balanced accuracy and macro F1 are means over the classes that have images. Row i of the confusion matrix
+        counts the images of class i by predicted class.
         """
-        from sklearn.metrics import confusion_matrix, f1_score
-
-        guesses, present = outputs.argmax(1), np.unique(targets)
-        confusion = confusion_matrix(targets, guesses, labels=np.arange(outputs.shape[1]))
-        images, right = confusion.sum(axis=1), confusion.diagonal()
-        recalls = 100.0 * right / np.maximum(images, 1)
+        guesses, number = outputs.argmax(1), outputs.shape[1]
+        confusion = np.bincount(number * targets + guesses, minlength=number**2).reshape(number, number)
+        images, told, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+        recalls, f1 = 100.0 * right / np.maximum(images, 1), 200.0 * right / np.maximum(images + told, 1)
         figures = {
             "balanced_accuracy": float(recalls[images > 0].mean()),
-            "macro_f1": 100.0 * float(f1_score(targets, guesses, labels=present, average="macro", zero_division=0)),
+            "macro_f1": float(f1[images > 0].mean()),
             "per_class": [
                 {"class": name, "images": int(count), "accuracy": float(recall) if count else None}
                 for name, count, recall in zip(self._named(len(images)), images, recalls, strict=True)
             ],
             "confusion": confusion.tolist(),
         }
-        if outputs.shape[1] > TOP:
+        if number > TOP:
             best = np.argpartition(-outputs, TOP - 1, axis=1)[:, :TOP]
             figures["top5"] = 100.0 * float((best == targets[:, None]).any(axis=1).mean())
         return figures

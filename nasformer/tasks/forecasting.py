@@ -12,10 +12,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer.tasks._task import Array, Figures, Metric, Task, require_columns, require_finite
+from nasformer.errors import DataError
+from nasformer.tasks._task import (
+    Array,
+    Figures,
+    Metric,
+    Task,
+    require_columns,
+    require_finite,
+    require_names,
+    require_shape,
+    require_spread,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_LEAST_SPREAD = 1e-12
+"""Ratio of deviation to mean below which values in double precision are mostly rounding."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,9 @@ class Forecasting(Task):
         channels: Names of the channels.
         mean: Mean of each channel over the train part.
         std: Standard deviation of each channel over the train part.
+
+    Raises:
+        DataError: The horizon is no positive integer, equal names, or a channel that does not vary.
     """
 
     name: ClassVar[str] = "forecasting"
@@ -38,6 +55,13 @@ class Forecasting(Task):
     channels: tuple[str, ...] = field(default=("value",))
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.horizon) is not int or self.horizon < 1:
+            raise DataError(f"horizon must be a whole number of 1 or more, got {self.horizon!r}", self.horizon)
+        require_names(self.channels, "channels")
+        require_spread(self.channels, self.mean, self.std, "channel", least=_LEAST_SPREAD)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -56,7 +80,7 @@ class Forecasting(Task):
         self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
         """Return the mean squared error."""
-        return (outputs - targets).square().mean()
+        return (outputs - require_shape(targets, outputs)).square().mean()
 
     def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
         """Return the mean squared error towards the teacher's forecast."""
@@ -64,12 +88,12 @@ class Forecasting(Task):
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the squared and the absolute error of each window, averaged over the horizon."""
-        apart = outputs - targets
+        apart = outputs - require_shape(targets, outputs)
         return {"mse": apart.square().mean(1), "mae": apart.abs().mean(1)}
 
     def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
         """Return the squared error of each step ahead."""
-        errors = np.square(outputs - targets).mean(axis=0)
+        errors = np.square(outputs.astype(np.float64) - targets).mean(axis=0)
         return {"per_step": [float(each) for each in errors]}
 
     def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:

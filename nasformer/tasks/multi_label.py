@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import DataError, RecipeError
-from nasformer.tasks._task import Array, Figures, LossOptions, Metric, Task, require_columns, require_finite
+from nasformer.tasks._task import (
+    Array,
+    Figures,
+    LossOptions,
+    Metric,
+    Task,
+    require_columns,
+    require_finite,
+    require_names,
+    require_shape,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +31,9 @@ class MultiLabel(Task):
 
     Args:
         labels: Names of the labels, in the order of the outputs.
+
+    Raises:
+        DataError: The labels are no names, or two are equal.
     """
 
     name: ClassVar[str] = "multi-label"
@@ -33,7 +46,11 @@ class MultiLabel(Task):
     )
     objectives: ClassVar[tuple[str, ...]] = ("loss", "sample_f1")
 
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_names(self.labels, "labels")
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -61,7 +78,7 @@ class MultiLabel(Task):
         """Return the weight of each label's presence; "balanced": absent over present in the train images.
 
         Raises:
-            RecipeError: Their number is wrong, or a label is nowhere present.
+            RecipeError: Their number is wrong, or a label is on no image or on all.
         """
         given, number = options.class_weights, len(self.labels)
         if given is None:
@@ -73,9 +90,12 @@ class MultiLabel(Task):
         if targets is None:
             raise RecipeError("class_weights 'balanced' needs the labels of the train images in memory; give a list")
         present = targets.sum(dim=0)
-        if not present.all():
-            empty = self.labels[int((present == 0).nonzero()[0])]
-            raise RecipeError(f"no train image has label {empty!r}, so no balanced weight; list class_weights", options)
+        for words, odd in (("no", present == 0), ("every", present == len(targets))):
+            if odd.any():
+                name = self.labels[int(odd.nonzero()[0])]
+                raise RecipeError(
+                    f"{words} train image has label {name!r}, so no balanced weight; list class_weights", options
+                )
         return [float(weight) for weight in (len(targets) - present) / present]
 
     def loss(
@@ -84,7 +104,7 @@ class MultiLabel(Task):
         """Return the binary cross-entropy, averaged over labels."""
         from torch.nn import functional as F
 
-        soft = targets * (1 - smoothing) + smoothing / 2
+        soft = require_shape(targets, outputs) * (1 - smoothing) + smoothing / 2
         positive = None if weights is None else weights.to(outputs.dtype)
         return F.binary_cross_entropy_with_logits(outputs, soft.to(outputs.dtype), pos_weight=positive)
 
@@ -100,6 +120,7 @@ class MultiLabel(Task):
         """Return each image's binary cross-entropy, and the F1 of its labels (1 if there are none and none is told)."""
         from torch.nn import functional as F
 
+        targets = require_shape(targets, outputs)
         guesses = (outputs > 0).to(targets.dtype)
         both, either = (guesses * targets).sum(1), guesses.sum(1) + targets.sum(1)
         return {
@@ -108,38 +129,42 @@ class MultiLabel(Task):
         }
 
     def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
-        """Return mAP over the labels that are present, micro and macro F1 at probability ½, and figures per label."""
-        from sklearn.metrics import average_precision_score, f1_score
+        """Return mAP, micro and macro F1 at probability ½, and figures per label.
 
-        guesses, known = outputs > 0, targets.sum(axis=0) > 0
+        mAP and macro F1 are means over the labels that are present; F1 is 2 tp / (2 tp + fp + fn).
+        """
+        from sklearn.metrics import average_precision_score
+
+        guesses, truth = outputs > 0, targets > 0
+        both, either, known = (guesses & truth).sum(0), guesses.sum(0) + truth.sum(0), truth.any(0)
         precisions = [
             100.0 * float(average_precision_score(targets[:, k], outputs[:, k])) if known[k] else None
             for k in range(targets.shape[1])
         ]
-        f1 = 100.0 * np.asarray(f1_score(targets, guesses, average=None, zero_division=0))
+        f1 = 200.0 * both / np.maximum(either, 1)
         found = [precision for precision in precisions if precision is not None]
         return {
             "mean_average_precision": float(np.mean(found)) if found else None,
-            "micro_f1": 100.0 * float(f1_score(targets, guesses, average="micro", zero_division=0)),
+            "micro_f1": 200.0 * float(both.sum()) / max(float(either.sum()), 1.0),
             "macro_f1": float(f1[known].mean()) if known.any() else None,
             "per_label": [
                 {"label": name, "images": int(count), "average_precision": precision, "f1": float(each)}
-                for name, count, precision, each in zip(self.labels, targets.sum(0), precisions, f1, strict=True)
+                for name, count, precision, each in zip(self.labels, truth.sum(0), precisions, f1, strict=True)
             ],
         }
 
     def predictions(self, outputs: Array, top: int = 5) -> list[Figures]:
-        """Return each image's labels with a probability of ½ or more, and the most probable others up to ``top``."""
-        chances = 1 / (1 + np.exp(-outputs.astype(np.float64)))
+        """Return each image's labels with a probability above ½, and the most probable others up to ``top``."""
+        chances = np.exp(-np.logaddexp(0.0, -outputs.astype(np.float64)))  # no overflow
         order = np.argsort(-chances, axis=1, kind="stable")
         return [
             {
                 "labels": [
-                    {"label": self.labels[k], "probability": float(row[k]), "present": bool(row[k] >= 0.5)}
-                    for k in places[: max(top, int((row >= 0.5).sum()))]
+                    {"label": self.labels[k], "probability": float(row[k]), "present": bool(present[k])}
+                    for k in places[: max(top, int(present.sum()))]
                 ]
             }
-            for row, places in zip(chances, order, strict=True)
+            for row, present, places in zip(chances, np.greater(outputs, 0), order, strict=True)
         ]
 
     def agreement(self, outputs: Array, others: Array) -> float:

@@ -12,12 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import DataError, did_you_mean
-from nasformer.tasks._task import Array, Figures, Metric, Task, require_columns, require_finite
+from nasformer.tasks._task import (
+    Array,
+    Figures,
+    Metric,
+    Task,
+    require_columns,
+    require_finite,
+    require_names,
+    require_shape,
+    require_spread,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LOSSES = ("mse", "smooth_l1")
+_LEAST_SPREAD = 1e-6
+"""Ratio of deviation to mean below which targets in single precision are mostly rounding."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class Regression(Task):
         criterion: The loss of standardised targets: "mse", or "smooth_l1" (Girshick, ICCV 2015), robust to outliers.
 
     Raises:
-        DataError: An unknown criterion, or a target that does not vary.
+        DataError: An unknown criterion, equal names, or a target that does not vary.
     """
 
     name: ClassVar[str] = "regression"
@@ -42,27 +54,35 @@ class Regression(Task):
     )
     objectives: ClassVar[tuple[str, ...]] = ("loss", "mae")
 
-    targets: tuple[str, ...] = ()
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    targets: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     criterion: str = "mse"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.criterion not in LOSSES:
             raise DataError(
                 f"criterion of regression is mse or smooth_l1, got {self.criterion!r}; "
                 f"{did_you_mean(str(self.criterion), LOSSES)}",
                 self.criterion,
             )
-        for name, deviation in zip(self.targets, self.std, strict=True):
-            if not deviation > 0:
-                raise DataError(f"target {name!r} is the same in all train examples; leave it out", name)
+        require_names(self.targets, "targets")
+        require_spread(self.targets, self.mean, self.std, "target", least=_LEAST_SPREAD)
 
     @classmethod
     def fit(cls, targets: NDArray[Any], names: tuple[str, ...], **options: Any) -> Regression:
-        """Return the task of the train split's targets ``(examples, targets)``."""
-        mean, std = targets.mean(axis=0, dtype=np.float64), targets.std(axis=0, dtype=np.float64)
-        return cls(names, tuple(mean.tolist()), tuple(std.tolist()), **options)
+        """Return the task of the train split's targets ``(examples, targets)``, or ``(examples,)`` of a single one.
+
+        Raises:
+            DataError: A NaN or an infinity, or a target that does not vary.
+        """
+        values = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
+        odd = ~np.isfinite(values).all(axis=1)
+        if odd.any():
+            first = int(odd.argmax())
+            raise DataError(f"the train target {first} is {values[first].tolist()}; remove or repair it", first)
+        return cls(tuple(names), tuple(values.mean(axis=0).tolist()), tuple(values.std(axis=0).tolist()), **options)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -81,7 +101,7 @@ class Regression(Task):
         self, outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None
     ) -> Tensor:
         """Return the criterion, averaged over targets."""
-        return self._errors(outputs, self._standardised(targets)).mean()
+        return self._errors(outputs, self._standardised(targets, outputs)).mean()
 
     def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
         """Return the criterion towards the teacher's outputs."""
@@ -89,8 +109,8 @@ class Regression(Task):
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return each example's loss, and its absolute error averaged over targets, in their units."""
-        wanted = self._standardised(targets)
-        apart = (outputs - wanted).abs() * outputs.new_tensor(self.std)
+        wanted = self._standardised(targets, outputs)
+        apart = (outputs - wanted).abs() * wanted.new_tensor(self.std)
         return {"loss": self._errors(outputs, wanted).mean(1), "mae": apart.mean(1)}
 
     def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
@@ -100,7 +120,7 @@ class Regression(Task):
         told = self.values(outputs)
         r2 = np.full(len(self.targets), np.nan)
         if len(targets) > 1:
-            r2 = np.asarray(r2_score(targets, told, multioutput="raw_values")).reshape(-1)
+            r2 = np.asarray(r2_score(targets.astype(np.float64), told, multioutput="raw_values")).reshape(-1)
         mae = np.abs(told - targets).mean(axis=0)
         shares = [None if np.isnan(each) else float(each) for each in r2]
         return {
@@ -120,7 +140,8 @@ class Regression(Task):
         values: NDArray[np.float64] = outputs.astype(np.float64) * np.array(self.std) + np.array(self.mean)
         return values
 
-    def _standardised(self, targets: Tensor) -> Tensor:
+    def _standardised(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        targets = require_shape(targets, outputs)
         return (targets - targets.new_tensor(self.mean)) / targets.new_tensor(self.std)
 
     def _errors(self, outputs: Tensor, wanted: Tensor) -> Tensor:

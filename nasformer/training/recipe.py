@@ -216,9 +216,8 @@ class Recipe(BaseModel):
 
     @classmethod
     def for_dataset(cls, name: str, task: Task | None = None) -> Recipe:
-        """Return the default recipe of a built-in dataset; AutoFormer's own, changed by the task, for any other."""
-        own = _BUILT_IN.get(name)
-        return cls(**(({} if task is None else task.recipe) if own is None else own))
+        """Return the default recipe of a built-in dataset, AutoFormer's own for any other; the task changes both."""
+        return cls(**{**_BUILT_IN.get(name, {}), **({} if task is None else task.recipe)})
 
 
 _SMALL: dict[str, Any] = {"warmup_learning_rate": 1e-5, "mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0}

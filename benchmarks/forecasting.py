@@ -1,0 +1,180 @@
+"""Forecasting of ETTh1 and ETTh2: searched architectures against PatchTST's own shape, trained alike.
+
+For every dataset and horizon one supernet is trained, and searched by the squared error on the validation part under
+the number of parameters of PatchTST's shape (Nie et al., ICLR 2023: 3 layers, width 16, 4 heads, MLP 128, patches of 16
+at stride 8). The winner and that shape are then trained from scratch with the same recipe and seeds. Nothing is chosen
+by the test part. Every training and search is a file of the folder; the same command resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+
+import nasformer as nf
+from benchmarks._marks import markdown, put
+from nasformer._provenance import machine, versions
+from nasformer.architecture import Architecture, uniform
+from nasformer.data import Dataset
+from nasformer.data.series import load_series
+from nasformer.errors import NasformerError
+from nasformer.fitness import InheritedFitness
+from nasformer.supernet import Supernet
+from nasformer.supernet.checkpoint import replace_file
+from nasformer.training.supernet import FILE
+
+RESULT = Path(__file__).parent / "results" / "forecasting.json"
+README = Path(__file__).parent.parent / "README.md"
+DATASETS, HORIZONS, LENGTH = ("ETTh1", "ETTh2"), (96, 192, 336, 720), 336
+SPLITS = (8640, 2880, 2880)
+"""Rows of 12, 4 and 4 months, as in the papers."""
+
+PATCHTST = uniform(embed_dim=16, depth=3, num_heads=4, mlp_ratio=8)
+RECIPE = nf.Recipe(
+    epochs=4, batch_size=448, learning_rate=1e-3, min_learning_rate=1e-6, warmup_epochs=0, weight_decay=0.05,
+    drop_path=0.1, mixup=0.0, cutmix=0.0, label_smoothing=0.0,
+)  # fmt: skip
+EVALUATIONS, SEEDS = 150, (0, 1, 2)
+Row = dict[str, Any]
+
+
+def space_of(horizon: int, params: int) -> nf.SearchSpace:
+    """Return the searched space: patches that do not overlap, under the parameters of PatchTST's shape."""
+    return nf.SearchSpace(
+        f"series-{horizon}",
+        embed_dim=nf.choice(16, 24, 32, 48, 64),
+        depth=nf.choice(1, 2, 3),
+        num_heads=nf.per_layer(0, 1, 2, 4),
+        mlp_ratio=nf.per_layer(0, 1, 2, 4),
+        head_dim=8,
+        series=nf.Series(LENGTH, nf.choice(24, 48, 84), instance_norm=True),
+        num_classes=horizon,
+        pooling="flatten",
+        max_distance=None,
+        constraints={"params": params},
+    )
+
+
+def patchtst_space(horizon: int) -> nf.SearchSpace:
+    """Return a space that holds PatchTST's own shape."""
+    sizes: dict[str, Any] = {"embed_dim": 16, "depth": 3, "num_heads": 4, "mlp_ratio": 8, "head_dim": 4}
+    series = nf.Series(LENGTH, 16, stride=8, instance_norm=True)
+    return nf.SearchSpace("patchtst", series=series, num_classes=horizon, pooling="flatten", max_distance=None, **sizes)
+
+
+def search(space: nf.SearchSpace, data: Dataset, folder: Path, epochs: int) -> Row:
+    """Train a supernet, and return the winner on the validation part with its costs."""
+    net = Supernet(space, drop_path=0.0)
+    recipe = RECIPE.replace(epochs=epochs, drop_path=0.0)
+    training = nf.train_supernet(net, data, recipe, out=folder, resume=True, device="cpu", progress=False)
+    net = Supernet.load(folder / FILE)
+    fitness = InheritedFitness(net, data.search, device="cpu", racing={"first": 2000})
+    searcher = nf.Searcher(space, "evolution", fitness)
+    found = searcher.run(
+        evaluations=EVALUATIONS, batch_size=25, storage=folder / "study.log", study="search", progress=False
+    )
+    best = found.best
+    return {
+        "architecture": best.architecture.to_dict(),
+        "params": best.params,
+        "macs": best.macs,
+        "validation": -best.fitness,
+        "supernet_seconds": training.seconds,
+        "search_seconds": sum(trial.seconds for trial in found.trials),
+    }
+
+
+def alone(architecture: Architecture, space: nf.SearchSpace, data: Dataset, seed: int, folder: Path) -> Row:
+    """Train an architecture from scratch, and return its errors on the validation and the test part."""
+    recipe = RECIPE.replace(seed=seed)
+    done = nf.retrain(architecture, space, data, recipe, out=folder, resume=True, device="cpu", progress=False)
+    test = done.figures["test"]
+    return {
+        "validation": done.training.validation["network"]["mse"],
+        "mse": test["mse"],
+        "mae": test["mae"],
+        "params": done.figures["params"],
+        "seconds": done.training.seconds,
+    }
+
+
+def kept(folder: Path, make: Any) -> Row:
+    """Return the result of a job, made once."""
+    file = folder / "result.json"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, json.dumps(make(), indent=1) + "\n")
+        for state in folder.glob("*.pt"):
+            state.unlink()
+    found: Row = json.loads(file.read_text(encoding="utf-8"))
+    print(f"{folder}: { ({k: round(v, 4) for k, v in found.items() if isinstance(v, float)}) }", flush=True)
+    return found
+
+
+def task(name: str, horizon: int, reference: Path, folder: Path, epochs: int) -> Row:
+    """Return what was found on one dataset and horizon."""
+    data = load_series(reference / f"{name}.csv", length=LENGTH, horizon=horizon, splits=SPLITS)
+    rival = patchtst_space(horizon)
+    space, place = space_of(horizon, rival.params(PATCHTST)), folder / f"{name}-{horizon}"
+    found = kept(place / "search", lambda: search(space, data, place / "search", epochs))
+    winner = Architecture.from_dict(found["architecture"])
+    pairs = {"searched": (winner, space), "patchtst": (PATCHTST, rival)}
+    trained: dict[str, list[Row]] = {}
+    for (label, (shape, own)), seed in product(pairs.items(), SEEDS):
+        at = place / f"{label}-{seed}"
+        row = kept(at, lambda: alone(shape, own, data, seed, at))  # noqa: B023 (called at once)
+        trained.setdefault(label, []).append(row)
+    return {"dataset": name, "horizon": horizon, "search": found, **trained}
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """Return the table of test errors."""
+    cells = []
+    for row in rows:
+        own, rival = ([each["mse"] for each in row[key]] for key in ("searched", "patchtst"))
+        spread = [f"{mean(each):.3f} ({min(each):.3f}–{max(each):.3f})" for each in (own, rival)]
+        sizes = [f"{row[key][0]['params']:,}" for key in ("searched", "patchtst")]
+        cells.append([row["dataset"], str(row["horizon"]), spread[0], sizes[0], spread[1], sizes[1]])
+    header = ["", "horizon", "searched: test MSE", "parameters", "PatchTST's shape: test MSE", "parameters"]
+    return markdown(header, cells)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, print the table, and write it with ``--write``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("runs/forecasting"))
+    parser.add_argument("--reference", type=Path, default=Path(os.environ.get("NASFORMER_REFERENCE", "../shared")))
+    parser.add_argument("--datasets", nargs="*", default=DATASETS)
+    parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
+    parser.add_argument("--epochs", type=int, default=8, help="of the supernet")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="write the result and the README's table")
+    asked = parser.parse_args(arguments)
+    torch.set_num_threads(asked.threads)
+    try:
+        pairs = list(product(asked.datasets, asked.horizons))
+        rows = [task(*pair, asked.reference / "series", asked.folder, asked.epochs) for pair in pairs]
+    except NasformerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(shown(rows))
+    if asked.write:
+        record = {"rows": rows, "recipe": RECIPE.to_dict(), "machine": machine(), "versions": versions()}
+        RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        put(README, "forecasting", shown(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
