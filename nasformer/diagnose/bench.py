@@ -24,6 +24,7 @@ from nasformer.fitness.prefix_tree import in_tree_order
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
+from nasformer.tasks import Metric
 
 _BLOCK = 64
 """Architectures per seeded block: longer samples extend shorter ones."""
@@ -85,11 +86,18 @@ class Bench:
             drawn |= dict.fromkeys(self.feasible.sample(_BLOCK, seed=seed))
         return list(drawn)[:count]
 
-    def accuracies(
-        self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
-    ) -> list[float]:
-        """Return the inherited accuracies in percent; errors as in ``judged``."""
+    @property
+    def metric(self) -> Metric:
+        """The task's default objective; values are as a fitness: negated, unless higher is better."""
+        return self.data.task.objective()
+
+    def values(self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None) -> list[float]:
+        """Return the values with inherited weights; errors as in ``judged``."""
         return [float(each.value or 0.0) for each in self.judged(architectures, split, net)]
+
+    def value(self, scores: Mapping[str, float]) -> float:
+        """Return the value of a network trained alone, from its test metrics by name."""
+        return self.metric.sign * scores[self.metric.name]
 
     def judged(
         self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
