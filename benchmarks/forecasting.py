@@ -2,8 +2,9 @@
 
 For every dataset and horizon one supernet is trained, and searched by the squared error on the validation part under
 the number of parameters of PatchTST's shape (Nie et al., ICLR 2023: 3 layers, width 16, 4 heads, MLP 128, patches of 16
-at stride 8). The winner and that shape are then trained from scratch with the same recipe and seeds. Nothing is chosen
-by the test part. Every training and search is a file of the folder; the same command resumes.
+at stride 8). The best few are trained alone, and the best of them by the validation part is the winner. Winner and
+PatchTST's shape are then trained from scratch with the same recipe and three further seeds. Nothing is chosen by the
+test part. Every training and search is a file of the folder; the same command resumes.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from nasformer.data import Dataset
 from nasformer.data.series import load_series
 from nasformer.errors import NasformerError
 from nasformer.fitness import InheritedFitness
-from nasformer.supernet import Supernet
+from nasformer.supernet import Supernet, VisionTransformer
 from nasformer.supernet.checkpoint import replace_file
+from nasformer.tasks import get_task
+from nasformer.training import train_subnet
 from nasformer.training.supernet import FILE
 
 RESULT = Path(__file__).parent / "results" / "forecasting.json"
@@ -41,29 +44,15 @@ SPLITS = (8640, 2880, 2880)
 """Rows of 12, 4 and 4 months, as in the papers."""
 
 PATCHTST = uniform(embed_dim=16, depth=3, num_heads=4, mlp_ratio=8)
-RECIPE = nf.Recipe(
-    epochs=4, batch_size=448, learning_rate=1e-3, min_learning_rate=1e-6, warmup_epochs=0, weight_decay=0.05,
-    drop_path=0.1, mixup=0.0, cutmix=0.0, label_smoothing=0.0,
-)  # fmt: skip
-EVALUATIONS, SEEDS = 150, (0, 1, 2)
+RECIPE = nf.Recipe.for_dataset("series", get_task("forecasting")(96)).replace(epochs=2)
+EVALUATIONS, CONFIRMED, SEEDS = 150, 3, (0, 1, 2)
 Row = dict[str, Any]
 
 
 def space_of(horizon: int, params: int) -> nf.SearchSpace:
-    """Return the searched space: patches that do not overlap, under the parameters of PatchTST's shape."""
-    return nf.SearchSpace(
-        f"series-{horizon}",
-        embed_dim=nf.choice(16, 24, 32, 48, 64),
-        depth=nf.choice(1, 2, 3),
-        num_heads=nf.per_layer(0, 1, 2, 4),
-        mlp_ratio=nf.per_layer(0, 1, 2, 4),
-        head_dim=8,
-        series=nf.Series(LENGTH, nf.choice(24, 48, 84), instance_norm=True),
-        num_classes=horizon,
-        pooling="flatten",
-        max_distance=None,
-        constraints={"params": params},
-    )
+    """Return the searched space under the parameters of PatchTST's shape: patches that do not overlap."""
+    declared = nf.load_space("series-96").to_dict()
+    return nf.SearchSpace.from_dict({**declared, "num_classes": horizon, "constraints": {"params": params}})
 
 
 def patchtst_space(horizon: int) -> nf.SearchSpace:
@@ -74,25 +63,33 @@ def patchtst_space(horizon: int) -> nf.SearchSpace:
 
 
 def search(space: nf.SearchSpace, data: Dataset, folder: Path, epochs: int) -> Row:
-    """Train a supernet, and return the winner on the validation part with its costs."""
+    """Train a supernet and search it; of its best few, return the best trained alone, by the validation part."""
     net = Supernet(space, drop_path=0.0)
     recipe = RECIPE.replace(epochs=epochs, drop_path=0.0)
     training = nf.train_supernet(net, data, recipe, out=folder, resume=True, device="cpu", progress=False)
-    net = Supernet.load(folder / FILE)
-    fitness = InheritedFitness(net, data.search, device="cpu", racing={"first": 2000})
-    searcher = nf.Searcher(space, "evolution", fitness)
-    found = searcher.run(
-        evaluations=EVALUATIONS, batch_size=25, storage=folder / "study.log", study="search", progress=False
+    fitness = InheritedFitness(Supernet.load(folder / FILE), data.search, device="cpu", racing={"first": 2000})
+    found = nf.Searcher(space, "thompson", fitness).run(
+        evaluations=EVALUATIONS, batch_size=10, storage=folder / "study.log", study="search", progress=False
     )
-    best = found.best
+    ranked = sorted(found.confirmed, key=lambda trial: trial.rank)[:CONFIRMED]
+    errors = [confirm(trial.architecture, space, data) for trial in ranked]
+    best = ranked[min(range(len(ranked)), key=errors.__getitem__)]
     return {
         "architecture": best.architecture.to_dict(),
-        "params": best.params,
-        "macs": best.macs,
-        "validation": -best.fitness,
+        "params": int(best.costs["params"]),
+        "macs": int(best.costs["macs"]),
+        "inherited": [-float(trial.value or 0) for trial in ranked],
+        "alone": errors,
         "supernet_seconds": training.seconds,
         "search_seconds": sum(trial.seconds for trial in found.trials),
     }
+
+
+def confirm(architecture: Architecture, space: nf.SearchSpace, data: Dataset) -> float:
+    """Train an architecture from scratch, with a seed of its own, and return its error on the validation part."""
+    net = VisionTransformer(space.geometry, architecture, pooling=space.pooling, seed=SEEDS[-1] + 1)
+    recipe = RECIPE.replace(seed=SEEDS[-1] + 1)
+    return train_subnet(net, data, recipe, device="cpu", progress=False).validation["network"]["mse"]
 
 
 def alone(architecture: Architecture, space: nf.SearchSpace, data: Dataset, seed: int, folder: Path) -> Row:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.utils.data import TensorDataset
 
+from nasformer.data import Dataset
 from nasformer.space import SearchSpace, choice, per_layer
+from nasformer.tasks import get_task
 
 
-def tiny_space() -> SearchSpace:
+def tiny_space(outputs: int = 4) -> SearchSpace:
     """Return a space for the images of ``corners``."""
     return SearchSpace(
         "tiny",
@@ -20,7 +24,7 @@ def tiny_space() -> SearchSpace:
         image_size=4,
         patch_size=2,
         in_channels=1,
-        num_classes=4,
+        num_classes=outputs,
         max_distance=1,
     )
 
@@ -34,3 +38,16 @@ def corners(count: int, seed: int, *, noise: float = 0.3) -> TensorDataset:
         row, column = divmod(label, 2)
         image[0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 1
     return TensorDataset(images, labels)
+
+
+def brightness(dataset: Dataset) -> Dataset:
+    """Return the images of a dataset, of which mean and maximum are to be told: a regression."""
+    parts: tuple[Any, ...] = (dataset.train, dataset.search, dataset.test)
+    splits = [(part.images, _brightness(part.images)) for part in parts]
+    task = get_task("regression").fit(splits[0][1].numpy(), ("mean", "maximum"), criterion="smooth_l1")
+    train, search, test = (TensorDataset(*split) for split in splits)
+    return Dataset(train=train, search=search, test=test, name=f"brightness of {dataset.name}", task=task)
+
+
+def _brightness(images: torch.Tensor) -> torch.Tensor:
+    return torch.stack([images.mean(dim=(1, 2, 3)), images.amax(dim=(1, 2, 3))], dim=1)

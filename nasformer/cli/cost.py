@@ -57,7 +57,9 @@ def _figures(space: SearchSpace, arch: Architecture, budget: dict[str, str]) -> 
 
     why_not = space.codec.why_not(arch)
     costs = space.costs(arch)
-    figures: dict[str, Any] = {**costs, "official_complexity": int(official_complexity(space.geometry, arch))}
+    figures: dict[str, Any] = dict(costs)
+    if space.series is None:
+        figures["official_complexity"] = int(official_complexity(space.geometry, arch))
     figures |= {"member": why_not is None, "why_not": why_not or ""}
     if budget:
         limits = as_limits(budget, space.known_costs)

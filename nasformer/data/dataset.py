@@ -106,20 +106,22 @@ class Dataset:
         Raises:
             DataError: Channels, image size or classes differ, naming both.
         """
-        wanted = space.geometry
-        for key in ("in_channels", "image_size", "num_classes"):
-            have, need = getattr(self, key), getattr(wanted, key)
-            if have != need:
-                raise DataError(
-                    f"dataset {self.name!r} has {key} {have}, but space {space.name!r} declares {need}; "
-                    f"declare {key}: {have} or use other data",
-                    self,
-                )
-        if len(self.input_shape) != len(wanted.input_shape):
-            have, need = ("series" if len(shape) == 2 else "images" for shape in (self.input_shape, wanted.input_shape))
+        shapes = self.input_shape, space.geometry.input_shape
+        if len(shapes[0]) != len(shapes[1]):
+            have, need = ("series" if len(shape) == 2 else "images" for shape in shapes)
             raise DataError(
                 f"dataset {self.name!r} has {have}, but space {space.name!r} declares {need}; use other data", self
             )
+        keys = ("in_channels", "image_size", "num_classes")
+        named = keys if len(shapes[0]) == 3 else ("channels of the series", "length of the series", "num_classes")
+        for key, name in zip(keys, named, strict=True):
+            have, need = getattr(self, key), getattr(space.geometry, key)
+            if have != need:
+                raise DataError(
+                    f"dataset {self.name!r} has {name} {have}, but space {space.name!r} declares {need}; "
+                    f"declare {name}: {have} or use other data",
+                    self,
+                )
 
     def _check_splits(self) -> None:
         for key, split in self.splits.items():

@@ -13,7 +13,7 @@ from nasformer.data.dataset import Dataset
 from nasformer.data.image_folder import from_samples
 from nasformer.data.label_table import LabelTable
 from nasformer.data.label_targets import TASKS, Targets, holds_lists, infer_task, read_targets
-from nasformer.data.names import table_name
+from nasformer.data.names import TABLE, join_name
 from nasformer.data.splits import Indices
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import task_names
@@ -85,7 +85,7 @@ def load_label_table(
     fitted = found.fit(parts["train"], loss)
     values, cells = found.values.tolist(), table[image]
     return from_samples(
-        table_name(path, options),
+        join_name(TABLE, path, options),
         {key: [(files[row], values[row]) for row in rows] for key, rows in parts.items()},
         {key: [(cells[row], values[row]) for row in rows] for key, rows in parts.items()},
         found.outputs,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.data.dataset import Dataset
-from nasformer.data.names import TABLE, TABLE_OPTIONS, parse_table_name, require_known
+from nasformer.data.names import OPTIONS, SERIES, TABLE, parse_name, require_known
 from nasformer.data.transfer import NAMES, load_transfer
 from nasformer.errors import DataError, did_you_mean
 
@@ -21,12 +21,13 @@ def load_dataset(
 
     Args:
         name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars", "imagefolder:PATH" with
-            images in ImageNet's layout, or "table:FILE?key=value&…" with images and targets in a label table.
+            images in ImageNet's layout, "table:FILE?key=value&…" with images and targets in a label table, or
+            "series:FILE?key=value&…" with time series to forecast.
         seed: Seed of the splits.
         root: Folder of the files: a torchvision root (fashion-mnist may come from Debian's package), or of a table's
             images.
-        image_size: Size in pixels of images read from files; default 224, for CIFAR 32.
-        **options: Further options of ``load_image_folder``, ``load_label_table`` and ``load_transfer``.
+        image_size: Size in pixels of images read from files, default 224, for CIFAR 32; of series the look-back.
+        **options: Further options of ``load_image_folder``, ``load_label_table``, ``load_series``, ``load_transfer``.
 
     Raises:
         DataError: Unknown name, or missing or unreadable files.
@@ -41,10 +42,12 @@ def load_dataset(
         return load_image_folder(name.removeprefix(FOLDER), seed=seed, image_size=image_size or 224, **options)
     if name.startswith(TABLE):
         return _table(name, seed, image_size or 224, {"root": root, **options})
+    if name.startswith(SERIES):
+        return _series(name, image_size, options)
     if name in NAMES:
         return load_transfer(name, root=root, seed=seed, image_size=image_size, **options)
     if name not in dataset_names():
-        known = [*dataset_names(), *NAMES, FOLDER + "PATH", TABLE + "FILE"]
+        known = [*dataset_names(), *NAMES, FOLDER + "PATH", TABLE + "FILE", SERIES + "FILE"]
         raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, known)}", name)
     require_known(name, options)
     data = _built_in(name, seed, root)
@@ -59,13 +62,14 @@ def dataset_names() -> list[str]:
 
 
 def resizable(name: str) -> bool:
-    """Whether the dataset ``name`` reads images from files, with a choice of size and augmentation."""
-    return name.startswith((FOLDER, TABLE)) or name in NAMES
+    """Whether the dataset ``name`` reads images or series from files, with a choice of their size."""
+    return name.startswith((FOLDER, TABLE, SERIES)) or name in NAMES
 
 
 def augmentation(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of ``load_dataset`` that a recipe sets: the augmentation of images read from files."""
-    return {key: recipe[key] for key in ("auto_augment", "random_erasing") if resizable(name) and key in recipe}
+    augmented = resizable(name) and not name.startswith(SERIES)
+    return {key: recipe[key] for key in ("auto_augment", "random_erasing") if augmented and key in recipe}
 
 
 def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
@@ -82,7 +86,16 @@ def _table(name: str, seed: int, image_size: int, options: dict[str, Any]) -> Da
     """Return a label table's dataset; an option overrides that of the name."""
     from nasformer.data.labelled_files import load_label_table
 
-    path, named = parse_table_name(name)
-    require_known(name, options, (*TABLE_OPTIONS, "auto_augment", "random_erasing"))
-    given = {key: value for key, value in options.items() if key not in TABLE_OPTIONS or value is not None}
+    path, named = parse_name(name)
+    require_known(name, options, (*OPTIONS[TABLE], "auto_augment", "random_erasing"))
+    given = {key: value for key, value in options.items() if key not in OPTIONS[TABLE] or value is not None}
     return load_label_table(path, seed=seed, image_size=image_size, **{**named, **given})
+
+
+def _series(name: str, length: int | None, options: dict[str, Any]) -> Dataset:
+    """Return the windows of a series; an option overrides that of the name."""
+    from nasformer.data.series import load_series
+
+    path, named = parse_name(name)
+    require_known(name, options, OPTIONS[SERIES])
+    return load_series(path, **{"length": length, **named, **options})

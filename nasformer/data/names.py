@@ -1,4 +1,4 @@
-"""Names of datasets: "digits", "imagefolder:PATH", and "table:FILE?key=value&…" with the options of a label table.
+"""Names of datasets: "digits", "imagefolder:PATH", "table:FILE?key=value&…" and "series:FILE?key=value&…".
 
 A record stores the name, and the name with its options loads the same data again.
 """
@@ -11,35 +11,39 @@ from urllib.parse import parse_qsl, urlencode
 
 from nasformer.errors import DataError, did_you_mean
 
-TABLE = "table:"
-TABLE_OPTIONS = ("image", "loss", "missing", "root", "split", "targets", "task")
+TABLE, SERIES = "table:", "series:"
+OPTIONS = {
+    TABLE: ("image", "loss", "missing", "root", "split", "targets", "task"),
+    SERIES: ("channels", "horizon", "length", "missing", "splits", "time"),
+}
 
 
-def table_name(path: str | Path, options: Mapping[str, object]) -> str:
-    """Return the name of a label table with its options; those that are None are left out.
+def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str:
+    """Return the name of a file with its options; those that are None are left out.
 
-    >>> table_name("labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
+    >>> join_name(TABLE, "labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
     'table:labels.csv?targets=cat,big+dog&task=multi-label'
     """
     given = {key: _text(value) for key, value in sorted(options.items()) if value is not None}
-    return f"{TABLE}{path}{'?' if given else ''}{urlencode(given, safe=',/')}"
+    return f"{kind}{path}{'?' if given else ''}{urlencode(given, safe=',/')}"
 
 
-def parse_table_name(name: str) -> tuple[str, dict[str, str]]:
-    """Return path and options of a label table's name: the inverse of ``table_name``.
+def parse_name(name: str) -> tuple[str, dict[str, str]]:
+    """Return path and options of a name: the inverse of ``join_name``.
 
     Raises:
         DataError: An option is unknown, given twice or not ``key=value``.
 
-    >>> parse_table_name("table:labels.csv?targets=cat,big+dog")
+    >>> parse_name("table:labels.csv?targets=cat,big+dog")
     ('labels.csv', {'targets': 'cat,big dog'})
     """
-    path, _, query = name.removeprefix(TABLE).partition("?")
+    kind, colon, rest = name.partition(":")
+    path, _, query = rest.partition("?")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
         raise DataError(f"cannot read the options of {name!r}: {error}; write ?key=value&key=value", name) from None
-    require_known(name, (key for key, _ in pairs), TABLE_OPTIONS)
+    require_known(name, (key for key, _ in pairs), OPTIONS[kind + colon])
     options = dict(pairs)
     if len(options) < len(pairs):
         raise DataError(f"an option of {name!r} is given twice; keep one", name)
@@ -56,21 +60,22 @@ def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) 
 
 
 def source_of(name: str | None) -> str | None:
-    """Return what a name reads, to compare names: files by their resolved path, and of a table the named targets."""
+    """Return what a name reads, to compare names: files by their resolved path, and what is to be learnt of them."""
     kind, colon, path = (name or "").partition(":")
     if name is None or not colon:
         return name
-    if not name.startswith(TABLE):
+    if kind + colon not in OPTIONS:
         return f"{kind}:{Path(path).resolve()}"
-    path, options = parse_table_name(name)
-    return table_name(Path(path).resolve(), {"targets": options.get("targets")})
+    path, options = parse_name(name)
+    told = {key: options.get(key) for key in ("targets", "horizon")}
+    return join_name(kind + colon, Path(path).resolve(), told)
 
 
 def _text(value: object) -> str:
-    if isinstance(value, (str, Path)):
+    if isinstance(value, (str, Path, int, float)):
         return str(value)
     if not isinstance(value, Iterable):
-        raise DataError(f"an option of a dataset is text, or several names, got {value!r}", value)
+        raise DataError(f"an option of a dataset is text, a number or several, got {value!r}", value)
     names = [str(each) for each in value]
     for each in names:
         if "," in each:

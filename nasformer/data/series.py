@@ -18,14 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nasformer._parquet import read_parquet
 from nasformer.data.dataset import SPLITS, Dataset
+from nasformer.data.names import SERIES, join_name
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import get_task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FRACTIONS = (0.7, 0.1, 0.2)
+LENGTH, HORIZON, FRACTIONS = 336, 96, (0.7, 0.1, 0.2)
 MISSING = ("refuse", "linear", "forward")
 _CALENDARS = ("MS", "ME", "QS", "QE", "YS", "YE", "B")
 _TIMES = ("date", "datetime", "time", "timestamp")
@@ -97,33 +99,37 @@ class SeriesWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 def load_series(
     path: str | Path,
     *,
-    name: str | None = None,
-    length: int = 336,
-    horizon: int = 96,
-    splits: Sequence[float] = FRACTIONS,
+    length: int | str | None = None,
+    horizon: int | str | None = None,
+    splits: str | Sequence[float] | None = None,
     time: str | None = None,
-    channels: Sequence[str] | None = None,
-    missing: str = "refuse",
+    channels: str | Sequence[str] | None = None,
+    missing: str | None = None,
 ) -> Dataset:
     """Return the windows of a series for forecasting.
 
-    Values are standardised with mean and standard deviation of the train part of their channel.
+    Values are standardised with mean and standard deviation of the train part of their channel. The options are part of
+    the recorded name, as in ``series:ETTh1.csv?horizon=96&splits=8640,2880,2880``.
 
     Args:
         path: CSV or Parquet file: one row per time step, a column of times, the others channels.
-        name: Name in reports and records; None: that of the file.
-        length: Look-back, in time steps.
-        horizon: Time steps to forecast.
-        splits: Rows of train, search and test, from the start: counts, or fractions of all rows.
-        time: The column of times; None: found by name or content.
-        channels: The columns to forecast; None: all numeric ones.
-        missing: Missing values are an error ("refuse"), interpolated ("linear"), or the last one known ("forward").
+        length: Look-back, in time steps; None: 336.
+        horizon: Time steps to forecast; None: 96.
+        splits: Rows of train, search and test, from the start, as a list or separated by commas: counts, or fractions
+            of all rows; None: 70, 10 and 20 %.
+        time: The column of times; None: the first named "date", "datetime", "time" or "timestamp".
+        channels: The columns to forecast, as a list or separated by commas; None: all others.
+        missing: Missing values are an error ("refuse", the default), interpolated ("linear"), or the last one known
+            ("forward").
 
     Raises:
         DataError: The file is unreadable, uneven in time, has missing values, or is too short.
     """
-    table = read_series(path, time=time, channels=channels, missing=missing)
-    rows = _rows(splits, len(table.times), length, horizon)
+    options = {"length": length, "horizon": horizon, "splits": splits, "time": time, "channels": channels}
+    name = join_name(SERIES, path, {**options, "missing": missing})
+    length, horizon = (int(_number(each, default)) for each, default in ((length, LENGTH), (horizon, HORIZON)))
+    table = read_series(path, time=time, channels=_listed(channels), missing=missing or "refuse")
+    rows = _rows([_number(each, 0) for each in _listed(splits) or FRACTIONS], len(table.times), length, horizon)
     start, stop = rows["train"]
     mean, std = table.values[start:stop].mean(axis=0), table.values[start:stop].std(axis=0)
     for channel, deviation in zip(table.names, std, strict=True):
@@ -133,7 +139,7 @@ def load_series(
     first = {key: (part[0] + (length if key == "train" else 0), part[1]) for key, part in rows.items()}
     parts: dict[str, Any] = {key: SeriesWindows(values, part, length, horizon) for key, part in first.items()}
     record: dict[str, Any] = {
-        "name": name or f"series:{path}",
+        "name": name,
         "seed": None,
         "splits": {key: len(part) for key, part in parts.items()},
         "rows": {key: list(part) for key, part in rows.items()},
@@ -141,7 +147,7 @@ def load_series(
         "fingerprint": _fingerprint(table, rows, length, horizon),
     }
     task = get_task("forecasting")(horizon, table.names, tuple(mean.tolist()), tuple(std.tolist()))
-    return Dataset(**parts, name=record["name"], task=task, record=record)
+    return Dataset(**parts, name=name, task=task, record=record)
 
 
 def read_series(
@@ -168,19 +174,27 @@ def read_series(
     return SeriesTable(times, frequency, tuple(map(str, values)), _complete(values, missing, path), holes)
 
 
+def _listed(option: str | Sequence[Any] | None) -> list[Any] | None:
+    return option.split(",") if isinstance(option, str) else None if option is None else list(option)
+
+
+def _number(option: object, default: float) -> float:
+    try:
+        return default if option is None else float(option)  # type: ignore[arg-type]  # refused if it is none
+    except (TypeError, ValueError):
+        raise DataError(f"length, horizon and splits of a series are numbers, got {option!r}", option) from None
+
+
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
+    if path.suffix not in (".csv", ".parquet"):
         raise DataError(f"a series is a .csv or .parquet file, got {str(path)!r}", path)
     try:
-        frame: pd.DataFrame = readers[path.suffix](path)
+        frame = pd.read_csv(path) if path.suffix == ".csv" else read_parquet(path, DataError)
     except FileNotFoundError as error:
         raise DataError(f"there is no series {path}", path) from error
-    except ImportError:
-        raise DataError(f"reading {path.name} needs pyarrow: pip install 'nasformer[parquet]'", path) from None
-    except Exception as error:  # damaged files raise arbitrary errors
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise DataError(f"cannot read the series {path}: {str(error).splitlines()[0]}", path) from error
     if frame.empty:
         raise DataError(f"the series {path} has no rows", path)

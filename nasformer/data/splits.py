@@ -53,7 +53,7 @@ def stratified_labels(targets: NDArray[np.float32], fractions: Mapping[str, floa
     """Split images with several labels into named parts, with a similar share of each label.
 
     Iterative stratification (Sechidis et al., ECML PKDD 2011): the images of the rarest label first, each to the part
-    that lacks most of it. So each label occurs in the first part, if that is the largest.
+    that lacks most of it. The first image of a label goes to the first part, so that each label occurs in it.
 
     Args:
         targets: Whether each image has each label, ``(images, labels)`` of 0 and 1.
@@ -70,6 +70,7 @@ def stratified_labels(targets: NDArray[np.float32], fractions: Mapping[str, floa
     shares = np.array(list(fractions.values()))
     wanted, room = shares[:, None] * targets.sum(axis=0), shares * len(targets)
     left, part = targets.astype(bool), np.full(len(targets), -1)
+    known = np.zeros(targets.shape[1])  # labels of the first part
     order = np.random.default_rng(seed).permutation(len(targets))
     while (part < 0).any():
         counts = left.sum(axis=0)
@@ -77,7 +78,9 @@ def stratified_labels(targets: NDArray[np.float32], fractions: Mapping[str, floa
         chosen = order[(part[order] < 0) if label is None else left[order, label]]
         for image in chosen:
             need = room if label is None else wanted[:, label]
-            part[image] = np.lexsort((-room, -np.round(need, 9)))[0]
+            best = np.lexsort((-room, -np.round(need, 9)))[0]
+            part[image] = 0 if (targets[image] > known).any() else best
+            known = np.maximum(known, targets[image]) if part[image] == 0 else known
             wanted[part[image]] -= targets[image]
             room[part[image]] -= 1
         left[chosen] = False

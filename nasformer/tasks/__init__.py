@@ -12,9 +12,20 @@ from typing import Any
 
 from nasformer._plugins import Plugins
 from nasformer.errors import DataError
-from nasformer.tasks._task import LossOptions, Metric, Task
+from nasformer.tasks._task import LossOptions, Metric, Task, require_columns, require_finite, require_shape
 
-__all__ = ["LossOptions", "Metric", "Task", "get_task", "task_from_dict", "task_names", "task_of"]
+__all__ = [
+    "LossOptions",
+    "Metric",
+    "Task",
+    "get_task",
+    "require_columns",
+    "require_finite",
+    "require_shape",
+    "task_from_dict",
+    "task_names",
+    "task_of",
+]
 
 
 TaskFactory = Any

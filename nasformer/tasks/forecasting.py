@@ -6,6 +6,7 @@ are standardised by the train part of their channel, and errors are of standardi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -50,6 +51,10 @@ class Forecasting(Task):
     example: ClassVar[str] = "window"
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", "MSE"), Metric("mae", "MAE"))
     objectives: ClassVar[tuple[str, ...]] = ("mse", "mae")
+    recipe: ClassVar[Mapping[str, Any]] = {
+        **Task.recipe,
+        **{"epochs": 8, "batch_size": 448, "learning_rate": 2e-3, "warmup_epochs": 0, "drop_path": 0.2},
+    }
 
     horizon: int
     channels: tuple[str, ...] = field(default=("value",))

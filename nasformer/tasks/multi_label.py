@@ -136,7 +136,7 @@ class MultiLabel(Task):
         from sklearn.metrics import average_precision_score
 
         guesses, truth = outputs > 0, targets > 0
-        both, either, known = (guesses & truth).sum(0), guesses.sum(0) + truth.sum(0), truth.any(0)
+        both, either, known = (guesses & truth).sum(0), guesses.sum(0) + truth.sum(0), truth.sum(0) > 0
         precisions = [
             100.0 * float(average_precision_score(targets[:, k], outputs[:, k])) if known[k] else None
             for k in range(targets.shape[1])

@@ -200,7 +200,7 @@ class TaskConformance(ABC):
     @pytest.mark.parametrize("name", ["custom", "digits"])
     def test_has_a_recipe(self, name: str) -> None:
         """Of fields of ``Recipe``, which the training objective accepts."""
-        splits = {
+        splits: dict[str, Any] = {
             key: ImagesInMemory(torch.zeros(COUNT, 1, 4, 4), self.checked()) for key in ("train", "search", "test")
         }
         data = Dataset(**splits, name=name, task=self.task)

@@ -20,12 +20,13 @@ import pytest
 import torch
 
 from nasformer.architecture import Architecture, uniform
-from nasformer.data import Dataset
+from nasformer.data import Dataset, ImagesInMemory
 from nasformer.errors import FitnessError
 from nasformer.fitness import InheritedFitness, ParallelFitness
 from nasformer.search import CallableFitness, Evaluation, Fitness, evaluate_each
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
+from nasformer.tasks import get_task
 from tests.fitness.faulty import Faulty
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by signals")
@@ -83,9 +84,17 @@ def net(space: SearchSpace) -> Supernet:
     return net
 
 
-@pytest.fixture(params=[{}, {"objective": "loss", "racing": {"first": 40, "error": 0.2}}], ids=["whole", "race"])
+RACE: dict[str, Any] = {"objective": "loss", "racing": {"first": 40, "error": 0.2}}
+LABELS: dict[str, Any] = {**RACE, "task": get_task("multi-label")(tuple("0123456789"))}
+
+
+@pytest.fixture(params=[{}, RACE, LABELS], ids=["whole", "race", "multi-label"])
 def build(request: pytest.FixtureRequest, net: Supernet, digits: Dataset) -> partial[InheritedFitness]:
-    return partial(InheritedFitness, net, digits.search, **request.param)
+    split: Any = digits.search
+    if "task" in request.param:
+        several = torch.nn.functional.one_hot(split.labels, 10) | torch.nn.functional.one_hot(split.labels % 3, 10)
+        split = ImagesInMemory(split.images, several.float())
+    return partial(InheritedFitness, net, split, **request.param)
 
 
 @pytest.fixture

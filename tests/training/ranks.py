@@ -18,9 +18,11 @@ from torch import Tensor
 
 from nasformer.data import Dataset, load_dataset
 from nasformer.data.memory import ImagesInMemory
-from nasformer.space import load_space
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
+from nasformer.tasks import Task
 from nasformer.training import Recipe, train_supernet
+from tests.tiny import brightness
 
 RECIPE = Recipe(
     epochs=3,
@@ -45,6 +47,7 @@ SANDWICH: dict[str, Any] = {
     "class_weights": "balanced",
     "affine": {"degrees": 10, "translate": 0.1, "flip": 0.5},
 }
+REGRESSION: dict[str, Any] = {**SANDWICH, **Task.recipe, "class_weights": None}
 VARIANTS: dict[str, dict[str, Any]] = {
     "decay": {},
     "freeze": {"unused_slices": "freeze"},
@@ -54,6 +57,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sandwich-in-passes": {**SANDWICH, "unused_slices": "freeze", "accumulation_steps": 2},
     "taught-hard": {"distillation": "hard", "distillation_weight": 0.4},
     "taught-soft": {"distillation": "soft", "distillation_temperature": 2.0, "accumulation_steps": 2},
+    "regression": {**REGRESSION, "distillation_weight": 0.4},
+    "regression-in-passes": {**REGRESSION, "distillation_weight": 0.4, "accumulation_steps": 2},
 }
 RESUMED = {"own": "decay", "alone": "freeze"}
 
@@ -66,11 +71,13 @@ def train(variant: str, out: Path, *, resume: bool = False) -> Supernet:
             shutil.copytree(out, out.with_name(f"{out.name}-after2"))
 
     with double_precision():
-        net, recipe = Supernet(load_space("digits"), seed=0), RECIPE.replace(**VARIANTS[variant])
-        net.double()
-        teacher = Supernet(load_space("digits"), seed=9).double() if variant.startswith("taught") else None
+        data, recipe = digits(), RECIPE.replace(**VARIANTS[variant])
+        data = brightness(data) if variant.startswith("regression") else data
+        space = SearchSpace.from_dict({**load_space("digits").to_dict(), "num_classes": data.num_classes})
+        net = Supernet(space, seed=0).double()
+        teacher = Supernet(space, seed=9).double() if variant.startswith(("taught", "regression")) else None
         options: dict[str, Any] = {"out": out, "resume": resume, "device": "cpu", "progress": False}
-        train_supernet(net, digits(), recipe, teacher=teacher, callback=keep, **options)
+        train_supernet(net, data, recipe, teacher=teacher, callback=keep, **options)
     return net
 
 

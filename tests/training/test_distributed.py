@@ -99,7 +99,12 @@ def test_both_log_the_same_losses_and_scores(alone: Path, two: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variant", "whole"),
-    [("accumulation", "decay"), ("checkpointing", "decay"), ("sandwich-in-passes", "sandwich")],
+    [
+        ("accumulation", "decay"),
+        ("checkpointing", "decay"),
+        ("sandwich-in-passes", "sandwich"),
+        ("regression-in-passes", "regression"),
+    ],
 )
 def test_a_batch_in_two_passes_gives_the_weights_of_one(variant: str, whole: str, alone: Path) -> None:
     torch.testing.assert_close(load(alone / f"{variant}.pt"), load(alone / f"{whole}.pt"), rtol=0, atol=CLOSE)

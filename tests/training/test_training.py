@@ -18,6 +18,7 @@ from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, load_network
 from nasformer.training import Recipe, TrainingResult, evaluate, train_subnet, train_supernet
 from nasformer.training import state as state_module
+from tests.tiny import brightness, tiny_space
 
 
 def train(net: Supernet, data: Dataset, recipe: Recipe, **options: Any) -> TrainingResult:
@@ -82,10 +83,14 @@ def test_training_leaves_global_random_state_alone(space: SearchSpace, data: Dat
 
 @pytest.mark.parametrize("unused_slices", ["decay", "freeze"])
 @pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("task", ["classification", "regression"])
 def test_resuming_gives_the_weights_of_an_uninterrupted_training(
-    space: SearchSpace, data: Dataset, recipe: Recipe, tmp_path: Path, stop: int, unused_slices: str
+    space: SearchSpace, data: Dataset, recipe: Recipe, tmp_path: Path, stop: int, unused_slices: str, task: str
 ) -> None:
     recipe = recipe.replace(unused_slices=unused_slices)
+    if task == "regression":
+        space, data = tiny_space(outputs=2), brightness(data)
+        recipe = recipe.replace(**data.task.recipe, ema_decay=0.9, sampling="sandwich")
     whole = Supernet(space)
     expected = train(whole, data, recipe, out=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt, match=rf"after {stop - 1} complete epochs, saved in .*part.*--resume"):
