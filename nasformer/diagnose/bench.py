@@ -63,7 +63,7 @@ class Bench:
     @cached_property
     def weights(self) -> str:
         """Hash of the supernet's weights."""
-        return InheritedFitness(self.net, self.data.search, device=self.device, decoded=False).fingerprint
+        return self.fitness(self.data.search).fingerprint
 
     @cached_property
     def identity(self) -> str:
@@ -91,6 +91,11 @@ class Bench:
         """The task's default objective; values are as a fitness: negated, unless higher is better."""
         return self.data.task.objective()
 
+    def fitness(self, split: Split, net: Supernet | None = None) -> InheritedFitness:
+        """Return the fitness on a split with the weights of ``net``; None: the diagnosed supernet."""
+        options: dict[str, Any] = {"device": self.device, "task": self.data.task, "data": self.data.record}
+        return InheritedFitness(net or self.net, split, **options, decoded=False)
+
     def values(self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None) -> list[float]:
         """Return the values with inherited weights; errors as in ``judged``."""
         return [float(each.value or 0.0) for each in self.judged(architectures, split, net)]
@@ -107,7 +112,7 @@ class Bench:
         Raises:
             FitnessError: An evaluation failed.
         """
-        judge = InheritedFitness(net or self.net, split, device=self.device, decoded=False)
+        judge = self.fitness(split, net)
         found = {each.architecture: each for each in judge.evaluate(list(architectures))}
         for each in found.values():
             if each.value is None:
@@ -127,7 +132,7 @@ class Bench:
             with np.load(path) as kept:
                 return [Outcome({name: kept[name][row] for name in kept}) for row in range(len(architectures))]
         images = getattr(self.data, split)
-        judge = InheritedFitness(self.net, images, device=self.device, decoded=False)
+        judge = self.fitness(images)
         found = judge.outcomes(in_tree_order(list(architectures)), 0, len(images))
         told = [_outcome(architecture, found[architecture]) for architecture in architectures]
         columns: dict[str, Any] = {name: np.stack([each.scores[name] for each in told]) for name in told[0].scores}

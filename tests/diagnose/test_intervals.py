@@ -114,3 +114,13 @@ def test_better_is_above_none(value: float, half: float, verdict: str) -> None:
 
 def test_nothing_measured_is_nothing_claimed() -> None:
     assert claims({}, ACCURACY) == []
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.0, "holds"), (0.004, "does not hold")])
+def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: str) -> None:
+    row = {"of": "retrained", "minus": "inherited", "mean": interval(value, 0.001)}
+    rows = [{"name": "inherited", "mean": interval(-0.4, 0.1)}]
+    gap = {"differences": [row], "rows": rows, "epochs": EPOCHS}
+    (claim,) = claims({"gap": gap}, get_task("regression").metrics[-1])
+    assert claim["verdict"] == verdict
+    assert claim["here"].startswith(f"retrained − inherited +{value:.4f} (")

@@ -16,6 +16,7 @@ from nasformer.errors import NasformerError
 from nasformer.report import Finalist, Searches, summary_lines, write_report
 from nasformer.search import SearchResult, Trial
 from nasformer.space import SearchSpace, load_space
+from nasformer.tasks import get_task
 from tests.report.html import Page, read
 
 HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \x00_名"
@@ -251,6 +252,20 @@ def test_a_fitness_that_is_no_accuracy_has_no_percent(tmp_path: Path) -> None:
     text = read(write_report(tmp_path, [plain], title="Plain")).text
     assert f"a fitness of {plain.best.fitness:.5g}" in text
     assert "on the search images" not in text
+
+
+def test_a_loss_is_shown_as_it_is_and_plotted_as_it_ranks(tmp_path: Path) -> None:
+    plain, task = result(), get_task("regression")(("age",), (0.0,), (1.0,))
+    described = {"kind": "inherited", "objective": "mae", "data": task.record()}
+    trials = tuple(replace(t, value=-(t.value or 0) / 100, metrics={"mae": (t.value or 0) / 100}) for t in plain.trials)
+    confirmed = tuple(sorted(trials, key=lambda t: t.rank)[:3])
+    plain = replace(plain, trials=trials, confirmed=confirmed, settings={**plain.settings, "fitness": described})
+    best = replace(finalist(plain.best.architecture, "winner", chosen=True), inherited={"search": 0.5, "test": 0.75})
+    text = read(write_report(tmp_path, [plain], title="Ages", finalists=[best])).text
+    assert f"a search MAE of {-plain.best.fitness:.4f}" in text
+    assert "Its MAE on the held-out test split is 0.7500 with inherited weights" in text
+    assert f"{-plain.best.fitness:.4f}" in summary_lines([plain])[1]
+    assert "search −MAE" in (tmp_path / "figures" / "cost-scatter.svg").read_text(encoding="utf-8")
 
 
 def test_options_tell_variants_of_a_strategy_apart() -> None:
