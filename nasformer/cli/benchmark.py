@@ -41,9 +41,11 @@ def benchmark(
         known = {"model": str(opened.path), "format": described.format, "dtype": described.dtype, "device": device}
         print_json({**known, "machine": here, "repeats": repeats, "batches": rows, **held})
         return
-    columns = ("batch", "median ms", "quartiles ms", "images/s")
+    examples = f"{described.task.example}s"
+    columns = ("batch", "median ms", "quartiles ms", f"{examples}/s")
+    throughput = f"{examples}_per_second"
     table = [
-        (r["batch_size"], r["median_ms"], f"{r['low_ms']:.2f} – {r['high_ms']:.2f}", f"{r['images_per_second']:,.0f}")
+        (r["batch_size"], r["median_ms"], f"{r['low_ms']:.2f} – {r['high_ms']:.2f}", f"{r[throughput]:,.0f}")
         for r in rows
     ]
     print_table(f"{opened.path}, {described.dtype}", columns, table, left=0)

@@ -13,6 +13,7 @@ from nasformer.cli.source import read_source
 
 if TYPE_CHECKING:
     from nasformer.export.exporter import Exported
+    from nasformer.tasks import Metric
 
 
 def export(
@@ -44,9 +45,9 @@ def export(
 ) -> None:
     """Export a network to another format, and verify the export.
 
-    A fresh process loads the export and compares its outputs on test images;
+    A fresh process loads the export and compares its outputs on test examples;
     the folder is created only if they agree. Beside the weights are
-    nasformer.json (input, classes, sizes, provenance, measurements) and a
+    nasformer.json (input, task, sizes, provenance, measurements) and a
     model card.
 
     Examples:
@@ -87,28 +88,38 @@ def export(
 
 
 def _show(done: Exported) -> None:
+    from nasformer.tasks import task_of
+
     record = done.record
-    seen, test = record["verification"], record["test"]
+    seen, test, task = record["verification"], record["test"], task_of(record)
+    examples, main = f"{task.example}s", task.metrics[0]
     lines = [
         f"{record['network']['params']:,} parameters, {record['network']['macs']:,} MACs, {record['bytes']:,} bytes",
         f"verified in a fresh process: largest difference {seen['largest_difference']:.2g} of outputs up to "
-        f"{seen['largest_output']:.3g}, on {seen['images']} images",
-        f"{test['accuracy']:.2f} % of {test['images']:,} test images of {record['provenance']['data']['name']}",
+        f"{seen['largest_output']:.3g}, on {seen['images']} {examples}",
+        f"{main.title} {_text(main, test)} on {test[examples]:,} test {examples} of "
+        f"{record['provenance']['data']['name']}",
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     if "against_fp32" in record:
-        _compare(record["dtype"], record["against_fp32"], test)
+        _compare(record["dtype"], record["against_fp32"], test, main)
+    file = "IMAGE" if record["preprocessing"] else "SERIES.csv"
     console.print(
-        f"{done.folder / record['file']}   next: nasformer predict {done.folder} IMAGE", markup=False, soft_wrap=True
+        f"{done.folder / record['file']}   next: nasformer predict {done.folder} {file}", markup=False, soft_wrap=True
     )
 
 
-def _compare(dtype: str, against: dict[str, Any], test: dict[str, float]) -> None:
+def _text(metric: Metric, test: dict[str, Any]) -> str:
+    return "–" if test[metric.name] is None else metric.text(test[metric.name])
+
+
+def _compare(dtype: str, against: dict[str, Any], test: dict[str, Any], main: Metric) -> None:
+    ratio = against[f"{main.name}_ratio"]
     rows: list[tuple[str, object]] = [
-        ("accuracy %", test["accuracy"]),
-        ("accuracy % in fp32", against["test"]["accuracy"]),
-        ("accuracy, ratio", "–" if against["accuracy_ratio"] is None else f"{against['accuracy_ratio']:.4f}"),
+        (main.title, _text(main, test)),
+        (f"{main.title} in fp32", _text(main, against["test"])),
+        (f"{main.title}, ratio", "–" if ratio is None else f"{ratio:.4f}"),
         ("times smaller", against["times_smaller"]),
         *((f"times as fast, batch {row['batch_size']}", row["speed"]) for row in against["times_as_fast"]),
     ]

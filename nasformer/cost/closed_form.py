@@ -14,8 +14,9 @@ def _params_stem(network: Network) -> int:
     g, embed_dim = network.geometry, network.embed_dim
     patch_embedding = g.patch_dim * embed_dim + embed_dim
     cls_and_positions = embed_dim * (g.tokens + 1)
-    norm_and_head = 2 * embed_dim + g.pooled_tokens * embed_dim * g.num_classes + g.num_classes
-    return patch_embedding + cls_and_positions + norm_and_head
+    norm = 0 if g.flatten else 2 * embed_dim
+    head = g.pooled_tokens * embed_dim * g.num_classes + g.num_classes
+    return patch_embedding + cls_and_positions + norm + head
 
 
 def _params_layer(network: Network, layer: Layer) -> int:

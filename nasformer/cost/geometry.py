@@ -19,7 +19,8 @@ from nasformer.errors import ArchitectureError
 Pooling = Literal["mean", "cls", "flatten"]
 """Input of the head: the mean over the patches, the cls token, or all patches, concatenated.
 
-"flatten" is the linear head of PatchTST (Nie et al., ICLR 2023, section 3.1).
+"flatten" is the linear head of PatchTST (Nie et al., ICLR 2023, section 3.1). No norm precedes it, so amplitudes reach
+it and a network of skipped branches is linear in its input.
 """
 _FIXED = ("num_classes", "head_dim", "max_distance")
 

@@ -1,4 +1,4 @@
-"""Model card of an export: input, output, measured accuracy and provenance."""
+"""Model card of an export: input, output, measured metrics and provenance."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_USES = {
-    "safetensors": "from nasformer.supernet import load_network\n\n"
-    'net = load_network("model.safetensors")  # a torch module: images to logits',
-    "timm": "import timm\nimport nasformer.export.timm\n\n"
-    'model = timm.create_model("local-dir:.", pretrained=True).eval()',
-    "onnx": 'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
-    'logits = session.run(["logits"], {"images": images})[0]  # float32, any number of images',
-    "torch-export": 'import torch\n\nmodel = torch.export.load("model.pt2").module()\n'
-    "logits = model(images)  # float32, any number of images",
+from nasformer.tasks import Task, task_of
+
+_TAGS = {
+    "classification": "image-classification",
+    "multi-label": "image-classification",
+    "regression": "image-regression",
+    "forecasting": "time-series-forecasting",
+}
+"""The hub's tag of each task; it has no pipeline for the regression of images."""
+
+_OUTPUTS = {
+    "classification": ("class", "classes"),
+    "multi-label": ("label", "labels"),
+    "regression": ("number per image", "numbers per image"),
+    "forecasting": ("step ahead", "steps ahead"),
 }
 
 
@@ -23,22 +29,55 @@ def model_card(record: Mapping[str, Any]) -> str:
     """Return the Markdown card of an export's ``nasformer.json``."""
     loader = PackageLoader("nasformer.export", package_path="")
     page = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    trainings = [*_trainings(record["provenance"])]
+    trainings, task = [*_trainings(record["provenance"])], task_of(record)
+    inputs = "images" if record["preprocessing"] else "series"
     words = {
-        "use": _USES[record["format"]],
-        "apart": _apart(trainings, record["provenance"]["data"]["fingerprint"]),
+        "task": task,
+        "tag": _TAGS.get(task.name) if record["preprocessing"] or task.name == "forecasting" else None,
+        "examples": f"{task.example}s",
+        "number": _number(task),
+        "use": _use(record["format"], inputs, task.output),
+        "metrics": _metrics(task, record["test"]),
+        "fp32": _metrics(task, record.get("against_fp32", {}).get("test", {})),
+        "apart": _apart(trainings, record["provenance"]["data"]["fingerprint"], f"{task.example}s"),
         "before": [_in_short(training) for training in trainings[1:]],
     }
     return page.get_template("card.md.j2").render(**{**record, **words}) + "\n"
 
 
-def _apart(trainings: Sequence[Mapping[str, Any]], data: str | None) -> str:
-    """State whether the test images were held out from all trainings of the weights."""
+def _number(task: Task) -> str:
+    """Return the number of outputs in words."""
+    one, several = _OUTPUTS.get(task.name, ("output", "outputs"))
+    return f"{len(task.outputs)} {one if len(task.outputs) == 1 else several}"
+
+
+def _use(format: str, inputs: str, outputs: str) -> str:
+    """Return code that runs a file of a format."""
+    uses = {
+        "safetensors": "from nasformer.supernet import load_network\n\n"
+        f'net = load_network("model.safetensors")  # a torch module: {inputs} to {outputs}',
+        "timm": "import timm\nimport nasformer.export.timm\n\n"
+        'model = timm.create_model("local-dir:.", pretrained=True).eval()',
+        "onnx": 'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
+        f'{outputs} = session.run(["{outputs}"], {{"{inputs}": {inputs}}})[0]  # float32, any number of {inputs}',
+        "torch-export": 'import torch\n\nmodel = torch.export.load("model.pt2").module()\n'
+        f"{outputs} = model({inputs})  # float32, any number of {inputs}",
+    }
+    return uses[format]
+
+
+def _metrics(task: Task, test: Mapping[str, Any]) -> str:
+    known = (metric for metric in task.metrics if test.get(metric.name) is not None)
+    return ", ".join(f"{metric.title} {metric.text(test[metric.name])}" for metric in known)
+
+
+def _apart(trainings: Sequence[Mapping[str, Any]], data: str | None, examples: str) -> str:
+    """State whether the test examples were held out from all trainings of the weights."""
     seen = {training.get("trained_on") for training in trainings}
     if None in seen:
-        return "The training data are not fully recorded: they may include these images."
+        return f"The training data are not fully recorded: they may include these {examples}."
     if seen != {data}:
-        return "The weights were also trained on other data, which may include these images."
+        return f"The weights were also trained on other data, which may include these {examples}."
     return "They did not train the network."
 
 

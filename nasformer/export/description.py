@@ -1,4 +1,4 @@
-"""Metadata of an exported file: input, classes, sizes, costs and provenance, as plain values.
+"""Metadata of an exported file: input, task, sizes, costs and provenance, as plain values.
 
 They are embedded in the file, so that it is usable alone, and written beside it as ``nasformer.json``.
 """
@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nasformer.cost.geometry import Geometry
 from nasformer.errors import ExportError
 from nasformer.export.preprocessing import Preprocessing
+from nasformer.tasks import Task, task_of
 
 FORMAT_VERSION = 1
 KEY = "nasformer"
@@ -38,8 +40,8 @@ class Description:
         name: Name of the network.
         format: One of ``FORMATS``.
         dtype: Compute precision, one of ``DTYPES``; inputs and outputs are float32.
-        preprocessing: Preprocessing of images.
-        classes: Class names, in output order.
+        preprocessing: Preprocessing of images; None: series, which the task's mean and standard deviation standardise.
+        task: What was learnt: the names and the meaning of the outputs.
         network: Architecture, geometry, pooling, params and macs.
         provenance: Space, weights, data, recipe, versions, licence, as far as known.
     """
@@ -47,14 +49,26 @@ class Description:
     name: str
     format: str
     dtype: str
-    preprocessing: Preprocessing
-    classes: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    task: Task
     network: Mapping[str, Any]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of an input: (channels, height, width), or (channels, length)."""
+        return Geometry.from_dict(self.network["geometry"]).input_shape
+
+    @property
+    def input_name(self) -> str:
+        """Name of the input: "images" or "series"."""
+        return "images" if len(self.input_shape) == 3 else "series"
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return {"format_version": FORMAT_VERSION, **asdict(self)}
+        """Return plain values, ready for JSON; the entry "classes" or "task" is that of ``Task.record``."""
+        data = asdict(self)
+        del data["task"]
+        return {"format_version": FORMAT_VERSION, **data, **self.task.record()}
 
     def to_json(self) -> str:
         """Return ``to_dict`` as one line."""
@@ -65,6 +79,7 @@ class Description:
         """Read the text of ``to_json``.
 
         Raises:
+            DataError: Its task is unknown.
             ExportError: It is missing, unreadable, or of a newer library.
         """
         if not text:
@@ -75,8 +90,9 @@ class Description:
         try:
             data: dict[str, Any] = json.loads(text)
             version = int(data.pop("format_version"))
-            preprocessing = Preprocessing.from_dict(data.pop("preprocessing"))
-            found = cls(**{**data, "classes": tuple(data["classes"])}, preprocessing=preprocessing)
+            steps, key = data.pop("preprocessing"), "task" if "task" in data else "classes"
+            task = task_of({key: data.pop(key)})
+            found = cls(**data, preprocessing=steps and Preprocessing.from_dict(steps), task=task)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ExportError(f"the description in {path} is damaged ({error}); export it again", path) from error
         if version > FORMAT_VERSION:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
@@ -27,12 +27,13 @@ from nasformer.errors import DataError, ExportError
 from nasformer.export.card import model_card
 from nasformer.export.description import FILE, Description
 from nasformer.export.formats import OPSET, require_format, write
-from nasformer.export.measure import latencies, machine, ratios, score
+from nasformer.export.measure import latencies, machine, ratios
 from nasformer.export.opened import Array, Model, open_model
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
 from nasformer.supernet.layers import resize_images
 from nasformer.supernet.model import VisionTransformer
+from nasformer.training.assessment import assess
 
 CARD = "README.md"
 _PACKAGES = ("timm", "safetensors", "onnx", "onnxscript", "onnxruntime")
@@ -69,36 +70,34 @@ def export(
 
     Args:
         net: The network; not modified.
-        data: Its dataset, whose test images verify and measure the file.
+        data: Its dataset, whose test examples verify and measure the file.
         out: The folder, missing or empty.
         format: "safetensors", "timm", "onnx" or "torch-export".
-        dtype: "fp32", "bf16" or "int8"; the latter two are also compared with fp32 in accuracy and speed.
+        dtype: "fp32", "bf16" or "int8"; the latter two are also compared with fp32 in the main metric and speed.
         name: Name of the network; None: the folder's name.
         provenance: Provenance to record.
         tolerance: Maximal absolute output difference; None: the dtype's.
-        images: Number of test images for verification.
+        images: Number of test images, or windows, for verification.
         repeats: Rounds of speed measurements.
 
     Raises:
-        DataError: The images or classes do not fit the network.
-        ExportError: Unknown format, missing packages, non-empty ``out``, or failed verification.
+        DataError: The dataset does not fit the network.
+        ExportError: Unknown or unfit format, missing packages, non-empty ``out``, or failed verification.
     """
-    require_format(format, dtype)
+    require_format(format, dtype, net)
     _require_fit(net, data)
     if data.image_size != net.geometry.image_size:
         data = _resized(data, net.geometry.image_size)
     folder = Path(out)
     known = {"licence": None, **(provenance or {}), "data": _record(data), "versions": versions(*_PACKAGES)}
-    description = Description(
-        name or folder.name, format, dtype, preprocessing_of(data), tuple(data.classes), _sizes(net), known
-    )
+    description = Description(name or folder.name, format, dtype, preprocessing_of(data), data.task, _sizes(net), known)
     _require_free(folder)
     with atomic(folder) as draft:
         draft.mkdir()
         plain = _plain(net, draft, description)
         file = write(net, draft, description, plain)
         inputs, expected = _compared(net, data, images)
-        verification = verify(draft, format, dtype, inputs, expected, tolerance=tolerance)
+        verification = verify(draft, description, inputs, expected, tolerance=tolerance)
         record = {
             **description.to_dict(),
             "file": file.name,
@@ -114,8 +113,10 @@ def export(
     return Exported(folder, record)
 
 
-def preprocessing_of(data: Dataset) -> Preprocessing:
-    """Return the preprocessing of a dataset's test images."""
+def preprocessing_of(data: Dataset) -> Preprocessing | None:
+    """Return the preprocessing of a dataset's test images; None: series."""
+    if len(data.input_shape) == 2:
+        return None
     size, channels, record = data.image_size, data.in_channels, data.record
     if isinstance(data.test, ImageFiles) and isinstance(data.test.transform, Plain):
         plain = data.test.transform
@@ -135,10 +136,16 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
         have, need = getattr(net.geometry, key), getattr(data, key)
         if have != need:
             raise DataError(
-                f"the network has {key} {have}, but the images of {data.name!r} have {need}; give matching --data, "
-                "or fine-tune it on them first ('nasformer finetune')",
+                f"the network has {key} {have}, but the {data.task.example}s of {data.name!r} have {need}; give "
+                "matching --data, or fine-tune it on them first ('nasformer finetune')",
                 data,
             )
+    if len(data.input_shape) != len(net.geometry.input_shape):
+        raise DataError(
+            f"the network reads {net.geometry.input_shape}, but {data.name!r} has {data.input_shape}: series are no "
+            "images; give matching --data",
+            data,
+        )
 
 
 def _resized(data: Dataset, image_size: int) -> Dataset:
@@ -152,7 +159,7 @@ def _resized(data: Dataset, image_size: int) -> Dataset:
         if not isinstance(split, ImagesInMemory):
             raise DataError(f"{data.name!r} is read at {data.image_size} pixels; give image_size={image_size}", data)
         splits[name] = ImagesInMemory(resize_images(split.images, image_size), split.labels)
-    known = {key: getattr(data, key) for key in ("name", "num_classes", "in_channels", "classes", "record")}
+    known = {key: getattr(data, key) for key in ("name", "task", "in_channels", "record")}
     return Dataset(**splits, image_size=image_size, **known)
 
 
@@ -166,7 +173,7 @@ def _sizes(net: VisionTransformer) -> dict[str, Any]:
 
 
 def _compared(net: VisionTransformer, data: Dataset, count: int) -> tuple[Array, Array]:
-    """Return evenly spaced test images, and the network's outputs."""
+    """Return evenly spaced test examples, and the network's outputs."""
     places = np.unique(np.linspace(0, len(data.test) - 1, min(count, len(data.test))).astype(int))
     inputs = torch.stack([data.test[int(place)][0] for place in places])
     training = net.training
@@ -188,15 +195,15 @@ def _plain(net: VisionTransformer, draft: Path, description: Description) -> Pat
 
 
 def _measured(model: Model, data: Dataset, plain: Path | None, repeats: int) -> dict[str, Any]:
-    """Return the test accuracy of a file, and its accuracy, size and speed relative to fp32."""
-    test = score(model, _batches(data))
+    """Return the test metrics of a file, and its main metric, size and speed relative to fp32."""
+    test = _tested(model, data)
     if plain is None:
         return {"test": test}
-    other = open_model(plain)
-    before, times = score(other, _batches(data)), latencies({"this": model, "fp32": other}, repeats=repeats)
+    other, main = open_model(plain), data.task.metrics[0].name
+    before, times = _tested(other, data), latencies({"this": model, "fp32": other}, repeats=repeats)
     against = {
         "test": before,
-        "accuracy_ratio": test["accuracy"] / before["accuracy"] if before["accuracy"] else None,
+        f"{main}_ratio": test[main] / before[main] if test[main] is not None and before[main] else None,
         "times_smaller": plain.stat().st_size / model.path.stat().st_size,
         "times_as_fast": ratios(times["this"], times["fp32"]),
         "times": times,
@@ -205,9 +212,13 @@ def _measured(model: Model, data: Dataset, plain: Path | None, repeats: int) -> 
     return {"test": test, "against_fp32": against}
 
 
-def _batches(data: Dataset) -> Iterator[tuple[Array, Array]]:
-    for images, labels in iterate(data.test, _AT_A_TIME):
-        yield images.numpy(), labels.numpy()
+def _tested(model: Model, data: Dataset) -> dict[str, Any]:
+    """Return the number of test examples and every metric of the task."""
+    batches = iterate(data.test, _AT_A_TIME)
+    pairs = [(torch.from_numpy(model.run(inputs.numpy())), targets) for inputs, targets in batches]
+    found = assess(data.task, *(torch.cat(column) for column in zip(*pairs, strict=True)))
+    names = (f"{data.task.example}s", *(metric.name for metric in data.task.metrics))
+    return {name: found[name] for name in names if name in found}
 
 
 def _require_free(folder: Path) -> None:

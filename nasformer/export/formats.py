@@ -27,8 +27,8 @@ _DTYPES = {
 }
 
 
-def require_format(format: str, dtype: str) -> None:
-    """Check that a format is known, supports a dtype, and its packages are installed.
+def require_format(format: str, dtype: str, net: VisionTransformer | None = None) -> None:
+    """Check that a format is known, supports a dtype and a network, and its packages are installed.
 
     Raises:
         ExportError: One of these fails.
@@ -40,6 +40,8 @@ def require_format(format: str, dtype: str) -> None:
     if dtype not in _DTYPES[format]:
         takers = ", ".join(name for name, dtypes in _DTYPES.items() if dtype in dtypes)
         raise ExportError(f"the format {format} does not support {dtype}; {dtype} is for {takers}", dtype)
+    if format == "timm" and net is not None and not _fits_timm(net):
+        raise ExportError("timm has no networks of series or with pooling 'flatten'; take format safetensors", net)
     if format == "onnx":
         for module in ("onnx", "onnxscript", "onnxruntime"):
             need(module)
@@ -64,12 +66,17 @@ def write(net: VisionTransformer, folder: Path, description: Description, plain:
 
 
 def _safetensors(net: VisionTransformer, path: Path, description: Description) -> None:
-    from nasformer.export.timm.folder import write_config
-
     if description.dtype == "bf16":
         net.to(torch.bfloat16)
     net.save(path, {"export": description.to_json()})
-    write_config(net, path.parent, description)
+    if _fits_timm(net):
+        from nasformer.export.timm.folder import write_config
+
+        write_config(net, path.parent, description)
+
+
+def _fits_timm(net: VisionTransformer) -> bool:
+    return net.geometry.axes == 2 and net.pooling != "flatten"
 
 
 class _FloatInAndOut(nn.Module):
@@ -80,15 +87,14 @@ class _FloatInAndOut(nn.Module):
         self.net, self.dtype = net.to(dtype), dtype
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.net(images.to(self.dtype))
-        return logits.float()
+        outputs: Tensor = self.net(images.to(self.dtype))
+        return outputs.float()
 
 
 def _example(net: VisionTransformer) -> dict[str, Any]:
     """Return example inputs for tracing, with dynamic batch size."""
-    g = net.geometry
-    images = torch.zeros(2, g.in_channels, g.image_size, g.image_size)
-    return {"args": (images,), "dynamic_shapes": {"images": {0: torch.export.Dim("batch", min=1)}}}
+    inputs = torch.zeros(2, *net.geometry.input_shape)
+    return {"args": (inputs,), "dynamic_shapes": {"images": {0: torch.export.Dim("batch", min=1)}}}
 
 
 def _program(net: VisionTransformer, path: Path, description: Description) -> None:
@@ -101,7 +107,10 @@ def _program(net: VisionTransformer, path: Path, description: Description) -> No
 
 
 def _onnx(net: VisionTransformer, path: Path, description: Description) -> None:
-    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
+    names: dict[str, Any] = {
+        "input_names": [description.input_name],
+        "output_names": [description.task.output],
+    }
     with torch.no_grad():
         program = torch.onnx.export(net, **_example(net), **names, dynamo=True, verbose=False, opset_version=OPSET)
     assert program is not None

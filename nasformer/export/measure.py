@@ -1,10 +1,10 @@
-"""Accuracy, latency and throughput of exported networks on this machine."""
+"""Latency, throughput and memory of exported networks on this machine."""
 
 from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,9 @@ import numpy as np
 from nasformer._provenance import machine as computer
 from nasformer._timing import Pass, rounds
 from nasformer.errors import ExportError
-from nasformer.export.opened import Array, Model
+from nasformer.export.opened import Model
 
 BATCH_SIZES = (1, 8, 64)
-
-
-def score(model: Model, batches: Iterable[tuple[Array, Array]]) -> dict[str, float]:
-    """Return accuracy in percent and loss in nats over batches of inputs and class indices."""
-    images, right, loss = 0, 0, 0.0
-    for inputs, labels in batches:
-        chosen = model.probabilities(inputs)
-        images += len(labels)
-        right += int((chosen.argmax(1) == labels).sum())
-        loss -= float(np.log(np.maximum(chosen[np.arange(len(labels)), labels], 1e-38)).sum())
-    return {"images": images, "accuracy": 100.0 * right / images, "loss": loss / images}
 
 
 def latencies(
@@ -40,7 +29,7 @@ def latencies(
 
     Returns:
         For each model one row per batch size: ``batch_size``, ``median_ms``, ``low_ms`` and ``high_ms`` (quartiles) and
-        ``images_per_second`` from the median.
+        ``images_per_second`` (or ``windows_per_second``, by the task's example) from the median.
 
     Raises:
         ExportError: ``repeats`` is below 2, or a batch size below 1.
@@ -53,7 +42,9 @@ def latencies(
     for batch_size in batch_sizes:
         times = rounds({name: _pass(model, batch_size) for name, model in models.items()}, repeats)
         for name, seconds in times.items():
-            rows[name].append({"batch_size": batch_size, **_summary(seconds, batch_size)})
+            row = {"batch_size": batch_size, **_summary(seconds)}
+            throughput = f"{models[name].description.task.example}s_per_second"
+            rows[name].append({**row, throughput: 1e3 * batch_size / row["median_ms"]})
     return rows
 
 
@@ -81,12 +72,11 @@ def memory() -> dict[str, float]:
 
 
 def _pass(model: Model, batch_size: int) -> Pass:
-    steps = model.description.preprocessing
-    shape = batch_size, steps.channels, steps.size, steps.size
+    shape = batch_size, *model.description.input_shape
     inputs = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     return lambda: model.run(inputs)
 
 
-def _summary(seconds: Sequence[float], batch_size: int) -> dict[str, float]:
+def _summary(seconds: Sequence[float]) -> dict[str, float]:
     low, median, high = (1e3 * value for value in statistics.quantiles(seconds, n=4, method="inclusive"))
-    return {"median_ms": median, "low_ms": low, "high_ms": high, "images_per_second": 1e3 * batch_size / median}
+    return {"median_ms": median, "low_ms": low, "high_ms": high}

@@ -34,19 +34,16 @@ class Model:
     Attributes:
         path: Its file.
         description: Its metadata.
-        run: Maps inputs ``(batch, channels, size, size)`` to logits ``(batch, classes)``.
+        run: Maps inputs ``(batch, *input_shape)`` to outputs ``(batch, outputs)``.
     """
 
     path: Path
     description: Description
     run: Run
 
-    def probabilities(self, inputs: Array) -> Array:
-        """Map inputs ``(batch, channels, size, size)`` to probabilities ``(batch, classes)``."""
-        logits = self.run(inputs).astype(np.float64)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-        return shares
+    def predictions(self, inputs: Array, top: int = 5) -> list[dict[str, Any]]:
+        """Return what the outputs for inputs ``(batch, *input_shape)`` mean, by ``Task.predictions``."""
+        return self.description.task.predictions(self.run(inputs), top)
 
 
 def open_model(path: str | Path, *, format: str | None = None, device: str = "cpu") -> Model:
@@ -150,8 +147,8 @@ def _of_torch(net: Any, dtype: Any, device: Any) -> Run:
 
     def run(inputs: Array) -> Array:
         with torch.inference_mode():
-            logits: Array = net(torch.from_numpy(inputs).to(device, dtype)).float().cpu().numpy()
-        return logits
+            outputs: Array = net(torch.from_numpy(inputs).to(device, dtype)).float().cpu().numpy()
+        return outputs
 
     return run
 
@@ -162,7 +159,8 @@ def _onnx(file: Path, device: str) -> tuple[Description, Run]:
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))  # onnxruntime ignores it
     session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     description = Description.from_json(session.get_modelmeta().custom_metadata_map.get(KEY), file)
-    return description, lambda inputs: session.run(["logits"], {"images": inputs})[0]
+    (given,) = session.get_inputs()
+    return description, lambda inputs: session.run(None, {given.name: inputs})[0]
 
 
 _OPENERS: dict[str, Callable[[Path, str], tuple[Description, Run]]] = {

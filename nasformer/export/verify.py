@@ -1,4 +1,4 @@
-"""Verification: an export, loaded by a fresh process, reproduces the network's outputs on real images.
+"""Verification: an export, loaded by a fresh process, reproduces the network's outputs on real examples.
 
 ``python -m nasformer.export.verify FOLDER FORMAT INPUTS OUTPUTS`` is that process.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nasformer.errors import ExportError, NasformerError
+from nasformer.export.description import Description
 from nasformer.export.opened import Array, open_model
 
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.25}
@@ -28,18 +29,18 @@ class Verification:
     """The result of a verification.
 
     Attributes:
-        images: Number of compared images.
+        images: Number of compared images, or windows.
         largest_difference: Maximal absolute difference between outputs of the file and of the float32 network.
         largest_output: Maximal absolute output of the float32 network.
         tolerance: Maximal accepted difference.
-        same_class: Fraction of images with the same predicted class.
+        same_class: ``Task.agreement`` of both: the share of images with the same class, or of labels told alike.
     """
 
     images: int
     largest_difference: float
     largest_output: float
     tolerance: float
-    same_class: float
+    same_class: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -47,21 +48,21 @@ class Verification:
 
 
 def verify(
-    folder: Path, format: str, dtype: str, inputs: Array, expected: Array, *, tolerance: float | None = None
+    folder: Path, description: Description, inputs: Array, expected: Array, *, tolerance: float | None = None
 ) -> Verification:
     """Compare an export with the original network.
 
     Args:
         folder: The export.
-        format: Its format; "timm" is loaded by timm's factory.
-        dtype: Its dtype, which sets the default tolerance.
-        inputs: ``(batch, channels, size, size)``.
-        expected: The network's outputs ``(batch, classes)``.
+        description: Its description; format "timm" is loaded by timm's factory.
+        inputs: ``(batch, *input_shape)``.
+        expected: The network's outputs ``(batch, outputs)``.
         tolerance: Absolute tolerance; None: the dtype's.
 
     Raises:
         ExportError: It cannot be loaded, or differs by more than the tolerance.
     """
+    format, dtype = description.format, description.dtype
     outputs = _outputs_of_a_fresh_process(folder, format, inputs)
     if outputs.shape != expected.shape:
         raise ExportError(f"{folder.name} gives outputs {outputs.shape}, expected {expected.shape}", outputs.shape)
@@ -71,12 +72,13 @@ def verify(
         largest_difference=float(np.abs(outputs - expected).max()),
         largest_output=scale,
         tolerance=TOLERANCES[dtype] * max(scale, 1e-3) if tolerance is None else tolerance,
-        same_class=float((outputs.argmax(1) == expected.argmax(1)).mean()),
+        same_class=description.task.agreement(outputs, expected),
     )
     if not found.largest_difference <= found.tolerance:  # a NaN too
         raise ExportError(
-            f"the {format} file in {dtype} differs from the network by {found.largest_difference:.2g} on "
-            f"{len(inputs)} images, more than {found.tolerance:.2g}; nothing was written, --tolerance allows more",
+            f"the {format} file in {dtype} differs from the network by {found.largest_difference:.2g} "
+            f"on {len(inputs)} {description.task.example}s, more than {found.tolerance:.2g}; nothing was written, "
+            "--tolerance allows more",
             found,
         )
     return found

@@ -100,7 +100,8 @@ class VisionTransformer(nn.Module):
             for layer, rate in zip(architecture.layers, self.drop_path_rates, strict=True)
         )
         self.grad_checkpointing = False
-        self.norm = sharing.by_width(SlicedLayerNorm, embed_dim)
+        # without a norm before it, a flattened head sees amplitudes, and a network of skipped branches is linear
+        self.norm = nn.Identity() if g.flatten else sharing.by_width(SlicedLayerNorm, embed_dim)
         self.head: SlicedLinear = self._head()
         if seed is not None:
             initialise(self, seed)
@@ -265,7 +266,8 @@ class VisionTransformer(nn.Module):
     @property
     def norm_eps(self) -> float:
         """Epsilon of the layer norms."""
-        return next(module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm))
+        found = (module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm))
+        return next(found, LAYER_NORM_EPS)
 
     def set_norm_eps(self, eps: float) -> None:
         """Set the epsilon of the layer norms."""

@@ -7,6 +7,7 @@ evaluation, reports and exports ask the task of their dataset. Other packages re
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,11 +68,15 @@ def task_from_dict(data: Mapping[str, Any]) -> Task:
     """Inverse of ``Task.to_dict``.
 
     Raises:
-        DataError: The task is unknown, or its values are invalid.
+        DataError: The task is unknown, of a module that is not imported, or its values are invalid.
     """
     if not isinstance(data, Mapping):
         raise DataError(f"a task is read from a mapping such as {{'name': 'regression', …}}, got {data!r}", data)
-    factory = get_task(str(data.get("name")))
+    name = str(data.get("name"))
+    module, colon, _ = name.partition(":")
+    if colon and module not in sys.modules:  # a file does not choose what is imported
+        raise DataError(f"the task {name!r} is of a module that is not imported; import {module} first", name)
+    factory = get_task(name)
     try:
         found: Task = factory(**{key: value for key, value in data.items() if key != "name"})
     except TypeError as error:

@@ -82,6 +82,7 @@ class Task(ABC):
     Attributes:
         name: Its name in the registry; without one it is ``module:Class``, by which it is found where it is importable.
         example: An example in words: "image".
+        output: The network's output in exported files: "logits".
         metrics: The metrics of a whole split, the main one first.
         objectives: Names of the metrics that are means over examples, so that they can rank and race architectures;
             the default first.
@@ -91,6 +92,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     example: ClassVar[str] = "image"
+    output: ClassVar[str] = "outputs"
     metrics: ClassVar[tuple[Metric, ...]]
     objectives: ClassVar[tuple[str, ...]]
     recipe: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}

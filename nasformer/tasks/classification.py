@@ -29,6 +29,7 @@ class Classification(Task):
     """
 
     name: ClassVar[str] = "classification"
+    output: ClassVar[str] = "logits"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("accuracy", "top-1 accuracy", "%", True, scale=100.0, digits=2, proportion=True),
         Metric("top5", "top-5 accuracy", "%", True, digits=2, proportion=True),

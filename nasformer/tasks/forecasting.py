@@ -49,6 +49,7 @@ class Forecasting(Task):
 
     name: ClassVar[str] = "forecasting"
     example: ClassVar[str] = "window"
+    output: ClassVar[str] = "forecast"
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", "MSE"), Metric("mae", "MAE"))
     objectives: ClassVar[tuple[str, ...]] = ("mse", "mae")
     recipe: ClassVar[Mapping[str, Any]] = {

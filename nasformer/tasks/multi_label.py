@@ -37,6 +37,7 @@ class MultiLabel(Task):
     """
 
     name: ClassVar[str] = "multi-label"
+    output: ClassVar[str] = "logits"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("mean_average_precision", "mAP", "%", True, digits=2),
         Metric("micro_f1", "micro F1", "%", True, digits=2),

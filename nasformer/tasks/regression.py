@@ -47,6 +47,7 @@ class Regression(Task):
     """
 
     name: ClassVar[str] = "regression"
+    output: ClassVar[str] = "values"
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric("mae", "MAE"),
         Metric("r2", "R²", higher_is_better=True),

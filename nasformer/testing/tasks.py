@@ -30,9 +30,10 @@ from nasformer.training.objective import Objective
 COUNT = 12
 
 _WITHOUT_TORCH = """
-import json, sys
+import importlib, json, sys
 import numpy as np
 from nasformer.tasks import task_of
+importlib.import_module(sys.argv[1])
 record, outputs = json.load(sys.stdin)
 task, outputs = task_of(record), np.array(outputs, dtype=np.float32)
 task.agreement(outputs, outputs)
@@ -192,7 +193,7 @@ class TaskConformance(ABC):
         outputs = self.outputs().numpy()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         given = json.dumps([self.task.record(), outputs.tolist()])
-        command = [sys.executable, "-c", _WITHOUT_TORCH]
+        command = [sys.executable, "-c", _WITHOUT_TORCH, type(self.task).__module__]
         done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == self.task.predictions(outputs)

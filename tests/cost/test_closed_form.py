@@ -56,7 +56,8 @@ def tensors(g: Geometry, arch: Architecture) -> list[tuple[int, ...]]:
         ]
         if g.max_distance is not None:  # offsets -max..max and cls, keys and values
             shapes += [(len(range(-g.max_distance, g.max_distance + 1)) + 1, d)] * 2 * g.axes
-    return [*shapes, (e,), (e,), (g.num_classes, patches if g.flatten else 1, e), (g.num_classes,)]
+    norm = [] if g.flatten else [(e,), (e,)]
+    return [*shapes, *norm, (g.num_classes, patches if g.flatten else 1, e), (g.num_classes,)]
 
 
 def products(g: Geometry, arch: Architecture) -> list[tuple[int, int, int]]:

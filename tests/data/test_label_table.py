@@ -18,7 +18,7 @@ from PIL import Image
 
 from nasformer.data import Dataset, iterate, load_dataset
 from nasformer.data.decoded import DecodedImages, decode_once
-from nasformer.data.names import TABLE_OPTIONS, parse_table_name, source_of, table_name
+from nasformer.data.names import OPTIONS, TABLE, join_name, parse_name, source_of
 from nasformer.data.splits import stratified_labels
 from nasformer.errors import DataError
 
@@ -294,7 +294,7 @@ def test_faults_of_the_file_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no option 'test_fraction'"):
         load(tmp_path / "labels.csv", test_fraction=0.2)
     with pytest.raises(DataError, match="the column 'a,b' cannot be named, as commas separate names"):
-        table_name("labels.csv", {"targets": ["a,b"]})
+        join_name(TABLE, "labels.csv", {"targets": ["a,b"]})
 
 
 def test_decoded_images_keep_their_targets(write: Write, tmp_path: Path) -> None:
@@ -315,9 +315,9 @@ def test_two_names_of_a_table_have_one_source(tmp_path: Path, monkeypatch: pytes
     assert (source_of("digits"), source_of(None)) == ("digits", None)
 
 
-@given(st.dictionaries(st.sampled_from(TABLE_OPTIONS), st.text(st.characters(codec="utf-8"))))
+@given(st.dictionaries(st.sampled_from(OPTIONS[TABLE]), st.text(st.characters(codec="utf-8"))))
 def test_a_name_gives_its_options_back(options: dict[str, str]) -> None:
-    assert parse_table_name(table_name("a/b c.csv", options)) == ("a/b c.csv", options)
+    assert parse_name(join_name(TABLE, "a/b c.csv", options)) == ("a/b c.csv", options)
 
 
 @given(

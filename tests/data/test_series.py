@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasformer.data import iterate
-from nasformer.data.series import SeriesWindows, load_series, read_series
+from nasformer.data.series import SeriesWindows, load_series
+from nasformer.data.series_file import read_series
 from nasformer.errors import DataError
 from nasformer.tasks import task_of
 

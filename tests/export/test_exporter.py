@@ -21,8 +21,8 @@ from nasformer.errors import ArchitectureError, CheckpointError, DataError, Expo
 from nasformer.export.description import Description
 from nasformer.export.exporter import Exported, export
 from nasformer.export.formats import require_format, write
-from nasformer.export.measure import latencies, score
-from nasformer.export.opened import Model, open_model
+from nasformer.export.measure import latencies
+from nasformer.export.opened import open_model
 from nasformer.export.verify import verify
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, VisionTransformer
@@ -89,7 +89,8 @@ def test_a_file_gives_the_networks_outputs_for_any_number_of_images(
     for count in (1, 2, 7):
         inputs, expected = logits(net, data, count)
         assert np.abs(model.run(inputs) - expected).max() < limit
-    assert model.probabilities(inputs).sum(axis=1) == pytest.approx(np.ones(7), abs=1e-5)
+    for read in model.predictions(inputs, top=10):
+        assert sum(each["probability"] for each in read["classes"]) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(("format", "dtype"), ALL)
@@ -120,18 +121,19 @@ def test_a_file_alone_says_what_it_takes(written: Written, data: Dataset) -> Non
     for case in CASES:
         done = written(*case)
         model = open_model(done.folder / done.record["file"])
-        assert model.description.to_dict() == {name: done.record[name] for name in model.description.to_dict()} | {
-            "preprocessing": model.description.preprocessing.to_dict(),
-            "classes": model.description.classes,
-        }
-        assert model.description.classes == tuple(data.classes)
+        assert model.description.to_dict() == {name: done.record[name] for name in model.description.to_dict()}
+        assert model.description.task == data.task
+        assert done.record["classes"] == data.classes
         assert model.description.provenance["data"]["fingerprint"] == data.record["fingerprint"]
 
 
 def test_the_card_says_what_was_measured(written: Written) -> None:
     done = written("safetensors", "bf16")
     card = (done.folder / "README.md").read_text()
-    assert f"{done.record['test']['accuracy']:.2f} % of 359 test images of digits" in card
+    test = done.record["test"]
+    assert card.startswith("---\nlibrary_name: timm\npipeline_tag: image-classification\n")
+    assert f"- top-1 accuracy {test['accuracy']:.2f} %, top-5 accuracy {test['top5']:.2f} %" in card
+    assert f"loss {test['loss']:.4f} nats, on 359 test images of digits" in card
     assert f"| parameters | {done.record['network']['params']:,} |" in card
     assert 'license: "mit"' in card
     assert "No licence is stated" not in card
@@ -214,7 +216,7 @@ def test_other_weights_are_found_out_and_nothing_is_left(
     description = open_model(written("torch-export", "fp32").folder).description
     write(stranger, tmp_path, description)
     with pytest.raises(ExportError, match=r"torch-export file in fp32 differs from the network by .* on 9 images"):
-        verify(tmp_path, "torch-export", "fp32", inputs, expected)
+        verify(tmp_path, description, inputs, expected)
     with pytest.raises(ExportError, match=r"differs from the network"):
         export(net, data, tmp_path / "strict", format="safetensors", dtype="bf16", tolerance=1e-9)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt2"]
@@ -296,21 +298,11 @@ def test_a_description_that_is_damaged_or_newer_is_named(written: Written) -> No
     for text, message in (
         (None, "has no metadata"),
         ("{", "the description in here is damaged"),
-        (json.dumps({**known.to_dict(), "classes": 3}), "is damaged"),
+        (json.dumps({**known.to_dict(), "preprocessing": 3}), "is damaged"),
         (json.dumps({**known.to_dict(), "format_version": 2}), "has format version 2"),
     ):
         with pytest.raises(ExportError, match=message):
             Description.from_json(text, "here")
-
-
-def test_a_score_counts_right_answers_and_their_probability(written: Written) -> None:
-    model = open_model(written("safetensors", "fp32").folder)
-    sure = Model(model.path, model.description, lambda inputs: inputs.reshape(len(inputs), -1)[:, :3])
-    answers = np.zeros((4, 1, 8, 8), dtype=np.float32)
-    answers[:3, 0, 0, 1] = np.log(2)  # probabilities 1/4, 1/2, 1/4
-    found = score(sure, [(answers[:2], np.array([1, 1])), (answers[2:], np.array([0, 2]))])
-    assert (found["images"], found["accuracy"]) == (4, 50.0)
-    assert found["loss"] == pytest.approx((2 * np.log(2) + np.log(4) + np.log(3)) / 4)
 
 
 def test_latencies_are_ordered_quartiles_of_every_batch_size(written: Written) -> None:
@@ -352,7 +344,7 @@ def test_a_chosen_resolution_and_skipped_branches_are_in_the_file(format: str, d
     assert (tuned.architecture, tuned.geometry.image_size) == (architecture, 4)
     exported = export(tuned, data, tmp_path / "out", format=format, repeats=1)
     model = open_model(exported.folder)
-    assert model.description.preprocessing.size == 4
+    assert model.description.input_shape == (1, 4, 4)
     assert model.description.network["params"] == space.params(architecture)
     inputs, expected = logits(tuned, data, 20)
     small = F.interpolate(torch.from_numpy(inputs), (4, 4), mode="bicubic", antialias=True)

@@ -38,6 +38,7 @@ def test_an_image_folder_is_prepared_as_its_test_images_are(tmp_path: Path) -> N
                 picture(50 + number, 40).save(tmp_path / part / label / f"{number}.png")
     data = load_dataset(f"imagefolder:{tmp_path}", image_size=16)
     steps = preprocessing_of(data)
+    assert steps is not None
     assert (steps.size, steps.resize, steps.channels) == (16, 18, 3)
     assert np.array_equal(steps.read(tmp_path / "test" / "b" / "1.png"), data.test[3][0].numpy())
 
@@ -45,6 +46,7 @@ def test_an_image_folder_is_prepared_as_its_test_images_are(tmp_path: Path) -> N
 def test_digits_in_memory_are_prepared_by_their_own_mean() -> None:
     data = load_dataset("digits")
     steps, image = preprocessing_of(data), data.test[0][0]
+    assert steps is not None
     assert (steps.size, steps.resize, steps.channels) == (8, 8, 1)
     mean, std = (torch.tensor(values) for values in (steps.mean, steps.std))
     pixels = (image * std + mean).mul(255).round().clamp(0, 255).to(torch.uint8)

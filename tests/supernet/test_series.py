@@ -78,7 +78,7 @@ def plain(net: VisionTransformer, series: Tensor) -> Tensor:
         if layer.hidden_dim:
             hidden = F.gelu(F.linear(norm(block, "mlp_norm", x), block["mlp.fc1.weight"], block["mlp.fc1.bias"]))
             x = x + F.linear(hidden, block["mlp.fc2.weight"], block["mlp.fc2.bias"])
-    x = norm(w, "norm", x)
+    x = x if g.flatten else norm(w, "norm", x)
     pooled = {"mean": x[:, 1:].mean(1), "cls": x[:, 0], "flatten": x[:, 1:].flatten(1)}[net.pooling]
     out = F.linear(pooled, w["head.weight"].flatten(1), w["head.bias"])
     return out * std[:, 0] + mean[:, 0] if g.instance_norm else out

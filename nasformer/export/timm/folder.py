@@ -65,6 +65,7 @@ def _build_model(network: Mapping[str, Any], **options: Any) -> TimmVisionTransf
 def write_config(net: VisionTransformer, folder: Path, description: Description) -> None:
     """Write timm's ``config.json`` next to a network's weights."""
     steps = description.preprocessing
+    assert steps is not None
     model = to_timm(
         net,
         mean=steps.mean,
@@ -85,7 +86,7 @@ def write_config(net: VisionTransformer, folder: Path, description: Description)
         "num_classes": net.geometry.num_classes,
         "num_features": model.num_features,
         "global_pool": model.global_pool,
-        "label_names": list(description.classes),
+        "label_names": list(description.task.outputs),
         "model_args": {"network": network},
         "pretrained_cfg": {name: value for name, value in model.pretrained_cfg.items() if value is not None},
     }
