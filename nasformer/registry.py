@@ -83,7 +83,7 @@ def make_fitness(
     data: str | None = None,
     root: str | Path | None = None,
     device: str = "auto",
-    objective: str = "accuracy",
+    objective: str | None = None,
     racing: bool = False,
     dtype: str = "auto",
     workers: int = 1,
@@ -101,7 +101,7 @@ def make_fitness(
         data: Dataset of ``inherited``; None: the training dataset of the supernet.
         root: Folder of the dataset.
         device: Device of ``inherited``.
-        objective: Objective of ``inherited``: "accuracy" or "loss".
+        objective: Metric of ``inherited``, one of the task's ``objectives``; None: their first.
         racing: Whether ``inherited`` drops inferior architectures early.
         dtype: Precision of ``inherited``: "auto", "float32" or "bfloat16".
         workers: Processes that evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
@@ -116,7 +116,9 @@ def make_fitness(
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate", "fit")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
-    if kind != "inherited" and ((objective, dtype) != ("accuracy", "auto") or racing or workers != 1 or ray):
+    if kind != "inherited" and (
+        (objective or "accuracy", dtype) != ("accuracy", "auto") or racing or workers != 1 or ray
+    ):
         asked = f"objective={objective!r}, racing={racing}, dtype={dtype!r}, workers={workers}, ray={ray!r}"
         only = "only fitness 'inherited' supports objective, racing, dtype, workers and ray"
         raise FitnessError(f"{only}, got {spec!r} with {asked}", spec)
@@ -160,7 +162,7 @@ def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray:
 
 
 def default_fitness(space: SearchSpace) -> Fitness:
-    """Return inherited accuracy with the default weights of a space, else a training-free score with a warning."""
+    """Return the inherited fitness with the default weights of a space, else a training-free score with a warning."""
     from nasformer.fitness import TrainingFreeFitness, find_weights
 
     if find_weights(space) is not None:

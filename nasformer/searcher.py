@@ -55,8 +55,8 @@ class Searcher:
     Args:
         space: A space, the name of a built-in one, or the path of a declaration.
         strategy: A strategy's name, ``module:Class``, or a class that implements ``Strategy``.
-        fitness: Fitness, or plain function, of an architecture; higher is better. None: inherited
-            accuracy with the weights trained for this space, else a training-free score (with a warning).
+        fitness: Fitness, or plain function, of an architecture; higher is better. None: a metric
+            of the task with the weights trained for this space, else a training-free score (with a warning).
         seed: Random seed of the search.
         **options: Options of the strategy.
 

@@ -32,9 +32,7 @@ def compare(
     latency: options.Latency = None,
     latency_table: options.LatencyTable = None,
     noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.", show_default=False)] = None,
-    objective: Annotated[
-        str | None, typer.Option(help="accuracy or loss, of inherited weights.", show_default=False)
-    ] = None,
+    objective: options.Objective = None,
     supernet: options.SupernetPath = None,
     data: options.Data = None,
     root: options.Root = None,

@@ -174,8 +174,8 @@ def _score(
         architecture,
         params=space.params(architecture),
         macs=space.macs(architecture),
-        inherited={"search_accuracy": searched.value, "test_accuracy": inherited.accuracy},
-        retrained={"test_accuracy": evaluate(alone, data.test, device=fitness.device).accuracy},
+        inherited={"search": searched.value, "test": inherited.accuracy},
+        retrained={"test": evaluate(alone, data.test, device=fitness.device).accuracy},
         chosen=label.startswith("winner"),
     )
 

@@ -57,11 +57,11 @@ def diagnose(
 ) -> None:
     """Test the assumptions of a supernet search, and write a report.
 
-    Do inherited weights rank architectures like retraining, and how much
-    accuracy do they lose? Is entangled weight sharing better than classical,
+    Do inherited weights rank architectures like retraining, and how much do
+    they lose? Is entangled weight sharing better than classical,
     are strategies better than random search, is the winner better than a uniform
     ViT? How many search images does a ranking need, and how optimistic is the
-    winner's search accuracy? Most time goes into training: up to
+    search about its winner? Most time goes into training: up to
     (architectures + 4) x epochs, 2 x retrainings x final-epochs, finetuned x
     finetune-epochs, and one or two supernets. The same command resumes.
 

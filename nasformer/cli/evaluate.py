@@ -1,4 +1,4 @@
-"""``nasformer evaluate``: test accuracy of a search's winner or of any architecture."""
+"""``nasformer evaluate``: test metrics of a search's winner or of any architecture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nasformer.architecture import Architecture
     from nasformer.search import Evaluation, SearchResult
     from nasformer.space import SearchSpace
+    from nasformer.tasks import Task
 
 
 def evaluate(
@@ -27,9 +28,9 @@ def evaluate(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Print the test accuracy of inherited weights, and that of the uniform ViT of the same budget.
+    """Print the test metrics of inherited weights, and those of the uniform ViT of the same budget.
 
-    Test images neither trained the supernet nor ranked architectures: use them once, at the end.
+    Test examples neither trained the supernet nor ranked architectures: use them once, at the end.
 
     Examples:
       nasformer evaluate runs/digits-tpe-seed0
@@ -46,27 +47,39 @@ def evaluate(
     space, candidates, weights = _candidates(target, architecture)
     net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
-    judge = InheritedFitness(net, images, device=device, decoded=split == "search")  # test images are read once
+    decoded = split == "search"  # test images are read once
+    judge = InheritedFitness(net, images, task=dataset.task, device=device, decoded=decoded)
     require_same_weights(weights, judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "architecture": arch.to_dict(),
             **space.costs(arch),
-            "accuracy": scores[arch].value,
-            "loss": scores[arch].metrics["loss"],
+            **_metrics(judge.task, scores[arch]),
         }
         for name, arch in candidates.items()
     ]
     if json:
-        print_json({"split": split, "images": len(images), "weights": judge.fingerprint, "results": rows})
+        count = {f"{judge.task.example}s": len(images)}
+        print_json({"split": split, **count, "weights": judge.fingerprint, "results": rows})
         return
     for name, arch in candidates.items():
         console.print(f"{name}: {arch}", markup=False, soft_wrap=True)
-    table = [(row["name"], row["params"], row["macs"], row["accuracy"], f"{row['loss']:.4f}") for row in rows]
-    print_table(f"{len(images):,} {split} images", ("", "params", "MACs", "accuracy %", "loss"), table)
+    metrics = [judge.task.metric(name) for name in judge.task.objectives]
+    table = [
+        (row["name"], row["params"], row["macs"], *(each.text(row[each.name]) for each in metrics)) for row in rows
+    ]
+    title = f"{len(images):,} {split} {judge.task.example}s"
+    print_table(title, ("", "params", "MACs", *(each.title for each in metrics)), table)
+
+
+def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:
+    """Return the metrics of an evaluation by the task's default objective."""
+    objective = task.objective()
+    known = {**evaluation.metrics, objective.name: objective.sign * (evaluation.value or 0.0)}
+    return {name: known[name] for name in task.objectives}
 
 
 def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:

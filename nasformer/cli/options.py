@@ -61,7 +61,14 @@ FitnessKind = Annotated[
     ),
 ]
 Noise = Annotated[float, typer.Option(metavar="SD", help="Standard deviation of noise, seeded by --seed.")]
-Objective = Annotated[str, typer.Option(help="accuracy or loss, of inherited weights.")]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC",
+        help="Of inherited weights: accuracy or loss of classes; loss or mae of numbers; …",
+        show_default=False,
+    ),
+]
 Racing = Annotated[bool, typer.Option("--racing/--no-racing", help="Drop clearly inferior architectures early.")]
 Dtype = Annotated[str, typer.Option(help="auto (bfloat16 on a GPU), float32 or bfloat16.")]
 Workers = Annotated[int, typer.Option(min=1, help="Evaluation processes, each on its own device.")]

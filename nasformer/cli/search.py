@@ -33,7 +33,7 @@ def search(
     batch_size: options.BatchSize = 1,
     seed: options.Seed = 0,
     fitness: options.FitnessKind = None,
-    objective: options.Objective = "accuracy",
+    objective: options.Objective = None,
     racing: options.Racing = False,
     dtype: options.Dtype = "auto",
     noise: options.Noise = 0.0,
@@ -61,8 +61,8 @@ def search(
 ) -> None:
     """Search a space for the best architecture within a budget.
 
-    The default fitness is inherited accuracy with the weights trained for the
-    space; without weights, a training-free score, with a warning. Trials are
+    The default fitness is a metric of the task, with weights inherited from the
+    supernet of the space; without weights, a training-free score, with a warning. Trials are
     stored as they finish; the same command resumes the search, and with a
     larger -n continues it.
 

@@ -23,7 +23,7 @@ def make_searcher(
     supernet: Path | None,
     data: str | None,
     root: Path | None,
-    objective: str,
+    objective: str | None,
     racing: bool,
     dtype: str,
     noise: float,
@@ -42,7 +42,7 @@ def make_searcher(
     declared = timed_space(space, latency_table, latency)
     parallel = workers != 1 or ray is not None
     trained = supernet or data or find_weights(declared)
-    other = (objective, dtype) != ("accuracy", "auto") or noise
+    other = objective or dtype != "auto" or noise
     kind = fitness or ("inherited" if trained or parallel or racing or other else None)
     asked: dict[str, Any] = {"objective": objective, "racing": racing, "dtype": dtype}
     asked |= {"spec": kind, "supernet": supernet, "data": data, "root": root}

@@ -93,11 +93,12 @@ def train(
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
         return
     corners = reference_subnets(declared, chosen)
+    metrics = [dataset.task.metric(each) for each in dataset.task.objectives]
     rows = [
-        (name, declared.params(corners[name]), score["accuracy"], score["loss"])
+        (name, declared.params(corners[name]), *(metric.text(score[metric.name]) for metric in metrics))
         for name, score in result.validation.items()
     ]
-    print_table("", ("search split", "params", "accuracy %", "loss"), rows)
+    print_table("", ("search split", "params", *(metric.title for metric in metrics)), rows)
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"

@@ -178,23 +178,28 @@ def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dic
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
     """Write the report of a training, and print a summary."""
     from nasformer.report import write_training_report
+    from nasformer.tasks import task_of
 
     page = write_training_report(folder, result.to_dict(), title=title, command=command_line())
     if json:
         print_json({"folder": str(folder), "report": str(page), **result.to_dict()})
         return
-    figures, rows = result.figures, list[tuple[str, float, float]]()
-    if "before" in figures:
-        rows.append(("inherited", figures["before"]["accuracy"], figures["before"]["loss"]))
+    figures, task = result.figures, task_of(result.training.data)
     done = {"finetune": "fine-tuned", "retrain": "retrained"}[figures["kind"]]
-    rows.append((done, figures["test"]["accuracy"], figures["test"]["loss"]))
-    print_table(f"{figures['test']['images']:,} test images", ("", "accuracy %", "loss"), rows)
-    worst = min((row for row in figures["test"]["per_class"] if row["images"]), key=lambda row: row["accuracy"])
+    scores = {"inherited": figures.get("before"), done: figures["test"]}
+    metrics = [metric for metric in task.metrics if figures["test"].get(metric.name) is not None]
+    rows = [
+        (name, *(metric.text(each[metric.name]) if metric.name in each else "–" for metric in metrics))
+        for name, each in scores.items()
+        if each is not None
+    ]
+    examples = f"{task.example}s"
+    print_table(f"{figures['test'][examples]:,} test {examples}", ("", *(metric.title for metric in metrics)), rows)
     here = figures["speed"]
     console.print(
-        f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per image, "
-        f"{here['images_per_second']:,.0f} images/s on this machine. Hardest class: {worst['class']}, "
-        f"{worst['accuracy']:.1f} %.\nWeights, log and {figures['kind']}.json: {folder}\nReport: {page}",
+        f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per {task.example}, "
+        f"{here['images_per_second']:,.0f} {examples}/s on this machine.\n"
+        f"Weights, log and {figures['kind']}.json: {folder}\nReport: {page}",
         markup=False,
         soft_wrap=True,
     )
@@ -202,4 +207,7 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
 
 def sizes(record: Mapping[str, Any]) -> str:
     """Return the sizes of the splits as text."""
-    return ", ".join(f"{count:,} {name}" for name, count in record["splits"].items()) + " images"
+    from nasformer.tasks import task_of
+
+    splits = ", ".join(f"{count:,} {name}" for name, count in record["splits"].items())
+    return f"{splits} {task_of(record).example}s"

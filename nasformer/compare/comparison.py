@@ -98,7 +98,7 @@ class TaskRecord:
         fitness: Description of the fitness.
         evaluations: Maximal number of distinct evaluations per run.
         optimum: The highest true value within the limits, if known exactly; else None.
-        in_percent: Whether values are accuracies in percent.
+        in_percent: Whether values are in percent.
         noise: Standard deviation of the noise on told values; 0: none.
         feasible: Number of feasible architectures; 0 if unknown.
         target: Target value of "evaluations to target"; None: derived from the runs.

@@ -46,7 +46,7 @@ class TaskDeclaration(_Declared):
         evaluations: Maximal number of distinct evaluations per run; None: the experiment's.
         noise: Standard deviation of noise on told values.
         target: Target value of "evaluations to target"; None: derived from the runs.
-        in_percent: Whether values are accuracies in percent; None: true for inherited accuracy and ``top1`` of
+        in_percent: Whether values are in percent; None: true for inherited metrics in percent and ``top1`` of
             tables.
         supernet, data, root, objective, racing: Options of ``inherited``, as in ``make_fitness``.
         latency_table: File of ``nasformer latency``, for a budget in ``latency_ms``.
@@ -65,7 +65,7 @@ class TaskDeclaration(_Declared):
     supernet: str | None = None
     data: str | None = None
     root: str | None = None
-    objective: str = "accuracy"
+    objective: str | None = None
     racing: bool = False
     latency_table: str | None = None
     optional: bool = False

@@ -12,6 +12,7 @@ from nasformer.compare.tables import Judge, cell_row, cell_table, trial_columns,
 from nasformer.cost import format_limits
 from nasformer.errors import NasformerError
 from nasformer.search import SearchResult
+from nasformer.tasks import Metric, get_task, task_of
 
 
 def from_results(
@@ -49,7 +50,7 @@ def from_results(
         fitness=first.settings.get("fitness") or {},
         evaluations=max(len(result.trials) for result in results),
         optimum=optimum,
-        in_percent=in_percent(results),
+        in_percent=is_percent(metric_of(results)),
         feasible=first.feasible,
         remarks=tuple(remarks),
     )
@@ -122,17 +123,25 @@ def _entrant(label: str, result: SearchResult) -> Entrant:
     return Entrant(label, result.strategy, _options(result))
 
 
-def in_percent(results: Sequence[SearchResult]) -> bool:
-    """Whether the values are accuracies in percent."""
-    kinds = [result.settings.get("fitness") for result in results]
-    return all(map(measures_accuracy, kinds)) or all(map(_all_accuracies, results))
+def metric_of(results: Sequence[SearchResult]) -> Metric | None:
+    """Return the metric that the values are, up to its sign; None: unknown, noisy, or not the same."""
+    if all(map(_all_accuracies, results)):
+        accuracy: Metric = get_task("classification").metrics[0]
+        return accuracy
+    first, *others = [measured_metric(result.settings.get("fitness")) for result in results]
+    return first if all(other == first for other in others) else None
 
 
-def measures_accuracy(fitness: object) -> bool:
-    """Whether the values of a fitness, given its description, are accuracies in percent."""
-    if not isinstance(fitness, dict) or fitness.get("kind") != "inherited" or "noise" in fitness:
-        return False
-    return str(fitness.get("objective", "accuracy")) == "accuracy"
+def measured_metric(fitness: object) -> Metric | None:
+    """Return the metric that a fitness measures without noise, given its description; None: unknown."""
+    if not isinstance(fitness, Mapping) or fitness.get("kind") != "inherited" or "noise" in fitness:
+        return None
+    return task_of(fitness.get("data") or {}).objective(fitness.get("objective"))
+
+
+def is_percent(metric: Metric | None) -> bool:
+    """Whether the values of a metric are in percent."""
+    return metric is not None and metric.unit == "%"
 
 
 def _all_accuracies(result: SearchResult) -> bool:

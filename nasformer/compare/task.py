@@ -11,7 +11,7 @@ from typing import Any
 from nasformer._io import digest
 from nasformer.compare.comparison import TaskRecord
 from nasformer.compare.experiment import TaskDeclaration
-from nasformer.compare.results import measures_accuracy
+from nasformer.compare.results import is_percent, measured_metric
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
@@ -74,16 +74,17 @@ class ComparisonTask:
 
     @cached_property
     def test(self) -> Judge | None:
-        """The value on held-out test images or rows, if any."""
+        """The value on held-out test examples or rows, if any."""
         if hasattr(self.fitness, "test_value"):
             return partial(test_value, self.fitness)
-        return self._on_test_images() if self._description["kind"] == "inherited" else None
+        return self._on_test_split() if self._description["kind"] == "inherited" else None
 
-    def _on_test_images(self) -> Judge:
+    def _on_test_split(self) -> Judge:
         from nasformer.training import evaluate
 
         net, data = open_supernet(self.space, **_weights(self.declared))
-        return lambda architecture: evaluate(net, data.test, architecture).accuracy
+        task, metric = data.task, data.task.objective(self._description.get("objective"))
+        return lambda each: metric.sign * evaluate(net, data.test, each, task=task)[metric.name]
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class ComparisonTask:
 
 
 def _in_percent(fitness: Mapping[str, Any]) -> bool:
-    return measures_accuracy(fitness) or (fitness["kind"], fitness.get("column")) == ("table", "top1")
+    return is_percent(measured_metric(fitness)) or (fitness["kind"], fitness.get("column")) == ("table", "top1")
 
 
 def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:
@@ -133,9 +134,9 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
         if fitness["file"] in table_names():
             yield table_record(fitness["file"])["remark"]
     elif fitness["kind"] == "training-free":
-        yield "Values are a training-free score, not an accuracy."
+        yield "Values are a training-free score, not a metric of the task."
     else:
-        yield "Values are measured on search images with weights inherited from one supernet."
+        yield "Values are measured on the search split with weights inherited from one supernet."
     if noise:
         yield (
             f"Observed values have Gaussian noise of standard deviation {noise:g}, the same for all strategies of a "

@@ -24,6 +24,7 @@ from nasformer.fitness.prefix_tree import in_tree_order
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
+from nasformer.tasks import Metric
 
 _BLOCK = 64
 """Architectures per seeded block: longer samples extend shorter ones."""
@@ -62,7 +63,7 @@ class Bench:
     @cached_property
     def weights(self) -> str:
         """Hash of the supernet's weights."""
-        return InheritedFitness(self.net, self.data.search, device=self.device, decoded=False).fingerprint
+        return self.fitness(self.data.search).fingerprint
 
     @cached_property
     def identity(self) -> str:
@@ -85,11 +86,23 @@ class Bench:
             drawn |= dict.fromkeys(self.feasible.sample(_BLOCK, seed=seed))
         return list(drawn)[:count]
 
-    def accuracies(
-        self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
-    ) -> list[float]:
-        """Return the inherited accuracies in percent; errors as in ``judged``."""
+    @property
+    def metric(self) -> Metric:
+        """The task's default objective; values are as a fitness: negated, unless higher is better."""
+        return self.data.task.objective()
+
+    def fitness(self, split: Split, net: Supernet | None = None) -> InheritedFitness:
+        """Return the fitness on a split with the weights of ``net``; None: the diagnosed supernet."""
+        options: dict[str, Any] = {"device": self.device, "task": self.data.task, "data": self.data.record}
+        return InheritedFitness(net or self.net, split, **options, decoded=False)
+
+    def values(self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None) -> list[float]:
+        """Return the values with inherited weights; errors as in ``judged``."""
         return [float(each.value or 0.0) for each in self.judged(architectures, split, net)]
+
+    def value(self, scores: Mapping[str, float]) -> float:
+        """Return the value of a network trained alone, from its test metrics by name."""
+        return self.metric.sign * scores[self.metric.name]
 
     def judged(
         self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
@@ -99,7 +112,7 @@ class Bench:
         Raises:
             FitnessError: An evaluation failed.
         """
-        judge = InheritedFitness(net or self.net, split, device=self.device, decoded=False)
+        judge = self.fitness(split, net)
         found = {each.architecture: each for each in judge.evaluate(list(architectures))}
         for each in found.values():
             if each.value is None:
@@ -119,7 +132,7 @@ class Bench:
             with np.load(path) as kept:
                 return [Outcome({name: kept[name][row] for name in kept}) for row in range(len(architectures))]
         images = getattr(self.data, split)
-        judge = InheritedFitness(self.net, images, device=self.device, decoded=False)
+        judge = self.fitness(images)
         found = judge.outcomes(in_tree_order(list(architectures)), 0, len(images))
         told = [_outcome(architecture, found[architecture]) for architecture in architectures]
         columns: dict[str, Any] = {name: np.stack([each.scores[name] for each in told]) for name in told[0].scores}

@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from nasformer.diagnose.intervals import IntervalEstimate
+from nasformer.tasks import Metric
 
 Verdict = Literal["holds", "does not hold", "not decided"]
 Claim = dict[str, str]
 
 TOLERANCE = 0.5
-"""Equivalence margin of accuracies in percentage points; the paper's own differ by up to 0.1."""
+"""Equivalence margin in percentage points, of metrics in other units in percent of the inherited mean; the paper's own
+accuracies differ by up to 0.1."""
 
 
 CHANCE = 0.05
@@ -34,17 +36,18 @@ ABLATION = {
 """The paper's ablation: ImageNet top-1 with inherited weights and retrained, by sharing and search."""
 
 
-def claims(pieces: Mapping[str, Any]) -> list[Claim]:
-    """Return every claim that the given pieces test."""
+def claims(pieces: Mapping[str, Any], metric: Metric) -> list[Claim]:
+    """Return every claim that the given pieces test, of which ``metric`` is measured."""
     told = (_no_gap, _fine_tuning, _ranks, _entangled, _evolution, _winner)
-    return [claim for tell in told if (claim := tell(pieces)) is not None]
+    return [claim for tell in told if (claim := tell(pieces, metric)) is not None]
 
 
-def _no_gap(pieces: Mapping[str, Any]) -> Claim | None:
+def _no_gap(pieces: Mapping[str, Any], metric: Metric) -> Claim | None:
     found = _difference(pieces.get("gap"), "retrained", "inherited")
     if found is None:
         return None
-    brief = found["high"] is not None and found["high"] < -TOLERANCE
+    tolerance = _tolerance(pieces["gap"], metric)
+    brief = found["high"] is not None and found["high"] < -tolerance
     why = {
         "holds": "Hypothesis: every subnet was trained in enough steps of the supernet.",
         "does not hold": "Hypothesis: weights are trained only when sampled; the paper has 500 epochs.",
@@ -55,19 +58,19 @@ def _no_gap(pieces: Mapping[str, Any]) -> Claim | None:
     return _claim(
         "Inherited weights are as good as retrained ones",
         "81.7 inherited, 81.7 retrained",
-        f"retrained − inherited {_shown(found)}{_epochs(pieces['gap'], 'retrained', 'of retraining')}",
-        "not decided" if brief else _equal(found),
+        f"retrained − inherited {_shown(found, metric)}{_epochs(pieces['gap'], 'retrained', 'of retraining')}",
+        "not decided" if brief else _equal(found, tolerance),
         why,
     )
 
 
-def _fine_tuning(pieces: Mapping[str, Any]) -> Claim | None:
+def _fine_tuning(pieces: Mapping[str, Any], metric: Metric) -> Claim | None:
     found = _difference(pieces.get("gap"), "finetuned", "inherited")
     if found is None:
         return None
     why = {
         "holds": "Hypothesis: a few epochs add little to the training of the supernet.",
-        "does not hold": "Fine-tuning decreased accuracy. Hypothesis: too few steps for the learning rate."
+        "does not hold": "Fine-tuning made it worse. Hypothesis: too few steps for the learning rate."
         if found["high"] is not None and found["high"] < 0
         else "Hypothesis: weights shared by all subnets are optimal for none, and fine-tuning specialises them.",
         "not decided": "The interval reaches beyond the tolerance.",
@@ -75,13 +78,13 @@ def _fine_tuning(pieces: Mapping[str, Any]) -> Claim | None:
     return _claim(
         "Fine-tuning adds almost nothing",
         "81.7 inherited, 81.8 after 40 epochs",
-        f"fine-tuned − inherited {_shown(found)}{_epochs(pieces['gap'], 'finetuned', 'of fine-tuning')}",
-        _equal(found),
+        f"fine-tuned − inherited {_shown(found, metric)}{_epochs(pieces['gap'], 'finetuned', 'of fine-tuning')}",
+        _equal(found, _tolerance(pieces["gap"], metric)),
         why,
     )
 
 
-def _ranks(pieces: Mapping[str, Any]) -> Claim | None:
+def _ranks(pieces: Mapping[str, Any], metric: Metric) -> Claim | None:
     piece = pieces.get("fidelity")
     if piece is None:
         return None
@@ -94,7 +97,7 @@ def _ranks(pieces: Mapping[str, Any]) -> Claim | None:
         "not decided": f"Not significant with {len(piece['architectures'])} architectures, each trained once.{beside}",
     }
     return _claim(
-        "Inherited accuracy ranks architectures",
+        "Inherited weights rank architectures",
         "assumed; no coefficient given",
         f"Kendall τ {_number(found['value'])} ({_number(found['low'])} to {_number(found['high'])}), "
         f"p = {found['p']:.2g}",
@@ -103,7 +106,7 @@ def _ranks(pieces: Mapping[str, Any]) -> Claim | None:
     )
 
 
-def _entangled(pieces: Mapping[str, Any]) -> Claim | None:
+def _entangled(pieces: Mapping[str, Any], metric: Metric) -> Claim | None:
     piece = pieces.get("sharing")
     if piece is None:
         return None
@@ -116,13 +119,13 @@ def _entangled(pieces: Mapping[str, Any]) -> Claim | None:
     return _claim(
         "Entangled weights are better than classical ones",
         "81.3 entangled, 69.7 classical (random search)",
-        f"entangled − classical {_shown(piece['difference']['mean'])}, {piece['epochs']} epochs each",
+        f"entangled − classical {_shown(piece['difference']['mean'], metric)}, {piece['epochs']} epochs each",
         _above(piece["difference"]["mean"]),
         why,
     )
 
 
-def _evolution(pieces: Mapping[str, Any]) -> Claim | None:
+def _evolution(pieces: Mapping[str, Any], metric: Metric) -> Claim | None:
     piece = pieces.get("strategies")
     found = next((row["mean"] for row in (piece or {}).get("differences", ()) if row["of"] == "evolution"), None)
     if piece is None or found is None:
@@ -131,14 +134,14 @@ def _evolution(pieces: Mapping[str, Any]) -> Claim | None:
     return _claim(
         "Evolution is better than random search",
         "81.7 evolution, 81.3 random",
-        f"evolution − random {_shown(found)}",
+        f"evolution − random {_shown(found, metric)}",
         _above(found),
         dict.fromkeys(("holds", "does not hold"), f"{size}.")
         | {"not decided": f"{size}: the difference of the winners is not significant."},
     )
 
 
-def _winner(pieces: Mapping[str, Any]) -> Claim | None:
+def _winner(pieces: Mapping[str, Any], metric: Metric) -> Claim | None:
     piece = pieces.get("winner")
     if piece is None or piece["difference"]["mean"]["low"] is None:
         return None
@@ -146,7 +149,7 @@ def _winner(pieces: Mapping[str, Any]) -> Claim | None:
     return _claim(
         "The winner is better than a uniform ViT of its size",
         "81.7 against DeiT-S's 79.9",
-        f"winner − uniform {_shown(piece['difference']['mean'])}",
+        f"winner − uniform {_shown(piece['difference']['mean'], metric)}",
         _above(piece["difference"]["mean"]),
         dict.fromkeys(("holds", "does not hold"), f"{size}.")
         | {"not decided": f"{size}: the difference is not significant."},
@@ -162,13 +165,20 @@ def _difference(gap: Mapping[str, Any] | None, of: str, minus: str) -> IntervalE
     return next((row["mean"] for row in rows if (row["of"], row["minus"]) == (of, minus)), None)
 
 
-def _equal(found: IntervalEstimate) -> Verdict:
+def _tolerance(gap: Mapping[str, Any], metric: Metric) -> float:
+    if metric.unit == "%":
+        return TOLERANCE
+    inherited: float = next(row["mean"]["value"] for row in gap["rows"] if row["name"] == "inherited")
+    return abs(TOLERANCE / 100 * inherited)
+
+
+def _equal(found: IntervalEstimate, tolerance: float) -> Verdict:
     """Verdict on equality, within the tolerance."""
     if found["low"] is None or found["high"] is None:
         return "not decided"
-    if found["low"] >= -TOLERANCE and found["high"] <= TOLERANCE:
+    if found["low"] >= -tolerance and found["high"] <= tolerance:
         return "holds"
-    return "does not hold" if found["low"] > TOLERANCE or found["high"] < -TOLERANCE else "not decided"
+    return "does not hold" if found["low"] > tolerance or found["high"] < -tolerance else "not decided"
 
 
 def _above(found: IntervalEstimate) -> Verdict:
@@ -187,9 +197,10 @@ def _epochs(gap: Mapping[str, Any], name: str, how: str) -> str:
     return f"; {epochs[name]} epoch{'s' * (epochs[name] != 1)} {how}{shared}"
 
 
-def _shown(found: IntervalEstimate) -> str:
-    ends = "" if found["low"] is None else f" ({found['low']:+.2f} to {found['high']:+.2f})"
-    return f"{found['value']:+.2f} points{ends}".replace("-", "−")
+def _shown(found: IntervalEstimate, metric: Metric) -> str:
+    value, low, high = (None if each is None else f"{each:+.{metric.digits}f}" for each in found.values())
+    unit = " points" if metric.unit == "%" else f" {metric.unit}".rstrip()
+    return f"{value}{unit}{'' if low is None else f' ({low} to {high})'}".replace("-", "−")
 
 
 def _number(value: float) -> str:

@@ -125,5 +125,5 @@ def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, A
         "versions": dict(versions()),
         "machine": machine(),
         "pieces": pieces,
-        "claims": claims(pieces),
+        "claims": claims(pieces, bench.metric),
     }

@@ -20,7 +20,7 @@ from nasformer.architecture import Architecture
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError
-from nasformer.fitness import CachedFitness, InheritedFitness
+from nasformer.fitness import CachedFitness
 from nasformer.searcher import Searcher
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
@@ -72,7 +72,7 @@ class Alone:
         else:
             result = finetune(bench.net.extract(self.architecture), bench.data, recipe, **options)
         test = result.figures["test"]
-        return {"accuracy": test["accuracy"], "loss": test["loss"], "seconds": result.training.seconds}
+        return {**{name: test[name] for name in bench.data.task.objectives}, "seconds": result.training.seconds}
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ class Search:
         return f"{self.strategy}-{self.seed}-{digest([bench.identity, size, self.file])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Search, and return the winner and the incumbent's accuracy by evaluation."""
+        """Search, and return the winner and the incumbent's value by evaluation."""
         net = Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net
-        judge = InheritedFitness(net, bench.searched, device=bench.device, data=bench.data.record, decoded=False)
+        judge = bench.fitness(bench.searched, net)
         kept = bench.folder / "evaluations" / f"{digest([judge.describe(), bench.images])}.sqlite"
         folder.mkdir(parents=True, exist_ok=True)
         result = Searcher(bench.net.space, self.strategy, CachedFitness(judge, kept), self.seed).run(

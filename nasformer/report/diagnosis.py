@@ -16,6 +16,7 @@ from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
 from nasformer.report.tables.diagnosis import changes, claims_table, supernet_table, written
 from nasformer.space import SearchSpace
+from nasformer.tasks import Metric, task_of
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -39,7 +40,8 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
         NasformerError: The folder cannot be written.
     """
     space = SearchSpace.from_dict(dict(diagnosis["space"]))
-    told = chapters(diagnosis["pieces"], space)
+    metric = task_of(diagnosis.get("data") or {}).objective().fitness
+    told = chapters(diagnosis["pieces"], space, metric)
     learning = _learning(diagnosis)
     pictures = [*(picture for chapter in told for picture in chapter.pictures), *([learning] if learning else [])]
     claims = diagnosis.get("claims") or ()
@@ -54,7 +56,7 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
         pictures,
         _records(diagnosis),
         summary=_summary(diagnosis, claims),
-        key_figures=_key_figures(diagnosis["pieces"]),
+        key_figures=_key_figures(diagnosis["pieces"], metric),
         warnings=_warnings(diagnosis["pieces"]),
         chapters=[(chapter.name, chapter.title) for chapter in told],
         claims=claims_table(claims) if claims else None,
@@ -110,19 +112,19 @@ def _finding(claim: JsonObject) -> str:
     return f"{claim['claim']} ({claim['here']})"
 
 
-def _key_figures(pieces: Mapping[str, JsonObject]) -> list[tuple[str, str, str]]:
+def _key_figures(pieces: Mapping[str, JsonObject], metric: Metric) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
     found = [
-        ("rank fidelity τ", _where(pieces, "fidelity", "ranks", "inherited", "retrained", "kendall"), False),
-        ("retrained − inherited", _where(pieces, "gap", "differences", "retrained", "inherited", "mean"), True),
-        ("evolution − random", _where(pieces, "strategies", "differences", "evolution", "random", "mean"), True),
-        ("winner − uniform ViT", (pieces.get("winner") or {}).get("difference", {}).get("mean"), True),
+        ("rank fidelity τ", _where(pieces, "fidelity", "ranks", "inherited", "retrained", "kendall"), None),
+        ("retrained − inherited", _where(pieces, "gap", "differences", "retrained", "inherited", "mean"), metric),
+        ("evolution − random", _where(pieces, "strategies", "differences", "evolution", "random", "mean"), metric),
+        ("winner − uniform ViT", (pieces.get("winner") or {}).get("difference", {}).get("mean"), metric),
     ]
-    return [_key_figure(name, figure, sign) for name, figure, sign in found if figure and figure["value"] is not None]
+    return [_key_figure(name, figure, of) for name, figure, of in found if figure and figure["value"] is not None]
 
 
-def _key_figure(name: str, figure: JsonObject, sign: bool) -> tuple[str, str, str]:
-    value, _, ends = written(figure, sign=sign).partition(" ")
+def _key_figure(name: str, figure: JsonObject, metric: Metric | None) -> tuple[str, str, str]:
+    value, _, ends = written(figure, metric, sign=metric is not None).partition(" ")
     return name, value, ends.strip("()") or "no interval"
 
 

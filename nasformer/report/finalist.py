@@ -1,4 +1,4 @@
-"""Finalist: an architecture evaluated on test images after the selection."""
+"""Finalist: an architecture evaluated on the test split after the selection."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Finalist:
         label: Name in the report, such as ``"winner (evolution, seed 1)"``.
         architecture: The architecture.
         params: Number of parameters.
-        macs: Multiply-accumulate operations per image.
-        inherited: With inherited weights: ``search_accuracy`` and ``test_accuracy``, in percent.
-        retrained: After retraining: ``test_accuracy``, in percent; empty if not retrained.
+        macs: Multiply-accumulate operations per example.
+        inherited: With inherited weights: the objective, such as accuracy in percent, on the ``search`` and ``test``
+            splits.
+        retrained: After retraining: the objective on ``test``; empty if not retrained.
         chosen: Whether it is the winner.
     """
 

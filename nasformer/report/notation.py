@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nasformer.cost import Limits
+from nasformer.tasks import Metric
 
 MISSING = "–"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -44,20 +45,20 @@ def amount(cost: float) -> str:
     return f"{cost:,}" if isinstance(cost, int) else f"{cost:,.3f}".rstrip("0").rstrip(".")
 
 
-def percent(value: float | None) -> str:
-    """Return an accuracy in percent.
+def extent(size: int, axes: int = 2) -> str:
+    """Return the size of an image, or of a series.
 
-    >>> percent(97.5), percent(None)
-    ('97.50 %', '–')
+    >>> extent(16), extent(336, axes=1)
+    ('16 × 16', '336 steps')
     """
-    return MISSING if value is None else f"{value:.2f} %"
+    return f"{size} × {size}" if axes == 2 else f"{size} steps"
 
 
 class Measure(NamedTuple):
     """Number format of fitness values, uniform within a task.
 
     Args:
-        in_percent: Whether values are accuracies in percent.
+        in_percent: Whether values are in percent.
         decimals: Decimal places; None: five significant digits.
     """
 
@@ -105,6 +106,16 @@ def signed(difference: float) -> str:
     rounded = float(f"{difference:.3g}")
     text = f"{abs(rounded):,.0f}" if abs(rounded) >= 1000 else f"{abs(rounded):.3g}"
     return f"{'+' if difference > 0 else '−'}{text}"
+
+
+def points(metric: Metric) -> str:
+    """Return the unit of a difference of a metric, after a space.
+
+    >>> from nasformer.tasks import Metric
+    >>> points(Metric("f1", "F1", "%")), points(Metric("loss", "loss", "nats")), points(Metric("mae", "MAE"))
+    (' percentage points', ' nats', '')
+    """
+    return " percentage points" if metric.unit == "%" else f" {metric.unit}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -11,8 +11,7 @@ from nasformer.compare import Comparison, from_results
 from nasformer.errors import NasformerError
 from nasformer.report import tables
 from nasformer.report.finalist import Finalist
-from nasformer.report.history import last_validation
-from nasformer.report.notation import budget, grouped, percent
+from nasformer.report.notation import budget, grouped
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
@@ -41,7 +40,7 @@ def write_report(
         folder: Output folder, created if missing.
         results: Results of one or more strategies and seeds, on the same space and limits.
         title: Heading of the page.
-        finalists: The winner and baselines, evaluated on test images after the selection.
+        finalists: The winner and baselines, evaluated on the test split after the selection.
         training: The supernet's training, from ``TrainingResult.to_dict``; its ``history`` is plotted.
         data: The dataset's record.
         command: The shell command.
@@ -95,11 +94,11 @@ def _html(
         drawings=drawings,
         search_figures=figures,
         section=section,
-        finalists=tables.finalists_table(finalists, data) if finalists else None,
+        finalists=tables.finalists_table(searches.finalist_metric, finalists, data) if finalists else None,
         checklist=tables.checklist_table(analysis.checklist if several else ()),
         space=tables.space_table(searches.space),
         geometry=tables.geometry_table(searches.space),
-        training=tables.training_table(training, last_validation(training)) if training else None,
+        training=tables.training_table(training) if training else None,
         learning_curve=learning,
     )
     return html, pictures
@@ -130,21 +129,22 @@ def _records(comparison: Comparison, data: JsonObject | None) -> list[tables.Tab
 
 def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
-    best, test = searches.winner.found, _test_accuracy(finalists)
+    best, metric, test = searches.winner.found, searches.finalist_metric, _tested(finalists)
     shown = [(searches.measure, searches.written(best.fitness), "of the winner, confirmed")]
     if test is not None:
-        shown.append(("test accuracy", percent(test[0]), test[1]))
+        shown.append((f"test {metric.title}", metric.text(test[0]), test[1]))
     shown.append(("parameters", grouped(best.params), budget(searches.limits)))
     runs = f"{len(searches.results)} run{'s' if len(searches.results) > 1 else ''}"
     shown.append(("evaluations", grouped(searches.evaluations), f"in {runs}"))
     return shown
 
 
-def _test_accuracy(finalists: Sequence[Finalist]) -> tuple[float, str] | None:
+def _tested(finalists: Sequence[Finalist]) -> tuple[float, str] | None:
+    """Return the winner's objective on the test split, and with which weights."""
     chosen = _chosen(finalists)
     if chosen is None:
         return None
-    if "test_accuracy" in chosen.retrained:
-        return chosen.retrained["test_accuracy"], "retrained"
-    accuracy = chosen.inherited.get("test_accuracy")
-    return None if accuracy is None else (accuracy, "with inherited weights")
+    if "test" in chosen.retrained:
+        return chosen.retrained["test"], "retrained"
+    value = chosen.inherited.get("test")
+    return None if value is None else (value, "with inherited weights")

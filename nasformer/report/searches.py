@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 from nasformer.architecture import Architecture
-from nasformer.compare.results import check_together, in_percent, strategy_labels
+from nasformer.compare.results import check_together, metric_of, strategy_labels
 from nasformer.cost import Limits
 from nasformer.errors import NasformerError
-from nasformer.report.notation import PERCENT, Measure
+from nasformer.report.notation import Measure
 from nasformer.search.evaluation import Trial
 from nasformer.search.result import FoundArchitecture, SearchResult
 from nasformer.space import SearchSpace
+from nasformer.tasks import Metric, get_task
 
 
 @dataclass(frozen=True)
@@ -113,18 +114,24 @@ class Searches:
         return [group for group in others if max(group.confirmed) == self.winner.trial.value]
 
     @cached_property
-    def in_percent(self) -> bool:
-        """Whether the fitness is an accuracy in percent."""
-        return in_percent(self.results)
+    def metric(self) -> Metric | None:
+        """The metric that the fitness is, up to its sign; None: unknown, or with noise."""
+        return metric_of(self.results)
+
+    @property
+    def finalist_metric(self) -> Metric:
+        """The metric of finalists: that of the fitness, else accuracy."""
+        accuracy: Metric = get_task("classification").metrics[0]
+        return self.metric or accuracy
 
     @property
     def measure(self) -> str:
         """Display name of the fitness."""
-        return "search accuracy" if self.in_percent else "fitness"
+        return f"search {self.metric.title}" if self.metric else "fitness"
 
     def written(self, value: float) -> str:
-        """Return a formatted fitness."""
-        return (PERCENT if self.in_percent else Measure()).written(value)
+        """Return a formatted fitness, as its metric if known."""
+        return self.metric.text(self.metric.sign * value) if self.metric else Measure().written(value)
 
     @property
     def cost_axis(self) -> str:

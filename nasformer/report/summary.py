@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from nasformer.report.accuracy import interval, split_size
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import MISSING, budget, compact, cost_name, counted, grouped, listed, percent, shortened
+from nasformer.report.interval import interval, split_size
+from nasformer.report.notation import MISSING, budget, compact, cost_name, counted, grouped, listed, shortened
 from nasformer.report.searches import Searches
 from nasformer.search.result import SearchResult
+from nasformer.tasks import Metric
 
 _WIDTH = 80
 
@@ -18,10 +19,10 @@ _WIDTH = 80
 def summary(searches: Searches, finalists: Sequence[Finalist] = (), data: Mapping[str, Any] | None = None) -> list[str]:
     """Return the findings as paragraphs; only measured facts."""
     chosen = next((finalist for finalist in finalists if finalist.chosen), None)
-    others = [finalist for finalist in finalists if not finalist.chosen and "test_accuracy" in finalist.inherited]
-    paragraphs = [f"{_winner(searches)} {_test(chosen)}".strip(), _effort(searches)]
-    if chosen and others and "test_accuracy" in chosen.inherited:
-        paragraphs.insert(1, _beside(chosen, others[0], split_size(data, "test")))
+    others = [finalist for finalist in finalists if not finalist.chosen and "test" in finalist.inherited]
+    paragraphs = [f"{_winner(searches)} {_test(searches.finalist_metric, chosen)}".strip(), _effort(searches)]
+    if chosen and others and "test" in chosen.inherited:
+        paragraphs.insert(1, _beside(searches.finalist_metric, chosen, others[0], split_size(data, "test")))
     return [paragraph.strip() for paragraph in paragraphs]
 
 
@@ -38,7 +39,7 @@ def caveats(searches: Searches) -> list[str]:
 def _winner(searches: Searches) -> str:
     group, result, best = searches.winner.group, searches.winner.result, searches.winner.found
     value = searches.written(best.fitness)
-    measured = f"{value} on the search images" if searches.in_percent else f"a fitness of {value}"
+    measured = f"a {searches.measure} of {value}"
     within = f"Within a budget of {budget(searches.limits)}" if searches.limits else "Without a budget"
     return (
         f"{within}, the best confirmed winner came from {group.label} (seed {result.seed}): {measured}, "
@@ -60,30 +61,29 @@ def _share(searches: Searches) -> str:
     return f", {100 * searches.winner.found.params / limit.high:.1f} % of the budget"
 
 
-def _test(chosen: Finalist | None) -> str:
-    if chosen is None or "test_accuracy" not in chosen.inherited:
-        return "It has not been evaluated on test images."
-    text = (
-        f"Its accuracy on the held-out test images is "
-        f"{percent(chosen.inherited['test_accuracy'])} with inherited weights"
-    )
-    if "test_accuracy" in chosen.retrained:
-        text += f" and {percent(chosen.retrained['test_accuracy'])} after retraining"
+def _test(metric: Metric, chosen: Finalist | None) -> str:
+    if chosen is None or "test" not in chosen.inherited:
+        return "It has not been evaluated on the test split."
+    value = metric.text(chosen.inherited["test"])
+    text = f"Its {metric.title} on the held-out test split is {value} with inherited weights"
+    if "test" in chosen.retrained:
+        text += f" and {metric.text(chosen.retrained['test'])} after retraining"
     return f"{text}."
 
 
-def _beside(chosen: Finalist, other: Finalist, images: int | None) -> str:
-    key = "retrained" if "test_accuracy" in chosen.retrained and "test_accuracy" in other.retrained else "inherited"
+def _beside(metric: Metric, chosen: Finalist, other: Finalist, examples: int | None) -> str:
+    key = "retrained" if "test" in chosen.retrained and "test" in other.retrained else "inherited"
     how = "Retrained with the same recipe" if key == "retrained" else "With inherited weights"
-    mine, theirs = getattr(chosen, key)["test_accuracy"], getattr(other, key)["test_accuracy"]
-    text = f"{how}, the winner has a test accuracy of {percent(mine)} and {other.label} {percent(theirs)}"
-    if images is None:
-        return f"{text}, from one training each."
-    overlap = interval(mine, images).overlaps(interval(theirs, images))
-    settles = "overlap, so the difference is inconclusive" if overlap else "do not overlap"
+    mine, theirs = getattr(chosen, key)["test"], getattr(other, key)["test"]
+    text = f"{how}, the winner has a test {metric.title} of {metric.text(mine)} and {other.label} {metric.text(theirs)}"
+    text += ", from one training each."
+    first, second = interval(metric, mine, examples), interval(metric, theirs, examples)
+    if first is None or second is None:
+        return text
+    settles = "overlap, so the difference is inconclusive" if first.overlaps(second) else "do not overlap"
     return (
-        f"{text}, from one training each. One of the {images:,} test images is {100 / images:.2f} percentage points; "
-        f"the two 95 % intervals {settles}."
+        f"{text} One of the {examples:,} test examples is {100 / (examples or 1):.2f} percentage points; the two 95 % "
+        f"intervals {settles}."
     )
 
 
@@ -119,14 +119,15 @@ def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist]
         lines.append(_row(group.label, [str(len(group.results)), *values, *map(compact, counts)]))
     if finalists:
         lines += ["", _row("", [cost_name("params"), "MACs", "search", "test", "retrained"])]
-        lines += [_row(finalist.label, _scores(finalist)) for finalist in finalists]
+        lines += [_row(finalist.label, _scores(searches.finalist_metric, finalist)) for finalist in finalists]
     return lines
 
 
-def _scores(finalist: Finalist) -> list[str]:
+def _scores(metric: Metric, finalist: Finalist) -> list[str]:
     inherited, retrained = finalist.inherited, finalist.retrained
-    accuracies = [inherited.get("search_accuracy"), inherited.get("test_accuracy"), retrained.get("test_accuracy")]
-    return [grouped(finalist.params), compact(finalist.macs), *map(percent, accuracies)]
+    values = [inherited.get("search"), inherited.get("test"), retrained.get("test")]
+    told = [MISSING if value is None else metric.text(value) for value in values]
+    return [grouped(finalist.params), compact(finalist.macs), *told]
 
 
 def _row(label: str, cells: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
 from nasformer.report import tables
-from nasformer.report.accuracy import interval
-from nasformer.report.notation import compact, counted, duration, grouped, listed, percent, signed
+from nasformer.report.interval import interval_of
+from nasformer.report.notation import MISSING, compact, counted, duration, grouped, listed, points, signed
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
+from nasformer.tasks import Metric, Task, task_of
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -40,31 +41,43 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     Raises:
         NasformerError: The folder cannot be written.
     """
-    drawings, curves = [_drawing(figures)], _curves(figures)
-    confusion = _confusion(figures)
-    training = figures.get("training") or {}
-    pictures = [*drawings, *curves, confusion]
+    training, test = figures.get("training") or {}, figures["test"]
+    task, (part, rows) = task_of(training.get("data") or {}), _parts(test)
+    drawings, curves = [_drawing(figures)], _curves(task, training.get("history") or ())
+    confusion, profile = _confusion(test), _profile(task, part, rows)
+    pictures = [*drawings, *curves, *confusion, *profile]
     html = render(
         "training.html.j2",
         Subject(title, command, _download(figures)),
         pictures,
         _records(figures),
-        summary=_summary(figures),
-        key_figures=_key_figures(figures),
-        warnings=_warnings(figures),
+        summary=_summary(task, figures),
+        key_figures=_key_figures(task, figures),
+        warnings=_warnings(part, rows),
         chapters=[],
         drawings=drawings,
         curves=curves,
+        parts=_several(part) if part else "",
         confusion=confusion,
-        many=len(figures["test"]["confusion"]) > _MANY,
-        scores=tables.scores_table(figures, _done(figures)),
-        classes=tables.classes_table(figures["test"]),
-        confusions=tables.confusions_table(figures["test"]),
-        costs=tables.costs_table(figures),
+        many=len(rows) > _MANY,
+        profile=profile,
+        details=_details(task, part, test),
+        confusions=tables.confusions_table(test) if confusion else None,
+        scores=tables.scores_table(task, figures, _done(figures)),
+        costs=tables.costs_table(task, figures),
         origin=tables.origin_table(figures),
         recipe=tables.recipe_table(training.get("recipe") or {}),
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _parts(test: JsonObject) -> tuple[str, Sequence[Any]]:
+    """Return what the outputs are, such as "class", and the figures of each."""
+    return next(((key.removeprefix("per_"), rows) for key, rows in test.items() if key.startswith("per_")), ("", ()))
+
+
+def _several(part: str) -> str:
+    return "classes" if part == "class" else f"{part}s"
 
 
 def _done(figures: JsonObject) -> str:
@@ -74,22 +87,42 @@ def _done(figures: JsonObject) -> str:
 def _drawing(figures: JsonObject) -> Picture:
     from nasformer.report.figures import draw_network
 
-    architecture, geometry = Architecture.from_dict(dict(figures["architecture"])), Geometry(**figures["geometry"])
+    architecture = Architecture.from_dict(dict(figures["architecture"]))
     costs = {name: figures[name] for name in COSTS}
-    return draw_network(geometry, architecture, costs, "architecture", "the network")
+    return draw_network(Geometry.from_dict(figures["geometry"]), architecture, costs, "architecture", "the network")
 
 
-def _curves(figures: JsonObject) -> list[Picture]:
+def _curves(task: Task, history: Sequence[JsonObject]) -> list[Picture]:
     from nasformer.report.figures import draw_progress
 
-    return draw_progress((figures.get("training") or {}).get("history") or ())
+    return draw_progress(task, history)
 
 
-def _confusion(figures: JsonObject) -> Picture:
+def _confusion(test: JsonObject) -> list[Picture]:
     from nasformer.report.figures import draw_confusion
 
-    test = figures["test"]
-    return draw_confusion(test["confusion"], [str(row["class"]) for row in test["per_class"]])
+    if "confusion" not in test:
+        return []
+    return [draw_confusion(test["confusion"], [str(row["class"]) for row in test["per_class"]])]
+
+
+def _profile(task: Task, part: str, rows: Sequence[Any]) -> list[Picture]:
+    """Return the main metric by output, where outputs are ordered: plain numbers."""
+    from nasformer.report.figures import Line, draw_lines
+
+    if not rows or isinstance(rows[0], Mapping):
+        return []
+    metric, places = task.metrics[0], range(1, len(rows) + 1)
+    title, caption = f"{metric.title} by {part}", f"{metric.title} of each {part}, over the test {task.example}s."
+    picture = draw_lines("profile", title, caption, [Line("test", places, rows)], {"test": 0}, x=part, y=metric.heading)
+    return [] if picture is None else [picture]
+
+
+def _details(task: Task, part: str, test: JsonObject) -> tables.Table | None:
+    rows = test.get(f"per_{part}") or ()
+    if "confusion" in test:
+        return tables.classes_table(task, test)
+    return tables.parts_table(task, part, rows) if rows and isinstance(rows[0], Mapping) else None
 
 
 def _download(figures: JsonObject) -> Download:
@@ -104,14 +137,20 @@ def _records(figures: JsonObject) -> list[tables.Table]:
     return [*([tables.data_table(data)] if data else []), versions]
 
 
-def _summary(figures: JsonObject) -> list[str]:
-    test = figures["test"]
-    ends = interval(test["accuracy"], test["images"])
+def _summary(task: Task, figures: JsonObject) -> list[str]:
+    metric, test = task.metrics[0], figures["test"]
+    examples = test[f"{task.example}s"]
+    ends = interval_of(metric, test, examples)
     lead = (
-        f"The network was {_done(figures)}{_from(figures)}{_for(figures)}. It classifies "
-        f"{percent(test['accuracy'])} of {test['images']:,} test images correctly (95 % interval {ends})."
+        f"The network was {_done(figures)}{_from(figures)}{_for(figures)}. Its {metric.title} on {examples:,} test "
+        f"{task.example}s is {_value(metric, test)}{'' if ends is None else f' (95 % interval {ends})'}."
     )
-    return [lead, *_gain(figures), *_hardest(test)]
+    return [lead, *_gain(task, figures), *_hardest(test)]
+
+
+def _value(metric: Metric, scores: JsonObject) -> str:
+    value = scores.get(metric.name)
+    return MISSING if value is None else metric.text(value)
 
 
 def _from(figures: JsonObject) -> str:
@@ -128,20 +167,27 @@ def _for(figures: JsonObject) -> str:
     return f"{data} for {counted(epochs, 'epoch')}" if epochs else data
 
 
-def _gain(figures: JsonObject) -> list[str]:
-    before, test = figures.get("before"), figures["test"]
-    if not before:
+def _gain(task: Task, figures: JsonObject) -> list[str]:
+    """Return the change of the first metric that was also measured before the training."""
+    before, test = figures.get("before") or {}, figures["test"]
+    metric = next((each for each in task.metrics if each.name in before), None)
+    if metric is None:
         return []
-    images, difference = test["images"], test["accuracy"] - before["accuracy"]
-    overlap = interval(before["accuracy"], images).overlaps(interval(test["accuracy"], images))
-    settles = "overlap, so the difference is inconclusive" if overlap else "do not overlap"
-    return [
-        f"Before, its accuracy on the same images was {percent(before['accuracy'])}: a change of "
-        f"{signed(difference)} percentage points. The two 95 % intervals {settles}."
-    ]
+    examples = test[f"{task.example}s"]
+    text = (
+        f"Before, its {metric.title} on the same {task.example}s was {_value(metric, before)}: a change of "
+        f"{signed(test[metric.name] - before[metric.name])}{points(metric)}."
+    )
+    first, last = (interval_of(metric, scores, examples) for scores in (before, test))
+    if first is None or last is None:
+        return [text]
+    settles = "overlap, so the difference is inconclusive" if first.overlaps(last) else "do not overlap"
+    return [f"{text} The two 95 % intervals {settles}."]
 
 
 def _hardest(test: JsonObject) -> list[str]:
+    if "confusion" not in test:
+        return []
     told = sorted((row for row in test["per_class"] if row["images"]), key=lambda row: (row["accuracy"], row["class"]))
     if len(told) < 3 or told[0]["accuracy"] == told[-1]["accuracy"]:
         return []
@@ -149,25 +195,24 @@ def _hardest(test: JsonObject) -> list[str]:
     return [f"Hardest classes: {listed(worst)}; easiest: {told[-1]['class']} ({told[-1]['accuracy']:.1f} %)."]
 
 
-def _key_figures(figures: JsonObject) -> list[tuple[str, str, str]]:
+def _key_figures(task: Task, figures: JsonObject) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
-    test, speed = figures["test"], figures.get("speed")
-    shown = [("test accuracy", percent(test["accuracy"]), str(interval(test["accuracy"], test["images"])))]
-    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per image"))
+    test, speed, metric = figures["test"], figures.get("speed"), task.metrics[0]
+    ends = interval_of(metric, test, test[f"{task.example}s"])
+    shown = [(f"test {metric.title}", _value(metric, test), "" if ends is None else str(ends))]
+    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per {task.example}"))
     if speed:
         shown.append(("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
-        batch = f"images/s, batch size {speed['batch_size']}"
+        batch = f"{task.example}s/s, batch size {speed['batch_size']}"
         shown.append(("throughput here", f"{speed['images_per_second']:,.0f}", batch))
     return shown
 
 
-def _warnings(figures: JsonObject) -> list[str]:
-    images = [row["images"] for row in figures["test"]["per_class"]]
-    few, told = sum(1 for count in images if 0 < count < _FEW), []
+def _warnings(part: str, rows: Sequence[Any]) -> list[str]:
+    images = [row["images"] for row in rows if isinstance(row, Mapping) and "images" in row]
+    few, told, of = sum(1 for count in images if 0 < count < _FEW), [], f"of {len(images):,} {_several(part)}"
     if few:
-        told.append(
-            f"{few:,} of {len(images):,} classes have fewer than {_FEW} test images, so their accuracy is imprecise."
-        )
+        told.append(f"{few:,} {of} have fewer than {_FEW} test images, so their figures are imprecise.")
     if 0 in images:
-        told.append(f"{images.count(0):,} of {len(images):,} classes have no test image.")
+        told.append(f"{images.count(0):,} {of} have no test image.")
     return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -46,6 +46,11 @@ class Metric:
     def sign(self) -> int:
         """1 if higher is better, else -1: a fitness is ``sign`` times the metric."""
         return 1 if self.higher_is_better else -1
+
+    @property
+    def fitness(self) -> Metric:
+        """The metric of its fitness: negated, unless higher is better."""
+        return self if self.higher_is_better else replace(self, title=f"−{self.title}", higher_is_better=True)
 
     @property
     def heading(self) -> str:

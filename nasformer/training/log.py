@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nasformer.errors import CheckpointError
+from nasformer.tasks import Metric
 
 FILE = "log.jsonl"
 Row = dict[str, Any]
@@ -25,15 +26,23 @@ class TrainingLog:
     Args:
         folder: Folder of the JSONL file; None: no file.
         epochs: Total number of epochs.
+        metric: The validated metric that is shown.
         history: Rows of the completed epochs.
         progress: Whether to show a progress bar.
         callback: Called with each row.
     """
 
     def __init__(
-        self, folder: Path | None, epochs: int, history: Sequence[Row], *, progress: bool, callback: Callback | None
+        self,
+        folder: Path | None,
+        epochs: int,
+        metric: Metric,
+        history: Sequence[Row],
+        *,
+        progress: bool,
+        callback: Callback | None,
     ) -> None:
-        self.history = list(history)
+        self.history, self.metric = list(history), metric
         self._path = None if folder is None else folder / FILE
         self._callback = callback
         self._bar = Progress(
@@ -60,10 +69,10 @@ class TrainingLog:
         self.history.append(row)
         self._write(json.dumps(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
-        scores = [main_score(scores) for scores in validated[0]["validation"].values()] if validated else []
-        shown = f", val {'/'.join(f'{value:.3g}' for _, value in scores)}{_unit(scores[0][0])}" if scores else ""
+        scores = [f"{each[self.metric.name]:.3g}" for row in validated for each in row["validation"].values()]
+        shown = f", val {'/'.join(scores)}{_unit(self.metric)}" if scores else ""
         self._bar.update(self._task, advance=1, description=f"loss {row['train_loss']:.3f}{shown}")
-        logger.info("epoch %d: %s", row["epoch"], describe(row))
+        logger.info("epoch %d: %s", row["epoch"], describe(row, self.metric))
         if self._callback is not None:
             self._callback(row)
 
@@ -78,21 +87,18 @@ class TrainingLog:
             raise CheckpointError(f"cannot write {self._path}: {error.strerror}", self._path) from error
 
 
-def describe(row: Mapping[str, Any]) -> str:
+def describe(row: Mapping[str, Any], metric: Metric) -> str:
     """Return a row in brief.
 
-    >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}})
+    >>> from nasformer.tasks import get_task
+    >>> accuracy = get_task("classification").metrics[0]
+    >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}}, accuracy)
     'loss 0.500, smallest 91.5 %'
     """
-    main = {name: main_score(scores) for name, scores in row.get("validation", {}).items()}
-    scores = [f"{name} {value:.3g}{_unit(metric)}" for name, (metric, value) in main.items()]
+    told = row.get("validation", {}).items()
+    scores = [f"{name} {each[metric.name]:.3g}{_unit(metric)}" for name, each in told]
     return ", ".join([f"loss {row['train_loss']:.3f}", *scores])
 
 
-def main_score(scores: Mapping[str, float]) -> tuple[str, float]:
-    """Return name and value of the metric that ranks by default: the first one of a validation."""
-    return next(iter(scores.items()))
-
-
-def _unit(metric: str) -> str:
-    return " %" if metric == "accuracy" else f" {metric}"
+def _unit(metric: Metric) -> str:
+    return " %" if metric.unit == "%" else f" {metric.title}"

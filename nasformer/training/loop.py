@@ -159,7 +159,8 @@ class Trainer:
     def _log(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> TrainingLog:
         if not self.ranks.is_main:
             out, progress, callback = None, False, None
-        return TrainingLog(out, self.recipe.epochs, history, progress=progress, callback=callback)
+        metric = self.data.task.objective()
+        return TrainingLog(out, self.recipe.epochs, metric, history, progress=progress, callback=callback)
 
     def _write(self, out: Path, epoch: int, history: list[Row]) -> None:
         if not self.ranks.is_main:

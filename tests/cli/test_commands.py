@@ -194,5 +194,5 @@ def test_demo(nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     results = [SearchResult.load(path) for path in Path("demo/results").iterdir()]
     assert {r.strategy for r in results} == {"random", "evolution", "tpe", "thompson"}
     assert len(results) == 12
-    assert winner["inherited"]["search_accuracy"] == max(r.best.fitness for r in results)
+    assert winner["inherited"]["search"] == max(r.best.fitness for r in results)
     assert find_weights(load_space("digits")) is not None

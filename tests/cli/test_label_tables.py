@@ -11,11 +11,13 @@ import pytest
 import yaml
 from PIL import Image
 
+import nasformer as nf
 from nasformer.cli.training import read_recipe
 from nasformer.data import load_dataset
 from nasformer.space import load_space
 from nasformer.training import Recipe
 from tests.cli.conftest import Command
+from tests.report.html import read
 
 Refused = Callable[..., None]
 
@@ -43,8 +45,25 @@ def test_a_regression_is_trained_without_a_recipe_and_searched(nasformer: Comman
     assert training["recipe"]["batch_size"] == 4  # of 36 train images
     assert training["data"]["name"] == "table:labels.csv?root=photos&targets=age"
     assert training["data"]["task"]["name"] == "regression"
-    done = nasformer("search", "space.yaml", "--strategy", "random", "-n", 3, "--objective", "loss", "-q")
+    done = nasformer(
+        "search", "space.yaml", "--strategy", "random", "-n", 3, "--objective", "mae", "--out", "run", "-q"
+    )
     assert done.code == 0, done.err
+    found = nf.SearchResult.load("run/result.jsonl")
+    assert found.settings["fitness"]["objective"] == "mae"
+    done = nasformer("evaluate", "run", "--split", "search", "--json")
+    winner = json.loads(done.out)["results"][0]
+    assert winner["mae"] == pytest.approx(-found.best.fitness)
+    assert winner["loss"] > 0
+    shown = nasformer("evaluate", "run", "--split", "search").out
+    assert f"{winner['loss']:.4f} {winner['mae']:.4f}" in " ".join(shown.split())
+    done = nasformer("finetune", "run", "--epochs", 1, "--device", "cpu", "--out", "fine", "-q")
+    assert done.code == 0, done.err
+    test = json.loads(Path("fine/finetune.json").read_text())["test"]
+    assert f"fine-tuned {test['mae']:.4f} {test['r2']:.4f} {test['loss']:.4f}" in " ".join(done.out.split())
+    page = read(Path("fine/report.html")).text
+    assert f"Its MAE on {test['images']} test images is {test['mae']:.4f}" in page
+    assert "accuracy" not in page
 
 
 def test_root_may_be_an_option_of_the_command(nasformer: Command, refused: Refused, table: str) -> None:

@@ -11,6 +11,7 @@ from scipy import stats
 from nasformer.diagnose.claims import claims
 from nasformer.diagnose.intervals import difference_of, kendall, mean_of, ranks, spread_of
 from nasformer.diagnose.pieces.chosen import _best
+from nasformer.tasks import get_task
 
 
 def test_a_mean_is_students() -> None:
@@ -64,6 +65,7 @@ def test_equals_look_unequal_to_who_chose_the_best() -> None:
     assert curse[40] == pytest.approx(2.16 * error, rel=0.15), "the mean of the highest of 40 normal values"
 
 
+ACCURACY = get_task("classification").metrics[0]
 EPOCHS = {"supernet": 8, "finetuned": 1, "retrained": 4}
 
 
@@ -83,18 +85,18 @@ def interval(value: float, half: float) -> dict[str, float]:
 )
 def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict: str) -> None:
     row = {"of": "retrained", "minus": "inherited", "mean": interval(value, half)}
-    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}})
+    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}}, ACCURACY)
     assert claim["verdict"] == verdict
     assert f"{value:+.2f}".replace("-", "−") in claim["here"]
 
 
 @pytest.mark.parametrize(
     ("value", "verdict", "why"),
-    [(0.0, "holds", "add little"), (2.0, "does not hold", "specialises"), (-2.0, "does not hold", "decreased")],
+    [(0.0, "holds", "add little"), (2.0, "does not hold", "specialises"), (-2.0, "does not hold", "worse")],
 )
 def test_fine_tuning_adds_nothing_takes_nothing_away(value: float, verdict: str, why: str) -> None:
     row = {"of": "finetuned", "minus": "inherited", "mean": interval(value, 0.3)}
-    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}})
+    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}}, ACCURACY)
     assert claim["verdict"] == verdict
     assert why in claim["why"]
     assert "1 epoch of fine-tuning, 8 of the supernet" in claim["here"]
@@ -106,9 +108,19 @@ def test_fine_tuning_adds_nothing_takes_nothing_away(value: float, verdict: str,
 )
 def test_better_is_above_none(value: float, half: float, verdict: str) -> None:
     difference: dict[str, Any] = {"mean": interval(value, half), "n": 3}
-    (claim,) = claims({"winner": {"difference": difference, "epochs": 4}})
+    (claim,) = claims({"winner": {"difference": difference, "epochs": 4}}, ACCURACY)
     assert claim["verdict"] == verdict
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:
-    assert claims({}) == []
+    assert claims({}, ACCURACY) == []
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.0, "holds"), (0.004, "does not hold")])
+def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: str) -> None:
+    row = {"of": "retrained", "minus": "inherited", "mean": interval(value, 0.001)}
+    rows = [{"name": "inherited", "mean": interval(-0.4, 0.1)}]
+    gap = {"differences": [row], "rows": rows, "epochs": EPOCHS}
+    (claim,) = claims({"gap": gap}, get_task("regression").metrics[-1])
+    assert claim["verdict"] == verdict
+    assert claim["here"].startswith(f"retrained − inherited +{value:.4f} (")

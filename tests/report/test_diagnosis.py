@@ -29,11 +29,11 @@ FIGURES = {
 SAID = {
     "fidelity": "Kendall's τ between both rankings is 0.62 (0.42 to 0.82)",
     "gap": "Fine-tuned − inherited",
-    "sharing": "Entangled − classical: +4.50 (+4.10 to +4.90) percentage points of inherited accuracy over 20",
+    "sharing": "Entangled − classical: +4.50 (+4.10 to +4.90) percentage points of inherited top-1 accuracy over 20",
     "strategies": "Evolution − random: +0.60 (+0.15 to +1.05) percentage points",
     "winner": "Winner − uniform ViT: +0.60 (−0.10 to +1.30) percentage points, retrained with three seeds each",
     "images": "Ranked by accuracy, 300 of 360 images are the smallest tested subset",
-    "curse": "Search minus test accuracy of the best of 100: +1.15 percentage points",
+    "curse": "Search minus test top-1 accuracy of the best of 100: +1.15 percentage points",
 }
 
 

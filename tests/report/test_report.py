@@ -16,6 +16,7 @@ from nasformer.errors import NasformerError
 from nasformer.report import Finalist, Searches, summary_lines, write_report
 from nasformer.search import SearchResult, Trial
 from nasformer.space import SearchSpace, load_space
+from nasformer.tasks import get_task
 from tests.report.html import Page, read
 
 HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \x00_名"
@@ -75,8 +76,8 @@ def raced(found: SearchResult) -> SearchResult:
 
 def finalist(architecture: Architecture, label: str, *, chosen: bool = False) -> Finalist:
     costs = SPACE.params(architecture), SPACE.macs(architecture)
-    inherited = {"search_accuracy": accuracy(architecture), "test_accuracy": 91.25}
-    return Finalist(label, architecture, *costs, inherited, {"test_accuracy": 93.75}, chosen)
+    inherited = {"search": accuracy(architecture), "test": 91.25}
+    return Finalist(label, architecture, *costs, inherited, {"test": 93.75}, chosen)
 
 
 @pytest.fixture(scope="module")
@@ -148,16 +149,16 @@ def test_the_page_states_space_data_training_and_command(page: Page) -> None:
 def test_the_summary_does_not_overclaim(page: Page) -> None:
     assert "there are too few seeds to test it" in page.text
     assert "with three common seeds no difference" in page.text
-    assert "Its accuracy on the held-out test images is" in page.text
+    assert "Its top-1 accuracy on the held-out test split is" in page.text
     assert "computed after the selection and did not influence it" in page.text
-    assert "One of the 400 test images is 0.25 percentage points" in page.text
+    assert "One of the 400 test examples is 0.25 percentage points" in page.text
     assert "so the difference is inconclusive" in page.text
 
 
 def test_a_tie_is_told(tmp_path: Path) -> None:
     twins = [result("random", 0), replace(result("random", 0), settings={"strategy": "twin", "seed": 0})]
     text = read(write_report(tmp_path, twins, title="Tie")).text
-    assert "Winners of twin had the same search accuracy" in text
+    assert "Winners of twin had the same search top-1 accuracy" in text
 
 
 def test_nothing_is_fetched(folder: Path, page: Page) -> None:
@@ -230,7 +231,7 @@ def test_one_result_alone_is_a_report(tmp_path: Path) -> None:
     path = write_report(tmp_path, [result()], title="One")
     text = read(path).text
     assert "random evaluated 12 architectures in one run." in text
-    assert "has not been evaluated on test images" in text
+    assert "has not been evaluated on the test split" in text
     assert "no difference among" not in text
     assert (tmp_path / "figures" / "architecture-1.svg").exists()
 
@@ -251,6 +252,20 @@ def test_a_fitness_that_is_no_accuracy_has_no_percent(tmp_path: Path) -> None:
     text = read(write_report(tmp_path, [plain], title="Plain")).text
     assert f"a fitness of {plain.best.fitness:.5g}" in text
     assert "on the search images" not in text
+
+
+def test_a_loss_is_shown_as_it_is_and_plotted_as_it_ranks(tmp_path: Path) -> None:
+    plain, task = result(), get_task("regression")(("age",), (0.0,), (1.0,))
+    described = {"kind": "inherited", "objective": "mae", "data": task.record()}
+    trials = tuple(replace(t, value=-(t.value or 0) / 100, metrics={"mae": (t.value or 0) / 100}) for t in plain.trials)
+    confirmed = tuple(sorted(trials, key=lambda t: t.rank)[:3])
+    plain = replace(plain, trials=trials, confirmed=confirmed, settings={**plain.settings, "fitness": described})
+    best = replace(finalist(plain.best.architecture, "winner", chosen=True), inherited={"search": 0.5, "test": 0.75})
+    text = read(write_report(tmp_path, [plain], title="Ages", finalists=[best])).text
+    assert f"a search MAE of {-plain.best.fitness:.4f}" in text
+    assert "Its MAE on the held-out test split is 0.7500 with inherited weights" in text
+    assert f"{-plain.best.fitness:.4f}" in summary_lines([plain])[1]
+    assert "search −MAE" in (tmp_path / "figures" / "cost-scatter.svg").read_text(encoding="utf-8")
 
 
 def test_options_tell_variants_of_a_strategy_apart() -> None:

@@ -15,6 +15,7 @@ import pytest
 from nasformer.errors import NasformerError
 from nasformer.report import write_training_report
 from nasformer.space import SearchSpace, load_space
+from nasformer.tasks import Task, get_task
 from tests.report.html import Page, read
 from tests.report.test_report import HOSTILE
 
@@ -96,7 +97,7 @@ def page(folder: Path) -> Page:
 
 def test_the_page_states_the_result(page: Page) -> None:
     test = trained()["test"]
-    facts = [f"{test['accuracy']:.2f} % of 400 test images", "same images was 40.00 %", "0.5123", "do not overlap"]
+    facts = [f"on 400 test images is {test['accuracy']:.2f} %", "same images was 40.00 %", "0.5123", "do not overlap"]
     facts += ["The network was fine-tuned from home/digits.safetensors on digits for seven epochs."]
     facts += ["60,106", "0.72 ms", "13,476", "a processor", "2 min 05 s", "nasformer finetune digits", "torch 2.9"]
     for fact in facts:
@@ -157,6 +158,45 @@ def test_many_classes_stay_light_and_folded(tmp_path: Path) -> None:
     assert path.stat().st_size < 1.5e6
     assert "All 300 classes" in page.text
     assert "One in 12 of 300 classes is labelled" in page.text
+
+
+def of_task(task: Task, test: dict[str, Any], before: dict[str, float]) -> dict[str, Any]:
+    """Return figures of another task than classification."""
+    figures = {**trained(), "test": test, "before": before}
+    figures["training"] = {**figures["training"], "data": {"name": "other", **task.record()}, "history": []}
+    return figures
+
+
+def test_a_regression_has_errors_with_intervals_and_every_target(tmp_path: Path) -> None:
+    test = {"images": 400, "loss": 0.5, "mae": 2.5, "standard_error": {"loss": 0.02, "mae": 0.1}, "r2": 0.8}
+    rows = [{"target": "age", "mae": 4.0, "r2": 0.7}, {"target": "height", "mae": 1.0, "r2": None}]
+    task = get_task("regression")(("age", "height"), (0.0, 0.0), (1.0, 1.0))
+    page = read(write_training_report(tmp_path, of_task(task, {**test, "per_target": rows}, {"mae": 3.0}), title="r"))
+    assert "Its MAE on 400 test images is 2.5000 (95 % interval 2.304 – 2.696)." in page.text
+    assert "Before, its MAE on the same images was 3.0000: a change of −0.5." in page.text
+    assert "fine-tuned 2.5000 2.304 – 2.696 0.8000 0.5000 0.461 – 0.539" in page.text
+    assert "age 4.0000 0.7000 height 1.0000 –" in page.text
+    assert "accuracy" not in page.text
+
+
+def test_labels_have_percent_and_few_images_are_told(tmp_path: Path) -> None:
+    test = {"images": 50, "loss": 0.5, "sample_f1": 60.0, "mean_average_precision": 70.0, "micro_f1": 55.0}
+    rows = [{"label": "red", "images": 30, "average_precision": 72.5, "f1": 66.0}]
+    rows += [{"label": "old", "images": 4, "average_precision": None, "f1": 0.0}]
+    task = get_task("multi-label")(("red", "old"))
+    text = read(write_training_report(tmp_path, of_task(task, {**test, "per_label": rows}, {}), title="m")).text
+    assert "test mAP 70.00 %" in text
+    assert "red 30 72.50 % 66.00 % old 4 – 0.00 %" in text
+    assert "1 of 2 labels have fewer than 10 test images" in text
+
+
+def test_a_forecast_has_the_error_of_every_step(tmp_path: Path) -> None:
+    test = {"windows": 100, "mse": 0.3, "mae": 0.4, "standard_error": {"mse": 0.01}, "per_step": [0.2, 0.3, 0.4]}
+    page = read(write_training_report(tmp_path, of_task(get_task("forecasting")(3), test, {}), title="f"))
+    assert "Its MSE on 100 test windows is 0.3000 (95 % interval 0.280 – 0.320)." in page.text
+    assert "MACs per window" in page.text
+    points = json.loads(page.scripts[0])["profile"][0]["points"]
+    assert [point[2] for point in points] == ["step 1: 0.2", "step 2: 0.3", "step 3: 0.4"]
 
 
 def test_hostile_strings_are_escaped(tmp_path: Path) -> None:

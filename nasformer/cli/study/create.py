@@ -23,7 +23,7 @@ def create(
     batch_size: options.BatchSize = 1,
     seed: options.Seed = 0,
     fitness: options.FitnessKind = None,
-    objective: options.Objective = "accuracy",
+    objective: options.Objective = None,
     racing: options.Racing = False,
     dtype: options.Dtype = "auto",
     noise: options.Noise = 0.0,

@@ -1,7 +1,7 @@
 """Pieces: the measurements of a diagnosis, each a function from a bench to plain values.
 
-Accuracies are in percent, on test images unless named search; ``seconds`` are the sequential time of a piece's
-trainings and searches, whichever piece ran them first.
+Values are of the task's default objective, negated unless higher is better, on the test split unless named search;
+``seconds`` are the sequential time of a piece's trainings and searches, whichever piece ran them first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Effect of the number of search images on rankings, and of selection on the winner's accuracy."""
+"""Effect of the number of search images on rankings, and of selection on the winner's value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]
 
 
 def curse(bench: Bench, do: Doing) -> Piece:
-    """Measure the winner's curse: search minus test accuracy of the best of several."""
+    """Measure the winner's curse: search minus test value of the best of several."""
     pool = bench.sample(bench.plan.pool, "pool")
     main = bench.data.task.objective()
     seen = np.stack([each.values(main) for each in bench.outcomes(pool, "search")])
@@ -55,7 +55,7 @@ def curse(bench: Bench, do: Doing) -> Piece:
 def _best(
     seen: NDArray[np.float64], test: NDArray[np.float64], count: int, shown: int, draw: np.random.Generator
 ) -> tuple[float, float]:
-    """Return search and test accuracy of the best of ``count`` on ``shown`` images, both resampled."""
+    """Return search and test value of the best of ``count`` on ``shown`` images, both resampled."""
     some = draw.choice(len(seen), count, replace=False)
     scores = seen[np.ix_(some, draw.choice(seen.shape[1], shown, replace=False))].mean(axis=1)
     best = int(scores.argmax())

@@ -1,4 +1,4 @@
-"""Inherited accuracy against fine-tuned and retrained accuracy of the same architectures."""
+"""Inherited against fine-tuned and retrained values of the same architectures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAIRS = (
 
 
 def fidelity(bench: Bench, do: Doing) -> Piece:
-    """Measure inherited, fine-tuned and retrained accuracy of random architectures, and rank correlations."""
+    """Measure inherited, fine-tuned and retrained values of random architectures, and rank correlations."""
     plan, space = bench.plan, bench.net.space
     drawn = bench.sample(plan.architectures, "fidelity")
     jobs = [Alone("retrain", each, plan.recipe) for each in drawn]
@@ -35,9 +35,9 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
             "architecture": architecture.to_dict(),
             **space.costs(architecture),
             "inherited": before.value,
-            "inherited_loss": before.metrics["loss"],
-            "finetuned": None if later is None else later["accuracy"],
-            "retrained": fresh["accuracy"],
+            **({"inherited_loss": before.metrics["loss"]} if bench.metric.name == "accuracy" else {}),
+            "finetuned": None if later is None else bench.value(later),
+            "retrained": bench.value(fresh),
         }
         for architecture, before, later, fresh in zip(drawn, inherited, after, alone, strict=True)
     ]
@@ -50,7 +50,7 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
             "retrained": plan.recipe["epochs"],
         },
         "architectures": rows,
-        "ranks": [_ranked(rows, of, against) for of, against in _PAIRS],
+        "ranks": [_ranked(rows, of, against) for of, against in _PAIRS if of in rows[0]],
     }
 
 
@@ -63,7 +63,7 @@ def _ranked(rows: Rows, of: str, against: str) -> Piece:
 
 
 def gap(fidelity: Piece) -> Piece:
-    """Return the accuracy gap of inherited weights, for the architectures of ``fidelity``."""
+    """Return the gap of inherited weights, for the architectures of ``fidelity``."""
     rows = fidelity["architectures"]
     pairs = (("retrained", "inherited"), ("retrained", "finetuned"), ("finetuned", "inherited"))
     told = {name: column(having(rows, name), name) for name in ("inherited", "finetuned", "retrained")}

@@ -14,10 +14,10 @@ from nasformer.diagnose.pieces.piece import Doing, Piece, searches, seconds_of
 
 
 def strategies(bench: Bench, do: Doing) -> Piece:
-    """Measure search and test accuracy of each strategy's winners at equal numbers of evaluations."""
+    """Measure search and test value of each strategy's winners at equal numbers of evaluations."""
     found = searches(bench, do)
     winners = [Architecture.from_dict(each["architecture"]) for row in found.values() for each in row]
-    test = dict(zip(winners, bench.accuracies(winners, bench.data.test), strict=True))
+    test = dict(zip(winners, bench.values(winners, bench.data.test), strict=True))
     rows = [_row(name, row, test) for name, row in found.items()]
     base = rows[-1]
     return {
@@ -60,14 +60,14 @@ def winner(bench: Bench, do: Doing) -> Piece:
     both, seeds = {"winner": best, "uniform ViT": plain}, range(bench.plan.retrainings)
     jobs = [Alone("retrain", each, bench.plan.last, seed) for each in both.values() for seed in seeds]
     alone = do(bench, jobs, "winner")
-    scores = [each["accuracy"] for each in alone]
+    scores = [bench.value(each) for each in alone]
     of_each = scores[: len(seeds)], scores[len(seeds) :]
     rows = [
         {
             "name": name,
             "architecture": architecture.to_dict(),
             **bench.net.space.costs(architecture),
-            "inherited": bench.accuracies([architecture], bench.data.test)[0],
+            "inherited": bench.values([architecture], bench.data.test)[0],
             "retrained": after,
             "mean": mean_of(after),
         }

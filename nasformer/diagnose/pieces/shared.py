@@ -19,11 +19,11 @@ _KINDS: tuple[WeightSharing, ...] = ("entangled", "classical")
 
 
 def sharing(bench: Bench, do: Doing) -> Piece:
-    """Measure inherited accuracy and search results with each kind of weight sharing."""
+    """Measure inherited values and search results with each kind of weight sharing."""
     trained = _trained(bench, do)
     nets = {kind: _net(bench, found) for kind, found in trained.items()}
     drawn = bench.sample(bench.plan.architectures, "fidelity")
-    inherited = {kind: bench.accuracies(drawn, bench.data.test, net) for kind, net in nets.items()}
+    inherited = {kind: bench.values(drawn, bench.data.test, net) for kind, net in nets.items()}
     rows = [
         {
             "name": kind,
@@ -91,8 +91,8 @@ def _ablation(
             "strategy": strategy,
             "architecture": winner.to_dict(),
             "params": bench.net.space.params(winner),
-            "inherited": bench.accuracies([winner], bench.data.test, nets[kind])[0],
-            "retrained": alone[winner]["accuracy"],
+            "inherited": bench.values([winner], bench.data.test, nets[kind])[0],
+            "retrained": bench.value(alone[winner]),
         }
         for (kind, strategy), winner in zip(cells, winners, strict=True)
     ]
@@ -100,7 +100,7 @@ def _ablation(
 
 
 def ranked(sharing: Piece, fidelity: Piece) -> Piece:
-    """Return the piece with retrained accuracies and the rank correlation of each kind of weight sharing."""
+    """Return the piece with retrained values and the rank correlation of each kind of weight sharing."""
     known = [row["retrained"] for row in fidelity["architectures"]]
     return {**sharing, "rows": [_ranked(row, known) for row in sharing["rows"]]}
 

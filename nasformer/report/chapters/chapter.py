@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nasformer.architecture import Architecture
-from nasformer.report.notation import amount, duration
+from nasformer.report.notation import amount, duration, points
 from nasformer.report.tables import Table
+from nasformer.report.tables.diagnosis import written
+from nasformer.tasks import Metric
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 JsonObject = Mapping[str, Any]
 Pieces = Mapping[str, JsonObject]
 Series = Mapping[str, int]
-POINTS = "percentage points"
 _CALLED = {"finetuned": "fine-tuned"}
 
 
@@ -47,6 +48,11 @@ def called(name: str) -> str:
 def between(row: JsonObject) -> str:
     """Return the display name of a difference."""
     return f"{called(row['of'])} − {called(row['minus'])}"
+
+
+def finding(row: JsonObject, metric: Metric) -> str:
+    """State a difference of a metric, with its interval."""
+    return f"{sentence(between(row))}: {written(row['mean'], metric, sign=True)}{points(metric)}"
 
 
 def sentence(text: str) -> str:

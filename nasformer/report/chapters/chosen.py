@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from nasformer.report.chapters.chapter import (
-    POINTS,
     Chapter,
     JsonObject,
     Pieces,
     Series,
     drawn,
+    sentence,
     time_taken,
 )
+from nasformer.report.notation import points
 from nasformer.report.tables import diagnosis as tables
-from nasformer.report.tables.diagnosis import written
+from nasformer.report.tables.diagnosis import ranked_by, written
 from nasformer.space import SearchSpace
+from nasformer.tasks import Metric
 
 _AGREE = 0.8
 
 
-def images(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
+def images(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric) -> Chapter:
     """Return the chapter on the number of images that a ranking needs."""
     from nasformer.report.figures import Line, draw_lines
 
     piece = pieces["images"]
-    kinds = [kind for kind in ("accuracy", "loss") if all(kind in row for row in piece["rows"])]
+    kinds = ranked_by(piece)
     lines = [
         Line(
             kind,
@@ -59,7 +61,7 @@ def _enough(piece: JsonObject, kind: str) -> str:
     )
 
 
-def curse(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
+def curse(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric) -> Chapter:
     """Return the chapter on the winner's curse (selection bias)."""
     from nasformer.report.figures import Line, draw_lines
 
@@ -67,27 +69,35 @@ def curse(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     counts = [row["evaluations"] for row in piece["rows"]]
     figure = draw_lines(
         "curse",
-        "Accuracy of the best of several on search and on test images",
-        "Mean accuracy of the best of n architectures on the search images that selected it and on test images. The "
-        "images differ, so accuracies differ a little even without selection bias.",
+        f"{sentence(metric.title)} of the best of several on the search and on the test split",
+        f"Mean {metric.title} of the best of n architectures on the search split, which selected it, and on the test "
+        "split. The splits differ, so values differ a little even without selection bias.",
         [Line(split, counts, [row[split] for row in piece["rows"]]) for split in ("search", "test")],
         series,
         x="evaluations",
-        y="accuracy, %",
+        y=metric.heading,
         log=True,
     )
     title = "The winner's curse"
-    return Chapter("curse", title, [*_flattered(piece), *time_taken(piece)], [tables.curse_table(piece)], drawn(figure))
+    return Chapter(
+        "curse",
+        title,
+        [*_flattered(piece, metric), *time_taken(piece)],
+        [tables.curse_table(piece, metric)],
+        drawn(figure),
+    )
 
 
-def _flattered(piece: JsonObject) -> list[str]:
+def _flattered(piece: JsonObject, metric: Metric) -> list[str]:
     """State the optimism of the best on search images, and how much of it is not due to selection."""
     told = []
     if piece["rows"]:
         last = piece["rows"][-1]
-        excess = written({"value": last["search"] - last["test"]}, sign=True)
-        told.append(f"Search minus test accuracy of the best of {last['evaluations']:,}: {excess} {POINTS}.")
+        excess = written({"value": last["search"] - last["test"]}, metric, sign=True)
+        told.append(
+            f"Search minus test {metric.title} of the best of {last['evaluations']:,}: {excess}{points(metric)}."
+        )
     if piece.get("bias") is not None:
-        bias = written({"value": piece["bias"]}, sign=True)
+        bias = written({"value": piece["bias"]}, metric, sign=True)
         told.append(f"Over all architectures the difference is {bias}: this part is due to the images, not selection.")
     return told

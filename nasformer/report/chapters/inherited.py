@@ -1,4 +1,4 @@
-"""Chapters on inherited weights against retraining: ranking and accuracy."""
+"""Chapters on inherited weights against retraining: ranking and gap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from operator import methodcaller
 from typing import TYPE_CHECKING
 
 from nasformer.report.chapters.chapter import (
-    POINTS,
     Chapter,
     JsonObject,
     Pieces,
@@ -15,20 +14,21 @@ from nasformer.report.chapters.chapter import (
     between,
     called,
     drawn,
+    finding,
     note,
-    sentence,
     time_taken,
 )
-from nasformer.report.notation import counted
+from nasformer.report.notation import counted, points
 from nasformer.report.tables import diagnosis as tables
 from nasformer.report.tables.diagnosis import written
 from nasformer.space import SearchSpace
+from nasformer.tasks import Metric
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Cloud, Row
 
 
-def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
+def fidelity(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric) -> Chapter:
     """Return the chapter on rank fidelity: inherited weights against retraining."""
     from nasformer.report.figures import draw_agreement
 
@@ -42,22 +42,23 @@ def fidelity(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
     words += f"; Kendall's τ between both rankings is {written(found)}." if found else "."
     scatter = []
     if piece.get("noise") is not None:
+        deviation = piece["noise"]["deviation"]
         scatter = [
             f"Retraining one architecture for {counted(piece['noise']['epochs'], 'epoch')} with other seeds has a "
-            f"standard deviation of {piece['noise']['deviation']:.2f} {POINTS}: not even retraining ranks smaller "
+            f"standard deviation of {deviation:.{metric.digits}f}{points(metric)}: not even retraining ranks smaller "
             "differences reliably."
         ]
     epochs = ", ".join(f"{called(name)} for {counted(many, 'epoch')}" for name, many in piece["epochs"].items() if many)
     figure = draw_agreement(
         "fidelity",
-        "Retrained accuracy against inherited accuracy",
+        f"Retrained against inherited {metric.title}",
         f"Each point is an architecture ({epochs}), with Kendall's τ against retraining.",
         clouds,
         series,
-        x="test accuracy, inherited or fine-tuned, %",
-        y="test accuracy, retrained, %",
+        x=f"inherited or fine-tuned: test {metric.heading}",
+        y=f"retrained: test {metric.heading}",
     )
-    shown = [tables.ranks_table(piece), tables.fidelity_table(piece)]
+    shown = [tables.ranks_table(piece), tables.fidelity_table(piece, metric)]
     return Chapter(
         "fidelity", "Rank fidelity of inherited weights", [words, *scatter, *time_taken(piece)], shown, drawn(figure)
     )
@@ -72,31 +73,37 @@ def _cloud(rows: Sequence[JsonObject], key: str, tau: JsonObject | None) -> Clou
     return Cloud(called(key), xs, ys, [note(row) for row in known], remark)
 
 
-def gap(pieces: Pieces, space: SearchSpace, series: Series) -> Chapter:
-    """Return the chapter on the accuracy gap of inherited weights."""
+def gap(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric) -> Chapter:
+    """Return the chapter on the gap of inherited weights."""
     from nasformer.report.figures import draw_dots
 
     piece, rows = pieces["gap"], pieces.get("fidelity", {}).get("architectures", ())
     levels = draw_dots(
         "levels",
-        "Accuracy by origin of the weights",
-        "Test accuracy of every architecture, by origin of its weights.",
-        [_dots(called(row["name"]), rows, methodcaller("get", row["name"]), row["mean"]) for row in piece["rows"]],
+        f"Test {metric.title} by origin of the weights",
+        f"Test {metric.title} of every architecture, by origin of its weights.",
+        [
+            _dots(called(row["name"]), rows, methodcaller("get", row["name"]), row["mean"], metric)
+            for row in piece["rows"]
+        ],
         series,
-        x="test accuracy, %",
+        x=f"test {metric.heading}",
     )
     differences = draw_dots(
         "gap",
-        "Paired differences in accuracy",
+        f"Paired differences in {metric.title}",
         "Each dot is the difference of one architecture.",
-        [_dots(between(row), rows, _minus(row["of"], row["minus"]), row["mean"]) for row in piece["differences"]],
+        [
+            _dots(between(row), rows, _minus(row["of"], row["minus"]), row["mean"], metric)
+            for row in piece["differences"]
+        ],
         series,
-        x=POINTS,
+        x=f"difference in {metric.heading}",
         zero=True,
     )
-    words = [f"{sentence(between(row))}: {written(row['mean'], sign=True)} {POINTS}." for row in piece["differences"]]
+    words = [f"{finding(row, metric)}." for row in piece["differences"]]
     return Chapter(
-        "gap", "Accuracy gap of inherited weights", words, [tables.gap_table(piece)], drawn(levels, differences)
+        "gap", "Gap of inherited weights", words, [tables.gap_table(piece, metric)], drawn(levels, differences)
     )
 
 
@@ -108,9 +115,15 @@ def _minus(of: str, minus: str) -> Callable[[JsonObject], float | None]:
     return difference
 
 
-def _dots(label: str, rows: Sequence[JsonObject], value: Callable[[JsonObject], float | None], mean: JsonObject) -> Row:
+def _dots(
+    label: str,
+    rows: Sequence[JsonObject],
+    value: Callable[[JsonObject], float | None],
+    mean: JsonObject,
+    metric: Metric,
+) -> Row:
     from nasformer.report.figures import Row
 
     known = [(told, row) for row in rows if (told := value(row)) is not None]
-    notes = [f"{told:.2f}: {note(row)}" for told, row in known]
+    notes = [f"{told:.{metric.digits}f}: {note(row)}" for told, row in known]
     return Row(label, [told for told, _ in known], notes, mean)

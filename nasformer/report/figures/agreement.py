@@ -1,4 +1,4 @@
-"""Agreement: scatter plot of two accuracies of the same architectures, with the identity line."""
+"""Agreement: scatter plot of two values of the same architectures, with the identity line."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Cloud(NamedTuple):
 
     Args:
         label: Label, which sets the colour.
-        x: First accuracy of each point.
-        y: Second accuracy of each point.
+        x: First value of each point.
+        y: Second value of each point.
         notes: Tooltip of each point.
         remark: Remark beside the label, such as a rank correlation.
     """

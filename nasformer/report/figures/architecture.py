@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from nasformer.architecture import Architecture
 from nasformer.cost import Geometry
 from nasformer.report.figures.picture import Picture, picture
-from nasformer.report.notation import amount, cost_name
+from nasformer.report.notation import amount, cost_name, extent
 from nasformer.report.palette import BAR, BLOCK, GRID, INK, MUTED
 from nasformer.space import SearchSpace
 
@@ -76,11 +76,12 @@ class _Sheet:
         for layer in range(self.rows):
             self._layer(layer)
         self._text(0, self.rows + 2, "head")
-        self._text(self.label, self.rows + 2, f"{self.geometry.num_classes:,} classes", muted=True)
+        self._text(self.label, self.rows + 2, f"{self.geometry.num_classes:,} outputs", muted=True)
 
     def _patches(self) -> str:
         g, chosen = self.geometry, dict(self.architecture.network)
-        patches = f"{g.patch_size} × {g.patch_size} patches"
+        stride = f" at stride {g.stride}" if g.stride else ""
+        patches = f"patches of {extent(g.patch_size, g.axes)}{stride}"
         further = [f"{name} {value:g}" for name, value in chosen.items() if name not in ("image_size", "patch_size")]
         return ", ".join([*([f"{g.image_size} pixels"] if "image_size" in chosen else []), patches, *further])
 

@@ -16,6 +16,7 @@ from nasformer.report.finalist import Finalist
 from nasformer.report.notation import compact, cost_name
 from nasformer.report.palette import INK, MUTED, PAPER, style
 from nasformer.report.searches import Group, Searches
+from nasformer.tasks import Metric
 
 _VECTOR_UP_TO = 4000
 
@@ -47,13 +48,18 @@ def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) ->
         named = [_mark(axes, mark) for mark in _marks(searches, finalists)]
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
-        axes.set_ylabel(f"{searches.measure}{', %' if searches.in_percent else ''}")
+        axes.set_ylabel(_axis(searches.metric))
         key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], named)
 
-    measure = searches.measure.capitalize()
+    measure = f"{searches.measure[:1].upper()}{searches.measure[1:]}"
     caption = f"{measure} against {what} of every evaluated architecture. Stepped line: the Pareto front of "
     caption += f"value and {what}{'; dashed: the budget' if cost in searches.limits else ''}."
     return picture("cost-scatter", f"{measure} against {what} of all evaluated architectures", caption, paint)
+
+
+def _axis(metric: Metric | None) -> str:
+    """Return the title of the axis of a fitness: a metric of which less is better is negated."""
+    return "fitness" if metric is None else f"search {metric.fitness.heading}"
 
 
 def _entry(group: Group, index: int) -> tuple[str, Line2D]:
@@ -94,11 +100,11 @@ def _budget(axes: Axes, searches: Searches) -> None:
 
 def _marks(searches: Searches, finalists: Sequence[Finalist]) -> list[Mark]:
     cost = searches.cost_axis
-    if searches.in_percent:
+    if searches.metric:
         named = [
-            Mark(finalist.label, searches.space.costs(finalist.architecture)[cost], accuracy, finalist.chosen)
-            for finalist in finalists
-            if (accuracy := finalist.inherited.get("search_accuracy")) is not None
+            Mark(each.label, searches.space.costs(each.architecture)[cost], searches.metric.sign * value, each.chosen)
+            for each in finalists
+            if (value := each.inherited.get("search")) is not None
         ]
         if named:
             return named

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, picture
 from nasformer.report.figures.text import label_ends
-from nasformer.report.history import SUBNETS, validations
+from nasformer.report.history import SUBNETS, followed, validations
 from nasformer.report.palette import INK
 
 _LINES = {"smallest": ":", "centroid": "--", "largest": "-"}
@@ -17,7 +17,7 @@ _LINES = {"smallest": ":", "centroid": "--", "largest": "-"}
 
 def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
     """Return the curves; None if fewer than two epochs were validated."""
-    rows = validations(training)
+    rows, metric = validations(training), followed(training)
     if len(rows) < 2:
         return None
 
@@ -30,9 +30,9 @@ def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
                 ends[name] = known[-1][1]
         axes.set_xlim(left=0)
         axes.set_xlabel("epoch")
-        axes.set_ylabel("validation accuracy, %")
+        axes.set_ylabel(f"validation {metric.heading}")
         axes.set_ylim(*axes.get_ylim())
         label_ends(axes, ends)
 
-    caption = "Accuracy of three subnets with inherited weights on the search images, which are not trained on."
-    return picture("learning-curve", "Validation accuracy of three subnets by epoch", caption, paint, height=2.6)
+    caption = f"Validation {metric.title} of three subnets, on the search split, which is not trained on."
+    return picture("learning-curve", f"Validation {metric.title} of three subnets by epoch", caption, paint, height=2.6)

@@ -1,4 +1,4 @@
-"""Training curves: loss, accuracy and learning rate by epoch."""
+"""Training curves: loss, other metrics and learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import Any
 
 from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
+from nasformer.tasks import Task
 
 History = Sequence[Mapping[str, Any]]
 _SERIES = {"training": 0, "validation": 1, "learning rate": 2}
-_LOSS = (
-    "Training loss, with the recipe's augmentation, mixing and label smoothing, and loss on unaugmented validation "
-    "images; their minima differ."
-)
 
 
-def draw_progress(history: History) -> list[Picture]:
-    """Return the curves with at least two known epochs: losses, validation accuracy, learning rate."""
-    loss = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", "loss")]
-    accuracy = [_line(history, "validation", "validation", "accuracy")]
-    rate = [_line(history, "learning rate", "learning_rate")]
-    drawn = (
-        _curves("loss", "loss, nats", loss, _LOSS),
-        _curves(
-            "accuracy",
-            "accuracy, %",
-            accuracy,
-            "Accuracy on validation images (the search split), which are not trained on.",
-        ),
-        _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."),
+def draw_progress(task: Task, history: History) -> list[Picture]:
+    """Return the curves with at least two known epochs: losses, other validated metrics, learning rate."""
+    loss, *others = map(task.metric, sorted(task.objectives, key=lambda name: name != "loss"))
+    where = f"on validation {task.example}s (the search split), which are not trained on"
+    lines = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", loss.name)]
+    words = (
+        f"Training loss, with augmentation, mixing and label smoothing if the recipe has them, and {loss.title} {where}"
     )
+    drawn = [_curves("loss", loss.heading, lines, f"{words}; their minima differ.")]
+    for metric in others:
+        line = _line(history, "validation", "validation", metric.name)
+        drawn.append(_curves(metric.name, metric.heading, [line], f"{_sentence(metric.title)} {where}."))
+    rate = [_line(history, "learning rate", "learning_rate")]
+    drawn.append(_curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."))
     return [figure for figure in drawn if figure is not None]
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:
-    title = f"{what.partition(',')[0].capitalize()} by epoch"
+    title = f"{_sentence(what.partition(',')[0])} by epoch"
     return draw_lines(f"training-{name}", title, caption, lines, _SERIES, x="epoch", y=what, height=2.6)
 
 

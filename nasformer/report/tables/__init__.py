@@ -19,6 +19,7 @@ from nasformer.report.tables.training_result import (
     confusions_table,
     costs_table,
     origin_table,
+    parts_table,
     recipe_table,
     scores_table,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "measure_of",
     "origin_table",
     "pairs_table",
+    "parts_table",
     "ranking_table",
     "recipe_table",
     "runs_table",

@@ -8,8 +8,9 @@ from statistics import median
 
 from nasformer.architecture import Architecture
 from nasformer.diagnose.claims import ABLATION
-from nasformer.report.notation import MISSING, PERCENT, duration, grouped
-from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, measured, number, without_empty
+from nasformer.report.notation import MISSING, duration, grouped
+from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, in_unit, number, without_empty
+from nasformer.tasks import Metric
 
 _MOODS = {"holds": "good", "does not hold": "bad"}
 _FOLDED_FROM = 9
@@ -29,8 +30,8 @@ def claims_table(claims: Rows) -> Table:
     return Table("claims", caption, ["claim", "paper", "here", "verdict", "why"], rows, wide=True, sortable=False)
 
 
-def written(found: JsonObject | None, *, decimals: int = 2, sign: bool = False) -> str:
-    """Return a figure with its interval.
+def written(found: JsonObject | None, metric: Metric | None = None, *, sign: bool = False) -> str:
+    """Return a figure with its interval, with the digits of a metric, if given.
 
     >>> written({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), written({"value": 0.5, "low": None})
     ('+1.50 (−0.25 to +3.00)', '0.50')
@@ -38,7 +39,7 @@ def written(found: JsonObject | None, *, decimals: int = 2, sign: bool = False) 
     if not _known(found):
         return MISSING
     assert found is not None
-    ends = [found.get(key) for key in ("value", "low", "high")]
+    ends, decimals = [found.get(key) for key in ("value", "low", "high")], 2 if metric is None else metric.digits
     value, low, high = (None if end is None else _signed(end, decimals, sign) for end in ends)
     return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
 
@@ -52,8 +53,8 @@ def _signed(value: float, decimals: int, sign: bool) -> str:
     return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
 
 
-def _interval(found: JsonObject | None, *, sign: bool = False) -> Cell:
-    return Cell(written(found, sign=sign), found["value"] if found is not None and _known(found) else None)
+def _interval(found: JsonObject | None, metric: Metric | None = None, *, sign: bool = False) -> Cell:
+    return Cell(written(found, metric, sign=sign), found["value"] if found is not None and _known(found) else None)
 
 
 def _p(found: JsonObject | None) -> Cell:
@@ -87,14 +88,14 @@ def _way(name: str) -> str:
     return {"finetuned": "fine-tuned", "params": "parameters", "macs": "MACs"}.get(name, name)
 
 
-def fidelity_table(piece: JsonObject) -> Table:
-    """Return every architecture with its accuracies."""
+def fidelity_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return every architecture with its values."""
     rows = [
         [_architecture(row), number(row["params"], grouped(row["params"])), number(row["macs"], grouped(row["macs"]))]
-        + [measured(row.get(key), PERCENT) for key in ("inherited", "finetuned", "retrained")]
+        + [in_unit(row.get(key), metric) for key in ("inherited", "finetuned", "retrained")]
         for row in piece["architectures"]
     ]
-    caption = f"Test accuracy of every architecture, over {piece['images']:,} images."
+    caption = f"Test {metric.title} of every architecture, over {piece['images']:,} examples."
     header = ["architecture", "parameters", "MACs", "inherited", "fine-tuned", "retrained"]
     return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
 
@@ -108,68 +109,70 @@ def _folded(table: Table, what: str) -> Table:
     return Table(table.name, table.caption, table.header, table.rows, folded=folded)
 
 
-def gap_table(piece: JsonObject) -> Table:
-    """Return mean accuracies by origin of the weights, and their paired differences."""
-    rows = [[_way(row["name"]), number(row["n"]), _interval(row["mean"])] for row in piece["rows"]]
+def gap_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return mean values by origin of the weights, and their paired differences."""
+    rows = [[_way(row["name"]), number(row["n"]), _interval(row["mean"], metric)] for row in piece["rows"]]
     rows += [
-        [f"{_way(row['of'])} − {_way(row['minus'])}", number(row["n"]), _interval(row["mean"], sign=True)]
+        [f"{_way(row['of'])} − {_way(row['minus'])}", number(row["n"]), _interval(row["mean"], metric, sign=True)]
         for row in piece["differences"]
     ]
-    caption = "Mean test accuracy in percent, and paired differences in percentage points, with 95 % intervals."
+    caption = f"Mean test {metric.heading}, and paired differences, with 95 % intervals."
     return Table("gap", caption, ["", "architectures", "mean"], rows, sortable=False)
 
 
-def sharing_table(piece: JsonObject) -> Table:
-    """Return both supernets: size, training time, inherited accuracy and rank correlation."""
+def sharing_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return both supernets: size, training time, inherited value and rank correlation."""
     rows = [
         [
             row["name"],
             number(row["parameters"], grouped(row["parameters"])),
             number(row["seconds"], duration(row["seconds"])),
-            _interval(row["mean"]),
+            _interval(row["mean"], metric),
             _interval(row.get("kendall")),
         ]
         for row in piece["rows"]
     ]
     difference = piece["difference"]
     between = f"{difference['of']} − {difference['minus']}"
-    rows.append([between, Cell(MISSING), Cell(MISSING), _interval(difference["mean"], sign=True), Cell(MISSING)])
+    rows.append(
+        [between, Cell(MISSING), Cell(MISSING), _interval(difference["mean"], metric, sign=True), Cell(MISSING)]
+    )
     caption = f"Supernets of both kinds, each trained for {piece['epochs']} epochs; intervals are over architectures."
-    header = ["weights", "parameters", "training", "inherited accuracy, %", "Kendall τ against retrained"]
+    header = ["weights", "parameters", "training", f"inherited {metric.heading}", "Kendall τ against retrained"]
     return without_empty(Table("sharing", caption, header, rows, sortable=False))
 
 
-def shared_table(piece: JsonObject) -> Table:
-    """Return every architecture's accuracy with weights of each supernet."""
+def shared_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return every architecture's value with weights of each supernet."""
     columns = [row["architectures"] for row in piece["rows"]]
     rows = [
         [
             _architecture(same[0]),
-            *(measured(each["inherited"], PERCENT) for each in same),
-            measured(same[0].get("retrained"), PERCENT),
+            *(in_unit(each["inherited"], metric) for each in same),
+            in_unit(same[0].get("retrained"), metric),
         ]
         for same in zip(*columns, strict=True)
     ]
     header = ["architecture", *(str(row["name"]) for row in piece["rows"]), "retrained"]
-    caption = "Inherited test accuracy of every architecture, by supernet."
+    caption = f"Inherited test {metric.title} of every architecture, by supernet."
     return without_empty(_folded(Table("shared", caption, header, rows), "architectures"))
 
 
-def ablation_table(rows: Rows) -> Table:
+def ablation_table(rows: Rows, metric: Metric) -> Table:
     """Return the paper's ablation: each search's winner in each supernet."""
     told = [
         [
             f"{row['sharing']}, {row['strategy']}",
             number(row["params"], grouped(row["params"])),
-            measured(row["inherited"], PERCENT),
-            measured(row["retrained"], PERCENT),
+            in_unit(row["inherited"], metric),
+            in_unit(row["retrained"], metric),
             _in_the_paper(row),
             _architecture(row),
         ]
         for row in rows
     ]
     header = ["weights, search", "parameters", "inherited", "retrained", "paper: inherited → retrained", "architecture"]
-    caption = "The paper's ablation: the winner of a search in each supernet, on test images (in the paper ImageNet)."
+    caption = "The paper's ablation: the winner of a search in each supernet, on the test split (paper: ImageNet)."
     return Table("ablation", caption, header, told)
 
 
@@ -178,74 +181,83 @@ def _in_the_paper(row: JsonObject) -> str:
     return MISSING if found is None else f"{found[0]:.1f} → {found[1]:.1f} %"
 
 
-def strategies_table(piece: JsonObject) -> Table:
-    """Return search and test accuracy of the winners, by strategy."""
+def strategies_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return search and test values of the winners, by strategy."""
     rows = [
         [
             row["strategy"],
             number(len(row["test"])),
-            measured(median(row["search"]), PERCENT),
-            measured(median(row["test"]), PERCENT),
-            measured(max(row["test"]), PERCENT),
-            _interval(row["mean"]),
+            in_unit(median(row["search"]), metric),
+            in_unit(median(row["test"]), metric),
+            in_unit(max(row["test"]), metric),
+            _interval(row["mean"], metric),
         ]
         for row in piece["rows"]
     ]
-    caption = f"Winners of {piece['evaluations']:,} evaluations on {piece['images']:,} search images, by strategy."
-    header = ["strategy", "seeds", "search accuracy, median", "test accuracy, median", "best", "mean, %"]
+    size = f"{piece['evaluations']:,} evaluations on {piece['images']:,} search examples"
+    caption = f"{metric.heading[:1].upper()}{metric.heading[1:]}, of the winners of {size}, by strategy."
+    header = ["strategy", "seeds", "search, median", "test, median", "best", "mean"]
     return Table("strategies", caption, header, rows)
 
 
-def contests_table(piece: JsonObject) -> Table:
+def contests_table(piece: JsonObject, metric: Metric) -> Table:
     """Return the paired differences between strategies."""
     rows = [
-        [f"{row['of']} − {row['minus']}", _interval(row["mean"], sign=True), number(row.get("p"))]
+        [f"{row['of']} − {row['minus']}", _interval(row["mean"], metric, sign=True), number(row.get("p"))]
         for row in piece["differences"]
     ]
-    caption = "Test accuracy of winners, paired by seed, in percentage points; p of Wilcoxon's signed-rank test."
+    caption = f"Test {metric.heading} of winners, paired by seed; p of Wilcoxon's signed-rank test."
     return Table("contests", caption, ["", "mean difference", "p"], rows, sortable=False)
 
 
-def winner_table(piece: JsonObject) -> Table:
+def winner_table(piece: JsonObject, metric: Metric) -> Table:
     """Return the winner and its baseline."""
     rows = [
         [
             row["name"],
             number(row["params"], grouped(row["params"])),
             number(row["macs"], grouped(row["macs"])),
-            measured(row["inherited"], PERCENT),
-            _interval(row["mean"]),
-            ", ".join(f"{value:.2f}" for value in row["retrained"]),
+            in_unit(row["inherited"], metric),
+            _interval(row["mean"], metric),
+            ", ".join(f"{value:.{metric.digits}f}" for value in row["retrained"]),
         ]
         for row in piece["rows"]
     ]
-    header = ["", "parameters", "MACs", "inherited", "retrained, mean %", "each seed"]
-    caption = f"Test accuracy, inherited and retrained for {piece['epochs']} epochs, with 95 % intervals over seeds."
+    header = ["", "parameters", "MACs", "inherited", "retrained, mean", "each seed"]
+    caption = (
+        f"Test {metric.heading}, inherited and after {piece['epochs']} epochs of retraining; 95 % intervals over seeds."
+    )
     return Table("winner", caption, header, rows)
 
 
+def ranked_by(piece: JsonObject) -> list[str]:
+    """Return the names of the metrics that ranked in the piece "images"."""
+    return [name for name, told in (piece["rows"] or ({},))[0].items() if isinstance(told, Mapping)]
+
+
 def images_table(piece: JsonObject) -> Table:
-    """Return the agreement of rankings on image subsets with that on all images."""
+    """Return the agreement of rankings on subsets with that on all examples."""
+    kinds = ranked_by(piece)
     rows = [
-        [Cell(grouped(row["images"]), row["images"]), _interval(row["accuracy"]), _interval(row.get("loss"))]
+        [Cell(grouped(row["images"]), row["images"]), *(_interval(row.get(kind)) for kind in kinds)]
         for row in piece["rows"]
     ]
-    caption = f"Kendall τ between rankings on n and on all {piece['full']:,} search images; 95 % of random subsets."
-    return without_empty(Table("images", caption, ["images", "by accuracy", "by loss"], rows))
+    caption = f"Kendall τ between rankings on n and on all {piece['full']:,} search examples; 95 % of random subsets."
+    return without_empty(Table("images", caption, ["examples", *(f"by {kind}" for kind in kinds)], rows))
 
 
-def curse_table(piece: JsonObject) -> Table:
-    """Return search and test accuracy of the best of several."""
+def curse_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return search and test values of the best of several."""
     rows = [
         [
             Cell(grouped(row["evaluations"]), row["evaluations"]),
-            measured(row["search"], PERCENT),
-            measured(row["test"], PERCENT),
-            _interval(row.get("difference"), sign=True),
+            in_unit(row["search"], metric),
+            in_unit(row["test"], metric),
+            _interval(row.get("difference"), metric, sign=True),
         ]
         for row in piece["rows"]
     ]
-    caption = "Mean accuracy of the best of n architectures on the search images that selected it and on test images."
+    caption = f"Mean {metric.title} of the best of n architectures on the search split, which selected it, and on test."
     return without_empty(Table("curse", caption, ["best of", "search", "test", "search − test"], rows))
 
 

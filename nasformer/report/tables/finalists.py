@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasformer.report.accuracy import interval, split_size
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import MISSING, PERCENT, grouped
-from nasformer.report.tables.table import Cell, JsonObject, Table, measured, number, without_empty
+from nasformer.report.interval import interval, split_size
+from nasformer.report.notation import MISSING, grouped
+from nasformer.report.tables.table import Cell, JsonObject, Table, in_unit, number, without_empty
+from nasformer.tasks import Metric
 
 
-def finalists_table(finalists: Sequence[Finalist], data: JsonObject | None) -> Table:
+def finalists_table(metric: Metric, finalists: Sequence[Finalist], data: JsonObject | None) -> Table:
     """Return the winner and its baselines."""
-    images = split_size(data, "test")
-    header = ["", "parameters", "MACs", "search accuracy", "test accuracy", "95 % interval"]
-    header += ["test accuracy, retrained", "95 % interval"]
+    examples, title = split_size(data, "test"), metric.title
+    header = ["", "parameters", "MACs", f"search {title}", f"test {title}", "95 % interval"]
+    header += [f"test {title}, retrained", "95 % interval"]
     rows = []
     for finalist in finalists:
         cells = [finalist.label, number(finalist.params, grouped(finalist.params))]
         cells += [number(finalist.macs, grouped(finalist.macs))]
-        cells += [measured(finalist.inherited.get("search_accuracy"), PERCENT)]
+        cells += [in_unit(finalist.inherited.get("search"), metric)]
         for weights in (finalist.inherited, finalist.retrained):
-            accuracy = weights.get("test_accuracy")
-            cells += [measured(accuracy, PERCENT), _interval(accuracy, images)]
+            ends = interval(metric, weights.get("test"), examples)
+            cells += [in_unit(weights.get("test"), metric)]
+            cells += [Cell(MISSING) if ends is None else Cell(str(ends), ends.low)]
         rows.append(cells)
     caption = (
-        "The winner and its baseline. Search and test accuracy with weights inherited from the supernet; "
-        "retrained: trained from scratch. Test accuracies were computed after the selection and did not influence it. "
-        "Wilson intervals cover the sampling of test images, not of trainings; the search accuracy of a winner is "
-        "biased upwards by selection."
+        f"The winner and its baseline: {title} on the search and test splits with weights inherited from the "
+        "supernet; retrained: trained from scratch. Test figures were computed after the selection and did not "
+        "influence it. Intervals cover the sampling of test examples, not of trainings; the search figure of a winner "
+        "is too good, because of the selection."
     )
     marked = next((index for index, finalist in enumerate(finalists) if finalist.chosen), None)
     return without_empty(Table("finalists", caption, header, rows, marked))
-
-
-def _interval(accuracy: float | None, images: int | None) -> Cell:
-    if accuracy is None or images is None:
-        return Cell(MISSING)
-    ends = interval(accuracy, images)
-    return Cell(str(ends), ends.low)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison, Entrant, TaskRecord
-from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, grouped, percent
+from nasformer.cost import Geometry
+from nasformer.report.history import followed, last_validation
+from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, extent, grouped
 from nasformer.report.tables.table import JsonObject, Table, facts, flattened
 from nasformer.space import Dimension, SearchSpace
 from nasformer.space.description import describe
@@ -42,14 +44,12 @@ def _sizes(space: SearchSpace, architecture: Architecture) -> list[str]:
 def geometry_table(space: SearchSpace) -> Table:
     """Return the geometry of a space."""
     g = space.geometry
-    searched = not {"image_size", "patch_size"}.isdisjoint(space.codec.values)
     rows = [
         ["space", space.name],
         ["fingerprint", space.fingerprint],
-        ["images", f"{_size(space, 'image_size')}, {counted(g.in_channels, 'channel')}"],
-        ["patches", f"{_size(space, 'patch_size')}, {g.patches} an image{' at most' if searched else ''}"],
+        *input_rows(g, space.codec.values),
         ["head width", str(g.head_dim)],
-        ["classes", grouped(g.num_classes)],
+        ["outputs", grouped(g.num_classes)],
         ["pooling", space.pooling],
         ["relative positions", "none" if g.max_distance is None else f"clipped at {g.max_distance}"],
     ]
@@ -57,10 +57,18 @@ def geometry_table(space: SearchSpace) -> Table:
     return facts(f"geometry-{space.fingerprint}", caption, rows)
 
 
-def _size(space: SearchSpace, name: str) -> str:
-    """Return a size of the geometry, or its choices."""
-    sizes = space.codec.values.get(name, (getattr(space.geometry, name),))
-    return " or ".join(f"{size} × {size}" for size in sizes)
+def input_rows(geometry: Geometry, choices: Mapping[str, Sequence[Any]] | None = None) -> list[list[str]]:
+    """Return the sizes of inputs and patches; of a space with the choices of searched ones."""
+    searched = {name: sizes for name, sizes in (choices or {}).items() if name in ("image_size", "patch_size")}
+    size, patch = (
+        " or ".join(extent(each, geometry.axes) for each in searched.get(name, (getattr(geometry, name),)))
+        for name in ("image_size", "patch_size")
+    )
+    stride = f" at stride {geometry.stride}" if geometry.stride else ""
+    return [
+        ["series" if geometry.series else "images", f"{size}, {counted(geometry.in_channels, 'channel')}"],
+        ["patches", f"{patch}{stride}, {'at most ' if searched else ''}{geometry.patches} in all"],
+    ]
 
 
 def task_table(record: TaskRecord, name: str = "task") -> Table:
@@ -88,21 +96,22 @@ def _end(bound: float | None) -> str:
     return "any" if bound is None else amount(bound)
 
 
-def training_table(training: JsonObject, last: Mapping[str, float | None]) -> Table:
+def training_table(training: JsonObject) -> Table:
     """Return the supernet's training, and the final validation of its smallest, centroid and largest subnet."""
-    rows = [[f"{name} subnet", percent(accuracy)] for name, accuracy in last.items()]
+    metric = followed(training)
+    rows = [[f"{name} subnet", metric.text(value)] for name, value in last_validation(training).items()]
     if isinstance(training.get("seconds"), (int, float)):
         rows.append(["time", duration(training["seconds"])])
     known = ("history", "validation", "seconds", "data", "recipe")
     rows += flattened({key: value for key, value in training.items() if key not in known})
     rows += flattened(training.get("recipe") or {})
-    caption = "The supernet's training. Accuracies are from the final validation, on the search images."
+    caption = f"The supernet's training. Of subnets the {metric.title} in the final validation, on the search split."
     return facts("training", caption, rows)
 
 
 def data_table(data: JsonObject) -> Table:
     """Return the dataset's record."""
-    caption = "The images, in disjoint splits: train to train, search to rank, test only at the end."
+    caption = "The data, in disjoint splits: train to train, search to rank, test only at the end."
     return facts("data", caption, flattened(data))
 
 

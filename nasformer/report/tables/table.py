@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nasformer.report.notation import MISSING, Measure
+from nasformer.tasks import Metric
 
 JsonObject = Mapping[str, Any]
 
@@ -84,6 +85,12 @@ def count(value: float | None) -> Cell:
 def measured(value: float | None, measure: Measure) -> Cell:
     """Return a value of the fitness as a cell."""
     return number(value, None if value is None else measure.written(value))
+
+
+def in_unit(value: float | None, metric: Metric, hint: object = None) -> Cell:
+    """Return a value of a metric as a cell, with a second line if known."""
+    cell = number(value, None if value is None else metric.text(value))
+    return Cell(cell, cell.key, hint="" if hint is None else str(hint))
 
 
 def without_empty(table: Table) -> Table:

@@ -1,53 +1,72 @@
-"""Tables of a trained network: accuracy, classes, costs, speed and provenance."""
+"""Tables of a trained network: metrics, parts such as classes, costs, speed and provenance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nasformer.report.accuracy import interval
-from nasformer.report.notation import MISSING, PERCENT, duration, grouped
-from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, measured, number
+from nasformer.cost import Geometry
+from nasformer.report.interval import interval, interval_of
+from nasformer.report.notation import MISSING, duration, grouped
+from nasformer.report.tables.record import input_rows
+from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, in_unit, number, without_empty
+from nasformer.tasks import Metric, Task
 
 _FOLDED_FROM = 41
 _CONFUSIONS = 12
 
 
-def scores_table(figures: JsonObject, done: str) -> Table:
-    """Return test accuracy and loss, also of the inherited weights if they were evaluated."""
-    test, rows = figures["test"], []
+def scores_table(task: Task, figures: JsonObject, done: str) -> Table:
+    """Return every metric on the test examples, also of the inherited weights if they were evaluated."""
+    test = figures["test"]
+    examples = test[f"{task.example}s"]
     judged = [("inherited", figures.get("before")), (done, test)]
-    for label, scores in judged:
-        if scores:
-            ends = interval(scores["accuracy"], test["images"])
-            accuracy = measured(scores["accuracy"], PERCENT)
-            rows.append([label, accuracy, Cell(str(ends), ends.low), number(scores.get("loss"))])
-    caption = f"{test['images']:,} test images. Wilson intervals cover the sampling of images, not of trainings."
-    header = ["", "test accuracy", "95 % interval", "loss, nats"]
-    return Table("scores", caption, header, rows, marked=len(rows) - 1)
+    rows = [[label, *(_score(each, scores, examples) for each in task.metrics)] for label, scores in judged if scores]
+    caption = (
+        f"{examples:,} test {task.example}s. Below values: 95 % intervals of the sampling of {task.example}s, not of "
+        "trainings."
+    )
+    header = ["", *(metric.title for metric in task.metrics)]
+    return without_empty(Table("scores", caption, header, rows, marked=len(rows) - 1))
 
 
-def classes_table(test: JsonObject) -> Table:
+def _score(metric: Metric, scores: JsonObject, examples: int) -> Cell:
+    return in_unit(scores.get(metric.name), metric, interval_of(metric, scores, examples))
+
+
+def parts_table(task: Task, part: str, rows: Sequence[JsonObject]) -> Table:
+    """Return the figures of each output, such as a label; a column that ends the name of a metric has its unit."""
+    titles = {"f1": "F1", **{metric.name: metric.title for metric in task.metrics}}
+    header = [titles.get(key, key.replace("_", " ")) for key in rows[0]]
+    cells = [[str(row[part]), *(_figure(task, key, row[key]) for key in row if key != part)] for row in rows]
+    return Table("parts", f"Every {part}.", header, cells, folded=_folded(rows, f"{part}s"))
+
+
+def _figure(task: Task, key: str, value: float | None) -> Cell:
+    metric = next((each for each in task.metrics if each.name.endswith(key)), None)
+    if metric is not None:
+        return in_unit(value, metric)
+    return number(value, grouped(value) if isinstance(value, int) else None)
+
+
+def _folded(rows: Sequence[object], what: str) -> str:
+    return f"All {len(rows):,} {what}" if len(rows) >= _FOLDED_FROM else ""
+
+
+def classes_table(task: Task, test: JsonObject) -> Table:
     """Return each class's images, accuracy with interval, precision, and most frequent confusion."""
-    told, confusion = test["per_class"], test["confusion"]
+    told, confusion, main = test["per_class"], test["confusion"], task.metrics[0]
     taken = [sum(column) for column in zip(*confusion, strict=True)]
     names = [str(row["class"]) for row in told]
     rows = []
     for place, row in enumerate(told):
         precision = 100.0 * confusion[place][place] / taken[place] if taken[place] else None
-        cells = [names[place], number(row["images"], grouped(row["images"])), measured(row["accuracy"], PERCENT)]
-        cells += [_interval(row), measured(precision, PERCENT), _mistaken(confusion[place], place, names)]
-        rows.append(cells)
+        ends = interval(main, row["accuracy"], row["images"])
+        cells = [names[place], number(row["images"], grouped(row["images"])), in_unit(row["accuracy"], main)]
+        cells += [Cell(MISSING) if ends is None else Cell(str(ends), ends.low), in_unit(precision, main)]
+        rows.append([*cells, _mistaken(confusion[place], place, names)])
     caption = "Accuracy (recall) and precision of every class."
     header = ["class", "images", "accuracy", "95 % interval", "precision", "most often confused with"]
-    folded = f"All {len(rows):,} classes" if len(rows) >= _FOLDED_FROM else ""
-    return Table("classes", caption, header, rows, folded=folded)
-
-
-def _interval(row: JsonObject) -> Cell:
-    if row["accuracy"] is None:
-        return Cell(MISSING)
-    ends = interval(row["accuracy"], row["images"])
-    return Cell(str(ends), ends.low)
+    return Table("classes", caption, header, rows, folded=_folded(rows, "classes"))
 
 
 def _mistaken(counts: Sequence[int], place: int, names: Sequence[str]) -> Cell:
@@ -78,17 +97,16 @@ def _mistakes(test: JsonObject) -> Iterator[tuple[str, str, int]]:
                 yield names[row], names[column], count
 
 
-def costs_table(figures: JsonObject) -> Table:
+def costs_table(task: Task, figures: JsonObject) -> Table:
     """Return the network's costs: parameters, MACs, latency and throughput on this machine."""
-    geometry, speed = figures.get("geometry") or {}, figures.get("speed") or {}
-    rows = [["parameters", grouped(figures["params"])], ["MACs per image", grouped(figures["macs"])]]
-    if geometry:
-        rows.append(["images", f"{geometry['image_size']} × {geometry['image_size']}, {geometry['in_channels']} ch."])
-        rows.append(["patches", f"{geometry['patch_size']} × {geometry['patch_size']}"])
+    geometry, speed = figures.get("geometry"), figures.get("speed")
+    rows = [["parameters", grouped(figures["params"])], [f"MACs per {task.example}", grouped(figures["macs"])]]
+    rows += input_rows(Geometry.from_dict(geometry)) if geometry else []
     if speed:
+        many = f"{speed['images_per_second']:,.0f} {task.example}s/s with batch size {speed['batch_size']}"
         rows += [
-            ["latency of one image", duration(speed["latency_ms"] / 1000)],
-            ["throughput", f"{speed['images_per_second']:,.0f} images/s with batch size {speed['batch_size']}"],
+            [f"latency of one {task.example}", duration(speed["latency_ms"] / 1000)],
+            ["throughput", many],
             ["measured on", str(speed["device"])],
             ["medians of", f"{speed['repeats']} measurements"],
         ]

@@ -1,0 +1,67 @@
+"""Confidence intervals of metrics over the examples of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from nasformer.tasks import Metric
+
+_QUANTILE = 1.959964
+"""Of the normal distribution, for 95 %."""
+
+
+class MetricInterval(NamedTuple):
+    """A 95 % interval of a metric, in its unit."""
+
+    low: float
+    high: float
+    metric: Metric
+
+    def __str__(self) -> str:
+        digits, unit = max(0, self.metric.digits - 1), self.metric.unit
+        return f"{self.low:.{digits}f} – {self.high:.{digits}f}{' ' if unit else ''}{unit}"
+
+    def overlaps(self, other: MetricInterval) -> bool:
+        """Whether two intervals overlap."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def interval(
+    metric: Metric, value: float | None, examples: int | None, error: float | None = None
+) -> MetricInterval | None:
+    """Return the 95 % interval of a metric for examples from the same distribution; None: unknown.
+
+    Args:
+        metric: The metric; of proportions the interval is Wilson's.
+        value: Its value.
+        examples: Number of examples.
+        error: Standard error of a metric that is no proportion.
+
+    >>> from nasformer.tasks import get_task
+    >>> str(interval(get_task("classification").metrics[0], 97.5, 360))
+    '95.3 – 98.7 %'
+    """
+    if value is None or not (examples if metric.proportion else error):
+        return None
+    if not metric.proportion:
+        return MetricInterval(value - _QUANTILE * (error or 0), value + _QUANTILE * (error or 0), metric)
+    from scipy.stats import binomtest
+
+    count = examples or 0
+    right = min(count, max(0, round(value * count / 100)))
+    ends = binomtest(right, count).proportion_ci(0.95, method="wilson")
+    return MetricInterval(100 * float(ends.low), 100 * float(ends.high), metric)
+
+
+def interval_of(metric: Metric, scores: Mapping[str, Any], examples: int) -> MetricInterval | None:
+    """Return the interval of a metric among the figures of a split, as ``interval``."""
+    errors = scores.get("standard_error") or {}
+    return interval(metric, scores.get(metric.name), examples, errors.get(metric.name))
+
+
+def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:
+    """Return the number of examples of a split in a dataset's record; None if unknown."""
+    splits = (data or {}).get("splits")
+    size = splits.get(split) if isinstance(splits, Mapping) else None
+    return size if isinstance(size, int) and size > 0 else None
