@@ -40,7 +40,7 @@ def show(result: SearchResult) -> None:
     best = result.best
     console.print(f"{best.architecture}", markup=False, style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
-        ("fitness", best.fitness),
+        _worth(result),
         ("parameters", best.params),
         ("MACs", best.macs),
         *((name.replace("_", " "), cost) for name, cost in _further_costs(result).items()),
@@ -55,6 +55,16 @@ def show(result: SearchResult) -> None:
     print_table("", ("", result.strategy), rows)
     if result.stopped != "evaluations":
         console.print(f"ended early: {EARLY[result.stopped]}")
+
+
+def _worth(result: SearchResult) -> tuple[str, object]:
+    """Return the winner's metric with its unit, or its fitness if that is no metric of a task."""
+    from nasformer.compare.results import measured_metric
+
+    metric = measured_metric(result.settings.get("fitness"))
+    if metric is None:
+        return "fitness", result.best.fitness
+    return metric.title, metric.text(metric.sign * result.best.fitness)
 
 
 def _further_costs(result: SearchResult) -> dict[str, float]:

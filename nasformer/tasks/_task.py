@@ -63,7 +63,8 @@ class Metric:
         >>> Metric("accuracy", "top-1 accuracy", "%", digits=2).text(97.5)
         '97.50 %'
         """
-        return f"{value:.{self.digits}f}{' ' if self.unit else ''}{self.unit}"
+        decimals = self.digits if abs(value) < 1000 else 1
+        return f"{value:,.{decimals}f}{' ' if self.unit else ''}{self.unit}"
 
 
 class LossOptions(Protocol):
