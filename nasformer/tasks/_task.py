@@ -89,6 +89,7 @@ class Task(ABC):
             the default first.
         recipe: Defaults that differ from those of ``Recipe``.
         softens: Whether targets can be mixed (mixup, CutMix) and smoothed.
+        independent: Whether examples are independent, so that standard errors hold.
     """
 
     name: ClassVar[str]
@@ -98,6 +99,7 @@ class Task(ABC):
     objectives: ClassVar[tuple[str, ...]]
     recipe: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}
     softens: ClassVar[bool] = False
+    independent: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

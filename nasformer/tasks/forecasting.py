@@ -52,6 +52,7 @@ class Forecasting(Task):
     output: ClassVar[str] = "forecast"
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("mse", "MSE"), Metric("mae", "MAE"))
     objectives: ClassVar[tuple[str, ...]] = ("mse", "mae")
+    independent: ClassVar[bool] = False  # windows overlap
     recipe: ClassVar[Mapping[str, Any]] = {
         **Task.recipe,
         **{"epochs": 8, "batch_size": 448, "learning_rate": 2e-3, "warmup_epochs": 0, "drop_path": 0.2},

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from nasformer.data.dataset import Dataset
+from nasformer.errors import RecipeError
 from nasformer.supernet.latency import describe_device, measure_networks
 from nasformer.supernet.model import VisionTransformer
 from nasformer.tasks import Task
@@ -18,7 +19,7 @@ THROUGHPUT_BATCH = 64
 def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
     """Return every metric of the task on the test examples, with the details that it gives.
 
-    ``standard_error`` has the sampling error of each metric that is a mean over examples.
+    ``standard_error`` has the sampling error of each metric that is a mean over independent examples.
     """
     net.to(device)
     parts = [*outputs_of(net, data.test, device=device, batch_size=256, workers=workers)]
@@ -27,12 +28,24 @@ def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device,
 
 
 def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
-    """Return every metric of a task on outputs ``(examples, outputs)`` and their targets, as plain values."""
+    """Return every metric of a task on outputs ``(examples, outputs)`` and their targets, as plain values.
+
+    Raises:
+        RecipeError: An output is not finite, as after a diverged training.
+    """
+    if not outputs.isfinite().all():
+        first = int((~outputs.isfinite()).any(dim=1).nonzero()[0])
+        raise RecipeError(
+            f"the network gives NaN or infinity for {task.example} {first} of the test split, as after a diverged "
+            "training; train again at a lower learning_rate",
+            first,
+        )
     scores = {name: each.double() for name, each in task.scores(outputs, targets).items()}
     means = task.means({name: float(each.sum()) for name, each in scores.items()}, len(outputs))
     errors = {
         name: task.metric(name).scale * float(each.std(correction=0)) / len(outputs) ** 0.5
         for name, each in scores.items()
+        if task.independent
     }
     further = task.evaluate(outputs.numpy(), targets.numpy())
     return {f"{task.example}s": len(outputs), **means, "standard_error": errors, **further}
