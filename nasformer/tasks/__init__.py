@@ -13,10 +13,10 @@ from typing import Any
 
 from nasformer._plugins import Plugins
 from nasformer.errors import DataError
-from nasformer.tasks._task import LossOptions, Metric, Task, require_columns, require_finite, require_shape
+from nasformer.tasks._checks import require_columns, require_finite, require_shape
+from nasformer.tasks._task import Metric, Task
 
 __all__ = [
-    "LossOptions",
     "Metric",
     "Task",
     "get_task",

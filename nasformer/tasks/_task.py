@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer.errors import DataError, FitnessError, RecipeError
+from nasformer.errors import FitnessError, RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,16 +66,6 @@ class Metric:
         return f"{value:,.{decimals}f}{' ' if self.unit else ''}{self.unit}"
 
 
-class LossOptions(Protocol):
-    """The options of a training recipe that a loss may use."""
-
-    @property
-    def label_smoothing(self) -> float: ...
-
-    @property
-    def class_weights(self) -> Any: ...
-
-
 class Task(ABC):
     """What a network learns from examples; subclasses are frozen dataclasses of plain values.
 
@@ -89,6 +78,7 @@ class Task(ABC):
             the default first.
         recipe: Defaults that differ from those of ``Recipe``.
         softens: Whether targets can be mixed (mixup, CutMix) and smoothed.
+        weighted: Whether outputs have weights in the loss.
         independent: Whether examples are independent, so that standard errors hold.
     """
 
@@ -99,6 +89,7 @@ class Task(ABC):
     objectives: ClassVar[tuple[str, ...]]
     recipe: ClassVar[Mapping[str, Any]] = {"mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}
     softens: ClassVar[bool] = False
+    weighted: ClassVar[bool] = False
     independent: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -132,19 +123,35 @@ class Task(ABC):
             DataError: They do not fit the task; the message names the example and its value.
         """
 
-    def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
+    def weights(self, given: Any, targets: Tensor | None) -> list[float] | None:
         """Return the weight of each output in the loss; None: all equal.
 
         Args:
-            options: The recipe: ``class_weights``.
+            given: ``class_weights`` of the recipe: a list, "balanced" or None.
             targets: Targets of the train split; None: unknown.
 
         Raises:
-            RecipeError: They cannot be weighted as the recipe asks.
+            RecipeError: Their number is wrong, or the task cannot weight or balance its outputs.
         """
-        if options.class_weights is not None:
-            raise RecipeError(f"class_weights is for classes and labels, not for {self.name}; remove it", options)
-        return None
+        if given is None:
+            return None
+        if not self.weighted:
+            raise RecipeError(f"class_weights is for classes and labels, not for {self.name}; remove it", given)
+        if given == "balanced":
+            if targets is None:
+                raise RecipeError("class_weights 'balanced' needs the train targets (.targets); give a list", given)
+            return self.balanced(targets)
+        if len(given) != len(self.outputs):
+            raise RecipeError(f"class_weights has {len(given)} weights, but the data {len(self.outputs)}", given)
+        return list(given)
+
+    def balanced(self, targets: Tensor) -> list[float]:
+        """Return balanced weights of the outputs of a task that is ``weighted``.
+
+        Raises:
+            RecipeError: An output has no weight that balances it.
+        """
+        raise NotImplementedError
 
     # Learning
 
@@ -211,7 +218,8 @@ class Task(ABC):
         for metric in self.metrics:
             if metric.name == name:
                 return metric
-        raise FitnessError(f"{self.name} has no metric {name!r}; it has {', '.join(self._names())}", name)
+        known = ", ".join(metric.name for metric in self.metrics)
+        raise FitnessError(f"{self.name} has no metric {name!r}; it has {known}", name)
 
     def objective(self, name: str | None = None) -> Metric:
         """Return the metric that ranks architectures, by name; None: the default.
@@ -236,95 +244,3 @@ class Task(ABC):
     def record(self) -> Figures:
         """Return the entries of a dataset's record from which ``task_of`` reads the task."""
         return {"task": self.to_dict()}
-
-    def _names(self) -> list[str]:
-        return [metric.name for metric in self.metrics]
-
-
-def require_finite(targets: Tensor, split: str) -> Tensor:
-    """Return targets as floats.
-
-    Raises:
-        DataError: One is a NaN, or infinite in single precision; the message names the example.
-    """
-    values = targets.float()
-    bad = ~values.isfinite().flatten(1).all(dim=1) if values.ndim > 1 else ~values.isfinite()
-    if bad.any():
-        first = int(bad.nonzero()[0])
-        raise DataError(f"the {split} target {first} is {targets[first].tolist()}; remove or repair it", first)
-    return values
-
-
-def require_columns(targets: Tensor, names: Sequence[str], split: str) -> Tensor:
-    """Return targets with one column per name.
-
-    Raises:
-        DataError: The columns differ in number.
-    """
-    if targets.ndim != 2 or targets.shape[1] != len(names):
-        raise DataError(
-            f"the {split} targets are {tuple(targets.shape)}, expected (examples, {len(names)}): {', '.join(names)}",
-            targets,
-        )
-    return targets
-
-
-def require_shape(targets: Tensor, outputs: Tensor) -> Tensor:
-    """Return targets of a batch as floats.
-
-    Raises:
-        DataError: Their shape is not that of the outputs, so that the difference would be broadcast.
-    """
-    if targets.shape != outputs.shape:
-        raise DataError(
-            f"the targets of a batch are {tuple(targets.shape)}, its outputs {tuple(outputs.shape)}; "
-            f"each example needs {outputs.shape[-1]} numbers",
-            targets,
-        )
-    return targets if targets.is_floating_point() else targets.float()
-
-
-def require_names(names: Sequence[str], what: str) -> None:
-    """Check the names of outputs.
-
-    Raises:
-        DataError: There is none, one is no string, or two are equal.
-    """
-    if not is_strings(names) or len(set(names)) != len(names) or not names:
-        raise DataError(f"{what} must be one or more different names, got {names!r}", names)
-
-
-def is_strings(names: object) -> bool:
-    """Whether names are a tuple of strings."""
-    return isinstance(names, tuple) and all(isinstance(name, str) for name in names)
-
-
-def require_spread(
-    names: Sequence[str], mean: Sequence[float], std: Sequence[float], what: str, *, least: float
-) -> None:
-    """Check the means and standard deviations by which columns are standardised.
-
-    Args:
-        names: Names of the columns.
-        mean: The mean of each.
-        std: The standard deviation of each.
-        what: A column in words: "target".
-        least: Smallest ratio of deviation to mean that is no rounding error.
-
-    Raises:
-        DataError: Not one finite number per column, or a column that does not vary.
-    """
-    for key, values in (("mean", mean), ("std", std)):
-        if not isinstance(values, tuple) or len(values) != len(names) or not all(map(_is_number, values)):
-            raise DataError(f"{key} must be one finite number per {what} ({', '.join(names)}), got {values!r}", values)
-    for name, centre, deviation in zip(names, mean, std, strict=True):
-        if not deviation > least * abs(centre):
-            raise DataError(
-                f"{what} {name!r} is the same in all train examples, up to rounding "
-                f"(mean {centre:g}, standard deviation {deviation:g}); leave it out",
-                name,
-            )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

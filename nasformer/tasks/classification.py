@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import DataError, RecipeError
-from nasformer.tasks._task import Array, Figures, LossOptions, Metric, Task, is_strings
+from nasformer.tasks._checks import is_strings
+from nasformer.tasks._task import Array, Figures, Metric, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,7 @@ class Classification(Task):
     objectives: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
     recipe: ClassVar[dict[str, Any]] = {}
     softens: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
 
     classes: tuple[str, ...] = ()
 
@@ -73,25 +75,17 @@ class Classification(Task):
             raise DataError(f"the {split} labels must be 0 or more, got {int(targets.min())}", targets)
         return targets.long()
 
-    def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
-        """Return the weight of each class; "balanced" weights have mean 1 over the train images.
+    def balanced(self, targets: Tensor) -> list[float]:
+        """Return weights with mean 1 over the train images.
 
         Raises:
-            RecipeError: Their number is wrong, or the classes cannot be counted.
+            RecipeError: A class has no train image.
         """
-        given, number = options.class_weights, len(self.classes)
-        if given is None:
-            return None
-        if given != "balanced":
-            if len(given) != number:
-                raise RecipeError(f"class_weights has {len(given)} weights, but the data {number} classes", options)
-            return list(given)
-        if targets is None:
-            raise RecipeError("class_weights 'balanced' needs the classes of the train images (.targets); give a list")
+        number = len(self.classes)
         counts = targets.bincount(minlength=number)
         if not counts.all():
             empty = int((counts == 0).nonzero()[0])
-            raise RecipeError(f"class {empty} has no train image, so no balanced weight; list class_weights", options)
+            raise RecipeError(f"class {empty} has no train image, so no balanced weight; list class_weights", empty)
         return [float(weight) for weight in counts.sum() / (number * counts)]
 
     def loss(

@@ -14,17 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import DataError
-from nasformer.tasks._task import (
-    Array,
-    Figures,
-    Metric,
-    Task,
-    require_columns,
-    require_finite,
-    require_names,
-    require_shape,
-    require_spread,
-)
+from nasformer.tasks._checks import require_columns, require_finite, require_names, require_shape, require_spread
+from nasformer.tasks._task import Array, Figures, Metric, Task
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,17 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.errors import DataError, RecipeError
-from nasformer.tasks._task import (
-    Array,
-    Figures,
-    LossOptions,
-    Metric,
-    Task,
-    require_columns,
-    require_finite,
-    require_names,
-    require_shape,
-)
+from nasformer.tasks._checks import require_columns, require_finite, require_names, require_shape
+from nasformer.tasks._task import Array, Figures, Metric, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +37,7 @@ class MultiLabel(Task):
         Metric("loss", "loss", "nats"),
     )
     objectives: ClassVar[tuple[str, ...]] = ("loss", "sample_f1")
+    weighted: ClassVar[bool] = True
 
     labels: tuple[str, ...]
 
@@ -75,27 +67,18 @@ class MultiLabel(Task):
             )
         return values
 
-    def weights(self, options: LossOptions, targets: Tensor | None) -> list[float] | None:
-        """Return the weight of each label's presence; "balanced": absent over present in the train images.
+    def balanced(self, targets: Tensor) -> list[float]:
+        """Return the weight of each label's presence: absent over present in the train images.
 
         Raises:
-            RecipeError: Their number is wrong, or a label is on no image or on all.
+            RecipeError: A label is on no image or on all.
         """
-        given, number = options.class_weights, len(self.labels)
-        if given is None:
-            return None
-        if given != "balanced":
-            if len(given) != number:
-                raise RecipeError(f"class_weights has {len(given)} weights, but the data {number} labels", options)
-            return list(given)
-        if targets is None:
-            raise RecipeError("class_weights 'balanced' needs the labels of the train images in memory; give a list")
         present = targets.sum(dim=0)
         for words, odd in (("no", present == 0), ("every", present == len(targets))):
             if odd.any():
                 name = self.labels[int(odd.nonzero()[0])]
                 raise RecipeError(
-                    f"{words} train image has label {name!r}, so no balanced weight; list class_weights", options
+                    f"{words} train image has label {name!r}, so no balanced weight; list class_weights", name
                 )
         return [float(weight) for weight in (len(targets) - present) / present]
 

@@ -33,7 +33,7 @@ class Objective:
             asked = ", ".join(f"{key} {value:g}" for key, value in named.items() if value)
             raise RecipeError(f"the recipe has {asked}, which {self._task.name} does not support; set 0", recipe)
         self._smoothing = 0.0 if recipe.mixes else recipe.label_smoothing  # mixup applies the smoothing itself
-        weights = self._task.weights(recipe, targets_of(data.train))
+        weights = self._task.weights(recipe.class_weights, targets_of(data.train))
         self._weights = None if weights is None else torch.tensor(weights, device=device)
 
     def __call__(self, outputs: Tensor, targets: Tensor, teacher_outputs: Tensor | None = None) -> Tensor:

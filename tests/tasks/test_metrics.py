@@ -13,17 +13,12 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
 from nasformer.errors import DataError, RecipeError
-from nasformer.tasks import LossOptions, Task, get_task, task_from_dict, task_of
-from nasformer.training import Recipe
+from nasformer.tasks import Task, get_task, task_from_dict, task_of
 from nasformer.training.assessment import assess
 
 OUTPUTS = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 """Few values, so that there are ties."""
 NUMBER: dict[str, Any] = {"targets": ["a"], "mean": [1], "std": [2]}
-
-
-def options(weights: Any) -> LossOptions:
-    return Recipe(class_weights=weights)
 
 
 def labels(count: int) -> Task:
@@ -124,7 +119,7 @@ def test_forecast_errors_by_hand() -> None:
 def test_a_weighted_loss_averages_over_shards(
     task: Task, targets: torch.Tensor, weights: Any, smoothing: float
 ) -> None:
-    outputs, told = torch.randn(6, 3), task.weights(options(weights), targets)
+    outputs, told = torch.randn(6, 3), task.weights(weights, targets)
     assert told is not None
     how: dict[str, Any] = {"weights": torch.tensor(told), "smoothing": smoothing}
     shards = [task.loss(outputs[i : i + 2], targets[i : i + 2], **how) for i in (0, 2, 4)]
@@ -133,22 +128,22 @@ def test_a_weighted_loss_averages_over_shards(
 
 
 def test_balanced_weights_by_hand() -> None:
-    classes = get_task("classification")(("a", "b")).weights(options("balanced"), torch.tensor([0, 0, 0, 1]))
+    classes = get_task("classification")(("a", "b")).weights("balanced", torch.tensor([0, 0, 0, 1]))
     assert classes == pytest.approx([4 / 6, 2])  # sklearn's compute_class_weight
-    assert labels(1).weights(options("balanced"), torch.tensor([[1.0], [0], [0]])) == [2]
+    assert labels(1).weights("balanced", torch.tensor([[1.0], [0], [0]])) == [2]
 
 
 @pytest.mark.parametrize(("value", "words"), [(0.0, "no train image"), (1.0, "every train image")])
 def test_a_label_on_no_image_or_on_all_has_no_balanced_weight(value: float, words: str) -> None:
     with pytest.raises(RecipeError, match=f"{words} has label 'a'"):
-        labels(1).weights(options("balanced"), torch.full((3, 1), value))
+        labels(1).weights("balanced", torch.full((3, 1), value))
 
 
 @pytest.mark.parametrize("name", ["regression", "forecasting"])
 def test_classes_alone_are_weighted(name: str) -> None:
     task = task_from_dict({"name": name, **({"horizon": 1} if name == "forecasting" else NUMBER)})
     with pytest.raises(RecipeError, match=f"class_weights is for classes and labels, not for {name}"):
-        task.weights(options("balanced"), None)
+        task.weights("balanced", None)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_class_weights_count_images_by_their_class(space: SearchSpace, data: Dat
     logits, labels = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
     each = F.cross_entropy(logits, labels, reduction="none") * torch.tensor([0.0, 1, 2, 5])[labels]
     torch.testing.assert_close(trainer.objective(logits, labels), each.mean())
-    with pytest.raises(RecipeError, match="class_weights has 3 weights, but the data 4 classes"):
+    with pytest.raises(RecipeError, match="class_weights has 3 weights, but the data 4"):
         train_supernet(Supernet(space), data, recipe.replace(class_weights=[1, 1, 1]), progress=False)
     with pytest.raises(RecipeError, match=r"class_weights.*weights must be 0 or more, and at least one positive"):
         Recipe(class_weights=[-1.0, 2.0])
