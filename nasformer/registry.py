@@ -210,6 +210,7 @@ def open_supernet(
     dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=size, **options)
     require_same_splits(dataset, name, trained_on, path)
     dataset.check(space)
+    dataset = dataset.learnt_by(trained_on, path)
     _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
     return net, dataset
 

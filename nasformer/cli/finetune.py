@@ -103,6 +103,7 @@ def finetune(
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
         out=folder,
         source={**source.provenance, "weights": str(source.file)},
+        trained_on=source.data,
         resume=resume,
         device=device,
         progress=not (quiet or json),

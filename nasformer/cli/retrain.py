@@ -61,12 +61,16 @@ def retrain(
 
       nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
     """
+    from nasformer.cli.source import searched_with
     from nasformer.registry import same_data
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture)
     trained = _of_supernet(space, supernet)
+    searched = dict(searched_with(target).get("data") or {})
+    if supernet is None and searched.get("fingerprint") != trained.get("data", {}).get("fingerprint"):
+        trained = {"data": searched} if searched else trained  # the space's supernet is another by now
     name = data or trained.get("data", {}).get("name") or space.name
     read = partial(read_recipe, recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
     size = image_size or space.geometry.image_size

@@ -55,7 +55,7 @@ class Source:
         size = self.net.geometry.image_size if resizable(wanted) or not self.net.resizes else None
         dataset = load_dataset(wanted, seed=self.data.get("seed") or 0, root=root, image_size=size)
         require_same_splits(dataset, wanted, self.data, self.file)
-        return dataset
+        return dataset.learnt_by(self.data, self.file)
 
 
 def read_source(target: str, architecture: str | None, supernet: Path | None, study: str | None) -> Source:
@@ -90,10 +90,10 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
     from nasformer.cli.training import read_target
 
     _require_contents(target)
-    return _inherited(*read_target(target, architecture), supernet, _searched_with(target))
+    return _inherited(*read_target(target, architecture), supernet, searched_with(target))
 
 
-def _searched_with(target: str) -> Mapping[str, Any]:
+def searched_with(target: str) -> Mapping[str, Any]:
     """Return the fitness description of a search; empty for a space."""
     from nasformer.cli.training import run_file
     from nasformer.search import SearchResult

@@ -6,6 +6,7 @@ The search split ranks architectures and is never trained on; test examples are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from nasformer.data.memory import ImagesInMemory
 from nasformer.data.splits import fingerprint
 from nasformer.errors import DataError
 from nasformer.space import SearchSpace
-from nasformer.tasks import Task, get_task
+from nasformer.tasks import Task, get_task, task_of
 
 SPLITS = ("train", "search", "test")
 
@@ -99,6 +100,29 @@ class Dataset:
     def splits(self) -> dict[str, Split]:
         """The three splits by name."""
         return {"train": self.train, "search": self.search, "test": self.test}
+
+    def learnt_by(self, trained_on: Mapping[str, Any], path: object) -> Dataset:
+        """Return this dataset with its task as weights can be evaluated on it.
+
+        Args:
+            trained_on: Record of the weights' training dataset; empty if unknown.
+            path: The weights, for messages.
+
+        Raises:
+            DataError: The outputs of the weights mean something else.
+        """
+        if not trained_on.keys() & {"task", "classes"}:
+            return self
+        try:
+            task = self.task.of_weights(task_of(trained_on))
+        except DataError as error:
+            words = (
+                f"{path} and {self.name!r} do not fit: {error}; give matching data, or fine-tune the network on these"
+            )
+            raise DataError(words, error.value) from None
+        other = copy(self)
+        other.task, other.record = task, {**self.record, **task.record()}
+        return other
 
     def check(self, space: SearchSpace) -> None:
         """Check that networks of ``space`` take these images.

@@ -20,7 +20,12 @@ from nasformer.supernet.model import VisionTransformer
 
 
 def adapted(
-    net: VisionTransformer, *, num_classes: int | None = None, image_size: int | None = None, seed: int = 0
+    net: VisionTransformer,
+    *,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    new_head: bool = False,
+    seed: int = 0,
 ) -> VisionTransformer:
     """Return a copy of a network for other outputs or another image size.
 
@@ -28,6 +33,7 @@ def adapted(
         net: The network.
         num_classes: Number of outputs; a different number gets a new head; None: unchanged.
         image_size: Height and width of the images; None: unchanged.
+        new_head: Whether the head is initialised anew also for as many classes.
         seed: Random seed of a new head.
 
     Raises:
@@ -50,7 +56,7 @@ def adapted(
     new.set_norm_eps(net.norm_eps)
     new.to(next(net.parameters())).train(net.training)
     weights = net.state_dict()
-    if geometry.num_classes != old.num_classes:
+    if new_head or geometry.num_classes != old.num_classes:
         weights |= _new_head(new.head.weight, seed)
     if geometry.grid != old.grid:
         weights["patch_embed.positions"] = resample_positions(weights["patch_embed.positions"], geometry.grid)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer.errors import FitnessError, RecipeError
+from nasformer.errors import DataError, FitnessError, RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -208,6 +208,22 @@ class Task(ABC):
     def agreement(self, outputs: Array, others: Array) -> float | None:
         """Return the share of examples with the same decision by two networks; None: the task has no decisions."""
         return None
+
+    def of_weights(self, trained: Task) -> Task:
+        """Return this task as weights of a trained one can be evaluated on it.
+
+        Raises:
+            DataError: The outputs of the weights mean something else.
+        """
+        if type(self) is not type(trained) or self.outputs != trained.outputs:
+            raise DataError(f"the weights learnt {trained.described}, but the data are {self.described}", trained)
+        return self
+
+    @property
+    def described(self) -> str:
+        """The task in words, with its outputs, abbreviated."""
+        shown = ", ".join(self.outputs[:4]) + (", …" if len(self.outputs) > 4 else "")
+        return f"{self.name} of {len(self.outputs)} outputs ({shown})"
 
     def metric(self, name: str) -> Metric:
         """Return a metric by name.

@@ -159,6 +159,15 @@ class Classification(Task):
         """Return the share of images with the same predicted class."""
         return float((outputs.argmax(1) == others.argmax(1)).mean())
 
+    def of_weights(self, trained: Task) -> Task:
+        """Return this classification if the weights have as many classes, whatever their names.
+
+        Raises:
+            DataError: They have not.
+        """
+        alike = trained.name == self.name and len(trained.outputs) == len(self.classes)
+        return self if alike else super().of_weights(trained)
+
     def record(self) -> Figures:
         """Return the class names; a record without a task is of a classification."""
         return {"classes": list(self.classes)}

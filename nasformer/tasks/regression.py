@@ -76,6 +76,15 @@ class Regression(Task):
             raise DataError(f"the train target {first} is {values[first].tolist()}; remove or repair it", first)
         return cls(tuple(names), tuple(values.mean(axis=0).tolist()), tuple(values.std(axis=0).tolist()), **options)
 
+    def of_weights(self, trained: Task) -> Task:
+        """Return the trained task, whose mean and standard deviation its weights' outputs need.
+
+        Raises:
+            DataError: It has other targets.
+        """
+        super().of_weights(trained)
+        return trained
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """The targets."""

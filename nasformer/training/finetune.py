@@ -23,6 +23,7 @@ from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
 from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
+from nasformer.tasks import Task
 from nasformer.training.assessment import measure_on_test, speed
 from nasformer.training.distributed import is_main_process
 from nasformer.training.recipe import Recipe
@@ -63,12 +64,13 @@ def finetune(
     teacher: nn.Module | Teacher | None = None,
     out: str | Path | None = None,
     source: Mapping[str, Any] | None = None,
+    trained_on: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> FinetuneResult:
     """Fine-tune a network on the same or on another dataset.
 
-    The network is first adapted to the classes and the resolution of ``data`` (see ``adapted``). After the training
-    it is evaluated on the test images, and so are the initial weights if the classes are the same.
+    The network is first adapted to the task and the resolution of ``data`` (see ``adapted``). After the training
+    it is evaluated on the test images, and so are the initial weights if their task is the same.
 
     Args:
         net: The network, such as ``result.best.extract(supernet)``; not modified.
@@ -78,6 +80,7 @@ def finetune(
         teacher: Distillation teacher; the recipe's ``distillation`` sets how.
         out: Folder for ``network.safetensors``, ``finetune.json``, the log and the resumable state.
         source: Provenance of the weights, recorded in the figures.
+        trained_on: Record of the dataset that trained the network; another task gets a new head. None: unknown.
         **options: resume, device, progress, callback and workers of ``train_supernet``.
 
     Raises:
@@ -98,15 +101,15 @@ def finetune(
     recipe = recipe or Recipe.for_dataset(data.name, data.task).finetuning()
     if freeze not in get_args(Freeze):
         raise RecipeError(f"freeze is 'nothing' or 'backbone', got {freeze!r}", freeze)
-    pupil = fitted(net, data, seed=recipe.seed)
+    learnt = _learnt(net, data, trained_on or {})
+    pupil = fitted(net, data, new_head=learnt is None, seed=recipe.seed)
     if freeze == "backbone":
         recipe = recipe.replace(drop_path=0.0)
         pupil.requires_grad_(False)
         pupil.head.requires_grad_(True)
     start = fingerprint(pupil)
     given = {"kind": "finetune", "freeze": freeze, "start": start, "source": dict(source or {})}
-    inherited = net.geometry.num_classes == data.num_classes
-    before = fitted(net, data, seed=recipe.seed) if inherited else None
+    before = None if learnt is None else (fitted(net, data, seed=recipe.seed), learnt)
     try:
         training = train_subnet(
             pupil, data, recipe, teacher=teacher, out=out, identity={"freeze": freeze, "start": start}, **options
@@ -155,12 +158,26 @@ def retrain(
     return _finish(net, data, training, given, None, out)
 
 
-def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTransformer:
-    """Return a copy of a network, adapted to the classes and, unless it was searched, the resolution of ``data``.
+def _learnt(net: VisionTransformer, data: Dataset, trained_on: Mapping[str, Any]) -> Task | None:
+    """Return the task by which a network's initial weights can be evaluated on the data; None: they cannot."""
+    if net.geometry.num_classes != data.num_classes:
+        return None
+    try:
+        return data.learnt_by(trained_on, "the network").task
+    except DataError:
+        return None
+
+
+def fitted(net: VisionTransformer, data: Dataset, *, new_head: bool = False, seed: int = 0) -> VisionTransformer:
+    """Return a copy of a network, adapted to the outputs and, unless it was searched, the resolution of ``data``.
 
     Raises:
-        DataError: The images have other channels, or are too small for the patches.
+        DataError: Series for a network of images or the reverse, other channels, or too small for the patches.
     """
+    shapes = data.input_shape, net.geometry.input_shape
+    if len(shapes[0]) != len(shapes[1]):
+        have, takes = ("series" if len(shape) == 2 else "images" for shape in shapes)
+        raise DataError(f"{data.name!r} has {have}, but the network takes {takes}; take other data", data)
     if net.geometry.in_channels != data.in_channels:
         raise DataError(
             f"the images of {data.name!r} have {data.in_channels} channels, but the network takes "
@@ -168,7 +185,7 @@ def fitted(net: VisionTransformer, data: Dataset, *, seed: int = 0) -> VisionTra
             data,
         )
     image_size = None if net.resizes else data.image_size
-    return adapted(net, num_classes=data.num_classes, image_size=image_size, seed=seed)
+    return adapted(net, num_classes=data.num_classes, image_size=image_size, new_head=new_head, seed=seed)
 
 
 def _finish(
@@ -176,7 +193,7 @@ def _finish(
     data: Dataset,
     training: TrainingResult,
     given: Mapping[str, Any],
-    before: VisionTransformer | None,
+    before: tuple[VisionTransformer, Task] | None,
     out: str | Path | None,
 ) -> FinetuneResult:
     """Measure the network, and write its figures."""
@@ -194,7 +211,8 @@ def _finish(
     device = torch.device(training.device)
     figures["test"] = measure_on_test(net, data, device)
     if before is not None:
-        figures["before"] = dict(evaluate(before.to(device), data.test, task=data.task, device=device))
+        initial, task = before
+        figures["before"] = dict(evaluate(initial.to(device), data.test, task=task, device=device))
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"

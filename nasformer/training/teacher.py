@@ -6,7 +6,7 @@ good teacher is patient and consistent", CVPR 2022), at the resolution and with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasformer.data.dataset import Dataset
-from nasformer.errors import CheckpointError, RecipeError
+from nasformer.errors import CheckpointError, DataError, RecipeError
 from nasformer.supernet import Supernet, VisionTransformer, load_network
-from nasformer.supernet.checkpoint import fingerprint, first_line
+from nasformer.supernet.checkpoint import fingerprint, first_line, read_checkpoint
+from nasformer.tasks import Task, task_of
 from nasformer.training.validation import autocast
 
 TIMM = "timm:"
@@ -32,6 +33,7 @@ class Teacher:
         image_size: Size that images are resized to, in pixels; None: unchanged.
         mean: Normalisation mean of each channel; None: that of the data.
         std: Normalisation standard deviation of each channel; None: that of the data.
+        task: What it learnt; None: unknown.
     """
 
     def __init__(
@@ -41,18 +43,19 @@ class Teacher:
         image_size: int | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        task: Task | None = None,
     ) -> None:
-        self.net, self.image_size, self.mean, self.std = net.eval(), image_size, mean, std
+        self.net, self.image_size, self.mean, self.std, self.task = net.eval(), image_size, mean, std, task
         self._scale: Tensor | None = None
         self._shift: Tensor | None = None
 
     @classmethod
-    def of(cls, net: nn.Module | Teacher) -> Teacher:
+    def of(cls, net: nn.Module | Teacher, task: Task | None = None) -> Teacher:
         """Return a network as a teacher: ours at their image size, timm's with their pretrained configuration."""
         if isinstance(net, Teacher):
             return net
         if isinstance(net, VisionTransformer):
-            return cls(net, image_size=net.geometry.image_size)
+            return cls(net, image_size=net.geometry.image_size, task=task)
         config: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
         size = config.get("input_size") if config.get("fixed_input_size") else None
         return cls(net, image_size=size[-1] if size else None, mean=config.get("mean"), std=config.get("std"))
@@ -88,7 +91,17 @@ class Teacher:
                 "use a teacher trained on these classes",
                 self,
             )
+        self._check_task(data)
         return self
+
+    def _check_task(self, data: Dataset) -> None:
+        """Raise RecipeError if the outputs of the teacher are known to mean something else than those of the data."""
+        try:
+            same = self.task is None or data.task.of_weights(self.task) == data.task
+        except DataError as error:
+            raise RecipeError(f"the teacher does not fit {data.name!r}: {error}", self) from None
+        if not same:
+            raise RecipeError(f"the teacher standardises the targets of {data.name!r} otherwise; use another", self)
 
     def logits(self, images: Tensor, amp: bool) -> Tensor:
         """Return the logits ``(batch, num_classes)`` of ``images``, normalised as the dataset is."""
@@ -128,12 +141,18 @@ def load_teacher(name: str, *, weights: str | Path | None = None, num_classes: i
     if name.startswith(TIMM):
         return _from_timm(name.removeprefix(TIMM), weights, num_classes)
     try:
-        return Teacher.of(load_network(name))
+        header, _ = read_checkpoint(name, "network")
+        return Teacher.of(load_network(name), _task(header["metadata"]))
     except CheckpointError as error:
         if "holds a supernet" not in str(error):
             raise
     net = Supernet.load(name)
-    return Teacher.of(net.extract(net.space.largest))
+    return Teacher.of(net.extract(net.space.largest), _task(net.metadata))
+
+
+def _task(metadata: Mapping[str, Any]) -> Task | None:
+    data = metadata.get("training", {}).get("data", {})
+    return task_of(data) if data.keys() & {"task", "classes"} else None
 
 
 def _from_timm(name: str, weights: str | Path | None, num_classes: int | None) -> Teacher:
