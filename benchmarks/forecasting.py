@@ -1,10 +1,11 @@
 """Forecasting of ETTh1 and ETTh2: searched architectures against PatchTST's own shape, trained alike.
 
-For every dataset and horizon one supernet is trained, and searched by the squared error on the validation part under
-the number of parameters of PatchTST's shape (Nie et al., ICLR 2023: 3 layers, width 16, 4 heads, MLP 128, patches of 16
-at stride 8). The best few are trained alone, and the best of them by the validation part is the winner. Winner and
-PatchTST's shape are then trained from scratch with the same recipe and three further seeds. Nothing is chosen by the
-test part. Every training and search is a file of the folder; the same command resumes.
+For every dataset and horizon one supernet is trained, and searched by the squared error on the validation part, with no
+more parameters than PatchTST's shape (Nie et al., ICLR 2023: 3 layers, width 16, 4 heads, MLP 128, patches of 16 at
+stride 8), for networks of 0, 1, 2 and more branches. The best two of each search are trained alone, and the best of
+them by the validation part is the winner. Winner and PatchTST's shape are then trained from scratch with the same recipe and
+three further seeds. Nothing is chosen by the test part. Every training and search is a file of the folder; the same
+command resumes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import nasformer as nf
 from benchmarks._marks import markdown, put
 from nasformer._provenance import machine, versions
 from nasformer.architecture import Architecture, uniform
+from nasformer.cost import AdditiveCost
 from nasformer.data import Dataset
 from nasformer.data.series import load_series
 from nasformer.errors import NasformerError
@@ -45,7 +47,10 @@ SPLITS = (8640, 2880, 2880)
 
 PATCHTST = uniform(embed_dim=16, depth=3, num_heads=4, mlp_ratio=8)
 RECIPE = nf.Recipe.for_dataset("series", get_task("forecasting")(96)).replace(epochs=2)
-EVALUATIONS, CONFIRMED, SEEDS = 150, 3, (0, 1, 2)
+EVALUATIONS, CONFIRMED, SEEDS = 40, 2, (0, 1, 2)
+BRANCHES = ((0, 0), (1, 1), (2, 2), (3, None))
+"""Attention and MLP branches of a network: one search for each range, as shared weights compare them poorly."""
+
 Row = dict[str, Any]
 
 
@@ -63,25 +68,40 @@ def patchtst_space(horizon: int) -> nf.SearchSpace:
 
 
 def search(space: nf.SearchSpace, data: Dataset, folder: Path, epochs: int) -> Row:
-    """Train a supernet and search it; of its best few, return the best trained alone, by the validation part."""
+    """Train a supernet and search it; return the best candidate trained alone, by the validation part."""
     net, recipe = Supernet(space), RECIPE.replace(epochs=epochs)
     training = nf.train_supernet(net, data, recipe, out=folder, resume=True, device="cpu", progress=False)
     fitness = InheritedFitness(Supernet.load(folder / FILE), data.search, device="cpu", racing={"first": 2000})
-    found = nf.Searcher(space, "thompson", fitness).run(
-        evaluations=EVALUATIONS, batch_size=10, storage=folder / "study.log", study="search", progress=False
-    )
-    ranked = sorted(found.confirmed, key=lambda trial: trial.rank)[:CONFIRMED]
-    errors = [confirm(trial.architecture, space, data) for trial in ranked]
-    best = ranked[min(range(len(ranked)), key=errors.__getitem__)]
+    found = [trial for bounds in BRANCHES for trial in best_with(bounds, space, fitness, folder)]
+    errors = [confirm(trial.architecture, space, data) for trial in found]
+    best = found[min(range(len(found)), key=errors.__getitem__)]
     return {
         "architecture": best.architecture.to_dict(),
         "params": int(best.costs["params"]),
         "macs": int(best.costs["macs"]),
-        "inherited": [-float(trial.value or 0) for trial in ranked],
+        "inherited": [-float(trial.value or 0) for trial in found],
         "alone": errors,
+        "candidates": [str(trial.architecture) for trial in found],
         "supernet_seconds": training.seconds,
-        "search_seconds": sum(trial.seconds for trial in found.trials),
     }
+
+
+def best_with(
+    branches: tuple[int, int | None], space: nf.SearchSpace, fitness: InheritedFitness, folder: Path
+) -> list[nf.Trial]:
+    """Search under a number of branches, and return the confirmed best few."""
+    cost = AdditiveCost(
+        "branches", lambda network: 0, lambda network, layer: int(layer.num_heads > 0) + int(layer.hidden_dim > 0)
+    )
+    found = nf.Searcher(space.with_cost(cost), "thompson", fitness).run(
+        {"branches": branches},
+        evaluations=EVALUATIONS,
+        batch_size=10,
+        storage=folder / "study.log",
+        study=f"{branches[0]} branches",
+        progress=False,
+    )
+    return sorted(found.confirmed, key=lambda trial: trial.rank)[:CONFIRMED]
 
 
 def confirm(architecture: Architecture, space: nf.SearchSpace, data: Dataset) -> float:
