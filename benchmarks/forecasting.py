@@ -3,9 +3,9 @@
 For every dataset and horizon one supernet is trained, and searched by the squared error on the validation part, with no
 more parameters than PatchTST's shape (Nie et al., ICLR 2023: 3 layers, width 16, 4 heads, MLP 128, patches of 16 at
 stride 8), for networks of 0, 1, 2 and more branches. The best two of each search are trained alone, and the best of
-them by the validation part is the winner. Winner and PatchTST's shape are then trained from scratch with the same recipe and
-three further seeds. Nothing is chosen by the test part. Every training and search is a file of the folder; the same
-command resumes.
+them by the validation part is the winner. Winner and PatchTST's shape are then trained from scratch with the same
+recipe and three further seeds. Nothing is chosen by the test part. Every training and search is a file of the folder;
+the same command resumes.
 """
 
 from __future__ import annotations

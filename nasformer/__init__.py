@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from nasformer.space import released as released
     from nasformer.space import space_names as space_names
     from nasformer.supernet import Supernet as Supernet
+    from nasformer.tasks import Task as Task
+    from nasformer.tasks import get_task as get_task
+    from nasformer.tasks import task_names as task_names
     from nasformer.training import Recipe as Recipe
     from nasformer.training import finetune as finetune
     from nasformer.training import retrain as retrain
@@ -91,6 +94,7 @@ _HOME = {
         "space_names",
     ),
     "nasformer.supernet": ("Supernet",),
+    "nasformer.tasks": ("Task", "get_task", "task_names"),
     "nasformer.training": ("Recipe", "finetune", "retrain", "train_supernet"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -82,6 +82,8 @@ class Dataset:
         self.in_channels = channels if in_channels is None else in_channels
         self.input_shape = (self.in_channels, *(self.image_size for _ in sizes))
         self.task = _classification(self.train, num_classes, classes) if task is None else task
+        if not isinstance(self.task, Task):
+            raise DataError(f"task= is a Task, such as get_task('regression').fit(…), got {task!r}", task)
         self.record: dict[str, Any] = dict(record) if record is not None else self._default_record()
         self.record = {**self.task.record(), **self.record}
         self._check_splits()
