@@ -16,7 +16,9 @@ from nasformer.errors import ExportError
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that is read: 2 for series and other tasks than classification, which nasformer 0.1 does not know; else 1."""
+
 KEY = "nasformer"
 """Metadata key in the file."""
 
@@ -68,7 +70,9 @@ class Description:
         """Return plain values, ready for JSON; the entry "classes" or "task" is that of ``Task.record``."""
         data = asdict(self)
         del data["task"]
-        return {"format_version": FORMAT_VERSION, **data, **self.task.record()}
+        record = self.task.record()
+        version = 1 if "classes" in record and self.preprocessing is not None else FORMAT_VERSION
+        return {"format_version": version, **data, **record}
 
     def to_json(self) -> str:
         """Return ``to_dict`` as one line."""
@@ -89,14 +93,15 @@ class Description:
             )
         try:
             data: dict[str, Any] = json.loads(text)
-            version = int(data.pop("format_version"))
+            _check_version(int(data.pop("format_version")), path)
             steps, key = data.pop("preprocessing"), "task" if "task" in data else "classes"
             task = task_of({key: data.pop(key)})
             found = cls(**data, preprocessing=steps and Preprocessing.from_dict(steps), task=task)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ExportError(f"the description in {path} is damaged ({error}); export it again", path) from error
-        if version > FORMAT_VERSION:
-            raise ExportError(
-                f"{path} has format version {version}, this library reads {FORMAT_VERSION}: upgrade it", path
-            )
         return found
+
+
+def _check_version(version: int, path: str | Path) -> None:
+    if version > FORMAT_VERSION:
+        raise ExportError(f"{path} has format version {version}, this library reads {FORMAT_VERSION}: upgrade it", path)

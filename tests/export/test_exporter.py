@@ -299,7 +299,7 @@ def test_a_description_that_is_damaged_or_newer_is_named(written: Written) -> No
         (None, "has no metadata"),
         ("{", "the description in here is damaged"),
         (json.dumps({**known.to_dict(), "preprocessing": 3}), "is damaged"),
-        (json.dumps({**known.to_dict(), "format_version": 2}), "has format version 2"),
+        (json.dumps({**known.to_dict(), "format_version": 3}), "has format version 3"),
     ):
         with pytest.raises(ExportError, match=message):
             Description.from_json(text, "here")
