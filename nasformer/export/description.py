@@ -17,7 +17,7 @@ from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of
 
 FORMAT_VERSION = 2
-"""The newest that is read: 2 for series and other tasks than classification, which nasformer 0.1 does not know; else 1."""
+"""The newest that is read: 2 for series and for other tasks than classification, else 1, as in nasformer 0.1."""
 
 KEY = "nasformer"
 """Metadata key in the file."""
