@@ -14,7 +14,7 @@ from nasformer.data.image_folder import from_samples
 from nasformer.data.label_table import LabelTable
 from nasformer.data.label_targets import TASKS, Targets, holds_lists, infer_task, read_targets
 from nasformer.data.names import TABLE, join_name
-from nasformer.data.splits import Indices
+from nasformer.data.splits import Indices, fingerprint
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import task_names
 
@@ -84,7 +84,7 @@ def load_label_table(
     parts = _parts(table, found, split, seed)
     fitted = found.fit(parts["train"], loss)
     values, cells = found.values.tolist(), table[image]
-    return from_samples(
+    data = from_samples(
         join_name(TABLE, path, options),
         {key: [(files[row], values[row]) for row in rows] for key, rows in parts.items()},
         {key: [(cells[row], values[row]) for row in rows] for key, rows in parts.items()},
@@ -95,6 +95,8 @@ def load_label_table(
         random_erasing=random_erasing,
         task=fitted,
     )
+    data.record["split_fingerprint"] = fingerprint({key: [(cells[row], "") for row in parts[key]] for key in parts})
+    return data
 
 
 def _image_column(table: LabelTable, name: str | None, folder: Path) -> str:

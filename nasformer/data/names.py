@@ -60,15 +60,11 @@ def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) 
 
 
 def source_of(name: str | None) -> str | None:
-    """Return what a name reads, to compare names: files by their resolved path, and what is to be learnt of them."""
+    """Return what a name reads, to compare names: files by their resolved path, whatever is learnt of them."""
     kind, colon, path = (name or "").partition(":")
     if name is None or not colon:
         return name
-    if kind + colon not in OPTIONS:
-        return f"{kind}:{Path(path).resolve()}"
-    path, options = parse_name(name)
-    told = {key: options.get(key) for key in ("targets", "horizon")}
-    return join_name(kind + colon, Path(path).resolve(), told)
+    return f"{kind}:{Path(parse_name(name)[0] if kind + colon in OPTIONS else path).resolve()}"
 
 
 def _text(value: object) -> str:

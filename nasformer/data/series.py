@@ -110,6 +110,7 @@ def load_series(
         "rows": {key: list(part) for key, part in rows.items()},
         "filled": table.filled,
         "fingerprint": _fingerprint(table, rows, length, horizon),
+        "split_fingerprint": _split_fingerprint(path, rows),
     }
     task = get_task("forecasting")(horizon, table.names, tuple(mean.tolist()), tuple(std.tolist()))
     return Dataset(**parts, name=name, task=task, record=record)
@@ -152,4 +153,12 @@ def _rows(splits: Sequence[float], rows: int, length: int, horizon: int) -> dict
 def _fingerprint(table: SeriesTable, rows: Mapping[str, Any], length: int, horizon: int) -> str:
     digest = hashlib.sha256(f"{table.names} {dict(rows)} {length} {horizon}\n".encode())
     digest.update(table.values.tobytes())
+    return digest.hexdigest()
+
+
+def _split_fingerprint(path: str | Path, rows: Mapping[str, Any]) -> str:
+    """Return the fingerprint of file and parts, alike for all channels, horizons and look-backs."""
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(f"{dict(rows)}".encode())
     return digest.hexdigest()

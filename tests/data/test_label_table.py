@@ -21,6 +21,7 @@ from nasformer.data.decoded import DecodedImages, decode_once
 from nasformer.data.names import OPTIONS, TABLE, join_name, parse_name, source_of
 from nasformer.data.splits import stratified_labels
 from nasformer.errors import DataError
+from nasformer.registry import require_same_splits
 
 IMAGES = 24
 Write = Callable[[str], Path]
@@ -310,9 +311,24 @@ def test_decoded_images_keep_their_targets(write: Write, tmp_path: Path) -> None
 def test_two_names_of_a_table_have_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert source_of("table:a.csv?root=x&task=regression") == source_of(f"table:{tmp_path}/a.csv")
-    assert source_of("table:a.csv?targets=a") != source_of("table:a.csv?targets=b")
+    assert source_of("table:a.csv?targets=a") == source_of("table:a.csv?targets=b") != source_of("table:b.csv")
+    assert source_of("series:a.csv?horizon=1") == source_of("series:a.csv?splits=1,2,3") != source_of("table:a.csv")
     assert source_of("imagefolder:a?b") == f"imagefolder:{tmp_path}/a?b"
     assert (source_of("digits"), source_of(None)) == ("digits", None)
+
+
+def test_other_targets_search_only_the_splits_of_the_training(write: Write) -> None:
+    path = write(
+        table("image,even,big,part,half", [1, 0], [0, 1, 1, 0], ["train", "val", "test"], ["test", "train", "train"])
+    )
+    trained = load(path, "?targets=even&split=part").record
+    for query in ("?targets=big&split=part", "?targets=even,big&split=part&task=regression"):
+        require_same_splits(load(path, query), f"table:{path}{query}", trained, "net")
+    for query in ("?targets=big", "?targets=even", "?targets=even&split=half"):
+        with pytest.raises(DataError, match=r"splits of .* differ from those in the training of net"):
+            require_same_splits(load(path, query), f"table:{path}{query}", trained, "net")
+    older = {key: value for key, value in trained.items() if key != "split_fingerprint"}
+    require_same_splits(load(path, "?targets=even&split=part"), str(trained["name"]), older, "net")
 
 
 @given(st.dictionaries(st.sampled_from(OPTIONS[TABLE]), st.text(st.characters(codec="utf-8"))))

@@ -18,6 +18,7 @@ from nasformer.data import iterate
 from nasformer.data.series import SeriesWindows, load_series
 from nasformer.data.series_file import read_series
 from nasformer.errors import DataError
+from nasformer.registry import require_same_splits
 from nasformer.tasks import task_of
 
 REFERENCE = Path(os.environ.get("NASFORMER_REFERENCE", "../shared")) / "series"
@@ -78,6 +79,19 @@ def test_a_record_gives_the_task_back(tmp_path: Path) -> None:
     data = load_series(csv(tmp_path, frame()), length=10, horizon=4)
     assert task_of(data.record) == data.task
     assert data.task.outputs == ("+1", "+2", "+3", "+4")
+
+
+def test_another_horizon_searches_only_the_parts_of_the_training(tmp_path: Path) -> None:
+    path = csv(tmp_path, frame())
+    trained = load_series(path, length=10, horizon=4).record
+    others: list[dict[str, Any]] = [{"length": 12}, {"horizon": 2}, {"channels": "b"}, {"splits": (140, 20, 40)}]
+    for same in others:
+        data = load_series(path, **{"length": 10, "horizon": 4, **same})
+        require_same_splits(data, data.name, trained, "net")
+    for table, splits in ((frame(), "120,40,40"), (frame().assign(a=lambda rows: rows["a"] + 1), None)):
+        data = load_series(csv(tmp_path, table), length=10, horizon=4, splits=splits)
+        with pytest.raises(DataError, match=r"splits of .* differ from those in the training of net"):
+            require_same_splits(data, data.name, trained, "net")
 
 
 @pytest.mark.parametrize(("missing", "expected"), [("linear", 5.5), ("forward", 5.0)])
