@@ -130,7 +130,8 @@ def _standardised(table: SeriesTable, train: int, path: object) -> tuple[Tensor,
             raise DataError(f"channel {channel!r} of {path} is constant in its train part; leave it out", channel)
         if not (np.isfinite(std[place]) and np.isfinite(values[place]).all()):
             most = np.abs(table.values[:, place]).max()
-            raise DataError(f"channel {channel!r} of {path} has values up to {most:g}, too large; repair them", channel)
+            words = f"values up to {most:g}, too large for its deviation {std[place]:g} in the train part"
+            raise DataError(f"channel {channel!r} of {path} has {words}; repair it, or leave it out", channel)
     return torch.from_numpy(values.copy()), tuple(mean.tolist()), tuple(std.tolist())
 
 

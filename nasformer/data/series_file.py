@@ -154,7 +154,10 @@ def _times(cells: pd.Series[Any], column: str, path: object) -> pd.DatetimeIndex
             numbers = pd.api.types.is_numeric_dtype(cells)
             return pd.DatetimeIndex(_years(cells, column, path) if numbers else pd.to_datetime(cells))
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"column {column!r} of {path} holds no times: {str(error).splitlines()[0]}", column) from error
+        reason = str(error).splitlines()[0].partition(". ")[0]  # without pandas' advice to programmers
+        raise DataError(
+            f"column {column!r} of {path} holds no times: {reason}; write 2024-01-31 13:00", column
+        ) from error
 
 
 def _years(cells: pd.Series[Any], column: str, path: object) -> pd.Series[Any]:

@@ -154,7 +154,8 @@ def test_csv_and_parquet_are_the_same_data(folder: Path, tmp_path: Path) -> None
     frame = frame.assign(
         age=rows / 7, year=pd.array([2000 + n if n else None for n in rows], "Int64"), old=rows % 3 > 0
     )
-    frame.assign(label=rows % 3 * 1.0).set_index(["image", "kind"]).to_parquet(tmp_path / "labels.parquet")
+    days = pd.date_range("2024-01-01", periods=IMAGES)  # not a target
+    frame.assign(label=rows % 3 * 1.0, day=days).set_index(["image", "kind"]).to_parquet(tmp_path / "labels.parquet")
     frame.assign(label=rows % 3).to_csv(tmp_path / "labels.csv", index=False)
     for columns in ("kind", "age", "year", "age,year", "old", "label"):
         query = f"?missing=drop&targets={columns}"
@@ -399,7 +400,7 @@ def expected(data: Dataset, cells: dict[str, str], columns: dict[str, list[str]]
     texts = {name: cell for name, cell in cells.items() if name not in ("image", "split")}
     name, cell = next(iter(texts.items()))
     if data.task.name == "classification":
-        return data.task.outputs.index(cell)
+        return data.task.outputs.index(cell.removesuffix(".0"))
     if not name.startswith("text"):
         return [float(np.float32(text)) for text in texts.values()]
     mark = ";" if ";" in "".join(columns[name]) else ","
@@ -422,6 +423,7 @@ def test_any_table_is_a_partition_of_its_rows_or_one_line(
         require_words(error, "")
         return
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    rows.sort(key=lambda row: {"", "nan"}.isdisjoint(row.values()))  # the last of an image is one that was not dropped
     by_file = {row["image"]: row for row in rows}
     found = targets(data)
     assert sum(map(len, data.splits.values())) == len(found)
