@@ -225,6 +225,9 @@ def same_data(name: str, trained_on: Mapping[str, Any]) -> bool:
 def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, Any], path: str | Path) -> None:
     """Check that a dataset has the same splits as in the training of weights, unless it is another dataset.
 
+    Other targets or another horizon of one file may have the same splits: they are compared by their
+    ``split_fingerprint``, or where a record has none by the ``fingerprint`` of splits and targets.
+
     Args:
         dataset: The dataset.
         name: Its name.
@@ -234,7 +237,9 @@ def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, An
     Raises:
         DataError: The splits differ.
     """
-    if same_data(name, trained_on) and trained_on.get("fingerprint") != dataset.record["fingerprint"]:
+    of_splits = "split_fingerprint" in trained_on and "split_fingerprint" in dataset.record
+    key = "split_fingerprint" if of_splits else "fingerprint"
+    if same_data(name, trained_on) and trained_on.get(key) != dataset.record[key]:
         raise DataError(
             f"the splits of {name!r} differ from those in the training of {path}, so search images may have trained "
             "it; use the original files or give --data NAME",

@@ -37,7 +37,9 @@ Seed = Annotated[int, typer.Option(help="Random seed.", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="digits, cifar10, …, imagefolder:PATH or table:FILE?task=…", show_default=False),
+    typer.Option(
+        metavar="NAME", help="digits, cifar10, …, imagefolder:PATH, table:FILE or series:FILE.", show_default=False
+    ),
 ]
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the dataset.", show_default=False)]
 SupernetPath = Annotated[

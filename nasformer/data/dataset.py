@@ -138,14 +138,15 @@ class Dataset:
             raise DataError(
                 f"dataset {self.name!r} has {have}, but space {space.name!r} declares {need}; use other data", self
             )
-        keys = ("in_channels", "image_size", "num_classes")
-        named = keys if len(shapes[0]) == 3 else ("channels of the series", "length of the series", "num_classes")
-        for key, name in zip(keys, named, strict=True):
-            have, need = getattr(self, key), getattr(space.geometry, key)
+        of_series = {"in_channels": "channels", "image_size": "length"} if len(shapes[0]) == 2 else {}
+        for key in ("in_channels", "image_size", "num_classes"):
+            have, need, name = getattr(self, key), getattr(space.geometry, key), of_series.get(key, key)
             if have != need:
+                way = f"series: {{{name}: {have}}}" if key in of_series else f"{key}: {have}"
+                way += " (the horizon)" if key == "num_classes" and self.task.name == "forecasting" else ""
                 raise DataError(
                     f"dataset {self.name!r} has {name} {have}, but space {space.name!r} declares {need}; "
-                    f"declare {name}: {have} or use other data",
+                    f"declare {way} or use other data",
                     self,
                 )
 

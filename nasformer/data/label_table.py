@@ -6,10 +6,11 @@ import csv
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from nasformer._parquet import read_parquet
+from nasformer.data.table_file import column_names, read_frame, read_table
 from nasformer.errors import DataError, did_you_mean
 
 _LOGGER = logging.getLogger("nasformer.data")
@@ -36,15 +37,7 @@ class LabelTable:
         Raises:
             DataError: It is missing, damaged, empty or of another format, or the names of its columns are not distinct.
         """
-        formats = {".csv": _csv, ".parquet": _parquet}
-        if path.suffix.lower() not in formats:
-            raise DataError(f"a label table is .csv or .parquet, got {path.name!r}; save one sheet as CSV", path)
-        try:
-            header, cells = formats[path.suffix.lower()](path)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise DataError(f"cannot read the label table {str(path)!r}: {reason}", path) from error
-        _check_header(path, header)
+        header, cells = read_table(path, "label table", csv=_csv, parquet=_parquet)
         if not cells or not cells[0]:
             raise DataError(f"the label table {str(path)!r} has no rows; it must have one per image", path)
         columns = {name: [_clean(cell) for cell in column] for name, column in zip(header, cells, strict=True)}
@@ -73,7 +66,9 @@ class LabelTable:
             DataError: A cell is missing and ``missing`` is "refuse", or no row is left.
         """
         if missing not in ("refuse", "drop"):
-            raise DataError(f"missing= is refuse or drop, got {missing!r}; {did_you_mean(missing, ['drop'])}", missing)
+            raise DataError(
+                f"missing= is refuse or drop, got {missing!r}; {did_you_mean(missing, ['refuse', 'drop'])}", missing
+            )
         kept = []
         for place in range(len(self)):
             empty = next((name for name in columns if not self.columns[name][place]), None)
@@ -84,7 +79,7 @@ class LabelTable:
         if not kept:
             raise DataError(f"no row of {self.path} has a cell in each of {', '.join(columns)}; fill them", columns)
         if len(kept) < len(self):
-            _LOGGER.info("%s: %d of %d rows dropped for empty cells", self.path, len(self) - len(kept), len(self))
+            _LOGGER.warning("%s: %d of %d rows dropped for empty cells", self.path, len(self) - len(kept), len(self))
         return self.subset(kept)
 
     def subset(self, places: Sequence[int]) -> LabelTable:
@@ -104,32 +99,22 @@ def _csv(path: Path) -> tuple[list[str], list[Sequence[str]]]:
         if len(row) != len(header):
             wrong = f"{path} row {number} has {len(row)} cells, but the header {len(header)}"
             raise DataError(f"{wrong}; quote cells that contain commas", row)
-    return [name.strip() for name in header], list(zip(*body, strict=True))
+    return column_names(path, header), list(zip(*body, strict=True))
 
 
 def _parquet(path: Path) -> tuple[list[str], list[Sequence[str]]]:
-    frame = read_parquet(path, DataError, dtype_backend="numpy_nullable")
-    header = [str(name).strip() for name in frame.columns]
-    return header, [_texts(path, name, frame.iloc[:, place]) for place, name in enumerate(header)]
+    frame = read_frame(path, dtype_backend="numpy_nullable")
+    header = list(map(str, frame))
+    return header, [_texts(path, name, frame[name]) for name in header]
 
 
 def _texts(path: Path, name: str, column: Any) -> list[str]:
     cells = column.astype(object).where(column.notna(), "").tolist()
     for number, cell in enumerate(cells, start=1):
-        if not isinstance(cell, (str, int, float)):
+        if not isinstance(cell, (str, int, float, date)):
             found = f"{path} row {number}, column {name!r} holds {type(cell).__name__}"
-            raise DataError(f"{found}; a cell is text, a number or a boolean", cell)
+            raise DataError(f"{found}; a cell is text, a number, a boolean or a date", cell)
     return [str(cell) for cell in cells]
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    for place, name in enumerate(header):
-        if not name:
-            raise DataError(
-                f"column {place + 1} of {path} has no name; name it, or write the table without index", header
-            )
-        if name in header[:place]:
-            raise DataError(f"{path} has two columns {name!r}; rename one", name)
 
 
 def _clean(cell: str) -> str:

@@ -20,7 +20,7 @@ SEPARATORS = (";", "|", ",")
 
 TASKS = ("classification", "multi-label", "regression")
 _BINARY = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
-_INTEGER = re.compile(r"[+-]?\d+")
+_INTEGER = re.compile(r"[+-]?\d+(\.0*)?")  # Parquet writes integers with gaps as 1.0
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Targets:
 def infer_task(table: LabelTable, columns: Sequence[str]) -> str:
     """Return the task of target columns by their cells; empty ones do not count.
 
-    One column: text is a classification, or multi-label if a cell has a separator; 0 and 1, or integers under the name
-    "class" or "label", are a classification, other numbers a regression. Several columns of 0 and 1 are multi-label, of
-    other numbers a regression.
+    One column: text is a classification, or multi-label if a cell has a separator; 0 and 1, or integers (2.0 is one)
+    under the name "class" or "label", are a classification, other numbers a regression. Several columns of 0 and 1 are
+    multi-label, of other numbers a regression.
 
     Raises:
         DataError: Text among several columns.
@@ -146,7 +146,12 @@ def _classes(table: LabelTable, columns: Sequence[str]) -> Targets:
         )
     cells = table[columns[0]]
     numbered = all(_INTEGER.fullmatch(cell) for cell in cells)
+    if numbered:
+        cells = [cell.partition(".")[0] for cell in cells]
     classes = sorted(set(cells), key=lambda cell: (int(cell) if numbered else 0, cell))
+    if len(classes) < 2:
+        words = f"column {columns[0]!r} of {table.path} has one class, {classes[0]!r}"
+        raise DataError(f"{words}; add images of others, or name other targets with targets=", columns)
     index = {name: place for place, name in enumerate(classes)}
     return Targets("classification", tuple(classes), np.array([index[cell] for cell in cells], dtype=np.int64))
 

@@ -13,8 +13,8 @@ from nasformer.data.dataset import Dataset
 from nasformer.data.image_folder import from_samples
 from nasformer.data.label_table import LabelTable
 from nasformer.data.label_targets import TASKS, Targets, holds_lists, infer_task, read_targets
-from nasformer.data.names import TABLE, join_name
-from nasformer.data.splits import Indices
+from nasformer.data.names import TABLE, join_name, texts
+from nasformer.data.splits import Indices, fingerprint
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import task_names
 
@@ -68,23 +68,25 @@ def load_label_table(
         DataError: The table or an image is missing, a cell does not fit, an image is in two splits, or a class or a
             label has no train image.
     """
-    options = {
-        **{"image": image, "root": root, "targets": targets, "split": split},
-        **{"task": task, "loss": loss, "missing": missing},
-    }
+    options = texts(
+        {
+            **{"image": image, "root": root, "targets": targets, "split": split},
+            **{"task": task, "loss": loss, "missing": missing},
+        }
+    )
     table = LabelTable.read(Path(path))
-    folder = Path(root) if root is not None else table.path.parent
-    image, split = _image_column(table, image, folder), _split_column(table, split)
-    columns = _target_columns(table, targets, [image, *([split] if split else [])])
-    kind = _task(table, columns, task)
+    folder = Path(options.get("root", table.path.parent))
+    image, split = _image_column(table, options.get("image"), folder), _split_column(table, options.get("split"))
+    columns = _target_columns(table, options.get("targets"), [image, *([split] if split else [])])
+    kind = _task(table, columns, options.get("task"))
     filled = [] if holds_lists(table, columns, kind) else columns
-    table = table.without_missing([image, *([split] if split else []), *filled], missing or "refuse")
+    table = table.without_missing([image, *([split] if split else []), *filled], options.get("missing", "refuse"))
     table, files = _distinct(table, image, split, columns, folder)
     found = read_targets(table, columns, kind)
     parts = _parts(table, found, split, seed)
     fitted = found.fit(parts["train"], loss)
     values, cells = found.values.tolist(), table[image]
-    return from_samples(
+    data = from_samples(
         join_name(TABLE, path, options),
         {key: [(files[row], values[row]) for row in rows] for key, rows in parts.items()},
         {key: [(cells[row], values[row]) for row in rows] for key, rows in parts.items()},
@@ -95,6 +97,8 @@ def load_label_table(
         random_erasing=random_erasing,
         task=fitted,
     )
+    data.record["split_fingerprint"] = fingerprint({key: [(cells[row], "") for row in parts[key]] for key in parts})
+    return data
 
 
 def _image_column(table: LabelTable, name: str | None, folder: Path) -> str:
@@ -119,11 +123,8 @@ def _split_column(table: LabelTable, name: str | None) -> str | None:
     return SPLIT_COLUMN if SPLIT_COLUMN in table.columns else None
 
 
-def _target_columns(table: LabelTable, targets: str | Sequence[str] | None, others: Sequence[str]) -> list[str]:
-    if targets is None:
-        columns = [name for name in table.columns if name not in others]
-    else:
-        columns = targets.split(",") if isinstance(targets, str) else list(targets)
+def _target_columns(table: LabelTable, targets: str | None, others: Sequence[str]) -> list[str]:
+    columns = [name for name in table.columns if name not in others] if targets is None else targets.split(",")
     table.require(columns)
     wrong = next((name for place, name in enumerate(columns) if name in others or name in columns[:place]), None)
     if wrong is not None:
@@ -137,7 +138,7 @@ def _task(table: LabelTable, columns: Sequence[str], name: str | None) -> str:
     if name is None:
         inferred = infer_task(table, columns)
         shown = ", ".join(columns[:_SHOWN]) + (f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else "")
-        _LOGGER.info("%s: %s, inferred from %s; task= overrides", table.path, inferred, shown)
+        _LOGGER.warning("%s: %s, inferred from %s; task= overrides", table.path, inferred, shown)
         return inferred
     if name not in task_names():
         raise DataError(f"unknown task {name!r}; {did_you_mean(name, TASKS)}", name)
@@ -160,7 +161,7 @@ def _distinct(
         else:
             first[file] = place
     if len(first) < len(table):
-        _LOGGER.info("%s: %d repeated rows dropped", table.path, len(table) - len(first))
+        _LOGGER.warning("%s: %d repeated rows dropped", table.path, len(table) - len(first))
     return table.subset(list(first.values())), [Path(file) for file in first]
 
 

@@ -6,6 +6,7 @@ A record stores the name, and the name with its options loads the same data agai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,13 +20,25 @@ OPTIONS = {
 
 
 def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str:
-    """Return the name of a file with its options; those that are None are left out.
+    """Return the name of a file with its options; those that are None are left out, ``?`` and ``%`` of a path quoted.
 
     >>> join_name(TABLE, "labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
     'table:labels.csv?targets=cat,big+dog&task=multi-label'
     """
-    given = {key: _text(value) for key, value in sorted(options.items()) if value is not None}
-    return f"{kind}{path}{'?' if given else ''}{urlencode(given, safe=',/')}"
+    given, quoted = texts(options), str(path).replace("%", "%25").replace("?", "%3F")
+    return f"{kind}{quoted}{'?' if given else ''}{urlencode(given, safe=',/')}"
+
+
+def texts(options: Mapping[str, object]) -> dict[str, str]:
+    """Return options as a name has them, in order; those that are None are left out.
+
+    Raises:
+        DataError: An option is neither text, a number nor several of them without a comma.
+
+    >>> texts({"targets": ["cat", "dog"], "root": None, "image": 3})
+    {'image': '3', 'targets': 'cat,dog'}
+    """
+    return {key: _text(value) for key, value in sorted(options.items()) if value is not None}
 
 
 def parse_name(name: str) -> tuple[str, dict[str, str]]:
@@ -42,12 +55,14 @@ def parse_name(name: str) -> tuple[str, dict[str, str]]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
-        raise DataError(f"cannot read the options of {name!r}: {error}; write ?key=value&key=value", name) from None
+        raise DataError(
+            f"cannot read the options of {name!r}: {error}; write ?key=value&key=value, and %3F for ? in a path", name
+        ) from None
     require_known(name, (key for key, _ in pairs), OPTIONS[kind + colon])
     options = dict(pairs)
     if len(options) < len(pairs):
         raise DataError(f"an option of {name!r} is given twice; keep one", name)
-    return path, options
+    return path.replace("%3F", "?").replace("%25", "%"), options
 
 
 def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) -> None:
@@ -60,19 +75,15 @@ def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) 
 
 
 def source_of(name: str | None) -> str | None:
-    """Return what a name reads, to compare names: files by their resolved path, and what is to be learnt of them."""
+    """Return what a name reads, to compare names: files by their resolved path, whatever is learnt of them."""
     kind, colon, path = (name or "").partition(":")
     if name is None or not colon:
         return name
-    if kind + colon not in OPTIONS:
-        return f"{kind}:{Path(path).resolve()}"
-    path, options = parse_name(name)
-    told = {key: options.get(key) for key in ("targets", "horizon")}
-    return join_name(kind + colon, Path(path).resolve(), told)
+    return f"{kind}:{Path(parse_name(name)[0] if kind + colon in OPTIONS else path).resolve()}"
 
 
 def _text(value: object) -> str:
-    if isinstance(value, (str, Path, int, float)):
+    if isinstance(value, (str, Path, Real)):
         return str(value)
     if not isinstance(value, Iterable):
         raise DataError(f"an option of a dataset is text, a number or several, got {value!r}", value)

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from nasformer.data.dataset import SPLITS, Dataset
-from nasformer.data.names import SERIES, join_name
-from nasformer.data.series_file import SeriesTable, read_series
+from nasformer.data.names import SERIES, join_name, texts
+from nasformer.data.series_file import SeriesTable, fill, read_series
 from nasformer.errors import DataError
 from nasformer.tasks import get_task
 
-LENGTH, HORIZON, FRACTIONS = 336, 96, (0.7, 0.1, 0.2)
+DEFAULTS, FRACTIONS = {"length": 336, "horizon": 96}, (0.7, 0.1, 0.2)
+MOST = 1e12
 
 
 class SeriesWindows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -84,46 +85,71 @@ def load_series(
             of all rows; None: 70, 10 and 20 %.
         time: The column of times; None: the first named "date", "datetime", "time" or "timestamp".
         channels: The columns to forecast, as a list or separated by commas; None: all others.
-        missing: Missing values are an error ("refuse", the default), interpolated ("linear"), or the last one known
-            ("forward").
+        missing: Missing values are an error ("refuse", the default), interpolated within their part ("linear"), or the
+            last one known ("forward").
 
     Raises:
         DataError: The file is unreadable, uneven in time, has missing values, or is too short.
     """
     options = {"length": length, "horizon": horizon, "splits": splits, "time": time, "channels": channels}
-    name = join_name(SERIES, path, {**options, "missing": missing})
-    length, horizon = (int(_number(each, default)) for each, default in ((length, LENGTH), (horizon, HORIZON)))
-    table = read_series(path, time=time, channels=_listed(channels), missing=missing or "refuse")
-    rows = _rows([_number(each, 0) for each in _listed(splits) or FRACTIONS], len(table.times), length, horizon)
-    start, stop = rows["train"]
-    mean, std = table.values[start:stop].mean(axis=0), table.values[start:stop].std(axis=0)
-    for channel, deviation in zip(table.names, std, strict=True):
-        if not deviation > 0:
-            raise DataError(f"channel {channel!r} of {path} is constant in its train part; leave it out", channel)
-    values = torch.from_numpy(((table.values - mean) / std).T.astype(np.float32).copy())
+    given = texts({**options, "missing": missing})
+    length, horizon = (_whole(key, given.get(key, str(default))) for key, default in DEFAULTS.items())
+    named = given["channels"].split(",") if "channels" in given else None
+    table = read_series(path, time=given.get("time"), channels=named, holes=True)
+    shares = [_number("splits", each) for each in given["splits"].split(",")] if "splits" in given else FRACTIONS
+    rows = _rows(shares, len(table.times), length, horizon)
+    table = fill(table, given.get("missing", "refuse"), [end for _, end in rows.values()], path)
+    values, mean, std = _standardised(table, rows["train"][1], path)
     first = {key: (part[0] + (length if key == "train" else 0), part[1]) for key, part in rows.items()}
     parts: dict[str, Any] = {key: SeriesWindows(values, part, length, horizon) for key, part in first.items()}
     record: dict[str, Any] = {
-        "name": name,
+        "name": join_name(SERIES, path, given),
         "seed": None,
         "splits": {key: len(part) for key, part in parts.items()},
         "rows": {key: list(part) for key, part in rows.items()},
         "filled": table.filled,
         "fingerprint": _fingerprint(table, rows, length, horizon),
+        "split_fingerprint": _split_fingerprint(path, rows),
     }
-    task = get_task("forecasting")(horizon, table.names, tuple(mean.tolist()), tuple(std.tolist()))
-    return Dataset(**parts, name=name, task=task, record=record)
+    task = get_task("forecasting")(horizon, table.names, mean, std)
+    return Dataset(**parts, name=record["name"], task=task, record=record)
 
 
-def _listed(option: str | Sequence[Any] | None) -> list[Any] | None:
-    return option.split(",") if isinstance(option, str) else None if option is None else list(option)
+def _standardised(table: SeriesTable, train: int, path: object) -> tuple[Tensor, tuple[float, ...], tuple[float, ...]]:
+    """Return values ``(channels, rows)`` and the mean and deviation of the first rows, by which they are standardised.
+
+    Raises:
+        DataError: A channel does not vary in its train part, or its values are too large.
+    """
+    known = table.values[:train]
+    with np.errstate(all="ignore"):
+        mean, std = known.mean(axis=0), known.std(axis=0)
+        values = ((table.values - mean) / std).T.astype(np.float32)
+    for place, channel in enumerate(table.names):
+        if known[:, place].min() == known[:, place].max():
+            raise DataError(f"channel {channel!r} of {path} is constant in its train part; leave it out", channel)
+        if not (np.isfinite(std[place]) and np.isfinite(values[place]).all()):
+            most = np.abs(table.values[:, place]).max()
+            words = f"values up to {most:g}, too large for its deviation {std[place]:g} in the train part"
+            raise DataError(f"channel {channel!r} of {path} has {words}; repair it, or leave it out", channel)
+    return torch.from_numpy(values.copy()), tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _number(option: object, default: float) -> float:
+def _number(name: str, text: str) -> float:
     try:
-        return default if option is None else float(option)  # type: ignore[arg-type]  # refused if it is none
-    except (TypeError, ValueError):
-        raise DataError(f"length, horizon and splits of a series are numbers, got {option!r}", option) from None
+        number = float(text)
+    except ValueError:
+        number = np.nan
+    if not abs(number) < MOST:
+        raise DataError(f"{name} of a series takes numbers below {MOST:g}, got {text!r}; give a number of steps", text)
+    return number
+
+
+def _whole(name: str, text: str) -> int:
+    number = _number(name, text)
+    if number % 1:
+        raise DataError(f"{name} of a series is a whole number of steps, got {text!r}; round it", text)
+    return int(number)
 
 
 def _rows(splits: Sequence[float], rows: int, length: int, horizon: int) -> dict[str, tuple[int, int]]:
@@ -133,6 +159,8 @@ def _rows(splits: Sequence[float], rows: int, length: int, horizon: int) -> dict
     if len(splits) != len(SPLITS) or min(splits) <= 0:
         raise DataError(f"splits are rows or fractions of train, search and test, got {list(splits)}", splits)
     fractions = sum(splits) <= 1 + 1e-9
+    if not fractions and any(size % 1 for size in splits):
+        raise DataError(f"splits are whole rows, or fractions that sum to 1 at most, got {list(splits)}", splits)
     sizes = np.array(splits) * rows if fractions else np.array(splits)
     ends = [0, *np.floor(np.cumsum(sizes) + 1e-6).astype(int).tolist()]
     if ends[-1] > rows:
@@ -152,4 +180,12 @@ def _rows(splits: Sequence[float], rows: int, length: int, horizon: int) -> dict
 def _fingerprint(table: SeriesTable, rows: Mapping[str, Any], length: int, horizon: int) -> str:
     digest = hashlib.sha256(f"{table.names} {dict(rows)} {length} {horizon}\n".encode())
     digest.update(table.values.tobytes())
+    return digest.hexdigest()
+
+
+def _split_fingerprint(path: str | Path, rows: Mapping[str, Any]) -> str:
+    """Return the fingerprint of file and parts, alike for all channels, horizons and look-backs."""
+    with Path(path).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(f"{dict(rows)}".encode())
     return digest.hexdigest()

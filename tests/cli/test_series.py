@@ -71,12 +71,20 @@ def test_from_a_series_to_a_forecast(nasformer: Command, folder: Path) -> None:
 
 def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, folder: Path) -> None:
     train = ("train", "load.yaml", "--epochs", 1, "--device", "cpu", "-q", "--data")
-    refused("num_classes 12, but space 'load' declares 6", *train, "series:load.csv?horizon=12")
-    refused("length of the series 12, but space 'load' declares 24", *train, f"{DATA}&length=12")
+    refused(
+        "num_classes 12, but space 'load' declares 6; declare num_classes: 12 .the horizon.",
+        *train,
+        "series:load.csv?horizon=12",
+    )
+    refused(
+        "has length 12, but space 'load' declares 24; declare series: .length: 12. or use other data",
+        *train,
+        f"{DATA}&length=12",
+    )
     refused("a window of look-back 24 and horizon 90 needs 90", *train, "series:load.csv?horizon=90")
     refused("has no option 'horizont'; did you mean 'horizon'", *train, "series:load.csv?horizont=6")
-    refused("length, horizon and splits of a series are numbers, got 'six'", *train, "series:load.csv?horizon=six")
-    refused("there is no series none.csv", *train, "series:none.csv")
+    refused("horizon of a series takes numbers below 1e.12, got 'six'", *train, "series:load.csv?horizon=six")
+    refused("cannot read the series 'none.csv': No such file", *train, "series:none.csv")
     refused("images of 'digits' are 8 pixels wide, not 24", *train, "digits")
     refused("has series, but space 'digits' declares images", "train", "digits", "--data", DATA, "-q")
     refused(

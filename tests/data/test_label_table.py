@@ -21,6 +21,7 @@ from nasformer.data.decoded import DecodedImages, decode_once
 from nasformer.data.names import OPTIONS, TABLE, join_name, parse_name, source_of
 from nasformer.data.splits import stratified_labels
 from nasformer.errors import DataError
+from nasformer.registry import require_same_splits
 
 IMAGES = 24
 Write = Callable[[str], Path]
@@ -92,7 +93,7 @@ MULTI = table("image,cat,dog", [1, 0, 1], [0, 1])
 def test_the_columns_tell_the_task(
     write: Write, text: str, task: str, outputs: tuple[str, ...], first: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "nasformer.data"):
+    with caplog.at_level(logging.WARNING, "nasformer.data"):
         data = load(write(text.replace("b|a,x", '"b|a,x"')))
     assert (data.task.name, data.task.outputs) == (task, outputs)
     assert targets(data)["0.png"] == first
@@ -107,7 +108,9 @@ def test_options_choose_columns_task_and_loss(write: Write, caplog: pytest.LogCa
     data = load(path, "?targets=age&loss=smooth_l1&split=part")
     assert data.task.to_dict()["criterion"] == "smooth_l1"
     assert data.record["splits"] == {"train": 12, "search": 6, "test": 6}
-    with caplog.at_level(logging.INFO, "nasformer.data"):
+    assert "regression, inferred from age; task= overrides" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "nasformer.data"):
         again = load(path, targets=["age"], task="classification", split="part")
     assert again.task.outputs == ("1", "2", "4")
     assert "inferred" not in caplog.text
@@ -151,20 +154,24 @@ def test_csv_and_parquet_are_the_same_data(folder: Path, tmp_path: Path) -> None
     frame = frame.assign(
         age=rows / 7, year=pd.array([2000 + n if n else None for n in rows], "Int64"), old=rows % 3 > 0
     )
-    frame.to_csv(tmp_path / "labels.csv", index=False)
-    frame.to_parquet(tmp_path / "labels.parquet")
-    for columns in ("kind", "age", "year", "age,year", "old"):
+    days = pd.date_range("2024-01-01", periods=IMAGES)  # not a target
+    frame.assign(label=rows % 3 * 1.0, day=days).set_index(["image", "kind"]).to_parquet(tmp_path / "labels.parquet")
+    frame.assign(label=rows % 3).to_csv(tmp_path / "labels.csv", index=False)
+    for columns in ("kind", "age", "year", "age,year", "old", "label"):
         query = f"?missing=drop&targets={columns}"
         found = [load(tmp_path / f"labels.{suffix}", query, root=folder).record for suffix in ("csv", "parquet")]
         assert found[0]["fingerprint"] == found[1]["fingerprint"]
         assert found[0].get("task") == found[1].get("task")
+        assert found[0].get("classes") == found[1].get("classes")
 
 
 def test_faults_of_parquet_are_one_line(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "labels.parquet"
     pd.DataFrame({"image": ["0.png"], "tags": [["a", "b"]]}).to_parquet(path)
-    with pytest.raises(DataError, match=r"row 1, column 'tags' holds \w+; a cell is text, a number or a boolean"):
+    with pytest.raises(
+        DataError, match=r"row 1, column 'tags' holds \w+; a cell is text, a number, a boolean or a date"
+    ):
         load(path)
     path.write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"labels\.parquet' is not a readable Parquet file") as error:
@@ -188,13 +195,13 @@ def test_rows_with_missing_cells_are_dropped_when_asked(write: Write, caplog: py
     path = write(table("image,age", [1, 2, "NaN", 4]))
     with pytest.raises(DataError, match=r"row 3, column 'age': the cell is empty; .* missing=drop"):
         load(path)
-    with caplog.at_level(logging.INFO, "nasformer.data"):
+    with caplog.at_level(logging.WARNING, "nasformer.data"):
         assert sum(load(path, missing="drop").record["splits"].values()) == 18
     assert "6 of 24 rows dropped for empty cells" in caplog.text
 
 
 def test_a_repeated_row_counts_once(write: Write, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "nasformer.data"):
+    with caplog.at_level(logging.WARNING, "nasformer.data"):
         data = load(write(MULTI + "./0.png,1,0\n"))
     assert sum(data.record["splits"].values()) == IMAGES
     assert "1 repeated rows dropped" in caplog.text
@@ -228,7 +235,12 @@ SPLIT = ["train", "train", "search", "test"]
             "",
             "row 3, column 'split': the image './0.png' is also in row 1, with 'train', not 'test'",
         ),
-        ("image,kind\n0.png,cat\n1.png,cat\n", "", "class 'cat' has 2 images, too few for the splits train, search"),
+        ("image,kind\n0.png,cat\n1.png,cat\n", "", "column 'kind' of .* has one class, 'cat'; add images of others"),
+        (
+            "image,kind\n0.png,cat\n1.png,cat\n2.png,dog\n",
+            "",
+            "class 'cat' has 2 images, too few for the splits train, search",
+        ),
         ("image,age\n0.png,1\n1.png,2\n", "", "there are 2 images, too few for the splits train, search, test"),
         (table("image,age,note", [1, 2], ["a"]), "", "column 'note' holds text, among 2 target columns; .* targets="),
         (table("image,age,note", [1, 2], ["a"]), "?task=regression", "row 1, column 'note': 'a' is no number"),
@@ -269,7 +281,7 @@ SPLIT = ["train", "train", "search", "test"]
         (MULTI, "?targets=cats", "has no column 'cats'; did you mean 'cat'"),
         (MULTI, "?targets=cat,cat", "column 'cat' of .* cannot be a target, or not twice"),
         (MULTI, "?targets=cat,image", "column 'image' of .* cannot be a target"),
-        (MULTI, "?missing=ignore", "missing= is refuse or drop, got 'ignore'"),
+        (MULTI, "?missing=ignore", "missing= is refuse or drop, got 'ignore'; known: drop, refuse"),
         (MULTI, "?loss=mse", "loss= is for regression, but the task is multi-label"),
         (MULTI, "?task=regression&loss=mae", "criterion of regression is mse or smooth_l1, got 'mae'"),
     ],
@@ -293,6 +305,9 @@ def test_faults_of_the_file_are_one_line(tmp_path: Path) -> None:
         load(tmp_path / "latin.csv")
     with pytest.raises(DataError, match="no option 'test_fraction'"):
         load(tmp_path / "labels.csv", test_fraction=0.2)
+    (tmp_path / "labels.csv").write_text("image,kind\n0.png,cat\n")
+    with pytest.raises(DataError, match="has no column '3'; known: image, kind"):
+        load(tmp_path / "labels.csv", targets=3)
     with pytest.raises(DataError, match="the column 'a,b' cannot be named, as commas separate names"):
         join_name(TABLE, "labels.csv", {"targets": ["a,b"]})
 
@@ -310,14 +325,30 @@ def test_decoded_images_keep_their_targets(write: Write, tmp_path: Path) -> None
 def test_two_names_of_a_table_have_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert source_of("table:a.csv?root=x&task=regression") == source_of(f"table:{tmp_path}/a.csv")
-    assert source_of("table:a.csv?targets=a") != source_of("table:a.csv?targets=b")
+    assert source_of("table:a.csv?targets=a") == source_of("table:a.csv?targets=b") != source_of("table:b.csv")
+    assert source_of("series:a.csv?horizon=1") == source_of("series:a.csv?splits=1,2,3") != source_of("table:a.csv")
     assert source_of("imagefolder:a?b") == f"imagefolder:{tmp_path}/a?b"
     assert (source_of("digits"), source_of(None)) == ("digits", None)
 
 
+def test_other_targets_search_only_the_splits_of_the_training(write: Write) -> None:
+    path = write(
+        table("image,even,big,part,half", [1, 0], [0, 1, 1, 0], ["train", "val", "test"], ["test", "train", "train"])
+    )
+    trained = load(path, "?targets=even&split=part").record
+    for query in ("?targets=big&split=part", "?targets=even,big&split=part&task=regression"):
+        require_same_splits(load(path, query), f"table:{path}{query}", trained, "net")
+    for query in ("?targets=big", "?targets=even", "?targets=even&split=half"):
+        with pytest.raises(DataError, match=r"splits of .* differ from those in the training of net"):
+            require_same_splits(load(path, query), f"table:{path}{query}", trained, "net")
+    older = {key: value for key, value in trained.items() if key != "split_fingerprint"}
+    require_same_splits(load(path, "?targets=even&split=part"), str(trained["name"]), older, "net")
+
+
 @given(st.dictionaries(st.sampled_from(OPTIONS[TABLE]), st.text(st.characters(codec="utf-8"))))
 def test_a_name_gives_its_options_back(options: dict[str, str]) -> None:
-    assert parse_name(join_name(TABLE, "a/b c.csv", options)) == ("a/b c.csv", options)
+    for path in ("a/b c.csv", "a?b=c%.csv", "%253F?%3F.csv"):
+        assert parse_name(join_name(TABLE, path, options)) == (path, options)
 
 
 @given(
@@ -369,7 +400,7 @@ def expected(data: Dataset, cells: dict[str, str], columns: dict[str, list[str]]
     texts = {name: cell for name, cell in cells.items() if name not in ("image", "split")}
     name, cell = next(iter(texts.items()))
     if data.task.name == "classification":
-        return data.task.outputs.index(cell)
+        return data.task.outputs.index(cell.removesuffix(".0"))
     if not name.startswith("text"):
         return [float(np.float32(text)) for text in texts.values()]
     mark = ";" if ";" in "".join(columns[name]) else ","
@@ -392,6 +423,7 @@ def test_any_table_is_a_partition_of_its_rows_or_one_line(
         require_words(error, "")
         return
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    rows.sort(key=lambda row: {"", "nan"}.isdisjoint(row.values()))  # the last of an image is one that was not dropped
     by_file = {row["image"]: row for row in rows}
     found = targets(data)
     assert sum(map(len, data.splits.values())) == len(found)

@@ -14,10 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasformer.data import iterate
+from nasformer.data import iterate, load_dataset
 from nasformer.data.series import SeriesWindows, load_series
-from nasformer.data.series_file import read_series
+from nasformer.data.series_file import fill, read_series
 from nasformer.errors import DataError
+from nasformer.registry import require_same_splits
 from nasformer.tasks import task_of
 
 REFERENCE = Path(os.environ.get("NASFORMER_REFERENCE", "../shared")) / "series"
@@ -80,15 +81,70 @@ def test_a_record_gives_the_task_back(tmp_path: Path) -> None:
     assert data.task.outputs == ("+1", "+2", "+3", "+4")
 
 
+def test_another_horizon_searches_only_the_parts_of_the_training(tmp_path: Path) -> None:
+    path = csv(tmp_path, frame())
+    trained = load_series(path, length=10, horizon=4).record
+    others: list[dict[str, Any]] = [{"length": 12}, {"horizon": 2}, {"channels": "b"}, {"splits": (140, 20, 40)}]
+    for same in others:
+        data = load_series(path, **{"length": 10, "horizon": 4, **same})
+        require_same_splits(data, data.name, trained, "net")
+    for table, splits in ((frame(), "120,40,40"), (frame().assign(a=lambda rows: rows["a"] + 1), None)):
+        data = load_series(csv(tmp_path, table), length=10, horizon=4, splits=splits)
+        with pytest.raises(DataError, match=r"splits of .* differ from those in the training of net"):
+            require_same_splits(data, data.name, trained, "net")
+
+
 @pytest.mark.parametrize(("missing", "expected"), [("linear", 5.5), ("forward", 5.0)])
-def test_missing_values_are_filled_by_option_and_counted(missing: str, expected: float, tmp_path: Path) -> None:
+def test_missing_values_are_filled_by_option_counted_and_told(
+    missing: str, expected: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     table = frame(20)
     table.loc[[6], "a"] = np.nan
     table.loc[5, "a"], table.loc[7, "a"] = 5.0, 6.0
-    found = read_series(csv(tmp_path, table), missing=missing)
+    found = fill(read_series(csv(tmp_path, table), holes=True), missing, [20], "x.csv")
     assert (found.values[6, 0], found.filled) == (expected, 1)
+    assert f"x.csv: 1 missing values, the first in row 7, channel 'a'; filled: {missing}" in caplog.text
     with pytest.raises(DataError, match=r"1 missing values, the first in row 7, channel 'a'; .*missing='linear'"):
         read_series(tmp_path / "series.csv")
+
+
+@pytest.mark.parametrize("missing", ["linear", "forward"])
+def test_no_part_is_filled_by_a_later_one(missing: str, tmp_path: Path) -> None:
+    table = frame()
+    table.loc[135:144, "a"] = np.nan
+    later = table.assign(a=table["a"].where(table.index < 140, table["a"] + 1e6))
+    paths = csv(tmp_path, table), csv(tmp_path, later, "later.csv")
+    one, other = (load_series(path, length=10, horizon=4, splits="140,40,15", missing=missing) for path in paths)
+    assert one.task == other.task
+    assert torch.equal(one.train[len(one.train) - 2][1], other.train[len(one.train) - 2][1])
+    assert (one.record["filled"], one.record["rows"]["test"]) == (10, [180, 195])
+    back = other.search[0][1] * one.task.std[0] + one.task.mean[0]  # type: ignore[attr-defined]
+    assert back.tolist() == pytest.approx([1e6 + 145.0] * 4 if missing == "linear" else [134.0] * 4)
+
+
+def test_years_are_times_and_other_numbers_are_not(tmp_path: Path) -> None:
+    years = frame(30).assign(date=np.arange(1850, 1880))
+    assert str(read_series(csv(tmp_path, years)).after(1)[0].date()) == "1880-01-01"
+    for numbers in (np.arange(30), np.arange(30) + 1900.5, 20240101 + np.arange(30), 1.7e9 + np.arange(30)):
+        path = csv(tmp_path, frame(30).assign(date=numbers))
+        with pytest.raises(DataError, match=rf"'date' of .* holds numbers as {numbers[0]:.10g}, but times are dates"):
+            read_series(path)
+
+
+def test_csv_and_parquet_are_the_same_series(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    table = frame(30).rename(columns={"a": " a "})
+    table.set_index("date").to_parquet(tmp_path / "series.parquet")
+    csv(tmp_path, table, "series.CSV")
+    one, other = (read_series(tmp_path / f"series.{suffix}") for suffix in ("parquet", "CSV"))
+    assert one.names == other.names == ("a", "b")
+    assert one.times.equals(other.times)
+    assert np.allclose(one.values, other.values)
+
+
+def test_a_path_with_a_question_mark_is_recorded(tmp_path: Path) -> None:
+    data = load_series(csv(tmp_path, frame(), "what?%3F.csv"), length=10, horizon=4)
+    assert load_dataset(data.name).record == data.record
 
 
 def test_months_are_even_and_hours_with_a_gap_are_not(tmp_path: Path) -> None:
@@ -118,7 +174,24 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"c": "x"}, {}, "channel 'c' of .* is not numeric: row 1 holds 'x'; leave it out"),
     ({"a": np.r_[np.nan, np.ones(199)]}, {"missing": "forward"}, "nothing before it to fill it; take missing='linear'"),
     ({"a": np.inf}, {}, "200 missing values"),
+    ({"a": np.r_[np.ones(130), np.full(70, np.nan)]}, {"missing": "linear"}, "row 141, .* has nothing in its part to"),
     ({"date": "soon"}, {}, "column 'date' of .* holds no times"),
+    ({"date": [f"{n}/{n % 3}" for n in range(200)]}, {}, "column 'date' of .* holds no times"),
+    ({"date": pd.date_range("1000-01-01", periods=200, freq="YS", unit="s").astype(str)[::-1]}, {}, "uneven in time"),
+    ({"a": 1e300 * np.arange(200.0)}, {}, "channel 'a' of .* has values up to 1.99e.302, too large"),
+    ({"a": np.r_[np.arange(190.0), np.full(10, 1e300)]}, {}, "channel 'a' of .* has values up to 1e.300, too large"),
+    ({}, {"horizon": "nan"}, "horizon of a series takes numbers below 1e.12, got 'nan'; give a number of steps"),
+    ({}, {"horizon": "1e400"}, "horizon of a series takes numbers below 1e.12, got '1e400'"),
+    ({}, {"horizon": "12.7"}, "horizon of a series is a whole number of steps, got '12.7'; round it"),
+    ({}, {"length": [1, 2]}, "length of a series takes numbers .* got '1,2'"),
+    ({}, {"splits": "nan,1,1"}, "splits of a series takes numbers .* got 'nan'"),
+    ({}, {"splits": "0.7,0.2,0.2"}, r"splits are whole rows, or fractions that sum to 1 at most, got \[0.7"),
+    ({}, {"splits": 5}, "splits are rows or fractions of train, search and test, got"),
+    ({}, {"channels": 3}, "has no channel '3'; known: a, b"),
+    ({}, {"channels": "a,a"}, "channel 'a' is named twice; keep one"),
+    ({}, {"time": 3}, "has no column '3'; known: a, b, date"),
+    ({"b ": 1.0}, {}, "has two columns 'b'; rename one"),
+    ({"": 1.0}, {}, "column 4 of .* has no name; name it, or write the table without index"),
 ]  # fmt: skip
 
 
@@ -132,13 +205,17 @@ def test_bad_input_is_one_line(columns: dict[str, Any], options: dict[str, Any],
 
 def test_files_that_are_none_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("date,a\n")
+    (tmp_path / "blank.csv").write_text("")
+    (tmp_path / "wide.csv").write_text("date,a\n2024-01-01,1,\n2024-01-02,2,\n")
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     csv(tmp_path, frame().rename(columns={"date": "moment"}), "timeless.csv")
     for name, said in {
-        "none.csv": "there is no series",
-        "series.xlsx": "a series is a .csv or .parquet file",
+        "none.csv": "cannot read the series .*none.csv': No such file",
+        "series.xlsx": "a series is .csv or .parquet, got .series.xlsx",
         "empty.csv": "has no rows",
-        "torn.parquet": "(cannot read the series|needs pyarrow)",
+        "blank.csv": "cannot read the series .*blank.csv': No columns",
+        "wide.csv": "has rows with more cells than its 2 columns; repair the header",
+        "torn.parquet": "(is not a readable Parquet file|needs pyarrow)",
         "timeless.csv": "has no column named date, datetime, time, timestamp; name that of the times with time=",
     }.items():
         with pytest.raises(DataError, match=said):

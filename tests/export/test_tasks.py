@@ -273,7 +273,7 @@ def test_options_and_files_of_other_tasks_are_refused(
     for message, arguments in (
         ("--out and --time are for forecasts", (images, file, "--out", "next.csv")),
         ("a forecast is of one series, got 2 files", (series, "a.csv", "b.csv")),
-        ("a series is a .csv or .parquet file, got 'image.png'", (series, file)),
+        ("a series is .csv or .parquet, got 'image.png'", (series, file)),
     ):
         assert run(["predict", *map(str, arguments)]) == 2
         assert message in capsys.readouterr().err
