@@ -33,11 +33,15 @@ def forecast(model: Model, path: str | Path, *, time: str | None = None) -> pd.D
     from nasformer.data.series_file import read_series
 
     task, (_, length) = _task(model), model.description.input_shape
-    table = read_series(path, time=time, channels=task.channels)
+    table = read_series(path, time=time, channels=task.channels, holes=True)
     if len(table.times) < length:
         raise DataError(f"{path} has {len(table.times)} rows, but the network reads the last {length}", path)
-    mean, std = np.array(task.mean), np.array(task.std)
-    windows = ((table.values[-length:] - mean) / std).T.astype(np.float32)  # (channels, length)
+    mean, std, last = np.array(task.mean), np.array(task.std), table.values[-length:]
+    if np.isnan(last).any():
+        row, column = np.argwhere(np.isnan(last))[0]
+        place = len(table.times) - length + int(row) + 1
+        raise DataError(f"{path} has no value in row {place}, channel {task.channels[column]!r}; fill it", place)
+    windows = ((last - mean) / std).T.astype(np.float32)  # (channels, length)
     outputs = model.run(np.ascontiguousarray(windows[:, None])).T  # (horizon, channels)
     times = table.after(task.horizon).rename("time")
     return pd.DataFrame(outputs.astype(np.float64) * std + mean, index=times, columns=list(task.channels))

@@ -220,6 +220,9 @@ def test_a_forecast_continues_its_series(
 ) -> None:
     folder, (file, inputs) = written("forecasting", "onnx", "fp32").folder, inputs_of("forecasting")
     expected = outputs("forecasting", inputs).T * (2, 0.5) + (10, -3)
+    early = pd.read_csv(file)
+    early.loc[5, "load"] = None  # before the look-back
+    early.to_csv(file, index=False)
     found = predicted(capsys, folder, file, "--out", "next.csv")
     assert found["time"] == [f"2024-01-02 {hour}:00:00" for hour in range(16, 21)]
     assert found["forecast"]["load"] == pytest.approx(expected[:, 0], rel=1e-4)
@@ -245,7 +248,10 @@ def test_a_forecast_of_months_continues_the_calendar(written: Written, tmp_path:
         (lambda table: table.drop(columns="heat"), "has no channel 'heat'"),
         (lambda table: table.tail(23), "has 23 rows, but the network reads the last 24"),
         (lambda table: table.drop(index=30), "is uneven in time"),
-        (lambda table: table.replace({"load": {table["load"][5]: None}}), "has 1 missing values"),
+        (
+            lambda table: table.replace({"load": {table["load"][38]: None}}),
+            "no value in row 39, channel 'load'; fill it",
+        ),
         (lambda table: table.drop(columns="date"), "has no column named date"),
     ],
 )
