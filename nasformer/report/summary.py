@@ -51,7 +51,8 @@ def _ties(searches: Searches) -> str:
     if not searches.tied:
         return ""
     names = listed([group.label for group in searches.tied])
-    return f" Winners of {names} had the same {searches.measure}; ties were broken by loss, then parameters."
+    by = "loss, then parameters" if "loss" in searches.winner.trial.metrics else "parameters"
+    return f" Winners of {names} had the same {searches.measure}; ties were broken by {by}."
 
 
 def _share(searches: Searches) -> str:
