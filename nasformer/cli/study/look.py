@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from nasformer.cli.output import console, print_json, print_table
 if TYPE_CHECKING:
     from nasformer.search import Trial
     from nasformer.search.study import Study
+    from nasformer.tasks import Metric
 
 
 def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
@@ -21,6 +22,8 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     Examples:
       nasformer study best --storage digits.log
     """
+    from nasformer.registry import measured_task
+    from nasformer.report.notation import worth
     from nasformer.search.study import Study
 
     found = Study.load(storage, study)
@@ -35,9 +38,14 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
         print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.evaluations})
         return
     console.print(str(leader.architecture), markup=False, style="bold", soft_wrap=True)
+    metric, task = _metric(found), measured_task(found.settings["fitness"])
+    figures = {**leader.metrics, **leader.costs}
+    if task is not None and "images" in figures:
+        figures = {task.examples: int(figures.pop("images")), **figures}
+    assert leader.value is not None
     rows: list[tuple[str, object]] = [
-        ("confirmed" if confirmed else "highest so far", leader.value),
-        *((name.replace("_", " "), figure) for name, figure in {**leader.metrics, **leader.costs}.items()),
+        (f"{'confirmed' if confirmed else 'best'} {metric.title}", worth(metric, leader.value)),
+        *((name.replace("_", " "), figure) for name, figure in figures.items()),
         ("trial", leader.number if leader.batch >= 0 else "none"),
         ("failed", state["failed"]),
         ("finished", f"{len(trials):,} of {found.evaluations:,}"),
@@ -82,8 +90,9 @@ def trials(
     if json:
         print_json([{**trial.to_dict(), "state": state} for trial, state in zip(trials, states, strict=True)])
         return
-    rows = list(map(_row, trials, states))
-    print_table("", ("trial", "state", "value", "parameters", "MACs", "width", "depth", "s"), rows, left=0)
+    metric = _metric(found)
+    rows = [_row(trial, state, metric) for trial, state in zip(trials, states, strict=True)]
+    print_table("", ("trial", "state", metric.heading, "parameters", "MACs", "width", "depth", "s"), rows, left=0)
     for trial in trials:
         if trial.error:
             console.print(f"{trial.number}: {trial.error}", markup=False, soft_wrap=True)
@@ -109,14 +118,26 @@ def pareto(
     if json:
         print_json([trial.to_dict() for trial in front])
     else:
-        print_table("", ("architecture", "trial", "value", cost.replace("_", " ")), _front(front, cost))
+        metric = _metric(found)
+        rows = [(str(each.architecture), each.number, _value(each, metric), each.costs[cost]) for each in front]
+        print_table("", ("architecture", "trial", metric.heading, cost.replace("_", " ")), rows)
 
 
-def _row(trial: Trial, state: str) -> tuple[object, ...]:
-    architecture, value = trial.architecture, "" if trial.value is None else trial.value
+def _metric(study: Study) -> Metric:
+    from nasformer.compare.comparison import VALUE
+    from nasformer.registry import measured_metric
+
+    return measured_metric(study.settings["fitness"]) or VALUE
+
+
+def _value(trial: Trial, metric: Metric) -> str:
+    """Return a value without its unit, which is in the heading."""
+    from nasformer.report.notation import worth
+
+    return "" if trial.value is None else worth(replace(metric, unit=""), trial.value)
+
+
+def _row(trial: Trial, state: str, metric: Metric) -> tuple[object, ...]:
     costs = int(trial.costs["params"]), int(trial.costs["macs"])
-    return trial.number, state, value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
-
-
-def _front(front: Sequence[Trial], cost: str) -> list[tuple[Any, ...]]:
-    return [(str(trial.architecture), trial.number, trial.value, trial.costs[cost]) for trial in front]
+    sizes = trial.architecture.embed_dim, trial.architecture.depth
+    return trial.number, state, _value(trial, metric), *costs, *sizes, trial.seconds

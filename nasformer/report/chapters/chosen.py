@@ -8,10 +8,9 @@ from nasformer.report.chapters.chapter import (
     Pieces,
     Series,
     drawn,
-    sentence,
     time_taken,
 )
-from nasformer.report.notation import points
+from nasformer.report.notation import points, sentence
 from nasformer.report.tables import diagnosis as tables
 from nasformer.report.tables.diagnosis import ranked_by, written
 from nasformer.space import SearchSpace

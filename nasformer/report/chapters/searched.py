@@ -9,10 +9,9 @@ from nasformer.report.chapters.chapter import (
     Series,
     drawn,
     finding,
-    sentence,
     time_taken,
 )
-from nasformer.report.notation import counted
+from nasformer.report.notation import counted, sentence
 from nasformer.report.tables import diagnosis as tables
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric

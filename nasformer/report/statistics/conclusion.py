@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nasformer.report.notation import counted, listed
+from nasformer.report.notation import counted, listed, points
 from nasformer.report.statistics.across import Across
 from nasformer.report.statistics.pairs import BETTER, IDENTICAL, NOT_SHOWN, UNTESTED, WORSE, Pair
 from nasformer.report.statistics.task import TaskAnalysis
@@ -102,7 +102,7 @@ def _unbeaten(pairs: Mapping[str, Pair]) -> Iterator[str]:
 
 def _gap(task: TaskAnalysis, pair: Pair) -> str:
     """Return the lead of the best over the second in the ranking."""
-    unit = " points" if task.record.in_percent else ""
+    unit = points(task.record.metric)
     return f"; median lead over {pair.b}, the second: {pair.median_difference:.3g}{unit} (A₁₂ {pair.effect_a12:.2f})"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from nasformer.compare.comparison import Comparison, LeftOut
+from nasformer.compare.comparison import VALUE, Comparison, LeftOut
 from nasformer.errors import NasformerError
 from nasformer.report.statistics import Analysis, analyse
 from tests.report.statistics.comparisons import compared, finals
@@ -27,7 +28,7 @@ def changed(comparison: Comparison, **fields: object) -> Comparison:
 
 
 def test_a_clear_best_is_called_better_and_by_how_much() -> None:
-    summary = said(finals(a=NOISE[0] + 9, b=NOISE[1], c=NOISE[2]), in_percent=True).summary
+    summary = said(finals(a=NOISE[0] + 9, b=NOISE[1], c=NOISE[2]), metric=replace(VALUE, unit="%")).summary
     assert summary[0].startswith("On task0, a is better than both others (paired signed-rank tests over 12 seeds")
     assert " points (A₁₂ 1.00)." in summary[0]
 
