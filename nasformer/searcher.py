@@ -15,14 +15,7 @@ from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, StudyError, did_you_mean
-from nasformer.registry import (
-    StrategyFactory,
-    default_fitness,
-    get_strategy,
-    make_fitness,
-    measured_metric,
-    measured_task,
-)
+from nasformer.registry import StrategyFactory, default_fitness, fitness_notation, get_strategy, make_fitness
 from nasformer.search import (
     AsynchronousLoop,
     Fitness,
@@ -165,7 +158,7 @@ class Searcher:
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
         total, work = min(criteria.evaluations, feasible.at_most()), getattr(fitness, "work", None)
-        label, shown = f"{self.strategy} seed {self.seed}", _notation(prepared.settings["fitness"])
+        label, shown = f"{self.strategy} seed {self.seed}", fitness_notation(prepared.settings["fitness"])
         with record, ProgressBar(label, total, progress, work, **shown) as bar:
             if asynchronous:
                 record.set_asynchronous()
@@ -374,15 +367,6 @@ class Searcher:
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
         }
-
-
-def _notation(fitness: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a progress bar writes values and examples: a metric is known by its unit, else by its title."""
-    task, metric = measured_task(fitness), measured_metric(fitness)
-    if task is None or metric is None:
-        return {}
-    title = "" if metric.unit else f"{metric.title} "
-    return {"text": lambda value: f"{title}{metric.text(metric.sign * value)}", "examples": task.examples}
 
 
 def _opened(source: WarmStart) -> SearchResult | TrialStore | Fitness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,6 @@ from nasformer.cli.output import console, print_json, print_table
 if TYPE_CHECKING:
     from nasformer.search import Trial
     from nasformer.search.study import Study
-    from nasformer.tasks import Metric
 
 
 def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
@@ -22,9 +22,8 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     Examples:
       nasformer study best --storage digits.log
     """
-    from nasformer.registry import measured_task
-    from nasformer.report.notation import worth
     from nasformer.search.study import Study
+    from nasformer.tasks import task_of
 
     found = Study.load(storage, study)
     leader, trials = winner(found), found.trials()
@@ -38,13 +37,12 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
         print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.evaluations})
         return
     console.print(str(leader.architecture), markup=False, style="bold", soft_wrap=True)
-    metric, task = _metric(found), measured_task(found.settings["fitness"])
+    heading, text = _column(found)
     figures = {**leader.metrics, **leader.costs}
-    if task is not None and "images" in figures:
-        figures = {task.examples: int(figures.pop("images")), **figures}
-    assert leader.value is not None
+    if "images" in figures:
+        figures[task_of(found.settings["fitness"].get("data") or {}).examples] = int(figures.pop("images"))
     rows: list[tuple[str, object]] = [
-        (f"{'confirmed' if confirmed else 'best'} {metric.title}", worth(metric, leader.value)),
+        (f"{'confirmed' if confirmed else 'best'} {heading}", text(leader)),
         *((name.replace("_", " "), figure) for name, figure in figures.items()),
         ("trial", leader.number if leader.batch >= 0 else "none"),
         ("failed", state["failed"]),
@@ -90,9 +88,9 @@ def trials(
     if json:
         print_json([{**trial.to_dict(), "state": state} for trial, state in zip(trials, states, strict=True)])
         return
-    metric = _metric(found)
-    rows = [_row(trial, state, metric) for trial, state in zip(trials, states, strict=True)]
-    print_table("", ("trial", "state", metric.heading, "parameters", "MACs", "width", "depth", "s"), rows, left=0)
+    heading, text = _column(found)
+    rows = [_row(trial, state, text(trial)) for trial, state in zip(trials, states, strict=True)]
+    print_table("", ("trial", "state", heading, "parameters", "MACs", "width", "depth", "s"), rows, left=0)
     for trial in trials:
         if trial.error:
             console.print(f"{trial.number}: {trial.error}", markup=False, soft_wrap=True)
@@ -118,26 +116,22 @@ def pareto(
     if json:
         print_json([trial.to_dict() for trial in front])
     else:
-        metric = _metric(found)
-        rows = [(str(each.architecture), each.number, _value(each, metric), each.costs[cost]) for each in front]
-        print_table("", ("architecture", "trial", metric.heading, cost.replace("_", " ")), rows)
+        heading, text = _column(found)
+        rows = [(str(each.architecture), each.number, text(each), each.costs[cost]) for each in front]
+        print_table("", ("architecture", "trial", heading, cost.replace("_", " ")), rows)
 
 
-def _metric(study: Study) -> Metric:
+def _column(study: Study) -> tuple[str, Callable[[Trial], str]]:
+    """Return the heading of values, with their unit, and how to write a trial's."""
     from nasformer.compare.comparison import VALUE
     from nasformer.registry import measured_metric
-
-    return measured_metric(study.settings["fitness"]) or VALUE
-
-
-def _value(trial: Trial, metric: Metric) -> str:
-    """Return a value without its unit, which is in the heading."""
     from nasformer.report.notation import worth
 
-    return "" if trial.value is None else worth(replace(metric, unit=""), trial.value)
+    metric = measured_metric(study.settings["fitness"]) or VALUE
+    bare = replace(metric, unit="")
+    return metric.heading, lambda trial: "" if trial.value is None else worth(bare, trial.value)
 
 
-def _row(trial: Trial, state: str, metric: Metric) -> tuple[object, ...]:
-    costs = int(trial.costs["params"]), int(trial.costs["macs"])
-    sizes = trial.architecture.embed_dim, trial.architecture.depth
-    return trial.number, state, _value(trial, metric), *costs, *sizes, trial.seconds
+def _row(trial: Trial, state: str, value: str) -> tuple[object, ...]:
+    architecture, costs = trial.architecture, (int(trial.costs["params"]), int(trial.costs["macs"]))
+    return trial.number, state, value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
