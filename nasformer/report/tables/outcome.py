@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _SHOWN = 12
 _SAID = {
-    "mean over run": "Mean over run: the incumbent's {title} averaged over all evaluations; better if good "
+    "mean over run": "Mean over run: the incumbent's {0.title} averaged over all evaluations; better if good "
     "architectures are found early.",
-    "observed − true": "Observed − true: selection bias of the highest observed value under noise, median over seeds.",
-    "search − test": "Search − test: the winner's {fitness} on the search split minus that on the test "
+    "observed − true": "Observed − true: selection bias of the best observed value under noise, median over seeds.",
+    "search − test": "Search − test: the winner's {0.fitness.title} on the search split minus that on the test "
     "split, median over seeds.",
 }
 Series = Mapping[str, int]
@@ -54,10 +54,9 @@ def ranking_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     header += ["optimum found", "mean over run", "observed − true", "search − test"]
     rows = [_standing(standing, series, replace(metric, unit="")) for standing in task.ranking]
     table = without_empty(Table(name, "", header, rows))
-    names = {"title": metric.title, "fitness": metric.fitness.title}
-    said = (text.format(**names) for column, text in _SAID.items() if column in table.header)
-    caption = f"{sentence(metric.title)} of the confirmed winners over seeds, best median first."
-    return replace(table, caption=" ".join([caption, *said]))
+    said = [f"{sentence(metric.title)} of the confirmed winners over seeds, best median first."]
+    said += [text.format(metric) for column, text in _SAID.items() if column in table.header]
+    return replace(table, caption=" ".join(said))
 
 
 def _standing(standing: Standing, series: Series, metric: Metric) -> list[str]:
@@ -100,7 +99,7 @@ def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     if aimed:
         header = ["reached", "evaluations to target", "time to target", *header]
         caption = (
-            f"Evaluations and time to the target of {worth(metric_of(task), task.target)} "
+            f"Evaluations and time to the target {task.record.metric.title} of {worth(metric_of(task), task.target)} "
             f"({task.target_rule}), and effort. All but the share of seeds that reach it are medians over "
             "seeds; a seed that never reaches it counts as infinite. "
         )
@@ -162,8 +161,7 @@ def fronts_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     caption = (
         f"Hypervolume of a run's front, median over seeds, normalised to the box between the reference "
         f"({amount(cost)} {what}, {task.record.metric.fitness.title} {value:.5g}) and the ideal "
-        f"({amount(first.ideal[0])}, {first.ideal[1]:.5g}), "
-        "the extremes over all runs."
+        f"({amount(first.ideal[0])}, {first.ideal[1]:.5g}), the extremes over all runs."
     )
     return Table(name, caption, ["strategy", "hypervolume", "quartiles"], rows)
 
