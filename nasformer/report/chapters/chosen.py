@@ -98,7 +98,5 @@ def _flattered(piece: JsonObject, metric: Metric) -> list[str]:
         )
     if piece.get("bias") is not None:
         bias = written({"value": piece["bias"]}, metric, sign=True)
-        told.append(
-            f"Over all architectures the difference is {bias}: this is due to the examples, not selection."
-        )
+        told.append(f"Over all architectures the difference is {bias}: this is due to the examples, not selection.")
     return told
