@@ -17,6 +17,7 @@ from nasformer._plugins import Plugins
 from nasformer.errors import DataError, FitnessError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
+from nasformer.tasks import Metric, task_of
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
@@ -173,6 +174,22 @@ def default_fitness(space: SearchSpace) -> Fitness:
         space.name,
     )
     return TrainingFreeFitness(space)
+
+
+def measured_metric(fitness: object) -> Metric | None:
+    """Return the metric that a fitness measures, given its description; None: unknown."""
+    if not isinstance(fitness, Mapping) or fitness.get("kind") != "inherited":
+        return None
+    return task_of(fitness.get("data") or {}).objective(fitness.get("objective"))
+
+
+def fitness_notation(fitness: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how to write values and examples in one line: a metric is known by its unit, else by its title."""
+    metric = measured_metric(fitness)
+    if metric is None:
+        return {}
+    title, examples = "" if metric.unit else f"{metric.title} ", task_of(fitness.get("data") or {}).examples
+    return {"text": lambda value: f"{title}{metric.text(metric.sign * value)}", "examples": examples}
 
 
 def open_supernet(

@@ -15,7 +15,7 @@ from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, StudyError, did_you_mean
-from nasformer.registry import StrategyFactory, default_fitness, get_strategy, make_fitness
+from nasformer.registry import StrategyFactory, default_fitness, fitness_notation, get_strategy, make_fitness
 from nasformer.search import (
     AsynchronousLoop,
     Fitness,
@@ -158,7 +158,8 @@ class Searcher:
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
         total, work = min(criteria.evaluations, feasible.at_most()), getattr(fitness, "work", None)
-        with record, ProgressBar(f"{self.strategy} seed {self.seed}", total, progress, work) as bar:
+        label, shown = f"{self.strategy} seed {self.seed}", fitness_notation(prepared.settings["fitness"])
+        with record, ProgressBar(label, total, progress, work, **shown) as bar:
             if asynchronous:
                 record.set_asynchronous()
             callbacks = [bar.update] if callback is None else [bar.update, callback]

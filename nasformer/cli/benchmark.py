@@ -41,7 +41,7 @@ def benchmark(
         known = {"model": str(opened.path), "format": described.format, "dtype": described.dtype, "device": device}
         print_json({**known, "machine": here, "repeats": repeats, "batches": rows, **held})
         return
-    examples = f"{described.task.example}s"
+    examples = described.task.examples
     columns = ("batch", "median ms", "quartiles ms", f"{examples}/s")
     throughput = f"{examples}_per_second"
     table = [

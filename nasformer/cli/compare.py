@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -169,7 +171,8 @@ def _run(
 def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
     """Write the report and print its summary."""
     from nasformer.errors import ExperimentError
-    from nasformer.report import write_comparison
+    from nasformer.report import tables, write_comparison
+    from nasformer.report.notation import worth
     from nasformer.report.statistics import analyse
 
     if comparison.cells.empty:
@@ -181,10 +184,13 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
         print_json({"report": str(path), "summary": list(analysis.summary), "warnings": list(analysis.warnings)})
         return
     for task in analysis.tasks:
+        text = partial(worth, replace(tables.metric_of(task), unit=""))
         rows = [
-            (each.label, each.n, each.median, each.worst, each.best, each.ms_per_ask or 0.0) for each in task.ranking
+            (each.label, each.n, text(each.median), text(each.worst), text(each.best), each.ms_per_ask or 0.0)
+            for each in task.ranking
         ]
-        print_table(task.record.name, ("", "seeds", "median", "worst", "best", "ms/ask"), rows)
+        title = f"{task.record.name}: {task.record.metric.heading}"
+        print_table(title, ("", "seeds", "median", "worst", "best", "ms/ask"), rows)
     for line in [*analysis.summary, *(f"! {line}" for line in analysis.warnings)]:
         console.print(line, markup=False)
     console.print(f"report: {path}", markup=False, soft_wrap=True)

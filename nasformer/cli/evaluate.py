@@ -62,7 +62,7 @@ def evaluate(
         for name, arch in candidates.items()
     ]
     if json:
-        count = {f"{judge.task.example}s": len(images)}
+        count = {judge.task.examples: len(images)}
         print_json({"split": split, **count, "weights": judge.fingerprint, "results": rows})
         return
     for name, arch in candidates.items():
@@ -71,7 +71,7 @@ def evaluate(
     table = [
         (row["name"], row["params"], row["macs"], *(each.text(row[each.name]) for each in metrics)) for row in rows
     ]
-    title = f"{len(images):,} {split} {judge.task.example}s"
+    title = f"{len(images):,} {split} {judge.task.examples}"
     print_table(title, ("", "params", "MACs", *(each.title for each in metrics)), table)
 
 

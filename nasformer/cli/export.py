@@ -92,7 +92,7 @@ def _show(done: Exported) -> None:
 
     record = done.record
     seen, test, task = record["verification"], record["test"], task_of(record)
-    examples, main = f"{task.example}s", task.metrics[0]
+    examples, main = task.examples, task.metrics[0]
     lines = [
         f"{record['network']['params']:,} parameters, {record['network']['macs']:,} MACs, {record['bytes']:,} bytes",
         f"verified in a fresh process: largest difference {seen['largest_difference']:.2g} of outputs up to "

@@ -59,12 +59,11 @@ def show(result: SearchResult) -> None:
 
 def _worth(result: SearchResult) -> tuple[str, object]:
     """Return the winner's metric with its unit, or its fitness if that is no metric of a task."""
-    from nasformer.compare.results import measured_metric
+    from nasformer.registry import measured_metric
+    from nasformer.report.notation import worth
 
     metric = measured_metric(result.settings.get("fitness"))
-    if metric is None:
-        return "fitness", result.best.fitness
-    return metric.title, metric.text(metric.sign * result.best.fitness)
+    return ("fitness", result.best.fitness) if metric is None else (metric.title, worth(metric, result.best.fitness))
 
 
 def _further_costs(result: SearchResult) -> dict[str, float]:

@@ -193,7 +193,7 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
         for name, each in scores.items()
         if each is not None
     ]
-    examples = f"{task.example}s"
+    examples = task.examples
     print_table(f"{figures['test'][examples]:,} test {examples}", ("", *(metric.title for metric in metrics)), rows)
     here = figures["speed"]
     console.print(
@@ -210,4 +210,4 @@ def sizes(record: Mapping[str, Any]) -> str:
     from nasformer.tasks import task_of
 
     splits = ", ".join(f"{count:,} {name}" for name, count in record["splits"].items())
-    return f"{splits} {task_of(record).example}s"
+    return f"{splits} {task_of(record).examples}"

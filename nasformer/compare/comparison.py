@@ -41,11 +41,12 @@ stopped               reason of the end, as in ``SearchResult``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nasformer.cost import Limits
 from nasformer.space import SearchSpace
+from nasformer.tasks import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,9 @@ CELL_COLUMNS = (
     "stopped",
 )
 
+VALUE = Metric("value", "value", higher_is_better=True)
+"""Values of an unknown metric."""
+
 
 @dataclass(frozen=True)
 class TaskRecord:
@@ -98,7 +102,7 @@ class TaskRecord:
         fitness: Description of the fitness.
         evaluations: Maximal number of distinct evaluations per run.
         optimum: The highest true value within the limits, if known exactly; else None.
-        in_percent: Whether values are in percent.
+        metric: The metric that values are, up to its sign.
         noise: Standard deviation of the noise on told values; 0: none.
         feasible: Number of feasible architectures; 0 if unknown.
         target: Target value of "evaluations to target"; None: derived from the runs.
@@ -111,7 +115,7 @@ class TaskRecord:
     fitness: Mapping[str, Any]
     evaluations: int
     optimum: float | None = None
-    in_percent: bool = False
+    metric: Metric = VALUE
     noise: float = 0.0
     feasible: int = 0
     target: float | None = None
@@ -121,6 +125,7 @@ class TaskRecord:
         """Return plain data, ready for JSON."""
         limits = {name: list(bounds) for name, bounds in self.limits.items()}
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain |= {"metric": asdict(self.metric), "in_percent": self.metric.unit == "%"}
         return {**plain, "space": self.space.to_dict(), "limits": limits, "remarks": list(self.remarks)}
 
 

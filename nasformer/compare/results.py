@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasformer.compare.comparison import Comparison, Entrant, TaskRecord
+from nasformer.compare.comparison import VALUE, Comparison, Entrant, TaskRecord
 from nasformer.compare.tables import Judge, cell_row, cell_table, trial_columns, trial_table
 from nasformer.cost import format_limits
 from nasformer.errors import NasformerError
+from nasformer.registry import measured_metric
 from nasformer.search import SearchResult
-from nasformer.tasks import Metric, get_task, task_of
+from nasformer.tasks import Metric, get_task
 
 
 def from_results(
@@ -50,7 +51,7 @@ def from_results(
         fitness=first.settings.get("fitness") or {},
         evaluations=max(len(result.trials) for result in results),
         optimum=optimum,
-        in_percent=is_percent(metric_of(results)),
+        metric=metric_of(results) or VALUE,
         feasible=first.feasible,
         remarks=tuple(remarks),
     )
@@ -124,24 +125,12 @@ def _entrant(label: str, result: SearchResult) -> Entrant:
 
 
 def metric_of(results: Sequence[SearchResult]) -> Metric | None:
-    """Return the metric that the values are, up to its sign; None: unknown, noisy, or not the same."""
+    """Return the metric that the values are, up to its sign; None: unknown, or not the same."""
     if all(map(_all_accuracies, results)):
         accuracy: Metric = get_task("classification").metrics[0]
         return accuracy
     first, *others = [measured_metric(result.settings.get("fitness")) for result in results]
     return first if all(other == first for other in others) else None
-
-
-def measured_metric(fitness: object) -> Metric | None:
-    """Return the metric that a fitness measures without noise, given its description; None: unknown."""
-    if not isinstance(fitness, Mapping) or fitness.get("kind") != "inherited" or "noise" in fitness:
-        return None
-    return task_of(fitness.get("data") or {}).objective(fitness.get("objective"))
-
-
-def is_percent(metric: Metric | None) -> bool:
-    """Whether the values of a metric are in percent."""
-    return metric is not None and metric.unit == "%"
 
 
 def _all_accuracies(result: SearchResult) -> bool:

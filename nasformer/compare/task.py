@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from nasformer._io import digest
-from nasformer.compare.comparison import TaskRecord
+from nasformer.compare.comparison import VALUE, TaskRecord
 from nasformer.compare.experiment import TaskDeclaration
-from nasformer.compare.results import is_percent, measured_metric
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
 from nasformer.fitness.tables import table_names, table_record
-from nasformer.registry import default_fitness, make_fitness, open_supernet
+from nasformer.registry import default_fitness, make_fitness, measured_metric, open_supernet
 from nasformer.search import Fitness
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.known import optimum, test_value, true_value
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace, load_space
+from nasformer.tasks import Metric
 
 _SLOW = ("inherited", "training-free")
 
@@ -110,7 +110,7 @@ class ComparisonTask:
             fitness=self._description,
             evaluations=evaluations,
             optimum=self.optimum,
-            in_percent=_in_percent(self._description) if self.declared.in_percent is None else self.declared.in_percent,
+            metric=_metric(self._description, self.declared.in_percent),
             noise=self.declared.noise,
             feasible=self.feasible.count() if self.feasible.countable else 0,
             target=self.declared.target,
@@ -118,8 +118,12 @@ class ComparisonTask:
         )
 
 
-def _in_percent(fitness: Mapping[str, Any]) -> bool:
-    return is_percent(measured_metric(fitness)) or (fitness["kind"], fitness.get("column")) == ("table", "top1")
+def _metric(fitness: Mapping[str, Any], in_percent: bool | None) -> Metric:
+    metric = measured_metric(fitness)
+    if metric is not None and in_percent in (None, metric.unit == "%"):
+        return metric
+    top1 = (fitness["kind"], fitness.get("column")) == ("table", "top1")
+    return replace(VALUE, unit="%", digits=2) if (top1 if in_percent is None else in_percent) else VALUE
 
 
 def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:

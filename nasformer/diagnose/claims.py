@@ -200,7 +200,8 @@ def _epochs(gap: Mapping[str, Any], name: str, how: str) -> str:
 def _shown(found: IntervalEstimate, metric: Metric) -> str:
     value, low, high = (None if each is None else f"{each:+.{metric.digits}f}" for each in found.values())
     unit = " points" if metric.unit == "%" else f" {metric.unit}".rstrip()
-    return f"{value}{unit}{'' if low is None else f' ({low} to {high})'}".replace("-", "−")
+    of = "" if metric.higher_is_better else f" of {metric.fitness.title}"
+    return f"{value}{unit}{'' if low is None else f' ({low} to {high})'}{of}".replace("-", "−")
 
 
 def _number(value: float) -> str:

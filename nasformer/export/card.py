@@ -34,12 +34,12 @@ def model_card(record: Mapping[str, Any]) -> str:
     words = {
         "task": task,
         "tag": _TAGS.get(task.name) if record["preprocessing"] or task.name == "forecasting" else None,
-        "examples": f"{task.example}s",
+        "examples": task.examples,
         "number": _number(task),
         "use": _use(record["format"], inputs, task.output),
         "metrics": _metrics(task, record["test"]),
         "fp32": _metrics(task, record.get("against_fp32", {}).get("test", {})),
-        "apart": _apart(trainings, record["provenance"]["data"]["fingerprint"], f"{task.example}s"),
+        "apart": _apart(trainings, record["provenance"]["data"]["fingerprint"], task.examples),
         "before": [_in_short(training) for training in trainings[1:]],
     }
     return page.get_template("card.md.j2").render(**{**record, **words}) + "\n"

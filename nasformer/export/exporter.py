@@ -136,7 +136,7 @@ def _require_fit(net: VisionTransformer, data: Dataset) -> None:
         have, need = getattr(net.geometry, key), getattr(data, key)
         if have != need:
             raise DataError(
-                f"the network has {key} {have}, but the {data.task.example}s of {data.name!r} have {need}; give "
+                f"the network has {key} {have}, but the {data.task.examples} of {data.name!r} have {need}; give "
                 "matching --data, or fine-tune it on them first ('nasformer finetune')",
                 data,
             )
@@ -217,7 +217,7 @@ def _tested(model: Model, data: Dataset) -> dict[str, Any]:
     batches = iterate(data.test, _AT_A_TIME)
     pairs = [(torch.from_numpy(model.run(inputs.numpy())), targets) for inputs, targets in batches]
     found = assess(data.task, *(torch.cat(column) for column in zip(*pairs, strict=True)))
-    names = (f"{data.task.example}s", *(metric.name for metric in data.task.metrics))
+    names = (data.task.examples, *(metric.name for metric in data.task.metrics))
     return {name: found[name] for name in names if name in found}
 
 

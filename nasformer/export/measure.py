@@ -43,7 +43,7 @@ def latencies(
         times = rounds({name: _pass(model, batch_size) for name, model in models.items()}, repeats)
         for name, seconds in times.items():
             row = {"batch_size": batch_size, **_summary(seconds)}
-            throughput = f"{models[name].description.task.example}s_per_second"
+            throughput = f"{models[name].description.task.examples}_per_second"
             rows[name].append({**row, throughput: 1e3 * batch_size / row["median_ms"]})
     return rows
 

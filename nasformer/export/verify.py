@@ -77,7 +77,7 @@ def verify(
     if not found.largest_difference <= found.tolerance:  # a NaN too
         raise ExportError(
             f"the {format} file in {dtype} differs from the network by {found.largest_difference:.2g} "
-            f"on {len(inputs)} {description.task.example}s, more than {found.tolerance:.2g}; nothing was written, "
+            f"on {len(inputs)} {description.task.examples}, more than {found.tolerance:.2g}; nothing was written, "
             "--tolerance allows more",
             found,
         )

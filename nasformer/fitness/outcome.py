@@ -92,7 +92,7 @@ def judged(
     columns = outcome.columns(task)
     for name, column in columns.items():
         if not np.isfinite(column).all():
-            return Evaluation(architecture, None, f"its {name} on some {task.example}s is not finite", seconds)
+            return Evaluation(architecture, None, f"its {name} on some {task.examples} is not finite", seconds)
     if reference is None:
         reference = columns
     means = {name: _estimate(column, reference[name]) for name, column in columns.items()}

@@ -125,7 +125,7 @@ def _key_figures(pieces: Mapping[str, JsonObject], metric: Metric) -> list[tuple
 
 def _key_figure(name: str, figure: JsonObject, metric: Metric | None) -> tuple[str, str, str]:
     value, _, ends = written(figure, metric, sign=metric is not None).partition(" ")
-    return name, value, ends.strip("()") or "no interval"
+    return name if metric is None else f"{name}, {metric.title}", value, ends.strip("()") or "no interval"
 
 
 def _where(pieces: Mapping[str, JsonObject], piece: str, rows: str, of: str, other: str, key: str) -> JsonObject | None:

@@ -27,37 +27,30 @@ class MetricInterval(NamedTuple):
         return self.low <= other.high and other.low <= self.high
 
 
-def interval(
-    metric: Metric, value: float | None, examples: int | None, error: float | None = None
-) -> MetricInterval | None:
+def interval(metric: Metric, scores: Mapping[str, Any], examples: int | None) -> MetricInterval | None:
     """Return the 95 % interval of a metric for examples from the same distribution; None: unknown.
 
     Args:
-        metric: The metric; of proportions the interval is Wilson's.
-        value: Its value.
+        metric: The metric; of proportions the interval is Wilson's, of others by ``standard_error``.
+        scores: The figures of a split, by name.
         examples: Number of examples.
-        error: Standard error of a metric that is no proportion.
 
     >>> from nasformer.tasks import get_task
-    >>> str(interval(get_task("classification").metrics[0], 97.5, 360))
+    >>> str(interval(get_task("classification").metrics[0], {"accuracy": 97.5}, 360))
     '95.3 – 98.7 %'
     """
+    value, error = scores.get(metric.name), (scores.get("standard_error") or {}).get(metric.name)
     if value is None or not (examples if metric.proportion else error):
         return None
     if not metric.proportion:
-        return MetricInterval(value - _QUANTILE * (error or 0), value + _QUANTILE * (error or 0), metric)
+        half = _QUANTILE * float(error or 0)
+        return MetricInterval(value - half, value + half, metric)
     from scipy.stats import binomtest
 
     count = examples or 0
     right = min(count, max(0, round(value * count / 100)))
     ends = binomtest(right, count).proportion_ci(0.95, method="wilson")
     return MetricInterval(100 * float(ends.low), 100 * float(ends.high), metric)
-
-
-def interval_of(metric: Metric, scores: Mapping[str, Any], examples: int) -> MetricInterval | None:
-    """Return the interval of a metric among the figures of a split, as ``interval``."""
-    errors = scores.get("standard_error") or {}
-    return interval(metric, scores.get(metric.name), examples, errors.get(metric.name))
 
 
 def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:

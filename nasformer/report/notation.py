@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import replace
 
 from nasformer.cost import Limits
 from nasformer.tasks import Metric
@@ -54,45 +54,26 @@ def extent(size: int, axes: int = 2) -> str:
     return f"{size} × {size}" if axes == 2 else f"{size} steps"
 
 
-class Measure(NamedTuple):
-    """Number format of fitness values, uniform within a task.
+def fitting(metric: Metric, values: Iterable[float]) -> Metric:
+    """Return a metric with digits for the range of its values, in percent at least two.
 
-    Args:
-        in_percent: Whether values are in percent.
-        decimals: Decimal places; None: five significant digits.
+    >>> accuracy = Metric("accuracy", "accuracy", "%", digits=2)
+    >>> fitting(accuracy, [97.101, 97.134]).text(97.5), fitting(accuracy, [97.5]).text(97.5)
+    ('97.500 %', '97.50 %')
     """
-
-    in_percent: bool = False
-    decimals: int | None = None
-
-    @classmethod
-    def of(cls, values: Iterable[float], in_percent: bool) -> Measure:
-        """Return the format for values: enough digits for their range, in percent at least two.
-
-        >>> Measure.of([97.101, 97.134], in_percent=True), Measure.of([0.912, 0.934], in_percent=False)
-        (Measure(in_percent=True, decimals=3), Measure(in_percent=False, decimals=4))
-        """
-        known = [value for value in values if math.isfinite(value)]
-        span = max(known, default=0.0) - min(known, default=0.0)
-        if span <= 0:
-            return cls(in_percent, 2 if in_percent else None)
-        decimals = min(9, max(2 if in_percent else 0, math.ceil(1.5 - math.log10(span))))
-        return cls(in_percent, decimals)
-
-    def written(self, value: float) -> str:
-        """Return a value with its unit.
-
-        >>> Measure(True, 2).written(97.5), Measure().written(-0.123456)
-        ('97.50 %', '-0.12346')
-        """
-        return f"{self.bare(value)}{' %' if self.in_percent else ''}"
-
-    def bare(self, value: float) -> str:
-        """Return a value without its unit."""
-        return f"{value:.5g}" if self.decimals is None else f"{value:,.{self.decimals}f}"
+    known = [value for value in values if math.isfinite(value)]
+    span = max(known, default=0.0) - min(known, default=0.0)
+    least = 2 if metric.unit == "%" else 0
+    return metric if span <= 0 else replace(metric, digits=min(9, max(least, math.ceil(1.5 - math.log10(span)))))
 
 
-PERCENT = Measure(True, 2)
+def worth(metric: Metric, fitness: float) -> str:
+    """Return a fitness as its metric: a fitness is negative where less is better.
+
+    >>> worth(Metric("mse", "MSE"), -1.25), worth(Metric("f1", "F1", "%", True, digits=1), 97.5)
+    ('1.2500', '97.5 %')
+    """
+    return metric.text(metric.sign * fitness)
 
 
 def signed(difference: float) -> str:
@@ -130,6 +111,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = int(seconds // 60)
     return f"{minutes} min {int(seconds % 60):02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def sentence(text: str) -> str:
+    """Return a text with its first letter capitalised."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from nasformer.architecture import Architecture
 from nasformer.compare.results import check_together, metric_of, strategy_labels
 from nasformer.cost import Limits
 from nasformer.errors import NasformerError
-from nasformer.report.notation import Measure
+from nasformer.report.notation import worth
 from nasformer.search.evaluation import Trial
 from nasformer.search.result import FoundArchitecture, SearchResult
 from nasformer.space import SearchSpace
@@ -115,7 +115,7 @@ class Searches:
 
     @cached_property
     def metric(self) -> Metric | None:
-        """The metric that the fitness is, up to its sign; None: unknown, or with noise."""
+        """The metric that the fitness is, up to its sign; None: unknown."""
         return metric_of(self.results)
 
     @property
@@ -127,11 +127,12 @@ class Searches:
     @property
     def measure(self) -> str:
         """Display name of the fitness."""
-        return f"search {self.metric.title}" if self.metric else "fitness"
+        noisy = "noisy " if any("noise" in (each.settings.get("fitness") or {}) for each in self.results) else ""
+        return f"{noisy}search {self.metric.title}" if self.metric else "fitness"
 
     def written(self, value: float) -> str:
         """Return a formatted fitness, as its metric if known."""
-        return self.metric.text(self.metric.sign * value) if self.metric else Measure().written(value)
+        return worth(self.metric, value) if self.metric else f"{value:.5g}"
 
     @property
     def cost_axis(self) -> str:

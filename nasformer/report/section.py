@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
 from nasformer.report import tables
-from nasformer.report.notation import listed, signed
+from nasformer.report.notation import listed, points, signed, worth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,9 +117,8 @@ def power_statement(task: TaskAnalysis) -> str:
     if power.difference is None:
         return f"{power.seeds} seeds cannot show any difference. {power.words}"
     what = signed(power.difference).lstrip("+")
-    unit = " percentage points" if task.record.in_percent else ""
     return (
-        f"With {power.seeds} seeds the test detects a paired difference of {what}{unit} with "
+        f"With {power.seeds} seeds the test detects a paired difference of {what}{points(task.record.metric)} with "
         f"{100 * power.probability:.0f} % power; smaller ones may go undetected. {power.words}"
     )
 
@@ -134,7 +133,7 @@ def _drawings(comparison: Comparison, task: TaskAnalysis, end: str) -> list[Pict
     shown = []
     for number, (text, runs) in enumerate(list(best.groupby("architecture", sort=False))[:_DRAWN], start=1):
         architecture = Architecture.from_dict(json.loads(str(text)))
-        title = f"{tables.measure_of(task).written(float(runs[column].iloc[0]))}, found by {_finders(runs)}"
+        title = f"{worth(tables.metric_of(task), float(runs[column].iloc[0]))}, found by {_finders(runs)}"
         shown.append(figures.draw_architecture(task.record.space, architecture, f"best{end}-{number}", title))
     return shown
 

@@ -51,7 +51,8 @@ def _ties(searches: Searches) -> str:
     if not searches.tied:
         return ""
     names = listed([group.label for group in searches.tied])
-    return f" Winners of {names} had the same {searches.measure}; ties were broken by loss, then parameters."
+    by = "loss, then parameters" if "loss" in searches.winner.trial.metrics else "parameters"
+    return f" Winners of {names} had the same {searches.measure}; ties were broken by {by}."
 
 
 def _share(searches: Searches) -> str:
@@ -77,7 +78,7 @@ def _beside(metric: Metric, chosen: Finalist, other: Finalist, examples: int | N
     mine, theirs = getattr(chosen, key)["test"], getattr(other, key)["test"]
     text = f"{how}, the winner has a test {metric.title} of {metric.text(mine)} and {other.label} {metric.text(theirs)}"
     text += ", from one training each."
-    first, second = interval(metric, mine, examples), interval(metric, theirs, examples)
+    first, second = (interval(metric, {metric.name: value}, examples) for value in (mine, theirs))
     if first is None or second is None:
         return text
     settles = "overlap, so the difference is inconclusive" if first.overlaps(second) else "do not overlap"

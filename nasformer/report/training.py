@@ -11,7 +11,7 @@ from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
 from nasformer.report import tables
-from nasformer.report.interval import interval_of
+from nasformer.report.interval import interval
 from nasformer.report.notation import MISSING, compact, counted, duration, grouped, listed, points, signed
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
@@ -113,7 +113,7 @@ def _profile(task: Task, part: str, rows: Sequence[Any]) -> list[Picture]:
     if not rows or isinstance(rows[0], Mapping):
         return []
     metric, places = task.metrics[0], range(1, len(rows) + 1)
-    title, caption = f"{metric.title} by {part}", f"{metric.title} of each {part}, over the test {task.example}s."
+    title, caption = f"{metric.title} by {part}", f"{metric.title} of each {part}, over the test {task.examples}."
     picture = draw_lines("profile", title, caption, [Line("test", places, rows)], {"test": 0}, x=part, y=metric.heading)
     return [] if picture is None else [picture]
 
@@ -139,11 +139,11 @@ def _records(figures: JsonObject) -> list[tables.Table]:
 
 def _summary(task: Task, figures: JsonObject) -> list[str]:
     metric, test = task.metrics[0], figures["test"]
-    examples = test[f"{task.example}s"]
-    ends = interval_of(metric, test, examples)
+    examples = test[task.examples]
+    ends = interval(metric, test, examples)
     lead = (
         f"The network was {_done(figures)}{_from(figures)}{_for(figures)}. Its {metric.title} on {examples:,} test "
-        f"{task.example}s is {_value(metric, test)}{'' if ends is None else f' (95 % interval {ends})'}."
+        f"{task.examples} is {_value(metric, test)}{'' if ends is None else f' (95 % interval {ends})'}."
     )
     return [lead, *_gain(task, figures), *_hardest(test)]
 
@@ -173,12 +173,12 @@ def _gain(task: Task, figures: JsonObject) -> list[str]:
     metric = next((each for each in task.metrics if each.name in before), None)
     if metric is None:
         return []
-    examples = test[f"{task.example}s"]
+    examples = test[task.examples]
     text = (
-        f"Before, its {metric.title} on the same {task.example}s was {_value(metric, before)}: a change of "
+        f"Before, its {metric.title} on the same {task.examples} was {_value(metric, before)}: a change of "
         f"{signed(test[metric.name] - before[metric.name])}{points(metric)}."
     )
-    first, last = (interval_of(metric, scores, examples) for scores in (before, test))
+    first, last = (interval(metric, scores, examples) for scores in (before, test))
     if first is None or last is None:
         return [text]
     settles = "overlap, so the difference is inconclusive" if first.overlaps(last) else "do not overlap"
@@ -198,12 +198,12 @@ def _hardest(test: JsonObject) -> list[str]:
 def _key_figures(task: Task, figures: JsonObject) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
     test, speed, metric = figures["test"], figures.get("speed"), task.metrics[0]
-    ends = interval_of(metric, test, test[f"{task.example}s"])
+    ends = interval(metric, test, test[task.examples])
     shown = [(f"test {metric.title}", _value(metric, test), "" if ends is None else str(ends))]
     shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per {task.example}"))
     if speed:
         shown.append(("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
-        batch = f"{task.example}s/s, batch size {speed['batch_size']}"
+        batch = f"{task.examples}/s, batch size {speed['batch_size']}"
         shown.append(("throughput here", f"{speed['images_per_second']:,.0f}", batch))
     return shown
 

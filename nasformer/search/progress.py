@@ -1,9 +1,9 @@
-"""ProgressBar: trials done, best value, images per second, remaining time."""
+"""ProgressBar: trials done, best value, examples per second, remaining time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from rich.console import Console
@@ -30,28 +30,39 @@ class ProgressBar:
         label: Label of the search.
         total: Total number of trials.
         shown: Whether to show it.
-        work: Counters of an image-based fitness: ``images`` evaluated so far.
+        work: Counters of a fitness on examples: ``images`` evaluated so far.
+        text: Writes the best value.
+        examples: Examples in words.
     """
 
-    def __init__(self, label: str, total: int, shown: bool, work: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        shown: bool,
+        work: Mapping[str, int] | None = None,
+        text: Callable[[float], str] = "{:.4g}".format,
+        examples: str = "images",
+    ) -> None:
         self.columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TextColumn("best {task.fields[best]}"),
-            *([] if work is None else [Speed(work)]),
+            TextColumn("best {task.fields[best]}", table_column=Column(no_wrap=True)),
+            *([] if work is None else [Speed(work, examples)]),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
         self._bar = Progress(*self.columns, console=Console(stderr=True), disable=not shown)
         self._task = self._bar.add_task(label, total=total, best="-")
-        self._best = -math.inf
+        self._best, self._text = -math.inf, text
 
     def update(self, trial: Trial) -> None:
         """Count one trial."""
         if trial.value is not None:
             self._best = max(self._best, trial.value)
-        self._bar.update(self._task, advance=1, best=f"{self._best:.4g}")
+        best = self._text(self._best) if math.isfinite(self._best) else "-"
+        self._bar.update(self._task, advance=1, best=best)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -62,15 +73,14 @@ class ProgressBar:
 
 
 class Speed(ProgressColumn):
-    """Images per second, over all architectures."""
+    """Examples per second, over all architectures."""
 
-    def __init__(self, work: Mapping[str, int]) -> None:
+    def __init__(self, work: Mapping[str, int], examples: str = "images") -> None:
         super().__init__(Column(no_wrap=True))  # in a narrow terminal the bar gives way
-        self._work, self._before = work, work.get("images", 0)
+        self._work, self._before, self._examples = work, work.get("images", 0), examples
 
     def render(self, task: Task) -> Text:
         """Return the mean since the start."""
         seen = self._work.get("images", 0) - self._before
-        return Text(
-            f"{seen / task.elapsed:,.0f} images/s" if seen and task.elapsed else "", style="progress.data.speed"
-        )
+        speed = f"{seen / task.elapsed:,.0f} {self._examples}/s" if seen and task.elapsed else ""
+        return Text(speed, style="progress.data.speed")

@@ -104,6 +104,11 @@ class Task(ABC):
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
 
+    @property
+    def examples(self) -> str:
+        """Several examples in words: "images"."""
+        return f"{self.example}s"
+
     # Targets
 
     @property

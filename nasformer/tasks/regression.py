@@ -1,6 +1,7 @@
 """regression: one or several numbers per image, by squared or smooth absolute error.
 
-Networks learn standardised targets; metrics other than the loss are in the targets' units.
+Networks learn standardised targets. MAE is in the unit of a single target, and in standard deviations of several;
+that of each target is in its unit.
 """
 
 from __future__ import annotations
@@ -109,13 +110,13 @@ class Regression(Task):
         return self._errors(outputs, teacher).mean()
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return each example's loss, and its absolute error averaged over targets, in their units."""
+        """Return each example's loss, and its absolute error: of several targets the mean, in standard deviations."""
         wanted = self._standardised(targets, outputs)
-        apart = (outputs - wanted).abs() * wanted.new_tensor(self.std)
-        return {"loss": self._errors(outputs, wanted).mean(1), "mae": apart.mean(1)}
+        unit = self.std[0] if len(self.std) == 1 else 1.0
+        return {"loss": self._errors(outputs, wanted).mean(1), "mae": unit * (outputs - wanted).abs().mean(1)}
 
     def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
-        """Return R², averaged over targets, with MAE and R² of each."""
+        """Return R², averaged over targets, with the MAE of each in its unit and its R²."""
         from sklearn.metrics import r2_score
 
         told = self.values(outputs)

@@ -48,7 +48,7 @@ def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str
         if task.independent
     }
     further = task.evaluate(outputs.numpy(), targets.numpy())
-    return {f"{task.example}s": len(outputs), **means, "standard_error": errors, **further}
+    return {task.examples: len(outputs), **means, "standard_error": errors, **further}
 
 
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:

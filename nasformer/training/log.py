@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from nasformer.errors import CheckpointError
 from nasformer.tasks import Metric
@@ -48,9 +49,9 @@ class TrainingLog:
         self._bar = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=12),  # the whole line fits in 80 columns
+            BarColumn(bar_width=12),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a narrow terminal shortens the bar
             console=Console(stderr=True),
             disable=not progress,
         )
@@ -69,8 +70,9 @@ class TrainingLog:
         self.history.append(row)
         self._write(json.dumps(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
-        scores = [f"{each[self.metric.name]:.3g}" for row in validated for each in row["validation"].values()]
-        shown = f", val {'/'.join(scores)}{_unit(self.metric)}" if scores else ""
+        scores = [self.metric.text(each[self.metric.name]) for row in validated for each in row["validation"].values()]
+        once = "/".join(scores).replace(f" {self.metric.unit}/", "/")
+        shown = f", val {self.metric.title} {once}" if scores else ""
         self._bar.update(self._task, advance=1, description=f"loss {row['train_loss']:.3f}{shown}")
         logger.info("epoch %d: %s", row["epoch"], describe(row, self.metric))
         if self._callback is not None:
@@ -93,12 +95,7 @@ def describe(row: Mapping[str, Any], metric: Metric) -> str:
     >>> from nasformer.tasks import get_task
     >>> accuracy = get_task("classification").metrics[0]
     >>> describe({"epoch": 3, "train_loss": 0.5, "validation": {"smallest": {"accuracy": 91.5}}}, accuracy)
-    'loss 0.500, smallest 91.5 %'
+    'loss 0.500, top-1 accuracy: smallest 91.50 %'
     """
-    told = row.get("validation", {}).items()
-    scores = [f"{name} {each[metric.name]:.3g}{_unit(metric)}" for name, each in told]
-    return ", ".join([f"loss {row['train_loss']:.3f}", *scores])
-
-
-def _unit(metric: Metric) -> str:
-    return " %" if metric.unit == "%" else f" {metric.title}"
+    scores = [f"{name} {metric.text(each[metric.name])}" for name, each in row.get("validation", {}).items()]
+    return f"loss {row['train_loss']:.3f}{f', {metric.title}: ' if scores else ''}{', '.join(scores)}"

@@ -100,8 +100,8 @@ class Trainer:
         self.steps = len(data.train) // recipe.batch_size
         if not self.steps:
             raise RecipeError(
-                f"batch_size {recipe.batch_size} exceeds the {len(data.train)} train images of {data.name!r}; "
-                "choose a smaller one",
+                f"batch_size {recipe.batch_size} exceeds the {len(data.train)} train {data.task.examples} of "
+                f"{data.name!r}; choose a smaller one",
                 recipe,
             )
         self.optimizer = make_optimizer(self.net, recipe)

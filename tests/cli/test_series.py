@@ -48,6 +48,14 @@ def test_from_a_series_to_a_forecast(nasformer: Command, folder: Path) -> None:
     assert done.code == 0, done.err
     best = nf.SearchResult.load("run/result.jsonl").best
     assert f"MSE {-best.fitness:.4f}" in " ".join(done.out.split())
+    shown = " ".join(nasformer("study", "best", "--storage", "run/study.log").out.split())
+    assert f"confirmed MSE {-best.fitness:.4f}" in shown
+    assert "windows 70 " in shown
+    for command in ("trials", "pareto"):
+        shown = nasformer("study", command, "--storage", "run/study.log").out
+        assert "MSE" in shown
+        assert f" {-best.fitness:.4f} " in shown
+        assert "-" not in shown.replace("load-random", "")
     rows = json.loads(nasformer("evaluate", "run", "--split", "search", "--json").out)
     assert (rows["windows"], rows["results"][0]["mse"]) == (70, pytest.approx(-best.fitness))
     how = ("--epochs", 80, "--learning-rate", 1e-2, "--device", "cpu", "-q")

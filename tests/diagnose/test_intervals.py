@@ -124,3 +124,4 @@ def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: 
     (claim,) = claims({"gap": gap}, get_task("regression").metrics[-1])
     assert claim["verdict"] == verdict
     assert claim["here"].startswith(f"retrained − inherited +{value:.4f} (")
+    assert ") of −loss; 4 epochs" in claim["here"]

@@ -182,7 +182,7 @@ def test_without_optimum_truth_and_test_it_says_best_seen(exact: Comparison, tmp
         exact, tasks=(record,), cells=exact.cells.assign(**nothing), trials=exact.trials.assign(true=float("nan"))
     )
     page = read(write_comparison(tmp_path, blind))
-    assert "best seen" in page.text
+    assert "best value seen" in page.text
     assert "Regret after" not in page.text
     assert "curse-1" not in page.ids
     assert "median regret" not in page.text

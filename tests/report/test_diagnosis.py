@@ -31,7 +31,7 @@ SAID = {
     "gap": "Fine-tuned − inherited",
     "sharing": "Entangled − classical: +4.50 (+4.10 to +4.90) percentage points of inherited top-1 accuracy over 20",
     "strategies": "Evolution − random: +0.60 (+0.15 to +1.05) percentage points",
-    "winner": "Winner − uniform ViT: +0.60 (−0.10 to +1.30) percentage points, retrained with three seeds each",
+    "winner": "Winner − uniform ViT: +0.60 (−0.10 to +1.30) percentage points of test top-1 accuracy, retrained",
     "images": "Ranked by accuracy, 300 of 360 images are the smallest tested subset",
     "curse": "Search minus test top-1 accuracy of the best of 100: +1.15 percentage points",
 }
@@ -137,8 +137,8 @@ def test_figures_without_an_interval_are_shown_without(tmp_path: Path) -> None:
         row["mean"] = {**row["mean"], "low": None, "high": None}
     once["pieces"]["fidelity"] |= {"noise": None}
     text = read(write_diagnosis_report(tmp_path, once)).text
-    assert "Winner − uniform ViT: +0.60 percentage points" in text
-    assert "winner − uniform ViT +0.60 no interval" in text
+    assert "Winner − uniform ViT: +0.60 percentage points of test top-1 accuracy" in text
+    assert "winner − uniform ViT, top-1 accuracy +0.60 no interval" in text
     assert "with other seeds" not in text
 
 

@@ -263,6 +263,11 @@ def test_a_loss_is_shown_as_it_is_and_plotted_as_it_ranks(tmp_path: Path) -> Non
     best = replace(finalist(plain.best.architecture, "winner", chosen=True), inherited={"search": 0.5, "test": 0.75})
     text = read(write_report(tmp_path, [plain], title="Ages", finalists=[best])).text
     assert f"a search MAE of {-plain.best.fitness:.4f}" in text
+    assert "MAE of every run's winner." in text
+    assert f"random 0 {-plain.best.fitness:.4f}" in text
+    assert "best −MAE seen" in (tmp_path / "figures" / "anytime-1.svg").read_text(encoding="utf-8")
+    noisy = replace(plain, settings={**plain.settings, "fitness": {**described, "noise": {"sd": 0.1}}})
+    assert f"a noisy search MAE of {-plain.best.fitness:.4f}" in read(write_report(tmp_path, [noisy], title="")).text
     assert "Its MAE on the held-out test split is 0.7500 with inherited weights" in text
     assert f"{-plain.best.fitness:.4f}" in summary_lines([plain])[1]
     assert "search −MAE" in (tmp_path / "figures" / "cost-scatter.svg").read_text(encoding="utf-8")

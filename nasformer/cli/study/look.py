@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +23,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
       nasformer study best --storage digits.log
     """
     from nasformer.search.study import Study
+    from nasformer.tasks import task_of
 
     found = Study.load(storage, study)
     leader, trials = winner(found), found.trials()
@@ -35,9 +37,13 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
         print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.evaluations})
         return
     console.print(str(leader.architecture), markup=False, style="bold", soft_wrap=True)
+    heading, text = _column(found)
+    figures = {**leader.metrics, **leader.costs}
+    if "images" in figures:
+        figures[task_of(found.settings["fitness"].get("data") or {}).examples] = int(figures.pop("images"))
     rows: list[tuple[str, object]] = [
-        ("confirmed" if confirmed else "highest so far", leader.value),
-        *((name.replace("_", " "), figure) for name, figure in {**leader.metrics, **leader.costs}.items()),
+        (f"{'confirmed' if confirmed else 'best'} {heading}", text(leader)),
+        *((name.replace("_", " "), figure) for name, figure in figures.items()),
         ("trial", leader.number if leader.batch >= 0 else "none"),
         ("failed", state["failed"]),
         ("finished", f"{len(trials):,} of {found.evaluations:,}"),
@@ -82,8 +88,9 @@ def trials(
     if json:
         print_json([{**trial.to_dict(), "state": state} for trial, state in zip(trials, states, strict=True)])
         return
-    rows = list(map(_row, trials, states))
-    print_table("", ("trial", "state", "value", "parameters", "MACs", "width", "depth", "s"), rows, left=0)
+    heading, text = _column(found)
+    rows = [_row(trial, state, text(trial)) for trial, state in zip(trials, states, strict=True)]
+    print_table("", ("trial", "state", heading, "parameters", "MACs", "width", "depth", "s"), rows, left=0)
     for trial in trials:
         if trial.error:
             console.print(f"{trial.number}: {trial.error}", markup=False, soft_wrap=True)
@@ -109,14 +116,22 @@ def pareto(
     if json:
         print_json([trial.to_dict() for trial in front])
     else:
-        print_table("", ("architecture", "trial", "value", cost.replace("_", " ")), _front(front, cost))
+        heading, text = _column(found)
+        rows = [(str(each.architecture), each.number, text(each), each.costs[cost]) for each in front]
+        print_table("", ("architecture", "trial", heading, cost.replace("_", " ")), rows)
 
 
-def _row(trial: Trial, state: str) -> tuple[object, ...]:
-    architecture, value = trial.architecture, "" if trial.value is None else trial.value
-    costs = int(trial.costs["params"]), int(trial.costs["macs"])
+def _column(study: Study) -> tuple[str, Callable[[Trial], str]]:
+    """Return the heading of values, with their unit, and how to write a trial's."""
+    from nasformer.compare.comparison import VALUE
+    from nasformer.registry import measured_metric
+    from nasformer.report.notation import worth
+
+    metric = measured_metric(study.settings["fitness"]) or VALUE
+    bare = replace(metric, unit="")
+    return metric.heading, lambda trial: "" if trial.value is None else worth(bare, trial.value)
+
+
+def _row(trial: Trial, state: str, value: str) -> tuple[object, ...]:
+    architecture, costs = trial.architecture, (int(trial.costs["params"]), int(trial.costs["macs"]))
     return trial.number, state, value, *costs, architecture.embed_dim, architecture.depth, trial.seconds
-
-
-def _front(front: Sequence[Trial], cost: str) -> list[tuple[Any, ...]]:
-    return [(str(trial.architecture), trial.number, trial.value, trial.costs[cost]) for trial in front]

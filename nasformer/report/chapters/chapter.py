@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nasformer.architecture import Architecture
-from nasformer.report.notation import amount, duration, points
+from nasformer.report.notation import amount, duration, points, sentence
 from nasformer.report.tables import Table
 from nasformer.report.tables.diagnosis import written
 from nasformer.tasks import Metric
@@ -53,11 +53,6 @@ def between(row: JsonObject) -> str:
 def finding(row: JsonObject, metric: Metric) -> str:
     """State a difference of a metric, with its interval."""
     return f"{sentence(between(row))}: {written(row['mean'], metric, sign=True)}{points(metric)}"
-
-
-def sentence(text: str) -> str:
-    """Return a text with its first letter capitalised."""
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def drawn(*pictures: Picture | None) -> list[Picture]:

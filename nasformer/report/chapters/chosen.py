@@ -8,10 +8,9 @@ from nasformer.report.chapters.chapter import (
     Pieces,
     Series,
     drawn,
-    sentence,
     time_taken,
 )
-from nasformer.report.notation import points
+from nasformer.report.notation import points, sentence
 from nasformer.report.tables import diagnosis as tables
 from nasformer.report.tables.diagnosis import ranked_by, written
 from nasformer.space import SearchSpace
@@ -99,5 +98,5 @@ def _flattered(piece: JsonObject, metric: Metric) -> list[str]:
         )
     if piece.get("bias") is not None:
         bias = written({"value": piece["bias"]}, metric, sign=True)
-        told.append(f"Over all architectures the difference is {bias}: this part is due to the images, not selection.")
+        told.append(f"Over all architectures the difference is {bias}: this is due to the examples, not selection.")
     return told

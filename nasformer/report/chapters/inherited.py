@@ -37,7 +37,7 @@ def fidelity(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric)
     tau = {(row["of"], row["against"]): row["kendall"] for row in piece["ranks"]}
     clouds = [_cloud(rows, key, tau.get((key, "retrained"))) for key in ("inherited", "finetuned")]
     words = f"{counted(len(rows), 'random architecture').capitalize()} were evaluated on {piece['images']:,} "
-    words += "test images with inherited weights and after retraining"
+    words += "test examples with inherited weights and after retraining"
     found = tau.get(("inherited", "retrained"))
     words += f"; Kendall's τ between both rankings is {written(found)}." if found else "."
     scatter = []
@@ -101,7 +101,7 @@ def gap(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric) -> C
         x=f"difference in {metric.heading}",
         zero=True,
     )
-    words = [f"{finding(row, metric)}." for row in piece["differences"]]
+    words = [f"{finding(row, metric)} of test {metric.title}." for row in piece["differences"]]
     return Chapter(
         "gap", "Gap of inherited weights", words, [tables.gap_table(piece, metric)], drawn(levels, differences)
     )

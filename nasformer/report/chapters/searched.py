@@ -9,10 +9,9 @@ from nasformer.report.chapters.chapter import (
     Series,
     drawn,
     finding,
-    sentence,
     time_taken,
 )
-from nasformer.report.notation import counted
+from nasformer.report.notation import counted, sentence
 from nasformer.report.tables import diagnosis as tables
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric
@@ -53,7 +52,7 @@ def strategies(pieces: Pieces, space: SearchSpace, series: Series, metric: Metri
         series,
         x=f"test {metric.heading}",
     )
-    words = [f"{finding(row, metric)}." for row in piece["differences"]]
+    words = [f"{finding(row, metric)} of test {metric.title}." for row in piece["differences"]]
     shown = [tables.strategies_table(piece, metric), tables.contests_table(piece, metric)]
     return Chapter("strategies", "Search strategies", [*words, *time_taken(piece)], shown, drawn(anytime, finals))
 
@@ -85,7 +84,7 @@ def winner(pieces: Pieces, space: SearchSpace, series: Series, metric: Metric) -
         for n, row in enumerate(piece["rows"], start=1)
     ]
     difference = piece["difference"]
-    words = f"{finding(difference, metric)}, retrained with "
+    words = f"{finding(difference, metric)} of test {metric.title}, retrained with "
     words += f"{counted(difference['n'], 'seed')} each."
     title = "The winner against the uniform ViT"
     return Chapter(

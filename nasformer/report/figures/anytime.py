@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import compact_ticks, label_ends
-from nasformer.report.notation import Measure
+from nasformer.report.notation import fitting, points
 from nasformer.report.palette import MUTED, style
 
 if TYPE_CHECKING:
     from nasformer.report.statistics import Curve, TaskAnalysis
 
 Series = Mapping[str, int]
+Text = Callable[[float], str]
 _MARKS = 7
 _NOTES = 60
 _ZERO = 1e-12
@@ -29,10 +30,11 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
     regret = bool(task.regret_curves)
     curves = task.regret_curves if regret else task.curves
     floor = _floor(curves) if regret else -np.inf
-    percent = task.record.in_percent
+    metric = task.record.metric.fitness
     ends = [float(value) for curve in curves.values() for value in curve.median[[0, -1]]]
-    measure = Measure() if regret else Measure.of(ends, percent)
-    unit = ("percentage points" if regret else "%") if percent else ""
+    text = "{:.5g}".format if regret else fitting(metric, ends).text
+    what = "regret" if regret else f"best {metric.title}" if task.knows_true else f"best {metric.title} seen"
+    unit = points(metric).strip() if regret else metric.unit
 
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
@@ -42,7 +44,6 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel("evaluated architectures")
-        what = "regret" if regret else "best value" if task.knows_true else "best seen"
         axes.set_ylabel(f"{what}, {unit}" if unit else what)
         if regret:
             _logarithmic(axes, floor, shown)
@@ -52,7 +53,7 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture:
         figure.canvas.draw()  # label positions need the final layout
         label_ends(axes, {label: float(middle[-1]) for label, (_, middle, _) in shown.items()}, series)
         for label, (_, middle, _) in shown.items():
-            yield _trace(axes, label, curves[label], middle, series[label], measure)
+            yield _trace(axes, label, curves[label], middle, series[label], text)
 
     runs = max(standing.n for standing in task.ranking)
     title = f"{'Regret' if regret else 'Best value'} after each evaluation, by strategy"
@@ -143,13 +144,13 @@ def _limit(axes: Axes, shown: Mapping[str, tuple[NDArray[np.float64], ...]]) -> 
         axes.set_ylim(min(lows) - margin, max(highs) + margin)
 
 
-def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number: int, measure: Measure) -> Trace:
+def _trace(axes: Axes, label: str, curve: Curve, y: NDArray[np.float64], number: int, text: Text) -> Trace:
     keep = np.unique(np.linspace(0, len(y) - 1, _NOTES).astype(int))
-    notes = [_note(curve, int(index), measure) for index in keep]
+    notes = [_note(curve, int(index), text) for index in keep]
     return Trace(axes, number, label, curve.evaluations[keep].tolist(), y[keep].tolist(), notes)
 
 
-def _note(curve: Curve, index: int, measure: Measure) -> str:
+def _note(curve: Curve, index: int, text: Text) -> str:
     low, middle, high = (float(values[index]) for values in (curve.low, curve.median, curve.high))
-    after = f"after {curve.evaluations[index]:,} evaluations: {measure.written(middle)}"
-    return after if low == high else f"{after} ({measure.bare(low)} – {measure.written(high)})"
+    after = f"after {curve.evaluations[index]:,} evaluations: {text(middle)}"
+    return after if low == high else f"{after} ({text(low)} – {text(high)})"

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import name_rows
-from nasformer.report.notation import Measure
+from nasformer.report.notation import fitting, sentence
 from nasformer.report.palette import MUTED, PAPER, style
+from nasformer.tasks import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
     mine = cells[cells.task == task.record.name]
     column = "true" if task.knows_true and mine["true"].notna().all() else "confirmed"
     labels = [standing.label for standing in task.ranking]
-    measure = Measure.of(mine[column], task.record.in_percent)
+    metric = fitting(task.record.metric.fitness, mine[column])
     optimum = task.record.optimum if column == "true" else None
 
     def paint(figure: Figure) -> Iterator[Trace]:
@@ -37,26 +38,26 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
         traces = []
         for row, label in enumerate(labels):
             runs = mine[(mine.strategy == label) & mine[column].notna()].sort_values("seed")
-            traces.append(_row(axes, row, label, runs, column, series[label], measure))
+            traces.append(_row(axes, row, label, runs, column, series[label], metric))
         if optimum is not None:
             axes.axvline(optimum, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
         _frame(axes, labels)
-        axes.set_xlabel(f"{_what(column)}{', %' if task.record.in_percent else ''}")
+        axes.set_xlabel(_what(column, metric.heading))
         yield from traces
 
     most = max(standing.n for standing in task.ranking)
     box = "; box and bar: quartiles and median" if most >= _BOX_FROM else ""
-    caption = f"{_what(column).capitalize()} of every run's winner, one dot per seed{box}."
+    caption = f"{sentence(_what(column, metric.title))} of every run's winner, one dot per seed{box}."
     caption += " Dashed: the optimum." if optimum is not None else ""
     title = "Value of every run's winner, by strategy"
     return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(labels)))
 
 
-def _what(column: str) -> str:
-    return "value without noise" if column == "true" else "confirmed value"
+def _what(column: str, name: str) -> str:
+    return f"{name} without noise" if column == "true" else f"confirmed {name}"
 
 
-def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, measure: Measure) -> Trace:
+def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, number: int, metric: Metric) -> Trace:
     look, values = style(number), runs[column].to_numpy(dtype=float)
     shift = _HEIGHT * (((np.arange(len(values)) * 0.618034) % 1) - 0.5) if len(values) > 1 else np.zeros(1)
     heights = row + 1.7 * shift[: len(values)]
@@ -70,7 +71,7 @@ def _row(axes: Axes, row: int, label: str, runs: pd.DataFrame, column: str, numb
         "markeredgewidth": 0,
     }
     belongs(axes.plot(values, heights, look.marker, **options), number)
-    notes = [f"seed {seed}: {measure.written(value)}" for seed, value in zip(runs["seed"], values, strict=True)]
+    notes = [f"seed {seed}: {metric.text(value)}" for seed, value in zip(runs["seed"], values, strict=True)]
     return Trace(axes, number, label, values.tolist(), heights.tolist(), notes)
 
 
@@ -107,7 +108,7 @@ def draw_curse(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: st
         for row, label in enumerate(labels):
             traces.append(_shrunk(axes, row, label, mine[mine.strategy == label], series[label]))
         _frame(axes, labels)
-        axes.set_xlabel(f"value{', %' if task.record.in_percent else ''}")
+        axes.set_xlabel(task.record.metric.fitness.heading)
         yield from traces
 
     caption = (

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import compact_ticks, label_ends
-from nasformer.report.notation import Measure, amount, cost_name
+from nasformer.report.notation import amount, cost_name, fitting
 from nasformer.report.palette import style
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
     shown = {label: front for label, front in task.fronts.items() if len(front.costs)}
     if not shown:
         return None
-    measure = Measure.of([value for front in shown.values() for value in front.values], task.record.in_percent)
-    what, percent = cost_name(next(iter(shown.values())).cost), task.record.in_percent
+    metric = fitting(task.record.metric.fitness, (value for front in shown.values() for value in front.values))
+    what = cost_name(next(iter(shown.values())).cost)
 
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
@@ -35,15 +35,15 @@ def draw_fronts(task: TaskAnalysis, series: Mapping[str, int], name: str) -> Pic
             belongs(steps, series[label])
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
-        axes.set_ylabel(f"value{', %' if percent else ''}")
+        axes.set_ylabel(metric.heading)
         axes.set_ylim(*axes.get_ylim())
         figure.canvas.draw()
         label_ends(axes, {label: float(front.values[-1]) for label, front in shown.items()}, series)
         for label, front in shown.items():
             points = list(zip(front.costs.tolist(), front.values.tolist(), strict=True))
-            notes = [f"{amount(cost)} {what}: {measure.written(value)}" for cost, value in points]
+            notes = [f"{amount(cost)} {what}: {metric.text(value)}" for cost, value in points]
             yield Trace(axes, series[label], label, front.costs.tolist(), front.values.tolist(), notes)
 
-    caption = f"Pareto front of value and {what}, over all seeds of a strategy."
+    caption = f"Pareto front of {metric.title} and {what}, over all seeds of a strategy."
     height = 3.2 if len(shown) < 9 else 3.9
-    return picture(name, f"Pareto fronts of value against {what}, by strategy", caption, paint, height=height)
+    return picture(name, f"Pareto fronts of {metric.title} against {what}, by strategy", caption, paint, height=height)

@@ -16,7 +16,7 @@ _SERIES = {"training": 0, "validation": 1, "learning rate": 2}
 def draw_progress(task: Task, history: History) -> list[Picture]:
     """Return the curves with at least two known epochs: losses, other validated metrics, learning rate."""
     loss, *others = map(task.metric, sorted(task.objectives, key=lambda name: name != "loss"))
-    where = f"on validation {task.example}s (the search split), which are not trained on"
+    where = f"on validation {task.examples} (the search split), which are not trained on"
     lines = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", loss.name)]
     words = (
         f"Training loss, with augmentation, mixing and label smoothing if the recipe has them, and {loss.title} {where}"

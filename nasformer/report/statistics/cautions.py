@@ -96,4 +96,4 @@ def _confirmation(runs: Runs, power: Power) -> Iterator[str]:
     confirmed, observed = runs.cells["confirmed"], runs.cells["observed"]
     known = ~np.isnan(confirmed)
     if runs.record.noise > 0 and known.any() and np.mean(confirmed[known] == observed[known]) > 0.5:
-        yield "winners keep the noisy value that selected them, so confirmed values are biased upwards."
+        yield "winners keep the noisy value that selected them, so confirmed values are too good."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nasformer.report.notation import counted, listed
+from nasformer.report.notation import counted, listed, points
 from nasformer.report.statistics.across import Across
 from nasformer.report.statistics.pairs import BETTER, IDENTICAL, NOT_SHOWN, UNTESTED, WORSE, Pair
 from nasformer.report.statistics.task import TaskAnalysis
@@ -79,7 +79,7 @@ def _on_task(task: TaskAnalysis, level: float) -> str:
         shared = f", shared with {_some(equal)}" if equal else ""
         clauses = "".join(f", {clause}" for clause in _unbeaten(pairs))
         also = f"; it is better than {_some(beaten)}" if beaten else ""
-        return f"On {task.record.name}, {best.label} has the highest median{shared}{clauses}{also}."
+        return f"On {task.record.name}, {best.label} has the best median{shared}{clauses}{also}."
     return (
         f"On {task.record.name}, {best.label} is better than {_all_others(beaten)} (paired signed-rank "
         f"tests over {counted(task.power.seeds, 'seed')}, corrected for {counted(task.power.pairs, 'pair')} at "
@@ -102,8 +102,8 @@ def _unbeaten(pairs: Mapping[str, Pair]) -> Iterator[str]:
 
 def _gap(task: TaskAnalysis, pair: Pair) -> str:
     """Return the lead of the best over the second in the ranking."""
-    unit = " points" if task.record.in_percent else ""
-    return f"; median lead over {pair.b}, the second: {pair.median_difference:.3g}{unit} (A₁₂ {pair.effect_a12:.2f})"
+    lead = f"{pair.median_difference:.3g}{points(task.record.metric)}"
+    return f"; median lead over {pair.b}, the second: {lead} (A₁₂ {pair.effect_a12:.2f})"
 
 
 def _some(labels: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Tables of the report, one file per kind."""
 
 from nasformer.report.tables.finalists import finalists_table
-from nasformer.report.tables.outcome import effort_table, fronts_table, measure_of, ranking_table, runs_table
+from nasformer.report.tables.outcome import effort_table, fronts_table, metric_of, ranking_table, runs_table
 from nasformer.report.tables.pairs import leaderboard_table, matrix_table, pairs_table, tally_table
 from nasformer.report.tables.record import (
     checklist_table,
@@ -41,7 +41,7 @@ __all__ = [
     "geometry_table",
     "leaderboard_table",
     "matrix_table",
-    "measure_of",
+    "metric_of",
     "origin_table",
     "pairs_table",
     "parts_table",

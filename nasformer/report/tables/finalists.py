@@ -22,7 +22,7 @@ def finalists_table(metric: Metric, finalists: Sequence[Finalist], data: JsonObj
         cells += [number(finalist.macs, grouped(finalist.macs))]
         cells += [in_unit(finalist.inherited.get("search"), metric)]
         for weights in (finalist.inherited, finalist.retrained):
-            ends = interval(metric, weights.get("test"), examples)
+            ends = interval(metric, {metric.name: weights.get("test")}, examples)
             cells += [in_unit(weights.get("test"), metric)]
             cells += [Cell(MISSING) if ends is None else Cell(str(ends), ends.low)]
         rows.append(cells)

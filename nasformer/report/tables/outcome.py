@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
-from nasformer.report.notation import MISSING, Measure, amount, cost_name, duration, grouped, signed
-from nasformer.report.tables.table import Cell, Table, count, measured, number, without_empty
+from nasformer.report.notation import MISSING, amount, cost_name, duration, fitting, grouped, sentence, signed, worth
+from nasformer.report.tables.table import Cell, Table, count, in_unit, number, without_empty
+from nasformer.tasks import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 _SHOWN = 12
 _SAID = {
-    "mean over run": "Mean over run: the incumbent's value averaged over all evaluations; high if good "
+    "mean over run": "Mean over run: the incumbent's {0.title} averaged over all evaluations; better if good "
     "architectures are found early.",
-    "observed − true": "Observed − true: selection bias of the highest observed value under noise, median over seeds.",
-    "search − test": "Search − test: the winner's value on the search split minus that on the test "
+    "observed − true": "Observed − true: selection bias of the best observed value under noise, median over seeds.",
+    "search − test": "Search − test: the winner's {0.fitness.title} on the search split minus that on the test "
     "split, median over seeds.",
 }
 Series = Mapping[str, int]
@@ -35,10 +36,9 @@ def named(label: str, series: Series) -> Cell:
     return Cell(label, series=series[label])
 
 
-def measure_of(task: TaskAnalysis) -> Measure:
-    """Return the number format of a task's values."""
-    ends = [value for standing in task.ranking for value in (standing.best, standing.worst)]
-    return Measure.of(ends, task.record.in_percent)
+def metric_of(task: TaskAnalysis) -> Metric:
+    """Return the metric of a task's values, with digits for their range."""
+    return fitting(task.record.metric, (end for each in task.ranking for end in (each.best, each.worst)))
 
 
 def difference(value: float | None) -> Cell:
@@ -48,20 +48,22 @@ def difference(value: float | None) -> Cell:
 
 def ranking_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return the ranking of the strategies."""
-    unit = ", %" if task.record.in_percent else ""
+    metric = metric_of(task)
+    unit = f", {metric.unit}" if metric.unit else ""
     header = ["strategy", "seeds", f"median{unit}", f"quartiles{unit}", "best", "worst", "median regret", "mean regret"]
     header += ["optimum found", "mean over run", "observed − true", "search − test"]
-    rows = [_standing(standing, series, measure_of(task)) for standing in task.ranking]
+    rows = [_standing(standing, series, replace(metric, unit="")) for standing in task.ranking]
     table = without_empty(Table(name, "", header, rows))
-    caption = "Values of the confirmed winners over seeds, best median first. "
-    return replace(table, caption=caption + " ".join(said for column, said in _SAID.items() if column in table.header))
+    said = [f"{sentence(metric.title)} of the confirmed winners over seeds, best median first."]
+    said += [text.format(metric) for column, text in _SAID.items() if column in table.header]
+    return replace(table, caption=" ".join(said))
 
 
-def _standing(standing: Standing, series: Series, measure: Measure) -> list[str]:
-    low, high = standing.quartiles
-    ends = Cell(f"{measure.bare(low)} – {measure.bare(high)}", low) if standing.n > 1 else Cell(MISSING)
+def _standing(standing: Standing, series: Series, metric: Metric) -> list[str]:
+    low, high = sorted(metric.sign * end for end in standing.quartiles)
+    ends = Cell(f"{metric.text(low)} – {metric.text(high)}", low) if standing.n > 1 else Cell(MISSING)
     median, best, worst, mean = (
-        number(value, None if value is None else measure.bare(value))
+        in_unit(None if value is None else metric.sign * value, metric)
         for value in (standing.median, standing.best, standing.worst, standing.auc)
     )
     return [
@@ -97,7 +99,7 @@ def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     if aimed:
         header = ["reached", "evaluations to target", "time to target", *header]
         caption = (
-            f"Evaluations and time to the target of {measure_of(task).written(task.target)} "
+            f"Evaluations and time to the target {task.record.metric.title} of {worth(metric_of(task), task.target)} "
             f"({task.target_rule}), and effort. All but the share of seeds that reach it are medians over "
             "seeds; a seed that never reaches it counts as infinite. "
         )
@@ -132,15 +134,16 @@ def runs_table(comparison: Comparison, task: TaskAnalysis, series: Series, name:
     mine = comparison.cells[comparison.cells.task == task.record.name]
     header = ["strategy", "seed", "confirmed", "true value", "test", "best observed", "parameters", "MACs"]
     caption = (
-        "Every run's winner. With a noisy fitness the best observed value is biased upwards; the confirmed one counts."
+        f"{sentence(task.record.metric.title)} of every run's winner. With a noisy fitness the best observed value is "
+        "too good; the confirmed one counts."
     )
-    rows = [_run(run, series, measure_of(task)) for _, run in mine.iterrows()]
+    rows = [_run(run, series, metric_of(task)) for _, run in mine.iterrows()]
     table = Table(name, caption, [*header, "architecture"], rows)
     return without_empty(table if len(rows) <= _SHOWN else replace(table, folded=f"All {len(rows):,} runs"))
 
 
-def _run(run: pd.Series, series: Series, measure: Measure) -> list[str]:
-    values = [measured(float(run[name]), measure) for name in ("confirmed", "true", "test", "observed")]
+def _run(run: pd.Series, series: Series, metric: Metric) -> list[str]:
+    values = [in_unit(metric.sign * float(run[name]), metric) for name in ("confirmed", "true", "test", "observed")]
     told = bool(run["architecture"])
     costs = [number(run[name], grouped(int(run[name]))) if told else MISSING for name in ("params", "macs")]
     found = Architecture.from_dict(json.loads(run["architecture"])) if told else MISSING
@@ -157,8 +160,8 @@ def fronts_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     ]
     caption = (
         f"Hypervolume of a run's front, median over seeds, normalised to the box between the reference "
-        f"({amount(cost)} {what}, value {value:.5g}) and the ideal ({amount(first.ideal[0])}, {first.ideal[1]:.5g}), "
-        "the extremes over all runs."
+        f"({amount(cost)} {what}, {task.record.metric.fitness.title} {value:.5g}) and the ideal "
+        f"({amount(first.ideal[0])}, {first.ideal[1]:.5g}), the extremes over all runs."
     )
     return Table(name, caption, ["strategy", "hypervolume", "quartiles"], rows)
 

@@ -46,8 +46,9 @@ def pairs_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     header += ["wins", "ties", "losses", "seeds"]
     rows = [_pair(pair, series) for pair in task.pairs]
     caption = (
-        "Paired test of every pair. The difference is the median of the first strategy's value minus the "
-        "second's with the same seed; its interval is exact and uncorrected; wins, ties and losses count seeds."
+        "Paired test of every pair. The difference is the median of the first strategy's "
+        f"{task.record.metric.fitness.title} minus the second's with the same seed; its interval is exact and "
+        "uncorrected; wins, ties and losses count seeds."
     )
     folded = f"All {len(rows)} pairs with their tests" if len(rows) > 6 else ""
     return Table(name, caption, header, rows, folded=folded)

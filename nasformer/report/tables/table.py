@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nasformer.report.notation import MISSING, Measure
+from nasformer.report.notation import MISSING
 from nasformer.tasks import Metric
 
 JsonObject = Mapping[str, Any]
@@ -80,11 +80,6 @@ def number(value: float | None, text: str | None = None) -> Cell:
 def count(value: float | None) -> Cell:
     """Return a count as a cell; medians may be half-integers."""
     return number(value, None if value is None else f"{value:,.1f}".removesuffix(".0"))
-
-
-def measured(value: float | None, measure: Measure) -> Cell:
-    """Return a value of the fitness as a cell."""
-    return number(value, None if value is None else measure.written(value))
 
 
 def in_unit(value: float | None, metric: Metric, hint: object = None) -> Cell:

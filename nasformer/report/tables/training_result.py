@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nasformer.cost import Geometry
-from nasformer.report.interval import interval, interval_of
+from nasformer.report.interval import interval
 from nasformer.report.notation import MISSING, duration, grouped
 from nasformer.report.tables.record import input_rows
 from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, in_unit, number, without_empty
@@ -18,11 +18,11 @@ _CONFUSIONS = 12
 def scores_table(task: Task, figures: JsonObject, done: str) -> Table:
     """Return every metric on the test examples, also of the inherited weights if they were evaluated."""
     test = figures["test"]
-    examples = test[f"{task.example}s"]
+    examples = test[task.examples]
     judged = [("inherited", figures.get("before")), (done, test)]
     rows = [[label, *(_score(each, scores, examples) for each in task.metrics)] for label, scores in judged if scores]
     caption = (
-        f"{examples:,} test {task.example}s. Below values: 95 % intervals of the sampling of {task.example}s, not of "
+        f"{examples:,} test {task.examples}. Below values: 95 % intervals of the sampling of {task.examples}, not of "
         "trainings."
     )
     header = ["", *(metric.title for metric in task.metrics)]
@@ -30,7 +30,7 @@ def scores_table(task: Task, figures: JsonObject, done: str) -> Table:
 
 
 def _score(metric: Metric, scores: JsonObject, examples: int) -> Cell:
-    return in_unit(scores.get(metric.name), metric, interval_of(metric, scores, examples))
+    return in_unit(scores.get(metric.name), metric, interval(metric, scores, examples))
 
 
 def parts_table(task: Task, part: str, rows: Sequence[JsonObject]) -> Table:
@@ -60,7 +60,7 @@ def classes_table(task: Task, test: JsonObject) -> Table:
     rows = []
     for place, row in enumerate(told):
         precision = 100.0 * confusion[place][place] / taken[place] if taken[place] else None
-        ends = interval(main, row["accuracy"], row["images"])
+        ends = interval(main, row, row["images"])
         cells = [names[place], number(row["images"], grouped(row["images"])), in_unit(row["accuracy"], main)]
         cells += [Cell(MISSING) if ends is None else Cell(str(ends), ends.low), in_unit(precision, main)]
         rows.append([*cells, _mistaken(confusion[place], place, names)])
@@ -103,7 +103,7 @@ def costs_table(task: Task, figures: JsonObject) -> Table:
     rows = [["parameters", grouped(figures["params"])], [f"MACs per {task.example}", grouped(figures["macs"])]]
     rows += input_rows(Geometry.from_dict(geometry)) if geometry else []
     if speed:
-        many = f"{speed['images_per_second']:,.0f} {task.example}s/s with batch size {speed['batch_size']}"
+        many = f"{speed['images_per_second']:,.0f} {task.examples}/s with batch size {speed['batch_size']}"
         rows += [
             [f"latency of one {task.example}", duration(speed["latency_ms"] / 1000)],
             ["throughput", many],

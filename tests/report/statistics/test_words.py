@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from nasformer.compare.comparison import Comparison, LeftOut
+from nasformer.compare.comparison import VALUE, Comparison, LeftOut
 from nasformer.errors import NasformerError
 from nasformer.report.statistics import Analysis, analyse
 from tests.report.statistics.comparisons import compared, finals
@@ -27,7 +28,7 @@ def changed(comparison: Comparison, **fields: object) -> Comparison:
 
 
 def test_a_clear_best_is_called_better_and_by_how_much() -> None:
-    summary = said(finals(a=NOISE[0] + 9, b=NOISE[1], c=NOISE[2]), in_percent=True).summary
+    summary = said(finals(a=NOISE[0] + 9, b=NOISE[1], c=NOISE[2]), metric=replace(VALUE, unit="%")).summary
     assert summary[0].startswith("On task0, a is better than both others (paired signed-rank tests over 12 seeds")
     assert " points (A₁₂ 1.00)." in summary[0]
 
@@ -36,13 +37,13 @@ def test_the_highest_median_is_not_called_better_without_a_test() -> None:
     analysis = said(finals(a=NOISE[0] + 0.01, b=NOISE[0][::-1], c=NOISE[1] - 9))
     best, second = (standing.label for standing in analysis.tasks[0].ranking[:2])
     assert analysis.summary[0] == (
-        f"On task0, {best} has the highest median, but is not significantly better than {second}; it is better than c."
+        f"On task0, {best} has the best median, but is not significantly better than {second}; it is better than c."
     )
     assert "may still differ" in analysis.summary[-1]
 
 
 def test_equal_medians_are_shared() -> None:
-    assert "b has the highest median, shared with a, but" in said(finals(a=[5, 5, 5, 1], b=[5, 5, 5, 2])).summary[0]
+    assert "b has the best median, shared with a, but" in said(finals(a=[5, 5, 5, 1], b=[5, 5, 5, 2])).summary[0]
 
 
 def test_over_tasks_the_conclusion_is_of_the_ranks() -> None:
@@ -66,7 +67,7 @@ def test_two_strategies_over_tasks_are_tallied_first() -> None:
 def test_a_test_that_favours_another_than_the_median_is_reported() -> None:
     often_a_little, seldom_a_lot = np.r_[np.ones(20), np.full(21, 10.0)], np.r_[np.full(20, 9.0), np.full(21, 9.99)]
     summary = said(finals(a=often_a_little, b=seldom_a_lot)).summary
-    assert summary[0] == "On task0, a has the highest median, but the paired test favours b."
+    assert summary[0] == "On task0, a has the best median, but the paired test favours b."
 
 
 @pytest.mark.parametrize(
