@@ -162,8 +162,16 @@ def shown(rows: Sequence[Row]) -> str:
         spread = [f"{mean(each):.3f} ({min(each):.3f}–{max(each):.3f})" for each in (own, rival)]
         sizes = [f"{row[key][0]['params']:,}" for key in ("searched", "patchtst")]
         cells.append([row["dataset"], str(row["horizon"]), spread[0], sizes[0], spread[1], sizes[1]])
+    for name in dict.fromkeys(row["dataset"] for row in rows):
+        means = [mean_of(key, [row for row in rows if row["dataset"] == name]) for key in ("searched", "patchtst")]
+        cells.append([name, "mean", f"**{means[0]:.3f}**", "", f"{means[1]:.3f}", ""])
     header = ["", "horizon", "searched: test MSE", "parameters", "PatchTST's shape: test MSE", "parameters"]
     return markdown(header, cells)
+
+
+def mean_of(label: str, rows: Sequence[Row]) -> float:
+    """Return the mean test error over horizons and seeds."""
+    return float(mean(mean(each["mse"] for each in row[label]) for row in rows))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -231,6 +231,8 @@ def physical_memory() -> int | None:
 
 
 def _fits(space: SearchSpace, official: Mapping[str, Tensor]) -> bool:
+    if space.series is not None or space.pooling == "flatten":
+        return False
     with torch.device("meta"):
         expected = to_autoformer(Supernet(space, seed=None))
     return {name: tensor.shape for name, tensor in expected.items()} == {

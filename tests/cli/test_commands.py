@@ -134,7 +134,7 @@ def test_search_races_on_loss(weights: Path, nasformer: Command) -> None:
     assert described["dtype"] == "bfloat16"
     assert data["fitness"] == -data["loss"]
     page = (Path(data["result"]).parent / "report.html").read_text(encoding="utf-8")
-    assert f"{data['fitness']:.5g}" in page
+    assert f"{-data['fitness']:.4f}" in page
     assert f"{data['fitness']:.2f} %" not in page
     assert {trial.images for trial in result.confirmed} == {360}
     assert all(0 < (trial.images or 0) <= 360 for trial in result.trials)
