@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer._plugins import Plugins
-from nasformer.errors import DataError, FitnessError, StrategyError, did_you_mean
+from nasformer.errors import DataError, FitnessError, NasformerError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
@@ -180,7 +180,10 @@ def measured_metric(fitness: object) -> Metric | None:
     """Return the metric that a fitness measures, given its description; None: unknown."""
     if not isinstance(fitness, Mapping) or fitness.get("kind") != "inherited":
         return None
-    return task_of(fitness.get("data") or {}).objective(fitness.get("objective"))
+    try:
+        return task_of(fitness.get("data") or {}).objective(fitness.get("objective"))
+    except NasformerError:  # a task of a module that is not imported here
+        return None
 
 
 def fitness_notation(fitness: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,8 @@ class InheritedFitness:
         self.batch_size = batch_size or _suitable_batch(net, self.device)
         self._data = dict(data or net.metadata.get("training", {}).get("data", {}))
         self.task = task or task_of(self._data)
+        if task is not None and self._data.get("task") != task.to_dict():
+            self._data |= task.record()
         self.objective, self.racing = self.task.objective(objective), Racing.read(racing)
         self.work = dict.fromkeys(("blocks", "one_by_one", "images", "every_image"), 0)
         self._cache: dict[Architecture, Evaluation] = {}
