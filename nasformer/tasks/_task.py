@@ -151,12 +151,12 @@ class Task(ABC):
         return list(given)
 
     def balanced(self, targets: Tensor) -> list[float]:
-        """Return balanced weights of the outputs of a task that is ``weighted``.
+        """Return balanced weights of the outputs.
 
         Raises:
-            RecipeError: An output has no weight that balances it.
+            RecipeError: An output has no weight that balances it; unless a task overrides this, none has.
         """
-        raise NotImplementedError
+        raise RecipeError(f"{self.name} has no balanced weights; list class_weights", self)
 
     # Learning
 
@@ -173,9 +173,8 @@ class Task(ABC):
             weights: The weight of each output ``(outputs,)``; None: 1.
         """
 
-    @abstractmethod
     def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
-        """Return the mean loss towards a teacher's outputs ``(batch, outputs)``.
+        """Return the mean loss towards a teacher's outputs ``(batch, outputs)``; by default they are the targets.
 
         Args:
             outputs: ``(batch, outputs)``.
@@ -183,6 +182,7 @@ class Task(ABC):
             hard: Whether its decision is the target, where the task has one.
             temperature: Softmax temperature, where the task has one.
         """
+        return self.loss(outputs, teacher)
 
     # Scores
 

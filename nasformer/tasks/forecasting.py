@@ -80,10 +80,6 @@ class Forecasting(Task):
         """Return the mean squared error."""
         return (outputs - require_shape(targets, outputs)).square().mean()
 
-    def distillation(self, outputs: Tensor, teacher: Tensor, *, hard: bool = False, temperature: float = 1.0) -> Tensor:
-        """Return the mean squared error towards the teacher's forecast."""
-        return (outputs - teacher).square().mean()
-
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the squared and the absolute error of each window, averaged over the horizon."""
         apart = outputs - require_shape(targets, outputs)
