@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,6 +11,17 @@ from nasformer.data import Dataset
 from nasformer.space import SearchSpace
 from nasformer.training import Recipe
 from tests.tiny import corners, tiny_space
+
+
+class Stop:
+    """Raises KeyboardInterrupt at the end of an epoch, before its checkpoint."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        if row["epoch"] == self.epoch:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)

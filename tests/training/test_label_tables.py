@@ -19,6 +19,7 @@ from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet
 from nasformer.training import FinetuneResult, Recipe, finetune, train_supernet
+from tests.training.conftest import Stop
 
 IMAGES = 600
 LEARN = Recipe(
@@ -114,17 +115,6 @@ def test_numbers_are_learnt_from_a_table(table: Path, tmp_path: Path, loss: str)
     assert figures["digit"]["r2"] > 0.3  # by chance: 0
     assert figures["brightness"]["r2"] > 0.5
     assert spread > 0
-
-
-class Stop:
-    """Raises KeyboardInterrupt at the end of an epoch, before its checkpoint."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        if row["epoch"] == self.epoch:
-            raise KeyboardInterrupt
 
 
 def test_resuming_a_regression_on_augmented_files_gives_the_weights_of_an_uninterrupted_one(

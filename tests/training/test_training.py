@@ -19,6 +19,7 @@ from nasformer.supernet import Supernet, load_network
 from nasformer.training import Recipe, TrainingResult, evaluate, train_subnet, train_supernet
 from nasformer.training import state as state_module
 from tests.tiny import brightness, tiny_space
+from tests.training.conftest import Stop
 
 
 def train(net: Supernet, data: Dataset, recipe: Recipe, **options: Any) -> TrainingResult:
@@ -33,17 +34,6 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 def numpy_key() -> Any:
     state: Any = np.random.get_state()
     return state[1].copy()
-
-
-class Stop:
-    """Raises KeyboardInterrupt at the end of an epoch, before its checkpoint."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        if row["epoch"] == self.epoch:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("weight_sharing", "epochs"), [("entangled", 60), ("classical", 150)])
