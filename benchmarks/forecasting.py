@@ -161,11 +161,13 @@ def shown(rows: Sequence[Row]) -> str:
         own, rival = ([each["mse"] for each in row[key]] for key in ("searched", "patchtst"))
         spread = [f"{mean(each):.3f} ({min(each):.3f}–{max(each):.3f})" for each in (own, rival)]
         sizes = [f"{row[key][0]['params']:,}" for key in ("searched", "patchtst")]
-        cells.append([row["dataset"], str(row["horizon"]), spread[0], sizes[0], spread[1], sizes[1]])
+        found = Architecture.from_dict(row["search"]["architecture"])
+        branches = sum(map(bool, (*found.num_heads, *found.mlp_ratio)))
+        cells.append([row["dataset"], str(row["horizon"]), spread[0], sizes[0], str(branches), spread[1], sizes[1]])
     for name in dict.fromkeys(row["dataset"] for row in rows):
         means = [mean_of(key, [row for row in rows if row["dataset"] == name]) for key in ("searched", "patchtst")]
-        cells.append([name, "mean", f"**{means[0]:.3f}**", "", f"{means[1]:.3f}", ""])
-    header = ["", "horizon", "searched: test MSE", "parameters", "PatchTST's shape: test MSE", "parameters"]
+        cells.append([name, "mean", f"**{means[0]:.3f}**", "", "", f"{means[1]:.3f}", ""])
+    header = ["", "horizon", "searched: test MSE", "parameters", "branches", "PatchTST's shape: test MSE", "parameters"]
     return markdown(header, cells)
 
 
