@@ -18,7 +18,8 @@ from nasformer.supernet import Supernet, VisionTransformer, load_network
 from nasformer.training import Recipe, evaluate, finetune, load_teacher, retrain, train_subnet
 from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.teacher import Teacher
-from tests.training.test_training import Stop, same
+from tests.training.conftest import Stop
+from tests.training.test_training import same
 
 ALONE: dict[str, Any] = {"device": "cpu", "progress": False}
 PLAIN: dict[str, Any] = {"mixup": 0, "cutmix": 0, "drop_path": 0, "warmup_epochs": 0, "epochs": 2, "batch_size": 16}

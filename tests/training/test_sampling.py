@@ -17,7 +17,8 @@ from nasformer.supernet import Supernet
 from nasformer.training import Recipe, evaluate, train_supernet
 from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.sampling import Sampler, reference_subnets
-from tests.training.test_training import Stop, same
+from tests.training.conftest import Stop
+from tests.training.test_training import same
 
 CPU = torch.device("cpu")
 PLAIN: dict[str, Any] = {"mixup": 0, "cutmix": 0, "drop_path": 0, "warmup_epochs": 0, "epochs": 2, "batch_size": 16}
