@@ -22,8 +22,8 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     Examples:
       nasformer study best --storage digits.log
     """
+    from nasformer.registry import fitness_notation
     from nasformer.search.study import Study
-    from nasformer.tasks import task_of
 
     found = Study.load(storage, study)
     leader, trials = winner(found), found.trials()
@@ -40,7 +40,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     heading, text = _column(found)
     figures = {**leader.metrics, **leader.costs}
     if "images" in figures:
-        figures[task_of(found.settings["fitness"].get("data") or {}).examples] = int(figures.pop("images"))
+        figures[fitness_notation(found.settings["fitness"]).get("examples", "images")] = int(figures.pop("images"))
     rows: list[tuple[str, object]] = [
         (f"{'confirmed' if confirmed else 'best'} {heading}", text(leader)),
         *((name.replace("_", " "), figure) for name, figure in figures.items()),
