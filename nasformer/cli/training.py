@@ -75,7 +75,7 @@ def _fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
         recipe = recipe.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
     if recipe.batch_size > images:
         recipe = recipe.replace(batch_size=max(2, 2 ** ((images // 8).bit_length() - 1)), accumulation_steps=1)
-        _LOGGER.info("batch size %d, as there are %d train images", recipe.batch_size, images)
+        _LOGGER.warning("batch size %d: there are %d train %s", recipe.batch_size, images, dataset.task.examples)
     return recipe
 
 
