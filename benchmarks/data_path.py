@@ -27,7 +27,7 @@ from nasformer.cost import Geometry
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import decode_once
-from nasformer.data.image_folder import ImageFiles, Plain
+from nasformer.data.image_files import ImageFiles, Plain
 from nasformer.supernet import VisionTransformer
 
 SIZE, CROPPED = 256, 224

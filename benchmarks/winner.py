@@ -121,7 +121,7 @@ def open_bench(folder: Path, found: Row, root: Path | None) -> Bench:
         NasformerError: Its supernet or its images are no longer there, or no longer the same.
     """
     space, file, name = SearchSpace.from_dict(found["space"]), found["supernet"]["file"], found["data"]["name"]
-    net, data = open_supernet(space, supernet=file, data=name, root=root, recipe=found["recipe"])
+    net, data = open_supernet(space, supernet=file, data=name, root=root)
     plan = Plan(recipe=found["recipe"], finetuning=found["finetuning"], sharing=found["sharing"])
     bench = Bench(net, data, plan, folder)
     if bench.images != told_of(found["data"]):

@@ -94,6 +94,10 @@ class RecipeError(NasformerError, ValueError):
     """An invalid training recipe."""
 
 
+class DivergenceError(RecipeError):
+    """A training whose loss or weights are no longer finite."""
+
+
 class ExperimentError(NasformerError, ValueError):
     """An invalid experiment declaration, or runs made with other settings."""
 

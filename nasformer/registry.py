@@ -201,38 +201,69 @@ def open_supernet(
     supernet: str | Path | None = None,
     data: str | None = None,
     root: str | Path | None = None,
-    recipe: Mapping[str, Any] | None = None,
 ) -> tuple[Supernet, Dataset]:
-    """Return the trained supernet of a space and its training dataset, with the same splits and augmentation.
+    """Return the trained supernet of a space and its training dataset, with the same splits.
 
     Args:
         space: The space.
         supernet: A checkpoint; None: the default weights of the space.
         data: Another dataset by name.
         root: Folder of the dataset.
-        recipe: Another recipe, for the augmentation of images read from files.
 
     Raises:
         FitnessError: There are no weights for the space.
         CheckpointError: The checkpoint is unreadable, or of another space.
         DataError: The dataset cannot be loaded, or its splits differ from those in training.
     """
-    from nasformer.data import augmentation, load_dataset
-
     net, path = load_supernet(space, supernet)
-    training = net.metadata.get("training", {})
-    trained_on = training.get("data", {})
+    trained_on = net.metadata.get("training", {}).get("data", {})
     name = data or trained_on.get("name")
     if name is None:
         raise FitnessError(f"{path} does not record its dataset; give --data NAME", path)
-    options = augmentation(name, recipe or training.get("recipe", {}))
-    size = space.geometry.image_size
-    dataset = load_dataset(name, seed=trained_on.get("seed") or 0, root=root, image_size=size, **options)
-    require_same_splits(dataset, name, trained_on, path)
+    shape: dict[str, Any] = {"image_size": space.geometry.image_size, "in_channels": space.geometry.in_channels}
+    dataset = open_dataset(name, trained_on, path, held_out=net.metadata.get("held_out"), root=root, **shape)
     dataset.check(space)
     dataset = dataset.learnt_by(trained_on, path)
     _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
     return net, dataset
+
+
+def open_dataset(
+    name: str,
+    trained_on: Mapping[str, Any],
+    path: str | Path,
+    *,
+    held_out: str | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> Dataset:
+    """Return a dataset, with the splits of the training of weights if they were trained on it.
+
+    Image files may have come, gone or moved since: what the weights' file names as search and test images stays so.
+
+    Args:
+        name: The dataset.
+        trained_on: Record of the weights' training dataset.
+        path: The weights, for messages.
+        held_out: Names of the search and test images of that training, from the metadata of the weights.
+        seed: Seed of the splits of other data; None: that of the training.
+        **options: ``root``, ``image_size`` and ``in_channels`` of ``load_dataset``.
+
+    Raises:
+        DataError: The dataset cannot be loaded, or its splits differ from those in training.
+    """
+    from nasformer.data import load_dataset
+    from nasformer.data.held_out import as_recorded, is_of, read_held_out, without
+
+    same = same_data(name, trained_on)
+    dataset = load_dataset(name, seed=(trained_on.get("seed") or 0) if same or seed is None else seed, **options)
+    recorded = None if held_out is None else read_held_out(held_out)
+    if recorded is not None and (same or is_of(dataset, recorded)):
+        dataset = without(dataset, trained_on.get("skipped", ()))
+        if not _same_splits(dataset, trained_on):
+            return as_recorded(dataset, recorded, trained_on)
+    require_same_splits(dataset, name, trained_on, path)
+    return dataset
 
 
 def same_data(name: str, trained_on: Mapping[str, Any]) -> bool:
@@ -257,14 +288,18 @@ def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, An
     Raises:
         DataError: The splits differ.
     """
-    of_splits = "split_fingerprint" in trained_on and "split_fingerprint" in dataset.record
-    key = "split_fingerprint" if of_splits else "fingerprint"
-    if same_data(name, trained_on) and trained_on.get(key) != dataset.record[key]:
+    if same_data(name, trained_on) and not _same_splits(dataset, trained_on):
         raise DataError(
             f"the splits of {name!r} differ from those in the training of {path}, so search images may have trained "
             "it; use the original files or give --data NAME",
             path,
         )
+
+
+def _same_splits(dataset: Dataset, trained_on: Mapping[str, Any]) -> bool:
+    of_splits = "split_fingerprint" in trained_on and "split_fingerprint" in dataset.record
+    key = "split_fingerprint" if of_splits else "fingerprint"
+    return bool(trained_on.get(key) == dataset.record[key])
 
 
 def load_supernet(space: SearchSpace, supernet: str | Path | None = None) -> tuple[Supernet, Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nasformer.data import augmentation, load_dataset
+from nasformer.data import load_dataset
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
 from nasformer.fitness import NoisyFitness, SurrogateFitness, TableFitness, TrainingFreeFitness, bind_weights
 from nasformer.registry import get_strategy, make_fitness, open_supernet, strategy_names
@@ -180,9 +180,3 @@ def test_weights_without_a_record_judge_images_of_files(tmp_path: Path) -> None:
     path = Supernet(space).save(tmp_path / "net.safetensors")
     _, data = open_supernet(space, supernet=path, data=f"imagefolder:{tmp_path / 'images'}")
     assert (len(data.train), len(data.search), len(data.test)) == (18, 2, 20)
-
-
-def test_a_recipe_augments_images_of_files_alone() -> None:
-    recipe = {"auto_augment": None, "random_erasing": 0.1, "epochs": 3}
-    assert augmentation("imagefolder:x", recipe) == {"auto_augment": None, "random_erasing": 0.1}
-    assert augmentation("digits", recipe) == augmentation("imagefolder:x", {}) == {}

@@ -77,13 +77,10 @@ def diagnose(
     from nasformer.fitness import find_weights
     from nasformer.registry import open_supernet
     from nasformer.space import load_space
-    from nasformer.training import Recipe
 
     declared = load_space(space)
-    given = None if recipe is None else Recipe.load(recipe).to_dict()
-    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root, recipe=given)
-    trained = net.metadata.get("training", {}) if given is None else {"recipe": given}
-    base = read_recipe(None, trained, dataset.name, epochs=None)
+    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
+    base = read_recipe(recipe, net.metadata.get("training", {}), dataset, device)
     alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(
         recipe=alone.to_dict(),

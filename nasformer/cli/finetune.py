@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, StudyName, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Readers, Root, Seed, StudyName, SupernetPath
 from nasformer.cli.output import console
-from nasformer.cli.source import Source, read_source
+from nasformer.cli.source import read_source
 from nasformer.cli.training import (
     Epochs,
     ImageSize,
     LearningRate,
     RecipeFile,
     Resume,
+    SkipUnreadable,
     TeacherName,
     TeacherWeights,
+    TrainBatch,
     read_data,
     read_recipe,
     read_teacher,
+    readers_of,
     show,
     sizes,
 )
-
-if TYPE_CHECKING:
-    from nasformer.data import Dataset
-    from nasformer.training import Recipe
 
 
 def finetune(
@@ -42,6 +40,7 @@ def finetune(
     image_size: ImageSize = None,
     recipe: RecipeFile = None,
     epochs: Epochs = None,
+    batch_size: TrainBatch = None,
     learning_rate: LearningRate = None,
     freeze: Annotated[str, typer.Option(help="nothing, or backbone: train only the head.")] = "nothing",
     teacher: TeacherName = None,
@@ -53,6 +52,8 @@ def finetune(
     root: Root = None,
     seed: Seed = 0,
     device: Device = "auto",
+    readers: Readers = "auto",
+    skip_unreadable: SkipUnreadable = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -70,24 +71,22 @@ def finetune(
 
       nasformer finetune autoformer-tiny released --data pets --root /data --image-size 384
     """
+    from nasformer.errors import DataError
     from nasformer.supernet.adapt import adapted
     from nasformer.training import finetune as train
     from nasformer.training import is_main_process
 
     source = read_source(target, architecture, supernet, study)
-    images = data or source.data.get("name")
-    read = partial(
-        read_recipe,
-        recipe,
-        source.provenance,
-        images or "",
-        seed=seed,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        further=source.provenance.get("training") != "finetune",
-    )
-    dataset = _data(images, source, read(), seed=seed, root=root, size=image_size)
-    chosen = read(dataset=dataset)
+    name = data or source.data.get("name")
+    if name is None:
+        raise DataError(f"{source.file} does not record its dataset; give --data NAME", source.file)
+    shown = not (quiet or json)
+    known: dict[str, Any] = {"trained_on": source.data, "file": source.file, "held_out": source.held_out}
+    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
+    dataset = read_data(name, source.net.geometry, image_size=image_size, **known, **how)
+    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    further = source.provenance.get("training") != "finetune"
+    chosen = read_recipe(recipe, source.provenance, dataset, device, further=further, given=given)
     folder = out or Path("runs") / f"{source.name}-finetune"
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
@@ -106,23 +105,8 @@ def finetune(
         trained_on=source.data,
         resume=resume,
         device=device,
-        progress=not (quiet or json),
+        progress=shown,
+        readers=readers_of(readers),
     )
     if is_main_process():
         show(result, folder, f"{source.name} fine-tuned on {dataset.name}", json=json)
-
-
-def _data(
-    name: str | None, source: Source, recipe: Recipe, *, seed: int, root: Path | None, size: int | None
-) -> Dataset:
-    """Return the dataset; if the weights were trained on it, with the same splits."""
-    from nasformer.errors import DataError
-    from nasformer.registry import require_same_splits, same_data
-
-    if name is None:
-        raise DataError(f"{source.file} does not record its dataset; give --data NAME", source.file)
-    split_seed = source.data.get("seed") or 0 if same_data(name, source.data) else seed
-    wanted = size or source.net.geometry.image_size
-    dataset = read_data(name, recipe, seed=split_seed, root=root, image_size=wanted, asked=size is not None)
-    require_same_splits(dataset, name, source.data, source.file)
-    return dataset

@@ -86,6 +86,9 @@ WarmStart = Annotated[
         metavar="FILE", help="Tell the strategy an earlier result.jsonl, study or table first.", show_default=False
     ),
 ]
+Readers = Annotated[
+    str, typer.Option("--readers", metavar="N", help="Processes that read images; auto: one less than the cores.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Storage = Annotated[
     str,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Readers, Root, Seed, SupernetPath
 from nasformer.cli.output import console
 from nasformer.cli.training import (
     Epochs,
@@ -16,12 +15,15 @@ from nasformer.cli.training import (
     LearningRate,
     RecipeFile,
     Resume,
+    SkipUnreadable,
     TeacherName,
     TeacherWeights,
+    TrainBatch,
     read_data,
     read_recipe,
     read_target,
     read_teacher,
+    readers_of,
     show,
     sizes,
 )
@@ -35,6 +37,7 @@ def retrain(
     image_size: ImageSize = None,
     recipe: RecipeFile = None,
     epochs: Epochs = None,
+    batch_size: TrainBatch = None,
     learning_rate: LearningRate = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
@@ -45,6 +48,8 @@ def retrain(
     root: Root = None,
     seed: Seed = 0,
     device: Device = "auto",
+    readers: Readers = "auto",
+    skip_unreadable: SkipUnreadable = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -62,24 +67,23 @@ def retrain(
       nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
     """
     from nasformer.cli.source import searched_with
-    from nasformer.registry import same_data
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture)
-    trained = _of_supernet(space, supernet)
+    trained, held_out = _of_supernet(space, supernet)
     searched = dict(searched_with(target).get("data") or {})
     if supernet is None and searched.get("fingerprint") != trained.get("data", {}).get("fingerprint"):
-        trained = {"data": searched} if searched else trained  # the space's supernet is another by now
-    name = data or trained.get("data", {}).get("name") or space.name
-    read = partial(read_recipe, recipe, trained, name, seed=seed, epochs=epochs, learning_rate=learning_rate)
-    size = image_size or space.geometry.image_size
+        trained, held_out = {"data": searched} if searched else trained, None  # the space's supernet is another by now
+    known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
+    name = data or known.get("name") or space.name
     if image_size is not None and "image_size" in space.codec.values:
         chosen = chosen.replace(image_size=image_size)
-    known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
-    split = known.get("seed") or 0 if same_data(name, known) else seed
-    dataset = read_data(name, read(), seed=split, root=root, image_size=size, asked=image_size is not None)
-    how = read(dataset=dataset)
+    shown = not (quiet or json)
+    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
+    dataset = read_data(name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how)
+    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
     folder = out or Path("runs") / f"{space.name}-retrain"
     if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
@@ -88,24 +92,25 @@ def retrain(
         chosen,
         space,
         dataset,
-        how,
+        recipe_here,
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
         out=folder,
         source=origin,
         resume=resume,
         device=device,
-        progress=not (quiet or json),
+        progress=shown,
+        readers=readers_of(readers),
     )
     if is_main_process():
         show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 
-def _of_supernet(space: Any, supernet: Path | None) -> dict[str, Any]:
-    """Return the training record of the space's supernet; empty if there is none."""
+def _of_supernet(space: Any, supernet: Path | None) -> tuple[dict[str, Any], str | None]:
+    """Return training record and held-out names of the space's supernet; empty if there is none."""
     from nasformer.fitness import find_weights
     from nasformer.registry import load_supernet
 
     if supernet is None and find_weights(space) is None:
-        return {}
+        return {}, None
     net, _ = load_supernet(space, supernet)
-    return dict(net.metadata.get("training", {}))
+    return dict(net.metadata.get("training", {})), net.metadata.get("held_out")

@@ -29,6 +29,7 @@ class Source:
         name: Default name.
         file: Weights file.
         data: Record of the training dataset; empty if unknown.
+        held_out: Names of its search and test images, if they are files.
         provenance: Provenance, ready for JSON.
     """
 
@@ -36,6 +37,7 @@ class Source:
     name: str
     file: Path
     data: Mapping[str, Any] = field(default_factory=dict)
+    held_out: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def dataset(self, name: str | None, root: Path | None) -> Dataset:
@@ -44,17 +46,16 @@ class Source:
         Raises:
             DataError: The dataset is unknown, cannot be loaded, or its splits differ.
         """
-        from nasformer.data import load_dataset
-        from nasformer.data.load import resizable
+        from nasformer.data import resizable
         from nasformer.errors import DataError
-        from nasformer.registry import require_same_splits
+        from nasformer.registry import open_dataset
 
         wanted = name or self.data.get("name")
         if wanted is None:
             raise DataError(f"{self.file} does not record its dataset; give --data NAME", self.file)
         size = self.net.geometry.image_size if resizable(wanted) or not self.net.resizes else None
-        dataset = load_dataset(wanted, seed=self.data.get("seed") or 0, root=root, image_size=size)
-        require_same_splits(dataset, wanted, self.data, self.file)
+        shape: dict[str, Any] = {"image_size": size, "in_channels": self.net.geometry.in_channels, "root": root}
+        dataset = open_dataset(wanted, self.data, self.file, held_out=self.held_out, **shape)
         return dataset.learnt_by(self.data, self.file)
 
 
@@ -156,10 +157,10 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
     if "export" in metadata:
         known = json.loads(metadata["export"])
         kept = {key: value for key, value in known["provenance"].items() if key not in ("data", "versions")}
-        return Source(net, known["name"], path, known["provenance"]["data"], kept)
+        return Source(net, known["name"], path, known["provenance"]["data"], metadata.get("held_out"), kept)
     training = dict(metadata.get("training", {}))
     provenance = {**_record_beside(path), **_weights(path, training)}
-    return Source(net, path.resolve().parent.name, path, training.get("data", {}), provenance)
+    return Source(net, path.resolve().parent.name, path, training.get("data", {}), metadata.get("held_out"), provenance)
 
 
 def _record_beside(path: Path) -> dict[str, Any]:
@@ -221,7 +222,8 @@ def _inherited(
         **origin,
         **_weights(path, training),
     }
-    return Source(net.extract(architecture), space.name, path, training.get("data", {}), provenance)
+    held_out = net.metadata.get("held_out")
+    return Source(net.extract(architecture), space.name, path, training.get("data", {}), held_out, provenance)
 
 
 def _weights(path: Path, training: Mapping[str, Any]) -> dict[str, Any]:

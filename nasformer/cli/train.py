@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, Space
+from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, Space
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.training import (
     Epochs,
+    ImageSize,
+    LearningRate,
     RecipeFile,
     Resume,
+    SkipUnreadable,
     TeacherName,
     TeacherWeights,
+    TrainBatch,
     read_data,
     read_recipe,
     read_teacher,
+    readers_of,
     sizes,
 )
+
+NumClasses = Annotated[
+    int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.", show_default=False)
+]
 
 
 def train(
@@ -28,6 +36,10 @@ def train(
     data: Data = None,
     recipe: RecipeFile = None,
     epochs: Epochs = None,
+    batch_size: TrainBatch = None,
+    learning_rate: LearningRate = None,
+    image_size: ImageSize = None,
+    num_classes: NumClasses = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
     ] = None,
@@ -40,6 +52,8 @@ def train(
     root: Root = None,
     seed: Seed = 0,
     device: Device = "auto",
+    readers: Readers = "auto",
+    skip_unreadable: SkipUnreadable = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -58,19 +72,22 @@ def train(
       torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """
     from nasformer.fitness.weights import bind_weights
-    from nasformer.space import load_space
+    from nasformer.space import load_space, space_names
     from nasformer.supernet import Supernet
     from nasformer.training import is_main_process, train_supernet
     from nasformer.training.sampling import reference_subnets
     from nasformer.training.supernet import FILE
 
-    declared = load_space(space)
+    declared = load_space(space).for_data(image_size=image_size, num_classes=num_classes)
     folder = out or Path("runs") / f"{declared.name}-supernet"
-    name = data or declared.name
-    read = partial(read_recipe, recipe, {}, name, seed=seed, epochs=epochs)
-    size = declared.geometry.image_size
-    dataset = read_data(name, read(), seed=seed, root=root, image_size=size, asked=data is not None)
-    chosen = read(dataset=dataset)
+    name, shown = data or declared.name, not (quiet or json)
+    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
+    dataset = read_data(name, declared.geometry, image_size=image_size, **how)
+    if space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
+        shape = {"image_size": dataset.image_size, "in_channels": dataset.in_channels}
+        declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
+    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    chosen = read_recipe(recipe, {}, dataset, device, given=given)
     net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
     if is_main_process() and not json:
         console.print(
@@ -83,7 +100,8 @@ def train(
         out=folder,
         resume=resume,
         device=device,
-        progress=not (quiet or json),
+        progress=shown,
+        readers=readers_of(readers),
         teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
     )
     if not is_main_process():

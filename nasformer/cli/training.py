@@ -13,7 +13,9 @@ from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
+    from nasformer.cost import Geometry
     from nasformer.data import Dataset
+    from nasformer.data.batches import Readers
     from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
@@ -23,6 +25,10 @@ RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.", show_default=False)]
+TrainBatch = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.", show_default=False)
+]
+SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
 LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")]
 ImageSize = Annotated[
@@ -40,32 +46,31 @@ TeacherWeights = Annotated[
 def read_recipe(
     file: Path | None,
     trained: Mapping[str, Any],
-    data: str,
+    dataset: Dataset,
+    device: str = "auto",
     *,
-    epochs: int | None,
-    seed: int | None = None,
-    learning_rate: float | None = None,
     further: bool = False,
-    dataset: Dataset | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """Return the recipe of a file, else of a training, else the data's default; with the given changes.
+    """Return the recipe of a training, else the dataset's default, with the changes of a file and of options.
 
-    Without a file it is fitted to ``dataset``, if that is known: it was read as the recipe without it says.
+    Args:
+        file: YAML of the changes.
+        trained: Record of a training.
+        dataset: The dataset.
+        device: Device of the training.
+        further: Whether to fine-tune with it.
+        given: Values of options; None: not given.
 
     Raises:
         RecipeError: It cannot be read, or has an invalid value.
     """
-    from nasformer.training import Recipe
+    from nasformer.training import Recipe, default_recipe
 
-    if file is not None:
-        recipe = Recipe.load(file)
-    else:
-        task = None if dataset is None else dataset.task
-        recipe = Recipe(**trained["recipe"]) if "recipe" in trained else Recipe.for_dataset(data, task)
-        recipe = recipe.finetuning() if further else recipe
-        recipe = recipe if dataset is None else _fitted(recipe, dataset)
-    given = {"seed": seed, "epochs": epochs, "learning_rate": learning_rate}
-    return recipe.replace(**{name: value for name, value in given.items() if value is not None})
+    recipe = Recipe(**trained["recipe"]) if "recipe" in trained else default_recipe(dataset, device)
+    recipe = _fitted(recipe.finetuning() if further else recipe, dataset)
+    changes = {} if file is None else Recipe.read(file)
+    return recipe.replace(**{**changes, **{name: value for name, value in (given or {}).items() if value is not None}})
 
 
 def _fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -80,25 +85,57 @@ def _fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
 
 
 def read_data(
-    name: str, recipe: Recipe, *, seed: int, root: Path | None, image_size: int | None, asked: bool = False
+    name: str,
+    geometry: Geometry,
+    *,
+    root: Path | None,
+    seed: int = 0,
+    image_size: int | None = None,
+    trained_on: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    held_out: str | None = None,
+    skip_unreadable: bool = False,
+    progress: bool = False,
 ) -> Dataset:
-    """Return a dataset; images read from files are augmented by the recipe.
+    """Return a dataset that was looked at: with the splits of a training, if weights were trained on it.
 
     Args:
         name: The dataset.
-        recipe: The recipe.
-        seed: Seed of the splits.
+        geometry: Geometry of the network, for size and channels of images read from files.
         root: Folder of the files.
-        image_size: Crop size of images read from files, in pixels.
-        asked: Whether the user asked for that size; a dataset with another fixed size is then refused.
+        seed: Seed of the splits of data that trained nothing yet.
+        image_size: Size that the user asked for, in pixels; a dataset with another fixed size is then refused.
+        trained_on: Record of the training dataset of weights.
+        file: These weights, for messages.
+        held_out: Names of the search and test images of that training.
+        skip_unreadable: Whether to leave out images that cannot be read.
+        progress: Whether to show progress.
 
     Raises:
-        DataError: It cannot be loaded.
+        DataError: It cannot be loaded, or an image cannot be read.
     """
-    from nasformer.data import augmentation, load_dataset, resizable
+    from nasformer.data import resizable
+    from nasformer.data.examine import examined
+    from nasformer.registry import open_dataset
 
-    size = image_size if asked or resizable(name) else None
-    return load_dataset(name, seed=seed, root=root, image_size=size, **augmentation(name, recipe.to_dict()))
+    size = geometry.image_size if image_size is None and resizable(name) else image_size
+    channels = geometry.in_channels if resizable(name) and len(geometry.input_shape) == 3 else None
+    shape = {"root": root, "image_size": size, "in_channels": channels}
+    dataset = open_dataset(name, trained_on or {}, file or "", held_out=held_out, seed=seed, **shape)
+    return examined(dataset, skip_unreadable=skip_unreadable, progress=progress)
+
+
+def readers_of(text: str) -> Readers:
+    """Return the value of ``--readers``.
+
+    Raises:
+        DataError: It is neither "auto" nor a number from 0.
+    """
+    from nasformer.errors import DataError
+
+    if text != "auto" and not text.isdecimal():
+        raise DataError(f"--readers is auto or a number from 0, got {text!r}", text)
+    return int(text) if text.isdecimal() else "auto"
 
 
 def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Teacher | None:

@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasformer.data.batches import iterate as iterate
     from nasformer.data.dataset import Dataset as Dataset
-    from nasformer.data.load import augmentation as augmentation
     from nasformer.data.load import dataset_names as dataset_names
     from nasformer.data.load import load_dataset as load_dataset
     from nasformer.data.load import resizable as resizable
     from nasformer.data.memory import ImagesInMemory as ImagesInMemory
 
 _MODULE_OF = {
-    **dict.fromkeys(("augmentation", "dataset_names", "load_dataset", "resizable"), "load"),
+    **dict.fromkeys(("dataset_names", "load_dataset", "resizable"), "load"),
     **{"iterate": "batches", "Dataset": "dataset", "ImagesInMemory": "memory"},
 }
 
-__all__ = ["Dataset", "ImagesInMemory", "augmentation", "dataset_names", "iterate", "load_dataset", "resizable"]
+__all__ = ["Dataset", "ImagesInMemory", "dataset_names", "iterate", "load_dataset", "resizable"]
 
 
 def __getattr__(name: str) -> Any:

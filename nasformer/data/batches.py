@@ -1,10 +1,17 @@
-"""Batches of a split: of whole batches if it has ``batch``, else a DataLoader."""
+"""Batches of a split: of whole batches if it has ``batch``, else a DataLoader.
+
+In a shuffled order each example is read with random numbers of its own, from the seed and its place in the order, so
+that augmentation does not depend on the number of reader processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+import os
+import random
+from collections.abc import Callable, Generator
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -15,6 +22,28 @@ from nasformer.data.prefetch import prefetched
 from nasformer.errors import DataError
 
 Batches = Generator[tuple[Tensor, Tensor], None, None]
+Readers = int | Literal["auto"]
+"""Processes that read examples: a number, or one less than the cores, at most eight."""
+
+MAX_READERS = 8
+
+
+def reader_processes(readers: Readers, split: Split) -> int:
+    """Return how many processes read a split: none if it is in memory.
+
+    Raises:
+        DataError: The number is neither "auto" nor 0 or more.
+    """
+    if readers != "auto" and (not isinstance(readers, int) or readers < 0):
+        raise DataError(f"readers is 'auto' or a number from 0, got {readers!r}", readers)
+    if hasattr(split, "batch"):
+        return 0
+    return min(cores() - 1, MAX_READERS) if readers == "auto" else readers
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def iterate(
@@ -24,13 +53,14 @@ def iterate(
     device: torch.device | str = "cpu",
     seed: int | None = None,
     drop_last: bool = False,
-    workers: int = 0,
+    readers: Readers = 0,
     start: int = 0,
     stop: int | None = None,
     rows: Tensor | None = None,
     prefetch: bool = False,
     repeats: int = 1,
-) -> Iterator[tuple[Tensor, Tensor]]:
+    weights: Tensor | None = None,
+) -> Batches:
     """Yield ``(images (batch, channels, height, width), targets (batch, …))`` on ``device``.
 
     Args:
@@ -40,42 +70,79 @@ def iterate(
         device: Device of the batches.
         seed: Seed of the shuffling; None: the order of the split.
         drop_last: Drop an incomplete last batch.
-        workers: Data-loader processes for images that are not in memory.
+        readers: Processes that read images that are not in memory.
         start: First position in the order.
         stop: Position to stop before; None: the end.
         rows: Rows of each (full) batch to yield; None: all.
-        prefetch: Prepare the next batch in a thread while the caller computes; not for augmented images, which share
-            the caller's random numbers. Ignored for images in memory and with ``workers``.
+        prefetch: Prepare the next batch in a thread while the caller computes; not in a shuffled order, which needs the
+            process's random numbers. Ignored for images in memory and with ``readers``.
         repeats: Copies of each image in a shuffled order, of proportionally fewer images.
+        weights: Weights ``(images,)`` with which images are drawn, with replacement, in a shuffled order; None: each
+            image once.
 
     Raises:
-        DataError: An image cannot be read.
+        DataError: An image cannot be read, or a reader process was killed.
     """
     stop = len(split) if stop is None else min(stop, len(split))
     if drop_last:
         stop -= (stop - start) % batch_size
-    order = torch.arange(start, stop)
-    if seed is not None:
-        order = _shuffled(split, seed, repeats)[start:stop]
+    places = torch.arange(start, stop)
+    order = places if seed is None else _shuffled(split, seed, repeats, weights)[start:stop]
     if not len(order):
         return
-    stream = seed or 0
     if rows is not None:
-        order, batch_size = torch.cat([batch[rows] for batch in torch.split(order, batch_size)]), len(rows)
-        stream += int(rows[0])  # ranks augment differently
+        parts = [torch.cat([batch[rows] for batch in torch.split(each, batch_size)]) for each in (order, places)]
+        (order, places), batch_size = parts, len(rows)
     in_order = seed is None and rows is None
     where = _with_index(torch.device(device))
     if isinstance(split, ImagesInMemory):
         split, prefetch = split.to(where), False
     if hasattr(split, "batch"):
-        batches, workers = _whole(split, batch_size, order, where, in_order=in_order), 0
+        batches, processes = _whole(split, batch_size, order, where, in_order=in_order), 0
     else:
-        batches = _from_loader(split, batch_size, order, workers, where, stream)
-    yield from prefetched(batches) if prefetch and not workers else batches
+        processes, keys = reader_processes(readers, split), order.tolist()
+        if seed is not None:
+            keys = [*zip(places.tolist(), keys, strict=True)]
+        read = split if seed is None else _Seeded(split, seed, processes > 0)
+        batches = _from_loader(read, batch_size, keys, processes, where)
+    yield from prefetched(batches) if prefetch and not processes else batches
 
 
-def _shuffled(split: Split, seed: int, repeats: int) -> Tensor:
+class _Seeded(torch.utils.data.Dataset[Any]):
+    """Examples by ``(place in the order, index)``, each read with random numbers of its place.
+
+    Args:
+        split: The examples.
+        seed: Seed of the order.
+        alone: Whether a process of its own reads them; else the caller's random state is restored.
+    """
+
+    def __init__(self, split: Split, seed: int, alone: bool) -> None:
+        self.split, self.seed, self.alone = split, seed, alone
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, key: tuple[int, int]) -> Any:
+        place, index = key
+        before = None if self.alone else (random.getstate(), np.random.get_state(), torch.get_rng_state())
+        number = int(np.random.SeedSequence([self.seed, place]).generate_state(1)[0])
+        random.seed(number)
+        np.random.seed(number)
+        torch.default_generator.manual_seed(number)  # not the generators of GPUs
+        try:
+            return self.split[index]
+        finally:
+            if before is not None:
+                random.setstate(before[0])
+                np.random.set_state(before[1])
+                torch.set_rng_state(before[2])
+
+
+def _shuffled(split: Split, seed: int, repeats: int, weights: Tensor | None) -> Tensor:
     """Return an epoch's indices; timm's sampler runs as a single process, so all ranks share its order."""
+    if weights is not None:
+        return torch.multinomial(weights, len(split), replacement=True, generator=torch.Generator().manual_seed(seed))
     if repeats == 1:
         return torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     from timm.data.distributed_sampler import RepeatAugSampler
@@ -102,24 +169,21 @@ def _with_index(device: torch.device) -> torch.device:
     return device
 
 
-def _from_loader(
-    split: Split,
-    batch_size: int,
-    order: Tensor,
-    workers: int,
-    device: torch.device,
-    seed: int,
-) -> Batches:
+def _from_loader(split: Any, batch_size: int, keys: list[Any], readers: int, device: torch.device) -> Batches:
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        split,  # type: ignore[arg-type]  # any map-style dataset serves
+        split,
         batch_size,
-        sampler=order.tolist(),
-        num_workers=workers,
+        sampler=keys,
+        num_workers=readers,
         pin_memory=device.type == "cuda",
-        generator=torch.Generator().manual_seed(seed),  # seeds the workers without touching global state
+        generator=torch.Generator().manual_seed(0),  # the readers are not seeded from the caller's random state
     )
     try:
         for images, labels in loader:
             yield images.to(device, non_blocking=True), torch.as_tensor(labels).to(device, non_blocking=True)
-    except DataError as error:  # a worker's message starts with its traceback
+    except DataError as error:  # a reader's message starts with its traceback
         raise DataError(str(error).strip().splitlines()[-1].removeprefix("nasformer.errors.DataError: ")) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(f"a reader process was killed, perhaps for memory; use fewer readers than {readers}") from error

@@ -49,6 +49,9 @@ class Dataset:
         classes: Class names; None: those of the train split, or numbers.
         record: Metadata stored with every result; the built-in datasets record their splits.
 
+    Attributes:
+        examined: Whether its image files were looked at (``data.examine``).
+
     Raises:
         DataError: An empty split, images of the wrong shape, targets that do not fit the task, or splits that share
             images.
@@ -78,6 +81,7 @@ class Dataset:
         self.train, self.search, self.test = (_in_memory(splits[key]) for key in SPLITS)
         channels, *sizes = _input_shape(self.train)
         self.name = name
+        self.examined = False
         self.image_size = sizes[0] if image_size is None else image_size
         self.in_channels = channels if in_channels is None else in_channels
         self.input_shape = (self.in_channels, *(self.image_size for _ in sizes))

@@ -25,10 +25,11 @@ from torch import Tensor
 
 from nasformer._io import atomic
 from nasformer._provenance import installed
+from nasformer.data.batches import cores
 from nasformer.data.dataset import Split
-from nasformer.data.image_folder import ImageFiles, Plain
+from nasformer.data.image_files import ImageFiles, Plain
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the arrays; incremented when the pixels written for the same files change."""
 
 _AT_A_TIME = 256
@@ -41,7 +42,7 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, Any]]):
 
     Args:
         files: The files, with a plain transform.
-        path: The array of their pixels, uint8 ``(n, 3, size, size)``: see ``decode_once``.
+        path: The array of their pixels, uint8 ``(n, channels, size, size)``: see ``decode_once``.
 
     Raises:
         ValueError: The array is incomplete, or not of these files.
@@ -66,7 +67,7 @@ class DecodedImages(torch.utils.data.Dataset[tuple[Tensor, Any]]):
         return DecodedImages, (self.files, self.path)  # another process maps the array itself
 
     def batch(self, places: slice | Any, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return ``(images (batch, 3, size, size), labels (batch,))``; uint8 is copied to the device, not floats."""
+        """Return images ``(batch, channels, size, size)`` and their labels; uint8 goes to the device, not floats."""
         rows = places.numpy() if isinstance(places, Tensor) else places
         pixels, labels = torch.from_numpy(np.array(self._pixels[rows])), self.labels[places]
         if device.type == "cuda":
@@ -99,8 +100,8 @@ def decode_once(split: Split, folder: Path, *, threads: int | None = None) -> Sp
         found = _find(split, path)
         if found is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(path):
-                found = _find(split, path) or _make(split, path, threads or _cores())
+            with alone(path):
+                found = _find(split, path) or _make(split, path, threads or cores())
     except OSError as error:
         _LOGGER.warning(
             "cannot cache %d decoded images in %s: %s (they need %s bytes); every pass decodes them again; "
@@ -150,8 +151,8 @@ def _write(files: ImageFiles, file: IO[bytes], threads: int) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Lock an array while it is created, if the system can; the lock ends with the process that holds it."""
+def alone(path: Path) -> Iterator[None]:
+    """Lock a file while it is created, if the system can; the lock ends with the process that holds it."""
     try:
         import fcntl
     except ImportError:  # Windows: each process writes its own draft, and the last one wins
@@ -181,13 +182,9 @@ def _plain(files: ImageFiles) -> Plain:
 
 
 def _shape(files: ImageFiles) -> tuple[int, int, int, int]:
-    size = _plain(files).image_size
-    return len(files), 3, size, size
+    plain = _plain(files)
+    return len(files), plain.channels, plain.image_size, plain.image_size
 
 
 def _bytes(files: ImageFiles) -> int:
     return int(np.prod(_shape(files)))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

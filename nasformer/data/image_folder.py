@@ -1,122 +1,38 @@
-"""imagefolder:PATH: images on disk in ImageNet's layout, one folder per class, decoded on demand.
+"""Folders of images with one folder per class, split as their folders say or at random.
 
-A part of ``train/`` is held out as the search split; ``test/`` or ``val/`` is the test split. If
-both exist, ``val/`` is the search split and all of ``train/`` trains.
+A class is a folder of the first level; images in its subfolders and behind links belong to it. Files that are left out
+are counted and logged once.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from nasformer.data.dataset import Dataset
-from nasformer.data.splits import fingerprint, stratified
+from nasformer.data.image_files import Sample, from_samples
+from nasformer.data.names import FOLDER, absolute
+from nasformer.data.picture import suffixes
+from nasformer.data.splits import stratified
 from nasformer.errors import DataError
-from nasformer.tasks import Task
 
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-CROP = 0.875
-"""Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "search": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+"""Usual names of the folders of each split, in any case."""
 
-Sample = tuple[Path, Any]
+_HIDDEN, _BESIDE, _TWICE, _ODD = "hidden", "beside the class folders", "links to images that are there", "no files"
+_LOGGER = logging.getLogger("nasformer.data")
 Marked = TypeVar("Marked", bound=tuple[Any, int])
-
-
-class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
-    """A torch dataset of image files.
-
-    Args:
-        samples: Path and target of each image: a class number, or numbers.
-        classes: Names of the classes.
-        transform: From a PIL image to a tensor ``(3, size, size)``.
-    """
-
-    def __init__(self, samples: Sequence[Sample], classes: Sequence[str], transform: Callable[[Any], Tensor]) -> None:
-        self.samples, self.classes, self.transform = list(samples), list(classes), transform
-        self.targets = [label for _, label in samples]
-        labels = torch.from_numpy(np.asarray(self.targets))
-        self.labels = labels.float() if labels.is_floating_point() else labels
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
-        label = self.labels[index]
-        return self.transform(self.read(index)), label if label.ndim else int(label)
-
-    def read(self, index: int) -> Any:
-        """Return a decoded image (PIL).
-
-        Raises:
-            DataError: It cannot be read.
-        """
-        from PIL import Image
-
-        path, _ = self.samples[index]
-        try:
-            with Image.open(path) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise _unreadable(path, error) from error
-
-    def stamp(self, index: int) -> tuple[str, int, int]:
-        """Return path, size and modification time of a file, to detect changes.
-
-        Raises:
-            DataError: It is missing.
-        """
-        path, _ = self.samples[index]
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        return os.path.abspath(path), status.st_size, status.st_mtime_ns
-
-
-class Plain:
-    """The evaluation transform, in two halves: uint8 pixels can be cached, floats are four times as large.
-
-    Args:
-        image_size: Crop size, in pixels.
-
-    Attributes:
-        mean: Normalisation mean of each channel.
-        std: Normalisation standard deviation of each channel.
-    """
-
-    def __init__(self, image_size: int) -> None:
-        whole: Any = _transform(image_size, training=False)
-        *self._crops, _, normalise = whole.transforms  # between them: conversion to floats
-        self.image_size, self._name = image_size, repr(whole)
-        self._mean, self._std = (torch.as_tensor(x).view(-1, 1, 1) for x in (normalise.mean, normalise.std))
-        self.mean, self.std = self._mean.flatten().tolist(), self._std.flatten().tolist()
-
-    def __repr__(self) -> str:
-        return self._name
-
-    def __call__(self, image: Any) -> Tensor:
-        """Return ``(3, size, size)`` of a PIL image."""
-        return self.normalised(torch.from_numpy(self.pixels(image)))
-
-    def pixels(self, image: Any) -> NDArray[np.uint8]:
-        """Return ``(3, size, size)`` of a PIL image, resized and cropped."""
-        for crop in self._crops:
-            image = crop(image)
-        return np.array(image).transpose(2, 0, 1).copy()
-
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Return floats ``(…, 3, size, size)``, normalised with ImageNet's mean and standard deviation."""
-        # A tensor: CUDA turns division by a Python number into multiplication by its inverse, off in the last bit.
-        full = torch.tensor(255.0, device=pixels.device)
-        return pixels.float().div_(full).sub_(self._mean.to(pixels.device)).div_(self._std.to(pixels.device))
 
 
 def load_image_folder(
@@ -124,104 +40,34 @@ def load_image_folder(
     *,
     seed: int = 0,
     image_size: int = 224,
-    search_fraction: float = 0.1,
+    in_channels: int = 3,
+    search_fraction: float | None = None,
     test_fraction: float | None = None,
-    auto_augment: str | None = "rand-m9-mstd0.5-inc1",
-    random_erasing: float = 0.25,
 ) -> Dataset:
     """Return the dataset of a folder.
 
+    ``train/`` trains, ``test/`` tests and ``val/`` ranks architectures (or tests, if there is no ``test/``), under any
+    of ``SPLIT_NAMES``. A split without a folder is held out of the train images, stratified by class. A folder of class
+    folders is split at random altogether.
+
     Args:
-        path: A folder with ``train/`` and ``test/`` or ``val/``, each with one folder per class.
+        path: The folder.
         seed: Seed of the splits.
         image_size: Crop size, in pixels.
-        search_fraction: Fraction of ``train/`` held out as the search split.
-        test_fraction: Fraction of ``train/`` held out as the test split, if it has no folder.
-        auto_augment: timm's augmentation policy of the train images; None: crops and flips only.
-        random_erasing: Probability of random erasing of train images.
+        in_channels: 3, or 1 for grey.
+        search_fraction: Fraction of the train images held out as the search split, if it has no folder; None: a tenth
+            if the test split has a folder, else a fifth.
+        test_fraction: Fraction held out as the test split, if it has no folder; None: a fifth.
 
     Raises:
-        DataError: A folder is missing or empty, or the folders' classes differ.
+        DataError: The folder is missing or empty, the classes of its splits differ, or a class has too few images.
     """
-    root = Path(path)
-    splits, classes = _splits(root, search_fraction, test_fraction, seed)
-    marks = {key: [(file.relative_to(root).as_posix(), y) for file, y in part] for key, part in splits.items()}
-    return from_samples(
-        f"imagefolder:{root}",
-        splits,
-        marks,
-        classes,
-        image_size,
-        seed=seed,
-        auto_augment=auto_augment,
-        random_erasing=random_erasing,
-    )
-
-
-def from_samples(
-    name: str,
-    splits: Mapping[str, Sequence[Sample]],
-    marks: Mapping[str, Sequence[tuple[object, object]]],
-    classes: Sequence[str],
-    image_size: int,
-    *,
-    seed: int,
-    auto_augment: str | None,
-    random_erasing: float,
-    kind: type[ImageFiles] = ImageFiles,
-    task: Task | None = None,
-) -> Dataset:
-    """Return a dataset of image files with augmented train images.
-
-    Args:
-        name: Name in reports.
-        splits: Path and target of each image, by split.
-        marks: Identifier of each image in the fingerprint, with its target.
-        classes: Names of the outputs.
-        image_size: Crop size, in pixels.
-        seed: Seed of the splits.
-        auto_augment: timm's augmentation policy; None: crops and flips only.
-        random_erasing: Probability of random erasing.
-        kind: Dataset class.
-        task: What is learnt; None: a classification.
-    """
-    augmented = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing)
-    plain = Plain(image_size)
-    sets: dict[str, Any] = {
-        key: kind(part, classes, augmented if key == "train" else plain) for key, part in splits.items()
-    }
-    record = {
-        "name": name,
-        "seed": seed,
-        "splits": {key: len(samples) for key, samples in splits.items()},
-        "fingerprint": fingerprint(marks),
-        "mean": plain.mean,
-        "std": plain.std,
-        "crop_pct": CROP,
-    }
-    shape: dict[str, Any] = {"num_classes": len(classes), "image_size": image_size, "in_channels": 3}
-    return Dataset(**sets, name=name, task=task, record=record, **shape)
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"cannot read the image {path}: {str(error).splitlines()[0]}", path)
-
-
-def _splits(
-    root: Path, search_fraction: float, test_fraction: float | None, seed: int
-) -> tuple[dict[str, list[Sample]], list[str]]:
-    held_out = [name for name in ("test", "val") if (root / name).is_dir()]
-    if not held_out and test_fraction is None:
-        raise DataError(
-            f"{root} has neither test/ nor val/; add one, or hold out part of train/ with test_fraction=0.2", root
-        )
-    train, classes = _scan(root / "train")
-    found = {name: _scan(root / name, classes)[0] for name in held_out}
-    if len(held_out) == 2:
-        return {"train": train, "search": found["val"], "test": found["test"]}, classes
-    fractions = {"search": search_fraction} | ({} if held_out else {"test": float(test_fraction or 0)})
-    parts = hold_out(train, fractions, seed)
-    return {**parts, **({"test": found[held_out[0]]} if held_out else {})}, classes
+    root = absolute(path)
+    scan = _Scan(root)
+    splits, classes = _splits(scan, search_fraction, test_fraction, seed)
+    scan.report()
+    names = {key: [file.relative_to(root).as_posix() for file, _ in part] for key, part in splits.items()}
+    return from_samples(f"{FOLDER}{root}", splits, names, classes, image_size, seed=seed, channels=in_channels)
 
 
 def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: int) -> dict[str, list[Marked]]:
@@ -237,37 +83,208 @@ def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: in
     return {key: [samples[int(index)] for index in np.asarray(chosen)] for key, chosen in parts.items()}
 
 
-def _scan(folder: Path, wanted: list[str] | None = None) -> tuple[list[Sample], list[str]]:
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; it must contain one folder per class", folder)
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise DataError(f"{folder} contains no folders; it must contain one per class", folder)
-    if wanted is not None and classes != wanted:
-        odd = sorted(set(classes) ^ set(wanted))
-        raise DataError(f"the classes of {folder} differ from those of train/, as in {odd[0]!r}", odd)
-    samples: list[Sample] = []
-    for label, name in enumerate(classes):
-        files = sorted(file for file in (folder / name).rglob("*") if file.suffix.lower() in EXTENSIONS)
-        if not files:
-            raise DataError(f"the class folder {folder / name} contains no images; fill or remove it", folder / name)
-        samples += [(file, label) for file in files]
-    return samples, classes
+def _splits(
+    scan: _Scan, search_fraction: float | None, test_fraction: float | None, seed: int
+) -> tuple[dict[str, list[Sample]], list[str]]:
+    folders = _split_folders(scan.root)
+    train, classes = scan.classes(folders.get("train", scan.root))
+    if folders:
+        scan.leave_out_beside(folders.values())
+    if "test" not in folders and "search" in folders:
+        folders["test"] = folders.pop("search")
+    found = {key: scan.classes(folders[key], classes)[0] for key in SPLIT_NAMES if key in folders and key != "train"}
+    parts = scan.without_repeats({"train": train, **found})
+    return complete(parts, classes, search_fraction, test_fraction, seed), classes
 
 
-def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[Any], Tensor]:
-    from timm.data.transforms_factory import create_transform
+def complete(
+    parts: Mapping[str, list[Sample]],
+    classes: Sequence[str],
+    search_fraction: float | None,
+    test_fraction: float | None,
+    seed: int,
+) -> dict[str, list[Sample]]:
+    """Return the splits, those that are missing held out of train; arguments as for ``load_image_folder``."""
+    fractions = {}
+    if "search" not in parts:
+        fractions["search"] = search_fraction or (0.1 if "test" in parts or test_fraction else 0.2)
+    if "test" not in parts:
+        fractions["test"] = test_fraction or 0.2
+    drawn = _named(hold_out, classes, parts["train"], fractions, seed) if fractions else {}
+    return {**parts, **drawn}
 
-    transform: Callable[[Any], Tensor] = create_transform(
-        image_size, is_training=training, interpolation="bicubic", crop_pct=CROP, **options
-    )
-    for each in getattr(transform, "transforms", []):
-        for operation in getattr(each, "ops", []):
-            if operation.name.startswith("Posterize"):
-                operation.level_fn = partial(_some_bits, operation.level_fn)
-    return transform
+
+def _named(split: Any, classes: Sequence[str], samples: list[Sample], fractions: Any, seed: int) -> Any:
+    """Name the class in an error of ``hold_out`` about its number."""
+    try:
+        return split(samples, fractions, seed)
+    except DataError as error:
+        if isinstance(error.value, (int, np.integer)):
+            raise DataError(
+                f"{str(error).replace(f'class {error.value} has', f'class {classes[int(error.value)]!r} has')}; "
+                "add images, or remove the class",
+                classes[int(error.value)],
+            ) from None
+        raise
 
 
-def _some_bits(bits: Callable[..., tuple[int]], *arguments: Any) -> tuple[int]:
-    """Keep at least one bit: timm's posterize may ask for none, which Pillow 13 refuses."""
-    return (max(1, *bits(*arguments)),)
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Return the folder of each split; empty for a folder of class folders.
+
+    A folder of a split holds folders: a class called "train" does not.
+
+    Raises:
+        DataError: A split has two folders, or only train images are missing.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is a file; give the folder of images" if root.exists() else f"there is no folder {root}", root
+        )
+    found: dict[str, Path] = {}
+    for entry in _entries(root):
+        key = next((key for key, names in SPLIT_NAMES.items() if entry.name.lower() in names), None)
+        if key is None or not entry.is_dir() or not any(each.is_dir() for each in _entries(Path(entry.path))):
+            continue
+        if key in found:
+            raise DataError(f"{root} has two folders for {key} images, {found[key].name}/ and {entry.name}/", root)
+        found[key] = Path(entry.path)
+    if found and "train" not in found:
+        first = next(iter(found.values())).name
+        raise DataError(f"{root} has {first}/ but no train/ with a folder per class; add it, or rename {first}/", root)
+    return found
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder by name, without hidden ones."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((each for each in entries if not _is_hidden(each.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}", folder) from error
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+@dataclass
+class _Scan:
+    """The images of a folder, and how many files are left out, by reason."""
+
+    root: Path
+    left_out: Counter[str] = field(default_factory=Counter)
+    taken: int = 0
+    nested: set[str] = field(default_factory=set)
+    links: bool = False
+
+    def classes(self, folder: Path, wanted: list[str] | None = None) -> tuple[list[Sample], list[str]]:
+        """Return the images of a split with their classes, and the names of the classes.
+
+        Raises:
+            DataError: No classes, a class without images, or other classes than wanted.
+        """
+        entries = _entries(folder)
+        classes = [entry.name for entry in entries if entry.is_dir()]
+        beside = [entry.name for entry in entries if not entry.is_dir()]
+        self.left_out[_BESIDE] += len(beside)
+        if not classes:
+            count = sum(Path(name).suffix.lower() in suffixes() for name in beside)
+            raise DataError(f"{folder} has {count} images but no folders; it must have one folder per class", folder)
+        if wanted is not None and classes != wanted:
+            odd = sorted(set(classes) ^ set(wanted))
+            raise DataError(f"the classes of {folder} differ from those of the train images, as in {odd[0]!r}", odd)
+        samples: list[Sample] = []
+        for label, name in enumerate(classes):
+            images = self._images(folder / name)
+            if not images:
+                raise DataError(
+                    f"the class folder {folder / name} contains no images{self._instead(folder / name)}; "
+                    "fill or remove it",
+                    folder / name,
+                )
+            samples += [(file, label) for file in images]
+        self.taken += len(samples)
+        return samples, classes
+
+    def leave_out_beside(self, folders: Any) -> None:
+        """Count the files beside the folders of the splits."""
+        for entry in _entries(self.root):
+            if Path(entry.path) not in folders:
+                self.left_out["beside the splits"] += sum(1 for _ in _walk(entry.path)) if entry.is_dir() else 1
+
+    def _images(self, folder: Path) -> list[Path]:
+        files: list[Path] = []
+        for entry, link in _walk(folder):
+            path, suffix = Path(entry.path), Path(entry.name).suffix.lower()
+            if any(map(_is_hidden, path.relative_to(folder).parts)):
+                self.left_out[_HIDDEN] += 1
+            elif suffix not in suffixes():
+                self.left_out[suffix or "without suffix"] += 1
+            elif not entry.is_file():
+                self.left_out[_ODD] += 1
+            else:
+                files.append(path)
+                self.links |= link
+        self.nested |= {file.parent.name for file in files if file.parent != folder}
+        return sorted(files)
+
+    def without_repeats(self, splits: Mapping[str, list[Sample]]) -> dict[str, list[Sample]]:
+        """Return the images without those that links lead to a second time, also from another split.
+
+        Raises:
+            DataError: Nothing is left of a split.
+        """
+        seen: set[str] = set()
+        kept: dict[str, list[Sample]] = {}
+        for key, samples in splits.items():
+            reals = [os.path.realpath(file) if self.links else str(file) for file, _ in samples]
+            kept[key] = []
+            for sample, real in zip(samples, reals, strict=True):
+                if real in seen:
+                    self.left_out[_TWICE] += 1
+                    self.taken -= 1
+                else:
+                    seen.add(real)
+                    kept[key].append(sample)
+            if not kept[key]:
+                raise DataError(f"all {key} images of {self.root} are links to images of another split", self.root)
+        return kept
+
+    def _instead(self, folder: Path) -> str:
+        kinds = Counter(Path(entry.name).suffix.lower() or "without suffix" for entry, _ in _walk(folder))
+        return f", only {_counted(kinds)}" if kinds else ""
+
+    def report(self) -> None:
+        """Log what was left out, and the subfolders of classes."""
+        total = self.left_out.total()
+        if total:
+            kinds = _counted(self.left_out)
+            _LOGGER.warning("%s: %d of %d files left out: %s", self.root, total, total + self.taken, kinds)
+        if self.nested:
+            shown = sorted(self.nested)
+            words = ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")
+            _LOGGER.warning("%s: images in subfolders (%s) count as their class", self.root, words)
+
+
+def _counted(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common() if count)
+
+
+def _walk(
+    folder: str | Path, above: tuple[str, ...] = (), link: bool = False
+) -> Iterator[tuple[os.DirEntry[str], bool]]:
+    """Yield every file below a folder, and whether a link leads to it; a link to a folder above is not followed."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as scanned:
+            entries = list(scanned)
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}", folder) from error
+    for entry in entries:
+        linked = link or entry.is_symlink()
+        if entry.is_dir():
+            yield from _walk(entry.path, (*above, real), linked)
+        else:
+            yield entry, linked

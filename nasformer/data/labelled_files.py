@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from nasformer.data.dataset import Dataset
-from nasformer.data.image_folder import from_samples
+from nasformer.data.image_files import from_samples
 from nasformer.data.label_table import LabelTable
 from nasformer.data.label_targets import TASKS, Targets, holds_lists, infer_task, read_targets
-from nasformer.data.names import TABLE, join_name, texts
+from nasformer.data.names import TABLE, absolute, join_name, texts
 from nasformer.data.splits import Indices, fingerprint
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import task_names
@@ -38,8 +38,7 @@ def load_label_table(
     task: str | None = None,
     loss: str | None = None,
     missing: str | None = None,
-    auto_augment: str | None = "rand-m9-mstd0.5-inc1",
-    random_erasing: float = 0.25,
+    in_channels: int = 3,
 ) -> Dataset:
     """Return the dataset of a label table.
 
@@ -61,8 +60,7 @@ def load_label_table(
             ``label_targets.infer_task``.
         loss: Loss of a regression: "mse" (default) or "smooth_l1".
         missing: "refuse" (default), or "drop" rows with a missing cell. An empty list of labels is not missing.
-        auto_augment: timm's augmentation policy of the train images; None: crops and flips only.
-        random_erasing: Probability of random erasing of train images.
+        in_channels: 3, or 1 for grey.
 
     Raises:
         DataError: The table or an image is missing, a cell does not fit, an image is in two splits, or a class or a
@@ -74,8 +72,8 @@ def load_label_table(
             **{"task": task, "loss": loss, "missing": missing},
         }
     )
-    table = LabelTable.read(Path(path))
-    folder = Path(options.get("root", table.path.parent))
+    table = LabelTable.read(absolute(path))
+    folder = absolute(options.get("root", table.path.parent))
     image, split = _image_column(table, options.get("image"), folder), _split_column(table, options.get("split"))
     columns = _target_columns(table, options.get("targets"), [image, *([split] if split else [])])
     kind = _task(table, columns, options.get("task"))
@@ -89,12 +87,11 @@ def load_label_table(
     data = from_samples(
         join_name(TABLE, path, options),
         {key: [(files[row], values[row]) for row in rows] for key, rows in parts.items()},
-        {key: [(cells[row], values[row]) for row in rows] for key, rows in parts.items()},
+        {key: [cells[row] for row in rows] for key, rows in parts.items()},
         found.outputs,
         image_size,
         seed=seed,
-        auto_augment=auto_augment,
-        random_erasing=random_erasing,
+        channels=in_channels,
         task=fitted,
     )
     data.record["split_fingerprint"] = fingerprint({key: [(cells[row], "") for row in parts[key]] for key in parts})

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nasformer.data.dataset import Dataset
-from nasformer.data.names import OPTIONS, SERIES, TABLE, parse_name, require_known
+from nasformer.data.names import FOLDER, HUGGING_FACE, OPTIONS, SERIES, TABLE, parse_name, require_known, with_prefix
 from nasformer.data.transfer import NAMES, load_transfer
 from nasformer.errors import DataError, did_you_mean
 
-FOLDER = "imagefolder:"
+_SIZE = 224
 
 
 def load_dataset(
-    name: str, *, seed: int = 0, root: str | Path | None = None, image_size: int | None = None, **options: Any
+    name: str,
+    *,
+    seed: int = 0,
+    root: str | Path | None = None,
+    image_size: int | None = None,
+    in_channels: int | None = None,
+    **options: Any,
 ) -> Dataset:
     """Return the dataset ``name`` with its splits.
 
     Args:
-        name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars", "imagefolder:PATH" with
-            images in ImageNet's layout, "table:FILE?key=value&…" with images and targets in a label table, or
-            "series:FILE?key=value&…" with time series to forecast.
+        name: "digits", "fashion-mnist", "cifar10", "cifar100", "flowers", "pets", "cars"; a folder of images with a
+            folder per class; a label table, or "table:FILE?key=value&…"; "series:FILE?key=value&…" with time series to
+            forecast; a folder that Hugging Face's ``datasets`` saved, or of its Parquet files.
         seed: Seed of the splits.
         root: Folder of the files: a torchvision root (fashion-mnist may come from Debian's package), or of a table's
             images.
         image_size: Size in pixels of images read from files, default 224, for CIFAR 32; of series the look-back.
-        **options: Further options of ``load_image_folder``, ``load_label_table``, ``load_series``, ``load_transfer``.
+        in_channels: Channels of images read from files: 3, the default, or 1 for grey.
+        **options: Further options of ``load_image_folder``, ``load_label_table``, ``load_series``,
+            ``load_hugging_face``, ``load_transfer``.
 
     Raises:
         DataError: Unknown name, or missing or unreadable files.
@@ -36,16 +44,30 @@ def load_dataset(
     >>> data.num_classes, data.image_size, len(data.test)
     (10, 8, 359)
     """
+    name = name if name in (*dataset_names(), *NAMES) else with_prefix(name)
+    shape = {"image_size": image_size or _SIZE, "in_channels": in_channels or 3}
+    for key in ("auto_augment", "random_erasing"):
+        if key in options:
+            raise DataError(f"{key} is an option of the recipe, not of the data: Recipe({key}=…)", key)
     if name.startswith(FOLDER):
         from nasformer.data.image_folder import load_image_folder
 
-        return load_image_folder(name.removeprefix(FOLDER), seed=seed, image_size=image_size or 224, **options)
+        require_known(name, options, ("search_fraction", "test_fraction"))
+        return load_image_folder(name.removeprefix(FOLDER), seed=seed, **shape, **options)
     if name.startswith(TABLE):
-        return _table(name, seed, image_size or 224, {"root": root, **options})
+        from nasformer.data.labelled_files import load_label_table
+
+        return _of_file(load_label_table, name, {"root": root, **options}, seed=seed, **shape)
+    if name.startswith(HUGGING_FACE):
+        from nasformer.data.hugging_face import load_hugging_face
+
+        return _of_file(load_hugging_face, name, options, seed=seed, **shape)
     if name.startswith(SERIES):
-        return _series(name, image_size, options)
+        from nasformer.data.series import load_series
+
+        return _of_file(load_series, name, options, length=image_size)
     if name in NAMES:
-        return load_transfer(name, root=root, seed=seed, image_size=image_size, **options)
+        return load_transfer(name, root=root, seed=seed, image_size=image_size, in_channels=in_channels or 3, **options)
     if name not in dataset_names():
         known = [*dataset_names(), *NAMES, FOLDER + "PATH", TABLE + "FILE", SERIES + "FILE"]
         raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, known)}", name)
@@ -63,13 +85,7 @@ def dataset_names() -> list[str]:
 
 def resizable(name: str) -> bool:
     """Whether the dataset ``name`` reads images or series from files, with a choice of their size."""
-    return name.startswith((FOLDER, TABLE, SERIES)) or name in NAMES
-
-
-def augmentation(name: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of ``load_dataset`` that a recipe sets: the augmentation of images read from files."""
-    augmented = resizable(name) and not name.startswith(SERIES)
-    return {key: recipe[key] for key in ("auto_augment", "random_erasing") if augmented and key in recipe}
+    return name not in dataset_names()
 
 
 def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
@@ -82,20 +98,9 @@ def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
     return load_fashion_mnist(seed=seed, root=root)
 
 
-def _table(name: str, seed: int, image_size: int, options: dict[str, Any]) -> Dataset:
-    """Return a label table's dataset; an option overrides that of the name."""
-    from nasformer.data.labelled_files import load_label_table
-
+def _of_file(load: Callable[..., Dataset], name: str, options: Mapping[str, Any], **shape: Any) -> Dataset:
+    """Return the dataset of a file; an option overrides that of the name."""
     path, named = parse_name(name)
-    require_known(name, options, (*OPTIONS[TABLE], "auto_augment", "random_erasing"))
-    given = {key: value for key, value in options.items() if key not in OPTIONS[TABLE] or value is not None}
-    return load_label_table(path, seed=seed, image_size=image_size, **{**named, **given})
-
-
-def _series(name: str, length: int | None, options: dict[str, Any]) -> Dataset:
-    """Return the windows of a series; an option overrides that of the name."""
-    from nasformer.data.series import load_series
-
-    path, named = parse_name(name)
-    require_known(name, options, OPTIONS[SERIES])
-    return load_series(path, **{"length": length, **named, **options})
+    require_known(name, options, OPTIONS[name.partition(":")[0] + ":"])
+    given = {key: value for key, value in options.items() if value is not None}
+    return load(path, **{**shape, **named, **given})

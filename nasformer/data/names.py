@@ -1,10 +1,12 @@
 """Names of datasets: "digits", "imagefolder:PATH", "table:FILE?key=value&…" and "series:FILE?key=value&…".
 
-A record stores the name, and the name with its options loads the same data again.
+A local folder or file needs no prefix. A record stores the name, and the name with its options loads the same data
+again.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from pathlib import Path
@@ -12,21 +14,31 @@ from urllib.parse import parse_qsl, urlencode
 
 from nasformer.errors import DataError, did_you_mean
 
-TABLE, SERIES = "table:", "series:"
+FOLDER, TABLE, SERIES, HUGGING_FACE = "imagefolder:", "table:", "series:", "huggingface:"
 OPTIONS = {
     TABLE: ("image", "loss", "missing", "root", "split", "targets", "task"),
     SERIES: ("channels", "horizon", "length", "missing", "splits", "time"),
+    HUGGING_FACE: ("image", "label"),
 }
 
 
 def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str:
     """Return the name of a file with its options; those that are None are left out, ``?`` and ``%`` of a path quoted.
 
-    >>> join_name(TABLE, "labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
-    'table:labels.csv?targets=cat,big+dog&task=multi-label'
+    Paths become absolute.
+
+    >>> join_name(TABLE, "/data/labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
+    'table:/data/labels.csv?targets=cat,big+dog&task=multi-label'
     """
-    given, quoted = texts(options), str(path).replace("%", "%25").replace("?", "%3F")
+    given, quoted = texts(options), str(absolute(path)).replace("%", "%25").replace("?", "%3F")
+    if "root" in given:
+        given["root"] = str(absolute(given["root"]))
     return f"{kind}{quoted}{'?' if given else ''}{urlencode(given, safe=',/')}"
+
+
+def absolute(path: str | Path) -> Path:
+    """Return a path with ``~`` resolved, absolute; links are kept."""
+    return Path(os.path.abspath(Path(path).expanduser()))
 
 
 def texts(options: Mapping[str, object]) -> dict[str, str]:
@@ -72,6 +84,35 @@ def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) 
         if key not in names:
             hint = f"; {did_you_mean(key, names)}" if names else ""
             raise DataError(f"dataset {name!r} has no option {key!r}{hint}", key)
+
+
+def with_prefix(name: str) -> str:
+    """Return the name of a local folder or file with its prefix; other names unchanged.
+
+    Raises:
+        DataError: It is a path, but nothing is there.
+    """
+    path = absolute(name.partition("?")[0])
+    if any(name.startswith(kind) for kind in (FOLDER, *OPTIONS)) or not (_is_path(name) or path.exists()):
+        return name
+    if path.is_dir():
+        return f"{HUGGING_FACE if _is_hugging_face(path) else FOLDER}{name}"
+    if not path.exists():
+        raise DataError(f"there is no folder or file {path}", name)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise DataError(f"{path} is neither a folder of images nor a .csv or .parquet file", name)
+    return f"{TABLE}{name}"
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("~", ".")) or os.sep in name
+
+
+def _is_hugging_face(folder: Path) -> bool:
+    """Whether a folder is a dataset saved by ``datasets``, or has Parquet files and no folders."""
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json")):
+        return True
+    return any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
 
 def source_of(name: str | None) -> str | None:

@@ -100,7 +100,7 @@ def fingerprint(splits: Mapping[str, Iterable[tuple[object, object]]]) -> str:
     for name, items in splits.items():
         digest.update(f"[{name}]".encode())
         for item, label in items:
-            digest.update(f"{item}\t{label}\n".encode())
+            digest.update(f"{item}\t{label}\n".encode(errors="surrogateescape"))  # names that are no UTF-8
     return digest.hexdigest()
 
 

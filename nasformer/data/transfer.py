@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.data.dataset import Dataset
-from nasformer.data.image_folder import ImageFiles, Sample, from_samples, hold_out
+from nasformer.data.image_files import ImageFiles, Sample, from_samples
+from nasformer.data.image_folder import hold_out
 from nasformer.data.tensors import from_arrays
 from nasformer.errors import DataError
 
@@ -37,9 +38,8 @@ def load_transfer(
     root: str | Path | None,
     seed: int = 0,
     image_size: int | None = None,
+    in_channels: int = 3,
     search_fraction: float = 0.1,
-    auto_augment: str | None = "rand-m9-mstd0.5-inc1",
-    random_erasing: float = 0.25,
 ) -> Dataset:
     """Return one of the datasets.
 
@@ -49,15 +49,14 @@ def load_transfer(
         seed: Seed of the splits.
         image_size: Size that images are resized and cropped to; None: 224, for CIFAR its native 32, at which
             it is in memory and a recipe's ``affine`` augments it.
+        in_channels: 3, or 1 for grey; of CIFAR at 32 pixels 3.
         search_fraction: Fraction of the train images held out as the search split.
-        auto_augment: timm's augmentation policy of the train images; None: crops and flips only.
-        random_erasing: Probability of random erasing of train images.
 
     Raises:
         DataError: The files are missing or damaged.
     """
     folder = _root(name, root)
-    options: dict[str, Any] = {"seed": seed, "auto_augment": auto_augment, "random_erasing": random_erasing}
+    options: dict[str, Any] = {"seed": seed, "channels": in_channels}
     if name in ("cifar10", "cifar100"):
         if image_size is None or image_size == CIFAR_SIZE:
             return _cifar_in_memory(name, folder, search_fraction, seed)
@@ -69,12 +68,13 @@ def load_transfer(
 class Pictures(ImageFiles):
     """Images in memory as uint8 ``(height, width, 3)``, with the interface of ``ImageFiles``."""
 
+    on_disk = False
+
     def read(self, index: int) -> Any:
         """Return a PIL image."""
         from PIL import Image
 
-        pixels: Any = self.samples[index][0]
-        return Image.fromarray(pixels)
+        return Image.fromarray(self.samples[index][0]).convert(self.mode)
 
 
 def _from_parts(
@@ -90,8 +90,9 @@ def _from_parts(
     numbered = [(number, label) for number, (_, label) in enumerate(train)]
     held = hold_out(numbered, {"search": search_fraction}, options["seed"])
     splits = {key: [train[number] for number, _ in part] for key, part in held.items()} | {"test": list(test)}
-    marks = {**held, "test": [(number, label) for number, (_, label) in enumerate(test)]}
-    return from_samples(name, splits, marks, classes, image_size, kind=kind, **options)
+    names = {key: [str(number) for number, _ in part] for key, part in held.items()}
+    names["test"] = list(map(str, range(len(test))))
+    return from_samples(name, splits, names, classes, image_size, kind=kind, **options)
 
 
 def _cifar_in_memory(name: str, folder: Path, search_fraction: float, seed: int) -> Dataset:

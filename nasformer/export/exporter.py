@@ -21,7 +21,7 @@ from nasformer._provenance import versions
 from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
-from nasformer.data.image_folder import CROP, ImageFiles, Plain
+from nasformer.data.image_files import CROP, ImageFiles, Plain
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DataError, ExportError
 from nasformer.export.card import model_card

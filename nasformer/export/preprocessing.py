@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer.errors import DataError, ExportError
-
-_MODES = {1: "L", 3: "RGB"}
+from nasformer.data.picture import MODES, as_mode, read_image
+from nasformer.errors import ExportError
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """The preprocessing of a network's test images.
 
-    The shorter side is resized to ``resize`` pixels, the centre ``size`` pixels are taken, bytes become numbers from
-    0 to 1, and each channel loses its mean and is divided by its deviation.
+    The image is turned upright, as its EXIF data say. The shorter side is resized to ``resize`` pixels, the centre
+    ``size`` pixels are taken, bytes become numbers from 0 to 1, and each channel loses its mean and is divided by its
+    deviation.
 
     Args:
         channels: 1 (grey) or 3 (red, green, blue); others are for arrays, not for image files.
@@ -51,11 +51,11 @@ class Preprocessing:
         """
         from PIL import Image
 
-        if self.channels not in _MODES:
+        if self.channels not in MODES:
             raise ExportError(
                 f"the network takes {self.channels} channels, which no image file has; give arrays in Python", self
             )
-        image = image.convert(_MODES[self.channels])
+        image = as_mode(image, MODES[self.channels])
         wanted = self._resized(*image.size)
         if image.size != wanted:
             image = image.resize(wanted, Image.Resampling[self.interpolation.upper()])
@@ -72,20 +72,10 @@ class Preprocessing:
         """Return the input ``(channels, size, size)`` of an image file.
 
         Raises:
-            DataError: It is missing, or not an image.
+            DataError: It is missing, or no image that can be read (``data.picture``).
+            ExportError: Image files cannot have so many channels.
         """
-        from PIL import Image
-
-        try:
-            with Image.open(path) as image:
-                return self(image)
-        except FileNotFoundError as error:
-            raise DataError(f"there is no image {path}", path) from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            if isinstance(error, ExportError):
-                raise
-            reason = "Pillow cannot identify it" if type(error).__name__ == "UnidentifiedImageError" else error
-            raise DataError(f"cannot read the image {path}: {str(reason).splitlines()[0]}", path) from error
+        return self(read_image(path, MODES.get(self.channels, "RGB")))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 
+from nasformer._home import home
 from nasformer.architecture import Architecture, uniform
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
@@ -24,7 +25,6 @@ from nasformer.fitness.outcome import Outcome, judged, mean_of
 from nasformer.fitness.population import bytes_per_image, population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 from nasformer.fitness.racing import Answers, Compute, Racing, race
-from nasformer.fitness.weights import home
 from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.space.validation import FIXED

@@ -6,19 +6,14 @@ last trained or imported.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
+from nasformer._home import home
 from nasformer._io import atomic
 from nasformer.errors import CheckpointError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
-
-
-def home() -> Path:
-    """Return nasformer's data folder of the user."""
-    return Path(os.environ.get("NASFORMER_HOME") or Path.home() / ".cache" / "nasformer")
 
 
 def weights_path(space: SearchSpace) -> Path:

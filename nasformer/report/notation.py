@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from nasformer.cost import Limits
+from nasformer.search.progress import duration as duration
 from nasformer.tasks import Metric
 
 MISSING = "–"
@@ -97,20 +98,6 @@ def points(metric: Metric) -> str:
     (' percentage points', ' nats', '')
     """
     return " percentage points" if metric.unit == "%" else f" {metric.unit}".rstrip()
-
-
-def duration(seconds: float) -> str:
-    """Return a time in its natural unit.
-
-    >>> duration(0.0042), duration(3.14), duration(125), duration(7260)
-    ('4.2 ms', '3.1 s', '2 min 05 s', '2 h 01 min')
-    """
-    if seconds < 1:
-        return f"{1000 * seconds:.2g} ms" if seconds < 0.0995 else f"{1000 * seconds:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min {int(seconds % 60):02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def sentence(text: str) -> str:

@@ -210,6 +210,21 @@ class SearchSpace:
         declaration = {key: value for key, value in self.to_dict().items() if key not in ("name", "constraints")}
         return digest(declaration)
 
+    def for_data(self, **sizes: int | None) -> SearchSpace:
+        """Return this space for other images: with another image_size, in_channels or num_classes; None: unchanged.
+
+        Raises:
+            SpaceError: The space has series, searches its image_size, or the size does not fit its patches.
+        """
+        given = {
+            key: value for key, value in sizes.items() if value is not None and value != getattr(self.geometry, key)
+        }
+        if not given:
+            return self
+        if self.geometry.series is not None or any(key in self.codec.values for key in given):
+            raise SpaceError(f"space {self.name!r} declares its own {' and '.join(given)}; change its file", given)
+        return SearchSpace.from_dict({**self.to_dict(), **given})
+
     def differences(self, other: SearchSpace) -> list[str]:
         """Return one line per difference of two declarations, ignoring names and constraints."""
         mine, theirs = self.to_dict(), other.to_dict()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.errors import RecipeError
 from nasformer.supernet.latency import describe_device, measure_networks
@@ -16,13 +17,15 @@ from nasformer.training.validation import outputs_of
 THROUGHPUT_BATCH = 64
 
 
-def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
+def measure_on_test(
+    net: VisionTransformer, data: Dataset, device: torch.device, *, readers: Readers = 0
+) -> dict[str, Any]:
     """Return every metric of the task on the test examples, with the details that it gives.
 
     ``standard_error`` has the sampling error of each metric that is a mean over independent examples.
     """
     net.to(device)
-    parts = [*outputs_of(net, data.test, device=device, batch_size=256, workers=workers)]
+    parts = [*outputs_of(net, data.test, device=device, batch_size=256, readers=readers)]
     outputs, targets = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
     return assess(data.task, outputs, targets)
 

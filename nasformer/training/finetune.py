@@ -17,6 +17,7 @@ from torch import nn
 from nasformer._provenance import library_version
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS
+from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.errors import DataError, RecipeError
 from nasformer.space import SearchSpace
@@ -25,6 +26,7 @@ from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.tasks import Task
 from nasformer.training.assessment import measure_on_test, speed
+from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import is_main_process
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
@@ -81,7 +83,7 @@ def finetune(
         out: Folder for ``network.safetensors``, ``finetune.json``, the log and the resumable state.
         source: Provenance of the weights, recorded in the figures.
         trained_on: Record of the dataset that trained the network; another task gets a new head. None: unknown.
-        **options: resume, device, progress, callback and workers of ``train_supernet``.
+        **options: resume, device, progress, callback and readers of ``train_supernet``.
 
     Raises:
         DataError: The images have other channels than the network, or are too small for its patches.
@@ -98,7 +100,7 @@ def finetune(
     >>> result.figures["params"] == space.params(space.smallest), len(result.figures["test"]["confusion"])
     (True, 10)
     """
-    recipe = recipe or Recipe.for_dataset(data.name, data.task).finetuning()
+    recipe = recipe or default_recipe(data, options.get("device", "auto")).finetuning()
     if freeze not in get_args(Freeze):
         raise RecipeError(f"freeze is 'nothing' or 'backbone', got {freeze!r}", freeze)
     learnt = _learnt(net, data, trained_on or {})
@@ -116,7 +118,7 @@ def finetune(
         )
     finally:
         pupil.requires_grad_(True)
-    return _finish(pupil, data, training, given, before, out)
+    return _finish(pupil, data, training, given, before, out, options.get("readers", 0))
 
 
 def retrain(
@@ -141,21 +143,21 @@ def retrain(
         teacher: Distillation teacher; the recipe's ``distillation`` sets how.
         out: Folder for ``network.safetensors``, ``retrain.json``, the log and the resumable state.
         source: Provenance of the architecture beside its space, recorded in the figures.
-        **options: resume, device, progress, callback and workers of ``train_supernet``.
+        **options: resume, device, progress, callback and readers of ``train_supernet``.
 
     Raises:
         DataError: The images have other channels than the space, or are too small for its patches.
         RecipeError: The recipe or the teacher does not fit the data.
         CheckpointError: ``out`` holds another training, or cannot be written.
     """
-    recipe = recipe or Recipe.for_dataset(data.name, data.task)
+    recipe = recipe or default_recipe(data, options.get("device", "auto"))
     fresh = VisionTransformer(space.geometry, architecture, pooling=space.pooling, seed=recipe.seed)
     net = VisionTransformer(
         fitted(fresh, data).geometry, architecture, pooling=space.pooling, seed=recipe.seed
     )  # initialised at the final size
     training = train_subnet(net, data, recipe, teacher=teacher, out=out, **options)
     given = {"kind": "retrain", "source": {"space": space.name, **(source or {})}}
-    return _finish(net, data, training, given, None, out)
+    return _finish(net, data, training, given, None, out, options.get("readers", 0))
 
 
 def _learnt(net: VisionTransformer, data: Dataset, trained_on: Mapping[str, Any]) -> Task | None:
@@ -195,6 +197,7 @@ def _finish(
     given: Mapping[str, Any],
     before: tuple[VisionTransformer, Task] | None,
     out: str | Path | None,
+    readers: Readers,
 ) -> FinetuneResult:
     """Measure the network, and write its figures."""
     figures = {
@@ -209,10 +212,10 @@ def _finish(
     if not is_main_process():
         return result
     device = torch.device(training.device)
-    figures["test"] = measure_on_test(net, data, device)
+    figures["test"] = measure_on_test(net, data, device, readers=readers)
     if before is not None:
         initial, task = before
-        figures["before"] = dict(evaluate(initial.to(device), data.test, task=task, device=device))
+        figures["before"] = dict(evaluate(initial.to(device), data.test, task=task, device=device, readers=readers))
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"

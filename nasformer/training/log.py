@@ -1,4 +1,4 @@
-"""TrainingLog: a JSONL file, a Rich progress bar, and the caller's callback."""
+"""TrainingLog: a JSONL file, a progress bar or lines, and the caller's callback."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from nasformer.errors import CheckpointError
+from nasformer.search.progress import Remaining, duration
 from nasformer.tasks import Metric
 
 FILE = "log.jsonl"
@@ -24,12 +25,15 @@ logger = logging.getLogger("nasformer.training")
 class TrainingLog:
     """Shows, logs and writes one row per epoch.
 
+    On a terminal a bar moves with each step; elsewhere each epoch is a line.
+
     Args:
         folder: Folder of the JSONL file; None: no file.
         epochs: Total number of epochs.
+        steps: Steps of an epoch.
         metric: The validated metric that is shown.
         history: Rows of the completed epochs.
-        progress: Whether to show a progress bar.
+        progress: Whether to show progress.
         callback: Called with each row.
     """
 
@@ -37,25 +41,29 @@ class TrainingLog:
         self,
         folder: Path | None,
         epochs: int,
+        steps: int,
         metric: Metric,
         history: Sequence[Row],
         *,
         progress: bool,
         callback: Callback | None,
     ) -> None:
-        self.history, self.metric = list(history), metric
+        self.history, self.metric, self.epochs, self.steps = list(history), metric, epochs, steps
         self._path = None if folder is None else folder / FILE
-        self._callback = callback
+        self._callback, self._progress = callback, progress
+        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
         self._bar = Progress(
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
+            TextColumn("epoch {task.fields[epoch]}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=12),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a narrow terminal shortens the bar
-            console=Console(stderr=True),
-            disable=not progress,
+            Remaining(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            console=self._console,
+            disable=not (progress and self._console.is_terminal),
         )
-        self._task = self._bar.add_task("", total=epochs, completed=len(self.history))
+        done = len(self.history)
+        self._task = self._bar.add_task(
+            "", total=epochs * steps, completed=done * steps, epoch=f"{min(done + 1, epochs)}/{epochs}"
+        )
 
     def __enter__(self) -> TrainingLog:
         self._write("".join(json.dumps(row) + "\n" for row in self.history), mode="w")
@@ -65,6 +73,16 @@ class TrainingLog:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def announce(self, seconds: float, epoch_seconds: float, limit: str) -> None:
+        """Say how long the training will take."""
+        if self._progress:
+            each = f"{self.epochs} epochs of {self.steps} steps, {duration(epoch_seconds)} each"
+            self._console.print(f"about {duration(seconds)}: {each}{limit}", soft_wrap=True)
+
+    def step(self) -> None:
+        """Advance by a step."""
+        self._bar.advance(self._task)
+
     def add(self, row: Row) -> None:
         """Add the row of a completed epoch."""
         self.history.append(row)
@@ -73,10 +91,18 @@ class TrainingLog:
         scores = [self.metric.text(each[self.metric.name]) for row in validated for each in row["validation"].values()]
         once = "/".join(scores).replace(f" {self.metric.unit}/", "/")
         shown = f", val {self.metric.title} {once}" if scores else ""
-        self._bar.update(self._task, advance=1, description=f"loss {row['train_loss']:.3f}{shown}")
+        epoch = f"{min(row['epoch'] + 1, self.epochs)}/{self.epochs}"
+        self._bar.update(self._task, description=f"loss {row['train_loss']:.3f}{shown}", epoch=epoch)
         logger.info("epoch %d: %s", row["epoch"], describe(row, self.metric))
+        if self._progress and not self._console.is_terminal:
+            words = f"epoch {row['epoch']}/{self.epochs}: {describe(row, self.metric)}, {duration(row['seconds'])}"
+            self._console.print(words, soft_wrap=True)
         if self._callback is not None:
             self._callback(row)
+
+    def stop(self, row: Row) -> None:
+        """Write the row of an epoch that diverged."""
+        self._write(json.dumps(row) + "\n", mode="a")
 
     def _write(self, text: str, mode: str) -> None:
         if self._path is None:

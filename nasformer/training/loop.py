@@ -1,13 +1,17 @@
 """The training loop of supernets and single networks.
 
 Each step samples subnets (``sampling``), runs forward and backward passes, and updates with AdamW. The state is
-saved between epochs; a resumed training reaches the same weights, bit for bit.
+saved between epochs; a resumed training reaches the same weights, bit for bit. A training whose loss or weights are no
+longer finite ends at that step, with the state of the last finite epoch.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from nasformer.architecture import Architecture
-from nasformer.data.batches import iterate
-from nasformer.data.dataset import Dataset, Split
+from nasformer.data.batches import Readers, iterate, reader_processes
+from nasformer.data.dataset import Dataset, Split, targets_of
+from nasformer.data.image_files import ImageFiles
 from nasformer.data.memory import ImagesInMemory
-from nasformer.errors import RecipeError
+from nasformer.errors import DivergenceError, RecipeError
 from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.device import uses_bfloat16
@@ -37,11 +42,17 @@ from nasformer.training.optimizer import frozen_outside, make_ema, make_optimize
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
-from nasformer.training.state import read_state, require_empty, write_state
+from nasformer.training.state import all_finite, read_state, require_empty, snapshot, write_state
 from nasformer.training.teacher import Teacher
 from nasformer.training.validation import autocast, total_scores
 
 Subnets = Sequence[Architecture | None]
+State = dict[str, Any]
+
+_TIMED_STEPS = 5
+_TIMED_SECONDS = 20.0
+_TIMED_IMAGES = 256
+_READING = 0.3  # a larger share of the time is said to limit a training
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class Trainer:
         data: The dataset: ``train`` trains, ``search`` validates.
         recipe: Training recipe.
         device: Device.
-        workers: Data-loader processes for images that are not in memory.
+        readers: Processes that read images that are not in memory.
         ranks: Rank and world size.
 
     Raises:
@@ -87,16 +98,17 @@ class Trainer:
         recipe: Recipe,
         *,
         device: torch.device,
-        workers: int = 0,
+        readers: Readers = 0,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         ranks.check(recipe)
-        self.task, self.data, self.recipe, self.device, self.workers = task, data, recipe, device, workers
+        self.task, self.data, self.recipe, self.device = task, data, recipe, device
+        self.readers = reader_processes(readers, data.train)
         self.ranks, self.shard = ranks, ranks.shard(recipe.batch_size)
         self.micro_batches = micro_batches(self.shard, recipe, device)
         self.net = task.net.to(device)
         _set_grad_checkpointing(self.net, recipe)
-        self.train_split, self.search_split = _on(data.train, device), _on(data.search, device)
+        self.train_split, self.search_split = _on(_augmented(data.train, recipe), device), _on(data.search, device)
         self.steps = len(data.train) // recipe.batch_size
         if not self.steps:
             raise RecipeError(
@@ -109,6 +121,7 @@ class Trainer:
         self.amp = uses_bfloat16(recipe, device)
         self.objective = Objective(recipe, data, device)
         self.mix = mixer(recipe, data.num_classes)
+        self.weights = _balancing(data) if recipe.balanced_sampling else None
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
         self.ema = make_ema(self.net, recipe)
         self.fill = _background(self.train_split)
@@ -119,16 +132,23 @@ class Trainer:
         with self.ranks.main_process_first():
             start, history = self._begin(out, resume)
         log = self._log(out, history, progress, callback)
-        done = start
+        done, last = start, snapshot(self._state(start, history))
         try:
-            with isolated(self.device), log:
-                for epoch in range(start, self.recipe.epochs):
-                    row = self._epoch(epoch)
-                    log.add(row)
-                    if out is not None and self._due(epoch, self.recipe.checkpoint_every):
-                        self._write(out, epoch + 1, log.history)
-                        done = epoch + 1
+            with isolated(self.device):
+                if progress and start < self.recipe.epochs:
+                    self._announce(log, last)
+                with log:
+                    for epoch in range(start, self.recipe.epochs):
+                        row = self._finite_epoch(epoch, log, last, out)
+                        last = snapshot(self._state(epoch + 1, [*log.history, row]))
+                        if out is not None and self._due(epoch, self.recipe.checkpoint_every):
+                            self._write(out, last)
+                            done = epoch + 1
+                        log.add(row)
         except KeyboardInterrupt:
+            if out is not None and last["epoch"] > done:
+                self._write(out, last)
+                done = int(last["epoch"])
             raise KeyboardInterrupt(_interrupt_message(out, done)) from None
         if self.ema is not None:
             self.net.load_state_dict(self.ema.module.state_dict())
@@ -137,6 +157,64 @@ class Trainer:
         device, processes = str(self.device), self.ranks.count
         teacher = None if self.teacher is None else self.teacher.fingerprint
         return TrainingResult(log.history, seconds, steps, device, self.recipe, record, processes, teacher)
+
+    def _finite_epoch(self, epoch: int, log: TrainingLog, last: State, out: Path | None) -> Row:
+        """Train an epoch, and return its row.
+
+        Raises:
+            DivergenceError: Something is not finite; the last state was restored and written.
+        """
+        try:
+            row = self._epoch(epoch, log)
+            if not all_finite([row, self._state(epoch + 1, [])]):
+                what = "its validation" if all_finite(self._state(epoch + 1, [])) else "a weight"
+                raise DivergenceError(f"{what} is not finite after epoch {epoch + 1}")
+        except DivergenceError as error:
+            rate = self.optimizer.param_groups[0]["lr"]
+            self._restore(last)
+            log.stop({"epoch": epoch + 1, "train_loss": None, "diverged": str(error)})
+            if out is not None:
+                self._write(out, {**last, "diverged": str(error)})
+            raise DivergenceError(_diverged(error, rate, int(last["epoch"]), out), error.value) from None
+        return row
+
+    def _announce(self, log: TrainingLog, state: State) -> None:
+        """Measure a few steps, which leave no trace, and say how long the training will take."""
+        epoch = int(state["epoch"])
+        seed_epoch(self.recipe.seed, epoch)
+        self.net.train()
+        skipped = 1 + self.readers  # the first batches of the readers come at once
+        count = min(self.steps, skipped + (_TIMED_STEPS if self.ranks.count == 1 else 2))
+        times, waits = [time.perf_counter()], 0.0
+        architectures = self.task.draws(epoch, self.steps)
+        with closing(self._batches(epoch)) as batches:
+            for step, (images, labels) in enumerate(batches):
+                waits += time.perf_counter() - times[-1]
+                float(self._step(images, labels, architectures[step]))
+                times.append(time.perf_counter())
+                late = times[-1] - times[0] > _TIMED_SECONDS and self.ranks.count == 1
+                if step + 1 == count or late:
+                    break
+        known = times[min(skipped, len(times) - 2) :]
+        step_seconds = (known[-1] - known[0]) / (len(known) - 1)
+        began = time.perf_counter()
+        stop = min(_TIMED_IMAGES, len(self.search_split))
+        first = next(iter(self.task.candidates.values()))
+        total_scores(
+            self._evaluated, self.search_split, self.data.task, first, device=self.device, amp=self.amp, stop=stop
+        )
+        validation = (time.perf_counter() - began) * len(self.search_split) / stop / self.ranks.count
+        each = self.steps * step_seconds
+        all_of_it = each + validation * len(self.task.candidates) / self.recipe.validate_every
+        self._restore(state)
+        log.announce((self.recipe.epochs - epoch) * all_of_it, all_of_it, _limit(waits / (times[-1] - times[0])))
+
+    def _restore(self, state: State) -> None:
+        """Load a state of this training."""
+        self.net.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["average"])
 
     def _begin(self, out: Path | None, resume: bool) -> tuple[int, list[Row]]:
         """Restore the state in ``out``, or save the initial one: initial weights are part of a training."""
@@ -147,12 +225,9 @@ class Trainer:
         state = read_state(out, self._identity(), self.device)
         if state is None:
             self.ranks.require_shared(out)
-            self._write(out, 0, [])
+            self._write(out, self._state(0, []))
             return 0, []
-        self.net.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.ema is not None:
-            self.ema.module.load_state_dict(state["average"])
+        self._restore(state)
         logger.info("resuming after epoch %d", state["epoch"])
         return int(state["epoch"]), list(state["history"])
 
@@ -160,11 +235,15 @@ class Trainer:
         if not self.ranks.is_main:
             out, progress, callback = None, False, None
         metric = self.data.task.objective()
-        return TrainingLog(out, self.recipe.epochs, metric, history, progress=progress, callback=callback)
+        shown: dict[str, Any] = {"progress": progress, "callback": callback}
+        return TrainingLog(out, self.recipe.epochs, self.steps, metric, history, **shown)
 
-    def _write(self, out: Path, epoch: int, history: list[Row]) -> None:
-        if not self.ranks.is_main:
-            return
+    def _write(self, out: Path, state: State) -> None:
+        if self.ranks.is_main:
+            write_state(out, state)
+
+    def _state(self, epoch: int, history: list[Row]) -> State:
+        """Return the state after an epoch; its tensors are those of the training."""
         state = {
             "identity": self._identity(),
             "epoch": epoch,
@@ -174,7 +253,7 @@ class Trainer:
         }
         if self.ema is not None:
             state["average"] = self.ema.module.state_dict()
-        write_state(out, state)
+        return state
 
     def _identity(self) -> dict[str, Any]:
         data = {key: self.data.record.get(key) for key in ("name", "fingerprint")}
@@ -186,36 +265,47 @@ class Trainer:
     def _due(self, epoch: int, every: int) -> bool:
         return (epoch + 1) % every == 0 or epoch + 1 == self.recipe.epochs
 
-    def _epoch(self, epoch: int) -> Row:
+    def _epoch(self, epoch: int, log: TrainingLog) -> Row:
         began = time.perf_counter()
-        seed_epoch(self.recipe.seed, epoch, self.ranks.rank)
+        seed_epoch(self.recipe.seed, epoch)
         self.net.train()
-        total = torch.zeros((), device=self.device)
+        total, waited, ready = 0.0, 0.0, began
         architectures = self.task.draws(epoch, self.steps)
         for step, (images, labels) in enumerate(self._batches(epoch)):
+            waited += time.perf_counter() - ready
             self.scheduler.step_update(epoch * self.steps + step)
-            total += self._step(images, labels, architectures[step])
+            loss = float(self.ranks.total(self._step(images, labels, architectures[step])))
+            if not math.isfinite(loss):
+                raise DivergenceError(f"{_culprit(images, loss)} in epoch {epoch + 1}, step {step + 1} of {self.steps}")
+            total += loss
             if self.ema is not None:
                 self.ema.update(self.net, step=epoch * self.steps + step + 1)
+            log.step()
+            ready = time.perf_counter()
         row: Row = {
             "epoch": epoch + 1,
-            "train_loss": float(self.ranks.total(total)) / (self.steps * self.ranks.count),
+            "train_loss": total / (self.steps * self.ranks.count),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
+        if not hasattr(self.train_split, "batch"):
+            seconds = ready - began
+            speed = self.steps * self.recipe.batch_size / seconds
+            row |= {"images_per_second": round(speed, 1), "reading": round(waited / seconds, 3)}
         if self._due(epoch, self.recipe.validate_every):
             row["validation"] = {name: self._validate(arch) for name, arch in self.task.candidates.items()}
         return {**row, "seconds": time.perf_counter() - began}
 
-    def _batches(self, epoch: int) -> Any:
+    def _batches(self, epoch: int) -> Generator[tuple[Tensor, Tensor], None, None]:
         return iterate(
             self.train_split,
             self.recipe.batch_size,
             device=self.device,
             seed=derived(self.recipe.seed, epoch, 1),
             drop_last=True,
-            workers=self.workers,
+            readers=self.readers,
             rows=None if self.shard is None else self.shard.rows,
             repeats=self.recipe.repeated_augmentation,
+            weights=self.weights,
         )
 
     def _step(self, images: Tensor, labels: Tensor, architectures: Subnets) -> Tensor:
@@ -275,9 +365,50 @@ class Trainer:
     def _validate(self, architecture: Architecture | None) -> dict[str, float]:
         split, task = self.search_split, self.data.task
         start, stop = self.ranks.part(len(split))
-        options = {"device": self.device, "amp": self.amp, "workers": self.workers, "start": start, "stop": stop}
+        options = {"device": self.device, "amp": self.amp, "readers": self.readers, "start": start, "stop": stop}
         totals = total_scores(self._evaluated, split, task, architecture, **options)
         return task.means({name: float(self.ranks.total(total)) for name, total in totals.items()}, len(split))
+
+
+def renamed(readers: Readers, workers: int | None) -> Readers:
+    """Return ``readers``, or the deprecated ``workers`` with a warning."""
+    if workers is None:
+        return readers
+    warnings.warn("workers= is now readers=", DeprecationWarning, stacklevel=3)
+    return workers
+
+
+def _augmented(split: Split, recipe: Recipe) -> Split:
+    """Return image files augmented as the recipe says; other images are augmented in batches, or by their dataset."""
+    return split.augmented(recipe.auto_augment, recipe.random_erasing) if isinstance(split, ImageFiles) else split
+
+
+def _balancing(data: Dataset) -> Tensor:
+    """Return the weight of each train image with which all classes are drawn equally often.
+
+    Raises:
+        RecipeError: The targets are unknown or no classes, or a class has no train image.
+    """
+    targets = targets_of(data.train)
+    if targets is None or targets.ndim != 1 or targets.is_floating_point():
+        raise RecipeError(f"balanced_sampling needs the classes of the train {data.task.examples}; set false", data)
+    return torch.tensor(data.task.balanced(targets))[targets.cpu()]
+
+
+def _diverged(error: DivergenceError, rate: float, epoch: int, out: Path | None) -> str:
+    where, way = ("", "start again") if out is None else (f", saved in {out}", "continue with resume (--resume)")
+    return (
+        f"the training diverged: {error}, at learning rate {rate:.3g}; kept is the state after epoch {epoch}{where}; "
+        f"{way} and a lower learning_rate, grad_clip or amp: off"
+    )
+
+
+def _culprit(images: Tensor, loss: float) -> str:
+    return f"the loss is {loss}" if images.isfinite().all() else "an image of the batch holds NaN or infinity"
+
+
+def _limit(reading: float) -> str:
+    return f"; {100 * reading:.0f} % of it waits for images to be read (--readers)" if reading > _READING else ""
 
 
 def _set_grad_checkpointing(net: nn.Module, recipe: Recipe) -> None:

@@ -34,16 +34,15 @@ def forked(device: torch.device) -> AbstractContextManager[None]:
     return context
 
 
-def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
+def seed_epoch(seed: int, epoch: int) -> None:
     """Seed the streams of one epoch.
 
-    All ranks share the torch and NumPy streams, which serve the joint batch, and differ in Python's,
-    from which timm draws the augmentation of each image.
+    All ranks share them, as they serve the joint batch; each image is read with a stream of its own (``data.batches``).
     """
     number = derived(seed, epoch, 0)
     torch.manual_seed(number)
     np.random.seed(number)
-    random.seed(number + rank)
+    random.seed(number)
 
 
 def derived(seed: int, epoch: int, purpose: int) -> int:

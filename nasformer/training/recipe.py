@@ -72,6 +72,8 @@ class Recipe(BaseModel):
         ema_decay: Decay of the exponential moving average (EMA) of the weights, which is validated and saved;
             None: no EMA. The official code has 0.99996, switched off.
         ema_warmup: Whether the decay warms up from 0, as short trainings need.
+        balanced_sampling: Whether train images are drawn with replacement, all classes equally often, instead of each
+            once an epoch.
         class_weights: Weight of each class or label in the loss; "balanced": inverse frequency in the train images.
         sampling: One subnet per step ("uniform", as in the paper), or the largest, the smallest and random ones
             ("sandwich", Yu and Huang, ICCV 2019), losses averaged. Only for supernets.
@@ -115,6 +117,7 @@ class Recipe(BaseModel):
     unused_slices: Literal["decay", "freeze"] = "decay"
     ema_decay: float | None = Field(None, gt=0, lt=1)
     ema_warmup: bool = False
+    balanced_sampling: bool = False
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     sampling: Literal["uniform", "sandwich"] = "uniform"
     sandwich_random: int = Field(2, ge=0)
@@ -195,10 +198,19 @@ class Recipe(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe from YAML; missing values take their defaults.
+        """Read a recipe from YAML; missing values take the defaults of this class.
 
         Raises:
             RecipeError: The file is missing, not a YAML mapping, or has an unknown key or invalid value.
+        """
+        return cls(**cls.read(path))
+
+    @staticmethod
+    def read(path: str | Path) -> dict[str, Any]:
+        """Return the values of a YAML file, unchecked, such as changes for ``replace``.
+
+        Raises:
+            RecipeError: The file is missing, or not a YAML mapping.
         """
         try:
             values = yaml.safe_load(Path(path).read_text())
@@ -207,12 +219,17 @@ class Recipe(BaseModel):
             raise RecipeError(f"cannot read the recipe {path}: {reason}", path) from error
         if not isinstance(values, Mapping):
             raise RecipeError(f"the recipe {path} must be a mapping such as 'epochs: 30', got {values!r}", path)
-        return cls(**{str(key): value for key, value in values.items()})
+        return {str(key): value for key, value in values.items()}
 
     @classmethod
     def autoformer(cls) -> Recipe:
         """Return the recipe of the paper's supernets: 500 epochs of ImageNet."""
         return cls()
+
+    @staticmethod
+    def is_built_in(name: str) -> bool:
+        """Whether a dataset has a recipe of its own."""
+        return name in _BUILT_IN
 
     @classmethod
     def for_dataset(cls, name: str, task: Task | None = None) -> Recipe:

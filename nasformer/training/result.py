@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nasformer.data.dataset import Dataset
+from nasformer.data.held_out import held_out
 from nasformer.training.log import Row
 from nasformer.training.recipe import Recipe
 
@@ -14,7 +16,8 @@ class TrainingResult:
     """The record of a training.
 
     Attributes:
-        history: One row per epoch: train_loss, learning_rate, seconds, and validation if there was one.
+        history: One row per epoch: train_loss, learning_rate, seconds, validation if there was one, and of images that
+            are not in memory ``images_per_second`` and ``reading``, the share of the time that waited for them.
         seconds: Total time, over all resumes.
         steps: Optimizer steps.
         device: Device.
@@ -52,3 +55,9 @@ class TrainingResult:
             "validation": self.validation,
             "history": self.history,
         }
+
+
+def trained(result: TrainingResult, data: Dataset) -> dict[str, Any]:
+    """Return the metadata of weights: the training, and the names of its search and test images, if they are files."""
+    names = held_out(data)
+    return {"training": result.to_dict(), **({} if names is None else {"held_out": names})}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +17,10 @@ from nasformer.supernet.checkpoint import first_line, replace_file
 
 FILE = "training.pt"
 FORMAT_VERSION = 1
+AFTER_DIVERGENCE = ("recipe.learning_rate", "recipe.grad_clip", "recipe.amp")
+"""What may change when a training that diverged is resumed."""
+
+_PARTS = ("identity", "epoch", "history", "model", "optimizer")
 
 
 def write_state(folder: Path, state: Mapping[str, Any]) -> None:
@@ -29,8 +34,30 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
     replace_file(folder / FILE, buffer.getvalue())
 
 
+def snapshot(value: Any) -> Any:
+    """Return a copy of nested mappings and lists of tensors, on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, Mapping):
+        return {key: snapshot(each) for key, each in value.items()}
+    return [snapshot(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def all_finite(value: Any) -> bool:
+    """Whether nested mappings and lists hold finite numbers only."""
+    if isinstance(value, torch.Tensor):
+        return bool(value.isfinite().all())
+    if isinstance(value, Mapping):
+        return all(map(all_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(all_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
     """Return the state in ``folder``; None if there is none.
+
+    After a divergence, ``AFTER_DIVERGENCE`` may differ.
 
     Args:
         folder: Folder of ``write_state``.
@@ -45,12 +72,20 @@ def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) 
         return None
     try:
         state: Any = torch.load(path, map_location=device, weights_only=True)
-        differing = sorted(differences(state["identity"], identity), key=itemgetter(0))
+        missing = [key for key in _PARTS if key not in state]
+        version = state.get("format_version")
+        differing = [] if missing else sorted(differences(state["identity"], identity), key=itemgetter(0))
     except Exception as error:  # a corrupt file can raise anything
         raise CheckpointError(f"cannot read {path}: {first_line(error)}; remove it to start anew", path) from error
-    if differing:
-        told = "; ".join(f"{key} {there!r} there, {here!r} here" for key, there, here in differing)
-        raise CheckpointError(f"{path} belongs to another training: {told}", path)
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}; remove it to start anew", path)
+    if version != FORMAT_VERSION:
+        raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT_VERSION}; start anew", path)
+    allowed = {"data.name", *(AFTER_DIVERGENCE if "diverged" in state else ())}  # the data's fingerprint is compared
+    told = [f"{key} {there!r} there, {here!r} here" for key, there, here in differing if key not in allowed]
+    if told:
+        hint = " (after a divergence learning_rate, grad_clip and amp may change)" if "diverged" in state else ""
+        raise CheckpointError(f"{path} belongs to another training: {'; '.join(told)}{hint}", path)
     return dict(state)
 
 

@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
+from nasformer.data.examine import examined
 from nasformer.supernet.model import VisionTransformer
+from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import local_device, process_group
 from nasformer.training.log import Callback
-from nasformer.training.loop import Trainer, TrainingTask
+from nasformer.training.loop import Trainer, TrainingTask, renamed
 from nasformer.training.recipe import Recipe
-from nasformer.training.result import TrainingResult
+from nasformer.training.result import TrainingResult, trained
 from nasformer.training.teacher import Teacher
 
 FILE = "network.safetensors"
@@ -31,8 +34,9 @@ def train_subnet(
     device: str | torch.device = "auto",
     progress: bool = True,
     callback: Callback | None = None,
-    workers: int = 0,
+    readers: Readers = 0,
     teacher: nn.Module | Teacher | None = None,
+    workers: int | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train a single network in place: an extracted subnet, or any module from images to logits.
@@ -40,7 +44,8 @@ def train_subnet(
     Arguments, files and errors are those of ``train_supernet``, with ``network.safetensors`` for the
     weights of a ``VisionTransformer``. ``identity`` adds values that must match on resume.
     """
-    recipe = recipe or Recipe.for_dataset(data.name, data.task)
+    data = examined(data)
+    recipe = recipe or default_recipe(data, device)
     if isinstance(module, VisionTransformer):
         module.set_drop_path(recipe.drop_path)
     task = TrainingTask(
@@ -52,11 +57,11 @@ def train_subnet(
     )
     place = local_device(device)
     with process_group(place) as ranks:
-        trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
+        trainer = Trainer(task, data, recipe, device=place, readers=renamed(readers, workers), ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         module.eval()
         if out is not None and ranks.is_main and isinstance(module, VisionTransformer):
-            module.save(Path(out) / FILE, {"training": result.to_dict()})
+            module.save(Path(out) / FILE, trained(result, data))
     return result
 
 

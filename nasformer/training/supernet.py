@@ -9,13 +9,16 @@ import torch
 from torch import nn
 
 from nasformer.architecture import Architecture
+from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
+from nasformer.data.examine import examined
 from nasformer.supernet.supernet import Supernet
+from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import local_device, process_group
 from nasformer.training.log import Callback
-from nasformer.training.loop import Trainer, TrainingTask
+from nasformer.training.loop import Trainer, TrainingTask, renamed
 from nasformer.training.recipe import Recipe
-from nasformer.training.result import TrainingResult
+from nasformer.training.result import TrainingResult, trained
 from nasformer.training.sampling import Sampler, reference_subnets
 from nasformer.training.teacher import Teacher
 
@@ -32,8 +35,9 @@ def train_supernet(
     device: str | torch.device = "auto",
     progress: bool = True,
     callback: Callback | None = None,
-    workers: int = 0,
+    readers: Readers = 0,
     teacher: nn.Module | Teacher | None = None,
+    workers: int | None = None,
 ) -> TrainingResult:
     """Train a supernet in place; each step samples one architecture uniformly per dimension, or as the recipe says.
 
@@ -49,20 +53,25 @@ def train_supernet(
         device: "auto" is the first available of cuda, mps and cpu.
         progress: Whether to show a progress bar.
         callback: Called with the row of each epoch.
-        workers: Data-loader processes for images that are not in memory.
+        readers: Processes that read and augment images that are not in memory; "auto": one less than the cores, at most
+            eight. The result does not depend on it.
         teacher: Distillation teacher, from images to logits, of all subnets but those that
             learn from the largest of a sandwich.
+        workers: Deprecated name of ``readers``.
 
     Raises:
         DataError: The images do not fit the space.
         BudgetError: The recipe's budget cannot be parsed, or nothing meets it.
         RecipeError: The recipe does not fit the data, the teacher has other classes, or the device is unavailable.
         CheckpointError: ``out`` holds another training, or cannot be written.
+        DivergenceError: A loss or a weight is no longer finite. ``net`` and ``out`` then have the last finite epoch,
+            from which ``resume`` goes on, also with another learning_rate, grad_clip or amp.
         KeyboardInterrupt: The message says what was saved, and how to resume.
     """
     space = net.space
     data.check(space)
-    recipe = recipe or Recipe.for_dataset(data.name, data.task)
+    data = examined(data)
+    recipe = recipe or default_recipe(data, device)
     net.set_drop_path(recipe.drop_path)
 
     @lru_cache(maxsize=1024)
@@ -79,9 +88,9 @@ def train_supernet(
     )
     place = local_device(device)
     with process_group(place) as ranks:
-        trainer = Trainer(task, data, recipe, device=place, workers=workers, ranks=ranks)
+        trainer = Trainer(task, data, recipe, device=place, readers=renamed(readers, workers), ranks=ranks)
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
-        net.metadata = {**net.metadata, "training": result.to_dict()}
+        net.metadata = {**net.metadata, **trained(result, data)}
         net.eval()
         if out is not None and ranks.is_main:
             net.save(Path(out) / FILE)

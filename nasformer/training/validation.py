@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasformer.architecture import Architecture
-from nasformer.data.batches import iterate
+from nasformer.data.batches import Readers, iterate
 from nasformer.data.dataset import Split
 from nasformer.tasks import Task, get_task
 
@@ -34,7 +34,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     batch_size: int = 512,
     amp: bool = False,
-    workers: int = 0,
+    readers: Readers = 0,
 ) -> Score:
     """Return the score of ``net``, or of its subnet ``architecture``, on ``split``.
 
@@ -46,10 +46,10 @@ def evaluate(
         device: Device of the network.
         batch_size: Images per batch.
         amp: Whether to compute in bfloat16.
-        workers: Data-loader processes for images that are not in memory.
+        readers: Processes that read images that are not in memory.
     """
     task = task or get_task("classification")()
-    options = {"device": device, "batch_size": batch_size, "amp": amp, "workers": workers}
+    options = {"device": device, "batch_size": batch_size, "amp": amp, "readers": readers}
     totals = total_scores(net, split, task, architecture, **options)
     return Score(task.means({name: float(total) for name, total in totals.items()}, len(split)))
 
@@ -77,7 +77,7 @@ def outputs_of(
     device: torch.device | str = "cpu",
     batch_size: int = 512,
     amp: bool = False,
-    workers: int = 0,
+    readers: Readers = 0,
     start: int = 0,
     stop: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -89,7 +89,7 @@ def outputs_of(
     net.eval()
     device = torch.device(device)
     try:
-        batches = iterate(split, batch_size, device=device, workers=workers, start=start, stop=stop, prefetch=True)
+        batches = iterate(split, batch_size, device=device, readers=readers, start=start, stop=stop, prefetch=True)
         for images, targets in batches:
             with torch.inference_mode(), autocast(device, amp):
                 outputs = (net(images) if architecture is None else net(images, architecture)).float()

@@ -91,7 +91,7 @@ def test_faults_of_a_table_are_refused_in_one_line(refused: Refused, table: str)
 def test_a_recipe_of_other_weights_is_fitted_to_the_task(table: str) -> None:
     data = load_dataset(table, image_size=8)
     known = {"recipe": Recipe(mixup=0.5, batch_size=16).to_dict()}
-    recipe = read_recipe(None, known, table, epochs=None, dataset=data)
+    recipe = read_recipe(None, known, data)
     assert (recipe.mixup, recipe.cutmix, recipe.label_smoothing, recipe.batch_size) == (0, 0, 0, 16)
     Path("mine.yaml").write_text("batch_size: 2048\n")
-    assert read_recipe(Path("mine.yaml"), known, table, epochs=None, dataset=data) == Recipe(batch_size=2048)
+    assert read_recipe(Path("mine.yaml"), known, data) == recipe.replace(batch_size=2048)

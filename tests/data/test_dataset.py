@@ -111,14 +111,14 @@ def test_batches_in_order_and_shuffled() -> None:
     assert sorted(shuffled[:, 0, 0, 0].tolist()) == sorted(split.images[:, 0, 0, 0].tolist())
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_batches_of_images_that_are_read_lazily(workers: int) -> None:
-    in_order = [int(v) for x, _ in iterate(Lazy(), 4, workers=workers) for v in x[:, 0, 0, 0]]
+@pytest.mark.parametrize("readers", [0, 2])
+def test_batches_of_images_that_are_read_lazily(readers: int) -> None:
+    in_order = [int(v) for x, _ in iterate(Lazy(), 4, readers=readers) for v in x[:, 0, 0, 0]]
     assert in_order == list(range(10))
-    shuffled = [int(v) for x, _ in iterate(Lazy(), 4, seed=3, workers=workers) for v in x[:, 0, 0, 0]]
+    shuffled = [int(v) for x, _ in iterate(Lazy(), 4, seed=3, readers=readers) for v in x[:, 0, 0, 0]]
     assert sorted(shuffled) == in_order != shuffled
     with pytest.raises(DataError, match=r"^cannot read the image 7\.png: torn$"):
-        list(iterate(Lazy(broken=7), 4, workers=workers))
+        list(iterate(Lazy(broken=7), 4, readers=readers))
 
 
 def test_reading_batches_leaves_global_random_state_alone() -> None:

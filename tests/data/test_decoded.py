@@ -22,7 +22,7 @@ from torch.utils.data import Subset
 from nasformer.data import iterate, load_dataset
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import DecodedImages, decode_once
-from nasformer.data.image_folder import ImageFiles, Plain
+from nasformer.data.image_files import ImageFiles, Plain
 from nasformer.errors import DataError
 
 MakeFolder = Callable[..., Path]
@@ -153,7 +153,7 @@ def test_an_unreadable_image_is_named_and_nothing_is_kept(files: ImageFiles, tmp
     else:
         path.write_bytes(b"no image")
         files.samples[6][0].write_bytes(b"no image either")
-    with pytest.raises(DataError, match=rf"^cannot read the image {path}: ") as own:
+    with pytest.raises(DataError, match=rf"^(cannot read the|there is no) image {path}") as own:
         decode_once(files, folder)
     with pytest.raises(DataError) as today:
         files[4]
@@ -178,7 +178,7 @@ import logging, sys
 from pathlib import Path
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import decode_once
-from nasformer.data.image_folder import ImageFiles, Plain
+from nasformer.data.image_files import ImageFiles, Plain
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
 limit, image, count, folder = sys.argv[1:]
 if int(limit):

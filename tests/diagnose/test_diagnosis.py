@@ -194,11 +194,11 @@ def test_a_stop_within_a_training_goes_on_from_its_last_epoch(
     job = Alone("retrain", architecture(row), plan.recipe)
     train, begun = Trainer._epoch, list[int]()
 
-    def stopping(loop: Trainer, epoch: int) -> Any:
+    def stopping(loop: Trainer, epoch: int, log: Any) -> Any:
         begun.append(epoch)
         if len(begun) == 3:
             raise KeyboardInterrupt
-        return train(loop, epoch)
+        return train(loop, epoch, log)
 
     monkeypatch.setattr(Trainer, "_epoch", stopping)
     with pytest.raises(KeyboardInterrupt):

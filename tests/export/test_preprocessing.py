@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from nasformer.data import load_dataset
-from nasformer.data.image_folder import Plain
+from nasformer.data.image_files import Plain
 from nasformer.errors import DataError, ExportError
 from nasformer.export.exporter import preprocessing_of
 from nasformer.export.preprocessing import Preprocessing

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from nasformer._home import home
 from nasformer.data import load_dataset
 from nasformer.data.decoded import DecodedImages
 from nasformer.data.prefetch import THREAD
 from nasformer.errors import DataError
 from nasformer.fitness import InheritedFitness
-from nasformer.fitness.weights import home
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet
 from nasformer.training.validation import evaluate

@@ -1,0 +1,236 @@
+"""ImageFiles: a split of image files, decoded on demand, and its transforms for evaluation and for training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nasformer.data.dataset import Dataset
+from nasformer.data.picture import MODES, read_image
+from nasformer.data.splits import fingerprint
+from nasformer.errors import DataError
+from nasformer.tasks import Task
+
+CROP = 0.875
+"""Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
+
+Sample = tuple[Any, Any]
+
+
+class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
+    """A torch dataset of image files.
+
+    Args:
+        samples: Path and target of each image: a class number, or numbers.
+        classes: Names of the classes.
+        transform: From a PIL image to a tensor ``(channels, size, size)``.
+        names: Name of each image in records, such as its path within the folder; None: its path.
+    """
+
+    on_disk = True
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        classes: Sequence[str],
+        transform: Plain | Augmented,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.samples, self.classes, self.transform = list(samples), list(classes), transform
+        self.names = [str(path) for path, _ in samples] if names is None else list(names)
+        self.targets = [label for _, label in samples]
+        labels = torch.from_numpy(np.asarray(self.targets))
+        self.labels = labels.float() if labels.is_floating_point() else labels
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        label = self.labels[index]
+        return self.transform(self.read(index)), label if label.ndim else int(label)
+
+    def read(self, index: int) -> Any:
+        """Return a decoded image (PIL).
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        return read_image(self.source(index), self.mode, self.samples[index][0])
+
+    def source(self, index: int) -> Any:
+        """Return the path or the open file of an image."""
+        return self.samples[index][0]
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode of the images."""
+        return MODES[self.transform.channels]
+
+    def stamp(self, index: int) -> tuple[str, int, int]:
+        """Return path, size and modification time of a file, to detect changes.
+
+        Raises:
+            DataError: It is missing.
+        """
+        path = self.samples[index][0]
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            raise DataError(f"there is no image {path}", path) from None
+        except OSError as error:
+            raise DataError(f"cannot read the image {path}: {error.strerror}", path) from error
+        return os.path.abspath(path), status.st_size, status.st_mtime_ns
+
+    def augmented(self, auto_augment: str | None, random_erasing: float) -> ImageFiles:
+        """Return the images with random crops, flips, timm's policy and random erasing."""
+        other = copy(self)
+        plain = self.transform
+        other.transform = Augmented(plain.image_size, plain.channels, auto_augment, random_erasing)
+        return other
+
+    def subset(self, places: Sequence[int]) -> ImageFiles:
+        """Return some of the images."""
+        samples = [self.samples[place] for place in places]
+        return type(self)(samples, self.classes, self.transform, [self.names[place] for place in places])
+
+
+class Plain:
+    """The evaluation transform, in two halves: uint8 pixels can be cached, floats are four times as large.
+
+    Args:
+        image_size: Crop size, in pixels.
+        channels: 3, or 1 for grey, normalised with the means over ImageNet's channels.
+
+    Attributes:
+        mean: Normalisation mean of each channel.
+        std: Normalisation standard deviation of each channel.
+    """
+
+    def __init__(self, image_size: int, channels: int = 3) -> None:
+        whole: Any = _transform(image_size, training=False)
+        *self._crops, _, normalise = whole.transforms  # between them: conversion to floats
+        self.image_size, self.channels, self._name = image_size, channels, f"{whole!r} {MODES[channels]}"
+        self._mean, self._std = (torch.as_tensor(x).view(-1, 1, 1) for x in (normalise.mean, normalise.std))
+        if channels == 1:
+            self._mean, self._std = self._mean.mean(0, keepdim=True), self._std.mean(0, keepdim=True)
+        self.mean, self.std = self._mean.flatten().tolist(), self._std.flatten().tolist()
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __call__(self, image: Any) -> Tensor:
+        """Return ``(channels, size, size)`` of a PIL image."""
+        return self.normalised(torch.from_numpy(self.pixels(image)))
+
+    def pixels(self, image: Any) -> NDArray[np.uint8]:
+        """Return ``(channels, size, size)`` of a PIL image, resized and cropped."""
+        for crop in self._crops:
+            image = crop(image)
+        pixels = np.array(image)
+        return pixels.reshape(*pixels.shape[:2], self.channels).transpose(2, 0, 1).copy()
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Return floats ``(…, channels, size, size)``, normalised with ImageNet's mean and standard deviation."""
+        # A tensor: CUDA turns division by a Python number into multiplication by its inverse, off in the last bit.
+        full = torch.tensor(255.0, device=pixels.device)
+        return pixels.float().div_(full).sub_(self._mean.to(pixels.device)).div_(self._std.to(pixels.device))
+
+
+class Augmented:
+    """The training transform: timm's random crops, flips, augmentation policy and random erasing.
+
+    Args:
+        image_size: Crop size, in pixels.
+        channels: 3 or 1.
+        auto_augment: timm's augmentation policy; None: crops and flips only.
+        random_erasing: Probability of random erasing.
+    """
+
+    def __init__(self, image_size: int, channels: int, auto_augment: str | None, random_erasing: float) -> None:
+        self.image_size, self.channels = image_size, channels
+        plain = Plain(image_size, channels)
+        scale = {"mean": (plain.mean * 3)[:3], "std": (plain.std * 3)[:3]}
+        self._whole = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing, **scale)
+
+    def __call__(self, image: Any) -> Tensor:
+        """Return ``(channels, size, size)`` of a PIL image; the policies of timm are for three channels."""
+        found = self._whole(image.convert("RGB"))
+        return found if self.channels == 3 else found[:1]
+
+
+def from_samples(
+    name: str,
+    splits: Mapping[str, Sequence[Sample]],
+    names: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    image_size: int,
+    *,
+    seed: int,
+    channels: int = 3,
+    kind: type[ImageFiles] = ImageFiles,
+    task: Task | None = None,
+) -> Dataset:
+    """Return a dataset of image files.
+
+    Args:
+        name: Name in reports.
+        splits: Path and target of each image, by split.
+        names: Name of each image in the fingerprint.
+        classes: Names of the outputs.
+        image_size: Crop size, in pixels.
+        seed: Seed of the splits.
+        channels: 3, or 1 for grey.
+        kind: Dataset class.
+        task: What is learnt; None: a classification.
+
+    Raises:
+        DataError: Image files have other numbers of channels.
+    """
+    if channels not in MODES:
+        raise DataError(f"{name!r} has images of 1 or 3 channels, not {channels}", channels)
+    plain = Plain(image_size, channels)
+    sets: dict[str, Any] = {key: kind(part, classes, plain, names[key]) for key, part in splits.items()}
+    record = {
+        "name": name,
+        "seed": seed,
+        **described(sets),
+        "mean": plain.mean,
+        "std": plain.std,
+        "crop_pct": CROP,
+    }
+    shape: dict[str, Any] = {"num_classes": len(classes), "image_size": image_size, "in_channels": channels}
+    return Dataset(**sets, name=name, task=task, record=record, **shape)
+
+
+def described(splits: Mapping[str, ImageFiles]) -> dict[str, Any]:
+    """Return sizes and fingerprints of splits: of names and targets, and of names alone."""
+    return {
+        "splits": {key: len(split) for key, split in splits.items()},
+        "fingerprint": fingerprint({key: zip(s.names, s.targets, strict=True) for key, s in splits.items()}),
+    }
+
+
+def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[Any], Tensor]:
+    from timm.data.transforms_factory import create_transform
+
+    transform: Callable[[Any], Tensor] = create_transform(
+        image_size, is_training=training, interpolation="bicubic", crop_pct=CROP, **options
+    )
+    for each in getattr(transform, "transforms", []):
+        for operation in getattr(each, "ops", []):
+            if operation.name.startswith("Posterize"):
+                operation.level_fn = partial(_some_bits, operation.level_fn)
+    return transform
+
+
+def _some_bits(bits: Callable[..., tuple[int]], *arguments: Any) -> tuple[int]:
+    """Keep at least one bit: timm's posterize may ask for none, which Pillow 13 refuses."""
+    return (max(1, *bits(*arguments)),)
