@@ -13,6 +13,7 @@ import typer
 from nasformer.cli.benchmark import benchmark
 from nasformer.cli.compare import compare
 from nasformer.cli.cost import cost
+from nasformer.cli.data import data
 from nasformer.cli.demo import demo
 from nasformer.cli.diagnose import diagnose
 from nasformer.cli.evaluate import evaluate
@@ -39,7 +40,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-_COMMANDS = (demo, spaces, cost, latency, train, search, compare, surrogate, evaluate, finetune, retrain, diagnose)
+_COMMANDS = (
+    demo,
+    spaces,
+    data,
+    cost,
+    latency,
+    train,
+    search,
+    compare,
+    surrogate,
+    evaluate,
+    finetune,
+    retrain,
+    diagnose,
+)
 for _command in (*_COMMANDS, export, predict, benchmark, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)

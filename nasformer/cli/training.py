@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from nasformer.data.batches import Readers
     from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
-
-_LOGGER = logging.getLogger(__name__)
 
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
@@ -52,10 +49,10 @@ def read_recipe(
     further: bool = False,
     given: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """Return the recipe of a training, else the dataset's default, with the changes of a file and of options.
+    """Return the recipe of a training, else the dataset's default, completed from a file and options.
 
     Args:
-        file: YAML of the changes.
+        file: YAML of values that are given.
         trained: Record of a training.
         dataset: The dataset.
         device: Device of the training.
@@ -66,22 +63,15 @@ def read_recipe(
         RecipeError: It cannot be read, or has an invalid value.
     """
     from nasformer.training import Recipe, default_recipe
+    from nasformer.training.defaults import fitted
 
-    recipe = Recipe(**trained["recipe"]) if "recipe" in trained else default_recipe(dataset, device)
-    recipe = _fitted(recipe.finetuning() if further else recipe, dataset)
     changes = {} if file is None else Recipe.read(file)
-    return recipe.replace(**{**changes, **{name: value for name, value in (given or {}).items() if value is not None}})
-
-
-def _fitted(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """Return a recipe without mixing where the task has none, and with batches of an eighth of few train images."""
-    images = len(dataset.train)
-    if not dataset.task.softens:
-        recipe = recipe.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
-    if recipe.batch_size > images:
-        recipe = recipe.replace(batch_size=max(2, 2 ** ((images // 8).bit_length() - 1)), accumulation_steps=1)
-        _LOGGER.warning("batch size %d: there are %d train %s", recipe.batch_size, images, dataset.task.examples)
-    return recipe
+    changes |= {name: value for name, value in (given or {}).items() if value is not None}
+    if "recipe" not in trained:
+        recipe = default_recipe(dataset, device, {} if further else changes)
+        return recipe.finetuning().replace(**changes) if further else recipe
+    recipe = Recipe(**trained["recipe"])
+    return fitted(recipe.finetuning() if further else recipe, dataset).replace(**changes)
 
 
 def read_data(

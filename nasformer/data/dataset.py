@@ -51,6 +51,7 @@ class Dataset:
 
     Attributes:
         examined: Whether its image files were looked at (``data.examine``).
+        left_out: Number of files in its folder that are no images of it, by reason.
 
     Raises:
         DataError: An empty split, images of the wrong shape, targets that do not fit the task, or splits that share
@@ -81,7 +82,7 @@ class Dataset:
         self.train, self.search, self.test = (_in_memory(splits[key]) for key in SPLITS)
         channels, *sizes = _input_shape(self.train)
         self.name = name
-        self.examined = False
+        self.examined, self.left_out = False, dict[str, int]()
         self.image_size = sizes[0] if image_size is None else image_size
         self.in_channels = channels if in_channels is None else in_channels
         self.input_shape = (self.in_channels, *(self.image_size for _ in sizes))

@@ -67,7 +67,9 @@ def load_image_folder(
     splits, classes = _splits(scan, search_fraction, test_fraction, seed)
     scan.report()
     names = {key: [file.relative_to(root).as_posix() for file, _ in part] for key, part in splits.items()}
-    return from_samples(f"{FOLDER}{root}", splits, names, classes, image_size, seed=seed, channels=in_channels)
+    data = from_samples(f"{FOLDER}{root}", splits, names, classes, image_size, seed=seed, channels=in_channels)
+    data.left_out = {reason: count for reason, count in scan.left_out.items() if count}
+    return data
 
 
 def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: int) -> dict[str, list[Marked]]:
@@ -111,7 +113,8 @@ def complete(
     if "test" not in parts:
         fractions["test"] = test_fraction or 0.2
     drawn = _named(hold_out, classes, parts["train"], fractions, seed) if fractions else {}
-    return {**parts, **drawn}
+    found = {**parts, **drawn}
+    return {key: found[key] for key in SPLIT_NAMES}
 
 
 def _named(split: Any, classes: Sequence[str], samples: list[Sample], fractions: Any, seed: int) -> Any:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from nasformer.data.dataset import Dataset
 from nasformer.training.device import find_device
+from nasformer.training.log import logger
 from nasformer.training.recipe import Recipe
 
 LARGE = 500_000
 """From this many train images on, the recipe is the paper's for ImageNet."""
 
-_PIXELS = 2**25
+_PIXELS = 2**24
 _GPU = 10
 _LONG = 200
 
 
-def default_recipe(data: Dataset, device: str | torch.device = "auto") -> Recipe:
+def default_recipe(
+    data: Dataset, device: str | torch.device = "auto", given: Mapping[str, Any] | None = None
+) -> Recipe:
     """Return the recipe of a built-in dataset, of ImageNet for large data, else one that fits size and device.
 
-    The rule: of n train images of s pixels width, 2^25 / s images are seen on a CPU, ten times as many on a GPU, in 10
+    The rule: of n train images of s pixels width, 2^24 / s images are seen on a CPU, ten times as many on a GPU, in 10
     to 300 epochs, a twentieth of them warm-up. A batch is the power of two below n / 32, from 8 to 128 (512 on a GPU);
     the learning rate is 1e-3 for batches of 64 and more, and falls with the root of smaller ones. Trainings of fewer
     than 200 epochs do without mixup, CutMix, drop-path and random erasing.
@@ -27,24 +33,42 @@ def default_recipe(data: Dataset, device: str | torch.device = "auto") -> Recipe
     Args:
         data: The dataset.
         device: Device of the training.
+        given: Values that are given; the others follow from them.
+
+    Raises:
+        RecipeError: A given value is invalid.
     """
-    images, own = len(data.train), Recipe.for_dataset(data.name, data.task)
+    given, images = dict(given or {}), len(data.train)
     if Recipe.is_built_in(data.name) or images >= LARGE or "epochs" in data.task.recipe:
-        return own
+        return fitted(Recipe.for_dataset(data.name, data.task), data).replace(**given)
     gpu = find_device(device).type != "cpu"
     seen = _PIXELS / data.image_size * (_GPU if gpu else 1)
-    epochs = min(300, max(10, round(seen / images)))
-    batch = min(512 if gpu else 128, max(8, 2 ** ((images // 32).bit_length() - 1))) if images >= 32 else 8
-    long = epochs >= _LONG
-    rule = {
-        "epochs": epochs,
-        "warmup_epochs": max(1, round(epochs / 20)),
-        "batch_size": min(batch, max(2, images // 2 * 2)),
+    epochs, batch = min(300, max(10, round(seen / images))), _largest_power(images // 32)
+    rule: dict[str, Any] = {"epochs": epochs, "batch_size": min(512 if gpu else 128, max(8, batch), 2 * (images // 4))}
+    rule |= {key: given[key] for key in rule if isinstance(given.get(key), int)}
+    epochs, batch = max(1, rule["epochs"]), max(2, rule["batch_size"])
+    rule |= {
+        "warmup_epochs": min(max(1, round(epochs / 20)), epochs - 1),
         "learning_rate": 1e-3 * min(1.0, (batch / 64) ** 0.5),
         "grad_clip": 1.0,
         "ema_decay": 0.998,
         "ema_warmup": True,
         "validate_every": -(-epochs // 50),
-        **({} if long else {"mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0, "random_erasing": 0.0}),
+        **({} if epochs >= _LONG else {"mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0, "random_erasing": 0.0}),
     }
-    return Recipe(**{**rule, **data.task.recipe})
+    return Recipe(**{**rule, **data.task.recipe, **given})
+
+
+def fitted(recipe: Recipe, data: Dataset) -> Recipe:
+    """Return a recipe without mixing where the task has none, and with batches of an eighth of few train images."""
+    images = len(data.train)
+    if not data.task.softens:
+        recipe = recipe.replace(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
+    if recipe.batch_size > images:
+        recipe = recipe.replace(batch_size=max(2, _largest_power(images // 8)), accumulation_steps=1)
+        logger.warning("batch size %d: there are %d train %s", recipe.batch_size, images, data.task.examples)
+    return recipe
+
+
+def _largest_power(number: int) -> int:
+    return 1 << max(0, number.bit_length() - 1)
