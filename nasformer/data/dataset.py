@@ -157,7 +157,7 @@ class Dataset:
 
     def _check_splits(self) -> None:
         for key, split in self.splits.items():
-            shape = tuple(_first_input(split, key).shape)
+            shape = _shape(split, key)
             if shape != self.input_shape:
                 raise DataError(f"the {key} images of {self.name!r} are {shape}, expected {self.input_shape}", split)
             targets = targets_of(split)
@@ -208,8 +208,14 @@ def _first_input(split: Split, name: str) -> Tensor:
     return item[0]
 
 
+def _shape(split: Split, name: str) -> tuple[int, ...]:
+    """Return the shape of a split's inputs; image files know it unread."""
+    known = getattr(split, "input_shape", None) if len(split) else None
+    return tuple(_first_input(split, name).shape) if known is None else known
+
+
 def _input_shape(split: Split) -> tuple[int, ...]:
-    shape = tuple(_first_input(split, "train").shape)
+    shape = _shape(split, "train")
     if len(shape) not in (2, 3) or len(set(shape[1:])) > 1:
         raise DataError(f"images must be square (channels, size, size), got {shape}; crop or resize them", split)
     return shape

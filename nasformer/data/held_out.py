@@ -65,7 +65,7 @@ def without(data: Dataset, names: Collection[str]) -> Dataset:
         return data
     gone = {*names, *data.record.get("skipped", ())}
     kept = {key: [place for place, name in enumerate(s.names) if name not in gone] for key, s in splits.items()}
-    return _rebuilt(data, {key: splits[key].subset(places) for key, places in kept.items()}, skipped=sorted(gone))
+    return _rebuilt(data, {key: splits[key].subset(places) for key, places in kept.items()}, {"skipped": sorted(gone)})
 
 
 def as_recorded(data: Dataset, recorded: HeldOut, trained_on: Mapping[str, Any]) -> Dataset:
@@ -91,7 +91,7 @@ def as_recorded(data: Dataset, recorded: HeldOut, trained_on: Mapping[str, Any])
     _LOGGER.warning("%s has changed since the training%s; the rest keeps its split", data.name, told and f": {told}")
     files = {key: _files([pool[name] for name in names[key]], splits["train"]) for key in splits}
     same = {} if any(gone.values()) else {key: each for key, each in trained_on.items() if key != "name"}
-    return _rebuilt(data, files, **same)
+    return _rebuilt(data, files, same)
 
 
 def is_of(data: Dataset, recorded: HeldOut) -> bool:
@@ -106,7 +106,7 @@ def _files(places: Sequence[tuple[ImageFiles, int]], like: ImageFiles) -> ImageF
     return type(like)(samples, like.classes, like.transform, [split.names[place] for split, place in places])
 
 
-def _rebuilt(data: Dataset, splits: Mapping[str, ImageFiles], **changes: Any) -> Dataset:
+def _rebuilt(data: Dataset, splits: Mapping[str, ImageFiles], changes: Mapping[str, Any]) -> Dataset:
     for key, split in splits.items():
         if not len(split):
             raise DataError(f"no {key} image of {data.name!r} is left; add images, or train anew", data.name)

@@ -70,6 +70,11 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
         return self.samples[index][0]
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the tensors."""
+        return (self.transform.channels, self.transform.image_size, self.transform.image_size)
+
+    @property
     def mode(self) -> str:
         """Pillow's mode of the images."""
         return MODES[self.transform.channels]
