@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.data.dataset import Dataset
-from nasformer.data.names import FOLDER, HUGGING_FACE, OPTIONS, SERIES, TABLE, parse_name, require_known, with_prefix
-from nasformer.data.transfer import NAMES, load_transfer
+from nasformer.data.names import (
+    FOLDER,
+    HUGGING_FACE,
+    IN_MEMORY,
+    OPTIONS,
+    SERIES,
+    TABLE,
+    TRANSFER,
+    parse_name,
+    require_known,
+    with_prefix,
+)
+from nasformer.data.transfer import load_transfer
 from nasformer.errors import DataError, did_you_mean
 
 _SIZE = 224
@@ -44,7 +55,7 @@ def load_dataset(
     >>> data.num_classes, data.image_size, len(data.test)
     (10, 8, 359)
     """
-    name = name if name in (*dataset_names(), *NAMES) else with_prefix(name)
+    name = with_prefix(name)
     shape = {"image_size": image_size or _SIZE, "in_channels": in_channels or 3}
     for key in ("auto_augment", "random_erasing"):
         if key in options:
@@ -66,10 +77,10 @@ def load_dataset(
         from nasformer.data.series import load_series
 
         return _of_file(load_series, name, options, length=image_size)
-    if name in NAMES:
+    if name in TRANSFER:
         return load_transfer(name, root=root, seed=seed, image_size=image_size, in_channels=in_channels or 3, **options)
     if name not in dataset_names():
-        known = [*dataset_names(), *NAMES, FOLDER + "PATH", TABLE + "FILE", SERIES + "FILE"]
+        known = [*dataset_names(), *TRANSFER, FOLDER + "PATH", TABLE + "FILE", SERIES + "FILE"]
         raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, known)}", name)
     require_known(name, options)
     data = _built_in(name, seed, root)
@@ -80,12 +91,12 @@ def load_dataset(
 
 def dataset_names() -> list[str]:
     """Return the names of the built-in datasets that need no root."""
-    return ["digits", "fashion-mnist"]
+    return list(IN_MEMORY)
 
 
 def resizable(name: str) -> bool:
     """Whether the dataset ``name`` reads images or series from files, with a choice of their size."""
-    return name not in dataset_names()
+    return name not in IN_MEMORY
 
 
 def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:

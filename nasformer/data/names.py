@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from nasformer.errors import DataError, did_you_mean
 
+IN_MEMORY = ("digits", "fashion-mnist")
+TRANSFER = ("cars", "cifar10", "cifar100", "flowers", "pets")
 FOLDER, TABLE, SERIES, HUGGING_FACE = "imagefolder:", "table:", "series:", "huggingface:"
 OPTIONS = {
     TABLE: ("image", "loss", "missing", "root", "split", "targets", "task"),
@@ -93,7 +96,11 @@ def with_prefix(name: str) -> str:
         DataError: It is a path, but nothing is there.
     """
     path = absolute(name.partition("?")[0])
-    if any(name.startswith(kind) for kind in (FOLDER, *OPTIONS)) or not (_is_path(name) or path.exists()):
+    if (
+        name in (*IN_MEMORY, *TRANSFER)
+        or any(name.startswith(kind) for kind in (FOLDER, *OPTIONS))
+        or not (_is_path(name) or path.exists())
+    ):
         return name
     if path.is_dir():
         return f"{HUGGING_FACE if _is_hugging_face(path) else FOLDER}{name}"
@@ -117,6 +124,8 @@ def _is_hugging_face(folder: Path) -> bool:
 
 def source_of(name: str | None) -> str | None:
     """Return what a name reads, to compare names: files by their resolved path, whatever is learnt of them."""
+    with suppress(DataError):
+        name = None if name is None else with_prefix(name)
     kind, colon, path = (name or "").partition(":")
     if name is None or not colon:
         return name

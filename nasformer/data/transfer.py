@@ -21,7 +21,6 @@ from nasformer.data.image_folder import hold_out
 from nasformer.data.tensors import from_arrays
 from nasformer.errors import DataError
 
-NAMES = ("cars", "cifar10", "cifar100", "flowers", "pets")
 CIFAR_SIZE = 32
 _LAYOUTS = {
     "cars": "stanford_cars/",

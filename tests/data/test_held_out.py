@@ -46,7 +46,7 @@ def test_a_removed_file_costs_no_supernet(tmp_path: Path, caplog: pytest.LogCapt
     assert "1 of 4 search images are gone" in caplog.text
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(gone=st.sets(st.integers(0, 47), max_size=30), seed=st.integers(0, 3))
 def test_no_train_image_ever_ranks(gone: set[int], seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = fill(tmp_path_factory.mktemp("d"), {".": 24})
