@@ -95,12 +95,10 @@ def with_prefix(name: str) -> str:
     Raises:
         DataError: It is a path, but nothing is there.
     """
-    path = absolute(name.partition("?")[0])
-    if (
-        name in (*IN_MEMORY, *TRANSFER)
-        or any(name.startswith(kind) for kind in (FOLDER, *OPTIONS))
-        or not (_is_path(name) or path.exists())
-    ):
+    if name in (*IN_MEMORY, *TRANSFER) or any(name.startswith(kind) for kind in (FOLDER, *OPTIONS)):
+        return name
+    path = absolute(name) if absolute(name).exists() else absolute(name.partition("?")[0])
+    if not _is_path(name) and not path.exists():
         return name
     if path.is_dir():
         return f"{HUGGING_FACE if _is_hugging_face(path) else FOLDER}{name}"

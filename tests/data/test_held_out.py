@@ -57,7 +57,8 @@ def test_no_train_image_ever_ranks(gone: set[int], seed: int, tmp_path_factory: 
     try:
         after = reopened(root, before)
     except DataError as error:
-        assert "image of" in str(error) or "too few" in str(error) or "contains no images" in str(error)
+        if not any(words in str(error) for words in ("image of", "too few", "contains no images")):
+            raise
         return
     assert all(sides[name] == key for key, part in names(after).items() for name in part)
 
@@ -82,9 +83,9 @@ def test_damaged_names_are_one_line() -> None:
 
 def test_nothing_left_of_a_split_is_an_error(tmp_path: Path) -> None:
     data = load(fill(tmp_path, {"train": 5, "test": 2}))
-    with pytest.raises(DataError, match="no test image of .* is left"):
+    with pytest.raises(DataError, match=r"no test image of .* is left"):
         without(data, names(data)["test"])
-    with pytest.raises(DataError, match="no search image of .* is left"):
+    with pytest.raises(DataError, match=r"no search image of .* is left"):
         as_recorded(data, {"search": ["gone.png"], "test": names(data)["test"]}, data.record)
 
 
@@ -130,7 +131,7 @@ def test_copies_across_splits_are_found_and_said(tmp_path: Path, caplog: pytest.
     assert clean.record["splits"] == {"train": 14, "search": 6, "test": 6}
     for number in range(2, 8):
         copied(root, "val/a/1.png", f"train/a/{number}.png")
-    with pytest.raises(DataError, match="no train image of class 'a' .* is left"):
+    with pytest.raises(DataError, match=r"no train image of class 'a' .* is left"):
         examined(load(root))
 
 
