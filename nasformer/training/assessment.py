@@ -19,7 +19,7 @@ THROUGHPUT_BATCH = 64
 def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
     """Return every metric of the task on the test examples, with the details that it gives.
 
-    ``standard_error`` has the sampling error of each metric that is a mean over independent examples.
+    ``standard_error`` has the sampling error of each objective, if examples are independent.
     """
     net.to(device)
     parts = [*outputs_of(net, data.test, device=device, batch_size=256, workers=workers)]
@@ -40,15 +40,12 @@ def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str
             "training; train again at a lower learning_rate",
             first,
         )
-    scores = {name: each.double() for name, each in task.scores(outputs, targets).items()}
-    means = task.means({name: float(each.sum()) for name, each in scores.items()}, len(outputs))
-    errors = {
-        name: task.metric(name).scale * float(each.std(correction=0)) / len(outputs) ** 0.5
-        for name, each in scores.items()
-        if task.independent
-    }
+    scores = {name: each.numpy() for name, each in task.scores(outputs, targets).items()}
+    found = {name: task.estimate(name, scores) for name in task.objectives}
+    means = {name: each.value for name, each in found.items()}
+    errors = {name: float(each.examples.std()) / len(outputs) ** 0.5 for name, each in found.items()}
     further = task.evaluate(outputs.numpy(), targets.numpy())
-    return {task.examples: len(outputs), **means, "standard_error": errors, **further}
+    return {task.examples: len(outputs), **means, "standard_error": errors if task.independent else {}, **further}
 
 
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:

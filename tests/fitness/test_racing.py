@@ -69,7 +69,7 @@ def test_equals_are_dropped_as_often_as_stated(objective: str, n: int, keep: int
     metric = TASK.objective("loss" if squared else objective)
     for _ in range(200):
         compute = showing(equal_on_the_whole(rng, n, squared=squared))
-        found = race(racing, ARCHS[:n], compute, images=IMAGES, objective=metric, keep=keep)
+        found = race(racing, ARCHS[:n], compute, images=IMAGES, task=TASK, objective=metric, keep=keep)
         parts.append(np.mean([o.seen < IMAGES for o in found.values() if isinstance(o, Outcome)]))
     dropped, scatter = np.mean(parts), np.std(parts) / np.sqrt(len(parts))
     assert dropped <= error + 3 * scatter, f"{dropped:.3f} ± {scatter:.3f} of the equals were dropped"
@@ -85,7 +85,7 @@ def test_the_worse_are_dropped_and_the_best_see_every_image(objective: str) -> N
     outcomes = [
         outcome(hardness < each, np.maximum(hardness - each, 0) * 5 + rng.normal(1, 0.1, IMAGES)) for each in skill
     ]
-    found = race(Racing(), ARCHS, showing(outcomes), images=IMAGES, objective=TASK.objective(objective), keep=5)
+    found = race(Racing(), ARCHS, showing(outcomes), images=IMAGES, task=TASK, objective=TASK.objective(objective), keep=5)
     seen = [o.seen for a in ARCHS if isinstance(o := found[a], Outcome)]
     assert all(each == IMAGES for each in seen[-5:])
     assert sum(seen) < 0.5 * IMAGES * len(ARCHS)
@@ -101,6 +101,7 @@ def test_rivals_are_to_be_beaten_too() -> None:
             ARCHS[:3],
             showing(bad),
             images=IMAGES,
+            task=TASK,
             objective=TASK.objective("accuracy"),
             keep=3,
             rivals=rivals,
@@ -118,7 +119,7 @@ def test_what_raises_leaves_the_race() -> None:
         failed = {ARCHS[1]: RuntimeError("late")} if start and ARCHS[1] in archs else {}
         return {**outcomes(archs, start, stop), **failed}
 
-    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, objective=TASK.objective("loss"), keep=3)
+    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, task=TASK, objective=TASK.objective("loss"), keep=3)
     assert [getattr(found[a], "seen", "failed") for a in ARCHS[:3]] == [IMAGES, "failed", IMAGES]
 
 
