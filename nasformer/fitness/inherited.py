@@ -164,7 +164,8 @@ class InheritedFitness:
         contested = len(others) + len(architectures) > self._keep
         rivals = self._outcomes_of_rivals(racing, others) if contested else []
         found = self._race(racing, architectures, self._keep, rivals)
-        whole = {a: o for a, o in found.items() if isinstance(o, Outcome) and o.seen == len(self.split)}
+        each = ((architecture, found[architecture]) for architecture in architectures)  # sums depend on the order
+        whole = {a: outcome for a, outcome in each if isinstance(outcome, Outcome) and outcome.seen == len(self.split)}
         self._full_outcomes |= whole
         reference = cache(partial(mean_of, [*whole.values(), *rivals], self.task))
         return {architecture: self._evaluation(architecture, found[architecture], reference) for architecture in found}

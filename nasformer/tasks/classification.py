@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOP = 5
-_LEAST_IMAGES = 10
+_LEAST_IMAGES = 20
 """Images of each class before networks are compared by a mean over classes."""
 
 

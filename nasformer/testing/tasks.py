@@ -1,7 +1,8 @@
 """TaskConformance: the contract of tasks, as tests.
 
-Losses are means over examples, every objective is measured alike in training and search, distillation pulls towards the teacher, figures are plain values, bad targets
-are refused by one line, and a task is read back from its record, also where torch is not imported.
+Losses are means over examples, objectives are the same in training and search, distillation pulls towards the teacher,
+figures are plain values, bad targets are refused by one line, and a task is read back from its record, also where torch
+is not imported.
 """
 
 from __future__ import annotations
@@ -147,9 +148,7 @@ class TaskConformance(ABC):
             metric = self.task.objective(name)
             whole = judged(architecture, outcome, self.task, metric)
             assert whole.value == metric.sign * figures[name]
-            dropped = judged(
-                architecture, part, self.task, metric, reference=mean_of([outcome], self.task, COUNT // 2)
-            )
+            dropped = judged(architecture, part, self.task, metric, reference=mean_of([outcome], self.task, COUNT // 2))
             assert dropped.value == pytest.approx(whole.value), "compared with itself"
             assert dropped.standard_error == pytest.approx(part.values(self.task, metric).std() / COUNT**0.5)
 
