@@ -16,19 +16,17 @@ from nasformer.training.validation import outputs_of
 THROUGHPUT_BATCH = 64
 
 
-def measure_on_test(net: VisionTransformer, data: Dataset, device: torch.device, *, workers: int = 0) -> dict[str, Any]:
-    """Return every metric of the task on the test examples, with the details that it gives.
-
-    ``standard_error`` has the sampling error of each objective, if examples are independent.
-    """
-    net.to(device)
-    parts = [*outputs_of(net, data.test, device=device, batch_size=256, workers=workers)]
+def outputs_on_test(net: VisionTransformer, data: Dataset, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return outputs ``(examples, outputs)`` and targets of the test examples, on the CPU."""
+    parts = [*outputs_of(net.to(device), data.test, device=device, batch_size=256)]
     outputs, targets = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
-    return assess(data.task, outputs, targets)
+    return outputs, targets
 
 
 def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
     """Return every metric of a task on outputs ``(examples, outputs)`` and their targets, as plain values.
+
+    ``standard_error`` has the sampling error of each objective, if examples are independent.
 
     Raises:
         RecipeError: An output is not finite, as after a diverged training.
