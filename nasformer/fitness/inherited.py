@@ -43,11 +43,11 @@ _BYTES = 9
 
 
 class InheritedFitness:
-    """A metric of the task on held-out examples: of a classification top-1 accuracy in percent, or minus the loss.
+    """An objective of the task on held-out examples: of a classification top-1 accuracy in percent, or minus the loss.
 
     A call shares the common prefixes of its architectures, so evaluate many at a time, as a search does with
     ``batch_size``. Evaluations are cached, each with its share of the time; create a new fitness after training
-    ``net`` further. Metrics are the task's means over examples, but not the value itself, ``standard_error`` of the
+    ``net`` further. Metrics are the task's objectives, but not the value itself, ``standard_error`` of the
     value, the number of ``images`` (or other examples), and ``dropped`` if that was not all.
 
     Args:
@@ -60,8 +60,8 @@ class InheritedFitness:
         data: Provenance of the data, recorded with results; None: that of the data that trained ``net``.
         task: What the supernet learnt; None: that of ``data``.
         objective: The metric that ranks, one of ``task.objectives``; None: their first. Of a classification "accuracy",
-            with ties broken by the loss, or "loss", which needs fewer images. Metrics of which less is better are
-            negated.
+            "balanced_accuracy" or "macro_f1", with ties broken by the loss, or "loss", which needs fewer images.
+            Metrics of which less is better are negated.
         racing: Whether to drop architectures early that are significantly worse than others: True, or options of
             ``Racing`` by name. The cache then takes about 9 bytes per image and fully evaluated architecture.
         decoded: Whether to cache the decoded pixels of image files under ``NASFORMER_HOME``, 3 · size² bytes per

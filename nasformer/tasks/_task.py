@@ -285,7 +285,7 @@ class Task(ABC):
         """
         if name is None or name in self.objectives:
             return self.metric(name or self.objectives[0])
-        choices = " or ".join(map(repr, self.objectives))
+        choices = " or ".join(", ".join(map(repr, self.objectives)).rsplit(", ", 1))
         raise FitnessError(f"objective is {choices} for {self.name}, got {name!r}", name)
 
     def to_dict(self) -> Figures:

@@ -309,5 +309,5 @@ def test_options_out_of_range_are_refused(racing: dict[str, float], said: str, n
 
 
 def test_an_unknown_objective_is_refused(net: Supernet, digits: Dataset) -> None:
-    with pytest.raises(FitnessError, match=r"objective is 'accuracy' or 'loss' .* for classification, got 'speed'"):
+    with pytest.raises(FitnessError, match=r"objective is 'accuracy', 'loss', .* for classification, got 'speed'"):
         InheritedFitness(net, digits.search, objective="speed")
