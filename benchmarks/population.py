@@ -119,8 +119,8 @@ def precision(net: Supernet, split: ImagesInMemory, asked: Generations) -> list[
     """Print how far bfloat16 ranks architectures as float32 does."""
     single, half = (outcomes(net, split, asked, bfloat16=each) for each in (False, True))
     rows = []
-    for objective in map(TASK.objective, TASK.objectives):
-        fine, coarse = ([float(o[a].values(objective).mean()) for a in single] for o in (single, half))
+    for objective in map(TASK.objective, ("accuracy", "loss")):
+        fine, coarse = ([float(o[a].values(TASK, objective).mean()) for a in single] for o in (single, half))
         agreement = float(kendalltau(fine, coarse).statistic)
         top, same = (set(np.argsort(np.negative(each), kind="stable")[:KEEP].tolist()) for each in (fine, coarse))
         note = f"{len(fine)} architectures, {len(split):,} images; {len(top & same)} of the ten best are the same"

@@ -67,7 +67,7 @@ Contest = Callable[[Outcomes, Generations], dict[Architecture, int]]
 def in_orders(table: Outcomes, asked: Generations, objective: Metric, contest: Contest, orders: int) -> Kept:
     """Hold a contest in many orders of the images."""
     images = next(iter(table.values())).seen
-    true = {a: float(o.values(objective).mean()) for a, o in table.items()}
+    true = {a: float(o.values(TASK, objective).mean()) for a, o in table.items()}
     best, needed = max(true, key=lambda a: true[a]), needed_by(asked, true)
     used = won = top = 0
     for order in range(orders):
@@ -104,10 +104,19 @@ def races(objective: Metric, places: int, racing: Racing) -> Contest:
 
         for population in asked:
             rivals = [table[a] for a in whole[:places]]
-            found = race(racing, population, compute, images=images, objective=objective, keep=places, rivals=rivals)
+            found = race(
+                racing,
+                population,
+                compute,
+                images=images,
+                task=TASK,
+                objective=objective,
+                keep=places,
+                rivals=rivals,
+            )
             seen |= {a: o.seen for a, o in found.items() if isinstance(o, Outcome)}
             whole += [a for a in population if seen[a] == images]
-            whole.sort(key=lambda a: -float(table[a].values(objective).mean()))
+            whole.sort(key=lambda a: -float(table[a].values(TASK, objective).mean()))
         return seen
 
     return contest
@@ -120,7 +129,7 @@ def pruner(objective: Metric, looks: Sequence[int]) -> Contest:
         study = optuna.create_study(direction="maximize", pruner=optuna.pruners.WilcoxonPruner(p_threshold=P_THRESHOLD))
         seen = {}
         for architecture in [a for population in asked for a in population]:
-            values = table[architecture].values(objective)
+            values = table[architecture].values(TASK, objective)
             seen[architecture] = _pruned(study.ask(), study, values, looks)
         return seen
 

@@ -67,7 +67,7 @@ Objective = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
-        help="Of inherited weights: accuracy or loss of classes; loss or mae of numbers; …",
+        help="Of inherited weights: accuracy, loss, balanced_accuracy or macro_f1 of classes; loss, mae of numbers; …",
         show_default=False,
     ),
 ]

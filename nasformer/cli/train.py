@@ -111,7 +111,8 @@ def train(
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
         return
     corners = reference_subnets(declared, chosen)
-    metrics = [dataset.task.metric(each) for each in dataset.task.objectives]
+    known = [name for name in dataset.task.objectives if all(name in score for score in result.validation.values())]
+    metrics = [dataset.task.metric(name) for name in known]
     rows = [
         (name, declared.params(corners[name]), *(metric.text(score[metric.name]) for metric in metrics))
         for name, score in result.validation.items()

@@ -204,7 +204,7 @@ def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dic
 
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
     """Write the report of a training, and print a summary."""
-    from nasformer.report import write_training_report
+    from nasformer.report import paired_verdict, write_training_report
     from nasformer.tasks import task_of
 
     page = write_training_report(folder, result.to_dict(), title=title, command=command_line())
@@ -222,6 +222,8 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
     ]
     examples = task.examples
     print_table(f"{figures['test'][examples]:,} test {examples}", ("", *(metric.title for metric in metrics)), rows)
+    if "paired" in figures:
+        console.print(paired_verdict(task, figures["paired"]), markup=False, soft_wrap=True)
     here = figures["speed"]
     console.print(
         f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per {task.example}, "

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property, partial
 from itertools import product
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from nasformer.data.batches import iterate
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import decode_once
 from nasformer.errors import ArchitectureError, FitnessError
-from nasformer.fitness.outcome import Outcome, judged, mean_of
+from nasformer.fitness.outcome import Outcome, Reference, judged, mean_of
 from nasformer.fitness.population import bytes_per_image, population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree, in_tree_order
 from nasformer.fitness.racing import Answers, Compute, Racing, race
@@ -38,14 +38,16 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 _ACTIVATION_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
 _OUTCOME_BYTES = 256 * 2**20
+_BYTES = 9
+"""Of an image's scores: loss, whether it is right, and two classes."""
 
 
 class InheritedFitness:
-    """A metric of the task on held-out examples: of a classification top-1 accuracy in percent, or minus the loss.
+    """An objective of the task on held-out examples: of a classification top-1 accuracy in percent, or minus the loss.
 
     A call shares the common prefixes of its architectures, so evaluate many at a time, as a search does with
     ``batch_size``. Evaluations are cached, each with its share of the time; create a new fitness after training
-    ``net`` further. Metrics are the task's means over examples, but not the value itself, ``standard_error`` of the
+    ``net`` further. Metrics are the task's objectives, but not the value itself, ``standard_error`` of the
     value, the number of ``images`` (or other examples), and ``dropped`` if that was not all.
 
     Args:
@@ -58,10 +60,10 @@ class InheritedFitness:
         data: Provenance of the data, recorded with results; None: that of the data that trained ``net``.
         task: What the supernet learnt; None: that of ``data``.
         objective: The metric that ranks, one of ``task.objectives``; None: their first. Of a classification "accuracy",
-            with ties broken by the loss, or "loss", which needs fewer images. Metrics of which less is better are
-            negated.
+            "balanced_accuracy" or "macro_f1", with ties broken by the loss, or "loss", which needs fewer images.
+            Metrics of which less is better are negated.
         racing: Whether to drop architectures early that are significantly worse than others: True, or options of
-            ``Racing`` by name. The cache then takes about 5 bytes per image and fully evaluated architecture.
+            ``Racing`` by name. The cache then takes about 9 bytes per image and fully evaluated architecture.
         decoded: Whether to cache the decoded pixels of image files under ``NASFORMER_HOME``, 3 · size² bytes per
             image, instead of decoding them in every pass (``data.decoded.decode_once``).
 
@@ -130,13 +132,16 @@ class InheritedFitness:
             return
         yield from (self._cache[architecture] for architecture in architectures if architecture in self._cache)
         fresh = in_tree_order([each for each in dict.fromkeys(architectures) if each not in self._cache])
-        size = max(1, _OUTCOME_BYTES // (5 * len(self.split)))
+        size = max(1, _OUTCOME_BYTES // (_BYTES * len(self.split)))
         for first in range(0, len(fresh), size):
             outcomes = self._outcomes(fresh[first : first + size], 0, len(self.split))
             yield from (self._evaluation(architecture, outcome) for architecture, outcome in outcomes.items())
 
     def _evaluation(
-        self, architecture: Architecture, outcome: Outcome | Exception, survivors: Sequence[Outcome] = ()
+        self,
+        architecture: Architecture,
+        outcome: Outcome | Exception,
+        reference: Callable[[int], Reference] | None = None,
     ) -> Evaluation:
         """Convert an outcome to an evaluation, cached if it covers all images."""
         if architecture in self._cache and isinstance(outcome, Outcome) and outcome.seen == len(self.split):
@@ -146,8 +151,8 @@ class InheritedFitness:
             reason = f"{type(outcome).__name__}: {' '.join(str(outcome).split())}"
             return Evaluation(architecture, None, reason, seconds)
         dropped = outcome.seen < len(self.split)
-        reference = mean_of(survivors, self.task) if dropped else None
-        evaluation = judged(architecture, outcome, self.task, self.objective, seconds=seconds, reference=reference)
+        others = reference(outcome.seen) if dropped and reference else None
+        evaluation = judged(architecture, outcome, self.task, self.objective, seconds=seconds, reference=others)
         if not dropped and evaluation.value is not None:
             self._cache[architecture] = evaluation
         return evaluation
@@ -159,10 +164,11 @@ class InheritedFitness:
         contested = len(others) + len(architectures) > self._keep
         rivals = self._outcomes_of_rivals(racing, others) if contested else []
         found = self._race(racing, architectures, self._keep, rivals)
-        whole = {a: o for a, o in found.items() if isinstance(o, Outcome) and o.seen == len(self.split)}
+        each = ((architecture, found[architecture]) for architecture in architectures)  # sums depend on the order
+        whole = {a: outcome for a, outcome in each if isinstance(outcome, Outcome) and outcome.seen == len(self.split)}
         self._full_outcomes |= whole
-        survivors = [*whole.values(), *rivals]
-        return {architecture: self._evaluation(architecture, found[architecture], survivors) for architecture in found}
+        reference = cache(partial(mean_of, [*whole.values(), *rivals], self.task))
+        return {architecture: self._evaluation(architecture, found[architecture], reference) for architecture in found}
 
     def _outcomes_of_rivals(self, racing: Racing, rivals: Sequence[Architecture]) -> list[Outcome]:
         """Return the rivals' full outcomes, recomputed in a resumed search."""
@@ -176,10 +182,8 @@ class InheritedFitness:
     def _race(
         self, racing: Racing, contestants: Sequence[Architecture], keep: int, rivals: Sequence[Outcome] = ()
     ) -> dict[Architecture, Outcome | Exception]:
-        images = len(self.split)
-        return race(
-            racing, contestants, self._outcomes, images=images, objective=self.objective, keep=keep, rivals=rivals
-        )
+        options: dict[str, Any] = {"task": self.task, "objective": self.objective, "keep": keep, "rivals": rivals}
+        return race(racing, contestants, self._outcomes, images=len(self.split), **options)
 
     def _outcomes(
         self, architectures: Sequence[Architecture], start: int, stop: int

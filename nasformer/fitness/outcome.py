@@ -3,7 +3,7 @@
 An architecture evaluated on a part of the images is compared with the mean of fully evaluated ones on that part:
 value = their mean on all images + mean difference on the images seen (the difference
 estimator of survey sampling, Cochran, Sampling Techniques, 1977, section 7.9). Otherwise easy images at the
-start would favour architectures dropped early.
+start would favour architectures dropped early. Metrics that are no means over images are linearised in them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nasformer.search import Evaluation
 from nasformer.tasks import Metric, Task
 
 Array = NDArray[np.float64]
-Columns = Mapping[str, Array]
-"""Metrics of each example by name, each ``(images,)``."""
+Reference = Mapping[str, tuple[Array, Array]]
+"""Of each objective the mean of several outcomes: on all examples, and on the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,9 @@ class Outcome:
         """Number of examples."""
         return len(next(iter(self.scores.values())))
 
-    def column(self, metric: Metric) -> Array:
-        """Return a metric of each example in its unit, in double precision."""
-        return metric.scale * self.scores[metric.name].astype(np.float64)
-
-    def columns(self, task: Task) -> Columns:
-        """Return every metric of each example."""
-        return {name: self.column(task.metric(name)) for name in self.scores}
-
-    def values(self, objective: Metric) -> Array:
-        """Return the objective of each example, higher is better."""
-        return objective.sign * self.column(objective)
+    def values(self, task: Task, objective: Metric) -> Array:
+        """Return numbers of the examples whose mean is an objective, higher is better."""
+        return objective.sign * task.estimate(objective.name, self.scores).examples
 
     def part(self, start: int, stop: int) -> Outcome:
         """Return the outcome on the examples from start to stop."""
@@ -61,10 +53,15 @@ class Outcome:
         return Outcome({name: np.concatenate((own, other.scores[name])) for name, own in self.scores.items()})
 
 
-def mean_of(outcomes: Sequence[Outcome], task: Task) -> Columns:
-    """Return the mean of several outcomes on the same examples."""
-    columns = [outcome.columns(task) for outcome in outcomes]
-    return {name: np.mean([each[name] for each in columns], axis=0) for name in columns[0]}
+def mean_of(outcomes: Sequence[Outcome], task: Task, seen: int) -> Reference:
+    """Return the mean of several outcomes on all examples, as reference of one on the first ``seen``."""
+    parts = [outcome.part(0, seen) for outcome in outcomes]
+    return {name: (_mean(outcomes, task, name), _mean(parts, task, name)) for name in task.objectives}
+
+
+def _mean(outcomes: Sequence[Outcome], task: Task, name: str) -> Array:
+    mean: Array = np.mean([task.estimate(name, outcome.scores).examples for outcome in outcomes], axis=0)
+    return mean
 
 
 def judged(
@@ -74,7 +71,7 @@ def judged(
     objective: Metric,
     *,
     seconds: float = 0.0,
-    reference: Columns | None = None,
+    reference: Reference | None = None,
 ) -> Evaluation:
     """Return an outcome as an evaluation.
 
@@ -87,32 +84,29 @@ def judged(
         task: The task of the split.
         objective: The metric of the value.
         seconds: Evaluation time.
-        reference: Mean outcome of others on all images, if this one is partial.
+        reference: Mean of the outcomes of others, if this one is partial.
     """
-    columns = outcome.columns(task)
-    for name, column in columns.items():
-        if not np.isfinite(column).all():
+    found = {name: task.estimate(name, outcome.scores) for name in task.objectives}
+    for name, estimate in found.items():
+        if not np.isfinite(estimate.examples).all():
             return Evaluation(architecture, None, f"its {name} on some {task.examples} is not finite", seconds)
-    if reference is None:
-        reference = columns
-    means = {name: _estimate(column, reference[name]) for name, column in columns.items()}
-    error = math.sqrt(_variance(columns[objective.name], reference[objective.name]))
-    dropped = {"dropped": 1.0} if outcome.seen < len(reference[objective.name]) else {}
-    further = {name: mean for name, mean in means.items() if name != objective.name or objective.sign < 0}
+    figures = {name: estimate.value for name, estimate in found.items()}
+    if reference is not None:
+        figures = {name: _value(found[name].examples, *reference[name]) for name in figures}
+    examples = found[objective.name].examples
+    error = math.sqrt(_variance(examples, *(reference[objective.name] if reference else (examples, examples))))
+    dropped = {"dropped": 1.0} if reference else {}
+    further = {name: figure for name, figure in figures.items() if name != objective.name or objective.sign < 0}
     metrics = {**further, "standard_error": error, "images": outcome.seen, **dropped}
-    return Evaluation(architecture, objective.sign * means[objective.name], seconds=seconds, metrics=metrics)
+    return Evaluation(architecture, objective.sign * figures[objective.name], seconds=seconds, metrics=metrics)
 
 
-def _estimate(seen: Array, reference: Array) -> float:
-    if len(seen) == len(reference):
-        return float(seen.mean())
-    return float(reference.mean() + (seen - reference[: len(seen)]).mean())
+def _value(seen: Array, whole: Array, part: Array) -> float:
+    """Return the difference estimate, given a reference on all examples and on those seen."""
+    return float(whole.mean() + (seen - part).mean())
 
 
-def _variance(seen: Array, reference: Array) -> float:
-    """Return the variance of ``_estimate``: s^2 / N + s_difference^2 / n * (1 - n / N)."""
-    images = len(reference)
-    whole = float(seen.var()) / images
-    if len(seen) == images:
-        return whole
-    return whole + float((seen - reference[: len(seen)]).var()) / len(seen) * (1 - len(seen) / images)
+def _variance(seen: Array, whole: Array, part: Array) -> float:
+    """Return the variance of ``_value``: s^2 / N + s_difference^2 / n * (1 - n / N)."""
+    unseen = 1 - len(seen) / len(whole)
+    return float(seen.var()) / len(whole) + float((seen - part).var()) / len(seen) * unseen

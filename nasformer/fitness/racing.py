@@ -20,7 +20,7 @@ from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError, did_you_mean
 from nasformer.fitness.critical import critical_value
 from nasformer.fitness.outcome import Array, Outcome
-from nasformer.tasks import Metric
+from nasformer.tasks import Metric, Task
 
 Answers = Mapping[Architecture, Outcome | Exception]
 Compute = Callable[[Sequence[Architecture], int, int], Answers]
@@ -101,6 +101,7 @@ def race(
     compute: Compute,
     *,
     images: int,
+    task: Task,
     objective: Metric,
     keep: int = 1,
     rivals: Sequence[Outcome] = (),
@@ -112,6 +113,7 @@ def race(
         contestants: Architectures.
         compute: Evaluates further images; failed architectures leave the race.
         images: Images of the whole split.
+        task: The task of the images.
         objective: The metric that ranks.
         keep: Number of best architectures needed: one is dropped once as many others beat it.
         rivals: Outcomes on all images of further architectures to beat.
@@ -123,8 +125,10 @@ def race(
         for architecture, outcome in compute(alive, start, stop).items():
             found[architecture] = _joined(found.get(architecture), outcome)
         running = {a: outcome for a in alive if isinstance(outcome := found[a], Outcome)}
-        rows = [each.values(objective)[:stop] for each in (*running.values(), *rivals)]
-        lost = beaten(np.array(rows), images, keep, critical) if rows and stop < images else np.zeros(len(rows), bool)
+        told = [task.estimate(objective.name, each.part(0, stop).scores) for each in (*running.values(), *rivals)]
+        lost = np.zeros(len(told), bool)
+        if stop < images and told and all(each.reliable for each in told):
+            lost = beaten(objective.sign * np.array([each.examples for each in told]), images, keep, critical)
         alive, start = [a for a, out in zip(running, lost, strict=False) if not out], stop
         if not alive:
             break

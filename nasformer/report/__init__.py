@@ -9,6 +9,7 @@ Matplotlib is imported only to draw figures.
 from nasformer.report.comparison import write_comparison
 from nasformer.report.diagnosis import write_diagnosis_report
 from nasformer.report.finalist import Finalist
+from nasformer.report.paired import paired_verdict
 from nasformer.report.search import write_report
 from nasformer.report.searches import Group, Searches
 from nasformer.report.summary import summary_lines
@@ -18,6 +19,7 @@ __all__ = [
     "Finalist",
     "Group",
     "Searches",
+    "paired_verdict",
     "summary_lines",
     "write_comparison",
     "write_diagnosis_report",

@@ -100,6 +100,15 @@ def points(metric: Metric) -> str:
     return " percentage points" if metric.unit == "%" else f" {metric.unit}".rstrip()
 
 
+def p_value(p: float) -> str:
+    """Return a p-value.
+
+    >>> p_value(0.0312), p_value(1e-9), p_value(1.0)
+    ('p = 0.031', 'p < 0.0001', 'p = 1')
+    """
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+
+
 def sentence(text: str) -> str:
     """Return a text with its first letter capitalised."""
     return f"{text[:1].upper()}{text[1:]}"

@@ -12,8 +12,9 @@ from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
 from nasformer.report import tables
 from nasformer.report.interval import interval
-from nasformer.report.notation import MISSING, compact, counted, duration, grouped, listed, points, signed
+from nasformer.report.notation import MISSING, compact, counted, duration, grouped, listed, points, sentence, signed
 from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.paired import paired_verdict
 from nasformer.report.plain import plain
 from nasformer.tasks import Metric, Task, task_of
 
@@ -173,16 +174,12 @@ def _gain(task: Task, figures: JsonObject) -> list[str]:
     metric = next((each for each in task.metrics if each.name in before), None)
     if metric is None:
         return []
-    examples = test[task.examples]
     text = (
         f"Before, its {metric.title} on the same {task.examples} was {_value(metric, before)}: a change of "
         f"{signed(test[metric.name] - before[metric.name])}{points(metric)}."
     )
-    first, last = (interval(metric, scores, examples) for scores in (before, test))
-    if first is None or last is None:
-        return [text]
-    settles = "overlap, so the difference is inconclusive" if first.overlaps(last) else "do not overlap"
-    return [f"{text} The two 95 % intervals {settles}."]
+    paired = figures.get("paired")  # not in files of earlier versions
+    return [f"{text} {sentence(paired_verdict(task, paired))}" if paired else text]
 
 
 def _hardest(test: JsonObject) -> list[str]:

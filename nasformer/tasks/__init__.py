@@ -14,9 +14,10 @@ from typing import Any
 from nasformer._plugins import Plugins
 from nasformer.errors import DataError
 from nasformer.tasks._checks import require_columns, require_finite, require_shape
-from nasformer.tasks._task import Metric, Task
+from nasformer.tasks._task import Estimate, Metric, Task
 
 __all__ = [
+    "Estimate",
     "Metric",
     "Task",
     "get_task",

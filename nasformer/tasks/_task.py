@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,21 @@ class Metric:
         return f"{value:,.{decimals}f}{' ' if self.unit else ''}{self.unit}"
 
 
+class Estimate(NamedTuple):
+    """A metric of a split, estimated from examples.
+
+    Attributes:
+        value: The metric, in its unit.
+        examples: ``(examples,)`` numbers whose mean is the value, up to rounding, and whose scatter is its sampling
+            error: the scores of examples, or the metric linearised in them (delta method).
+        reliable: Whether the examples suffice for tests between networks: a race drops none before.
+    """
+
+    value: float
+    examples: NDArray[np.float64]
+    reliable: bool = True
+
+
 class Task(ABC):
     """What a network learns from examples; subclasses are frozen dataclasses of plain values.
 
@@ -74,8 +89,8 @@ class Task(ABC):
         example: An example in words: "image".
         output: The network's output in exported files: "logits".
         metrics: The metrics of a whole split, the main one first.
-        objectives: Names of the metrics that are means over examples, so that they can rank and race architectures;
-            the default first.
+        objectives: Names of the metrics that ``estimate`` knows, so that they can rank and race architectures; the
+            default first.
         recipe: Defaults that differ from those of ``Recipe``.
         softens: Whether targets can be mixed (mixup, CutMix) and smoothed.
         weighted: Whether outputs have weights in the loss.
@@ -188,16 +203,36 @@ class Task(ABC):
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the scores ``(batch,)`` of each example, for each of ``objectives``.
+        """Return the scores ``(batch,)`` of each example.
+
+        They are named by the objectives that are their means; further ones are what ``estimate`` needs for others.
 
         Args:
             outputs: ``(batch, outputs)``.
             targets: As ``check`` returned them.
         """
 
+    def totals(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return what ``means`` needs of a batch; it adds up over batches and processes.
+
+        Args:
+            outputs: ``(batch, outputs)``.
+            targets: As ``check`` returned them.
+        """
+        return {name: each.sum() for name, each in self.scores(outputs, targets).items()}
+
+    def means(self, totals: Mapping[str, Tensor], count: int) -> dict[str, float]:
+        """Return the objectives by name, from the sums of ``totals`` over ``count`` examples."""
+        return {name: self.metric(name).scale * float(total) / count for name, total in totals.items()}
+
+    def estimate(self, objective: str, scores: Mapping[str, NDArray[Any]]) -> Estimate:
+        """Return an objective of examples, given all their ``scores``."""
+        examples = self.metric(objective).scale * scores[objective].astype(np.float64)
+        return Estimate(float(examples.mean()), examples)
+
     @abstractmethod
     def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
-        """Return the metrics that are no means over examples, and details, as plain values.
+        """Return the metrics that are no objectives, and details, as plain values.
 
         Args:
             outputs: Outputs of a whole split, ``(examples, outputs)``.
@@ -246,16 +281,12 @@ class Task(ABC):
         """Return the metric that ranks architectures, by name; None: the default.
 
         Raises:
-            FitnessError: The task has no such metric, or it is no mean over examples.
+            FitnessError: The task has no such metric, or it cannot rank.
         """
         if name is None or name in self.objectives:
             return self.metric(name or self.objectives[0])
-        choices = " or ".join(map(repr, self.objectives))
+        choices = " or ".join(", ".join(map(repr, self.objectives)).rsplit(", ", 1))
         raise FitnessError(f"objective is {choices} for {self.name}, got {name!r}", name)
-
-    def means(self, totals: Mapping[str, float], count: int) -> dict[str, float]:
-        """Return metrics by name from the sums of their scores over ``count`` examples."""
-        return {name: self.metric(name).scale * total / count for name, total in totals.items()}
 
     def to_dict(self) -> Figures:
         """Return plain values, ready for JSON; inverse: ``task_from_dict``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,12 +11,14 @@ from numpy.typing import NDArray
 
 from nasformer.errors import DataError, RecipeError
 from nasformer.tasks._checks import is_strings
-from nasformer.tasks._task import Array, Figures, Metric, Task
+from nasformer.tasks._task import Array, Estimate, Figures, Metric, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TOP = 5
+_LEAST_IMAGES = 20
+"""Images of each class before networks are compared by a mean over classes."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Classification(Task):
         Metric("macro_f1", "macro F1", "%", True, digits=2),
         Metric("loss", "loss", "nats"),
     )
-    objectives: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
+    objectives: ClassVar[tuple[str, ...]] = ("accuracy", "loss", "balanced_accuracy", "macro_f1")
     recipe: ClassVar[dict[str, Any]] = {}
     softens: ClassVar[bool] = True
     weighted: ClassVar[bool] = True
@@ -114,27 +117,62 @@ class Classification(Task):
         return temperature**2 * F.kl_div(*logs, reduction="batchmean", log_target=True)
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return whether each image is classified correctly, and its cross-entropy in nats."""
+        """Return whether each image is classified correctly, its cross-entropy in nats, and both its classes."""
+        import torch
         from torch.nn import functional as F
 
+        predicted, kind = outputs.argmax(dim=1), torch.int16 if outputs.shape[1] < 2**15 else torch.int32
         return {
-            "accuracy": outputs.argmax(dim=1) == targets,
+            "accuracy": predicted == targets,
             "loss": F.cross_entropy(outputs, targets, reduction="none"),
+            "actual": targets.to(kind),
+            "predicted": predicted.to(kind),
         }
 
-    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
-        """Return top-5 and balanced accuracy, macro F1, accuracy per class and the confusion matrix.
+    def totals(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the sums of both scores, and the images of each class: right, actual and predicted."""
+        scores = self.scores(outputs, targets)
+        counts = {name: each.bincount(minlength=outputs.shape[1]) for name, each in _classes(scores).items()}
+        return {"accuracy": scores["accuracy"].sum(), "loss": scores["loss"].sum(), **counts}
 
-        Balanced accuracy and macro F1 are means over the classes that have images. Row i of the confusion matrix
-        counts the images of class i by predicted class.
+    def means(self, totals: Mapping[str, Tensor], count: int) -> dict[str, float]:
+        """Return the objectives; balanced accuracy and macro F1 are means over the classes that have images."""
+        counts = {name: total.cpu().numpy() for name, total in totals.items() if total.ndim}
+        means = super().means({name: total for name, total in totals.items() if name not in counts}, count)
+        of_classes = {name: classes[counts["actual"] > 0].mean() for name, classes in _by_class(**counts).items()}
+        return means | {name: float(mean) for name, mean in of_classes.items()}
+
+    def estimate(self, objective: str, scores: Mapping[str, NDArray[Any]]) -> Estimate:
+        """Return an objective of images; balanced accuracy and macro F1 are linearised in the counts of classes.
+
+        That is the delta method: of balanced accuracy the standard error is that of strata with the classes' images
+        (Cochran, Sampling Techniques, 1977, section 5A.9).
+        """
+        if objective in scores:
+            return super().estimate(objective, scores)
+        actual, predicted, right = (scores[name] for name in ("actual", "predicted", "accuracy"))
+        number = max(len(self.classes), 1 + int(actual.max()), 1 + int(predicted.max()))
+        counts = {name: np.bincount(each, minlength=number) for name, each in _classes(scores).items()}
+        images, of_classes = counts["actual"], _by_class(**counts)[objective]
+        if objective == "balanced_accuracy":
+            apart = (100.0 * right - of_classes[actual]) / images[actual]
+        else:
+            sizes = images + counts["predicted"]
+            apart = (200.0 * right - of_classes[actual]) / sizes[actual] - of_classes[predicted] / sizes[predicted]
+        value, known = float(of_classes[images > 0].mean()), np.count_nonzero(images)
+        examples = value + len(actual) / known * apart
+        return Estimate(value, examples, bool(images.min() >= _LEAST_IMAGES))
+
+    def evaluate(self, outputs: Array, targets: NDArray[Any]) -> Figures:
+        """Return top-5 accuracy, accuracy per class and the confusion matrix.
+
+        Row i of the confusion matrix counts the images of class i by predicted class.
         """
         guesses, number = outputs.argmax(1), outputs.shape[1]
         confusion = np.bincount(number * targets + guesses, minlength=number**2).reshape(number, number)
-        images, told, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
-        recalls, f1 = 100.0 * right / np.maximum(images, 1), 200.0 * right / np.maximum(images + told, 1)
+        images = confusion.sum(axis=1)
+        recalls = _by_class(confusion.diagonal(), images, confusion.sum(axis=0))["balanced_accuracy"]
         figures = {
-            "balanced_accuracy": float(recalls[images > 0].mean()),
-            "macro_f1": float(f1[images > 0].mean()),
             "per_class": [
                 {"class": name, "images": int(count), "accuracy": float(recall) if count else None}
                 for name, count, recall in zip(self._named(len(images)), images, recalls, strict=True)
@@ -174,6 +212,23 @@ class Classification(Task):
 
     def _named(self, number: int) -> tuple[str, ...]:
         return self.classes or tuple(map(str, range(number)))
+
+
+def _classes(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the classes that images were rightly told, have and were told: of tensors or arrays."""
+    return {
+        "right": scores["actual"][scores["accuracy"]],
+        "actual": scores["actual"],
+        "predicted": scores["predicted"],
+    }
+
+
+def _by_class(right: NDArray[Any], actual: NDArray[Any], predicted: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return recall and F1 of each class in percent, by the metric that is their mean; 0 without images."""
+    return {
+        "balanced_accuracy": 100.0 * right / np.maximum(actual, 1),
+        "macro_f1": 200.0 * right / np.maximum(actual + predicted, 1),
+    }
 
 
 def _softmax(logits: Array) -> Array:

@@ -1,7 +1,8 @@
 """TaskConformance: the contract of tasks, as tests.
 
-Losses and scores are means over examples, distillation pulls towards the teacher, figures are plain values, bad targets
-are refused by one line, and a task is read back from its record, also where torch is not imported.
+Losses are means over examples, objectives are the same in training and search, distillation pulls towards the teacher,
+figures are plain values, bad targets are refused by one line, and a task is read back from its record, also where torch
+is not imported.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from torch import Tensor
 
 from nasformer.data import Dataset, ImagesInMemory
 from nasformer.errors import DataError, FitnessError
-from nasformer.fitness.outcome import Outcome, judged
+from nasformer.fitness.outcome import Outcome, judged, mean_of
 from nasformer.space import load_space
-from nasformer.tasks import Task, get_task, task_from_dict, task_of
+from nasformer.tasks import Estimate, Task, get_task, task_from_dict, task_of
 from nasformer.training import Recipe
 from nasformer.training.assessment import assess
 from nasformer.training.objective import Objective
@@ -63,8 +64,16 @@ class TaskConformance(ABC):
         """Return random outputs ``(count, outputs)``."""
         return torch.randn(count, len(self.task.outputs), generator=torch.Generator().manual_seed(seed))
 
+    def kept_scores(self) -> dict[str, Any]:
+        """Return the scores of random outputs as arrays."""
+        return {name: each.numpy() for name, each in self.task.scores(self.outputs(), self.checked()).items()}
+
+    def estimate(self, objective: str) -> Estimate:
+        """Return an objective of random outputs."""
+        return self.task.estimate(objective, self.kept_scores())
+
     def figures(self, count: int = COUNT) -> dict[str, Any]:
-        """Return the metrics of random outputs that are no means, and details."""
+        """Return the metrics of random outputs that are no objectives, and details."""
         return self.task.evaluate(self.outputs(count).numpy(), self.checked(count).numpy())
 
     def test_is_found_by_its_name(self) -> None:
@@ -109,23 +118,39 @@ class TaskConformance(ABC):
             assert "\n" not in str(caught.value)
 
     def test_scores_are_of_each_example(self) -> None:
-        """Finite, in the order of the objectives, and the same in any batch."""
+        """Finite, and the same in any batch."""
         outputs, targets = self.outputs(), self.checked()
         whole = self.task.scores(outputs, targets)
-        assert tuple(whole) == self.task.objectives
         assert all(each.shape == (COUNT,) and each.isfinite().all() for each in whole.values())
         parts = [self.task.scores(outputs[i : i + 5], targets[i : i + 5]) for i in range(0, COUNT, 5)]
         for name, each in whole.items():
             torch.testing.assert_close(torch.cat([part[name] for part in parts]), each)
 
-    def test_scores_rank(self) -> None:
-        """Each objective gives an evaluation, higher is better."""
-        outcome = Outcome({name: s.numpy() for name, s in self.task.scores(self.outputs(), self.checked()).items()})
-        architecture, figures = load_space("digits").smallest, assess(self.task, self.outputs(), self.checked())
+    def test_totals_add_up(self) -> None:
+        """Over batches, to the objectives that a search gives these outputs."""
+        outputs, targets = self.outputs(), self.checked()
+        first, second = (self.task.totals(outputs[part], targets[part]) for part in (slice(5), slice(5, COUNT)))
+        means = self.task.means({name: first[name] + second[name] for name in first}, COUNT)
+        assert means == pytest.approx({each: self.estimate(each).value for each in self.task.objectives}, rel=1e-5)
+
+    def test_examples_average_to_the_objective(self) -> None:
+        """So their scatter is its sampling error."""
+        for name in self.task.objectives:
+            found = self.estimate(name)
+            assert found.examples.shape == (COUNT,)
+            assert found.examples.mean() == pytest.approx(found.value, abs=1e-9 * max(1, np.abs(found.examples).max()))
+
+    def test_objectives_rank(self) -> None:
+        """Each gives an evaluation, higher is better; of the first examples too, in a race."""
+        outcome, figures = Outcome(self.kept_scores()), assess(self.task, self.outputs(), self.checked())
+        architecture, part = load_space("digits").smallest, outcome.part(0, COUNT // 2)
         for name in self.task.objectives:
             metric = self.task.objective(name)
-            found = judged(architecture, outcome, self.task, metric)
-            assert found.value == pytest.approx(metric.sign * figures[name], rel=1e-5)
+            whole = judged(architecture, outcome, self.task, metric)
+            assert whole.value == metric.sign * figures[name]
+            dropped = judged(architecture, part, self.task, metric, reference=mean_of([outcome], self.task, COUNT // 2))
+            assert dropped.value == pytest.approx(whole.value), "compared with itself"
+            assert dropped.standard_error == pytest.approx(part.values(self.task, metric).std() / COUNT**0.5)
 
     def test_loss_is_a_mean_over_examples(self) -> None:
         """So those of equal shards average to that of the batch."""

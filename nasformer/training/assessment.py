@@ -17,21 +17,19 @@ from nasformer.training.validation import outputs_of
 THROUGHPUT_BATCH = 64
 
 
-def measure_on_test(
+def outputs_on_test(
     net: VisionTransformer, data: Dataset, device: torch.device, *, readers: Readers = 0
-) -> dict[str, Any]:
-    """Return every metric of the task on the test examples, with the details that it gives.
-
-    ``standard_error`` has the sampling error of each metric that is a mean over independent examples.
-    """
-    net.to(device)
-    parts = [*outputs_of(net, data.test, device=device, batch_size=256, readers=readers)]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return outputs ``(examples, outputs)`` and targets of the test examples, on the CPU."""
+    parts = [*outputs_of(net.to(device), data.test, device=device, batch_size=256, readers=readers)]
     outputs, targets = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
-    return assess(data.task, outputs, targets)
+    return outputs, targets
 
 
 def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, Any]:
     """Return every metric of a task on outputs ``(examples, outputs)`` and their targets, as plain values.
+
+    ``standard_error`` has the sampling error of each objective, if examples are independent.
 
     Raises:
         RecipeError: An output is not finite, as after a diverged training.
@@ -43,15 +41,12 @@ def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str
             "training; train again at a lower learning_rate",
             first,
         )
-    scores = {name: each.double() for name, each in task.scores(outputs, targets).items()}
-    means = task.means({name: float(each.sum()) for name, each in scores.items()}, len(outputs))
-    errors = {
-        name: task.metric(name).scale * float(each.std(correction=0)) / len(outputs) ** 0.5
-        for name, each in scores.items()
-        if task.independent
-    }
+    scores = {name: each.numpy() for name, each in task.scores(outputs, targets).items()}
+    found = {name: task.estimate(name, scores) for name in task.objectives}
+    means = {name: each.value for name, each in found.items()}
+    errors = {name: float(each.examples.std()) / len(outputs) ** 0.5 for name, each in found.items()}
     further = task.evaluate(outputs.numpy(), targets.numpy())
-    return {task.examples: len(outputs), **means, "standard_error": errors, **further}
+    return {task.examples: len(outputs), **means, "standard_error": errors if task.independent else {}, **further}
 
 
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:

@@ -25,14 +25,14 @@ from nasformer.supernet.adapt import adapted
 from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.tasks import Task
-from nasformer.training.assessment import measure_on_test, speed
+from nasformer.training.assessment import assess, outputs_on_test, speed
 from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import is_main_process
+from nasformer.training.paired import paired_test
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
 from nasformer.training.teacher import Teacher
-from nasformer.training.validation import evaluate
 
 Freeze = Literal["nothing", "backbone"]
 
@@ -44,8 +44,9 @@ class FinetuneResult:
     Attributes:
         net: The network, in evaluation mode.
         training: The training's result.
-        figures: Plain values, ready for JSON: architecture, costs, provenance, test scores per class, speed on this
-            machine. Test scores and speed are in the main process only.
+        figures: Plain values, ready for JSON: architecture, costs, provenance, test scores per class, before
+            fine-tuning too with their ``paired`` test, speed on this machine. Test scores and speed are in the main
+            process only.
     """
 
     net: VisionTransformer
@@ -212,10 +213,14 @@ def _finish(
     if not is_main_process():
         return result
     device = torch.device(training.device)
-    figures["test"] = measure_on_test(net, data, device, readers=readers)
+    outputs, targets = outputs_on_test(net, data, device, readers=readers)
+    figures["test"] = assess(data.task, outputs, targets)
     if before is not None:
         initial, task = before
-        figures["before"] = dict(evaluate(initial.to(device), data.test, task=task, device=device, readers=readers))
+        earlier, _ = outputs_on_test(initial, data, device, readers=readers)
+        figures["before"] = task.means(task.totals(earlier, targets), len(targets))
+        if task == data.task and (paired := paired_test(task, earlier, outputs, targets)) is not None:
+            figures["paired"] = paired
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"

@@ -367,7 +367,7 @@ class Trainer:
         start, stop = self.ranks.part(len(split))
         options = {"device": self.device, "amp": self.amp, "readers": self.readers, "start": start, "stop": stop}
         totals = total_scores(self._evaluated, split, task, architecture, **options)
-        return task.means({name: float(self.ranks.total(total)) for name, total in totals.items()}, len(split))
+        return task.means({name: self.ranks.total(total) for name, total in totals.items()}, len(split))
 
 
 def renamed(readers: Readers, workers: int | None) -> Readers:

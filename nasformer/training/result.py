@@ -38,7 +38,7 @@ class TrainingResult:
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
-        """The last validation: the metrics that are means over examples, by subnet name."""
+        """The last validation: the task's objectives, by subnet name."""
         rows = [row for row in self.history if "validation" in row]
         return dict(rows[-1]["validation"]) if rows else {}
 

@@ -51,20 +51,19 @@ def evaluate(
     task = task or get_task("classification")()
     options = {"device": device, "batch_size": batch_size, "amp": amp, "readers": readers}
     totals = total_scores(net, split, task, architecture, **options)
-    return Score(task.means({name: float(total) for name, total in totals.items()}, len(split)))
+    return Score(task.means(totals, len(split)))
 
 
 def total_scores(
     net: nn.Module, split: Split, task: Task, architecture: Architecture | None = None, **options: Any
 ) -> dict[str, Tensor]:
-    """Return the sum of each score of a task over a split, or over a part of it.
+    """Return the ``totals`` of a task over a split, or over a part of it.
 
     The arguments are those of ``outputs_of``.
     """
     totals: dict[str, Tensor] = {}
     for outputs, targets in outputs_of(net, split, architecture, **options):
-        for name, scores in task.scores(outputs, targets).items():
-            total = scores.sum()
+        for name, total in task.totals(outputs, targets).items():
             totals[name] = totals[name] + total if name in totals else total
     return totals
 

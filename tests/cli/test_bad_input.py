@@ -133,7 +133,7 @@ def test_a_dataset_that_does_not_fit_the_space(changes: dict[str, Any], message:
 
 def test_an_objective_that_there_is_not(weights: Path, refused: Refused) -> None:
     refused(
-        "objective is 'accuracy' or 'loss' for classification, got 'speed'",
+        "objective is 'accuracy', 'loss', 'balanced_accuracy' or 'macro_f1' for classification, got 'speed'",
         "search",
         "digits",
         "--objective",

@@ -28,14 +28,20 @@ from nasformer.tasks import get_task
 from tests.fitness import killed
 
 IMAGES = 2000
-TASK = get_task("classification")()
+SIZES = (1300, 400, 200, 100)
+"""Images of each class."""
+BY_CLASS = ("balanced_accuracy", "macro_f1")
+TASK = get_task("classification")(tuple("abcd"))
 ARCHS = load_space("digits").sample(60, seed=0)[:20]
 EARLY = {"first": 20, "growth": 1.3}
 """Options for splits of a few hundred images."""
 
 
-def outcome(correct: NDArray[np.bool_], loss: NDArray[np.float64]) -> Outcome:
-    return Outcome({"accuracy": correct, "loss": loss.astype(np.float32)})
+def outcome(correct: NDArray[np.bool_], loss: NDArray[np.float64], actual: NDArray[np.int_] | None = None) -> Outcome:
+    """Return an outcome in which errors are of the next class."""
+    actual = np.arange(len(loss)) % len(SIZES) if actual is None else actual
+    predicted = np.where(correct, actual, (actual + 1) % len(SIZES))
+    return Outcome({"accuracy": correct, "loss": loss.astype(np.float32), "actual": actual, "predicted": predicted})
 
 
 def equal_on_the_whole(rng: np.random.Generator, n: int, *, squared: bool = False) -> list[Outcome]:
@@ -55,21 +61,36 @@ def equal_on_the_whole(rng: np.random.Generator, n: int, *, squared: bool = Fals
     return outcomes
 
 
+def equal_in_every_class(rng: np.random.Generator, n: int) -> list[Outcome]:
+    """Return outcomes that differ in order alone within each of four classes of unequal size."""
+    actual = rng.permutation(np.repeat(np.arange(len(SIZES)), SIZES))
+    hard, own = rng.random(IMAGES) < 0.15, rng.random(IMAGES) < 0.3
+    outcomes = []
+    for _ in range(n):
+        right = ~hard
+        for label in range(len(SIZES)):
+            these = np.flatnonzero(own & (actual == label))
+            right[these] = rng.permutation(np.arange(len(these)) % 2 == 0)
+        outcomes.append(outcome(right, np.zeros(IMAGES), actual))
+    return outcomes
+
+
 def showing(outcomes: Sequence[Outcome]) -> Callable[[Sequence[Architecture], int, int], Answers]:
     table = dict(zip(ARCHS, outcomes, strict=False))
     return lambda archs, start, stop: {a: table[a].part(start, stop) for a in archs}
 
 
 @pytest.mark.parametrize("error", [0.05, 0.2])
-@pytest.mark.parametrize("objective", ["accuracy", "loss", "squared"])
+@pytest.mark.parametrize("objective", ["accuracy", "loss", "squared", "balanced_accuracy", "macro_f1"])
 @pytest.mark.parametrize(("n", "keep"), [(2, 1), (20, 1), (20, 5)])
 def test_equals_are_dropped_as_often_as_stated(objective: str, n: int, keep: int, error: float) -> None:
     rng, racing, parts = np.random.default_rng(7), Racing(error=error), []
     squared = objective == "squared"
     metric = TASK.objective("loss" if squared else objective)
     for _ in range(200):
-        compute = showing(equal_on_the_whole(rng, n, squared=squared))
-        found = race(racing, ARCHS[:n], compute, images=IMAGES, objective=metric, keep=keep)
+        by_class = objective in BY_CLASS
+        compute = showing(equal_in_every_class(rng, n) if by_class else equal_on_the_whole(rng, n, squared=squared))
+        found = race(racing, ARCHS[:n], compute, images=IMAGES, task=TASK, objective=metric, keep=keep)
         parts.append(np.mean([o.seen < IMAGES for o in found.values() if isinstance(o, Outcome)]))
     dropped, scatter = np.mean(parts), np.std(parts) / np.sqrt(len(parts))
     assert dropped <= error + 3 * scatter, f"{dropped:.3f} ± {scatter:.3f} of the equals were dropped"
@@ -77,7 +98,7 @@ def test_equals_are_dropped_as_often_as_stated(objective: str, n: int, keep: int
     assert dropped >= least, f"{dropped:.3f}: far fewer than stated, races could end sooner"
 
 
-@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+@pytest.mark.parametrize("objective", TASK.objectives)
 def test_the_worse_are_dropped_and_the_best_see_every_image(objective: str) -> None:
     rng = np.random.default_rng(1)
     skill = np.linspace(0.5, 0.9, len(ARCHS))
@@ -85,7 +106,9 @@ def test_the_worse_are_dropped_and_the_best_see_every_image(objective: str) -> N
     outcomes = [
         outcome(hardness < each, np.maximum(hardness - each, 0) * 5 + rng.normal(1, 0.1, IMAGES)) for each in skill
     ]
-    found = race(Racing(), ARCHS, showing(outcomes), images=IMAGES, objective=TASK.objective(objective), keep=5)
+    found = race(
+        Racing(), ARCHS, showing(outcomes), images=IMAGES, task=TASK, objective=TASK.objective(objective), keep=5
+    )
     seen = [o.seen for a in ARCHS if isinstance(o := found[a], Outcome)]
     assert all(each == IMAGES for each in seen[-5:])
     assert sum(seen) < 0.5 * IMAGES * len(ARCHS)
@@ -101,6 +124,7 @@ def test_rivals_are_to_be_beaten_too() -> None:
             ARCHS[:3],
             showing(bad),
             images=IMAGES,
+            task=TASK,
             objective=TASK.objective("accuracy"),
             keep=3,
             rivals=rivals,
@@ -118,7 +142,7 @@ def test_what_raises_leaves_the_race() -> None:
         failed = {ARCHS[1]: RuntimeError("late")} if start and ARCHS[1] in archs else {}
         return {**outcomes(archs, start, stop), **failed}
 
-    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, objective=TASK.objective("loss"), keep=3)
+    found = race(Racing(), ARCHS[:3], compute, images=IMAGES, task=TASK, objective=TASK.objective("loss"), keep=3)
     assert [getattr(found[a], "seen", "failed") for a in ARCHS[:3]] == [IMAGES, "failed", IMAGES]
 
 
@@ -126,29 +150,36 @@ def test_a_value_from_few_images_is_corrected_for_how_easy_they_were() -> None:
     rng = np.random.default_rng(3)
     easy = np.linspace(1, 0, IMAGES)  # the first images are easy
     best, other = (outcome(rng.random(IMAGES) < p * easy, np.ones(IMAGES)) for p in (0.9, 0.8))
-    truth = float(other.columns(TASK)["accuracy"].mean())
-    whole = judged(ARCHS[0], other, TASK, TASK.objective("accuracy"))
-    estimate = judged(ARCHS[0], other.part(0, 500), TASK, TASK.objective("accuracy"), reference=mean_of([best], TASK))
+    accuracy = TASK.objective("accuracy")
+    truth = float(other.values(TASK, accuracy).mean())
+    whole = judged(ARCHS[0], other, TASK, accuracy)
+    estimate = judged(ARCHS[0], other.part(0, 500), TASK, accuracy, reference=mean_of([best], TASK, 500))
     assert (whole.value, whole.images, whole.dropped) == (truth, IMAGES, False)
     assert (estimate.images, estimate.dropped) == (500, True)
-    assert other.part(0, 500).columns(TASK)["accuracy"].mean() > truth + 20
+    assert other.part(0, 500).values(TASK, accuracy).mean() > truth + 20
     assert estimate.value == pytest.approx(truth, abs=10)
     assert whole.standard_error == pytest.approx(np.sqrt(truth * (100 - truth) / IMAGES))
     assert (estimate.standard_error or 0) > (whole.standard_error or 0)
 
 
-@pytest.mark.parametrize("seen", [50, 100, 160, 199])
-@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+@pytest.mark.parametrize(
+    ("objective", "seen"),
+    [(name, seen) for name in TASK.objectives for seen in (50, 100, 160, 199) if seen > 50 or name not in BY_CLASS],
+)
 def test_the_standard_error_is_the_scatter_over_splits(objective: str, seen: int) -> None:
-    """Splits of 200 images are drawn anew: what of them was not seen adds to the scatter, nothing else does."""
+    """Splits of 200 images are drawn anew: what of them was not seen adds to the scatter, nothing else does.
+
+    Means over classes are linearised, which holds from about twenty images of each class.
+    """
     rng, images, splits = np.random.default_rng(4), 200, 1500
     values, errors = np.empty(splits), np.empty(splits)
     for split in range(splits):
         hard = rng.random(images)
-        best, other = (outcome(rng.random(images) < p * hard, hard + rng.normal(0, 1, images)) for p in (0.9, 0.6))
-        estimate = judged(
-            ARCHS[0], other.part(0, seen), TASK, TASK.objective(objective), reference=mean_of([best], TASK)
-        )
+        actual = rng.choice(len(SIZES), images, p=[0.4, 0.2, 0.2, 0.2])
+        skills = [np.array([p, p, p / 2, p / 3])[actual] for p in (0.9, 0.6)]
+        best, other = (outcome(rng.random(images) < p * hard, hard + rng.normal(0, 1, images), actual) for p in skills)
+        reference = mean_of([best], TASK, seen)
+        estimate = judged(ARCHS[0], other.part(0, seen), TASK, TASK.objective(objective), reference=reference)
         values[split], errors[split] = estimate.value, estimate.standard_error
     stated, found = np.sqrt(np.mean(errors**2)), np.std(values)
     assert stated == pytest.approx(found, rel=4 / np.sqrt(2 * splits)), f"{stated:.4g} stated, {found:.4g} found"
@@ -193,8 +224,8 @@ def test_a_race_of_the_fitness_shows_fewer_images_and_repeats_itself(
         assert architecture not in best or "dropped" not in metrics
 
 
-def search(net: Supernet, data: Dataset, **options: object) -> SearchResult:
-    fitness = InheritedFitness(net, data.search, device="cpu", objective="loss", racing=EARLY)
+def search(net: Supernet, data: Dataset, objective: str = "loss", **options: object) -> SearchResult:
+    fitness = InheritedFitness(net, data.search, device="cpu", objective=objective, racing=EARLY)
     searcher = Searcher(net.space, "evolution", fitness, seed=1, population=12, parents=3, mutants=6, crossovers=6)
     return searcher.run(evaluations=36, batch_size=12, progress=False, **options)  # type: ignore[arg-type]
 
@@ -203,11 +234,11 @@ def figures(trials: Sequence[Trial]) -> list[tuple[Architecture, float | None, d
     return [(t.architecture, t.value, dict(t.metrics)) for t in trials]
 
 
-@pytest.mark.parametrize("stop", [5, 12, 19])
+@pytest.mark.parametrize(("objective", "stop"), [("loss", 5), ("loss", 12), ("loss", 19), ("macro_f1", 19)])
 def test_a_search_that_races_goes_on_exactly_after_a_stop(
-    stop: int, varied: Supernet, digits: Dataset, tmp_path: Path
+    objective: str, stop: int, varied: Supernet, digits: Dataset, tmp_path: Path
 ) -> None:
-    expected = search(varied, digits)
+    expected = search(varied, digits, objective)
     assert any(trial.dropped for trial in expected.trials)
 
     def interrupt(trial: Trial) -> None:
@@ -215,8 +246,8 @@ def test_a_search_that_races_goes_on_exactly_after_a_stop(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(varied, digits, storage=tmp_path / "study.log", callback=interrupt)
-    resumed = search(varied, digits, storage=tmp_path / "study.log")
+        search(varied, digits, objective, storage=tmp_path / "study.log", callback=interrupt)
+    resumed = search(varied, digits, objective, storage=tmp_path / "study.log")
     assert resumed.counts["replayed"] > 0
     assert figures(resumed.trials) == figures(expected.trials)
     assert figures(resumed.confirmed) == figures(expected.confirmed)
@@ -246,16 +277,18 @@ def test_nothing_dropped_wins_unconfirmed(varied: Supernet, digits: Dataset) -> 
     assert {trial.images for trial in result.confirmed} == {len(digits.search)}
 
 
-@pytest.mark.parametrize("objective", ["accuracy", "loss"])
-def test_the_objective_is_the_value_and_the_other_a_metric(
+@pytest.mark.parametrize("objective", TASK.objectives)
+def test_the_objective_is_the_value_and_the_others_metrics(
     objective: str, space: SearchSpace, net: Supernet, digits: Dataset
 ) -> None:
     (plain,) = InheritedFitness(net, digits.search, device="cpu").evaluate([space.smallest])
     fitness = InheritedFitness(net, digits.search, device="cpu", objective=objective)
     (found,) = fitness.evaluate([space.smallest])
-    assert found.value == (plain.value if objective == "accuracy" else -plain.metrics["loss"])
-    assert found.metrics["loss"] == plain.metrics["loss"]
-    assert found.metrics.get("accuracy", plain.value) == plain.value
+    figures = {**plain.metrics, "accuracy": plain.value or 0}
+    assert found.value == (-1 if objective == "loss" else 1) * figures[objective]
+    assert {**found.metrics, objective: figures[objective]}.items() >= {
+        (name, figures[name]) for name in TASK.objectives
+    }
     assert (found.images, found.dropped) == (len(digits.search), False)
     assert fitness.describe()["objective"] == objective
 
@@ -276,5 +309,5 @@ def test_options_out_of_range_are_refused(racing: dict[str, float], said: str, n
 
 
 def test_an_unknown_objective_is_refused(net: Supernet, digits: Dataset) -> None:
-    with pytest.raises(FitnessError, match="objective is 'accuracy' or 'loss' for classification, got 'speed'"):
+    with pytest.raises(FitnessError, match=r"objective is 'accuracy', 'loss', .* for classification, got 'speed'"):
         InheritedFitness(net, digits.search, objective="speed")

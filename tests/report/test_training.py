@@ -64,6 +64,10 @@ def trained(classes: int = 10, each: int = 40) -> dict[str, Any]:
             "confusion": confusion.tolist(),
         },
         "before": {"accuracy": 40.0, "loss": 1.9},
+        "paired": {
+            **{"metric": "accuracy", "test": "McNemar", "p": 1e-20},
+            **{"both": 100, "only_before": 60, "only_after": 200, "neither": 40},
+        },
         "speed": {
             "device": "a processor",
             "latency_ms": 0.72,
@@ -97,7 +101,8 @@ def page(folder: Path) -> Page:
 
 def test_the_page_states_the_result(page: Page) -> None:
     test = trained()["test"]
-    facts = [f"on 400 test images is {test['accuracy']:.2f} %", "same images was 40.00 %", "0.5123", "do not overlap"]
+    facts = [f"on 400 test images is {test['accuracy']:.2f} %", "same images was 40.00 %", "0.5123"]
+    facts += ["200 images are right only after, 60 only before (McNemar's exact test, p < 0.0001): the difference is"]
     facts += ["The network was fine-tuned from home/digits.safetensors on digits for seven epochs."]
     facts += ["60,106", "0.72 ms", "13,476", "a processor", "2 min 05 s", "nasformer finetune digits", "torch 2.9"]
     for fact in facts:
@@ -163,6 +168,7 @@ def test_many_classes_stay_light_and_folded(tmp_path: Path) -> None:
 def of_task(task: Task, test: dict[str, Any], before: dict[str, float]) -> dict[str, Any]:
     """Return figures of another task than classification."""
     figures = {**trained(), "test": test, "before": before}
+    del figures["paired"]
     figures["training"] = {**figures["training"], "data": {"name": "other", **task.record()}, "history": []}
     return figures
 
@@ -174,6 +180,7 @@ def test_a_regression_has_errors_with_intervals_and_every_target(tmp_path: Path)
     page = read(write_training_report(tmp_path, of_task(task, {**test, "per_target": rows}, {"mae": 3.0}), title="r"))
     assert "Its MAE on 400 test images is 2.5000 (95 % interval 2.304 – 2.696)." in page.text
     assert "Before, its MAE on the same images was 3.0000: a change of −0.5." in page.text
+    assert "the difference is" not in page.text, "files of earlier versions have no paired test"
     assert "fine-tuned 2.5000 2.304 – 2.696 0.8000 0.5000 0.461 – 0.539" in page.text
     assert "age 4.0000 0.7000 height 1.0000 –" in page.text
     assert "accuracy" not in page.text
@@ -215,7 +222,7 @@ def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     figures = trained()
-    for key in ("before", "speed", "source", "versions", "teacher"):
+    for key in ("before", "paired", "speed", "source", "versions", "teacher"):
         del figures[key]
     figures["training"] = {"history": figures["training"]["history"][:1]}
     text = read(write_training_report(tmp_path, figures, title="Bare")).text

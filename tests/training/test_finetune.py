@@ -73,6 +73,10 @@ def test_a_network_is_finetuned_and_its_figures_add_up(
     test, before = figures["test"], figures["before"]
     assert test["accuracy"] == evaluate(result.net, data.test).accuracy > 80 > before["accuracy"]
     assert before["loss"] == pytest.approx(evaluate(net, data.test).loss)
+    paired = figures["paired"]
+    assert sum(paired[name] for name in ("both", "only_before", "only_after", "neither")) == 32
+    gained = (test["accuracy"] - before["accuracy"]) * 32 / 100
+    assert paired["only_after"] - paired["only_before"] == pytest.approx(gained)
     confusion = torch.tensor(test["confusion"])
     assert confusion.sum(dim=1).tolist() == [row["images"] for row in test["per_class"]] == [8, 8, 8, 8]
     assert 100 * float(confusion.diagonal().sum()) / 32 == test["accuracy"]

@@ -73,6 +73,11 @@ def test_another_task_gets_a_new_head_and_no_figures_of_before(
     options: dict[str, Any] = {"device": "cpu", "progress": False}
     same = finetune(net, ages, recipe(ages), trained_on=ages.record, **options)
     assert same.figures["before"] == pytest.approx(evaluate(net, ages.test, task=ages.task))
+    assert same.figures["paired"]["metric"] == "mae"
+    later = dataset(get_task("regression").fit(2 * AGES.numpy(), ("age", "weight")), 2 * AGES)
+    assert "paired" not in finetune(net, later, recipe(later), trained_on=ages.record, **options).figures, (
+        "errors in other deviations are no pairs"
+    )
     other = finetune(net, labels, recipe(labels), trained_on=ages.record, **options)
     assert "before" not in other.figures
     assert {"mean_average_precision", "micro_f1", "loss"} <= set(other.figures["test"])

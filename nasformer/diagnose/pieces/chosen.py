@@ -21,7 +21,8 @@ def images(bench: Bench, do: Doing) -> Piece:
     pool = bench.sample(bench.plan.pool, "pool")
     told = bench.outcomes(pool, "search")
     task = bench.data.task
-    columns = {name: np.stack([each.values(task.objective(name)) for each in told]) for name in task.objectives}
+    means = [task.objective(name) for name in task.objectives if name in told[0].scores]  # on a part of the images too
+    columns = {each.name: np.stack([outcome.values(task, each) for outcome in told]) for each in means}
     full, draw = len(bench.data.search), np.random.default_rng(bench.plan.seed)
     rows = []
     for count in [size for size in _SUBSETS if size < full]:
@@ -39,8 +40,8 @@ def curse(bench: Bench, do: Doing) -> Piece:
     """Measure the winner's curse: search minus test value of the best of several."""
     pool = bench.sample(bench.plan.pool, "pool")
     main = bench.data.task.objective()
-    seen = np.stack([each.values(main) for each in bench.outcomes(pool, "search")])
-    test = np.stack([each.values(main) for each in bench.outcomes(pool, "test")]).mean(axis=1)
+    seen = np.stack([each.values(bench.data.task, main) for each in bench.outcomes(pool, "search")])
+    test = np.stack([each.values(bench.data.task, main) for each in bench.outcomes(pool, "test")]).mean(axis=1)
     bias = float((seen.mean(axis=1) - test).mean())
     draw, shown = np.random.default_rng(bench.plan.seed), min(bench.plan.search_images, seen.shape[1])
     rows = []
