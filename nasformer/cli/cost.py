@@ -44,10 +44,10 @@ def cost(
     if json:
         print_json({"architecture": arch.to_dict(), **figures})
         return
-    console.print(f"{arch}", markup=False)
+    console.print(f"{arch}")
     rows = [(name.replace("_", " "), value) for name, value in figures.items() if not isinstance(value, (bool, str))]
     print_table("", ("", declared.name), rows)
-    console.print("a member of the space" if figures["member"] else f"not a member: {figures['why_not']}", markup=False)
+    console.print("a member of the space" if figures["member"] else f"not a member: {figures['why_not']}")
     if figures.get("feasible") is not None:
         console.print("within the budget" if figures["feasible"] else "outside the budget")
 

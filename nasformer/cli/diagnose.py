@@ -120,4 +120,4 @@ def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
         return
     rows = [(claim["verdict"], claim["claim"], claim["here"]) for claim in found["claims"]]
     print_table(found["title"], ("", "claim of the paper", "here"), rows, left=3)
-    console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", markup=False, soft_wrap=True)
+    console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", soft_wrap=True)

@@ -66,7 +66,7 @@ def evaluate(
         print_json({"split": split, **count, "weights": judge.fingerprint, "results": rows})
         return
     for name, arch in candidates.items():
-        console.print(f"{name}: {arch}", markup=False, soft_wrap=True)
+        console.print(f"{name}: {arch}", soft_wrap=True)
     metrics = [judge.task.metric(name) for name in judge.task.objectives]
     table = [
         (row["name"], row["params"], row["macs"], *(each.text(row[each.name]) for each in metrics)) for row in rows

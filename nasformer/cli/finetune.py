@@ -91,7 +91,7 @@ def finetune(
     folder = out or Path("runs") / f"{source.name}-finetune"
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
     net = source.net
     if image_size is not None and net.resizes:  # a resolution that was chosen stays, unless another is asked for
         net = adapted(net, image_size=image_size)

@@ -49,6 +49,5 @@ def import_autoformer(
     console.print(
         f"{checkpoint}: {parameters:,} parameters, supernet of {declared.name}. Default weights: {kept}\n"
         f"Next: nasformer search {space} --data imagefolder:PATH --params 6e6",
-        markup=False,
         soft_wrap=True,
     )

@@ -54,7 +54,7 @@ def latency(
         errors = {"median": found.median_error, "each": found.errors}
         print_json({"out": str(path), "errors": errors, "spread": table.spread, "table": table.to_dict()})
         return
-    console.print(f"{table.device}, batch {batch_size}, medians of {repeats}", markup=False, soft_wrap=True)
+    console.print(f"{table.device}, batch {batch_size}, medians of {repeats}", soft_wrap=True)
     pairs = zip(found.networks, found.predicted, found.measured, found.errors, strict=True)
     rows = [
         (f"{a.depth} layers of {a.embed_dim}", f"{p / 1000:.2f}", f"{m / 1000:.2f}", f"{100 * error:+.1f}")
@@ -64,6 +64,5 @@ def latency(
     console.print(
         f"median error {100 * found.median_error:.1f} % on {check} held-out networks; "
         f"largest spread of a block {100 * (table.spread or 0):.0f} %. Table: {path}",
-        markup=False,
         soft_wrap=True,
     )

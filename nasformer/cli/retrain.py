@@ -83,7 +83,7 @@ def retrain(
     folder = out or Path("runs") / f"{space.name}-retrain"
     if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
     result = train(
         chosen,
         space,

@@ -127,9 +127,7 @@ def search(
         print_json({**summary(result), "result": str(folder / RESULT)})
     else:
         show(result)
-        console.print(
-            f"report: {folder / 'report.html'}   next: nasformer evaluate {folder}", markup=False, soft_wrap=True
-        )
+        console.print(f"report: {folder / 'report.html'}   next: nasformer evaluate {folder}", soft_wrap=True)
 
 
 def keep(result: SearchResult, folder: Path) -> None:

@@ -34,7 +34,7 @@ def spaces(
     if json:
         print_json([description.to_dict() for description in descriptions])
     elif space:
-        console.print(str(descriptions[0]), markup=False)
+        console.print(str(descriptions[0]))
     else:
         rows = [
             (

@@ -73,9 +73,7 @@ def train(
     chosen = read(dataset=dataset)
     net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
     if is_main_process() and not json:
-        console.print(
-            f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", markup=False, soft_wrap=True
-        )
+        console.print(f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", soft_wrap=True)
     result = train_supernet(
         net,
         dataset,
@@ -103,6 +101,5 @@ def train(
     console.print(
         f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
         f"Searches of this space will use them. Next: nasformer search {space} --strategy evolution",
-        markup=False,
         soft_wrap=True,
     )

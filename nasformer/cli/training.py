@@ -200,7 +200,6 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
         f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per {task.example}, "
         f"{here['images_per_second']:,.0f} {examples}/s on this machine.\n"
         f"Weights, log and {figures['kind']}.json: {folder}\nReport: {page}",
-        markup=False,
         soft_wrap=True,
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from nasformer._console import printable
 from nasformer.compare.comparison import Entrant
 from nasformer.errors import ExperimentError, did_you_mean, first_fault
 from nasformer.space.declaration import parse
@@ -219,7 +220,7 @@ def _with_paths(task: TaskDeclaration, folder: Path | None) -> TaskDeclaration:
             changes[key] = f"{kind}:{_path(path, folder)}"
     if Path(task.space).suffix:
         changes["space"] = _path(task.space, folder)
-    return task.model_copy(update={**changes, "name": task.label})
+    return task.model_copy(update={**changes, "name": printable(task.label)})
 
 
 def _is_file(name: str) -> bool:

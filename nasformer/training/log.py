@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Column
 
+from nasformer._console import PlainColumn, PlainConsole
 from nasformer.errors import CheckpointError
 from nasformer.tasks import Metric
 
@@ -47,12 +47,12 @@ class TrainingLog:
         self._path = None if folder is None else folder / FILE
         self._callback = callback
         self._bar = Progress(
-            TextColumn("epoch"),
+            PlainColumn("epoch"),
             MofNCompleteColumn(),
             BarColumn(bar_width=12),
             TimeRemainingColumn(),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),  # a narrow terminal shortens the bar
-            console=Console(stderr=True),
+            PlainColumn("{task.description}", table_column=Column(no_wrap=True)),  # a narrow terminal shortens the bar
+            console=PlainConsole(stderr=True),
             disable=not progress,
         )
         self._task = self._bar.add_task("", total=epochs, completed=len(self.history))
