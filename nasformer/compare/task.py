@@ -161,10 +161,10 @@ def opened(declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTa
 
 
 def _fitness(declared: TaskDeclaration, space: SearchSpace) -> Fitness:
-    if declared.fitness is None and declared.supernet is None:
+    options = {**_weights(declared), "objective": declared.objective, "racing": declared.racing}
+    if declared.fitness is None and not any(options.values()):
         return default_fitness(space)
-    named: dict[str, Any] = {"objective": declared.objective, "racing": declared.racing, **_weights(declared)}
-    return make_fitness(declared.fitness or "inherited", space, **named)
+    return make_fitness(declared.fitness or "inherited", space, **options)
 
 
 def _weights(declared: TaskDeclaration) -> dict[str, Any]:
