@@ -9,7 +9,7 @@ import typer
 
 from nasformer.cli.cost import read_architecture
 from nasformer.cli.options import Data, Device, Json, OfSpace, Root, SupernetPath
-from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.output import console, messages, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -68,11 +68,12 @@ def evaluate(
     for name, arch in candidates.items():
         console.print(f"{name}: {arch}", soft_wrap=True)
     metrics = [judge.task.metric(name) for name in judge.task.objectives]
+    costs = {name: {"macs": "MACs"}.get(name, name.replace("_", " ")) for name in space.known_costs}
     table = [
-        (row["name"], row["params"], row["macs"], *(each.text(row[each.name]) for each in metrics)) for row in rows
+        (row["name"], *(row[name] for name in costs), *(each.text(row[each.name]) for each in metrics)) for row in rows
     ]
     title = f"{len(images):,} {split} {judge.task.examples}"
-    print_table(title, ("", "params", "MACs", *(each.title for each in metrics)), table)
+    print_table(title, ("", *costs.values(), *(each.title for each in metrics)), table)
 
 
 def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:
@@ -103,8 +104,12 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
 
 
 def _uniform(result: SearchResult) -> dict[str, Architecture]:
-    known = {name: bounds for name, bounds in result.limits.items() if name in result.space.known_costs}
-    members = result.space.feasible(**known).uniform()  # a loaded result has no latency table
+    for name in result.limits:
+        if name not in result.space.known_costs:
+            reason = f"the result does not hold the cost {name}, such as one made in Python or before version 0.2"
+            messages.print(f"no uniform ViT: {reason}", soft_wrap=True)
+            return {}
+    members = result.space.feasible(**result.limits).uniform()
     return {"uniform ViT": members[-1]} if members else {}
 
 
