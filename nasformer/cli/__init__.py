@@ -31,6 +31,7 @@ from nasformer.cli.spaces import spaces
 from nasformer.cli.study import study
 from nasformer.cli.surrogate import surrogate
 from nasformer.cli.train import train
+from nasformer.cli.weights import weights
 from nasformer.errors import NasformerError
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ _COMMANDS = (demo, spaces, cost, latency, train, search, compare, surrogate, eva
 for _command in (*_COMMANDS, export, predict, benchmark, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)
+app.add_typer(weights)
 
 
 @app.callback(invoke_without_command=True)

@@ -74,14 +74,14 @@ def diagnose(
     """
     from nasformer.diagnose import PIECES, Plan
     from nasformer.diagnose import diagnose as measure
-    from nasformer.fitness import find_weights
-    from nasformer.registry import open_supernet
+    from nasformer.registry import open_supernet, supernet_file
     from nasformer.space import load_space
     from nasformer.training import Recipe
 
     declared = load_space(space)
     given = None if recipe is None else Recipe.load(recipe).to_dict()
-    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root, recipe=given)
+    file = supernet_file(declared, supernet, data)
+    net, dataset = open_supernet(declared, supernet=file, data=data, root=root, recipe=given)
     trained = net.metadata.get("training", {}) if given is None else {"recipe": given}
     base = read_recipe(None, trained, dataset.name, epochs=None)
     alone = base.replace(epochs=epochs or base.epochs)
@@ -102,10 +102,9 @@ def diagnose(
         pieces=tuple(piece or PIECES),
     )
     folder = out or Path("runs") / f"{declared.name}-diagnosis"
-    file = str(supernet or find_weights(declared))
     how: dict[str, Any] = {"workers": workers, "device": device, "progress": not (quiet or json)}
     try:
-        found = measure(net, dataset, plan, folder, file=file, **how)
+        found = measure(net, dataset, plan, folder, file=str(file), **how)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"Results so far are in {folder}; resume with: {command_line()}") from None
     _show(found, folder, json=json)

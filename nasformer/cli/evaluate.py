@@ -40,16 +40,17 @@ def evaluate(
     from nasformer.cli.training import require_same_weights
     from nasformer.errors import DataError
     from nasformer.fitness import InheritedFitness
-    from nasformer.registry import open_supernet
+    from nasformer.registry import open_supernet, supernet_file
 
     if split not in ("test", "search"):
         raise DataError(f"--split is test or search, got {split!r}", split)
-    space, candidates, weights = _candidates(target, architecture)
-    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+    space, candidates, searched = _candidates(target, architecture)
+    file = supernet_file(space, supernet, searched.get("data") or data)
+    net, dataset = open_supernet(space, supernet=file, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
     decoded = split == "search"  # test images are read once
     judge = InheritedFitness(net, images, task=dataset.task, device=device, decoded=decoded)
-    require_same_weights(weights, judge.fingerprint)
+    require_same_weights(searched.get("weights"), judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)
     rows: list[dict[str, Any]] = [
@@ -83,8 +84,8 @@ def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:
     return {name: known[name] for name in task.objectives}
 
 
-def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:
-    """Return the space, the architectures by name, and the hash of the search's weights."""
+def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], dict[str, Any]]:
+    """Return the space, the architectures by name, and the description of the search's fitness; empty if none."""
     from nasformer.cli.training import run_file
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
@@ -97,10 +98,10 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
                 f"a run has its own architectures, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(run)
-        weights: dict[str, Any] = result.settings["fitness"]
-        return result.space, {"winner": result.best.architecture, **_uniform(result)}, weights.get("weights")
+        chosen = {"winner": result.best.architecture, **_uniform(result)}
+        return result.space, chosen, dict(result.settings["fitness"])
     space = load_space(target)
-    return space, {"architecture": read_architecture(space, architecture or "largest")}, None
+    return space, {"architecture": read_architecture(space, architecture or "largest")}, {}
 
 
 def _uniform(result: SearchResult) -> dict[str, Architecture]:

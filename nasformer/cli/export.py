@@ -63,7 +63,7 @@ def export(
     from nasformer.export.formats import require_format
 
     require_format(format, dtype)
-    source = read_source(target, architecture, supernet, study)
+    source = read_source(target, architecture, supernet, study, data)
     dataset = source.dataset(data, root)
     folder = out or Path("runs") / f"{source.name}-{format}-{dtype}"
     provenance = {**source.provenance, **({"licence": licence} if licence else {})}

@@ -74,7 +74,7 @@ def finetune(
     from nasformer.training import finetune as train
     from nasformer.training import is_main_process
 
-    source = read_source(target, architecture, supernet, study)
+    source = read_source(target, architecture, supernet, study, data)
     images = data or source.data.get("name")
     read = partial(
         read_recipe,

@@ -42,8 +42,23 @@ Data = Annotated[
     ),
 ]
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the dataset.", show_default=False)]
+
+
+def _supernet_file(given: Path | None) -> Path | None:
+    from nasformer.fitness.weights import named_weights
+
+    return given if given is None else named_weights(given)
+
+
 SupernetPath = Annotated[
-    Path | None, typer.Option("--supernet", metavar="FILE", help="A trained supernet.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--supernet",
+        metavar="FILE|NAME",
+        help="A trained supernet, or a name of 'nasformer weights'.",
+        callback=_supernet_file,
+        show_default=False,
+    ),
 ]
 
 Strategy = Annotated[str, typer.Option("--strategy", metavar="NAME", help="A strategy, or module:Class.")]

@@ -51,7 +51,7 @@ def retrain(
     """Train an architecture from scratch.
 
     Recipe, data and splits default to those of the space's supernet, if one
-    was trained. The same command with --resume reaches the weights of an
+    was trained (on --data, if given). The same command with --resume reaches the weights of an
     uninterrupted training.
 
     Examples:
@@ -67,8 +67,8 @@ def retrain(
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture)
-    trained = _of_supernet(space, supernet)
     searched = dict(searched_with(target).get("data") or {})
+    trained = _of_supernet(space, supernet, searched or data)
     if supernet is None and searched.get("fingerprint") != trained.get("data", {}).get("fingerprint"):
         trained = {"data": searched} if searched else trained  # the space's supernet is another by now
     name = data or trained.get("data", {}).get("name") or space.name
@@ -100,12 +100,10 @@ def retrain(
         show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 
-def _of_supernet(space: Any, supernet: Path | None) -> dict[str, Any]:
-    """Return the training record of the space's supernet; empty if there is none."""
+def _of_supernet(space: Any, supernet: Path | None, data: str | dict[str, Any] | None) -> dict[str, Any]:
+    """Return the training record of the space's supernet, if there is one that was trained on the data."""
     from nasformer.fitness import find_weights
     from nasformer.registry import load_supernet
 
-    if supernet is None and find_weights(space) is None:
-        return {}
-    net, _ = load_supernet(space, supernet)
-    return dict(net.metadata.get("training", {}))
+    file = supernet or find_weights(space, data)
+    return {} if file is None else dict(load_supernet(space, file)[0].metadata.get("training", {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -45,8 +46,8 @@ def train(
 ) -> None:
     """Train a supernet: one sampled subnet per step, or as the recipe says.
 
-    The weights become the default of the space, which 'nasformer search' uses. The same
-    command with --resume reaches the weights of an uninterrupted training.
+    The weights are kept for the space and the data, where 'nasformer search' finds them. The
+    same command with --resume reaches the weights of an uninterrupted training.
 
     Examples:
       nasformer train digits
@@ -97,9 +98,10 @@ def train(
         for name, score in result.validation.items()
     ]
     print_table("", ("search split", "params", *(metric.title for metric in metrics)), rows)
+    again = [space, *([] if data is None else ["--data", data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
-        f"Searches of this space will use them. Next: nasformer search {space} --strategy evolution",
+        f"Searches of this space will use them. Next: nasformer search {shlex.join(again)} --strategy evolution",
         soft_wrap=True,
     )
