@@ -48,7 +48,7 @@ def trained(supernet: Path | None, images: int) -> tuple[Supernet, ImagesInMemor
         FitnessError: There are no weights.
         DataError: There are no images.
     """
-    net, _ = load_supernet(load_space("fashion-mnist"), supernet)
+    net, _ = load_supernet(load_space("fashion-mnist"), supernet, "fashion-mnist")
     search = load_dataset("fashion-mnist").search
     assert isinstance(search, ImagesInMemory)
     return net, first(search, images)

@@ -122,7 +122,7 @@ def agreement(path: Path | None) -> Iterator[Row]:
     from nasformer.searcher import Searcher
 
     space = load_space("fashion-mnist")
-    path = path or find_weights(space)
+    path = path or find_weights(space, "fashion-mnist")
     if path is None or not native_bfloat16():
         reason = "no native bfloat16" if path else "no weights; run 'nasformer train fashion-mnist' or give --supernet"
         print(f"bfloat16 against float32, same class: skipped ({reason})")

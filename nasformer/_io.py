@@ -72,13 +72,13 @@ def make_folder(path: str | Path) -> Path:
 
 
 def write_file(path: str | Path, content: str | bytes) -> None:
-    """Write bytes, or a text as UTF-8, atomically.
+    """Write bytes, or a text as UTF-8, atomically; bytes of names that are not UTF-8 become backslash escapes.
 
     Raises:
         OSError: It cannot be written.
     """
     with atomic(path) as draft:
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        draft.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def digest(values: object) -> str:
@@ -96,7 +96,7 @@ def text_digest(text: str, digits: int = 16) -> str:
     >>> text_digest("nasformer", 6)
     'edeb60'
     """
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:digits]
 
 
 def differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

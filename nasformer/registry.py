@@ -98,7 +98,7 @@ def make_fitness(
         spec: The specification. A table is a file or a built-in one, as in ``table:digits-exhaustive``;
             ``fit:TABLE`` fits an additive surrogate to it.
         space: The search space.
-        supernet: Checkpoint of ``inherited``; None: the default weights of the space.
+        supernet: Checkpoint of ``inherited``; None: the kept weights of the space (``supernet_file``).
         data: Dataset of ``inherited``; None: the training dataset of the supernet.
         root: Folder of the dataset.
         device: Device of ``inherited``.
@@ -206,7 +206,7 @@ def open_supernet(
 
     Args:
         space: The space.
-        supernet: A checkpoint; None: the default weights of the space.
+        supernet: A checkpoint; None: the kept weights of the space (``supernet_file``).
         data: Another dataset by name.
         root: Folder of the dataset.
 
@@ -215,7 +215,7 @@ def open_supernet(
         CheckpointError: The checkpoint is unreadable, or of another space.
         DataError: The dataset cannot be loaded, or its splits differ from those in training.
     """
-    net, path = load_supernet(space, supernet)
+    net, path = load_supernet(space, supernet, data)
     trained_on = net.metadata.get("training", {}).get("data", {})
     name = data or trained_on.get("name")
     if name is None:
@@ -302,23 +302,50 @@ def _same_splits(dataset: Dataset, trained_on: Mapping[str, Any]) -> bool:
     return bool(trained_on.get(key) == dataset.record[key])
 
 
-def load_supernet(space: SearchSpace, supernet: str | Path | None = None) -> tuple[Supernet, Path]:
-    """Return the supernet of a space and its file.
+def load_supernet(
+    space: SearchSpace, supernet: str | Path | None = None, data: str | None = None
+) -> tuple[Supernet, Path]:
+    """Return the supernet of a space and its file; arguments as of ``supernet_file``.
+
+    Raises:
+        FitnessError: There are no weights for the space, or those of several datasets.
+        CheckpointError: The checkpoint is unreadable, or of another space.
+    """
+    from nasformer.supernet import Supernet
+
+    path = supernet_file(space, supernet, data)
+    net = Supernet.load(path, space)
+    _LOGGER.info(weights_line(space, path))
+    return net, path
+
+
+def supernet_file(
+    space: SearchSpace, supernet: str | Path | None = None, data: str | Mapping[str, Any] | None = None
+) -> Path:
+    """Return the file of a space's supernet.
 
     Args:
         space: The space.
-        supernet: A checkpoint; None: the default weights of the space.
+        supernet: A checkpoint; None: the kept weights of the space, trained on ``data`` if there are such.
+        data: Name or record of a dataset.
 
     Raises:
-        FitnessError: There are no weights for the space.
-        CheckpointError: The checkpoint is unreadable, or of another space.
+        FitnessError: There are no weights for the space, or those of several datasets.
     """
     from nasformer.fitness import find_weights
-    from nasformer.supernet import Supernet
 
-    path = Path(supernet) if supernet is not None else find_weights(space)
+    if supernet is not None:
+        return Path(supernet)
+    path = (find_weights(space, data) if data else None) or find_weights(space)
     if path is None:
         raise FitnessError(
             f"no trained weights for space {space.name!r}; run 'nasformer train' first, or give --supernet PATH", space
         )
-    return Supernet.load(path, space), path
+    return path
+
+
+def weights_line(space: SearchSpace, path: Path) -> str:
+    """Return a line that names a space, the file of its weights, and the data that trained them."""
+    from nasformer.fitness.weights import trained_on
+
+    return f"space {space.name}, weights {path}, trained on {trained_on(path)}"

@@ -15,7 +15,14 @@ from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
 from nasformer.errors import StrategyError, StudyError, did_you_mean
-from nasformer.registry import StrategyFactory, default_fitness, fitness_notation, get_strategy, make_fitness
+from nasformer.registry import (
+    StrategyFactory,
+    default_fitness,
+    fitness_notation,
+    get_strategy,
+    make_fitness,
+    supernet_file,
+)
 from nasformer.search import (
     AsynchronousLoop,
     Fitness,
@@ -297,8 +304,10 @@ class Searcher:
                 f"continue it there with Searcher(…).run(…, study={name!r})",
                 name,
             )
-        given = {key: value for key, value in how.items() if value is not None}
-        fitness = make_fitness(space=space, **{**fitness_spec["fitness"], **given})
+        asked = fitness_spec["fitness"] | {key: value for key, value in how.items() if value is not None}
+        if asked["spec"] == "inherited":
+            asked["supernet"] = supernet_file(space, asked.get("supernet"), settings["fitness"].get("data"))
+        fitness = make_fitness(space=space, **asked)
         searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
         kept = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
         return searcher, {

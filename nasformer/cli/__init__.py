@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
+from nasformer._console import printable
 from nasformer.cli.benchmark import benchmark
 from nasformer.cli.compare import compare
 from nasformer.cli.cost import cost
@@ -30,6 +32,7 @@ from nasformer.cli.spaces import spaces
 from nasformer.cli.study import study
 from nasformer.cli.surrogate import surrogate
 from nasformer.cli.train import train
+from nasformer.cli.weights import weights
 from nasformer.errors import NasformerError
 
 app = typer.Typer(
@@ -58,6 +61,7 @@ _COMMANDS = (
 for _command in (*_COMMANDS, export, predict, benchmark, import_autoformer, export_autoformer):
     app.command()(stoppable(_command))
 app.add_typer(study)
+app.add_typer(weights)
 
 
 @app.callback(invoke_without_command=True)
@@ -65,7 +69,9 @@ def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log progress."),
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO if verbose else logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO if verbose else logging.WARNING)
     if version:
         from nasformer._provenance import library_version
 
@@ -73,10 +79,17 @@ def _options(
         raise typer.Exit
 
 
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 success, 2 bad input or a reported failure, 130 interrupted, also by SIGTERM."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun ends the other ranks with it
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as of standard error: a terminal that is not UTF-8
     sys.exit(run(arguments))
 
 

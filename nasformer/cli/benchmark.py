@@ -51,6 +51,4 @@ def benchmark(
     print_table(f"{opened.path}, {described.dtype}", columns, table, left=0)
     threads = f"{here['threads']} threads" if here["threads"] else f"{here['cores']} cores"
     where = here["processor"] if device == "cpu" else device
-    console.print(
-        f"{where}, {threads}; {repeats} passes; peak memory {held['peak_mib']:,.0f} MiB", markup=False, soft_wrap=True
-    )
+    console.print(f"{where}, {threads}; {repeats} passes; peak memory {held['peak_mib']:,.0f} MiB", soft_wrap=True)

@@ -192,8 +192,8 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
         title = f"{task.record.name}: {task.record.metric.heading}"
         print_table(title, ("", "seeds", "median", "worst", "best", "ms/ask"), rows)
     for line in [*analysis.summary, *(f"! {line}" for line in analysis.warnings)]:
-        console.print(line, markup=False)
-    console.print(f"report: {path}", markup=False, soft_wrap=True)
+        console.print(line)
+    console.print(f"report: {path}", soft_wrap=True)
 
 
 def _raise_if_failed(comparison: Comparison) -> None:

@@ -38,16 +38,18 @@ def cost(
 
       nasformer cost autoformer-small centroid --params 18e6:23e6
     """
-    declared = timed_space(space, latency_table, latency)
+    from nasformer.space import load_space
+
+    declared = timed_space(load_space(space), latency_table, latency)
     arch = read_architecture(declared, architecture)
     figures = _figures(declared, arch, budget_of(params, macs, latency))
     if json:
         print_json({"architecture": arch.to_dict(), **figures})
         return
-    console.print(f"{arch}", markup=False)
+    console.print(f"{arch}")
     rows = [(name.replace("_", " "), value) for name, value in figures.items() if not isinstance(value, (bool, str))]
     print_table("", ("", declared.name), rows)
-    console.print("a member of the space" if figures["member"] else f"not a member: {figures['why_not']}", markup=False)
+    console.print("a member of the space" if figures["member"] else f"not a member: {figures['why_not']}")
     if figures.get("feasible") is not None:
         console.print("within the budget" if figures["feasible"] else "outside the budget")
 

@@ -93,8 +93,8 @@ def demo(
         print_json({"report": str(page), "seconds": seconds, "finalists": [_as_dict(item) for item in finalists]})
         return
     for line in summary_lines(results, finalists):
-        console.print(line, markup=False)
-    console.print(f"{seconds:.0f} s. Open {page.resolve()}", markup=False, soft_wrap=True)
+        console.print(line)
+    console.print(f"{seconds:.0f} s. Open {page.resolve()}", soft_wrap=True)
 
 
 def _one_thread() -> None:

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Macs, Params, Quiet, Root, Seed, Space, SupernetPath, budget_of
+from nasformer.cli.options import (
+    Data,
+    Device,
+    Json,
+    Macs,
+    Params,
+    Quiet,
+    Root,
+    Seed,
+    Space,
+    SupernetPath,
+    budget_of,
+    trained_space,
+)
 from nasformer.cli.output import command_line, console, print_json, print_table
 from nasformer.cli.training import RecipeFile, read_recipe
 
@@ -74,12 +87,11 @@ def diagnose(
     """
     from nasformer.diagnose import PIECES, Plan
     from nasformer.diagnose import diagnose as measure
-    from nasformer.fitness import find_weights
-    from nasformer.registry import open_supernet
-    from nasformer.space import load_space
+    from nasformer.registry import open_supernet, supernet_file
 
-    declared = load_space(space)
-    net, dataset = open_supernet(declared, supernet=supernet, data=data, root=root)
+    declared = trained_space(space, supernet, data)
+    file = supernet_file(declared, supernet, data)
+    net, dataset = open_supernet(declared, supernet=file, data=data, root=root)
     base = read_recipe(recipe, net.metadata.get("training", {}), dataset, device)
     alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(
@@ -99,10 +111,9 @@ def diagnose(
         pieces=tuple(piece or PIECES),
     )
     folder = out or Path("runs") / f"{declared.name}-diagnosis"
-    file = str(supernet or find_weights(declared))
     how: dict[str, Any] = {"workers": workers, "device": device, "progress": not (quiet or json)}
     try:
-        found = measure(net, dataset, plan, folder, file=file, **how)
+        found = measure(net, dataset, plan, folder, file=str(file), **how)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"Results so far are in {folder}; resume with: {command_line()}") from None
     _show(found, folder, json=json)
@@ -117,4 +128,4 @@ def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
         return
     rows = [(claim["verdict"], claim["claim"], claim["here"]) for claim in found["claims"]]
     print_table(found["title"], ("", "claim of the paper", "here"), rows, left=3)
-    console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", markup=False, soft_wrap=True)
+    console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", soft_wrap=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nasformer.cli.cost import read_architecture
-from nasformer.cli.options import Data, Device, Json, OfSpace, Root, SupernetPath
-from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.options import Data, Device, Json, OfSpace, Root, SupernetPath, trained_space
+from nasformer.cli.output import console, messages, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -40,16 +41,17 @@ def evaluate(
     from nasformer.cli.training import require_same_weights
     from nasformer.errors import DataError
     from nasformer.fitness import InheritedFitness
-    from nasformer.registry import open_supernet
+    from nasformer.registry import open_supernet, supernet_file
 
     if split not in ("test", "search"):
         raise DataError(f"--split is test or search, got {split!r}", split)
-    space, candidates, weights = _candidates(target, architecture)
-    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+    space, candidates, searched = _candidates(target, architecture, supernet, data)
+    file = supernet_file(space, supernet, searched.get("data") or data)
+    net, dataset = open_supernet(space, supernet=file, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
     decoded = split == "search"  # test images are read once
     judge = InheritedFitness(net, images, task=dataset.task, device=device, decoded=decoded)
-    require_same_weights(weights, judge.fingerprint)
+    require_same_weights(searched.get("weights"), judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)
     rows: list[dict[str, Any]] = [
@@ -66,13 +68,14 @@ def evaluate(
         print_json({"split": split, **count, "weights": judge.fingerprint, "results": rows})
         return
     for name, arch in candidates.items():
-        console.print(f"{name}: {arch}", markup=False, soft_wrap=True)
+        console.print(f"{name}: {arch}", soft_wrap=True)
     metrics = [judge.task.metric(name) for name in judge.task.objectives]
+    costs = {name: {"macs": "MACs"}.get(name, name.replace("_", " ")) for name in space.known_costs}
     table = [
-        (row["name"], row["params"], row["macs"], *(each.text(row[each.name]) for each in metrics)) for row in rows
+        (row["name"], *(row[name] for name in costs), *(each.text(row[each.name]) for each in metrics)) for row in rows
     ]
     title = f"{len(images):,} {split} {judge.task.examples}"
-    print_table(title, ("", "params", "MACs", *(each.title for each in metrics)), table)
+    print_table(title, ("", *costs.values(), *(each.title for each in metrics)), table)
 
 
 def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:
@@ -82,12 +85,13 @@ def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:
     return {name: known[name] for name in task.objectives}
 
 
-def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dict[str, Architecture], str | None]:
-    """Return the space, the architectures by name, and the hash of the search's weights."""
+def _candidates(
+    target: str, architecture: str | None, supernet: Path | None, data: str | None
+) -> tuple[SearchSpace, dict[str, Architecture], dict[str, Any]]:
+    """Return the space, the architectures by name, and the description of the search's fitness; empty if none."""
     from nasformer.cli.training import run_file
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
-    from nasformer.space import load_space
 
     run = run_file(target)
     if run is not None:
@@ -96,15 +100,19 @@ def _candidates(target: str, architecture: str | None) -> tuple[SearchSpace, dic
                 f"a run has its own architectures, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(run)
-        weights: dict[str, Any] = result.settings["fitness"]
-        return result.space, {"winner": result.best.architecture, **_uniform(result)}, weights.get("weights")
-    space = load_space(target)
-    return space, {"architecture": read_architecture(space, architecture or "largest")}, None
+        chosen = {"winner": result.best.architecture, **_uniform(result)}
+        return result.space, chosen, dict(result.settings["fitness"])
+    space = trained_space(target, supernet, data)
+    return space, {"architecture": read_architecture(space, architecture or "largest")}, {}
 
 
 def _uniform(result: SearchResult) -> dict[str, Architecture]:
-    known = {name: bounds for name, bounds in result.limits.items() if name in result.space.known_costs}
-    members = result.space.feasible(**known).uniform()  # a loaded result has no latency table
+    for name in result.limits:
+        if name not in result.space.known_costs:
+            reason = f"the result does not hold the cost {name}, such as one made in Python or before version 0.2"
+            messages.print(f"no uniform ViT: {reason}", soft_wrap=True)
+            return {}
+    members = result.space.feasible(**result.limits).uniform()
     return {"uniform ViT": members[-1]} if members else {}
 
 

@@ -63,7 +63,7 @@ def export(
     from nasformer.export.formats import require_format
 
     require_format(format, dtype)
-    source = read_source(target, architecture, supernet, study)
+    source = read_source(target, architecture, supernet, study, data)
     dataset = source.dataset(data, root)
     folder = out or Path("runs") / f"{source.name}-{format}-{dtype}"
     provenance = {**source.provenance, **({"licence": licence} if licence else {})}
@@ -101,13 +101,11 @@ def _show(done: Exported) -> None:
         f"{record['provenance']['data']['name']}",
     ]
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if "against_fp32" in record:
         _compare(record["dtype"], record["against_fp32"], test, main)
     file = "IMAGE" if record["preprocessing"] else "SERIES.csv"
-    console.print(
-        f"{done.folder / record['file']}   next: nasformer predict {done.folder} {file}", markup=False, soft_wrap=True
-    )
+    console.print(f"{done.folder / record['file']}   next: nasformer predict {done.folder} {file}", soft_wrap=True)
 
 
 def _text(metric: Metric, test: dict[str, Any]) -> str:

@@ -33,4 +33,4 @@ def export_autoformer(
     if json:
         print_json({"space": net.space.name, "supernet": str(source), "out": str(out), "qkv_bias": net.qkv_bias})
         return
-    console.print(f"{source} written to {out} in AutoFormer's format", markup=False, soft_wrap=True)
+    console.print(f"{source} written to {out} in AutoFormer's format", soft_wrap=True)

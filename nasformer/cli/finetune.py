@@ -76,7 +76,7 @@ def finetune(
     from nasformer.training import finetune as train
     from nasformer.training import is_main_process
 
-    source = read_source(target, architecture, supernet, study)
+    source = read_source(target, architecture, supernet, study, data)
     name = data or source.data.get("name")
     if name is None:
         raise DataError(f"{source.file} does not record its dataset; give --data NAME", source.file)
@@ -90,7 +90,7 @@ def finetune(
     folder = out or Path("runs") / f"{source.name}-finetune"
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
     net = source.net
     if image_size is not None and net.resizes:  # a resolution that was chosen stays, unless another is asked for
         net = adapted(net, image_size=image_size)

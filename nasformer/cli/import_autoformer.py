@@ -1,4 +1,4 @@
-"""``nasformer import-autoformer``: import official weights as the default of their space."""
+"""``nasformer import-autoformer``: import official weights, kept for their space."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def import_autoformer(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Import an official AutoFormer checkpoint as the default weights of its space.
+    """Import an official AutoFormer checkpoint, kept for its space.
 
     No code in the file is executed. Searches of the space will use the
-    weights. Search on images that did not train them (--data): for the
+    weights, unless others are kept for their data. Search on images that did not train them (--data): for the
     released supernets, none of ImageNet's training images.
 
     Examples:
@@ -47,8 +47,7 @@ def import_autoformer(
         print_json({"space": declared.name, "parameters": parameters, "kept": str(kept), "out": out and str(out)})
         return
     console.print(
-        f"{checkpoint}: {parameters:,} parameters, supernet of {declared.name}. Default weights: {kept}\n"
+        f"{checkpoint}: {parameters:,} parameters, supernet of {declared.name}. Kept as {kept}\n"
         f"Next: nasformer search {space} --data imagefolder:PATH --params 6e6",
-        markup=False,
         soft_wrap=True,
     )

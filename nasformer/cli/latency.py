@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nasformer._io import make_folder
-from nasformer.cli.options import Device, Json, Seed, Space
+from nasformer.cli.options import Device, Json, Seed, Space, trained_space
 from nasformer.cli.output import console, print_json, print_table
 
 
@@ -36,11 +36,10 @@ def latency(
       nasformer latency digits --out digits.json --repeats 100
     """
     from nasformer.errors import BudgetError
-    from nasformer.space import load_space
     from nasformer.supernet.latency import check_prediction, measure_blocks
     from nasformer.training.device import find_device, use_threads
 
-    declared, where = load_space(space), find_device(device)
+    declared, where = trained_space(space), find_device(device)
     if threads is not None:
         use_threads(threads)
     path = out or Path(f"{declared.name}-latency.json")
@@ -54,7 +53,7 @@ def latency(
         errors = {"median": found.median_error, "each": found.errors}
         print_json({"out": str(path), "errors": errors, "spread": table.spread, "table": table.to_dict()})
         return
-    console.print(f"{table.device}, batch {batch_size}, medians of {repeats}", markup=False, soft_wrap=True)
+    console.print(f"{table.device}, batch {batch_size}, medians of {repeats}", soft_wrap=True)
     pairs = zip(found.networks, found.predicted, found.measured, found.errors, strict=True)
     rows = [
         (f"{a.depth} layers of {a.embed_dim}", f"{p / 1000:.2f}", f"{m / 1000:.2f}", f"{100 * error:+.1f}")
@@ -64,6 +63,5 @@ def latency(
     console.print(
         f"median error {100 * found.median_error:.1f} % on {check} held-out networks; "
         f"largest spread of a block {100 * (table.spread or 0):.0f} %. Table: {path}",
-        markup=False,
         soft_wrap=True,
     )

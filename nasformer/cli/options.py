@@ -42,8 +42,23 @@ Data = Annotated[
     ),
 ]
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the dataset.", show_default=False)]
+
+
+def _supernet_file(given: Path | None) -> Path | None:
+    from nasformer.fitness.weights import named_weights
+
+    return given if given is None else named_weights(given)
+
+
 SupernetPath = Annotated[
-    Path | None, typer.Option("--supernet", metavar="FILE", help="A trained supernet.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--supernet",
+        metavar="FILE|NAME",
+        help="A trained supernet, or a name of 'nasformer weights'.",
+        callback=_supernet_file,
+        show_default=False,
+    ),
 ]
 
 Strategy = Annotated[str, typer.Option("--strategy", metavar="NAME", help="A strategy, or module:Class.")]
@@ -116,21 +131,34 @@ def budget_of(params: str | None, macs: str | None, latency: str | None = None) 
     return {name: value for name, value in given.items() if value is not None}
 
 
-def timed_space(space: str, table: Path | None, latency: str | None) -> SearchSpace:
-    """Return a space by name or file, with the latencies of a table.
+def trained_space(space: str, supernet: Path | None = None, data: str | None = None) -> SearchSpace:
+    """Return a space by name or file; a built-in one with the image size and classes of its weights.
+
+    Args:
+        space: Name or file.
+        supernet: The weights; None: those kept for the space.
+        data: Name of their training dataset; None: any.
+    """
+    from nasformer.fitness.weights import space_of_weights
+    from nasformer.space import load_space, space_names
+
+    declared = load_space(space)
+    return space_of_weights(declared, supernet, data) if space in space_names() else declared
+
+
+def timed_space(declared: SearchSpace, table: Path | None, latency: str | None) -> SearchSpace:
+    """Return a space with the latencies of a table.
 
     Raises:
         BudgetError: A latency bound without a table, or a table of another space.
     """
     from nasformer.cost import LatencyTable as Table
     from nasformer.errors import BudgetError
-    from nasformer.space import load_space
 
-    declared = load_space(space)
     if table is not None:
         return declared.with_cost(Table.load(table).cost())
     if latency is not None:
         raise BudgetError(
-            f"--latency {latency} needs --latency-table FILE; 'nasformer latency {space}' measures one", latency
+            f"--latency {latency} needs --latency-table FILE; 'nasformer latency {declared.name}' measures one", latency
         )
     return declared

@@ -38,7 +38,7 @@ def summary(result: SearchResult) -> dict[str, Any]:
 def show(result: SearchResult) -> None:
     """Print the winner and a summary table."""
     best = result.best
-    console.print(f"{best.architecture}", markup=False, style="bold", soft_wrap=True)
+    console.print(f"{best.architecture}", style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
         _worth(result),
         ("parameters", best.params),

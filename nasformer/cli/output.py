@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False)
+from nasformer._console import PlainConsole
+
+console = PlainConsole()
 """Standard output, for results."""
 
-messages = Console(stderr=True, highlight=False)
+messages = PlainConsole(stderr=True)
 """Standard error, for progress and errors."""
 
 
@@ -70,12 +71,12 @@ def should_report_error() -> bool:
 def say(text: str, style: str | None = None) -> None:
     """Print a final line on standard error."""
     if should_report_error():
-        messages.print(text, style=style, soft_wrap=True, markup=False)
+        messages.print(text, style=style, soft_wrap=True)
 
 
 def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print data as JSON and nothing else."""
-    console.print(json.dumps(data, indent=2), soft_wrap=True, markup=False)
+    console.print(json.dumps(data, indent=2), soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
@@ -84,16 +85,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*map(_text, row))
     console.print(table)
 
 
-def escape(cell: object) -> str:
-    """Return a table cell as text with markup escaped."""
-    from rich.markup import escape as rich_escape
-
-    text = f"{cell:,}" if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
-    return rich_escape(text)
+def _text(cell: object) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
 
 
 def _number(value: float) -> str:

@@ -117,4 +117,4 @@ def _forecast(model: Model, files: list[Path], time: str | None, out: Path | Non
         rows = [(at, *row) for at, row in zip(times, found.to_numpy().tolist(), strict=True)]
         print_table("", ("time", *found.columns), rows)
     else:
-        console.print(f"{len(found)} rows in {out}", markup=False, soft_wrap=True)
+        console.print(f"{len(found)} rows in {out}", soft_wrap=True)

@@ -56,7 +56,7 @@ def retrain(
     """Train an architecture from scratch.
 
     Recipe, data and splits default to those of the space's supernet, if one
-    was trained. The same command with --resume reaches the weights of an
+    was trained (on --data, if given). The same command with --resume reaches the weights of an
     uninterrupted training.
 
     Examples:
@@ -70,9 +70,9 @@ def retrain(
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
 
-    space, chosen, origin = read_target(target, architecture)
-    trained, held_out = _of_supernet(space, supernet)
+    space, chosen, origin = read_target(target, architecture, supernet, data)
     searched = dict(searched_with(target).get("data") or {})
+    trained, held_out = _of_supernet(space, supernet, searched or data)
     if supernet is None and searched.get("fingerprint") != trained.get("data", {}).get("fingerprint"):
         trained, held_out = {"data": searched} if searched else trained, None  # the space's supernet is another by now
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
@@ -87,7 +87,7 @@ def retrain(
     folder = out or Path("runs") / f"{space.name}-retrain"
     if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
     result = train(
         chosen,
         space,
@@ -105,12 +105,15 @@ def retrain(
         show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 
-def _of_supernet(space: Any, supernet: Path | None) -> tuple[dict[str, Any], str | None]:
-    """Return training record and held-out names of the space's supernet; empty if there is none."""
+def _of_supernet(
+    space: Any, supernet: Path | None, data: str | dict[str, Any] | None
+) -> tuple[dict[str, Any], str | None]:
+    """Return training record and held-out names of the space's supernet, if there is one that the data trained."""
     from nasformer.fitness import find_weights
     from nasformer.registry import load_supernet
 
-    if supernet is None and find_weights(space) is None:
+    file = supernet or find_weights(space, data)
+    if file is None:
         return {}, None
-    net, _ = load_supernet(space, supernet)
-    return dict(net.metadata.get("training", {})), net.metadata.get("held_out")
+    metadata = load_supernet(space, file)[0].metadata
+    return dict(metadata.get("training", {})), metadata.get("held_out")

@@ -11,7 +11,7 @@ from nasformer._io import make_folder
 from nasformer.cli import options
 from nasformer.cli.outcome import show, summary
 from nasformer.cli.output import command_line, console, print_json
-from nasformer.cli.searching import make_searcher
+from nasformer.cli.searching import make_searcher, show_weights
 
 if TYPE_CHECKING:
     from nasformer.search import SearchResult
@@ -100,6 +100,8 @@ def search(
         workers=workers,
         ray=ray,
     )
+    if not (quiet or json):
+        show_weights(searcher.space, fitness_spec)
     folder = out or Path("runs") / searcher.default_study.replace(":", ".")
     kept = storage or str(folder / "study.log")
     make_folder(folder)
@@ -127,9 +129,7 @@ def search(
         print_json({**summary(result), "result": str(folder / RESULT)})
     else:
         show(result)
-        console.print(
-            f"report: {folder / 'report.html'}   next: nasformer evaluate {folder}", markup=False, soft_wrap=True
-        )
+        console.print(f"report: {folder / 'report.html'}   next: nasformer evaluate {folder}", soft_wrap=True)
 
 
 def keep(result: SearchResult, folder: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasformer.cli.options import timed_space
+from nasformer.cli.options import timed_space, trained_space
+from nasformer.cli.output import messages
 
 if TYPE_CHECKING:
     from nasformer.searcher import Searcher
+    from nasformer.space import SearchSpace
 
 
 def make_searcher(
@@ -39,11 +41,10 @@ def make_searcher(
     from nasformer.registry import make_fitness
     from nasformer.searcher import Searcher
 
-    declared = timed_space(space, latency_table, latency)
+    declared = timed_space(trained_space(space, supernet, data), latency_table, latency)
     parallel = workers != 1 or ray is not None
-    trained = supernet or data or find_weights(declared)
-    other = objective or dtype != "auto" or noise
-    kind = fitness or ("inherited" if trained or parallel or racing or other else None)
+    asked_for = supernet or data or parallel or racing or objective or dtype != "auto" or noise
+    kind = fitness or ("inherited" if asked_for or find_weights(declared) else None)
     asked: dict[str, Any] = {"objective": objective, "racing": racing, "dtype": dtype}
     asked |= {"spec": kind, "supernet": supernet, "data": data, "root": root}
     asked |= {"noise": noise, "noise_seed": seed} if noise else {}
@@ -56,11 +57,12 @@ def make_searcher(
 def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]:
     """Return the fitness specification for the study, with absolute paths."""
     from nasformer.cost import LatencyTable
+    from nasformer.data.names import with_prefix
 
     fitness_spec: dict[str, Any] = {}
     if asked["spec"]:
         paths = {name: str(asked[name].absolute()) if asked[name] else None for name in ("supernet", "root")}
-        names = {name: _absolute(asked[name]) for name in ("spec", "data")}
+        names = {"spec": _absolute(asked["spec"]), "data": _absolute(asked["data"] and with_prefix(asked["data"]))}
         fitness_spec["fitness"] = {**asked, **paths, **names}
     if latency_table:
         fitness_spec["latency_table"] = LatencyTable.load(latency_table).to_dict()
@@ -101,3 +103,13 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise StrategyError(f"--option {pair!r}: the value is not a number, string or list", pair) from error
     return options
+
+
+def show_weights(space: SearchSpace, fitness_spec: dict[str, Any]) -> None:
+    """Print the space, the weights of an inherited fitness and the data that trained them."""
+    from nasformer.registry import supernet_file, weights_line
+
+    asked = fitness_spec.get("fitness", {})
+    if asked.get("spec") == "inherited":
+        path = supernet_file(space, asked["supernet"], asked["data"])
+        messages.print(weights_line(space, path), soft_wrap=True)

@@ -59,15 +59,18 @@ class Source:
         return dataset.learnt_by(self.data, self.file)
 
 
-def read_source(target: str, architecture: str | None, supernet: Path | None, study: str | None) -> Source:
+def read_source(
+    target: str, architecture: str | None, supernet: Path | None, study: str | None, data: str | None = None
+) -> Source:
     """Return the network of a target.
 
     Args:
         target: A trained network or its folder, a search's folder or ``result.jsonl``, a study's storage, a space, or
             an architecture as JSON or JSON file, with weights from ``supernet``.
         architecture: Architecture of a space.
-        supernet: The supernet to inherit from; None: the default weights of the space.
+        supernet: The supernet to inherit from; None: the weights of the search, or the kept ones of the space.
         study: Study name in the storage.
+        data: Dataset by name, whose weights of a space are preferred.
 
     Raises:
         NasformerError: It is none of these, unreadable, or the arguments conflict.
@@ -91,7 +94,7 @@ def read_source(target: str, architecture: str | None, supernet: Path | None, st
     from nasformer.cli.training import read_target
 
     _require_contents(target)
-    return _inherited(*read_target(target, architecture), supernet, searched_with(target))
+    return _inherited(*read_target(target, architecture, supernet, data), supernet, searched_with(target), data)
 
 
 def searched_with(target: str) -> Mapping[str, Any]:
@@ -208,12 +211,13 @@ def _inherited(
     origin: Mapping[str, Any],
     supernet: Path | None,
     searched: Mapping[str, Any] | None = None,
+    data: str | None = None,
 ) -> Source:
     from nasformer.cli.training import require_same_weights
-    from nasformer.registry import load_supernet
+    from nasformer.registry import load_supernet, supernet_file
     from nasformer.supernet.checkpoint import fingerprint
 
-    net, path = load_supernet(space, supernet)
+    net, path = load_supernet(space, supernet_file(space, supernet, (searched or {}).get("data") or data))
     if supernet is None:  # an explicit supernet may differ from the search's
         require_same_weights((searched or {}).get("weights"), fingerprint(net)[:16])
     training = net.metadata.get("training", {})

@@ -25,16 +25,16 @@ def spaces(
 
       nasformer spaces autoformer-small --params 18e6:23e6
     """
-    from nasformer.space import space_names
+    from nasformer.space import load_space, space_names
     from nasformer.space.description import describe
 
     budget = budget_of(params, macs, latency)
     names = [space] if space else space_names()
-    descriptions = [describe(timed_space(name, latency_table, latency), budget) for name in names]
+    descriptions = [describe(timed_space(load_space(name), latency_table, latency), budget) for name in names]
     if json:
         print_json([description.to_dict() for description in descriptions])
     elif space:
-        console.print(str(descriptions[0]), markup=False)
+        console.print(str(descriptions[0]))
     else:
         rows = [
             (

@@ -45,7 +45,7 @@ def surrogate(
         print_json({"rows": len(rows.architectures), "out": str(out) if out else None, **fitted.quality})
         return
     title = f"{len(rows.architectures):,} rows of {rows.path.name}, {column}, cross-validated"
-    console.print(title, markup=False, soft_wrap=True)
+    console.print(title, soft_wrap=True)
     print_table("", ("", "held out"), [(words, f"{fitted.quality[name]:.4g}") for name, words in _MEANING.items()])
     if out:
-        console.print(f"surrogate: {out}   next: --fitness surrogate:{out}", markup=False, soft_wrap=True)
+        console.print(f"surrogate: {out}   next: --fitness surrogate:{out}", soft_wrap=True)

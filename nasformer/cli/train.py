@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,8 +60,8 @@ def train(
 ) -> None:
     """Train a supernet: one sampled subnet per step, or as the recipe says.
 
-    The weights become the default of the space, which 'nasformer search' uses. The same
-    command with --resume reaches the weights of an uninterrupted training.
+    The weights are kept for the space and the data, where 'nasformer search' finds them. The
+    same command with --resume reaches the weights of an uninterrupted training.
 
     Examples:
       nasformer train digits
@@ -90,9 +91,7 @@ def train(
     chosen = read_recipe(recipe, {}, dataset, device, given=given)
     net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
     if is_main_process() and not json:
-        console.print(
-            f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", markup=False, soft_wrap=True
-        )
+        console.print(f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", soft_wrap=True)
     result = train_supernet(
         net,
         dataset,
@@ -118,10 +117,10 @@ def train(
         for name, score in result.validation.items()
     ]
     print_table("", ("search split", "params", *(metric.title for metric in metrics)), rows)
+    again = [space, *([] if data is None else ["--data", data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
-        f"Searches of this space will use them. Next: nasformer search {space} --strategy evolution",
-        markup=False,
+        f"Searches of this space will use them. Next: nasformer search {shlex.join(again)} --strategy evolution",
         soft_wrap=True,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer.cli.options import trained_space
 from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ def run_file(target: str) -> Path | None:
     return file if file.is_file() or (path.is_dir() and target not in space_names()) else None
 
 
-def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
+def read_target(
+    target: str, architecture: str | None, supernet: Path | None = None, data: str | None = None
+) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
     """Resolve ``RUN|SPACE [ARCH]``: the winner of a search or an architecture of a space, with its provenance.
 
     Raises:
@@ -165,7 +168,6 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
     from nasformer.cli.cost import read_architecture
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
-    from nasformer.space import load_space
 
     run = run_file(target)
     if run is not None:
@@ -175,7 +177,7 @@ def read_target(target: str, architecture: str | None) -> tuple[SearchSpace, Arc
             )
         result = SearchResult.load(run)
         return result.space, result.best.architecture, origin(result.space, result.settings)
-    space = load_space(target)
+    space = trained_space(target, supernet, data)
     return space, read_architecture(space, architecture or "largest"), origin(space)
 
 
@@ -229,7 +231,6 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
         f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per {task.example}, "
         f"{here['images_per_second']:,.0f} {examples}/s on this machine.\n"
         f"Weights, log and {figures['kind']}.json: {folder}\nReport: {page}",
-        markup=False,
         soft_wrap=True,
     )
 

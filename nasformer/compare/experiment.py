@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from nasformer._console import printable
 from nasformer.compare.comparison import Entrant
 from nasformer.errors import ExperimentError, did_you_mean, first_fault
 from nasformer.space.declaration import parse
@@ -41,14 +42,15 @@ class TaskDeclaration(_Declared):
     Attributes:
         name: Unique name.
         space: Built-in name, or path of a declaration.
-        fitness: Specification for ``make_fitness``; None: the default weights of the space.
+        fitness: Specification for ``make_fitness``; None: the default weights of the space, else a training-free score.
         budget: Cost bounds: a number, a (lower, upper) pair, a mapping by cost, or a line.
         evaluations: Maximal number of distinct evaluations per run; None: the experiment's.
         noise: Standard deviation of noise on told values.
         target: Target value of "evaluations to target"; None: derived from the runs.
         in_percent: Whether values are in percent; None: true for inherited metrics in percent and ``top1`` of
             tables.
-        supernet, data, root, objective, racing: Options of ``inherited``, as in ``make_fitness``.
+        supernet, data, root, objective, racing: Options of ``inherited``, as in ``make_fitness``; without a
+            ``fitness`` they imply it.
         latency_table: File of ``nasformer latency``, for a budget in ``latency_ms``.
         optional: Whether to skip the task if its files are missing.
         aggregates_only: Whether the report omits architectures, for tables whose rows must not be redistributed.
@@ -219,7 +221,7 @@ def _with_paths(task: TaskDeclaration, folder: Path | None) -> TaskDeclaration:
             changes[key] = f"{kind}:{_path(path, folder)}"
     if Path(task.space).suffix:
         changes["space"] = _path(task.space, folder)
-    return task.model_copy(update={**changes, "name": task.label})
+    return task.model_copy(update={**changes, "name": printable(task.label)})
 
 
 def _is_file(name: str) -> bool:

@@ -64,5 +64,8 @@ def write_tables(folder: Path, comparison: Comparison, parquet: bool) -> None:
         comparison.trials.to_parquet(folder / "trials.parquet", index=False)
     else:
         comparison.trials.to_csv(
-            folder / "trials.csv.gz", index=False, compression={"method": "gzip", "compresslevel": 4}
+            folder / "trials.csv.gz",
+            index=False,
+            compression={"method": "gzip", "compresslevel": 4},
+            errors="backslashreplace",
         )

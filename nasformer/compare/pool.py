@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from loky import ProcessPoolExecutor
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+from nasformer._console import PlainColumn, PlainConsole
 from nasformer._processes import kill, start_executor
 
 
@@ -33,6 +33,6 @@ def pool_of(processes: int, begin: Callable[[], None] | None = None) -> Iterator
 
 def progress_bar(shown: bool) -> Progress:
     """Return a progress bar on standard error; its tasks have a field ``last``."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
-    ends = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[last]}"))
-    return Progress(*columns, *ends, console=Console(stderr=True), disable=not shown)
+    columns = (PlainColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    ends = (TimeElapsedColumn(), TimeRemainingColumn(), PlainColumn("{task.fields[last]}"))
+    return Progress(*columns, *ends, console=PlainConsole(stderr=True), disable=not shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -151,19 +152,19 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
 
 @lru_cache(maxsize=16)
 def _opened(text: str, cache: Path | None) -> ComparisonTask:
-    return ComparisonTask.open(TaskDeclaration.model_validate_json(text), cache)
+    return ComparisonTask.open(TaskDeclaration(**json.loads(text)), cache)
 
 
 def opened(declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTask:
     """Return the task, opened once in a process; arguments as of ``ComparisonTask.open``."""
-    return _opened(declared.model_dump_json(), cache)
+    return _opened(json.dumps(declared.model_dump(mode="json")), cache)
 
 
 def _fitness(declared: TaskDeclaration, space: SearchSpace) -> Fitness:
-    if declared.fitness is None and declared.supernet is None:
+    options = {**_weights(declared), "objective": declared.objective, "racing": declared.racing}
+    if declared.fitness is None and not any(options.values()):
         return default_fitness(space)
-    named: dict[str, Any] = {"objective": declared.objective, "racing": declared.racing, **_weights(declared)}
-    return make_fitness(declared.fitness or "inherited", space, **named)
+    return make_fitness(declared.fitness or "inherited", space, **options)
 
 
 def _weights(declared: TaskDeclaration) -> dict[str, Any]:

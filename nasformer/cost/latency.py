@@ -134,6 +134,17 @@ class LatencyTable:
         """Return the table as a cost in milliseconds, counted in microseconds."""
         return AdditiveCost(name, self.stem_us, self.layer_us, _SCALE, self.identity)
 
+    @classmethod
+    def of_cost(cls, cost: object) -> LatencyTable | None:
+        """Return the table of a cost made by ``cost()``; None: the cost is another.
+
+        >>> table = LatencyTable("a phone", Geometry(), {64: 200}, {(64, 2, 128): 350})
+        >>> LatencyTable.of_cost(table.cost()) == table
+        True
+        """
+        table = getattr(getattr(cost, "stem", None), "__self__", None)
+        return table if isinstance(table, cls) else None
+
     @property
     def identity(self) -> str:
         """Hash of the table's content."""

@@ -15,9 +15,9 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
+from nasformer._console import PlainConsole
 from nasformer._home import home
 from nasformer._io import write_file
 from nasformer._provenance import installed
@@ -125,7 +125,9 @@ def _examine(splits: Mapping[str, ImageFiles], stamps: Mapping[str, list[Any]], 
     with ThreadPool(cores()) as pool:
         found: Iterable[Any] = pool.imap(lambda at: _look(splits[at[0]], at[1]), places, chunksize=16)
         if progress:
-            found = track(found, "looking at the images", len(places), console=Console(stderr=True), transient=True)
+            found = track(
+                found, "looking at the images", len(places), console=PlainConsole(stderr=True), transient=True
+            )
         for (key, place), seen in zip(places, found, strict=True):
             if isinstance(seen, str):
                 unreadable[splits[key].names[place]] = seen

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nasformer._console import printable
 from nasformer._io import atomic
 from nasformer._provenance import versions
 from nasformer.cost import COSTS
@@ -107,7 +108,7 @@ def export(
             **_measured(open_model(draft), data, plain, repeats),
         }
         (draft / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        (draft / CARD).write_text(model_card(record), encoding="utf-8")
+        (draft / CARD).write_text(printable(model_card(record)), encoding="utf-8")
         if plain is not None:
             shutil.rmtree(plain.parent)
     return Exported(folder, record)

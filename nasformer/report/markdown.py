@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from nasformer._console import printable
 from nasformer.compare import Comparison
 from nasformer.report import tables
-from nasformer.report.notation import printable
 from nasformer.report.section import Series, power_statement, series_of
 from nasformer.report.statistics import Analysis, TaskAnalysis
 

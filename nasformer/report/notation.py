@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from nasformer._console import printable
 from nasformer.cost import Limits
 from nasformer.search.progress import duration as duration
 from nasformer.tasks import Metric
@@ -166,15 +167,6 @@ def listed(items: list[str]) -> str:
     ('random, evolution and tpe', 'tpe')
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def printable(text: str) -> str:
-    r"""Return text with unprintable characters, such as control characters, replaced.
-
-    >>> printable("a\x00b")
-    'a�b'
-    """
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
 
 
 def shortened(text: str, width: int) -> str:

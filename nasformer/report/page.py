@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from nasformer._console import printable
 from nasformer._io import write_file
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import palette, tables
-from nasformer.report.notation import printable
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -61,7 +61,8 @@ class Download:
     @property
     def link(self) -> str:
         """Return the file as a data URL."""
-        return f"data:{self.kind};charset=utf-8;base64,{base64.b64encode(self.text.encode()).decode()}"
+        content = self.text.encode(errors="backslashreplace")
+        return f"data:{self.kind};charset=utf-8;base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True, slots=True)

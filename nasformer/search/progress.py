@@ -6,19 +6,18 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
-    TextColumn,
     TimeElapsedColumn,
 )
 from rich.table import Column
 from rich.text import Text
 
+from nasformer._console import PlainColumn, PlainConsole
 from nasformer.search.evaluation import Trial
 
 
@@ -44,15 +43,15 @@ class ProgressBar:
         examples: str = "images",
     ) -> None:
         self.columns = (
-            TextColumn("{task.description}"),
+            PlainColumn("{task.description}"),
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TextColumn("best {task.fields[best]}", table_column=Column(no_wrap=True)),
+            PlainColumn("best {task.fields[best]}", table_column=Column(no_wrap=True)),
             *([] if work is None else [Speed(work, examples)]),
             TimeElapsedColumn(),
             Remaining(),
         )
-        self._bar = Progress(*self.columns, console=Console(stderr=True), disable=not shown)
+        self._bar = Progress(*self.columns, console=PlainConsole(stderr=True), disable=not shown)
         self._task = self._bar.add_task(label, total=total, best="-")
         self._best, self._text = -math.inf, text
 

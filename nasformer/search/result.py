@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nasformer._io import write_file
 from nasformer.architecture import Architecture
-from nasformer.cost import Bounds, Limits
+from nasformer.cost import Bounds, LatencyTable, Limits
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.evaluation import Trial
 from nasformer.space import SearchSpace
@@ -149,6 +149,8 @@ class SearchResult:
     def save(self, path: str | Path) -> Path:
         """Write the result as JSON lines: settings, then one per trial, one per confirmation.
 
+        Latency tables of the space are written too; costs that are Python functions cannot be.
+
         Raises:
             StudyError: The file cannot be written; an existing one is kept.
         """
@@ -163,8 +165,10 @@ class SearchResult:
         return path
 
     def _header(self) -> dict[str, Any]:
+        tables = {name: LatencyTable.of_cost(cost) for name, cost in self.space.known_costs.items()}
         return {
             "space": self.space.to_dict(),
+            "latency_tables": {name: table.to_dict() for name, table in tables.items() if table is not None},
             "limits": {name: list(bounds) for name, bounds in self.limits.items()},
             "settings": dict(self.settings),
             "counts": dict(self.counts),
@@ -190,7 +194,9 @@ class SearchResult:
             trials = tuple(Trial.from_dict(line["trial"]) for line in lines if "trial" in line)
             confirmed = tuple(Trial.from_dict(line["confirmed"]) for line in lines if "confirmed" in line)
             expected = header.pop("trials"), header.pop("confirmed")
-            header["space"] = SearchSpace.from_dict(header["space"])
+            tables = header.pop("latency_tables", {})  # absent in files of 0.1
+            costs = [LatencyTable.from_dict(table).cost(name) for name, table in tables.items()]
+            header["space"] = SearchSpace.from_dict(header["space"]).with_cost(*costs)
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
             result = cls(trials=trials, confirmed=confirmed, **header)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def load_space(space: str | Path | SearchSpace) -> SearchSpace:
     """Return a space by built-in name or by the path of a YAML or JSON file, ours or AutoFormer's.
 
     Raises:
-        SpaceError: An unknown name, or an invalid file.
+        SpaceError: An unknown name, a missing or an invalid file.
 
     >>> load_space("autoformer-tiny").size()
     1056964608
@@ -42,6 +43,8 @@ def load_space(space: str | Path | SearchSpace) -> SearchSpace:
         return _built_in(str(space))
     if Path(space).suffix in _SUFFIXES:
         return read_space(space)
+    if (os.sep in str(space) or Path(space).suffix) and not Path(space).exists():
+        raise SpaceError(f"there is no file or folder {str(space)!r}; spaces: {', '.join(space_names())}", space)
     raise SpaceError(
         f"no built-in space {str(space)!r}; {did_you_mean(str(space), space_names())} (or give a .yaml or .json file)",
         space,

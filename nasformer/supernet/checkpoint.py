@@ -43,10 +43,19 @@ def read_checkpoint(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[s
     Raises:
         CheckpointError: The file is missing, corrupt, of another kind or from a newer library.
     """
+    return _read(path, kind, with_tensors=True)
+
+
+def read_header(path: str | Path, kind: str) -> dict[str, Any]:
+    """Return the header of ``path`` without its tensors; errors as of ``read_checkpoint``."""
+    return _read(path, kind, with_tensors=False)[0]
+
+
+def _read(path: str | Path, kind: str, *, with_tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}", path) from error
     return _header(path, kind, metadata), tensors

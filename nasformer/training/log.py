@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress
 from rich.table import Column
 
+from nasformer._console import PlainColumn, PlainConsole
 from nasformer.errors import CheckpointError
 from nasformer.search.progress import Remaining, duration
 from nasformer.tasks import Metric
@@ -51,12 +51,12 @@ class TrainingLog:
         self.history, self.metric, self.epochs, self.steps = list(history), metric, epochs, steps
         self._path = None if folder is None else folder / FILE
         self._callback, self._progress = callback, progress
-        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self._console = PlainConsole(stderr=True)
         self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}", markup=False, table_column=Column(no_wrap=True)),
+            PlainColumn("epoch {task.fields[epoch]}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=12),
             Remaining(),
-            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            PlainColumn("{task.description}", table_column=Column(no_wrap=True)),
             console=self._console,
             disable=not (progress and self._console.is_terminal),
         )

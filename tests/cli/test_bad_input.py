@@ -100,6 +100,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "device": ("train digits --device tpu", "device 'tpu' cannot be used"),
     "epochs": ("train digits --epochs 0", "--epochs"),
     "run": ("evaluate nowhere", "nowhere"),
+    "no folder": ("evaluate runs/nowhere", "there is no file or folder 'runs/nowhere'"),
+    "no file": ("search space.yml.bak", "there is no file or folder 'space.yml.bak'"),
+    "no network": ("export runs/finetuned", "there is no file or folder 'runs/finetuned'"),
     "racing": (
         "search digits --fitness training-free --racing",
         "only fitness 'inherited' supports objective",

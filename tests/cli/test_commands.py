@@ -26,7 +26,10 @@ def ran(output: Any) -> str:
     return str(output.out)
 
 
-@pytest.mark.parametrize("command", ["", "demo", "spaces", "cost", "train", "search", "evaluate"])
+COMMANDS = ("", "demo", "spaces", "cost", "train", "search", "evaluate", "weights", "weights name", "weights remove")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_examples_and_fits_80_columns(command: str, nasformer: Command) -> None:
     code, out, err = nasformer(*command.split(), "--help")
     assert (code, err) == (0, "")

@@ -104,3 +104,28 @@ def test_a_strategy_and_its_options_are_one_word_each() -> None:
     assert _strategy("thompson startup=10") == {"name": "thompson", "options": {"startup": 10}}
     with pytest.raises(StrategyError, match="got 'startup'"):
         _strategy("tpe startup")
+
+
+@pytest.mark.parametrize("fitness", [[], ["--fitness", "inherited"]])
+def test_an_objective_means_inherited_weights(
+    fitness: list[str], weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = ["compare", "--space", "digits", *fitness, "-s", "random", "-n", "3", "--seeds", "1", "-q", "--workers", "1"]
+    assert run([*task, "--objective", "nonsense"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: objective is 'accuracy' or 'loss' for classification, got 'nonsense'")
+    assert told.count("\n") == 1
+    assert not Path("runs/compare-digits/cells").exists()
+    assert run([*task, "--objective", "loss"]) == 0
+    assert "digits" in (out := capsys.readouterr().out)
+    assert "loss" in out
+
+
+@pytest.mark.parametrize("option", [{"objective": "loss"}, {"racing": True}, {"data": "digits"}, {"root": "/"}])
+def test_an_option_of_inherited_weights_is_not_ignored(
+    option: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"tasks": [{"space": "digits", **option}], "strategies": ["random"]}))
+    assert run(["compare", str(path), "-q", "--workers", "1", "--out", str(tmp_path / "out")]) == 2
+    assert "no trained weights for space 'digits'" in capsys.readouterr().err

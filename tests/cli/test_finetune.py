@@ -141,14 +141,19 @@ def test_a_kill_in_the_middle_changes_nothing(command: str, program: str, weight
 def test_a_search_goes_on_with_the_weights_and_the_splits_that_it_used(
     nasformer: Command, refused: Refused, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another supernet in the place of its own is not taken unasked, and what ranked the winner does not test it."""
+    """Its supernet is found beside one of other splits; another in its place is not taken unasked, and what ranked the
+    winner does not test it."""
     shutil.copytree(trained / "home", tmp_path / "home")
     monkeypatch.setenv("NASFORMER_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     done = nasformer("search", "digits", "--strategy", "random", "-n", 3, "--out", "run", "--storage", "s.log", "-q")
     assert done.code == 0, done.err
-    done = nasformer("train", "digits", "--epochs", 1, "--seed", 1, "--device", "cpu", "--out", "other", "-q")
-    assert done.code == 0, done.err
+    other = ("train", "digits", "--epochs", 1, "--device", "cpu", "-q", "--out")
+    assert nasformer(*other, "seed-1", "--seed", 1).code == 0
+    for target in ("run", "s.log"):
+        done = nasformer("finetune", target, *QUICK, "--out", f"of-{target}")
+        assert done.code == 0, done.err
+    assert nasformer(*other, "other").code == 0
     for target in ("run", "s.log"):
         refused(
             "the search used the weights .*, but these are .*; give the supernet with --supernet",
@@ -159,6 +164,8 @@ def test_a_search_goes_on_with_the_weights_and_the_splits_that_it_used(
     refused("nope", "finetune", "s.log", "--study", "nope", *QUICK)
     done = nasformer("finetune", "run", "--supernet", "other/supernet.safetensors", *QUICK, "--out", "asked")
     assert done.code == 0, done.err
+    newest = json.loads(nasformer("weights", "--json").out)[0]
+    assert nasformer("weights", "remove", newest["id"]).code == 0
     done = nasformer("retrain", "run", *QUICK, "--out", "scratch")
     assert done.code == 0, done.err
     scratch = json.loads(Path("scratch/retrain.json").read_text())["training"]["data"]["fingerprint"]

@@ -11,7 +11,9 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from nasformer.cost import LatencyTable
+from nasformer.cost import FunctionCost, LatencyTable
+from nasformer.registry import make_fitness
+from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, load_space
 
 
@@ -68,3 +70,35 @@ def test_a_folder_is_refused_before_anything_is_measured(
     out = tmp_path / "new" / "table.json"
     assert nasformer("latency", "digits", "--repeats", 1, "--check", 1, "--out", out).code == 0
     assert LatencyTable.load(out).stem
+
+
+def test_the_uniform_vit_of_a_loaded_result_meets_the_latency_budget(
+    nasformer: Callable[..., Any], timed: tuple[Path, SearchSpace], weights: Path
+) -> None:
+    path, space = timed
+    fastest = min(space.costs(each)["latency_ms"] for each in space.feasible().uniform())
+    largest = space.feasible(latency_ms=(None, fastest)).uniform()[-1]
+    search = ("search", "digits", "--latency-table", path, "--latency", fastest, "-n", 2, "-q", "--out", "run")
+    assert nasformer(*search).code == 0
+    winner, uniform = json.loads(nasformer("evaluate", "run", "--json").out)["results"]
+    assert uniform["architecture"] == largest.to_dict()
+    assert max(winner["latency_ms"], uniform["latency_ms"]) <= fastest
+    shown = nasformer("evaluate", "run").out
+    assert "latency ms" in shown
+    assert str(uniform["latency_ms"])[:5] in shown
+
+
+def test_no_uniform_vit_within_a_budget_that_a_result_does_not_hold(
+    nasformer: Callable[..., Any], weights: Path
+) -> None:
+    space = load_space("digits").with_cost(FunctionCost("heads", lambda architecture: sum(architecture.num_heads)))
+    result = Searcher(space, "random", make_fitness("inherited", space)).run(
+        {"heads": 8}, evaluations=2, progress=False
+    )
+    result.save("result.jsonl")
+    shown = nasformer("evaluate", "result.jsonl")
+    assert (shown.code, "winner" in shown.out, "uniform" in shown.out) == (0, True, False)
+    assert shown.err.startswith("no uniform ViT: the result does not hold the cost heads")
+    assert [each["name"] for each in json.loads(nasformer("evaluate", "result.jsonl", "--json").out)["results"]] == [
+        "winner"
+    ]

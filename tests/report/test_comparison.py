@@ -16,12 +16,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nasformer._console import printable
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import tables, write_comparison
 from nasformer.report.figures import Picture, draw_anytime
 from nasformer.report.markdown import escaped
-from nasformer.report.notation import printable
 from nasformer.report.page import Subject, render
 from nasformer.report.statistics import Analysis, analyse
 from tests.report.html import Page, read

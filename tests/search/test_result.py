@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from nasformer.architecture import Architecture
+from nasformer.cost import FunctionCost, LatencyTable
 from nasformer.errors import StudyError
 from nasformer.search import Evaluation, SearchResult
 from nasformer.searcher import Searcher
+from nasformer.space import load_space
 
 Judge = Callable[[Architecture], float]
 
@@ -61,6 +63,19 @@ def test_a_result_comes_back_from_its_file_as_it_was(result: SearchResult, tmp_p
     path = result.save(tmp_path / "new" / "result.jsonl")
     assert SearchResult.load(path) == result
     assert [p.name for p in path.parent.iterdir()] == ["result.jsonl"]
+
+
+def test_latency_tables_come_back_and_python_functions_do_not(worth: Judge, tmp_path: Path) -> None:
+    space = load_space("digits")
+    sizes = [(int(e), int(h), int(e * r)) for e in space.embed_dim for h in space.num_heads for r in space.mlp_ratio]
+    table = LatencyTable("a phone", space.geometry, {int(e): 9 for e in space.embed_dim}, {s: sum(s) for s in sizes})
+    timed = space.with_cost(table.cost(), table.cost("phone_ms"), FunctionCost("heads", lambda each: each.num_heads[0]))
+    found = Searcher(timed, "random", worth).run({"phone_ms": 0.8, "heads": 3}, evaluations=3, progress=False)
+    loaded = SearchResult.load(found.save(tmp_path / "result.jsonl"))
+    assert {*loaded.space.known_costs} == {"params", "macs", "latency_ms", "phone_ms"}
+    best = found.best.architecture
+    assert loaded.space.costs(best)["phone_ms"] == timed.costs(best)["phone_ms"]
+    assert loaded.limits == found.limits
 
 
 def test_a_file_cut_anywhere_is_refused(result: SearchResult, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def create(
     if json:
         print_json({"storage": shown(storage), "study": made.name, "settings": dict(made.settings)})
     else:
-        console.print(f"study {made.name} in {shown(storage)}", markup=False, soft_wrap=True)
+        console.print(f"study {made.name} in {shown(storage)}", soft_wrap=True)
         console.print("Run it, here or on any machine with access to the storage, with:")
         command = ["nasformer", "study", "run", "--storage", shown(storage), "--study", made.name]
-        console.print(f"  {shlex.join(command)}", markup=False, soft_wrap=True)
+        console.print(f"  {shlex.join(command)}", soft_wrap=True)

@@ -28,5 +28,5 @@ def dashboard(
     except ImportError as error:
         raise StudyError("the dashboard is not installed: pip install 'nasformer[dashboard]'", error) from error
     store = Store(storage, create=False)
-    console.print(f"http://{host}:{port}/ shows {store.name}; stop with Ctrl-C", markup=False, soft_wrap=True)
+    console.print(f"http://{host}:{port}/ shows {store.name}; stop with Ctrl-C", soft_wrap=True)
     run_server(store.optuna, host=host, port=port)

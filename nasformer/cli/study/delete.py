@@ -30,4 +30,4 @@ def delete(
             f"study {name!r} in {store.name!r} would be deleted with all its trials; confirm with --yes", name
         )
     delete_study(store, name)
-    console.print(f"deleted {name} from {store.name}", markup=False, soft_wrap=True)
+    console.print(f"deleted {name} from {store.name}", soft_wrap=True)

@@ -36,7 +36,7 @@ def export(
     else:
         text = "".join(json.dumps(line) + "\n" for line in export_study(found))
     write_file(out, text)
-    console.print(f"{found.name}: {len(found.trials()):,} finished trials in {out}", markup=False, soft_wrap=True)
+    console.print(f"{found.name}: {len(found.trials()):,} finished trials in {out}", soft_wrap=True)
 
 
 def import_(
@@ -59,4 +59,4 @@ def import_(
         raise StudyError(f"cannot read the study {str(source)!r}: {reason}", source) from error
     store = Store(storage)
     name = import_study(store, read_lines(text), study)
-    console.print(f"study {name} is in {store.name}", markup=False, soft_wrap=True)
+    console.print(f"study {name} is in {store.name}", soft_wrap=True)

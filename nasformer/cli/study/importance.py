@@ -48,7 +48,7 @@ def importance(
     if len(layers) < deepest:
         console.print(f"Layers from {len(layers) + 1} on are omitted: not every architecture has them.")
     if out:
-        console.print(f"figure: {out / 'importance.png'}", markup=False, soft_wrap=True)
+        console.print(f"figure: {out / 'importance.png'}", soft_wrap=True)
 
 
 def _percent(shares: dict[str, float], name: str, layer: int) -> str:

@@ -36,7 +36,7 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     if json:
         print_json({**leader.to_dict(), "study": found.name, **state, "evaluations": found.evaluations})
         return
-    console.print(str(leader.architecture), markup=False, style="bold", soft_wrap=True)
+    console.print(str(leader.architecture), style="bold", soft_wrap=True)
     heading, text = _column(found)
     figures = {**leader.metrics, **leader.costs}
     if "images" in figures:
@@ -93,7 +93,7 @@ def trials(
     print_table("", ("trial", "state", heading, "parameters", "MACs", "width", "depth", "s"), rows, left=0)
     for trial in trials:
         if trial.error:
-            console.print(f"{trial.number}: {trial.error}", markup=False, soft_wrap=True)
+            console.print(f"{trial.number}: {trial.error}", soft_wrap=True)
 
 
 def pareto(

@@ -86,4 +86,4 @@ def run(
     else:
         show(result)
         if out:
-            console.print(f"report: {out / 'report.html'}", markup=False, soft_wrap=True)
+            console.print(f"report: {out / 'report.html'}", soft_wrap=True)

@@ -17,7 +17,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nasformer.report.notation import printable
+from nasformer._console import printable
 from nasformer.report.palette import GRID, INK, MUTED, PAPER, VARIABLES
 
 _RC = {
