@@ -21,6 +21,7 @@ from nasformer.tasks import Metric, task_of
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
+    from nasformer.data.batches import Readers
     from nasformer.fitness import InheritedFitness
     from nasformer.supernet import Supernet
 
@@ -89,6 +90,7 @@ def make_fitness(
     dtype: str = "auto",
     workers: int = 1,
     ray: str | None = None,
+    readers: Readers = 0,
     noise: float = 0.0,
     noise_seed: int = 0,
 ) -> Fitness:
@@ -107,6 +109,7 @@ def make_fitness(
         dtype: Precision of ``inherited``: "auto", "float32" or "bfloat16".
         workers: Processes that evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
         ray: Address of a Ray cluster whose actors evaluate instead.
+        readers: Processes that read images of ``inherited``.
         noise: Standard deviation of noise on the values, in their unit; 0: none.
         noise_seed: Seed of the noise; each seed fixes the noise of every architecture.
 
@@ -128,6 +131,7 @@ def make_fitness(
     if kind == "inherited":
         net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
         options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing, "dtype": dtype}
+        options["readers"] = readers
         build = partial(fitness.InheritedFitness, net, dataset.search, **options)
         made = _inherited(build, device, workers, ray)
     else:

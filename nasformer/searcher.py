@@ -286,8 +286,8 @@ class Searcher:
         Args:
             storage: Storage of the study.
             study: Its name; None: the only one in the storage.
-            **how: Machine-dependent arguments of ``make_fitness``: ``supernet``, ``root``,
-                ``device``, ``workers``, ``ray``. Weights other than the study's are refused.
+            **how: Machine-dependent arguments of ``make_fitness``: ``supernet``, ``root``, ``device``, ``workers``,
+                ``ray``, ``readers``. Weights other than the study's are refused.
 
         Raises:
             StudyError: There is no such study, or its fitness or a cost is a Python object that storages cannot hold.

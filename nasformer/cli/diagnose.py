@@ -14,11 +14,13 @@ from nasformer.cli.options import (
     Macs,
     Params,
     Quiet,
+    Readers,
     Root,
     Seed,
     Space,
     SupernetPath,
     budget_of,
+    readers_of,
     trained_space,
 )
 from nasformer.cli.output import command_line, console, print_json, print_table
@@ -65,6 +67,7 @@ def diagnose(
     root: Root = None,
     seed: Seed = 0,
     device: Device = "auto",
+    readers: Readers = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -111,7 +114,12 @@ def diagnose(
         pieces=tuple(piece or PIECES),
     )
     folder = out or Path("runs") / f"{declared.name}-diagnosis"
-    how: dict[str, Any] = {"workers": workers, "device": device, "progress": not (quiet or json)}
+    how: dict[str, Any] = {
+        "workers": workers,
+        "device": device,
+        "readers": readers_of(readers),
+        "progress": not (quiet or json),
+    }
     try:
         found = measure(net, dataset, plan, folder, file=str(file), **how)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.cost import read_architecture
-from nasformer.cli.options import Data, Device, Json, OfSpace, Root, SupernetPath, trained_space
+from nasformer.cli.options import Data, Device, Json, OfSpace, Readers, Root, SupernetPath, readers_of, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def evaluate(
     root: Root = None,
     split: Annotated[str, typer.Option(help="test or search.")] = "test",
     device: Device = "auto",
+    readers: Readers = "auto",
     json: Json = False,
 ) -> None:
     """Print the test metrics of inherited weights, and those of the uniform ViT of the same budget.
@@ -50,7 +51,9 @@ def evaluate(
     net, dataset = open_supernet(space, supernet=file, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
     decoded = split == "search"  # test images are read once
-    judge = InheritedFitness(net, images, task=dataset.task, device=device, decoded=decoded)
+    judge = InheritedFitness(
+        net, images, task=dataset.task, device=device, decoded=decoded, readers=readers_of(readers)
+    )
     require_same_weights(searched.get("weights"), judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)

@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Readers, Root, Seed, StudyName, SupernetPath
+from nasformer.cli.options import (
+    Data,
+    Device,
+    Json,
+    OfSpace,
+    Quiet,
+    Readers,
+    Root,
+    Seed,
+    StudyName,
+    SupernetPath,
+    readers_of,
+)
 from nasformer.cli.output import console
 from nasformer.cli.source import read_source
 from nasformer.cli.training import (
@@ -23,7 +35,6 @@ from nasformer.cli.training import (
     read_data,
     read_recipe,
     read_teacher,
-    readers_of,
     show,
     sizes,
 )

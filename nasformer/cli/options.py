@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from nasformer.data.batches import Readers as ReaderCount
     from nasformer.space import SearchSpace
 
 Space = Annotated[
@@ -123,6 +124,19 @@ StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="Study name; default: the only one.", show_default=False),
 ]
+
+
+def readers_of(text: str) -> ReaderCount:
+    """Return the value of ``--readers``.
+
+    Raises:
+        DataError: It is neither "auto" nor a number from 0.
+    """
+    from nasformer.errors import DataError
+
+    if text != "auto" and not text.isdecimal():
+        raise DataError(f"--readers is auto or a number from 0, got {text!r}", text)
+    return int(text) if text.isdecimal() else "auto"
 
 
 def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:

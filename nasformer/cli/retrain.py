@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Readers, Root, Seed, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Readers, Root, Seed, SupernetPath, readers_of
 from nasformer.cli.output import console
 from nasformer.cli.training import (
     Epochs,
@@ -23,7 +23,6 @@ from nasformer.cli.training import (
     read_recipe,
     read_target,
     read_teacher,
-    readers_of,
     show,
     sizes,
 )

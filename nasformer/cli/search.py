@@ -56,6 +56,7 @@ def search(
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.", show_default=False)
     ] = None,
     device: options.Device = "auto",
+    readers: options.Readers = "auto",
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
@@ -99,6 +100,7 @@ def search(
         device=device,
         workers=workers,
         ray=ray,
+        readers=readers,
     )
     if not (quiet or json):
         show_weights(searcher.space, fitness_spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasformer.cli.options import timed_space, trained_space
+from nasformer.cli.options import readers_of, timed_space, trained_space
 from nasformer.cli.output import messages
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def make_searcher(
     device: str = "auto",
     workers: int = 1,
     ray: str | None = None,
+    readers: str = "auto",
 ) -> tuple[Searcher, dict[str, Any]]:
     """Return a searcher, and the fitness specification from which ``Searcher.open`` rebuilds it.
 
@@ -50,7 +51,9 @@ def make_searcher(
     asked |= {"noise": noise, "noise_seed": seed} if noise else {}
     judge = None
     if kind:
-        judge = make_fitness(space=declared, **asked, device=device, workers=workers, ray=ray)
+        judge = make_fitness(
+            space=declared, **asked, device=device, workers=workers, ray=ray, readers=readers_of(readers)
+        )
     return Searcher(declared, strategy, judge, seed, **read_options(options)), _fitness_spec(asked, latency_table)
 
 

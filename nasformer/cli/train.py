@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, Space
+from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, Space, readers_of
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.training import (
     Epochs,
@@ -23,9 +24,11 @@ from nasformer.cli.training import (
     read_data,
     read_recipe,
     read_teacher,
-    readers_of,
     sizes,
 )
+
+if TYPE_CHECKING:
+    from nasformer.training import TrainingResult
 
 NumClasses = Annotated[
     int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.", show_default=False)
@@ -73,6 +76,7 @@ def train(
       torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """
     from nasformer.fitness.weights import bind_weights
+    from nasformer.search.progress import duration
     from nasformer.space import load_space, space_names
     from nasformer.supernet import Supernet
     from nasformer.training import is_main_process, train_supernet
@@ -120,7 +124,16 @@ def train(
     again = [space, *([] if data is None else ["--data", data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
-        f"{result.steps:,} steps in {result.seconds:.0f} s on {where}. Weights: {folder / FILE}\n"
+        f"{result.steps:,} steps in {duration(result.seconds)} on {where}{_reading(result)}. Weights: {folder / FILE}\n"
         f"Searches of this space will use them. Next: nasformer search {shlex.join(again)} --strategy evolution",
         soft_wrap=True,
     )
+
+
+def _reading(result: TrainingResult) -> str:
+    """Return the speed of reading image files, and the share of the time that waited for them."""
+    rows = [row for row in result.history if "images_per_second" in row]
+    if not rows:
+        return ""
+    speed, share = (median(row[key] for row in rows) for key in ("images_per_second", "reading"))
+    return f", {speed:,.0f} images/s, {100 * share:.0f} % of the time waiting for images to be read"

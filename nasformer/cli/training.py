@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from nasformer.architecture import Architecture
     from nasformer.cost import Geometry
     from nasformer.data import Dataset
-    from nasformer.data.batches import Readers
     from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
@@ -114,19 +113,6 @@ def read_data(
     shape = {"root": root, "image_size": size, "in_channels": channels}
     dataset = open_dataset(name, trained_on or {}, file or "", held_out=held_out, seed=seed, **shape)
     return examined(dataset, skip_unreadable=skip_unreadable, progress=progress)
-
-
-def readers_of(text: str) -> Readers:
-    """Return the value of ``--readers``.
-
-    Raises:
-        DataError: It is neither "auto" nor a number from 0.
-    """
-    from nasformer.errors import DataError
-
-    if text != "auto" and not text.isdecimal():
-        raise DataError(f"--readers is auto or a number from 0, got {text!r}", text)
-    return int(text) if text.isdecimal() else "auto"
 
 
 def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Teacher | None:

@@ -14,6 +14,7 @@ from torch.utils.data import Subset
 from nasformer._io import atomic, digest
 from nasformer.architecture import Architecture
 from nasformer.cost import format_limits
+from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.diagnose.plan import Plan
@@ -43,6 +44,7 @@ class Bench:
         plan: The plan.
         folder: Folder of all results.
         device: Device of training and evaluation.
+        readers: Processes that read images.
     """
 
     net: Supernet
@@ -50,6 +52,7 @@ class Bench:
     plan: Plan
     folder: Path
     device: str = "auto"
+    readers: Readers = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the constructor arguments only: cached values are recomputed in another process."""
@@ -94,7 +97,7 @@ class Bench:
     def fitness(self, split: Split, net: Supernet | None = None) -> InheritedFitness:
         """Return the fitness on a split with the weights of ``net``; None: the diagnosed supernet."""
         options: dict[str, Any] = {"device": self.device, "task": self.data.task, "data": self.data.record}
-        return InheritedFitness(net or self.net, split, **options, decoded=False)
+        return InheritedFitness(net or self.net, split, **options, decoded=False, readers=self.readers)
 
     def values(self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None) -> list[float]:
         """Return the values with inherited weights; errors as in ``judged``."""

@@ -10,6 +10,7 @@ from typing import Any
 from nasformer._io import digest
 from nasformer._provenance import machine, versions
 from nasformer.cost import format_limits
+from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.claims import claims
@@ -32,6 +33,7 @@ def diagnose(
     file: str = "",
     workers: int = 1,
     device: str = "auto",
+    readers: Readers = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Run the missing measurements of a plan, and return all results as plain values.
@@ -44,6 +46,7 @@ def diagnose(
         file: Path of the supernet, for the record.
         workers: Processes that train and search.
         device: Device of training and evaluation.
+        readers: Processes that read images, of each process.
         progress: Show progress bars.
 
     Returns:
@@ -56,7 +59,7 @@ def diagnose(
         NasformerError: A training or a search failed.
     """
     data.check(net.space)
-    bench = Bench(net, data, plan, Path(out), device)
+    bench = Bench(net, data, plan, Path(out), device, readers)
     _require_enough(bench)
     do = Doing(workers, progress)
     pieces = {name: kept for name in MEASURES if (kept := _kept(bench, name)) is not None}

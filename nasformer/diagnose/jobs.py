@@ -67,6 +67,7 @@ class Alone:
         """Train, evaluate, and keep only the figures."""
         recipe = reseeded(self.recipe, self.seed)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+        options["readers"] = bench.readers
         if self.kind == "retrain":
             result = retrain(self.architecture, bench.net.space, bench.data, recipe, **options)
         else:
@@ -91,6 +92,7 @@ class Shared:
         recipe = Recipe(**self.recipe)
         net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+        options["readers"] = bench.readers
         result = train_supernet(net, bench.data, recipe, **options)
         parameters = sum(parameter.numel() for parameter in net.parameters())
         file = (folder / WEIGHTS).relative_to(bench.folder)

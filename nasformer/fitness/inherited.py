@@ -17,7 +17,7 @@ import torch
 
 from nasformer._home import home
 from nasformer.architecture import Architecture, uniform
-from nasformer.data.batches import iterate
+from nasformer.data.batches import Readers, iterate, reader_processes
 from nasformer.data.dataset import Split
 from nasformer.data.decoded import decode_once
 from nasformer.errors import ArchitectureError, FitnessError
@@ -66,6 +66,8 @@ class InheritedFitness:
             ``Racing`` by name. The cache then takes about 9 bytes per image and fully evaluated architecture.
         decoded: Whether to cache the decoded pixels of image files under ``NASFORMER_HOME``, 3 · size² bytes per
             image, instead of decoding them in every pass (``data.decoded.decode_once``).
+        readers: Processes that read images where they are not cached, and threads that decode those that are; 0: a
+            thread beside the evaluation, and one per core.
 
     Attributes:
         work: Computed ``blocks`` per image, and ``one_by_one`` without sharing; evaluated ``images`` over all
@@ -90,6 +92,7 @@ class InheritedFitness:
         objective: str | None = None,
         racing: bool | Mapping[str, Any] = False,
         decoded: bool = True,
+        readers: Readers = 0,
     ) -> None:
         if not len(split):
             raise FitnessError("the split to evaluate on is empty", split)
@@ -97,7 +100,9 @@ class InheritedFitness:
             raise FitnessError(f"dtype is 'auto', 'float32' or 'bfloat16', got {dtype!r}", dtype)
         self.device = find_device(device)
         self.net = net.to(self.device)
-        kept = decode_once(split, home() / "decoded") if decoded else split
+        threads = reader_processes(readers, split) or None
+        kept = decode_once(split, home() / "decoded", threads=threads) if decoded else split
+        self.readers = reader_processes(readers, kept)
         self.split = kept.to(self.device) if hasattr(kept, "to") else kept
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         self.bfloat16 = dtype == "bfloat16" or (dtype == "auto" and native)
@@ -212,7 +217,14 @@ class InheritedFitness:
             try:
                 size = self.batch_size
                 batches = iterate(
-                    self.split, size, device=self.device, seed=seed, start=start, stop=stop, prefetch=True
+                    self.split,
+                    size,
+                    device=self.device,
+                    seed=seed,
+                    start=start,
+                    stop=stop,
+                    prefetch=True,
+                    readers=self.readers,
                 )
                 counted = self._counted(batches, len(architectures))
                 return population_outcomes(self.net, tree, counted, scores=self.task.scores, bfloat16=self.bfloat16)

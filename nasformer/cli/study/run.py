@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nasformer._io import make_folder
-from nasformer.cli.options import Json, Quiet, Ray, RetryFailed, Root, Seconds, Storage, StudyName, SupernetPath, Wait
+from nasformer.cli.options import (
+    Json,
+    Quiet,
+    Ray,
+    Readers,
+    RetryFailed,
+    Root,
+    Seconds,
+    Storage,
+    StudyName,
+    SupernetPath,
+    Wait,
+    readers_of,
+)
 from nasformer.cli.outcome import show, summary
 from nasformer.cli.output import command_line, console, print_json
 
@@ -36,6 +49,7 @@ def run(
     supernet: SupernetPath = None,
     root: Root = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default=False)] = None,
+    readers: Readers = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Evaluation processes.", show_default=False)] = None,
     ray: Ray = None,
     out: Annotated[
@@ -59,7 +73,8 @@ def run(
     from nasformer.search.study import shown
     from nasformer.searcher import Searcher
 
-    where = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
+    where: dict[str, Any] = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
+    where["readers"] = readers_of(readers)
     searcher, arguments = Searcher.open(storage, study, **where)
     if out:
         make_folder(out)
