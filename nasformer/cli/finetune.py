@@ -25,6 +25,7 @@ from nasformer.cli.source import read_source
 from nasformer.cli.training import (
     Epochs,
     ImageSize,
+    KeepBest,
     LearningRate,
     RecipeFile,
     Resume,
@@ -54,6 +55,7 @@ def finetune(
     batch_size: TrainBatch = None,
     learning_rate: LearningRate = None,
     freeze: Annotated[str, typer.Option(help="nothing, or backbone: train only the head.")] = "nothing",
+    objective: KeepBest = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
     out: Annotated[
@@ -95,7 +97,8 @@ def finetune(
     known: dict[str, Any] = {"trained_on": source.data, "file": source.file, "held_out": source.held_out}
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     dataset = read_data(name, source.net.geometry, image_size=image_size, **known, **how)
-    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["keep_best"] = objective
     further = source.provenance.get("training") != "finetune"
     chosen = read_recipe(recipe, source.provenance, dataset, device, further=further, given=given)
     folder = out or Path("runs") / f"{source.name}-finetune"

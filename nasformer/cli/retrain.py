@@ -12,6 +12,7 @@ from nasformer.cli.output import console
 from nasformer.cli.training import (
     Epochs,
     ImageSize,
+    KeepBest,
     LearningRate,
     RecipeFile,
     Resume,
@@ -38,6 +39,7 @@ def retrain(
     epochs: Epochs = None,
     batch_size: TrainBatch = None,
     learning_rate: LearningRate = None,
+    objective: KeepBest = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
     out: Annotated[
@@ -81,7 +83,8 @@ def retrain(
     shown = not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     dataset = read_data(name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how)
-    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["keep_best"] = objective
     recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
     folder = out or Path("runs") / f"{space.name}-retrain"
     if is_main_process() and not json:

@@ -25,6 +25,12 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.
 TrainBatch = Annotated[
     int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.", show_default=False)
 ]
+KeepBest = Annotated[
+    str | None,
+    typer.Option(
+        "--objective", metavar="METRIC", help="Keep the best epoch by this validation metric.", show_default=False
+    ),
+]
 SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
 LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.", show_default=False)]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")]
@@ -211,7 +217,10 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
     examples = task.examples
     print_table(f"{figures['test'][examples]:,} test {examples}", ("", *(metric.title for metric in metrics)), rows)
     if "paired" in figures:
-        console.print(paired_verdict(task, figures["paired"]), markup=False, soft_wrap=True)
+        console.print(paired_verdict(task, figures["paired"]), soft_wrap=True)
+    if result.training.kept != result.training.recipe.epochs:
+        by = task.metric(result.training.recipe.keep_best or "").title
+        console.print(f"Kept is epoch {result.training.kept}, the best by {by} of the search split.", soft_wrap=True)
     here = figures["speed"]
     console.print(
         f"{figures['params']:,} parameters, {figures['macs']:,} MACs; {here['latency_ms']:.2f} ms per {task.example}, "

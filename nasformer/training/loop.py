@@ -124,6 +124,8 @@ class Trainer:
         self.weights = _balancing(data) if recipe.balanced_sampling else None
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
         self.ema = make_ema(self.net, recipe)
+        self.keep_by = None if recipe.keep_best is None else data.task.objective(recipe.keep_best)
+        self.best: State | None = None
         self.fill = _background(self.train_split)
         self.ddp_net = ranks.wrap(self.net, device)
 
@@ -140,6 +142,7 @@ class Trainer:
                 with log:
                     for epoch in range(start, self.recipe.epochs):
                         row = self._finite_epoch(epoch, log, last, out)
+                        self._keep_if_best(row)
                         last = snapshot(self._state(epoch + 1, [*log.history, row]))
                         if out is not None and self._due(epoch, self.recipe.checkpoint_every):
                             self._write(out, last)
@@ -150,13 +153,14 @@ class Trainer:
                 self._write(out, last)
                 done = int(last["epoch"])
             raise KeyboardInterrupt(_interrupt_message(out, done)) from None
-        if self.ema is not None:
-            self.net.load_state_dict(self.ema.module.state_dict())
+        if self.best is not None or self.ema is not None:
+            self.net.load_state_dict(self.best["model"] if self.best is not None else self._evaluated.state_dict())
+        kept = self.recipe.epochs if self.best is None else int(self.best["epoch"])
         seconds = sum(row["seconds"] for row in log.history)
         steps, record = self.steps * self.recipe.epochs, self.data.record
         device, processes = str(self.device), self.ranks.count
         teacher = None if self.teacher is None else self.teacher.fingerprint
-        return TrainingResult(log.history, seconds, steps, device, self.recipe, record, processes, teacher)
+        return TrainingResult(log.history, seconds, steps, device, self.recipe, record, processes, teacher, kept)
 
     def _finite_epoch(self, epoch: int, log: TrainingLog, last: State, out: Path | None) -> Row:
         """Train an epoch, and return its row.
@@ -177,6 +181,15 @@ class Trainer:
                 self._write(out, {**last, "diverged": str(error)})
             raise DivergenceError(_diverged(error, rate, int(last["epoch"]), out), error.value) from None
         return row
+
+    def _keep_if_best(self, row: Row) -> None:
+        """Copy the weights of the best validation so far."""
+        if self.keep_by is None or "validation" not in row:
+            return
+        scores = [self.keep_by.sign * each[self.keep_by.name] for each in row["validation"].values()]
+        value = sum(scores) / len(scores)
+        if self.best is None or value > self.best["value"]:
+            self.best = {"epoch": row["epoch"], "value": value, "model": snapshot(self._evaluated.state_dict())}
 
     def _announce(self, log: TrainingLog, state: State) -> None:
         """Measure a few steps, which leave no trace, and say how long the training will take."""
@@ -213,6 +226,7 @@ class Trainer:
         """Load a state of this training."""
         self.net.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.best = state.get("best")
         if self.ema is not None:
             self.ema.module.load_state_dict(state["average"])
 
@@ -253,6 +267,8 @@ class Trainer:
         }
         if self.ema is not None:
             state["average"] = self.ema.module.state_dict()
+        if self.best is not None:
+            state["best"] = self.best
         return state
 
     def _identity(self) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Recipe(BaseModel):
         unused_slices: Slices unused in a step still see weight decay and momentum
             ("decay", as in AutoFormer) or stay unchanged ("freeze").
         validate_every: Epochs between validations; the last epoch is always validated.
+        keep_best: Metric of the validation by which the best epoch is kept, such as "balanced_accuracy"; None: the last
+            epoch is kept.
         checkpoint_every: Epochs between checkpoints; the last epoch always saves one.
         ema_decay: Decay of the exponential moving average (EMA) of the weights, which is validated and saved;
             None: no EMA. The official code has 0.99996, switched off.
@@ -127,6 +129,7 @@ class Recipe(BaseModel):
     distillation_weight: float = Field(0.5, ge=0, le=1)
     distillation_temperature: float = Field(1.0, gt=0)
     validate_every: int = Field(1, ge=1)
+    keep_best: str | None = None
     checkpoint_every: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
 

@@ -25,6 +25,7 @@ class TrainingResult:
         data: The record of the dataset.
         processes: Number of processes.
         teacher: Hash of the distillation teacher's weights.
+        kept: The epoch of the weights; None: the last.
     """
 
     history: list[Row]
@@ -35,11 +36,12 @@ class TrainingResult:
     data: dict[str, Any]
     processes: int = 1
     teacher: str | None = None
+    kept: int | None = None
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
-        """The last validation: the task's objectives, by subnet name."""
-        rows = [row for row in self.history if "validation" in row]
+        """The validation of the weights: the task's objectives, by subnet name."""
+        rows = [row for row in self.history if "validation" in row and row["epoch"] <= (self.kept or row["epoch"])]
         return dict(rows[-1]["validation"]) if rows else {}
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,6 +54,7 @@ class TrainingResult:
             "recipe": self.recipe.to_dict(),
             "data": self.data,
             "teacher": self.teacher,
+            "kept": self.kept,
             "validation": self.validation,
             "history": self.history,
         }

@@ -14,6 +14,7 @@ import torch
 from nasformer._io import differences
 from nasformer.errors import CheckpointError
 from nasformer.supernet.checkpoint import first_line, replace_file
+from nasformer.training.recipe import Recipe
 
 FILE = "training.pt"
 FORMAT_VERSION = 1
@@ -82,11 +83,19 @@ def read_state(folder: Path, identity: Mapping[str, Any], device: torch.device) 
     if version != FORMAT_VERSION:
         raise CheckpointError(f"{path} has format {version}, this version reads {FORMAT_VERSION}; start anew", path)
     allowed = {"data.name", *(AFTER_DIVERGENCE if "diverged" in state else ())}  # the data's fingerprint is compared
-    told = [f"{key} {there!r} there, {here!r} here" for key, there, here in differing if key not in allowed]
+    differing = [each for each in differing if each[0] not in allowed and not _is_new(*each)]
+    told = [f"{key} {there!r} there, {here!r} here" for key, there, here in differing]
     if told:
         hint = " (after a divergence learning_rate, grad_clip and amp may change)" if "diverged" in state else ""
         raise CheckpointError(f"{path} belongs to another training: {'; '.join(told)}{hint}", path)
     return dict(state)
+
+
+def _is_new(key: str, there: object, here: object) -> bool:
+    """Whether a recipe of an earlier version lacks a value, which is here as it was then: the default."""
+    fields = Recipe.model_fields
+    name = key.removeprefix("recipe.")
+    return there is None and name != key and name in fields and here == fields[name].default
 
 
 def require_empty(folder: Path) -> None:
