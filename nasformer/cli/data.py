@@ -80,7 +80,7 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def _plain(found: Examination) -> dict[str, Any]:
-    sizes = {"widths": found.widths, "heights": found.heights}
+    sizes = {"width": found.widths, "height": found.heights}
     spans = {key: [min(each), median(each), max(each)] for key, each in sizes.items() if each}
     return {"kinds": found.kinds, **spans, "unreadable": found.unreadable, "copies": found.copies}
 
@@ -104,7 +104,7 @@ def _lines(found: Examination) -> list[str]:
 
 
 def _spans(about: dict[str, Any]) -> list[list[float]]:
-    return [about["widths"], about["heights"]]
+    return [about["width"], about["height"]]
 
 
 def _named(groups: list[list[tuple[str, str]]]) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
+from rich.progress import Progress
 
 from nasformer.data import Dataset, ImagesInMemory, iterate
 from nasformer.data.batches import reader_processes
 from nasformer.data.image_files import Augmented, ImageFiles
 from nasformer.dimension import choice, per_layer
 from nasformer.errors import DataError, RecipeError
+from nasformer.search.progress import Remaining
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from nasformer.tasks import get_task
@@ -178,3 +183,36 @@ def test_what_is_given_completes_a_default_recipe() -> None:
     with pytest.raises(RecipeError, match="epochs"):
         default_recipe(data_of(50, 32), "cpu", {"epochs": "many"})
     assert default_recipe(data_of(50, 32), "cpu", {"epochs": 1}).warmup_epochs == 0
+
+
+def test_progress_leaves_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = load(fill(tmp_path / "d", {"train": 20, "test": 2}))
+    recipe = RECIPE.replace(ema_decay=0.9, sampling="sandwich", repeated_augmentation=2, validate_every=2)
+
+    def weights(**options: Any) -> dict[str, torch.Tensor]:
+        net = Supernet(space_of_photos())
+        train_supernet(net, data, recipe, device="cpu", **options)
+        return net.state_dict()
+
+    quiet, told = weights(progress=False), weights(progress=True, readers=1)
+    assert same(quiet, told)
+    lines = capsys.readouterr().err.splitlines()
+    assert re.match(r"about [\d.]+ m?s: 3 epochs of 4 steps, [\d.]+ m?s each", lines[0])
+    assert [line.partition(":")[0] for line in lines[1:]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    weights(progress=True, out=tmp_path / "out")
+    capsys.readouterr()
+    weights(progress=True, out=tmp_path / "out", resume=True)
+    assert not capsys.readouterr().err, "nothing is left to train"
+
+
+def test_a_bar_moves_within_an_epoch_and_knows_what_is_left() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    bar = Progress(Remaining(), console=console, get_time=lambda: clock[0])
+    clock = [0.0]
+    task = bar.add_task("", total=100, completed=20)
+    column = bar.columns[0]
+    assert isinstance(column, Remaining)
+    assert str(column.render(bar.tasks[task])) == ""
+    clock[0] = 400.0  # a step of 400 s, longer than Rich remembers
+    bar.advance(task)
+    assert str(column.render(bar.tasks[task])) == "8 h 46 min left"
