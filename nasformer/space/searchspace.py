@@ -223,7 +223,11 @@ class SearchSpace:
             return self
         if self.geometry.series is not None or any(key in self.codec.values for key in given):
             raise SpaceError(f"space {self.name!r} declares its own {' and '.join(given)}; change its file", given)
-        return SearchSpace.from_dict({**self.to_dict(), **given})
+        try:
+            return SearchSpace.from_dict({**self.to_dict(), **given})
+        except SpaceError as error:
+            shape = ", ".join(f"{key} {value}" for key, value in given.items())
+            raise SpaceError(f"space {self.name!r} does not fit {shape}: {error}", given) from None
 
     def differences(self, other: SearchSpace) -> list[str]:
         """Return one line per difference of two declarations, ignoring names and constraints."""
