@@ -104,7 +104,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
     except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
-        say(f"stopped. {' '.join(map(str, stop.args))}".strip())
+        words = " ".join(map(str, stop.args))
+        say(words if words.startswith("stopped") else f"stopped. {words}".strip())
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):  # usage errors of click and typer

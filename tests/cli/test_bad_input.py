@@ -94,7 +94,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluations": ("search digits -n 0", "--evaluations"),
     "dataset": ("train digits --data digit", "unknown dataset 'digit'; did you mean 'digits'"),
     "dataset of space": ("train autoformer-tiny", "unknown dataset 'autoformer-tiny'"),
-    "image size": ("train autoformer-tiny --data digits", "does not fit num_classes 10, image_size 8, in_channels 1: patch_size 16 does not divide"),
+    "image size": (
+        "train autoformer-tiny --data digits",
+        "does not fit num_classes 10, image_size 8, in_channels 1: patch_size 16 does not divide",
+    ),
     "folder": ("train digits --data imagefolder:nowhere", "nowhere"),
     "recipe": ("train digits --recipe no.yaml", "cannot read the recipe no.yaml: No such file"),
     "device": ("train digits --device tpu", "device 'tpu' cannot be used"),

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from nasformer.data import load_dataset
-from nasformer.data.image_files import Plain
+from nasformer.data.decoded import decode_once
+from nasformer.data.image_files import ImageFiles, Plain
 from nasformer.errors import DataError, ExportError
 from nasformer.export.exporter import preprocessing_of
 from nasformer.export.preprocessing import Preprocessing
@@ -43,6 +44,32 @@ def test_an_image_folder_is_prepared_as_its_test_images_are(tmp_path: Path) -> N
     assert np.array_equal(steps.read(tmp_path / "test" / "b" / "1.png"), data.test[3][0].numpy())
 
 
+@pytest.mark.parametrize("channels", [3, 1])
+def test_odd_image_files_are_prepared_alike(tmp_path: Path, channels: int) -> None:
+    """Upright as EXIF says, 16 bits as 8: in training, search, cache, test and prediction."""
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    grey = np.random.default_rng(1).integers(0, 2**16, (40, 50), dtype=np.uint16)
+    for part, each in (("train", 8), ("test", 2)):
+        for label in "ab":
+            (tmp_path / part / label).mkdir(parents=True)
+            for number in range(each):
+                if label == "a":
+                    picture(50 + number, 40).save(tmp_path / part / label / f"{number}.jpg", exif=sideways)
+                else:
+                    Image.fromarray(grey + np.uint16(number)).save(tmp_path / part / label / f"{number}.png")
+    data = load_dataset(str(tmp_path), image_size=16, in_channels=channels)
+    steps = preprocessing_of(data)
+    assert steps is not None
+    for key, split in data.splits.items():
+        assert isinstance(split, ImageFiles), key
+        kept = decode_once(split, tmp_path / "kept")
+        for place, name in enumerate(split.names):
+            seen = steps.read(tmp_path / name)
+            assert np.array_equal(seen, split[place][0].numpy())
+            assert np.array_equal(seen, kept[place][0].numpy())
+
+
 def test_digits_in_memory_are_prepared_by_their_own_mean() -> None:
     data = load_dataset("digits")
     steps, image = preprocessing_of(data), data.test[0][0]
@@ -68,7 +95,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     picture(64, 64).save(tmp_path / "whole.png")
     (tmp_path / "torn.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
-    with pytest.raises(DataError, match=r"text.png: Pillow cannot identify it"):
+    with pytest.raises(DataError, match=r"text\.png: Pillow cannot identify it"):
         steps.read(tmp_path / "text.png")
     with pytest.raises(DataError, match=r"cannot read the image .*torn.png: .*truncated"):
         steps.read(tmp_path / "torn.png")
