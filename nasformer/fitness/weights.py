@@ -125,10 +125,11 @@ def space_of_weights(space: SearchSpace, supernet: Path | None = None, data: str
     Args:
         space: The space; returned as it is where it has weights, or no weights are of it.
         supernet: A checkpoint; None: the kept supernets.
-        data: Name of their training dataset; None: any.
+        data: Name of their training dataset, if it was not moved since; None: any.
     """
-    kept = [each for each in kept_supernets() if data is None or source_of(each.data_name) == source_of(data)]
-    files = [each.file for each in kept if not each.fault] if supernet is None else [supernet]
+    kept = [each for each in kept_supernets() if not each.fault]
+    kept = [each for each in kept if data and source_of(each.data_name) == source_of(data)] or kept
+    files = [each.file for each in kept] if supernet is None else [supernet]
     spaces = [found for file in files if (found := _fitted(space, file)) is not None]
     return space if not spaces or any(each.fingerprint == space.fingerprint for each in spaces) else spaces[0]
 

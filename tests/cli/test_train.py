@@ -1,46 +1,115 @@
-"""``nasformer train`` on a folder of images augments as the recipe says."""
+"""From a folder of images to a file without one hand-written file; and what goes wrong on the way, in one line."""
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
-from nasformer.data import Dataset, load_dataset
-from nasformer.space import load_space
+from nasformer.fitness.weights import kept_supernets
+from nasformer.supernet import load_network
 from tests.cli.conftest import Command
 
+SHORT = ("--epochs", "1", "--device", "cpu", "-q")
 
-def test_a_recipe_says_how_a_folder_of_images_is_augmented(
-    nasformer: Command, weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng, seen = np.random.default_rng(0), list[Dataset]()
-    for part in ("train", "test"):
-        for label in "01":
-            folder = Path("images", part, label)
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of colour photos of three classes, one of which needs care to be printed."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 16), ("test", 4)):
+        for shade, name in enumerate(("cat", "dog", "sea :cat: [red]lion")):
+            folder = Path("my photos", part, name)
             folder.mkdir(parents=True)
-            for number in range(10):
-                Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+            for number in range(count):
+                pixels = generator.integers(0, 80, (18, 24, 3)) + 80 * shade
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
+    return Path("my photos")
 
-    def load(*arguments: Any, **options: Any) -> Dataset:
-        seen.append(load_dataset(*arguments, **options))
-        return seen[-1]
 
-    monkeypatch.setattr("nasformer.data.load_dataset", load)
-    declared = {**load_space("digits").to_dict(), "in_channels": 3, "num_classes": 2}
-    Path("space.yaml").write_text(yaml.safe_dump(declared))
-    recipe = {"epochs": 1, "warmup_epochs": 0, "batch_size": 6, "auto_augment": None, "random_erasing": 0.0}
-    Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
-    for auto_augment in (None, "rand-m9-n7"):
-        Path("recipe.yaml").write_text(yaml.safe_dump({**recipe, "auto_augment": auto_augment}))
-        arguments = ["--data", "imagefolder:images", "--recipe", "recipe.yaml", "--out", f"run-{auto_augment}"]
-        done = nasformer("train", "space.yaml", *arguments, "--device", "cpu", "-q")
-        assert done.code == 0, done.err
-    plain, augmented = (str(data.train.transform) for data in seen)  # type: ignore[attr-defined]
-    assert "RandAugment" not in plain
-    assert "RandAugment(n=7" in augmented
-    assert "RandomErasing" not in plain + augmented
+def test_a_walk_from_a_folder_to_a_file(nasformer: Command, photos: Path) -> None:
+    looked = nasformer("data", str(photos), "--image-size", "16", "-q")
+    assert re.search(r"sea :cat: \[red\]lion +12 +4 +4|sea :cat: \[red\]lion +14 +2 +4", looked.out)
+    assert "60 JPEG RGB" in looked.out
+    with Image.open("runs/data.png") as picture:
+        assert picture.size[1] == 300
+    done = nasformer("train", "photos", "--data", str(photos), "--image-size", "16", *SHORT)
+    assert done.code == 0, done.err
+    assert "Next: nasformer search photos --data 'my photos'" in done.out
+    assert "images/s" in done.out
+    (kept,) = kept_supernets()
+    assert kept.data_name == f"imagefolder:{photos.absolute()}"
+    search = ("-n", "4", "--params", "400e3", "--device", "cpu", "-q", "--out", "s")
+    for data in ((), ("--data", str(photos))):
+        found = nasformer("search", "photos", *data, *search, "--seed", str(len(data)))
+        assert found.code == 0, found.err
+        shutil.move("s", f"s{len(data)}")
+    tested = nasformer("evaluate", "s0", "--device", "cpu", "--json")
+    assert json.loads(tested.out)["images"] == 12
+    tuned = nasformer("finetune", "s0", "--out", "f", "--objective", "macro_f1", *SHORT)
+    assert tuned.code == 0, tuned.err
+    assert load_network("f/network.safetensors").geometry.num_classes == 3
+    exported = nasformer("export", "f", "--out", "model")
+    assert exported.code == 0, exported.err
+    read = nasformer("predict", "model", str(photos / "test" / "dog" / "1.jpg"), "--json")
+    assert {each["class"] for each in json.loads(read.out)[0]["classes"]} == {"cat", "dog", "sea :cat: [red]lion"}
+
+
+def test_unreadable_images_stop_a_training_before_it_starts(nasformer: Command, photos: Path) -> None:
+    for name in ("train/cat/3.jpg", "train/dog/5.jpg"):
+        (photos / name).write_bytes(b"no image")
+    command = ("train", "photos", "--data", str(photos), "--image-size", "16", *SHORT)
+    refused = nasformer(*command)
+    assert refused.code == 2
+    assert re.search(
+        r"2 images of .* cannot be read: train/cat/3\.jpg .*, train/dog/5\.jpg .*--skip-unreadable", refused.err
+    )
+    assert not Path("runs").exists()
+    done = nasformer(*command, "--skip-unreadable")
+    assert done.code == 0, done.err
+    (kept,) = kept_supernets()
+    assert kept.data["skipped"] == ["train/cat/3.jpg", "train/dog/5.jpg"]
+    (photos / "train/dog/0.jpg").unlink()  # a file that goes later costs no supernet
+    found = nasformer("search", "photos", "-n", "3", "--device", "cpu", "-q")
+    assert found.code == 0, found.err
+    moved = photos.rename("elsewhere")
+    again = nasformer("search", "photos", "-n", "3", "--data", str(moved), "--device", "cpu", "-q", "--seed", "1")
+    assert again.code == 0, again.err
+    lost = nasformer("search", "photos", "-n", "3", "--device", "cpu", "-q", "--seed", "2")
+    assert lost.code == 2
+    assert "there is no folder" in lost.err
+
+
+def test_a_diverged_training_fails_and_goes_on(nasformer: Command, photos: Path) -> None:
+    command = ("train", "photos", "--data", str(photos), "--image-size", "16", "--out", "t", "--epochs", "2")
+    high = nasformer(*command, "--learning-rate", "1e12", "--device", "cpu", "--json")
+    assert high.code == 2
+    assert "diverged" in json.loads(high.out)["error"]
+    assert re.search(r"diverged: the loss is \w+ in epoch 1, step \d+ of \d+, at learning rate .*--resume", high.err)
+    assert not kept_supernets()
+    lines = Path("t/log.jsonl").read_text().splitlines()
+    assert json.loads(lines[0], parse_constant=pytest.fail)["train_loss"] is None
+    done = nasformer(*command, "--learning-rate", "1e-3", "--device", "cpu", "-q", "--resume")
+    assert done.code == 0, done.err
+    assert len(kept_supernets()) == 1
+
+
+def test_a_recipe_file_is_completed_by_the_data(nasformer: Command, photos: Path) -> None:
+    Path("mine.yaml").write_text("epochs: 2\nlabel_smoothing: 0\n")
+    command = ("train", "photos", "--data", str(photos), "--image-size", "16", "--recipe", "mine.yaml", "--json")
+    done = nasformer(*command, "--batch-size", "12", "--device", "cpu", "--readers", "0")
+    assert done.code == 0, done.err
+    recipe = json.loads(done.out)["recipe"]
+    given = {"epochs": 2, "label_smoothing": 0, "batch_size": 12, "warmup_epochs": 1, "grad_clip": 1.0, "mixup": 0}
+    assert {key: recipe[key] for key in given} == given
+    assert recipe["learning_rate"] == pytest.approx(1e-3 * (12 / 64) ** 0.5)
+    for readers in ("-1", "many"):
+        refused = nasformer(*command, "--out", readers, "--readers", readers)
+        assert refused.code == 2
+        assert "--readers" in refused.err
