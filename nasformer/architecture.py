@@ -7,7 +7,6 @@ the number of layers, so each network has exactly one ``Architecture``.
 
 from __future__ import annotations
 
-import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from nasformer._io import to_json
+from nasformer._parse import parse_json
 from nasformer.dimension import BASIC, kind_names, kind_of
 from nasformer.errors import ArchitectureError, SpaceError, did_you_mean
 
@@ -175,7 +176,7 @@ class Architecture:
 
     def to_json(self) -> str:
         """Return ``to_dict`` as one line of JSON."""
-        return json.dumps(self.to_dict())
+        return to_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
@@ -185,8 +186,8 @@ class Architecture:
             ArchitectureError: The text is not JSON, or not an architecture.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
+            data = parse_json(text)
+        except ValueError as error:
             raise ArchitectureError(f"not JSON ({error}): {text[:60]!r}", text) from error
         return cls.from_dict(data)
 

@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Macs, Params, Quiet, Root, Seed, Space, SupernetPath, budget_of
+from nasformer.cli.options import (
+    Data,
+    Device,
+    Json,
+    Macs,
+    Params,
+    Quiet,
+    Root,
+    Seed,
+    Space,
+    SupernetPath,
+    budget_of,
+    run_folder,
+)
 from nasformer.cli.output import command_line, console, print_json, print_table
 from nasformer.cli.training import RecipeFile, read_recipe
 
@@ -101,7 +114,7 @@ def diagnose(
         seed=seed,
         pieces=tuple(piece or PIECES),
     )
-    folder = out or Path("runs") / f"{declared.name}-diagnosis"
+    folder = out or run_folder(f"{declared.name}-diagnosis")
     file = str(supernet or find_weights(declared))
     how: dict[str, Any] = {"workers": workers, "device": device, "progress": not (quiet or json)}
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, StudyName, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, StudyName, SupernetPath, run_folder
 from nasformer.cli.output import console
 from nasformer.cli.source import Source, read_source
 from nasformer.cli.training import (
@@ -88,7 +88,7 @@ def finetune(
     )
     dataset = _data(images, source, read(), seed=seed, root=root, size=image_size)
     chosen = read(dataset=dataset)
-    folder = out or Path("runs") / f"{source.name}-finetune"
+    folder = out or run_folder(f"{source.name}-finetune")
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)

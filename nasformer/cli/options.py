@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,6 +106,15 @@ StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="Study name; default: the only one.", show_default=False),
 ]
+
+
+def run_folder(name: str) -> Path:
+    """Return the default folder of a run; a name from a file never leads out of ``runs``.
+
+    >>> run_folder("../../digits-supernet").as_posix()
+    'runs/-..-digits-supernet'
+    """
+    return Path("runs") / (re.sub(r"[/\\\x00-\x1f\x7f]+", "-", name).lstrip(".")[:200] or "run")
 
 
 def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shlex
 import signal
@@ -13,6 +12,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from nasformer._io import grouped, to_json
 
 console = Console(highlight=False)
 """Standard output, for results."""
@@ -75,7 +76,7 @@ def say(text: str, style: str | None = None) -> None:
 
 def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print data as JSON and nothing else."""
-    console.print(json.dumps(data, indent=2), soft_wrap=True, markup=False)
+    console.print(to_json(data, indent=2), soft_wrap=True, markup=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
@@ -92,7 +93,7 @@ def escape(cell: object) -> str:
     """Return a table cell as text with markup escaped."""
     from rich.markup import escape as rich_escape
 
-    text = f"{cell:,}" if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
+    text = grouped(cell) if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
     return rich_escape(text)
 
 

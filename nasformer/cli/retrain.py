@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, SupernetPath
+from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Root, Seed, SupernetPath, run_folder
 from nasformer.cli.output import console
 from nasformer.cli.training import (
     Epochs,
@@ -80,7 +80,7 @@ def retrain(
     split = known.get("seed") or 0 if same_data(name, known) else seed
     dataset = read_data(name, read(), seed=split, root=root, image_size=size, asked=image_size is not None)
     how = read(dataset=dataset)
-    folder = out or Path("runs") / f"{space.name}-retrain"
+    folder = out or run_folder(f"{space.name}-retrain")
     if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, markup=False, soft_wrap=True)

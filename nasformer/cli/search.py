@@ -100,7 +100,7 @@ def search(
         workers=workers,
         ray=ray,
     )
-    folder = out or Path("runs") / searcher.default_study.replace(":", ".")
+    folder = out or options.run_folder(searcher.default_study.replace(":", "."))
     kept = storage or str(folder / "study.log")
     make_folder(folder)
     try:

@@ -134,10 +134,12 @@ def _is_architecture(target: str) -> bool:
     """Whether a target is an architecture: JSON, or a JSON file that does not declare a space."""
     if target.lstrip().startswith("{"):
         return True
+    from nasformer._parse import parse_json, read_text
+
     if Path(target).suffix != ".json" or not Path(target).is_file():
         return False
     try:
-        data = json.loads(Path(target).read_text(encoding="utf-8"))
+        data = parse_json(read_text(target))
     except ValueError:
         return False
     return isinstance(data, dict) and ("architecture" in data or isinstance(data.get("num_heads"), list))
@@ -164,9 +166,11 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
 
 def _record_beside(path: Path) -> dict[str, Any]:
     """Return the provenance that finetune or retrain wrote beside a network."""
+    from nasformer._parse import parse_json, read_text
+
     for name in _RECORDS:
         try:
-            record = json.loads((path.parent / name).read_text(encoding="utf-8"))
+            record = parse_json(read_text(path.parent / name))
             return {"training": record["kind"], **_past(record["source"]), "teacher": record["teacher"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue

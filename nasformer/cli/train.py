@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, Space
+from nasformer.cli.options import Data, Device, Json, Quiet, Root, Seed, Space, run_folder
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.training import (
     Epochs,
@@ -65,7 +65,7 @@ def train(
     from nasformer.training.supernet import FILE
 
     declared = load_space(space)
-    folder = out or Path("runs") / f"{declared.name}-supernet"
+    folder = out or run_folder(f"{declared.name}-supernet")
     name = data or declared.name
     read = partial(read_recipe, recipe, {}, name, seed=seed, epochs=epochs)
     size = declared.geometry.image_size

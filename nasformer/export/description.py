@@ -5,12 +5,13 @@ They are embedded in the file, so that it is usable alone, and written beside it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import to_json
+from nasformer._parse import parse_json
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import ExportError
 from nasformer.export.preprocessing import Preprocessing
@@ -76,7 +77,7 @@ class Description:
 
     def to_json(self) -> str:
         """Return ``to_dict`` as one line."""
-        return json.dumps(self.to_dict())
+        return to_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str | None, path: str | Path) -> Description:
@@ -92,7 +93,7 @@ class Description:
                 path,
             )
         try:
-            data: dict[str, Any] = json.loads(text)
+            data: dict[str, Any] = parse_json(text)
             _check_version(int(data.pop("format_version")), path)
             steps, key = data.pop("preprocessing"), "task" if "task" in data else "classes"
             task = task_of({key: data.pop(key)})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nasformer._parquet import read_parquet
+from nasformer._parse import parse_json
 from nasformer.dimension import kind_names
 from nasformer.errors import FitnessError
 from nasformer.fitness.tables import table_names
@@ -40,7 +40,7 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    yield json.loads(line)
+                    yield parse_json(line)
                 except ValueError as error:
                     raise FitnessError(f"{path} line {number} is not JSON: {error}", line) from error
 
@@ -52,7 +52,7 @@ def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open(encoding="utf-8", newline="") as lines:
         for number, row in enumerate(csv.DictReader(lines), start=1):
             try:
-                yield {key: json.loads(cell) if key in named else cell or None for key, cell in row.items()}
+                yield {key: parse_json(cell) if key in named else cell or None for key, cell in row.items()}
             except (TypeError, ValueError):
                 raise FitnessError(
                     f"{path} row {number}: dimensions are JSON, as 192 or [3, 4], got {row}", row

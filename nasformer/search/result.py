@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nasformer._io import write_file
+from nasformer._io import to_json, write_file
+from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits
 from nasformer.errors import StudyError, did_you_mean
@@ -157,7 +157,7 @@ class SearchResult:
         lines += [{"trial": trial.to_dict()} for trial in self.trials]
         lines += [{"confirmed": trial.to_dict()} for trial in self.confirmed]
         try:
-            write_file(path, "".join(json.dumps(line) + "\n" for line in lines))
+            write_file(path, "".join(to_json(line) + "\n" for line in lines))
         except OSError as error:
             raise StudyError(f"cannot write the result to {str(path)!r}: {error.strerror}", path) from error
         return path
@@ -185,25 +185,33 @@ class SearchResult:
         """
         path = Path(path)
         try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [parse_json(line, finite=False) for line in read_text(path).splitlines()]
             header = lines[0]["result"]
             trials = tuple(Trial.from_dict(line["trial"]) for line in lines if "trial" in line)
             confirmed = tuple(Trial.from_dict(line["confirmed"]) for line in lines if "confirmed" in line)
             expected = header.pop("trials"), header.pop("confirmed")
             header["space"] = SearchSpace.from_dict(header["space"])
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
+            header["feasible"] = header.get("feasible") or 0
             result = cls(trials=trials, confirmed=confirmed, **header)
+            if expected != (len(trials), len(confirmed)):
+                counts = f"{len(trials)} of {expected[0]} trials, {len(confirmed)} of {expected[1]} confirmations"
+                raise ValueError(f"truncated: {counts}")
+            result._require_parts()
         except OSError as error:
             raise StudyError(f"cannot read the result {str(path)!r}: {error.strerror}", path) from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, StudyError) as error:
             raise StudyError(f"{str(path)!r} is not a search result, or damaged ({error})", path) from error
-        if expected != (len(trials), len(confirmed)):
-            raise StudyError(
-                f"{str(path)!r} is truncated: {len(trials)} of {expected[0]} trials, "
-                f"{len(confirmed)} of {expected[1]} confirmations",
-                path,
-            )
         return result
+
+    def _require_parts(self) -> None:
+        """Raise ValueError or LookupError if a part is missing that its users rely on."""
+        if any(trial.value is None for trial in self.confirmed):
+            raise ValueError("a confirmed architecture has no value")
+        for known, names in ((self.settings, ("strategy", "seed", "fitness")), (self.counts, ("failed",))):
+            for name in names:
+                known[name]
+        self.best, self.seconds["evaluation"], self.seconds["strategy"], self.seed
 
 
 def _cost(trial: Trial, name: str) -> float:

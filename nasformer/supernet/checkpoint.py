@@ -7,7 +7,6 @@ the library, the declaration of the space or of the network, and the caller's me
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from nasformer._io import write_file
+from nasformer._io import to_json, write_file
+from nasformer._parse import parse_json
 from nasformer._provenance import library_version
 from nasformer.errors import CheckpointError
 
@@ -31,7 +31,7 @@ def write_checkpoint(path: str | Path, kind: str, tensors: Mapping[str, Tensor],
         CheckpointError: The file cannot be written.
     """
     versions = {"kind": kind, "format_version": FORMAT_VERSION, "library_version": library_version()}
-    text = json.dumps({**versions, **header})
+    text = to_json({**versions, **header})
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     replace_file(path, serialise(content, metadata={"nasformer": text}))
     return Path(path)
@@ -110,7 +110,7 @@ def first_line(error: BaseException) -> str:
 
 def _header(path: str | Path, kind: str, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
-        header: Any = json.loads(metadata["nasformer"])
+        header: Any = parse_json(metadata["nasformer"], finite=False)
         found, format_version = header["kind"], int(header["format_version"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a nasformer checkpoint: it has no valid header", path) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from nasformer._io import to_json
 from nasformer.errors import CheckpointError
 from nasformer.tasks import Metric
 
@@ -58,7 +58,7 @@ class TrainingLog:
         self._task = self._bar.add_task("", total=epochs, completed=len(self.history))
 
     def __enter__(self) -> TrainingLog:
-        self._write("".join(json.dumps(row) + "\n" for row in self.history), mode="w")
+        self._write("".join(to_json(row) + "\n" for row in self.history), mode="w")
         self._bar.start()
         return self
 
@@ -68,7 +68,7 @@ class TrainingLog:
     def add(self, row: Row) -> None:
         """Add the row of a completed epoch."""
         self.history.append(row)
-        self._write(json.dumps(row) + "\n", mode="a")
+        self._write(to_json(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
         scores = [self.metric.text(each[self.metric.name]) for row in validated for each in row["validation"].values()]
         once = "/".join(scores).replace(f" {self.metric.unit}/", "/")
