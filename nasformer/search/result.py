@@ -192,26 +192,34 @@ class SearchResult:
             expected = header.pop("trials"), header.pop("confirmed")
             header["space"] = SearchSpace.from_dict(header["space"])
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
+            header |= {name: dict(header[name]) for name in ("settings", "counts", "seconds")}
             header["feasible"] = header.get("feasible") or 0
             result = cls(trials=trials, confirmed=confirmed, **header)
-            if expected != (len(trials), len(confirmed)):
-                counts = f"{len(trials)} of {expected[0]} trials, {len(confirmed)} of {expected[1]} confirmations"
-                raise ValueError(f"truncated: {counts}")
-            result._require_parts()
         except OSError as error:
             raise StudyError(f"cannot read the result {str(path)!r}: {error.strerror}", path) from error
         except (ValueError, LookupError, TypeError, AttributeError, StudyError) as error:
             raise StudyError(f"{str(path)!r} is not a search result, or damaged ({error})", path) from error
+        if expected != (len(trials), len(confirmed)):
+            raise StudyError(
+                f"{str(path)!r} is truncated: {len(trials)} of {expected[0]} trials, "
+                f"{len(confirmed)} of {expected[1]} confirmations",
+                path,
+            )
+        result._require_parts(path)
         return result
 
-    def _require_parts(self) -> None:
-        """Raise ValueError or LookupError if a part is missing that its users rely on."""
-        if any(trial.value is None for trial in self.confirmed):
-            raise ValueError("a confirmed architecture has no value")
-        for known, names in ((self.settings, ("strategy", "seed", "fitness")), (self.counts, ("failed",))):
-            for name in names:
-                known[name]
-        self.best, self.seconds["evaluation"], self.seconds["strategy"], self.seed
+    def _require_parts(self, path: Path) -> None:
+        """Raise StudyError if a part is missing on which reports and commands rely."""
+        needed: list[tuple[Mapping[str, Any], str]] = [
+            (self.settings, "strategy seed fitness"),
+            (self.counts, "failed"),
+        ]
+        needed += [(self.seconds, "evaluation strategy"), *((trial.costs, "params macs") for trial in self.confirmed)]
+        lacking = [name for known, names in needed for name in names.split() if name not in known]
+        if not self.confirmed or any(trial.value is None for trial in self.confirmed):
+            lacking.append("a confirmed value")
+        if lacking:
+            raise StudyError(f"{str(path)!r} is damaged: it lacks {lacking[0]}", path)
 
 
 def _cost(trial: Trial, name: str) -> float:
