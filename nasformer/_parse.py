@@ -53,6 +53,21 @@ def read_text(path: str | Path) -> str:
         raise ValueError(f"byte {error.start + 1} is not UTF-8; save it as UTF-8") from None
 
 
+def check_download(path: str | Path) -> None:
+    """Check that a binary file is readable, and not what a failed download leaves.
+
+    Raises:
+        OSError: It is missing or unreadable.
+        ValueError: It is a Git LFS pointer, or an HTML page.
+    """
+    with Path(path).open("rb") as file:
+        start = file.read(256).lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError("it is a Git LFS pointer, not the file itself; fetch that with 'git lfs pull'")
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise ValueError("it is an HTML page, not the file itself; download that again")
+
+
 def parse_document(text: str, suffix: str) -> Any:
     """Parse JSON (``.json``) or YAML.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +146,7 @@ def _is_architecture(target: str) -> bool:
 
 def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> Source:
     from nasformer.errors import CheckpointError
+    from nasformer.export.description import Description
     from nasformer.supernet import load_network
     from nasformer.supernet.checkpoint import read_checkpoint
 
@@ -156,9 +156,9 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
     metadata = dict(read_checkpoint(path, "network")[0]["metadata"])
     net = load_network(path)
     if "export" in metadata:
-        known = json.loads(metadata["export"])
-        kept = {key: value for key, value in known["provenance"].items() if key not in ("data", "versions")}
-        return Source(net, known["name"], path, known["provenance"]["data"], kept)
+        known = Description.from_json(metadata["export"], path)
+        kept = {key: value for key, value in known.provenance.items() if key not in ("data", "versions")}
+        return Source(net, known.name, path, known.provenance.get("data", {}), kept)
     training = dict(metadata.get("training", {}))
     provenance = {**_record_beside(path), **_weights(path, training)}
     return Source(net, path.resolve().parent.name, path, training.get("data", {}), provenance)
