@@ -14,7 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MAX_BITS = 14_000  # some 4,200 digits; Python reads and writes 4,300
 
@@ -116,6 +119,22 @@ def grouped(count: int) -> str:
         return f"{count:,}"
     exponent = math.log10(count)
     return f"{10 ** (exponent % 1):.1f}e+{int(exponent)}"
+
+
+def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for CSV in which no text is a formula of a spreadsheet: a leading apostrophe makes it text."""
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime"]).columns
+    safe = frame.assign(**{name: frame[name].map(_as_text) for name in texts})
+    return safe.rename(columns=_as_text).rename_axis(index=_as_text(frame.index.name))
+
+
+def _as_text(cell: Any) -> Any:
+    """Return a cell, quoted if it is text that a spreadsheet would evaluate.
+
+    >>> _as_text("=1+1"), _as_text("a-b"), _as_text(-0.5)
+    ("'=1+1", 'a-b', -0.5)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def digest(values: object) -> str:

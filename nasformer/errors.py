@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-_MAX_MESSAGE, _HEAD, _TAIL = 800, 500, 200
+_MAX_MESSAGE, _HEAD, _TAIL = 500, 300, 180
 
 
 class NasformerError(Exception):

@@ -95,9 +95,7 @@ class Geometry:
         for name, value in data.items():
             whole = isinstance(value, int) and 1 <= value <= _MOST
             if name != "series" and not whole and not (name == "max_distance" and value is None):
-                raise SpaceError(
-                    f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value
-                )
+                raise SpaceError(f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value)
         if "series" not in data:
             return cls(**data)
         fixed = {name: value for name, value in data.items() if name != "series"}

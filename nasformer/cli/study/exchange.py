@@ -21,7 +21,7 @@ def export(
     Examples:
       nasformer study export digits.jsonl --storage digits.log
     """
-    from nasformer._io import to_json, write_file
+    from nasformer._io import to_json, without_formulas, write_file
     from nasformer.errors import StudyError
     from nasformer.search import SearchResult
     from nasformer.search.study import Study, export_study
@@ -30,7 +30,8 @@ def export(
         raise StudyError(f"a study is exported as FILE.jsonl or FILE.csv, got {str(out)!r}", out)
     found = Study.load(storage, study)
     if out.suffix == ".csv":
-        text = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ()).to_frame().to_csv(index=False)
+        frame = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ()).to_frame()
+        text = without_formulas(frame).to_csv(index=False)
     else:
         text = "".join(to_json(line) + "\n" for line in export_study(found))
     write_file(out, text)
