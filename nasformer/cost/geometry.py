@@ -92,6 +92,8 @@ class Geometry:
         >>> Geometry.from_dict({"series": {"length": 96, "patch": 16, "stride": 8}, "num_classes": 24}).input_shape
         (1, 96)
         """
+        if not isinstance(data, Mapping):
+            raise SpaceError(f"a geometry is a mapping of sizes, got {shown(data)}", data)
         for name, value in data.items():
             whole = isinstance(value, int) and 1 <= value <= _MOST
             if name != "series" and not whole and not (name == "max_distance" and value is None):

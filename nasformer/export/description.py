@@ -123,6 +123,8 @@ def _check_values(found: Description) -> None:
         return
     if steps.interpolation not in _INTERPOLATIONS:
         raise ValueError(f"interpolation is {shown(steps.interpolation)}")
+    if not all(isinstance(number, int) for number in (steps.channels, steps.size, steps.resize)):
+        raise TypeError(f"preprocessing is {shown(steps.to_dict())}")
     if (steps.channels, steps.size) != (channels, size) or not size <= steps.resize <= 16 * size:
         raise ValueError(f"images of {steps.channels} channels and {steps.size} of {steps.resize} pixels")
     finite = all(map(math.isfinite, (*steps.mean, *steps.std)))

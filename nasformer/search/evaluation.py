@@ -94,8 +94,9 @@ class Trial(Sampled):
     def __post_init__(self) -> None:
         metrics = {name: math.nan if figure is None else figure for name, figure in self.metrics.items()}  # of JSON
         object.__setattr__(self, "metrics", metrics)
-        own = {"number": self.number, "batch": self.batch, "value": self.value or 0.0, "seconds": self.seconds}
-        for name, figure in {**self.costs, **metrics, **own}.items():
+        own = {"number": self.number, "batch": self.batch, "seconds": self.seconds}
+        value = {} if self.value is None else {"value": self.value}
+        for name, figure in {**self.costs, **metrics, **own, **value}.items():
             if not isinstance(figure, numbers.Real) or isinstance(figure, bool):
                 raise StudyError(f"{name} of trial {shown(self.number)} is a number, got {shown(figure)}", figure)
 

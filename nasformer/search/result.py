@@ -193,6 +193,7 @@ class SearchResult:
             header["space"] = SearchSpace.from_dict(header["space"])
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
             header |= {name: dict(header[name]) for name in ("settings", "counts", "seconds")}
+            header["settings"] |= {"options": dict(header["settings"].get("options", {}))}
             header["feasible"] = header.get("feasible") or 0
             result = cls(trials=trials, confirmed=confirmed, **header)
         except OSError as error:
@@ -218,6 +219,8 @@ class SearchResult:
         lacking = [name for known, names in needed for name in names.split() if name not in known]
         if not self.confirmed or any(trial.value is None for trial in self.confirmed):
             lacking.append("a confirmed value")
+        if not isinstance(self.settings.get("seed", 0), int):
+            lacking.append("an integer seed")
         if lacking:
             raise StudyError(f"{str(path)!r} is damaged: it lacks {lacking[0]}", path)
 
