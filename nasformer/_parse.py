@@ -193,7 +193,7 @@ def _real(text: str) -> float:
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"numbers are finite, got {float(name)}")
 
 
 _SCALARS = {"null": lambda _: None, "bool": lambda text: text.lower() == "true", "int": _integer, "float": _real}

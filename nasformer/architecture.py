@@ -189,7 +189,7 @@ class Architecture:
             ArchitectureError: The text is not JSON, or not an architecture.
         """
         try:
-            data = parse_json(text)
+            data = parse_json(text, finite=False)
         except ValueError as error:
             raise ArchitectureError(f"not JSON ({error}): {text[:60]!r}", text) from error
         return cls.from_dict(data)

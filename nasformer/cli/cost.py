@@ -89,7 +89,7 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
                 f"architecture {shown(text)} is none of {', '.join(_NAMED)}, released, JSON, or a readable file", text
             ) from error
     try:
-        data = parse_json(text)
+        data = parse_json(text, finite=False)
     except ValueError as error:
         raise ArchitectureError(f"the architecture is not valid JSON ({error}): {text[:60]!r}", text) from error
     return Architecture.from_dict(data.get("architecture", data) if isinstance(data, dict) else data)

@@ -34,7 +34,7 @@ def test_a_description_comes_back_as_it_was() -> None:
     ("part", "change", "words"),
     [
         ("preprocessing", {"std": [0.0]}, r"standard deviation \(0\.0,\)"),
-        ("preprocessing", {"mean": [float("nan")]}, "NaN is not JSON"),
+        ("preprocessing", {"mean": [float("nan")]}, "numbers are finite, got nan"),
         ("preprocessing", {"mean": ["x"]}, "must be real number"),
         ("preprocessing", {"mean": [0.1, 0.2], "std": [1, 1]}, "of 1 channels"),
         ("preprocessing", {"size": 10**9}, "images of 1 channels and 1000000000"),
