@@ -20,7 +20,7 @@ from nasformer.dimension import BASIC, kind_names, kind_of
 from nasformer.errors import ArchitectureError, SpaceError, did_you_mean, shown
 
 _KEYS = tuple(kind.name for kind in BASIC)
-_MOST = 10**9
+_MOST = 2**63 - 1
 Further = tuple[tuple[str, Any], ...]
 """Choices of further dimensions, sorted by name."""
 
@@ -258,7 +258,7 @@ def _integer(name: str, value: object, least: int) -> int:
     number = _real(value)
     if number.is_integer() and number >= least:
         return int(number)
-    raise ArchitectureError(f"{name} must be a whole number of at least {least}, got {shown(value)}", value)
+    raise ArchitectureError(f"{name} must be a whole number of at least {least}, got {value!r}", value)
 
 
 def _ratio(value: object) -> float:
@@ -267,7 +267,7 @@ def _ratio(value: object) -> float:
     number = _real(value)
     if 0 <= number < math.inf:
         return number
-    raise ArchitectureError(f"mlp_ratio must be a number of 0 or more, got {shown(value)}", value)
+    raise ArchitectureError(f"mlp_ratio must be a number of 0 or more, got {value!r}", value)
 
 
 def _real(value: object) -> float:

@@ -151,8 +151,9 @@ def test_tensors_of_other_types_are_refused(net: Supernet, tmp_path: Path, dtype
     ("changed", "words"),
     [
         ({"embed_dim": 10**6, "mlp_ratio": [10**6]}, "but its header asks for"),
+        ({"embed_dim": 2**62}, "the header of .* is damaged|asks for"),
         ({"num_heads": [1] * 10**4, "mlp_ratio": [1] * 10**4, "depth": 10**4}, "declares 10,000 layers"),
-        ({"embed_dim": 10**30}, "1,000,000,000 at most, got 1000000000000000000000000000000"),
+        ({"embed_dim": 10**30}, "at most, got 1000000000000000000000000000000"),
     ],
 )
 def test_a_header_that_declares_a_huge_network_allocates_nothing(
