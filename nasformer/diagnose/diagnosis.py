@@ -97,7 +97,7 @@ def _kept(bench: Bench, name: str) -> Piece | None:
 
 def _measured(bench: Bench, name: str, do: Doing) -> Piece:
     found = MEASURES[name].of(bench, do)
-    replace_file(_path(bench, name), to_json(found, indent=1) + "\n")
+    replace_file(_path(bench, name), json.dumps(found, indent=1) + "\n")
     return found
 
 

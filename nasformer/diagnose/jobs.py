@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from nasformer._io import digest, to_json
+from nasformer._io import digest
 from nasformer.architecture import Architecture
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
@@ -190,7 +190,7 @@ def _finish_here(name: str, job: Job) -> None:
 def _finish(bench: Bench, name: str, job: Job) -> None:
     folder = bench.folder / "jobs" / name
     found = job.run(bench, folder)
-    replace_file(_file(bench, name), to_json(found, indent=1) + "\n")
+    replace_file(_file(bench, name), json.dumps(found, indent=1) + "\n")
     (folder / STATE).unlink(missing_ok=True)  # only after the result is written: an interrupted job resumes from it
     _LOGGER.info("%s: %s", name, {key: value for key, value in found.items() if key != "curve"})
 
