@@ -84,7 +84,7 @@ def write_file(path: str | Path, content: str | bytes) -> None:
         OSError: It cannot be written.
     """
     with atomic(path) as draft:
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        draft.write_bytes(_encoded(content) if isinstance(content, str) else content)
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
@@ -137,6 +137,11 @@ def _as_text(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
+def _encoded(text: str) -> bytes:
+    """Return a text as UTF-8; bytes of file names that are not UTF-8, which Python escapes, as they are."""
+    return text.encode(errors="surrogateescape")
+
+
 def digest(values: object) -> str:
     """Return the first 16 hex digits of the SHA-256 of a value's JSON.
 
@@ -152,7 +157,7 @@ def text_digest(text: str, digits: int = 16) -> str:
     >>> text_digest("nasformer", 6)
     'edeb60'
     """
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+    return hashlib.sha256(_encoded(text)).hexdigest()[:digits]
 
 
 def differences(kept: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

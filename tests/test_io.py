@@ -95,3 +95,10 @@ def test_texts_in_csv_are_no_formulas() -> None:
     cells = {"label": ["=1+1", "@x", "a-b", None], "=name": [-1.0, 2.0, 3.0, 4.0], "any": ["+1", -1, {"a": 1}, "\tx"]}
     text = without_formulas(pd.DataFrame(cells)).to_csv(index=False)
     assert text.splitlines() == ["label,'=name,any", "'=1+1,-1.0,'+1", "'@x,2.0,-1", "a-b,3.0,{'a': 1}", ",4.0,'\tx"]
+
+
+def test_names_that_are_not_utf_8_are_hashed_and_written(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    assert text_digest(name) != text_digest("café.png")
+    write_file(tmp_path / "names.txt", name)
+    assert (tmp_path / "names.txt").read_bytes() == b"caf\xe9.png"
