@@ -151,8 +151,8 @@ def replace_file(path: str | Path, content: str | bytes) -> None:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if empty; torch's advice on pickles is left out."""
-    if isinstance(error, UnpicklingError):
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        found = re.search(r"(?:GLOBAL|globals:) (\w+(?:\.\w+)*)", str(error))
         return f"it holds {found[1]}, which is code, not data" if found else "it is no file of weights, or damaged"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
