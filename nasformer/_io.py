@@ -1,10 +1,11 @@
-"""Atomic writes; hashes and differences of JSON-compatible data."""
+"""Atomic writes; text, hashes and differences of JSON-compatible data."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -13,7 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_BITS = 14_000  # some 4,200 digits; Python reads and writes 4,300
 
 
 @contextmanager
@@ -79,6 +85,56 @@ def write_file(path: str | Path, content: str | bytes) -> None:
     """
     with atomic(path) as draft:
         draft.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON; NaN, infinities, and integers of more digits than Python reads become null.
+
+    >>> to_json({"loss": [0.5, float("nan")]})
+    '{"loss": [0.5, null]}'
+    """
+    try:
+        return json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return None if isinstance(value, int) and value.bit_length() > _MAX_BITS else value
+
+
+def grouped(count: int) -> str:
+    """Return a count in groups of three digits, a huge one by its order of magnitude.
+
+    >>> grouped(1056964608), grouped(3 * 10**5000)
+    ('1,056,964,608', '3.0e+5000')
+    """
+    if abs(count) < 10**99:
+        return f"{count:,}"
+    exponent = math.log10(count)
+    return f"{10 ** (exponent % 1):.1f}e+{int(exponent)}"
+
+
+def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for CSV in which no text is a formula of a spreadsheet: a leading apostrophe makes it text."""
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime"]).columns
+    safe = frame.assign(**{name: frame[name].map(_as_text) for name in texts})
+    return safe.rename(columns=_as_text).rename_axis(index=_as_text(frame.index.name))
+
+
+def _as_text(cell: Any) -> Any:
+    """Return a cell, quoted if it is text that a spreadsheet would evaluate.
+
+    >>> _as_text("=1+1"), _as_text("a-b"), _as_text(-0.5)
+    ("'=1+1", 'a-b', -0.5)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def digest(values: object) -> str:

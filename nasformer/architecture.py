@@ -7,7 +7,6 @@ the number of layers, so each network has exactly one ``Architecture``.
 
 from __future__ import annotations
 
-import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -15,10 +14,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from nasformer._io import to_json
+from nasformer._parse import parse_json
 from nasformer.dimension import BASIC, kind_names, kind_of
-from nasformer.errors import ArchitectureError, SpaceError, did_you_mean
+from nasformer.errors import ArchitectureError, SpaceError, did_you_mean, shown
 
 _KEYS = tuple(kind.name for kind in BASIC)
+_MOST = 2**63 - 1
 Further = tuple[tuple[str, Any], ...]
 """Choices of further dimensions, sorted by name."""
 
@@ -79,6 +81,8 @@ class Architecture:
                 f"num_heads and mlp_ratio need one entry per layer each, got {len(heads)} and {len(ratios)}",
                 (heads, ratios),
             )
+        if (largest := max(width, *heads, *ratios)) > _MOST:
+            raise ArchitectureError(f"a size of an architecture is {_MOST:,} at most, got {shown(largest)}", largest)
         for ratio in ratios:
             if ratio and int(width * ratio) < 1:
                 raise ArchitectureError(f"mlp_ratio {ratio} of embed_dim {width} leaves an MLP of width 0", ratio)
@@ -158,13 +162,13 @@ class Architecture:
         2
         """
         if not isinstance(data, Mapping):
-            raise ArchitectureError(f"an architecture is a mapping of {', '.join(_KEYS)}, got {data!r}", data)
+            raise ArchitectureError(f"an architecture is a mapping of {', '.join(_KEYS)}, got {shown(data)}", data)
         for key in data:
             if key not in _KEYS and key not in kind_names():
                 raise ArchitectureError(f"unknown dimension {key!r}; {did_you_mean(str(key), kind_names())}", data)
         for key in ("embed_dim", "num_heads", "mlp_ratio"):
             if key not in data:
-                raise ArchitectureError(f"the architecture {dict(data)!r} lacks {key!r}", data)
+                raise ArchitectureError(f"the architecture {shown(dict(data))} lacks {key!r}", data)
         architecture = cls(**{key: value for key, value in data.items() if key != "depth"})
         if "depth" in data and data["depth"] != architecture.depth:
             raise ArchitectureError(
@@ -175,7 +179,7 @@ class Architecture:
 
     def to_json(self) -> str:
         """Return ``to_dict`` as one line of JSON."""
-        return json.dumps(self.to_dict())
+        return to_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
@@ -185,8 +189,8 @@ class Architecture:
             ArchitectureError: The text is not JSON, or not an architecture.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
+            data = parse_json(text, finite=False)
+        except ValueError as error:
             raise ArchitectureError(f"not JSON ({error}): {text[:60]!r}", text) from error
         return cls.from_dict(data)
 
@@ -242,7 +246,7 @@ def _runs(values: Iterable[float]) -> str:
 
 def _sequence(name: str, value: object) -> Iterable[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
-        raise ArchitectureError(f"{name} lists one entry per layer, got {value!r}", value)
+        raise ArchitectureError(f"{name} lists one entry per layer, got {shown(value)}", value)
     return value
 
 

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+_MAX_MESSAGE, _HEAD, _TAIL = 500, 300, 180
+
+
 class NasformerError(Exception):
     """Base of all errors that a caller can cause.
 
     Args:
-        message: One line: problem, place, value received, remedy.
+        message: One line: problem, place, value received, remedy. The middle of a long one is left out.
         value: The offending value.
     """
 
     def __init__(self, message: str, value: object = None, *, offender: object = None) -> None:
         if offender is not None:
             warnings.warn("offender= is now value=", DeprecationWarning, stacklevel=2)
-        super().__init__(message)
+        super().__init__(message if len(message) <= _MAX_MESSAGE else f"{message[:_HEAD]} … {message[-_TAIL:]}")
         self.value = value if offender is None else offender
 
     @property
@@ -119,6 +122,7 @@ class ExportError(NasformerError):
 
 
 _MAX_LISTED = 32
+_MAX_SHOWN = 80
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -145,3 +149,16 @@ def first_fault(error: ValidationError) -> tuple[str, str, str, Any]:
     first = error.errors()[0]
     words = str(first["msg"]).removeprefix("Value error, ")
     return ".".join(map(str, first["loc"])), first["type"], words, first["input"]
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a value as one line of at most 80 characters.
+
+    >>> shown("a"), len(shown([1] * 100))
+    ("'a'", 80)
+    """
+    try:
+        text = " ".join(repr(value).splitlines())
+    except (ValueError, RecursionError):  # more digits or levels than Python writes
+        return f"{type(value).__name__} …"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 2]} …"

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from nasformer import errors
-from nasformer.errors import NasformerError, did_you_mean
+from nasformer.errors import NasformerError, did_you_mean, shown
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, NasformerError)]
 
@@ -68,3 +68,23 @@ def test_former_names_of_a_module_warn(module: str, old: str, new: str) -> None:
         assert getattr(found, old) is getattr(found, new)
     with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nothing'"):
         found.nothing  # noqa: B018
+
+
+def test_the_middle_of_a_long_message_is_left_out() -> None:
+    message = str(NasformerError(f"cannot read {'x' * 10**6}; repair it"))
+    assert len(message) < 500
+    assert (message[:12], message[-9:]) == ("cannot read ", "repair it")
+    assert str(NasformerError("short")) == "short"
+
+
+@pytest.mark.parametrize("value", [10**5000, "x" * 10**6, "a\nb", [[1] * 1000], object], ids=type)
+def test_a_value_is_shown_in_one_line(value: object) -> None:
+    assert len(shown(value)) <= 80
+    assert "\n" not in shown(value)
+
+
+def test_a_short_value_is_shown_as_it_is() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert (shown("a"), shown([1, 2]), shown(deep)) == ("'a'", "[1, 2]", "list …")

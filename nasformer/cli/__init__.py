@@ -1,4 +1,4 @@
-"""The command line: one file per command; errors are one line and exit code 2."""
+"""The command line: one file per command; errors are one line, with ``--json`` also JSON, and exit code 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.finetune import finetune
 from nasformer.cli.import_autoformer import import_autoformer
 from nasformer.cli.latency import latency
-from nasformer.cli.output import Stopped, remember, say, should_report_error, stoppable
+from nasformer.cli.output import Stopped, print_json, remember, say, should_report_error, stoppable
 from nasformer.cli.predict import predict
 from nasformer.cli.retrain import retrain
 from nasformer.cli.search import search
@@ -96,26 +96,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
+    json = "--json" in typed
     remember(typed)
     try:
         code = app(typed, prog_name="nasformer", standalone_mode=False)
     except NasformerError as error:
-        return _fail(str(error))
+        return _fail(str(error), json)
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", json)
     except (Stopped, KeyboardInterrupt, typer.Abort) as stop:
         words = " ".join(map(str, stop.args))
         say(words if words.startswith("stopped") else f"stopped. {words}".strip())
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):  # usage errors of click and typer
-            return _fail(f"{error.format_message()} (see 'nasformer --help')")
+            return _fail(f"{error.format_message()} (see 'nasformer --help')", json)
         if should_report_error():
             raise
         return 1
     return code if isinstance(code, int) else 0
 
 
-def _fail(message: str) -> int:
-    say(f"error: {' '.join(message.split())}", style="red")
+def _fail(message: str, json: bool) -> int:
+    """Print an error as one line, with ``--json`` also as JSON on standard output, and return the exit code."""
+    line = " ".join(message.split())
+    say(f"error: {line}", style="red")
+    if json and should_report_error():
+        print_json({"error": line})
     return 2

@@ -100,7 +100,7 @@ def compare(
     values = _declared(experiment, strategy or [], _given(task), _given(shared))
     where, start = (experiment.name, experiment.parent) if experiment else ("the options", None)
     declared = Experiment.of(values, where, start)
-    folder = out or Path("runs") / f"compare-{experiment.stem if experiment else space}"
+    folder = out or options.run_folder(f"compare-{experiment.stem if experiment else space}")
     comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
     _report(comparison, folder, kinds, front, json)
     _raise_if_failed(comparison)

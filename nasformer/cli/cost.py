@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,8 +73,9 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
     Raises:
         ArchitectureError: It is none of these.
     """
+    from nasformer._parse import parse_json, read_text
     from nasformer.architecture import Architecture
-    from nasformer.errors import ArchitectureError
+    from nasformer.errors import ArchitectureError, shown
     from nasformer.space import released
 
     if text in _NAMED:
@@ -86,13 +85,13 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
         return released(space.name)
     if not text.lstrip().startswith("{"):
         try:
-            text = Path(text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(text)
+        except (OSError, ValueError) as error:
             raise ArchitectureError(
-                f"architecture {text!r} is none of {', '.join(_NAMED)}, released, JSON, or a readable file", text
+                f"architecture {shown(text)} is none of {', '.join(_NAMED)}, released, JSON, or a readable file", text
             ) from error
     try:
-        data = json_module.loads(text)
+        data = parse_json(text, finite=False)
     except ValueError as error:
         raise ArchitectureError(f"the architecture is not valid JSON ({error}): {text[:60]!r}", text) from error
     return Architecture.from_dict(data.get("architecture", data) if isinstance(data, dict) else data)

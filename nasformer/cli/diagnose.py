@@ -21,6 +21,7 @@ from nasformer.cli.options import (
     SupernetPath,
     budget_of,
     readers_of,
+    run_folder,
     trained_space,
 )
 from nasformer.cli.output import command_line, console, print_json, print_table
@@ -113,7 +114,7 @@ def diagnose(
         seed=seed,
         pieces=tuple(piece or PIECES),
     )
-    folder = out or Path("runs") / f"{declared.name}-diagnosis"
+    folder = out or run_folder(f"{declared.name}-diagnosis")
     how: dict[str, Any] = {
         "workers": workers,
         "device": device,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Json, OfSpace, Root, StudyName, SupernetPath
+from nasformer.cli.options import Data, Json, OfSpace, Root, StudyName, SupernetPath, run_folder
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.source import read_source
 
@@ -65,7 +65,7 @@ def export(
     require_format(format, dtype)
     source = read_source(target, architecture, supernet, study, data)
     dataset = source.dataset(data, root)
-    folder = out or Path("runs") / f"{source.name}-{format}-{dtype}"
+    folder = out or run_folder(f"{source.name}-{format}-{dtype}")
     provenance = {**source.provenance, **({"licence": licence} if licence else {})}
     done = write(
         source.net,

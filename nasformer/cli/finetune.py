@@ -19,6 +19,7 @@ from nasformer.cli.options import (
     StudyName,
     SupernetPath,
     readers_of,
+    run_folder,
 )
 from nasformer.cli.output import console
 from nasformer.cli.source import read_source
@@ -101,7 +102,7 @@ def finetune(
     given["keep_best"] = objective
     further = source.provenance.get("training") != "finetune"
     chosen = read_recipe(recipe, source.provenance, dataset, device, further=further, given=given)
-    folder = out or Path("runs") / f"{source.name}-finetune"
+    folder = out or run_folder(f"{source.name}-finetune")
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, soft_wrap=True)

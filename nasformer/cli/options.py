@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,6 +138,15 @@ def readers_of(text: str) -> ReaderCount:
     if text != "auto" and not text.isdecimal():
         raise DataError(f"--readers is auto or a number from 0, got {text!r}", text)
     return int(text) if text.isdecimal() else "auto"
+
+
+def run_folder(name: str) -> Path:
+    """Return the default folder of a run; a name from a file never leads out of ``runs``.
+
+    >>> run_folder("../../digits-supernet").as_posix()
+    'runs/-..-digits-supernet'
+    """
+    return Path("runs") / (re.sub(r"[/\\\x00-\x1f\x7f]+", "-", name).lstrip(".")[:200] or "run")
 
 
 def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shlex
 import signal
@@ -14,6 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from nasformer._console import PlainConsole
+from nasformer._io import grouped, to_json
 
 console = PlainConsole()
 """Standard output, for results."""
@@ -76,7 +76,7 @@ def say(text: str, style: str | None = None) -> None:
 
 def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print data as JSON and nothing else."""
-    console.print(json.dumps(data, indent=2), soft_wrap=True)
+    console.print(to_json(data, indent=2), soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> None:
@@ -90,7 +90,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def _text(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
+    return grouped(cell) if isinstance(cell, int) else _number(cell) if isinstance(cell, float) else str(cell)
 
 
 def _number(value: float) -> str:

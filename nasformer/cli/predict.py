@@ -100,7 +100,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _forecast(model: Model, files: list[Path], time: str | None, out: Path | None, json: bool) -> None:
-    from nasformer._io import atomic
+    from nasformer._io import atomic, without_formulas
     from nasformer.errors import ExportError
     from nasformer.export.forecast import forecast
 
@@ -109,7 +109,7 @@ def _forecast(model: Model, files: list[Path], time: str | None, out: Path | Non
     found = forecast(model, files[0], time=time)
     if out is not None:
         with atomic(out) as draft:
-            found.to_csv(draft)
+            without_formulas(found).to_csv(draft)
     times = found.index.astype(str).tolist()
     if json:
         print_json({"series": str(files[0]), "time": times, "forecast": found.to_dict("list")})

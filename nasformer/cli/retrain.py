@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, OfSpace, Quiet, Readers, Root, Seed, SupernetPath, readers_of
+from nasformer.cli.options import (
+    Data,
+    Device,
+    Json,
+    OfSpace,
+    Quiet,
+    Readers,
+    Root,
+    Seed,
+    SupernetPath,
+    readers_of,
+    run_folder,
+)
 from nasformer.cli.output import console
 from nasformer.cli.training import (
     Epochs,
@@ -86,7 +98,7 @@ def retrain(
     given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     given["keep_best"] = objective
     recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
-    folder = out or Path("runs") / f"{space.name}-retrain"
+    folder = out or run_folder(f"{space.name}-retrain")
     if is_main_process() and not json:
         words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, soft_wrap=True)

@@ -104,7 +104,7 @@ def search(
     )
     if not (quiet or json):
         show_weights(searcher.space, fitness_spec)
-    folder = out or Path("runs") / searcher.default_study.replace(":", ".")
+    folder = out or options.run_folder(searcher.default_study.replace(":", "."))
     kept = storage or str(folder / "study.log")
     make_folder(folder)
     try:

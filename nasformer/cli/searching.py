@@ -89,9 +89,8 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
     >>> read_options(["population=20", "optimizer=DE"])
     {'population': 20, 'optimizer': 'DE'}
     """
-    import yaml
-
-    from nasformer.errors import StrategyError
+    from nasformer._parse import parse_yaml
+    from nasformer.errors import StrategyError, shown
 
     options = {}
     for pair in pairs:
@@ -102,9 +101,9 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
         if key in ("space", "strategy", "fitness", "seed"):
             raise StrategyError(f"{key!r} is not a strategy option; use --{key}", pair)
         try:
-            options[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise StrategyError(f"--option {pair!r}: the value is not a number, string or list", pair) from error
+            options[key] = parse_yaml(value)
+        except ValueError as error:
+            raise StrategyError(f"--option {shown(pair)}: the value is not a number, string or list", pair) from error
     return options
 
 

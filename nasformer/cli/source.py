@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,10 +137,12 @@ def _is_architecture(target: str) -> bool:
     """Whether a target is an architecture: JSON, or a JSON file that does not declare a space."""
     if target.lstrip().startswith("{"):
         return True
+    from nasformer._parse import parse_json, read_text
+
     if Path(target).suffix != ".json" or not Path(target).is_file():
         return False
     try:
-        data = json.loads(Path(target).read_text(encoding="utf-8"))
+        data = parse_json(read_text(target))
     except ValueError:
         return False
     return isinstance(data, dict) and ("architecture" in data or isinstance(data.get("num_heads"), list))
@@ -149,6 +150,7 @@ def _is_architecture(target: str) -> bool:
 
 def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> Source:
     from nasformer.errors import CheckpointError
+    from nasformer.export.description import Description
     from nasformer.supernet import load_network
     from nasformer.supernet.checkpoint import read_checkpoint
 
@@ -158,9 +160,9 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
     metadata = dict(read_checkpoint(path, "network")[0]["metadata"])
     net = load_network(path)
     if "export" in metadata:
-        known = json.loads(metadata["export"])
-        kept = {key: value for key, value in known["provenance"].items() if key not in ("data", "versions")}
-        return Source(net, known["name"], path, known["provenance"]["data"], metadata.get("held_out"), kept)
+        known = Description.from_json(metadata["export"], path)
+        kept = {key: value for key, value in known.provenance.items() if key not in ("data", "versions")}
+        return Source(net, known.name, path, known.provenance.get("data", {}), metadata.get("held_out"), kept)
     training = dict(metadata.get("training", {}))
     provenance = {**_record_beside(path), **_weights(path, training)}
     return Source(net, path.resolve().parent.name, path, training.get("data", {}), metadata.get("held_out"), provenance)
@@ -168,9 +170,11 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
 
 def _record_beside(path: Path) -> dict[str, Any]:
     """Return the provenance that finetune or retrain wrote beside a network."""
+    from nasformer._parse import parse_json, read_text
+
     for name in _RECORDS:
         try:
-            record = json.loads((path.parent / name).read_text(encoding="utf-8"))
+            record = parse_json(read_text(path.parent / name))
             return {"training": record["kind"], **_past(record["source"]), "teacher": record["teacher"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue

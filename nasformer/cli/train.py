@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, Space, readers_of
+from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, Space, readers_of, run_folder
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.training import (
     Epochs,
@@ -84,7 +84,7 @@ def train(
     from nasformer.training.supernet import FILE
 
     declared = load_space(space).for_data(image_size=image_size, num_classes=num_classes)
-    folder = out or Path("runs") / f"{declared.name}-supernet"
+    folder = out or run_folder(f"{declared.name}-supernet")
     name, shown = data or declared.name, not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     dataset = read_data(name, declared.geometry, image_size=image_size, **how)

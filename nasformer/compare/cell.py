@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nasformer._io import atomic, digest, text_digest
+from nasformer._io import atomic, digest, text_digest, to_json
 from nasformer.compare.comparison import Entrant
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration
@@ -173,7 +173,7 @@ def _read(path: Path, with_trials: bool) -> dict[str, Any] | None:
 def _write(path: Path, header: Mapping[str, Any], trials: Mapping[str, Any]) -> None:
     """Write two lines of JSON: the header, which is checked on resume, and the trials."""
     with atomic(path) as draft, gzip.open(draft, "wt", encoding="utf-8", compresslevel=6) as file:
-        file.writelines(json.dumps(line) + "\n" for line in (header, trials))
+        file.writelines(to_json(line) + "\n" for line in (header, trials))
 
 
 def _slug(name: str) -> str:

@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nasformer._console import printable
+from nasformer._parse import parse_document, read_text
 from nasformer.compare.comparison import Entrant
-from nasformer.errors import ExperimentError, did_you_mean, first_fault
-from nasformer.space.declaration import parse
+from nasformer.errors import ExperimentError, did_you_mean, first_fault, shown
+
+_MOST = 10**9
+_MOST_SEEDS = 10_000
 
 
 class _Declared(BaseModel):
@@ -60,7 +62,7 @@ class TaskDeclaration(_Declared):
     space: str
     fitness: str | None = None
     budget: Any = None
-    evaluations: int | None = Field(None, ge=1)
+    evaluations: int | None = Field(None, ge=1, le=_MOST)
     noise: float = Field(0.0, ge=0, allow_inf_nan=False)
     target: float | None = Field(None, allow_inf_nan=False)
     in_percent: bool | None = None
@@ -117,10 +119,10 @@ class Experiment(_Declared):
     tasks: tuple[TaskDeclaration, ...] = Field(min_length=1)
     strategies: tuple[EntrantDeclaration, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(tuple(range(10)), min_length=1)
-    evaluations: int = Field(200, ge=1)
-    batch_size: int = Field(1, ge=1)
-    confirm: int = Field(5, ge=1)
-    initial_design: int = Field(0, ge=0)
+    evaluations: int = Field(200, ge=1, le=_MOST)
+    batch_size: int = Field(1, ge=1, le=_MOST)
+    confirm: int = Field(5, ge=1, le=_MOST)
+    initial_design: int = Field(0, ge=0, le=_MOST)
 
     @model_validator(mode="before")
     @classmethod
@@ -128,6 +130,8 @@ class Experiment(_Declared):
         values = dict(values)
         seeds, strategies = values.get("seeds"), values.get("strategies")
         if isinstance(seeds, int) and not isinstance(seeds, bool):
+            if seeds > _MOST_SEEDS:
+                raise ValueError(f"seeds are {_MOST_SEEDS:,} at most, got {shown(seeds)}")
             values["seeds"] = range(seeds)
         if isinstance(strategies, (list, tuple)):
             values["strategies"] = [{"name": each} if isinstance(each, str) else each for each in strategies]
@@ -140,8 +144,9 @@ class Experiment(_Declared):
             name, times = Counter(names).most_common(1)[0]
             if times > 1:
                 raise ValueError(f"the {what} {name!r} occurs {times} times; names must be unique")
-        if min(self.seeds) < 0:
-            raise ValueError(f"seeds are 0 or more, got {min(self.seeds)}")
+        for seed in self.seeds:
+            if not 0 <= seed < 2**63:
+                raise ValueError(f"seeds are 0 or more, got {shown(seed)}; take one below 2**63")
         if self.initial_design >= min(self.evaluations_of(task) for task in self.tasks):
             raise ValueError(f"an initial_design of {self.initial_design} leaves no evaluations to the strategies")
         return self
@@ -195,16 +200,15 @@ def read_declaration(path: Path) -> Any:
         ExperimentError: It is missing, unreadable, or not a mapping.
     """
     try:
-        values = parse(path.read_text(encoding="utf-8"), path.suffix)
+        values = parse_document(read_text(path), path.suffix)
     except OSError as error:
         raise ExperimentError(f"cannot read the experiment {str(path)!r}: {error.strerror}", path) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+    except ValueError as error:
         raise ExperimentError(
-            f"{str(path)!r} is not valid {path.suffix[1:].upper() or 'YAML'}: {reason}", path
+            f"{str(path)!r} is not valid {path.suffix[1:].upper() or 'YAML'}: {error}", path
         ) from error
     if not isinstance(values, Mapping):
-        raise ExperimentError(f"{path.name} must be a mapping with 'tasks' and 'strategies', got {values!r}", path)
+        raise ExperimentError(f"{path.name} must be a mapping with 'tasks' and 'strategies', got {shown(values)}", path)
     return values
 
 
@@ -249,5 +253,5 @@ def absent_files(task: TaskDeclaration) -> Sequence[str]:
 
 def _one_line(error: ValidationError) -> str:
     where, kind, words, value = first_fault(error)
-    shown = "" if kind == "value_error" or isinstance(value, (Mapping, list)) else f", got {value!r}"
-    return f"{where}: {words}{shown}" if where else words
+    got = "" if kind == "value_error" or isinstance(value, (Mapping, list)) else f", got {shown(value)}"
+    return f"{where}: {words}{got}" if where else words

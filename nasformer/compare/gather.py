@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import without_formulas
 from nasformer._provenance import machine, versions
 from nasformer.compare.cell import Cell, load_cell
 from nasformer.compare.comparison import Comparison, LeftOut
@@ -63,7 +64,7 @@ def write_tables(folder: Path, comparison: Comparison, parquet: bool) -> None:
         comparison.cells.to_parquet(folder / "cells.parquet", index=False)
         comparison.trials.to_parquet(folder / "trials.parquet", index=False)
     else:
-        comparison.trials.to_csv(
+        without_formulas(comparison.trials).to_csv(
             folder / "trials.csv.gz",
             index=False,
             compression={"method": "gzip", "compresslevel": 4},

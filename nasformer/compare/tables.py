@@ -54,7 +54,8 @@ def trial_table(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return the columns of several runs as one table."""
     import pandas as pd
 
-    frames = [pd.DataFrame(columns) for columns in runs]
+    numbers = dict.fromkeys(("value", "true", "loss"), float)  # null in a file: missing
+    frames = [pd.DataFrame(columns).astype(numbers) for columns in runs]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(TRIAL_COLUMNS))
 
 

@@ -157,11 +157,18 @@ def as_bounds(name: str, value: object, scale: int | None = 1) -> Bounds:
 
 
 def _lower(value: Decimal, scale: int | None) -> float:
-    return float(value) if scale is None else in_units(math.ceil(value * scale), scale)
+    return float(value) if scale is None else in_units(math.ceil(_counts(value, scale)), scale)
 
 
 def _upper(value: Decimal, scale: int | None) -> float:
-    return float(value) if scale is None else in_units(math.floor(value * scale), scale)
+    return float(value) if scale is None else in_units(math.floor(_counts(value, scale)), scale)
+
+
+def _counts(value: Decimal, scale: int) -> Decimal:
+    """Return a bound in counts, which are int64."""
+    if abs(value) * scale > 10**_DIGITS:
+        raise BudgetError(f"{value:g} is more than any network costs; {_EXAMPLE}", value)
+    return value * scale
 
 
 def in_units(count: int, scale: int) -> float:
@@ -269,7 +276,7 @@ def _compare(operator: str, value: Decimal, scale: int | None) -> Bounds:
             if operator == "<"
             else (Bounds(math.nextafter(value, math.inf), None))
         )
-    count = value * scale
+    count = _counts(value, scale)
     if operator == "<":
         return Bounds(None, in_units(math.ceil(count) - 1, scale))
     return Bounds(in_units(math.floor(count) + 1, scale), None)

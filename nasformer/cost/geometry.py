@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from nasformer.architecture import Architecture, Further, further_choice
 from nasformer.cost.series import Series
-from nasformer.errors import ArchitectureError
+from nasformer.errors import ArchitectureError, SpaceError, shown
 
 Pooling = Literal["mean", "cls", "flatten"]
 """Input of the head: the mean over the patches, the cls token, or all patches, concatenated.
@@ -22,6 +22,7 @@ Pooling = Literal["mean", "cls", "flatten"]
 "flatten" is the linear head of PatchTST (Nie et al., ICLR 2023, section 3.1). No norm precedes it, so amplitudes reach
 it and a network of skipped branches is linear in its input.
 """
+_MOST = 10**9
 _FIXED = ("num_classes", "head_dim", "max_distance")
 
 
@@ -85,12 +86,18 @@ class Geometry:
         """Inverse of ``to_dict``.
 
         Raises:
-            SpaceError: An invalid series.
+            SpaceError: An invalid size or series.
             TypeError: An unknown size.
 
         >>> Geometry.from_dict({"series": {"length": 96, "patch": 16, "stride": 8}, "num_classes": 24}).input_shape
         (1, 96)
         """
+        if not isinstance(data, Mapping):
+            raise SpaceError(f"a geometry is a mapping of sizes, got {shown(data)}", data)
+        for name, value in data.items():
+            whole = isinstance(value, int) and 1 <= value <= _MOST
+            if name != "series" and not whole and not (name == "max_distance" and value is None):
+                raise SpaceError(f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value)
         if "series" not in data:
             return cls(**data)
         fixed = {name: value for name, value in data.items() if name != "series"}

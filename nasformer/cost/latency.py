@@ -7,13 +7,13 @@ countable. This module holds the data; ``nasformer.supernet.latency`` measures.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nasformer._io import digest
+from nasformer._io import digest, to_json
+from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture, Layer
 from nasformer.cost.additive import AdditiveCost
 from nasformer.cost.geometry import Geometry, Network
@@ -191,7 +191,7 @@ class LatencyTable:
 
     def save(self, path: str | Path) -> None:
         """Write the table as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(to_json(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyTable:
@@ -201,10 +201,10 @@ class LatencyTable:
             BudgetError: The file cannot be read, or is not a latency table.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = parse_json(read_text(path))
         except OSError as error:
             raise BudgetError(f"cannot read the latency table {str(path)!r}: {error.strerror}", path) from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise BudgetError(f"{str(path)!r} is not JSON ({error})", path) from error
         try:
             return cls.from_dict(data)

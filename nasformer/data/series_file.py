@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasformer.data.table_file import column_names, read_frame, read_table
-from nasformer.errors import DataError, did_you_mean
+from nasformer.errors import DataError, did_you_mean, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,10 @@ def read_series(
     column = _time_column(frame, time, path)
     times = _times(frame[column], column, path)
     frequency = _frequency(times, column, path)
-    values = _numbers(frame.drop(columns=column), channels, path)
+    try:
+        values = _numbers(frame.drop(columns=column), channels, path)
+    except OverflowError as error:
+        raise DataError(f"{path} holds a number beyond the range of numbers; repair it", path) from error
     table = SeriesTable(times, frequency, tuple(map(str, values)), values.to_numpy(dtype=np.float64, na_value=np.nan))
     return table if holes else fill(table, "refuse", [len(times)], path)
 
@@ -218,7 +221,7 @@ def _numbers(frame: pd.DataFrame, channels: Sequence[str] | None, path: object) 
             bad = pd.to_numeric(frame[name], errors="coerce").isna() & frame[name].notna()
             row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
             raise DataError(
-                f"channel {name!r} of {path} is not numeric: row {row + 1} holds {frame[name].iloc[row]!r}; "
+                f"channel {name!r} of {path} is not numeric: row {row + 1} holds {shown(frame[name].iloc[row])}; "
                 "leave it out with channels=",
                 name,
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasformer._io import digest
+from nasformer._io import digest, to_json
 from nasformer._provenance import machine, versions
 from nasformer.cost import format_limits
 from nasformer.data.batches import Readers
@@ -107,7 +107,7 @@ def _measured(bench: Bench, name: str, do: Doing) -> Piece:
 def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     """Write all results, and return them."""
     found = _record(bench, together(pieces), file)
-    replace_file(bench.folder / FILE, json.dumps(found, indent=1) + "\n")
+    replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
     return found
 
 

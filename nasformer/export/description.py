@@ -5,14 +5,16 @@ They are embedded in the file, so that it is usable alone, and written beside it
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import to_json
+from nasformer._parse import parse_json
 from nasformer.cost.geometry import Geometry
-from nasformer.errors import ExportError
+from nasformer.errors import ExportError, shown
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of
 
@@ -31,6 +33,7 @@ FORMATS = {
 }
 """File name of each format."""
 
+_INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 DTYPES = ("fp32", "bf16", "int8")
 
 
@@ -76,7 +79,7 @@ class Description:
 
     def to_json(self) -> str:
         """Return ``to_dict`` as one line."""
-        return json.dumps(self.to_dict())
+        return to_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str | None, path: str | Path) -> Description:
@@ -92,14 +95,41 @@ class Description:
                 path,
             )
         try:
-            data: dict[str, Any] = json.loads(text)
+            data: dict[str, Any] = parse_json(text)
             _check_version(int(data.pop("format_version")), path)
             steps, key = data.pop("preprocessing"), "task" if "task" in data else "classes"
             task = task_of({key: data.pop(key)})
             found = cls(**data, preprocessing=steps and Preprocessing.from_dict(steps), task=task)
+            _check_values(found)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ExportError(f"the description in {path} is damaged ({error}); export it again", path) from error
         return found
+
+
+def _check_values(found: Description) -> None:
+    """Raise ValueError or TypeError for values that an export never has."""
+    for kind, name, value in (
+        (str, "name", found.name),
+        (Mapping, "network", found.network),
+        (Mapping, "provenance", found.provenance),
+        (Mapping, "data", found.provenance.get("data", {})),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is {shown(value)}")
+    if found.format not in FORMATS or found.dtype not in DTYPES:
+        raise ValueError(f"format is {shown(found.format)}, dtype {shown(found.dtype)}")
+    channels, size = found.input_shape[0], found.input_shape[-1]
+    if (steps := found.preprocessing) is None:
+        return
+    if steps.interpolation not in _INTERPOLATIONS:
+        raise ValueError(f"interpolation is {shown(steps.interpolation)}")
+    if not all(isinstance(number, int) for number in (steps.channels, steps.size, steps.resize)):
+        raise TypeError(f"preprocessing is {shown(steps.to_dict())}")
+    if (steps.channels, steps.size) != (channels, size) or not size <= steps.resize <= 16 * size:
+        raise ValueError(f"images of {steps.channels} channels and {steps.size} of {steps.resize} pixels")
+    finite = all(map(math.isfinite, (*steps.mean, *steps.std)))
+    if not (len(steps.mean) == len(steps.std) == channels and finite and min(steps.std) > 0):
+        raise ValueError(f"mean {shown(steps.mean)} and standard deviation {shown(steps.std)} of {channels} channels")
 
 
 def _check_version(version: int, path: str | Path) -> None:

@@ -5,7 +5,6 @@ The folder is written to a temporary name and renamed at the end, so no partial 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from nasformer._console import printable
-from nasformer._io import atomic
+from nasformer._io import atomic, to_json
 from nasformer._provenance import versions
 from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
@@ -107,7 +106,7 @@ def export(
             "verification": verification.to_dict(),
             **_measured(open_model(draft), data, plain, repeats),
         }
-        (draft / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (draft / FILE).write_text(to_json(record, indent=1) + "\n", encoding="utf-8")
         (draft / CARD).write_text(printable(model_card(record)), encoding="utf-8")
         if plain is not None:
             shutil.rmtree(plain.parent)

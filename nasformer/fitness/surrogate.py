@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer._io import text_digest
+from nasformer._io import text_digest, to_json
+from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.dimension import kind_names, kind_of
 from nasformer.errors import FitnessError
@@ -70,7 +71,7 @@ class SurrogateFitness:
             FitnessError: The file cannot be read, or a term is missing.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = parse_json(read_text(path))
             for name in data.get("dimensions", ()):
                 kind_of(name)  # a plug-in's, whose terms must not be dropped
             layers = [_named(layer) for layer in data["layers"]]
@@ -88,7 +89,7 @@ class SurrogateFitness:
     def save(self, path: str | Path) -> None:
         """Write the terms as JSON."""
         data = {"intercept": self.intercept, **self.scores, "dimensions": self.dimensions, "quality": self.quality}
-        Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(to_json(data, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def fit(cls, table: TableFitness | str | Path, folds: int = 10) -> SurrogateFitness:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nasformer._parquet import read_parquet
+from nasformer._parse import parse_json
 from nasformer.dimension import kind_names
-from nasformer.errors import FitnessError
+from nasformer.errors import FitnessError, shown
 from nasformer.fitness.tables import table_names
 
 
@@ -31,31 +32,29 @@ def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
             raise FitnessError(f"a table is .jsonl, .csv or .parquet, or is named {shipped}; got {path.name!r}", path)
     except OSError as error:
         raise FitnessError(f"cannot read the table {str(path)!r}: {error.strerror}", path) from error
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise FitnessError(f"cannot read the table {str(path)!r}: {error}", path) from error
 
 
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    yield json.loads(line)
+                    yield parse_json(line, finite=False)
                 except ValueError as error:
                     raise FitnessError(f"{path} line {number} is not JSON: {error}", line) from error
 
 
 def _csv(path: Path) -> Iterator[Mapping[str, Any]]:
-    import csv
-
     named = kind_names()
-    with path.open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
         for number, row in enumerate(csv.DictReader(lines), start=1):
             try:
-                yield {key: json.loads(cell) if key in named else cell or None for key, cell in row.items()}
+                yield {key: parse_json(cell) if key in named else cell or None for key, cell in row.items()}
             except (TypeError, ValueError):
                 raise FitnessError(
-                    f"{path} row {number}: dimensions are JSON, as 192 or [3, 4], got {row}", row
+                    f"{path} row {number}: dimensions are JSON, as 192 or [3, 4], got {shown(row)}", row
                 ) from None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._io import without_formulas
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import tables
@@ -50,7 +51,7 @@ def write_comparison(
     if comparison.cells.empty:
         raise NasformerError("no run is complete yet, so there is nothing to report", comparison)
     analysis = analysis or analyse(comparison, front=front)
-    texts = {"cells.csv": comparison.cells.to_csv(index=False)}
+    texts = {"cells.csv": without_formulas(comparison.cells).to_csv(index=False)}
     pictures: list[Picture] = []
     if FORMATS["html"] in names:
         texts[FORMATS["html"]], pictures = _html(comparison, analysis)

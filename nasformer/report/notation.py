@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from nasformer import _io
 from nasformer._console import printable
 from nasformer.cost import Limits
 from nasformer.search.progress import duration as duration
@@ -35,7 +36,7 @@ def grouped(number: float | None) -> str:
     >>> grouped(1056964608), grouped(None)
     ('1,056,964,608', '–')
     """
-    return MISSING if number is None else f"{number:,.0f}"
+    return MISSING if number is None else _io.grouped(round(number))
 
 
 def amount(cost: float) -> str:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from nasformer._console import printable
-from nasformer._io import write_file
+from nasformer._io import without_formulas, write_file
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import palette, tables
@@ -84,7 +84,9 @@ class Subject:
     @classmethod
     def of(cls, comparison: Comparison) -> Subject:
         """Return the header of a comparison, with its runs as data."""
-        runs = Download("cells.csv", "Download all runs as CSV", "text/csv", comparison.cells.to_csv(index=False))
+        runs = Download(
+            "cells.csv", "Download all runs as CSV", "text/csv", without_formulas(comparison.cells).to_csv(index=False)
+        )
         return cls(comparison.title, comparison.command, runs, comparison.labels)
 
 

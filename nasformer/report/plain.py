@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasformer._io import to_json
 from nasformer.compare import Comparison, TaskRecord
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def plain_json(comparison: Comparison, analysis: Analysis) -> str:
     kept = ("title", "command", "seeds", "settings", "versions", "machine", "tasks", "entrants")
     record = {name: plain(getattr(comparison, name)) for name in kept}
     cells = plain(comparison.cells.to_dict(orient="records"))
-    return json.dumps({**record, "cells": cells, "analysis": plain(analysis)}, indent=1, allow_nan=False) + "\n"
+    return to_json({**record, "cells": cells, "analysis": plain(analysis)}, indent=1) + "\n"
 
 
 def plain(value: Any) -> Any:

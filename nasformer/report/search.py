@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._io import without_formulas
 from nasformer._provenance import machine
 from nasformer.compare import Comparison, from_results
 from nasformer.errors import NasformerError
@@ -55,7 +56,7 @@ def write_report(
     searches = Searches.of(results, None if chosen is None else chosen.architecture)
     comparison = from_results(results, title=title, command=command, machine=machine())
     html, pictures = _html(searches, comparison, finalists, training, data)
-    texts = {"cells.csv": comparison.cells.to_csv(index=False), "report.html": html}
+    texts = {"cells.csv": without_formulas(comparison.cells).to_csv(index=False), "report.html": html}
     return write_files(folder, texts, pictures) / "report.html"
 
 

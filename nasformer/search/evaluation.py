@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from nasformer.architecture import Architecture
-from nasformer.errors import FitnessError
+from nasformer.errors import FitnessError, StudyError, shown
 
 
 class Sampled:
@@ -76,6 +77,9 @@ class Trial(Sampled):
         seconds: Evaluation time.
         metrics: Further metrics of the fitness, such as ``loss``.
         costs: Costs by name, including ``params`` and ``macs``, each in the unit of its name.
+
+    Raises:
+        StudyError: A value, metric or cost is not a number.
     """
 
     number: int
@@ -86,6 +90,15 @@ class Trial(Sampled):
     seconds: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        metrics = {name: math.nan if figure is None else figure for name, figure in self.metrics.items()}  # of JSON
+        object.__setattr__(self, "metrics", metrics)
+        own = {"number": self.number, "batch": self.batch, "seconds": self.seconds}
+        value = {} if self.value is None else {"value": self.value}
+        for name, figure in {**self.costs, **metrics, **own, **value}.items():
+            if not isinstance(figure, numbers.Real) or isinstance(figure, bool):
+                raise StudyError(f"{name} of trial {shown(self.number)} is a number, got {shown(figure)}", figure)
 
     @property
     def rank(self) -> tuple[float, float, float]:

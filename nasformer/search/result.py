@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nasformer._io import write_file
+from nasformer._io import to_json, write_file
+from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, LatencyTable, Limits
 from nasformer.errors import StudyError, did_you_mean
@@ -159,7 +159,7 @@ class SearchResult:
         lines += [{"trial": trial.to_dict()} for trial in self.trials]
         lines += [{"confirmed": trial.to_dict()} for trial in self.confirmed]
         try:
-            write_file(path, "".join(json.dumps(line) + "\n" for line in lines))
+            write_file(path, "".join(to_json(line) + "\n" for line in lines))
         except OSError as error:
             raise StudyError(f"cannot write the result to {str(path)!r}: {error.strerror}", path) from error
         return path
@@ -189,7 +189,7 @@ class SearchResult:
         """
         path = Path(path)
         try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [parse_json(line, finite=False) for line in read_text(path).splitlines()]
             header = lines[0]["result"]
             trials = tuple(Trial.from_dict(line["trial"]) for line in lines if "trial" in line)
             confirmed = tuple(Trial.from_dict(line["confirmed"]) for line in lines if "confirmed" in line)
@@ -198,10 +198,13 @@ class SearchResult:
             costs = [LatencyTable.from_dict(table).cost(name) for name, table in tables.items()]
             header["space"] = SearchSpace.from_dict(header["space"]).with_cost(*costs)
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
+            header |= {name: dict(header[name]) for name in ("settings", "counts", "seconds")}
+            header["settings"] |= {"options": dict(header["settings"].get("options", {}))}
+            header["feasible"] = header.get("feasible") or 0
             result = cls(trials=trials, confirmed=confirmed, **header)
         except OSError as error:
             raise StudyError(f"cannot read the result {str(path)!r}: {error.strerror}", path) from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, StudyError) as error:
             raise StudyError(f"{str(path)!r} is not a search result, or damaged ({error})", path) from error
         if expected != (len(trials), len(confirmed)):
             raise StudyError(
@@ -209,7 +212,23 @@ class SearchResult:
                 f"{len(confirmed)} of {expected[1]} confirmations",
                 path,
             )
+        result._require_parts(path)
         return result
+
+    def _require_parts(self, path: Path) -> None:
+        """Raise StudyError if a part is missing on which reports and commands rely."""
+        needed: list[tuple[Mapping[str, Any], str]] = [
+            (self.settings, "strategy seed fitness"),
+            (self.counts, "failed"),
+        ]
+        needed += [(self.seconds, "evaluation strategy"), *((trial.costs, "params macs") for trial in self.confirmed)]
+        lacking = [name for known, names in needed for name in names.split() if name not in known]
+        if not self.confirmed or any(trial.value is None for trial in self.confirmed):
+            lacking.append("a confirmed value")
+        if not isinstance(self.settings.get("seed", 0), int):
+            lacking.append("an integer seed")
+        if lacking:
+            raise StudyError(f"{str(path)!r} is damaged: it lacks {lacking[0]}", path)
 
 
 def _cost(trial: Trial, name: str) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nasformer._io import grouped
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, in_units
 from nasformer.errors import BudgetError, did_you_mean
@@ -132,7 +133,7 @@ class CountedSet(FeasibleSet):
             BudgetError: There are more than ``limit``.
         """
         if self.count() > limit:
-            raise BudgetError(f"{self.count():,} architectures are more than the limit of {limit:,}", limit)
+            raise BudgetError(f"{grouped(self.count())} architectures are more than the limit of {limit:,}", limit)
         return np.concatenate([self._list(case) for case in self._cases])
 
     def _list(self, case: Case) -> Codes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nasformer._io import to_json
+from nasformer._parse import parse_document, read_text, to_yaml
 from nasformer.errors import SpaceError, did_you_mean
 from nasformer.space.searchspace import SearchSpace
 
@@ -26,13 +25,11 @@ def read_space(path: str | Path) -> SearchSpace:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        data = parse(text, path.suffix)
+        data = parse_document(read_text(path), path.suffix)
     except OSError as error:
         raise SpaceError(f"cannot read the space {str(path)!r}: {error.strerror}", path) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise SpaceError(f"{str(path)!r} is not valid {path.suffix[1:].upper()}: {reason}", path) from error
+    except ValueError as error:
+        raise SpaceError(f"{str(path)!r} is not valid {path.suffix[1:].upper()}: {error}", path) from error
     try:
         if isinstance(data, Mapping) and any(key in data for key in _OFFICIAL):
             return from_official(data, name=path.stem)
@@ -43,48 +40,14 @@ def read_space(path: str | Path) -> SearchSpace:
         raise SpaceError(f"{path.name}: {error}", path) from error
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML loader that rejects duplicate keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping with unique keys."""
-        seen: list[str] = []
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-            seen.append(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def parse(text: str, suffix: str) -> Any:
-    """Parse JSON (``.json``) or YAML; duplicate keys are errors.
-
-    Raises:
-        ValueError: Invalid JSON, or a duplicate key.
-        yaml.YAMLError: The same for YAML.
-    """
-    if suffix == ".json":
-        return json.loads(text, object_pairs_hook=_unique_keys)
-    return yaml.load(text, _Loader)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in data:
-            raise ValueError(f"{key!r} is given twice")
-        data[key] = value
-    return data
-
-
 def write_space(space: SearchSpace, path: str | Path) -> None:
     """Inverse of ``read_space``; the suffix determines the format."""
     path = Path(path)
     data = space.to_dict()
     if path.suffix == ".json":
-        text = json.dumps(data, indent=2) + "\n"
+        text = to_json(data, indent=2) + "\n"
     elif path.suffix in (".yaml", ".yml"):
-        text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
+        text = to_yaml(data, default_flow_style=None)
     else:
         raise SpaceError(f"a space is written as .yaml or .json, got {path.name!r}", path)
     path.write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nasformer._io import grouped
 from nasformer.architecture import Architecture
 from nasformer.cost import as_limits, format_limits, merge
 from nasformer.errors import BudgetError
@@ -43,12 +44,12 @@ class Description:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.space.name}: {self.space.size():,} architectures, fingerprint {self.space.fingerprint}"]
+        lines = [f"{self.space.name}: {grouped(self.space.size())} architectures, fingerprint {self.space.fingerprint}"]
         lines += [f"  {d.name:<11}{getattr(self.space, d.name)}" for d in self.space.dimensions]
         lines.append(f"  {'':<11}{'params':>14} {'MACs':>18}")
         for name, (_, costs) in self.rows.items():
             lines.append(f"  {name:<11}{costs['params']:>14,} {costs['macs']:>18,}")
-        budget = f"{self.feasible:,} with {self.limits}" if self.obstacle is None else self.obstacle
+        budget = f"{grouped(self.feasible)} with {self.limits}" if self.obstacle is None else self.obstacle
         return "\n".join([*lines, f"  feasible   {budget}"])
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nasformer._io import grouped
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import Limits, format_limits
 from nasformer.errors import BudgetError, did_you_mean
@@ -126,8 +127,8 @@ class FeasibleSet(ABC):
         )
 
     def __repr__(self) -> str:
-        number = f"{self.count():,}" if self.countable else f"at most {self.at_most():,}"
-        return f"<{number} of {self.space.size():,} architectures of {self.space.name}: {self.describe()}>"
+        number = grouped(self.count()) if self.countable else f"at most {grouped(self.at_most())}"
+        return f"<{number} of {grouped(self.space.size())} architectures of {self.space.name}: {self.describe()}>"
 
     def describe(self) -> str:
         """Return the limits as one line."""

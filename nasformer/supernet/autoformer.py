@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nasformer._parse import check_download
 from nasformer.errors import CheckpointError
-from nasformer.supernet.checkpoint import first_line, replace_file
+from nasformer.supernet.checkpoint import first_line, is_floating, replace_file
 from nasformer.supernet.layers import LAYER_NORM_EPS
 from nasformer.supernet.model import VisionTransformer
 
@@ -36,6 +37,7 @@ _BLOCK = (
 _TABLES = tuple(f"rel_pos_embed_{part}.embeddings_table_{axis}" for part in "kv" for axis in "vh")
 
 
+_WRAPPERS = ("module.", "_orig_mod.")
 _FOREIGN_PACKAGES = ("_codecs", "argparse", "numpy", "pathlib", "timm")
 """Packages whose objects in training checkpoints are read as ``_Placeholder``."""
 
@@ -106,13 +108,22 @@ def read_autoformer(path: str | Path) -> dict[str, Tensor]:
         CheckpointError: The file is unreadable, holds more than data, or has no ``model``.
     """
     try:
+        check_download(path)
         with torch.serialization.safe_globals([(_Placeholder, name) for name in _foreign_globals(path)]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # corrupt files raise arbitrary errors
         raise CheckpointError(f"cannot read {path} as an AutoFormer checkpoint: {first_line(error)}", path) from error
     model = content.get("model", content) if isinstance(content, dict) else None
-    if not isinstance(model, Mapping) or not all(isinstance(value, Tensor) for value in model.values()):
+    texts = isinstance(model, Mapping) and all(isinstance(name, str) for name in model)
+    if not isinstance(model, Mapping) or not texts or not all(isinstance(value, Tensor) for value in model.values()):
         raise CheckpointError(f"{path} is not an AutoFormer checkpoint: it lacks 'model', a mapping of tensors", path)
+    return _unwrapped(model)
+
+
+def _unwrapped(model: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights under the names of the network itself, without the prefixes of DDP and ``torch.compile``."""
+    while model and any(all(name.startswith(prefix) for name in model) for prefix in _WRAPPERS):
+        model = {name.partition(".")[2]: tensor for name, tensor in model.items()}
     return dict(model)
 
 
@@ -171,7 +182,7 @@ def _check(expected: Mapping[str, tuple[int, ...]], official: Mapping[str, Tenso
     mismatched = [name for name, shape in expected.items() if shapes.get(name, shape) != shape]
     missing = [name for name in expected if name not in shapes]
     unknown = [name for name in shapes if name not in expected]
-    not_dense = [name for name in expected if name in official and not _is_dense(official[name])]
+    not_dense = [name for name in expected if name in official and not is_floating(official[name])]
     problems = [f"{name} is {shapes[name]} in the file, but {expected[name]} in the space" for name in mismatched[:1]]
     problems += [f"the file lacks {missing[0]} {expected[missing[0]]} ({len(missing)} such in all)"] if missing else []
     problems += (
@@ -182,7 +193,3 @@ def _check(expected: Mapping[str, tuple[int, ...]], official: Mapping[str, Tenso
     problems += [f"{broken[0]} holds NaN or infinite values in the file"] if broken else []
     if problems:
         raise CheckpointError(", ".join(problems), mismatched + missing + unknown + not_dense + broken)
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.layout is torch.strided and not tensor.is_meta

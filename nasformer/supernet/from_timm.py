@@ -71,7 +71,7 @@ def read_timm(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]] | None)
 
     Raises:
         ArchitectureError: The model has an unsupported part; the message names it.
-        DataError: No batches.
+        DataError: No batches, or one of another shape or with a class that the model has not.
     """
     _require_plain(model)
     vit: Any = model
@@ -135,6 +135,13 @@ def _require_plain(model: nn.Module) -> None:
             model,
         )
     vit: Any = model
+    for block in vit.blocks:
+        if type(block) is not Block:
+            raise ArchitectureError(
+                f"the model has blocks of class {type(block).__name__}, which supernets do not support; give one of "
+                "timm's plain ViTs or DeiTs",
+                model,
+            )
     parts = {
         "global_pool": vit.global_pool in _POOLINGS,
         "no class token": vit.has_class_token,
@@ -182,9 +189,7 @@ def _patch_embed_parts(embedding: nn.Module) -> dict[str, bool]:
     }
 
 
-def _block_parts(block: nn.Module) -> dict[str, bool]:
-    if type(block) is not Block:
-        return {f"blocks of class {type(block).__name__}": False}
+def _block_parts(block: Any) -> dict[str, bool]:
     attention, mlp = block.attn, block.mlp
     if type(attention) is not Attention:
         return {f"attention of class {type(attention).__name__}": False}

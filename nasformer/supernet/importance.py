@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nasformer.errors import DataError
+from nasformer.errors import DataError, shown
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,14 @@ def gradient_importance(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) ->
         batches: Images ``(batch, channels, height, width)`` and labels ``(batch,)``.
 
     Raises:
-        DataError: No batches.
+        DataError: No batches, or one that is not finite images and classes of the model.
     """
     total, images = Importance([], [], torch.zeros(())), 0
     training, place = model.training, next(model.parameters())
     model.eval()
     try:
-        for inputs, labels in batches:
+        for batch in batches:
+            inputs, labels = _checked(model, batch)
             found = _batch_importance(model, inputs.to(place), labels.to(place.device))
             total, images = _sum(total, found) if images else found, images + len(labels)
     finally:
@@ -78,6 +79,30 @@ def gradient_importance(model: Any, batches: Iterable[tuple[Tensor, Tensor]]) ->
     if not images:
         raise DataError("importance needs at least one batch of images, got none", batches)
     return total
+
+
+def _checked(model: Any, batch: Any) -> tuple[Tensor, Tensor]:
+    """Return the images and labels of a batch.
+
+    Raises:
+        DataError: They are none of the model.
+    """
+    if not (isinstance(batch, (tuple, list)) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch)):
+        raise DataError(f"batches are pairs (images, labels) of tensors, got {type(batch).__name__}", batch)
+    images, labels = batch
+    wanted = (model.patch_embed.proj.in_channels, *model.patch_embed.img_size)
+    if tuple(images.shape[1:]) != wanted or labels.shape != images.shape[:1] or not len(images):
+        raise DataError(
+            f"batches are images (batch, {', '.join(map(str, wanted))}) and labels (batch,), got "
+            f"{tuple(images.shape)} and {tuple(labels.shape)}",
+            batch,
+        )
+    if not images.is_floating_point() or not images.isfinite().all():
+        found = "NaN or infinite values" if images.is_floating_point() else images.dtype
+        raise DataError(f"images are finite floating-point numbers, got {found}", batch)
+    if labels.is_floating_point() or not 0 <= int(labels.min()) <= int(labels.max()) < model.num_classes:
+        raise DataError(f"labels are classes from 0 to {model.num_classes - 1}, got {shown(labels.tolist())}", batch)
+    return images, labels
 
 
 def _batch_importance(model: Any, images: Tensor, labels: Tensor) -> Importance:

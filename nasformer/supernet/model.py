@@ -26,7 +26,7 @@ from nasformer.cost.geometry import Pooling as Pooling
 from nasformer.errors import ArchitectureError, CheckpointError, DataError, NasformerError
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.block import Block
-from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
+from nasformer.supernet.checkpoint import build, first_line, read_checkpoint, require_layers, write_checkpoint
 from nasformer.supernet.initialise import initialise
 from nasformer.supernet.instance_norm import normalise, restore, series_statistics
 from nasformer.supernet.layers import (
@@ -357,13 +357,15 @@ def load_network(path: str | Path) -> VisionTransformer:
     try:
         geometry, architecture = Geometry.from_dict(header["geometry"]), Architecture.from_dict(header["architecture"])
         options = {name: header[name] for name in ("pooling", "qkv_bias", "drop_path")}
-        net = VisionTransformer(geometry, architecture, **options, seed=None)
+        require_layers(architecture.depth, tensors, path)
+        net = build(lambda: VisionTransformer(geometry, architecture, **options, seed=None), tensors, path)
         net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version
+    except CheckpointError:
+        raise
     except NasformerError as error:
         raise CheckpointError(f"cannot build the network of {path}: {error}", path) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
-    fill(net, tensors, path)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"the header of {path} is damaged: {first_line(error)}", path) from error
     return net.eval()
 
 

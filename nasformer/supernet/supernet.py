@@ -18,7 +18,7 @@ from nasformer.errors import ArchitectureError, CheckpointError, NasformerError
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
-from nasformer.supernet.checkpoint import fill, read_checkpoint, write_checkpoint
+from nasformer.supernet.checkpoint import build, first_line, read_checkpoint, require_layers, write_checkpoint
 from nasformer.supernet.layers import LAYER_NORM_EPS
 from nasformer.supernet.model import VisionTransformer, require_option
 from nasformer.supernet.sharing import ENTANGLED, Classical, Sharing, WeightSharing
@@ -102,15 +102,17 @@ class Supernet(VisionTransformer):
             rate, metadata = float(header["drop_path"]), dict(header["metadata"])
             shared = header.get("weight_sharing", "entangled")  # absent in files of the first version
             options = {"qkv_bias": header["qkv_bias"], "drop_path": rate, "weight_sharing": shared}
-            net = cls(space or declared, **options, seed=None)
+            kept = space or declared
+            choices = max(map(len, kept.codec.values.values())) if shared == "classical" else 1
+            require_layers(choices * kept.supernet_architecture.depth, tensors, path)
+            net = build(lambda: cls(kept, **options, seed=None), tensors, path)
             net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))
         except CheckpointError:
             raise
         except NasformerError as error:
             raise CheckpointError(f"cannot build the supernet of {path}: {error}", path) from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the header of {path} is damaged: {error}", path) from error
-        fill(net, tensors, path)
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise CheckpointError(f"the header of {path} is damaged: {first_line(error)}", path) from error
         net.metadata = metadata
         return net.eval()
 
@@ -136,7 +138,8 @@ class Supernet(VisionTransformer):
         try:
             from_autoformer(net, official)
         except CheckpointError as error:
-            fitting = [name for name in space_names() if _fits(load_space(name), official)]
+            others = [name for name in space_names() if load_space(name).fingerprint != declared.fingerprint]
+            fitting = [name for name in others if _fits(load_space(name), official)]
             way_out = f"; it fits the space {fitting[0]!r}" if fitting else ""
             raise CheckpointError(f"{path} and the space {declared.name!r}: {error}{way_out}", error.value) from None
         net.metadata = {"imported": {"format": "autoformer", "file": Path(path).name}}

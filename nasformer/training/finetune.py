@@ -5,7 +5,6 @@ Both build on ``train_subnet`` and write their figures beside the weights, as on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from nasformer._io import to_json
 from nasformer._provenance import library_version
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS
@@ -224,5 +224,5 @@ def _finish(
     figures["speed"] = speed(net, device)
     if out is not None:
         path = Path(out) / f"{figures['kind']}.json"
-        replace_file(path, json.dumps(result.to_dict(), indent=1) + "\n")
+        replace_file(path, to_json(result.to_dict(), indent=1) + "\n")
     return result

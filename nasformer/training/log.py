@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress
 from rich.table import Column
 
 from nasformer._console import PlainColumn, PlainConsole
+from nasformer._io import to_json
 from nasformer.errors import CheckpointError
 from nasformer.search.progress import Remaining, duration
 from nasformer.tasks import Metric
@@ -66,7 +66,7 @@ class TrainingLog:
         )
 
     def __enter__(self) -> TrainingLog:
-        self._write("".join(json.dumps(row) + "\n" for row in self.history), mode="w")
+        self._write("".join(to_json(row) + "\n" for row in self.history), mode="w")
         self._bar.start()
         return self
 
@@ -86,7 +86,7 @@ class TrainingLog:
     def add(self, row: Row) -> None:
         """Add the row of a completed epoch."""
         self.history.append(row)
-        self._write(json.dumps(row) + "\n", mode="a")
+        self._write(to_json(row) + "\n", mode="a")
         validated = [row for row in self.history if "validation" in row][-1:]
         scores = [self.metric.text(each[self.metric.name]) for row in validated for each in row["validation"].values()]
         once = "/".join(scores).replace(f" {self.metric.unit}/", "/")
@@ -102,7 +102,7 @@ class TrainingLog:
 
     def stop(self, row: Row) -> None:
         """Write the row of an epoch that diverged."""
-        self._write(json.dumps(row) + "\n", mode="a")
+        self._write(to_json(row) + "\n", mode="a")
 
     def _write(self, text: str, mode: str) -> None:
         if self._path is None:

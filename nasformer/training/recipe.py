@@ -5,16 +5,30 @@ The defaults are those of AutoFormer's supernets (Chen et al., ICCV 2021, sectio
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from nasformer._io import write_file
-from nasformer.errors import RecipeError, did_you_mean, first_fault
+from nasformer._parse import parse_yaml, read_text, to_yaml
+from nasformer.errors import RecipeError, did_you_mean, first_fault, shown
 from nasformer.tasks import Task
+
+_LOGGER = logging.getLogger("nasformer.training")
+_POLICY = "rand-m9-mstd0.5-inc1"
+_LEAST_ALPHA = 1e-3  # of a Beta distribution: below, its samples are 0 and 1, or not numbers
 
 
 class Affine(BaseModel):
@@ -28,7 +42,7 @@ class Affine(BaseModel):
         flip: Probability of a horizontal flip.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
     degrees: float = Field(0.0, ge=0, le=180)
     translate: float = Field(0.0, ge=0, le=1)
@@ -47,7 +61,7 @@ class Recipe(BaseModel):
             with less memory, in more time.
         learning_rate: Peak learning rate, after the warm-up.
         min_learning_rate: End of the cosine schedule.
-        warmup_epochs: Epochs of linear warm-up.
+        warmup_epochs: Epochs of linear warm-up; fewer than ``epochs``, else they are cut.
         warmup_learning_rate: Learning rate at the start of the warm-up.
         weight_decay: Decoupled weight decay; none on cls token, absolute positions and 1-D parameters.
         betas: AdamW's two decay rates.
@@ -93,26 +107,26 @@ class Recipe(BaseModel):
     3
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    epochs: int = Field(500, ge=1)
-    batch_size: int = Field(1024, ge=1)
+    epochs: int = Field(500, ge=1, le=10**6)
+    batch_size: int = Field(1024, ge=1, le=2**20)
     accumulation_steps: int = Field(1, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     min_learning_rate: float = Field(1e-5, ge=0)
-    warmup_epochs: int = Field(20, ge=0)
+    warmup_epochs: int = Field(20, ge=0, validate_default=True)
     warmup_learning_rate: float = Field(1e-6, ge=0)
     weight_decay: float = Field(0.05, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    mixup: float = Field(0.8, ge=0)
-    cutmix: float = Field(1.0, ge=0)
+    mixup: float = Field(0.8, ge=0, le=1000)
+    cutmix: float = Field(1.0, ge=0, le=1000)
     mix_probability: float = Field(1.0, ge=0, le=1)
     drop_path: float = Field(0.1, ge=0, lt=1)
     affine: Affine = Affine()
-    auto_augment: str | None = "rand-m9-mstd0.5-inc1"
+    auto_augment: str | None = _POLICY
     random_erasing: float = Field(0.25, ge=0, le=1)
-    repeated_augmentation: int = Field(1, ge=1)
+    repeated_augmentation: int = Field(1, ge=1, le=100)
     grad_clip: float | None = Field(None, gt=0)
     amp: Literal["auto", "bf16", "off"] = "auto"
     grad_checkpointing: bool = False
@@ -122,16 +136,16 @@ class Recipe(BaseModel):
     balanced_sampling: bool = False
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     sampling: Literal["uniform", "sandwich"] = "uniform"
-    sandwich_random: int = Field(2, ge=0)
+    sandwich_random: int = Field(2, ge=0, le=100)
     inplace_distillation: bool = True
     budget: dict[str, Any] | None = None
     distillation: Literal["hard", "soft"] = "hard"
     distillation_weight: float = Field(0.5, ge=0, le=1)
-    distillation_temperature: float = Field(1.0, gt=0)
+    distillation_temperature: float = Field(1.0, ge=0.01, le=1000)
     validate_every: int = Field(1, ge=1)
     keep_best: str | None = None
     checkpoint_every: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     def __init__(self, **values: Any) -> None:
         known = type(self).model_fields
@@ -150,15 +164,42 @@ class Recipe(BaseModel):
         if self.batch_size % self.accumulation_steps:
             unit = self.accumulation_steps
             raise ValueError(f"batch_size must be a multiple of accumulation_steps ({unit}), got {self.batch_size}")
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
         return self
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _below_epochs(cls, warmup: int, info: ValidationInfo) -> int:
+        epochs: int = info.data.get("epochs", warmup + 1)
+        if warmup >= epochs:
+            _LOGGER.warning("warm-up of %d instead of %d epochs: the training has %d", epochs - 1, warmup, epochs)
+        return min(warmup, epochs - 1)
+
+    @field_validator("betas")
+    @classmethod
+    def _below_one(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError("two rates of at least 0, below 1")
+        return betas
+
+    @field_validator("mixup", "cutmix")
+    @classmethod
+    def _drawable(cls, alpha: float) -> float:
+        if 0 < alpha < _LEAST_ALPHA:
+            raise ValueError(f"an alpha of at least {_LEAST_ALPHA:g}, or 0 for none")
+        return alpha
+
+    @field_validator("auto_augment")
+    @classmethod
+    def _known_policy(cls, policy: str | None) -> str | None:
+        if policy and policy != _POLICY and not _is_policy(policy):
+            raise ValueError(f"a policy of timm, such as {_POLICY}, or null for none")
+        return policy
 
     @field_validator("class_weights")
     @classmethod
     def _no_negative(cls, weights: Any) -> Any:
-        if isinstance(weights, tuple) and (min(weights, default=0) < 0 or not any(weights)):
-            raise ValueError("weights must be 0 or more, and at least one positive")
+        if isinstance(weights, tuple) and not (min(weights, default=0) >= 0 and 1e-6 <= max(weights, default=0) <= 1e6):
+            raise ValueError("weights must be 0 or more, and the largest from 1e-6 to 1e6")
         return weights
 
     @property
@@ -196,7 +237,7 @@ class Recipe(BaseModel):
 
     def save(self, path: str | Path) -> Path:
         """Write the recipe as YAML."""
-        write_file(path, yaml.safe_dump(self.to_dict(), sort_keys=False))
+        write_file(path, to_yaml(self.to_dict()))
         return Path(path)
 
     @classmethod
@@ -216,12 +257,12 @@ class Recipe(BaseModel):
             RecipeError: The file is missing, or not a YAML mapping.
         """
         try:
-            values = yaml.safe_load(Path(path).read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            values = parse_yaml(read_text(path))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise RecipeError(f"cannot read the recipe {path}: {reason}", path) from error
         if not isinstance(values, Mapping):
-            raise RecipeError(f"the recipe {path} must be a mapping such as 'epochs: 30', got {values!r}", path)
+            raise RecipeError(f"the recipe {path} must be a mapping such as 'epochs: 30', got {shown(values)}", path)
         return {str(key): value for key, value in values.items()}
 
     @classmethod
@@ -266,10 +307,23 @@ _BUILT_IN: dict[str, dict[str, Any]] = {
 }
 
 
+def _is_policy(policy: str) -> bool:
+    """Whether timm parses an augmentation policy, of numbers that an image is augmented with in finite time."""
+    from timm.data.auto_augment import augment_and_mix_transform, auto_augment_transform, rand_augment_transform
+
+    kinds: dict[str, Any] = {"rand": rand_augment_transform, "augmix": augment_and_mix_transform}
+    try:
+        kinds.get(policy.partition("-")[0], auto_augment_transform)(policy, {})
+    except Exception:  # timm raises whatever its parts raise
+        return False
+    return re.search(r"\d{4}", policy) is None
+
+
 def _one_line(error: ValidationError) -> str:
     where, kind, words, value = first_fault(error)
+    where = re.sub(r"\.(\d+|literal\[.*)$", "", where)  # of a tuple, of a union
     if not where:
         return words
     if kind == "extra_forbidden":
         return f"a recipe has no {where!r}; {did_you_mean(where.rpartition('.')[2], Affine.model_fields)}"
-    return f"recipe {where}: {words}, got {value!r}"
+    return f"recipe {where}: {words}, got {shown(value)}"

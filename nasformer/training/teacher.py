@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasformer._parse import check_download
 from nasformer.data.dataset import Dataset
 from nasformer.errors import CheckpointError, DataError, RecipeError
 from nasformer.supernet import Supernet, VisionTransformer, load_network
@@ -164,6 +165,8 @@ def _from_timm(name: str, weights: str | Path | None, num_classes: int | None) -
     if weights is not None:
         options = {"checkpoint_path": str(weights)} | ({} if num_classes is None else {"num_classes": num_classes})
     try:
+        if weights is not None:
+            check_download(weights)
         return Teacher.of(timm.create_model(name, **options))
     except Exception as error:  # timm raises whatever the hub, the file or torch raises
         way_out = "check --teacher-weights" if weights else "give its weights with --teacher-weights FILE"

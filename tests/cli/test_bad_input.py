@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nasformer.cli.options import run_folder
 from nasformer.space import load_space
 
 Refused = Callable[..., None]
@@ -271,3 +273,53 @@ def test_the_program_itself_prints_one_line(program: str, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1, done.stderr
     assert "15,082" in done.stderr
+
+
+def test_with_json_an_error_is_json_too(nasformer: Any) -> None:
+    for arguments in (
+        ("spaces", "none.yaml"),
+        ("cost", "digits", "--params", "many"),
+        ("search", "digits", "--nothing"),
+    ):
+        code, out, err = nasformer(*arguments, "--json")
+        assert (code, f"error: {json.loads(out)['error']}\n") == (2, err)
+        assert nasformer(*arguments).out == ""
+
+
+DEEP = "[" * 1000 + "]" * 1000
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cost", "digits", f'{{"embed_dim": {DEEP}}}'), "nested more than 64 deep"),
+        (("cost", "digits", f'{{"embed_dim": {HUGE}, "num_heads": [1], "mlp_ratio": [1]}}'), "has 401 digits"),
+        (("cost", "digits", '{"embed_dim": 32, "num_heads": [1], "mlp_ratio": [1e308]}'), "at most, got 1e"),
+        (
+            ("cost", "digits", '{"embed_dim": 32, "num_heads": [1], "mlp_ratio": [Infinity]}'),
+            "mlp_ratio must be .*, got inf",
+        ),
+        (("cost", "digits", "--params", "9.9e18"), "more than any network costs"),
+        (("search", "digits", "-o", f"population={DEEP}"), "--option 'population=.* is not a number, string or list"),
+        (("search", "digits", "-o", "population=!!int x"), "is not a number, string or list"),
+    ],
+    ids=["deep", "digits", "1e308", "Infinity", "9.9e18", "deep option", "tag"],
+)
+def test_a_number_or_nesting_beyond_every_network(arguments: Any, message: str, refused: Refused) -> None:
+    refused(message, *arguments)
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "..", "a/../../x"])
+def test_a_name_leads_to_no_other_folder(name: str, tmp_path: Path, weights: Path) -> None:
+    folder = run_folder(f"{name}-supernet")
+    assert folder.resolve().parent == tmp_path / "runs"
+    assert run_folder("digits-supernet") == Path("runs/digits-supernet")
+
+
+def test_a_space_of_more_members_than_python_writes(nasformer: Any) -> None:
+    layers = {"low": 1, "high": 400, "step": 1}
+    many = {"num_heads": {"per_layer": layers}, "mlp_ratio": {"per_layer": layers}, "supernet": None}
+    declare("big.yaml", depth={"choice": [900]}, **many)
+    assert re.search(r"digits: \d\.\de\+4684 architectures", nasformer("spaces", "big.yaml").out)
+    assert json.loads(nasformer("spaces", "big.yaml", "--json").out)[0]["size"] is None

@@ -259,3 +259,11 @@ def test_limits_meet() -> None:
     assert 8 in Bounds(3, None)
     assert 2 not in Bounds(3, None)
     assert 0 in Bounds(None, 0)
+
+
+@pytest.mark.parametrize("budget", ["9.9e18", 9.9e18, ("9.9e18", None), "-9.9e18:", "params < 9.9e18", "9e18 <= macs"])
+def test_a_bound_beyond_every_count_is_refused(budget: Any) -> None:
+    with pytest.raises(BudgetError, match="is more than any network costs"):
+        as_limits(budget, ["params", "macs"])
+    with pytest.raises(BudgetError, match="10000000000000000 is more"):
+        as_bounds("latency_ms", "1e16", 1000)

@@ -209,3 +209,34 @@ def test_without_confirm_nothing_is_evaluated_twice(worth: Judge) -> None:
     assert fitness.count == 12
     assert len(result.confirmed) == 5
     assert all(trial in result.trials for trial in result.confirmed)
+
+
+def test_a_metric_that_is_no_number_is_null_in_the_file(tmp_path: Path) -> None:
+    result = run(lambda architecture: float(architecture.depth))
+    odd = replace(result, trials=(replace(result.trials[0], metrics={"loss": float("nan")}), *result.trials[1:]))
+    path = odd.save(tmp_path / "result.jsonl")
+    assert "NaN" not in path.read_text()
+    assert str(SearchResult.load(path).trials[0].metrics) == "{'loss': nan}"
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "words"),
+    [
+        ("trial", {"metrics": {"loss": "low"}}, "loss of trial 0 is a number, got 'low'"),
+        ("trial", {"value": [1]}, r"value of trial 0 is a number, got \[1\]"),
+        ("result", {"settings": {"strategy": "random", "seed": 1}}, "lacks fitness"),
+        ("result", {"counts": {}}, "lacks failed"),
+        ("result", {"seconds": 3}, "damaged"),
+        ("confirmed", {"value": None}, "lacks a confirmed value"),
+        ("confirmed", {"costs": {}}, "lacks params"),
+    ],
+)
+def test_a_part_that_is_damaged_is_one_line(line: str, change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = run(lambda architecture: float(architecture.depth)).save(tmp_path / "result.jsonl")
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    place = next(number for number, row in enumerate(rows) if line in row)
+    rows[place][line] |= change
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(StudyError, match=words) as caught:
+        SearchResult.load(path)
+    assert "\n" not in str(caught.value)

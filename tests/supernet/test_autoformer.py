@@ -94,9 +94,12 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
             return os.system, (f"touch {tmp_path / 'executed'}",)
 
     torch.save({"model": {"a": torch.zeros(1)}, "args": Malice()}, tmp_path / "bad.pth")
-    with pytest.raises(CheckpointError, match=r"cannot read .*bad\.pth as an AutoFormer checkpoint") as e:
+    with pytest.raises(
+        CheckpointError, match=r"cannot read .*bad\.pth as .*: it holds posix\.system, which is code"
+    ) as e:
         read_autoformer(tmp_path / "bad.pth")
     assert "\n" not in str(e.value)
+    assert "weights_only" not in str(e.value)
     assert not (tmp_path / "executed").exists()
 
 
@@ -114,17 +117,45 @@ def test_a_mismatch_names_the_tensor_and_both_shapes(space: SearchSpace, tmp_pat
         Supernet.from_autoformer(path, space)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ""),
+        (b"not a checkpoint", "no file of weights, or damaged"),
+        (b"PK\x03\x04 torn", ""),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<!doctype html>", "an HTML page"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "bad.pth").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"bad\.pth"):
+    with pytest.raises(CheckpointError, match=rf"bad\.pth.*{words}") as caught:
         read_autoformer(tmp_path / "bad.pth")
+    assert "weights_only" not in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"absent\.pth.*: No such file"):
+        read_autoformer(tmp_path / "absent.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match=r"list\.pth is not an AutoFormer checkpoint"):
         read_autoformer(tmp_path / "list.pth")
 
 
-@pytest.mark.parametrize("change", [lambda t: t.to("meta"), torch.Tensor.long])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_the_prefixes_of_wrappers_are_taken_off(tmp_path: Path, prefix: str) -> None:
+    official = to_autoformer(Supernet(load_space("digits"), seed=1))
+    torch.save({"model": {prefix + name: tensor for name, tensor in official.items()}}, tmp_path / "ddp.pth")
+    loaded = read_autoformer(tmp_path / "ddp.pth")
+    assert loaded.keys() == official.keys()
+    assert all(torch.equal(loaded[name], official[name]) for name in official)
+
+
+def test_the_space_that_was_given_is_no_way_out(tmp_path: Path) -> None:
+    official = to_autoformer(Supernet(load_space("digits")))
+    torch.save({"model": {**official, "head.bias": official["head.bias"] * float("nan")}}, tmp_path / "nan.pth")
+    with pytest.raises(CheckpointError, match=r"'digits': head\.bias holds NaN or infinite values in the file$"):
+        Supernet.from_autoformer(tmp_path / "nan.pth", "digits")
+
+
+@pytest.mark.parametrize("change", [lambda t: t.to("meta"), torch.Tensor.long, lambda t: t.to(torch.float8_e5m2)])
 def test_a_tensor_that_is_no_dense_floats_is_named(tmp_path: Path, change: Callable[[torch.Tensor], object]) -> None:
     official = to_autoformer(Supernet(load_space("digits")))
     official["head.weight"] = change(official["head.weight"])  # type: ignore[assignment]

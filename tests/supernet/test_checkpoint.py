@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,6 +106,10 @@ def test_files_of_other_kinds_are_refused(net: Supernet, tmp_path: Path) -> None
         ({"space": {"name": "x"}}, "cannot build the supernet of .*: space 'x' lacks 'embed_dim'"),
         ({"qkv_bias": "odd"}, "must be 'leading' or 'interleaved', got 'odd'"),
         ({"drop_path": None}, "header of .* is damaged"),
+        ({"metadata": 3}, "not a nasformer checkpoint: metadata is 3"),
+        ({"metadata": {"training": 3}}, "training is 3"),
+        ({"metadata": {"training": {"data": "digits"}}}, "data is 'digits'"),
+        ({"kind": [1]}, r"holds a \[1\], not a supernet"),
     ],
 )
 def test_a_wrong_header_is_refused(net: Supernet, tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -127,6 +132,48 @@ def test_tensors_that_do_not_fit_the_header_are_named_with_both_shapes(net: Supe
     save_file({k: v for k, v in tensors.items() if k != "norm.bias"}, path, metadata=metadata)
     with pytest.raises(CheckpointError, match=r"lacks tensor norm\.bias"):
         Supernet.load(path)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn], ids=lambda dtype: str(dtype)
+)
+def test_tensors_of_other_types_are_refused(net: Supernet, tmp_path: Path, dtype: torch.dtype) -> None:
+    for name, module, load in (("net", net, Supernet.load), ("sub", net.extract(net.space.smallest), load_network)):
+        path = module.save(tmp_path / name)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+        save_file({**module.state_dict(), "head.bias": module.state_dict()["head.bias"].to(dtype)}, path, metadata)
+        with pytest.raises(CheckpointError, match=rf"head\.bias is {str(dtype)[6:]}, but weights are .*floating point"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"embed_dim": 10**6, "mlp_ratio": [10**6]}, "but its header asks for"),
+        ({"embed_dim": 2**62}, "the header of .* is damaged|asks for"),
+        ({"num_heads": [1] * 10**4, "mlp_ratio": [1] * 10**4, "depth": 10**4}, "declares 10,000 layers"),
+        ({"embed_dim": 10**30}, "at most, got 1000000000000000000000000000000"),
+    ],
+)
+def test_a_header_that_declares_a_huge_network_allocates_nothing(
+    net: Supernet, tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    subnet = net.extract(net.space.smallest)
+    path = subnet.save(tmp_path / "net")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["nasformer"])
+    header["architecture"] |= changed
+    save_file(subnet.state_dict(), path, {"nasformer": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=words):
+        load_network(path)
+
+
+def test_what_is_no_file_of_weights_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lfs").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    for name, words in (("lfs", "a Git LFS pointer"), ("absent", "No such file"), (".", "Is a directory")):
+        with pytest.raises(CheckpointError, match=rf"cannot read the checkpoint .*: .*{words}"):
+            load_network(tmp_path / name)
 
 
 def test_a_failed_write_keeps_what_was_there(net: Supernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

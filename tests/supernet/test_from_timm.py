@@ -9,6 +9,7 @@ import pytest
 import torch
 from timm.layers.mlp import GluMlp, Mlp
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.vision_transformer import ParallelScalingBlock, ParallelThingsBlock
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -246,3 +247,28 @@ def test_a_space_that_is_not_the_models() -> None:
 def test_importance_of_no_image() -> None:
     with pytest.raises(DataError, match="at least one batch"):
         Supernet.from_timm(vit(), batches=[])
+
+
+@pytest.mark.parametrize("block", [ParallelScalingBlock, ParallelThingsBlock])
+def test_parallel_blocks_are_refused_by_name(block: Any) -> None:
+    with pytest.raises(ArchitectureError, match=f"blocks of class {block.__name__}, which supernets do not support"):
+        Supernet.from_timm(vit(block_fn=block))
+
+
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        ((images() * float("nan"), torch.arange(6)), "finite floating-point numbers, got NaN or infinite values"),
+        ((images().long(), torch.arange(6)), "finite floating-point numbers, got torch.int64"),
+        ((images(), torch.tensor([0, 1, 2, 3, 4, 10])), r"classes from 0 to 9, got \[0, 1, 2, 3, 4, 10\]"),
+        ((images(), torch.tensor([0, 1, 2, 3, 4, -1])), "classes from 0 to 9"),
+        ((images(), torch.zeros(6)), "classes from 0 to 9"),
+        ((images(), torch.arange(5)), r"got \(6, 1, 8, 8\) and \(5,\)"),
+        ((torch.zeros(6, 1, 12, 12), torch.arange(6)), r"images \(batch, 1, 8, 8\) .* got \(6, 1, 12, 12\)"),
+        (images(), "pairs .images, labels. of tensors, got Tensor"),
+        ((images(), [0, 1]), "pairs .images, labels. of tensors, got tuple"),
+    ],
+)
+def test_batches_that_the_model_cannot_take_are_refused(batch: Any, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        Supernet.from_timm(vit(), batches=[batch])

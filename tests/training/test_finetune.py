@@ -233,3 +233,12 @@ def test_what_does_not_fit_is_one_line(net: VisionTransformer, data: Dataset, tm
     colour = [ImagesInMemory(torch.randn(4, 3, 4, 4), torch.arange(4)) for _ in range(3)]
     with pytest.raises(DataError, match="'colour' have 3 channels, but the network takes 1"):
         finetune(net, Dataset(train=colour[0], search=colour[1], test=colour[2], name="colour"), **ALONE)
+
+
+def test_weights_of_a_teacher_that_are_none_are_named(tmp_path: Path) -> None:
+    torch.save({"weights": pytest.raises}, tmp_path / "code.pt")
+    (tmp_path / "page.pt").write_text("<!DOCTYPE html>")
+    for name, words in (("code", r"holds \S+, which is code"), ("page", "an HTML page"), ("absent", "No such file")):
+        with pytest.raises(CheckpointError, match=f"no weights for the teacher .*{words}") as caught:
+            load_teacher("timm:test_vit", weights=tmp_path / f"{name}.pt", num_classes=4)
+        assert "weights_only" not in str(caught.value)

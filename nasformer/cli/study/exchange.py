@@ -21,9 +21,7 @@ def export(
     Examples:
       nasformer study export digits.jsonl --storage digits.log
     """
-    import json
-
-    from nasformer._io import write_file
+    from nasformer._io import to_json, without_formulas, write_file
     from nasformer.errors import StudyError
     from nasformer.search import SearchResult
     from nasformer.search.study import Study, export_study
@@ -32,9 +30,10 @@ def export(
         raise StudyError(f"a study is exported as FILE.jsonl or FILE.csv, got {str(out)!r}", out)
     found = Study.load(storage, study)
     if out.suffix == ".csv":
-        text = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ()).to_frame().to_csv(index=False)
+        frame = SearchResult(found.space, {}, found.settings, tuple(found.trials()), ()).to_frame()
+        text = without_formulas(frame).to_csv(index=False)
     else:
-        text = "".join(json.dumps(line) + "\n" for line in export_study(found))
+        text = "".join(to_json(line) + "\n" for line in export_study(found))
     write_file(out, text)
     console.print(f"{found.name}: {len(found.trials()):,} finished trials in {out}", soft_wrap=True)
 
@@ -49,12 +48,13 @@ def import_(
     Examples:
       nasformer study import digits.jsonl --storage sqlite:///digits.db
     """
+    from nasformer._parse import read_text
     from nasformer.errors import StudyError
     from nasformer.search.study import Store, import_study, read_lines
 
     try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(source)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StudyError(f"cannot read the study {str(source)!r}: {reason}", source) from error
     store = Store(storage)

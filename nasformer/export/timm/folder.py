@@ -6,7 +6,6 @@ is that of timm's models on a hub, so ``hf-hub:`` opens it too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
+from nasformer._io import to_json
 from nasformer.architecture import Architecture
 from nasformer.cost.geometry import Geometry
 from nasformer.errors import ArchitectureError
@@ -90,4 +90,4 @@ def write_config(net: VisionTransformer, folder: Path, description: Description)
         "model_args": {"network": network},
         "pretrained_cfg": {name: value for name, value in model.pretrained_cfg.items() if value is not None},
     }
-    (folder / CONFIG).write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(to_json(written, indent=1) + "\n", encoding="utf-8")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from optuna.trial import TrialState
 
+from nasformer._parse import parse_json
 from nasformer.errors import StudyError
 from nasformer.search.evaluation import Trial
 from nasformer.search.study.settings import FITNESS_SPEC, PREFIX, SETTINGS, check_format
@@ -94,7 +94,7 @@ def read_lines(text: str) -> list[dict[str, Any]]:
     lines = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            lines.append(json.loads(line))
+            lines.append(parse_json(line, finite=False))
         except ValueError as error:
             raise StudyError(f"line {number} of the exported study is not JSON ({error})", line) from error
     if not lines:
