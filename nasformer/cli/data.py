@@ -24,7 +24,7 @@ def data(
         int | None, typer.Option(min=1, help="Pixels, for the picture; default: 224.", show_default=False)
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FILE.png", help="Picture of samples of each class, as training sees them.")
+        Path, typer.Option(metavar="FILE.png", help="Picture of samples of each class, as the network sees them.")
     ] = Path("runs/data.png"),
     root: Root = None,
     seed: Seed = 0,

@@ -40,7 +40,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Data = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="digits, cifar10, …, imagefolder:PATH, table:FILE or series:FILE.", show_default=False
+        metavar="NAME",
+        help="A folder of images, a label table, digits, …, or series:FILE.",
+        show_default=False,
     ),
 ]
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the dataset.", show_default=False)]

@@ -77,7 +77,7 @@ def retrain(
 
       nasformer retrain fashion-mnist centroid --epochs 8
 
-      nasformer retrain my-space.yaml largest --data imagefolder:/data/pets --image-size 64
+      nasformer retrain my-space.yaml largest --data /data/pets --image-size 64
     """
     from nasformer.cli.source import searched_with
     from nasformer.training import is_main_process

@@ -71,7 +71,7 @@ def train(
 
       nasformer train fashion-mnist --epochs 20 --out runs/fashion
 
-      nasformer train my-space.yaml --data imagefolder:/data/pets --recipe my.yaml
+      nasformer train my-space.yaml --data /data/pets --recipe my.yaml
 
       torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """

@@ -26,7 +26,7 @@ from nasformer.data.dataset import Dataset, targets_of
 from nasformer.data.decoded import alone
 from nasformer.data.held_out import image_splits, without
 from nasformer.data.image_files import ImageFiles
-from nasformer.data.picture import look
+from nasformer.data.picture import limit, look
 from nasformer.errors import DataError
 
 _SHOWN = 50
@@ -103,7 +103,7 @@ def examine(data: Dataset, *, progress: bool = False) -> Examination | None:
     if splits is None:
         return None
     stamps = {key: [split.stamp(place) for place in range(len(split))] for key, split in splits.items()}
-    path = home() / "examined" / f"{_key(stamps)}.json"
+    path = home() / "examined" / f"{_key(splits, stamps)}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path):
@@ -164,8 +164,9 @@ def _digest(source: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _key(stamps: Mapping[str, list[Any]]) -> str:
-    digest = hashlib.sha256(f"1 {installed('Pillow')}".encode())
+def _key(splits: Mapping[str, ImageFiles], stamps: Mapping[str, list[Any]]) -> str:
+    """Hash everything that affects what is found."""
+    digest = hashlib.sha256(f"1 {installed('Pillow')} {limit()} {splits['train'].mode}".encode())
     for key, part in stamps.items():
         digest.update("\n".join([key, *map(repr, part)]).encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]

@@ -94,11 +94,11 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
             raise DataError(f"cannot read the image {path}: {error.strerror}", path) from error
         return os.path.abspath(path), status.st_size, status.st_mtime_ns
 
-    def augmented(self, auto_augment: str | None, random_erasing: float) -> ImageFiles:
-        """Return the images with random crops, flips, timm's policy and random erasing."""
+    def augmented(self, auto_augment: str | None, random_erasing: float, flip: float = 0.5) -> ImageFiles:
+        """Return the images with random crops, and the rest of ``Augmented``."""
         other = copy(self)
         plain = self.transform
-        other.transform = Augmented(plain.image_size, plain.channels, auto_augment, random_erasing)
+        other.transform = Augmented(plain.image_size, plain.channels, auto_augment, random_erasing, flip)
         return other
 
     def subset(self, places: Sequence[int]) -> ImageFiles:
@@ -157,13 +157,17 @@ class Augmented:
         channels: 3 or 1.
         auto_augment: timm's augmentation policy; None: crops and flips only.
         random_erasing: Probability of random erasing.
+        flip: Probability of a horizontal flip.
     """
 
-    def __init__(self, image_size: int, channels: int, auto_augment: str | None, random_erasing: float) -> None:
+    def __init__(
+        self, image_size: int, channels: int, auto_augment: str | None, random_erasing: float, flip: float
+    ) -> None:
         self.image_size, self.channels = image_size, channels
         plain = Plain(image_size, channels)
-        scale = {"mean": (plain.mean * 3)[:3], "std": (plain.std * 3)[:3]}
-        self._whole = _transform(image_size, training=True, auto_augment=auto_augment, re_prob=random_erasing, **scale)
+        options: dict[str, Any] = {"mean": (plain.mean * 3)[:3], "std": (plain.std * 3)[:3]}
+        options |= {"auto_augment": auto_augment, "color_jitter": None, "re_prob": random_erasing, "hflip": flip}
+        self._whole = _transform(image_size, training=True, **options)
 
     def __call__(self, image: Any) -> Tensor:
         """Return ``(channels, size, size)`` of a PIL image; the policies of timm are for three channels."""

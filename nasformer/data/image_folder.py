@@ -157,11 +157,11 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder by name, without hidden ones."""
+def _entries(folder: Path, hidden: bool = False) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder by name: the hidden ones, or the others."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((each for each in entries if not _is_hidden(each.name)), key=lambda entry: entry.name)
+            return sorted((each for each in entries if _is_hidden(each.name) == hidden), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"cannot read the folder {folder}: {error.strerror}", folder) from error
 
@@ -190,6 +190,7 @@ class _Scan:
         classes = [entry.name for entry in entries if entry.is_dir()]
         beside = [entry.name for entry in entries if not entry.is_dir()]
         self.left_out[_BESIDE] += len(beside)
+        self._leave_out_hidden(folder)
         if not classes:
             count = sum(Path(name).suffix.lower() in suffixes() for name in beside)
             raise DataError(f"{folder} has {count} images but no folders; it must have one folder per class", folder)
@@ -213,7 +214,11 @@ class _Scan:
         """Count the files beside the folders of the splits."""
         for entry in _entries(self.root):
             if Path(entry.path) not in folders:
-                self.left_out["beside the splits"] += sum(1 for _ in _walk(entry.path)) if entry.is_dir() else 1
+                self.left_out["beside the splits"] += _files_of(entry)
+        self._leave_out_hidden(self.root)
+
+    def _leave_out_hidden(self, folder: Path) -> None:
+        self.left_out[_HIDDEN] += sum(map(_files_of, _entries(folder, hidden=True)))
 
     def _images(self, folder: Path) -> list[Path]:
         files: list[Path] = []
@@ -267,6 +272,10 @@ class _Scan:
             shown = sorted(self.nested)
             words = ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")
             _LOGGER.warning("%s: images in subfolders (%s) count as their class", self.root, words)
+
+
+def _files_of(entry: os.DirEntry[str]) -> int:
+    return sum(1 for _ in _walk(entry.path)) if entry.is_dir() else 1
 
 
 def _counted(kinds: Counter[str]) -> str:

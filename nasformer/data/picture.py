@@ -16,9 +16,9 @@ MODES = {1: "L", 3: "RGB"}
 """Pillow's mode by number of channels."""
 
 MAX_PIXELS = "NASFORMER_MAX_PIXELS"
-"""Environment variable: most pixels of an image, instead of Pillow's limit."""
+"""Environment variable: most pixels of an image, instead of Pillow's limit of 179 million."""
 
-_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 """No format that runs another program, as EPS does."""
 _ORIENTATION = 0x0112
 _SIXTEEN_BIT, _THIRTY_TWO_BIT = 2**16 - 1, 2**31 - 1
@@ -42,7 +42,8 @@ def suffixes() -> frozenset[str]:
     """
     from PIL import Image
 
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats())
+    kinds = {*formats(), "MPO"}  # JPEG with several images
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds)
 
 
 def read_image(source: str | Path | IO[bytes], mode: str, name: object = None) -> Any:
@@ -70,8 +71,12 @@ def _read(source: str | Path | IO[bytes], mode: str, name: object) -> tuple[Any,
 
     try:
         if not isinstance(source, (str, Path)) or _is_regular(source):
-            _set_limit()
+            most = limit()
+            if most is not None:
+                Image.MAX_IMAGE_PIXELS = None
             with Image.open(source, formats=formats()) as image:
+                if most is not None and image.width * image.height > most:
+                    raise Image.DecompressionBombError(f"it has {image.width * image.height} pixels")
                 return as_mode(image, mode), f"{image.format} {image.mode}"
         reason = "it is no regular file"
     except DataError:
@@ -135,12 +140,14 @@ def _is_regular(path: str | Path) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _set_limit() -> None:
-    from PIL import Image
+def limit() -> int | None:
+    """Return the most pixels of an image, in place of Pillow's limit; None: none is set.
 
+    Raises:
+        DataError: The environment variable is no number.
+    """
     given = os.environ.get(MAX_PIXELS)
-    if given:
-        try:
-            Image.MAX_IMAGE_PIXELS = int(float(given))
-        except (ValueError, OverflowError):
-            raise DataError(f"{MAX_PIXELS} must be a number of pixels, got {given!r}", given) from None
+    try:
+        return int(float(given)) if given else None
+    except (ValueError, OverflowError):
+        raise DataError(f"{MAX_PIXELS} must be a number of pixels, got {given!r}", given) from None

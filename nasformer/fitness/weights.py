@@ -126,12 +126,21 @@ def space_of_weights(space: SearchSpace, supernet: Path | None = None, data: str
         space: The space; returned as it is where it has weights, or no weights are of it.
         supernet: A checkpoint; None: the kept supernets.
         data: Name of their training dataset, if it was not moved since; None: any.
+
+    Raises:
+        FitnessError: There are weights of several shapes.
     """
+    if supernet is not None:
+        return _fitted(space, supernet) or space
     kept = [each for each in kept_supernets() if not each.fault]
     kept = [each for each in kept if data and source_of(each.data_name) == source_of(data)] or kept
-    files = [each.file for each in kept] if supernet is None else [supernet]
-    spaces = [found for file in files if (found := _fitted(space, file)) is not None]
-    return space if not spaces or any(each.fingerprint == space.fingerprint for each in spaces) else spaces[0]
+    found = [(each.data_name, fitted) for each in kept if (fitted := _fitted(space, each.file)) is not None]
+    if not found or any(fitted.fingerprint == space.fingerprint for _, fitted in found):
+        return space
+    if len({fitted.fingerprint for _, fitted in found}) > 1:
+        names = ", ".join(sorted({name for name, _ in found}))
+        raise FitnessError(f"space {space.name!r} has weights of {names}; choose with --data or --supernet", space)
+    return found[0][1]
 
 
 def _fitted(space: SearchSpace, file: Path) -> SearchSpace | None:

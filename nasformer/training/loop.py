@@ -210,6 +210,7 @@ class Trainer:
                     break
         known = times[min(skipped, len(times) - 2) :]
         step_seconds = (known[-1] - known[0]) / (len(known) - 1)
+        start = max(0.0, times[1] - times[0] - step_seconds)  # of the readers, in each epoch
         began = time.perf_counter()
         stop = min(_TIMED_IMAGES, len(self.search_split))
         first = next(iter(self.task.candidates.values()))
@@ -217,7 +218,7 @@ class Trainer:
             self._evaluated, self.search_split, self.data.task, first, device=self.device, amp=self.amp, stop=stop
         )
         validation = (time.perf_counter() - began) * len(self.search_split) / stop / self.ranks.count
-        each = self.steps * step_seconds
+        each = start + self.steps * step_seconds
         all_of_it = each + validation * len(self.task.candidates) / self.recipe.validate_every
         self._restore(state)
         log.announce((self.recipe.epochs - epoch) * all_of_it, all_of_it, _limit(waits / (times[-1] - times[0])))
@@ -396,7 +397,11 @@ def renamed(readers: Readers, workers: int | None) -> Readers:
 
 def _augmented(split: Split, recipe: Recipe) -> Split:
     """Return image files augmented as the recipe says; other images are augmented in batches, or by their dataset."""
-    return split.augmented(recipe.auto_augment, recipe.random_erasing) if isinstance(split, ImageFiles) else split
+    return (
+        split.augmented(recipe.auto_augment, recipe.random_erasing, recipe.horizontal_flip)
+        if isinstance(split, ImageFiles)
+        else split
+    )
 
 
 def _balancing(data: Dataset) -> Tensor:

@@ -75,6 +75,7 @@ class Recipe(BaseModel):
             (Hoffer et al., CVPR 2020).
         auto_augment: timm's augmentation policy for image folders; None: crops and flips only.
         random_erasing: Probability of random erasing, for image folders.
+        horizontal_flip: Probability of a horizontal flip, for image folders.
         grad_clip: Maximal gradient norm; None: no clipping.
         amp: bfloat16 on GPUs with native support ("auto"), everywhere ("bf16"), nowhere ("off").
         grad_checkpointing: Keep only each layer's input for the backward pass and recompute the rest:
@@ -126,6 +127,7 @@ class Recipe(BaseModel):
     affine: Affine = Affine()
     auto_augment: str | None = _POLICY
     random_erasing: float = Field(0.25, ge=0, le=1)
+    horizontal_flip: float = Field(0.5, ge=0, le=1)
     repeated_augmentation: int = Field(1, ge=1, le=100)
     grad_clip: float | None = Field(None, gt=0)
     amp: Literal["auto", "bf16", "off"] = "auto"
@@ -161,6 +163,8 @@ class Recipe(BaseModel):
     def _consistent(self) -> Recipe:
         if self.mixes and self.batch_size % 2:
             raise ValueError(f"batch_size must be even for mixup and cutmix, got {self.batch_size}")
+        if self.balanced_sampling and self.repeated_augmentation > 1:
+            raise ValueError("balanced_sampling already repeats images; set repeated_augmentation to 1")
         if self.batch_size % self.accumulation_steps:
             unit = self.accumulation_steps
             raise ValueError(f"batch_size must be a multiple of accumulation_steps ({unit}), got {self.batch_size}")
