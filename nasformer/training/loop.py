@@ -214,6 +214,7 @@ class Trainer:
         began = time.perf_counter()
         stop = min(_TIMED_IMAGES, len(self.search_split))
         first = next(iter(self.task.candidates.values()))
+        how: dict[str, Any] = {"device": self.device, "amp": self.amp, "stop": stop, "readers": self.readers}
         total_scores(
             self._evaluated, self.search_split, self.data.task, first, device=self.device, amp=self.amp, stop=stop
         )
