@@ -4,8 +4,8 @@
 the next batch in a thread. ``picture`` reads one image file, ``image_files`` a split of them, ``decoded`` caches
 decoded ones, ``examine`` looks for unreadable ones and copies, and ``held_out`` keeps splits by name. ``digits``,
 ``fashion_mnist``, ``image_folder``, ``labelled_files``, ``hugging_face`` and ``transfer`` read one source each, and
-``load`` finds them by the name that ``names`` parses. ``label_table`` and ``label_targets`` read a table and its targets,
-``series`` and ``series_file`` series. Names are imported lazily: ``series_file`` is read without torch.
+``load`` finds them by the name that ``names`` parses. ``label_table`` and ``label_targets`` read a table and its
+targets, ``series`` and ``series_file`` series. Names are imported lazily: ``series_file`` is read without torch.
 """
 
 from __future__ import annotations

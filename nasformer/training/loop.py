@@ -215,9 +215,7 @@ class Trainer:
         stop = min(_TIMED_IMAGES, len(self.search_split))
         first = next(iter(self.task.candidates.values()))
         how: dict[str, Any] = {"device": self.device, "amp": self.amp, "stop": stop, "readers": self.readers}
-        total_scores(
-            self._evaluated, self.search_split, self.data.task, first, device=self.device, amp=self.amp, stop=stop
-        )
+        total_scores(self._evaluated, self.search_split, self.data.task, first, **how)
         validation = (time.perf_counter() - began) * len(self.search_split) / stop / self.ranks.count
         each = start + self.steps * step_seconds
         all_of_it = each + validation * len(self.task.candidates) / self.recipe.validate_every
