@@ -74,11 +74,9 @@ def evaluate(
         console.print(f"{name}: {arch}", soft_wrap=True)
     metrics = [judge.task.metric(name) for name in judge.task.objectives]
     costs = {name: {"macs": "MACs"}.get(name, name.replace("_", " ")) for name in space.known_costs}
-    table = [
-        (row["name"], *(row[name] for name in costs), *(each.text(row[each.name]) for each in metrics)) for row in rows
-    ]
-    title = f"{len(images):,} {split} {judge.task.examples}"
-    print_table(title, ("", *costs.values(), *(each.title for each in metrics)), table)
+    table = [(title, *(row[name] for row in rows)) for name, title in costs.items()]
+    table += [(each.title, *(each.text(row[each.name]) for row in rows)) for each in metrics]
+    print_table(f"{len(images):,} {split} {judge.task.examples}", ("", *(row["name"] for row in rows)), table)
 
 
 def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:

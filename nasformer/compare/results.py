@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nasformer._console import printable
 from nasformer.compare.comparison import VALUE, Comparison, Entrant, TaskRecord
 from nasformer.compare.tables import Judge, cell_row, cell_table, trial_columns, trial_table
 from nasformer.cost import format_limits
@@ -45,7 +46,7 @@ def from_results(
     check_together(results)
     first, labels = results[0], strategy_labels(results)
     record = TaskRecord(
-        name=first.space.name,
+        name=printable(first.space.name),  # Arrow's texts are UTF-8
         space=first.space,
         limits=first.limits,
         fitness=first.settings.get("fitness") or {},

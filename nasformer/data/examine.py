@@ -30,6 +30,7 @@ from nasformer.data.picture import limit, look
 from nasformer.errors import DataError
 
 _SHOWN = 50
+_SHORT = 240
 _LOGGER = logging.getLogger("nasformer.data")
 
 Place = tuple[str, str]
@@ -124,10 +125,9 @@ def _examine(splits: Mapping[str, ImageFiles], stamps: Mapping[str, list[Any]], 
     sizes: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
     with ThreadPool(cores()) as pool:
         found: Iterable[Any] = pool.imap(lambda at: _look(splits[at[0]], at[1]), places, chunksize=16)
-        if progress:
-            found = track(
-                found, "looking at the images", len(places), console=PlainConsole(stderr=True), transient=True
-            )
+        console = PlainConsole(stderr=True)
+        if progress and console.is_terminal:
+            found = track(found, "looking at the images", len(places), console=console, transient=True)
         for (key, place), seen in zip(places, found, strict=True):
             if isinstance(seen, str):
                 unreadable[splits[key].names[place]] = seen
@@ -182,11 +182,15 @@ def _read(path: Path) -> Examination | None:
 
 
 def _unreadable(data: Dataset, reasons: Mapping[str, str]) -> str:
-    names = [f"{name} ({reason})" for name, reason in [*reasons.items()][:_SHOWN]]
-    more = f" and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    """Return a line that names few unreadable images; many are logged, a line each."""
+    names = ", ".join(f"{name} ({reason})" for name, reason in reasons.items())
+    if len(names) > _SHORT:
+        for name, reason in reasons.items():
+            _LOGGER.warning("unreadable: %s (%s)", name, reason)
+        names = "those above"
     return (
-        f"{len(reasons)} images of {data.name!r} cannot be read: {', '.join(names)}{more}; repair or remove them, or "
-        "leave them out with --skip-unreadable (skip_unreadable=True)"
+        f"{len(reasons)} images of {data.name!r} cannot be read: {names}; repair or remove them, or leave them out with "
+        "--skip-unreadable (skip_unreadable=True)"
     )
 
 

@@ -34,7 +34,7 @@ def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str
     'table:/data/labels.csv?targets=cat,big+dog&task=multi-label'
     """
     given, quoted = texts(options), str(absolute(path)).replace("%", "%25").replace("?", "%3F")
-    if "root" in given:
+    if given.get("root"):
         given["root"] = str(absolute(given["root"]))
     return f"{kind}{quoted}{'?' if given else ''}{urlencode(given, safe=',/')}"
 

@@ -84,7 +84,7 @@ def _read(source: str | Path | IO[bytes], mode: str, name: object) -> tuple[Any,
     except FileNotFoundError:
         raise DataError(f"there is no image {name}", name) from None
     except UnidentifiedImageError:
-        reason = f"Pillow cannot identify it as one of {', '.join(formats())}"
+        reason = "Pillow cannot identify it as an image"
     except Image.DecompressionBombError as error:
         reason = f"{str(error).split(',')[0]}; if you trust it, set {MAX_PIXELS} to a larger number"
     except Exception as error:  # a damaged file can raise anything in Pillow

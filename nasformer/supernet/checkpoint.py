@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -60,12 +61,22 @@ def read_header(path: str | Path, kind: str) -> dict[str, Any]:
 def _read(path: str | Path, kind: str, *, with_tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         check_download(path)
-        with safe_open(path, framework="pt") as file:
+        with _utf8(path) as name, safe_open(name, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()} if with_tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {first_line(error)}", path) from error
     return _header(path, kind, metadata), tensors
+
+
+@contextmanager
+def _utf8(path: str | Path) -> Iterator[str | Path]:
+    """Yield a name of an existing file that safetensors takes: one in UTF-8."""
+    if str(path).encode(errors="replace").decode() == str(path):
+        yield path
+        return
+    with Path(path).open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def fingerprint(net: nn.Module) -> str:

@@ -51,7 +51,7 @@ def ran(nasformer: Command) -> Callable[..., str]:
 
 def test_names_are_printed_as_they_are_and_written_to_files(ran: Callable[..., str], data: str) -> None:
     out = f"out {BYTES}"
-    assert rf"training \udcff{SHOWN} on imagefolder:\udcff{SHOWN}" in ran(
+    assert rf"training \udcff{SHOWN} on imagefolder:{Path.cwd()}/\udcff{SHOWN}" in ran(
         *("train", "space.json", "--data", data, "--epochs", 1, "--out", f"{out}/net")
     )
     search = ("search", "space.json", "--strategy", "random", "-n", 2, "--out", f"{out}/run")

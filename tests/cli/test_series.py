@@ -42,7 +42,7 @@ def test_from_a_series_to_a_forecast(nasformer: Command, folder: Path) -> None:
     done = nasformer("train", "load.yaml", "--data", DATA, "--epochs", 2, "--device", "cpu", "-q", "--json")
     assert done.code == 0, done.err
     training = json.loads(done.out)
-    assert training["data"]["name"] == "series:load.csv?horizon=6&length=24"
+    assert training["data"]["name"] == f"series:{Path.cwd()}/load.csv?horizon=6&length=24"
     assert set(training["validation"]["largest"]) == {"mse", "mae"}
     done = nasformer("search", "load.yaml", "--params", "8k", "-n", 6, "--racing", "--out", "run", "-q")
     assert done.code == 0, done.err
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, fol
     refused("has no option 'horizont'; did you mean 'horizon'", *train, "series:load.csv?horizont=6")
     refused("horizon of a series takes numbers below 1e.12, got 'six'", *train, "series:load.csv?horizon=six")
     refused("cannot read the series 'none.csv': No such file", *train, "series:none.csv")
-    refused("images of 'digits' are 8 pixels wide, not 24", *train, "digits")
+    refused("dataset 'digits' has images, but space 'load' declares series", *train, "digits")
     refused("has series, but space 'digits' declares images", "train", "digits", "--data", DATA, "-q")
     refused(
         "mixup 0.8, cutmix 1, label_smoothing 0.1, which forecasting does not support",

@@ -125,7 +125,9 @@ def test_a_changed_time_is_a_changed_file(files: ImageFiles, tmp_path: Path) -> 
 
 def test_other_splits_are_left_as_they_are(make_folder: MakeFolder, tmp_path: Path) -> None:
     data = load_dataset(f"imagefolder:{make_folder({'train': 9, 'val': 2})}", image_size=16, search_fraction=0.4)
-    others: list[Split] = [data.train, load_dataset("digits").search, Subset(data.search, [0])]  # type: ignore[arg-type]
+    assert isinstance(data.train, ImageFiles)
+    augmented = data.train.augmented(None, 0.0)
+    others: list[Split] = [augmented, load_dataset("digits").search, Subset(data.search, [0])]  # type: ignore[arg-type]
     for split in others:
         assert decode_once(split, tmp_path / "kept") is split
     assert not (tmp_path / "kept").exists()

@@ -94,9 +94,19 @@ def test_unreadable_images_are_named_all_at_once(tmp_path: Path, caplog: pytest.
     for name in ("train/a/1.png", "train/b/2.png", "test/a/0.png"):
         (root / name).write_bytes(b"no image")
     data = load(root)
+    names_of = ("train/a/1.png", "train/b/2.png", "test/a/0.png")
     with pytest.raises(DataError, match=r"3 images of .* cannot be read: .*--skip-unreadable") as caught:
         examined(data)
-    assert all(name in str(caught.value) for name in ("train/a/1.png", "train/b/2.png", "test/a/0.png"))
+    assert all(name in str(caught.value) for name in names_of)
+    assert not caplog.records
+    for number in range(10):
+        (root / f"train/a/{number}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"12 images of .* cannot be read: those above; .*--skip-unreadable"):
+        examined(load(root))
+    assert [f"train/a/{number}.png" in caplog.text for number in range(10)] == [True] * 10
+    for number in {*range(10)} - {1}:
+        image(root / f"train/a/{number}.png")
+    data = load(root)
     with caplog.at_level(logging.WARNING):
         clean = examined(data, skip_unreadable=True)
     assert clean.record["skipped"] == ["test/a/0.png", "train/a/1.png", "train/b/2.png"]

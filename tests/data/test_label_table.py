@@ -348,7 +348,8 @@ def test_other_targets_search_only_the_splits_of_the_training(write: Write) -> N
 @given(st.dictionaries(st.sampled_from(OPTIONS[TABLE]), st.text(st.characters(codec="utf-8"))))
 def test_a_name_gives_its_options_back(options: dict[str, str]) -> None:
     for path in ("/a/b c.csv", "/a?b=c%.csv", "/%253F?%3F.csv"):
-        assert parse_name(join_name(TABLE, path, options)) == (path, options)
+        rooted = options if not options.get("root") else {**options, "root": str(Path(options["root"]).absolute())}
+        assert parse_name(join_name(TABLE, path, options)) == (path, rooted)
 
 
 @given(
