@@ -22,7 +22,7 @@ from nasformer.errors import SpaceError, did_you_mean
 
 Scope = Literal["network", "layer"]
 _TAKEN = """
-axes centroid codec constraints costs decode differences dimensions encode feasible fingerprint flatten
+axes centroid codec constraints costs decode differences dimensions encode feasible fingerprint for_data flatten
 from_dict from_json further geometry grid head_dim hidden_dim hidden_dims in_channels input_shape instance_norm
 intercept known_costs largest layers macs macs_batch max_distance maximum name network num_classes of pair
 params params_batch patch_dim patches pooled_tokens pooling position_rows quality replace require sample

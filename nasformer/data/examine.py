@@ -189,7 +189,7 @@ def _unreadable(data: Dataset, reasons: Mapping[str, str]) -> str:
             _LOGGER.warning("unreadable: %s (%s)", name, reason)
         names = "those above"
     return (
-        f"{len(reasons)} images of {data.name!r} cannot be read: {names}; repair or remove them, or leave them out with "
+        f"{len(reasons)} images of {data.name!r} cannot be read: {names}; repair, remove or leave them out with "
         "--skip-unreadable (skip_unreadable=True)"
     )
 

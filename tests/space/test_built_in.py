@@ -105,7 +105,7 @@ def test_a_description_says_whether_a_budget_can_be_met() -> None:
         ("autoformer-tniy", r"no built-in space 'autoformer-tniy'; did you mean 'autoformer-tiny'\?"),
         ("imagenet", "no built-in space 'imagenet'; known: autoformer-base, "),
         ("", "no built-in space ''"),
-        ("../digits", r"no built-in space '\.\./digits'"),
+        ("../digits", r"there is no file or folder '\.\./digits'"),
         ("none.yaml", r"cannot read the space 'none\.yaml': No such file"),
     ],
 )
