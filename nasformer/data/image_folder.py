@@ -72,7 +72,9 @@ def load_image_folder(
     return data
 
 
-def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: int) -> dict[str, list[Marked]]:
+def hold_out(
+    samples: Sequence[Marked], fractions: Mapping[str, float], seed: int, classes: Sequence[str] | None = None
+) -> dict[str, list[Marked]]:
     """Split samples into train and named held-out parts, stratified by class.
 
     Raises:
@@ -81,7 +83,7 @@ def hold_out(samples: Sequence[Marked], fractions: Mapping[str, float], seed: in
     rest = 1 - sum(fractions.values())
     if not 0 < rest < 1 or min(fractions.values()) <= 0:
         raise DataError(f"held-out fractions must be positive and sum to less than 1, got {fractions}", fractions)
-    parts = stratified([label for _, label in samples], {"train": rest, **fractions}, seed)
+    parts = stratified([label for _, label in samples], {"train": rest, **fractions}, seed, classes)
     return {key: [samples[int(index)] for index in np.asarray(chosen)] for key, chosen in parts.items()}
 
 
@@ -112,23 +114,9 @@ def complete(
         fractions["search"] = search_fraction or (0.1 if "test" in parts or test_fraction else 0.2)
     if "test" not in parts:
         fractions["test"] = test_fraction or 0.2
-    drawn = _named(hold_out, classes, parts["train"], fractions, seed) if fractions else {}
+    drawn = hold_out(parts["train"], fractions, seed, classes) if fractions else {}
     found = {**parts, **drawn}
     return {key: found[key] for key in SPLIT_NAMES}
-
-
-def _named(split: Any, classes: Sequence[str], samples: list[Sample], fractions: Any, seed: int) -> Any:
-    """Name the class in an error of ``hold_out`` about its number."""
-    try:
-        return split(samples, fractions, seed)
-    except DataError as error:
-        if isinstance(error.value, (int, np.integer)):
-            raise DataError(
-                f"{str(error).replace(f'class {error.value} has', f'class {classes[int(error.value)]!r} has')}; "
-                "add images, or remove the class",
-                classes[int(error.value)],
-            ) from None
-        raise
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
@@ -187,6 +175,7 @@ class _Scan:
             DataError: No classes, a class without images, or other classes than wanted.
         """
         entries = _entries(folder)
+        self.links |= folder.is_symlink() or any(entry.is_symlink() for entry in entries)
         classes = [entry.name for entry in entries if entry.is_dir()]
         beside = [entry.name for entry in entries if not entry.is_dir()]
         self.left_out[_BESIDE] += len(beside)

@@ -105,7 +105,7 @@ def fingerprint(splits: Mapping[str, Iterable[tuple[object, object]]]) -> str:
 
 
 def _too_few(count: int, names: Sequence[str], where: str) -> str:
-    return f"{where} {count} images, too few for the splits {', '.join(names)}"
+    return f"{where} {count} images, too few for the splits {', '.join(names)}; add images, or remove it"
 
 
 def _ends(count: int, fractions: Sequence[float]) -> list[int]:

@@ -124,6 +124,21 @@ def test_whatever_is_left_out_is_counted_once(tmp_path: Path, caplog: pytest.Log
     assert not (real["train"] | real["search"]) & real["test"]
 
 
+@pytest.mark.parametrize("linked", ["val", "val/a"])
+def test_a_link_to_train_images_is_no_other_split(tmp_path: Path, linked: str) -> None:
+    root = fill(tmp_path, {"train": 5, "test": 2})
+    if linked == "val":
+        (root / "val").symlink_to(root / "train")
+        with pytest.raises(DataError, match=r"all search images of .* are links to images of another split"):
+            load(root)
+        return
+    fill(root, {"val": 2}, ("b",))
+    (root / linked).symlink_to(root / "train" / "a")
+    data = load(root)
+    assert data.record["splits"] == {"train": 10, "search": 2, "test": 4}
+    assert data.left_out == {"links to images that are there": 5}
+
+
 def test_faults_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no folder .*/d$"):
         load(f"imagefolder:{tmp_path / 'd'}")
@@ -143,7 +158,7 @@ def test_faults_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"class folder .*/a contains no images, only 1 \.txt; fill or remove it"):
         load(tmp_path / "few")
     image(tmp_path / "few" / "a" / "0.png")
-    with pytest.raises(DataError, match=r"class 'a' has 1 images, too few .*; add images, or remove the class"):
+    with pytest.raises(DataError, match=r"class 'a' has 1 images, too few .*; add images, or remove it"):
         load(tmp_path / "few")
 
 
