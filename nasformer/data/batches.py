@@ -38,7 +38,8 @@ def reader_processes(readers: Readers, split: Split) -> int:
         raise DataError(f"readers is 'auto' or a number from 0, got {readers!r}", readers)
     if hasattr(split, "batch"):
         return 0
-    return min(cores() - 1, MAX_READERS) if readers == "auto" else readers
+    share = cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun's processes
+    return max(0, min(share - 1, MAX_READERS)) if readers == "auto" else readers
 
 
 def cores() -> int:

@@ -103,6 +103,8 @@ def test_the_number_of_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for cores, readers in ((1, 0), (4, 3), (64, 8)):
         monkeypatch.setattr("nasformer.data.batches.cores", lambda cores=cores: cores)
         assert reader_processes("auto", files) == readers
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert reader_processes("auto", files) == 3, "torchrun's processes share the cores"
     assert reader_processes(5, files) == 5
     assert reader_processes(5, ImagesInMemory(torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.long))) == 0
     for wrong in (-1, "many", 1.5):
