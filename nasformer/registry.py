@@ -219,13 +219,17 @@ def open_supernet(
         CheckpointError: The checkpoint is unreadable, or of another space.
         DataError: The dataset cannot be loaded, or its splits differ from those in training.
     """
+    from nasformer.data.held_out import ranked_as_recorded, read_held_out
+
     net, path = load_supernet(space, supernet, data)
     trained_on = net.metadata.get("training", {}).get("data", {})
     name = data or trained_on.get("name")
     if name is None:
         raise FitnessError(f"{path} does not record its dataset; give --data NAME", path)
     shape: dict[str, Any] = {"image_size": space.geometry.image_size, "in_channels": space.geometry.in_channels}
-    dataset = open_dataset(name, trained_on, path, held_out=net.metadata.get("held_out"), root=root, **shape)
+    held_out = net.metadata.get("held_out")
+    dataset = open_dataset(name, trained_on, path, held_out=held_out, root=root, **shape)
+    dataset = dataset if held_out is None else ranked_as_recorded(dataset, read_held_out(held_out), trained_on)
     dataset.check(space)
     dataset = dataset.learnt_by(trained_on, path)
     _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
@@ -257,15 +261,14 @@ def open_dataset(
         DataError: The dataset cannot be loaded, or its splits differ from those in training.
     """
     from nasformer.data import load_dataset
-    from nasformer.data.held_out import as_recorded, is_of, read_held_out, without
+    from nasformer.data.held_out import as_recorded, read_held_out, without
 
     same = same_data(name, trained_on)
     dataset = load_dataset(name, seed=(trained_on.get("seed") or 0) if same or seed is None else seed, **options)
-    recorded = None if held_out is None else read_held_out(held_out)
-    if recorded is not None and (same or is_of(dataset, recorded)):
+    if held_out is not None and is_same(dataset, trained_on, held_out):
         dataset = without(dataset, trained_on.get("skipped", ()))
         if not _same_splits(dataset, trained_on):
-            return as_recorded(dataset, recorded, trained_on)
+            return as_recorded(dataset, read_held_out(held_out), trained_on)
     require_same_splits(dataset, name, trained_on, path)
     return dataset
 
@@ -275,6 +278,15 @@ def same_data(name: str, trained_on: Mapping[str, Any]) -> bool:
     from nasformer.data.names import source_of
 
     return source_of(name) == source_of(trained_on.get("name"))
+
+
+def is_same(dataset: Dataset, trained_on: Mapping[str, Any], held_out: str | None) -> bool:
+    """Whether a dataset is that of the training of weights, perhaps moved."""
+    from nasformer.data.held_out import is_of, read_held_out
+
+    if same_data(str(dataset.record.get("name")), trained_on):
+        return True
+    return held_out is not None and is_of(dataset, read_held_out(held_out), trained_on)
 
 
 def require_same_splits(dataset: Dataset, name: str, trained_on: Mapping[str, Any], path: str | Path) -> None:

@@ -80,14 +80,16 @@ def retrain(
       nasformer retrain my-space.yaml largest --data /data/pets --image-size 64
     """
     from nasformer.cli.source import searched_with
+    from nasformer.registry import is_same
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture, supernet, data)
-    searched = dict(searched_with(target).get("data") or {})
-    trained, held_out = _of_supernet(space, supernet, searched or data)
-    if supernet is None and searched.get("fingerprint") != trained.get("data", {}).get("fingerprint"):
-        trained, held_out = {"data": searched} if searched else trained, None  # the space's supernet is another by now
+    fitness = searched_with(target)
+    searched = dict(fitness.get("data") or {})
+    trained, held_out, weights = _of_supernet(space, supernet, searched or data)
+    if supernet is None and fitness.get("weights", weights) != weights:
+        trained, held_out = {"data": searched}, None  # the space's supernet is another by now
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     name = data or known.get("name") or space.name
     if image_size is not None and "image_size" in space.codec.values:
@@ -95,6 +97,8 @@ def retrain(
     shown = not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     dataset = read_data(name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how)
+    if supernet is None and data is not None and not is_same(dataset, known, held_out):
+        trained = {}  # the recipe is of other data
     given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     given["keep_best"] = objective
     recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
@@ -121,13 +125,14 @@ def retrain(
 
 def _of_supernet(
     space: Any, supernet: Path | None, data: str | dict[str, Any] | None
-) -> tuple[dict[str, Any], str | None]:
-    """Return training record and held-out names of the space's supernet, if there is one that the data trained."""
-    from nasformer.fitness import find_weights
-    from nasformer.registry import load_supernet
+) -> tuple[dict[str, Any], str | None, str | None]:
+    """Return training record, held-out names and hash of the space's supernet; empty without one."""
+    from nasformer.errors import FitnessError
+    from nasformer.registry import load_supernet, supernet_file
+    from nasformer.supernet.checkpoint import fingerprint
 
-    file = supernet or find_weights(space, data)
-    if file is None:
-        return {}, None
-    metadata = load_supernet(space, file)[0].metadata
-    return dict(metadata.get("training", {})), metadata.get("held_out")
+    try:
+        net, _ = load_supernet(space, supernet_file(space, supernet, data))
+    except FitnessError:
+        return {}, None, None
+    return dict(net.metadata.get("training", {})), net.metadata.get("held_out"), fingerprint(net)[:16]

@@ -73,11 +73,12 @@ def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str
 
 
 def _absolute(name: str | None) -> str | None:
+    from nasformer.data.names import absolute
     from nasformer.fitness.tables import table_names
 
     kind, colon, path = (name or "").partition(":")
     shipped = kind in ("table", "fit") and path in table_names()
-    return f"{kind}:{Path(path).absolute()}" if colon and not shipped else name
+    return f"{kind}:{absolute(path)}" if colon and not shipped else name
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,7 +114,10 @@ def read_data(
     from nasformer.data import resizable
     from nasformer.data.examine import examined
     from nasformer.registry import open_dataset
+    from nasformer.training import is_main_process
 
+    if not is_main_process():
+        logging.getLogger("nasformer.data").setLevel(logging.ERROR)  # the main process says it
     size = geometry.image_size if image_size is None and resizable(name) else image_size
     channels = geometry.in_channels if resizable(name) and len(geometry.input_shape) == 3 else None
     shape = {"root": root, "image_size": size, "in_channels": channels}

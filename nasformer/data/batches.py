@@ -6,6 +6,7 @@ that augmentation does not depend on the number of reader processes.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 from collections.abc import Callable, Generator
@@ -170,6 +171,17 @@ def _with_index(device: torch.device) -> torch.device:
     return device
 
 
+def _context() -> Any:
+    """Return how readers start: in a process group not by a fork of this process, whose threads may hold locks."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return None
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "nasformer.data.image_files"])
+    return context
+
+
 def _from_loader(split: Any, batch_size: int, keys: list[Any], readers: int, device: torch.device) -> Batches:
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         split,
@@ -177,6 +189,7 @@ def _from_loader(split: Any, batch_size: int, keys: list[Any], readers: int, dev
         sampler=keys,
         num_workers=readers,
         pin_memory=device.type == "cuda",
+        multiprocessing_context=_context() if readers else None,
         generator=torch.Generator().manual_seed(0),  # the readers are not seeded from the caller's random state
     )
     try:

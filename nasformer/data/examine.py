@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -109,7 +109,7 @@ def examine(data: Dataset, *, progress: bool = False) -> Examination | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path):
             kept = _read(path)
-            if kept is None:
+            if kept is None or (kept.unreadable and not _are_unreadable(splits, kept.unreadable)):
                 kept = _examine(splits, stamps, progress)
                 write_file(path, json.dumps(asdict(kept)))
             return kept
@@ -149,6 +149,12 @@ def _look(split: ImageFiles, place: int) -> tuple[str, int, int] | str:
         return look(split.source(place), split.mode, split.names[place])
     except DataError as error:
         return str(error).removeprefix(f"cannot read the image {split.names[place]}: ")
+
+
+def _are_unreadable(splits: Mapping[str, ImageFiles], names: Collection[str]) -> bool:
+    """Whether images are still unreadable: a fault of a disk or a missing decoder may be gone."""
+    places = [(split, place) for split in splits.values() for place, name in enumerate(split.names) if name in names]
+    return all(isinstance(_look(split, place), str) for split, place in places)
 
 
 def _copies(splits: Mapping[str, ImageFiles], sizes: Mapping[int, list[tuple[str, int]]]) -> list[list[Place]]:

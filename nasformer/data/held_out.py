@@ -11,6 +11,7 @@ import json
 import logging
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -18,6 +19,7 @@ from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import ImageFiles, described
 from nasformer.data.splits import fingerprint
 from nasformer.errors import DataError
+from nasformer.tasks import task_of
 
 _HELD_OUT = ("search", "test")
 _LOGGER = logging.getLogger("nasformer.data")
@@ -28,11 +30,14 @@ HeldOut = dict[str, list[str]]
 
 def held_out(data: Dataset) -> str | None:
     """Return the names of the search and test images as one text; None: not of image files."""
-    splits = image_splits(data)
-    if splits is None:
+    if image_splits(data) is None:
         return None
-    names = json.dumps({key: splits[key].names for key in _HELD_OUT})
+    names = json.dumps(_held_out_names(data))
     return base64.b85encode(zlib.compress(names.encode(), 9)).decode()
+
+
+def _held_out_names(data: Dataset) -> HeldOut:
+    return {key: list(split.names) for key, split in (image_splits(data) or {}).items() if key in _HELD_OUT}
 
 
 def read_held_out(text: str) -> HeldOut:
@@ -88,14 +93,32 @@ def as_recorded(data: Dataset, recorded: HeldOut, trained_on: Mapping[str, Any])
     names["train"] = [name for split in splits.values() for name in split.names if name not in held]
     gone = {key: len(recorded[key]) - len(names[key]) for key in _HELD_OUT}
     told = ", ".join(f"{count} of {len(recorded[key])} {key} images are gone" for key, count in gone.items() if count)
-    _LOGGER.warning("%s has changed since the training%s; the rest keeps its split", data.name, told and f": {told}")
-    files = {key: _files([pool[name] for name in names[key]], splits["train"]) for key in splits}
-    same = {} if any(gone.values()) else {key: each for key, each in trained_on.items() if key != "name"}
-    return _rebuilt(data, files, same)
+    _LOGGER.warning("%s keeps the splits of the training%s", data.name, told and f", but {told}")
+    other = _rebuilt(data, {key: _files([pool[name] for name in names[key]], splits["train"]) for key in splits}, {})
+    with suppress(DataError):  # statistics of targets are those of the training, not of the files now
+        other.task = data.task.of_weights(task_of(trained_on))
+        other.record |= other.task.record()
+    return other
 
 
-def is_of(data: Dataset, recorded: HeldOut) -> bool:
-    """Whether files are those of a training, perhaps moved: most of its search and test images are there."""
+def ranked_as_recorded(data: Dataset, recorded: HeldOut, trained_on: Mapping[str, Any]) -> Dataset:
+    """Return a dataset with the fingerprints of a training if its search and test images are the same.
+
+    What ranks and tests architectures is unchanged then, whatever has come or gone among the train images.
+    """
+    if image_splits(data) is None or _held_out_names(data) != recorded:
+        return data
+    other = copy(data)
+    kept = ("splits", "fingerprint", "split_fingerprint")
+    other.record = {**data.record, **{key: trained_on[key] for key in kept if key in trained_on}}
+    return other
+
+
+def is_of(data: Dataset, recorded: HeldOut, trained_on: Mapping[str, Any]) -> bool:
+    """Whether files are those of a training, perhaps moved: its outputs, and most of its search and test images."""
+    with suppress(DataError):
+        if task_of(trained_on).outputs != data.task.outputs:
+            return False
     known = {name for split in (image_splits(data) or {}).values() for name in split.names}
     names = [name for part in recorded.values() for name in part]
     return 2 * sum(name in known for name in names) > len(names)
@@ -113,7 +136,7 @@ def _rebuilt(data: Dataset, splits: Mapping[str, ImageFiles], changes: Mapping[s
     other = copy(data)
     other.train, other.search, other.test = splits["train"], splits["search"], splits["test"]
     other.record = {**data.record, **described(splits), **changes}
-    if "split_fingerprint" in data.record and "split_fingerprint" not in changes:
+    if "split_fingerprint" in data.record:
         names = {key: [(name, "") for name in split.names] for key, split in splits.items()}
         other.record["split_fingerprint"] = fingerprint(names)
     return other

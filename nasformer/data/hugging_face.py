@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+from collections import Counter
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from nasformer._home import home
+from nasformer._io import digest, write_file
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import ImageFiles, Sample, from_samples
 from nasformer.data.image_folder import SPLIT_NAMES, complete
@@ -26,11 +32,9 @@ class TableImages(ImageFiles):
         return cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"])
 
     def stamp(self, index: int) -> tuple[str, int, int]:
-        """Return a hash of the table, the size of the image and its row."""
-        table, row, _ = self.samples[index][0]
-        source = self.source(index)
-        size = Path(source).stat().st_size if isinstance(source, str) else source.getbuffer().nbytes
-        return str(table._fingerprint), size, row
+        """Return the name, which has the hash of the image, and that hash in place of a size."""
+        name = self.names[index]
+        return name, int(name.rpartition("/")[2].partition("-")[0][:12], 16), 0
 
 
 def load_hugging_face(
@@ -65,8 +69,8 @@ def load_hugging_face(
     classes = _classes(tables["train"], label)
     parts = {key: _samples(table, image, label, classes, root) for key, table in tables.items()}
     splits = complete(parts, classes, None, None, seed)
-    first = {id(part[0][0][0]): key for key, part in parts.items()}
-    names = {key: [f"{first[id(where[0])]}/{where[1]}" for where, _ in part] for key, part in splits.items()}
+    hashes = {id(part[0][0][0]): _names(key, part) for key, part in parts.items()}
+    names = {key: [hashes[id(where[0])][where[1]] for where, _ in part] for key, part in splits.items()}
     name = join_name(HUGGING_FACE, root, {"image": image, "label": label})
     shape: dict[str, Any] = {"seed": seed, "channels": in_channels, "kind": TableImages}
     return from_samples(name, splits, names, classes, image_size, **shape)
@@ -143,3 +147,25 @@ def _samples(table: Any, image: str, label: str, classes: list[str], root: Path)
     if not samples:
         raise DataError(f"a split of {root} has no rows", root)
     return samples
+
+
+def _names(split: str, samples: list[Sample]) -> list[str]:
+    """Return the split and the hash of each image: rows may come, go and move. Cached until the files change."""
+    table = samples[0][0][0]
+    files = [(each["filename"], os.stat(each["filename"])) for each in table.cache_files]
+    key = digest([split, len(table), samples[0][0][2], [(name, s.st_size, s.st_mtime_ns) for name, s in files]])
+    path = home() / "datasets" / f"{key}.json"
+    if files and path.is_file():
+        with suppress(OSError, ValueError):
+            return list(map(str, json.loads(path.read_text(encoding="utf-8"))))
+    seen: Counter[str] = Counter()
+    names = []
+    for (_, row, column), _ in samples:
+        cell = table[row][column]
+        content = Path(cell["path"]).read_bytes() if cell["bytes"] is None else cell["bytes"]
+        name = f"{split}/{sha256(content).hexdigest()[:24]}"
+        names.append(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    with suppress(OSError):
+        write_file(path, json.dumps(names))
+    return names

@@ -63,7 +63,7 @@ def load_image_folder(
         DataError: The folder is missing or empty, the classes of its splits differ, or a class has too few images.
     """
     root = absolute(path)
-    scan = _Scan(root)
+    scan = _Scan(_unwrapped(root))
     splits, classes = _splits(scan, search_fraction, test_fraction, seed)
     scan.report()
     names = {key: [file.relative_to(root).as_posix() for file, _ in part] for key, part in splits.items()}
@@ -145,6 +145,13 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return found
 
 
+def _unwrapped(root: Path) -> Path:
+    """Return the folder of the images in folders that hold one folder only, as archives have them."""
+    while root.is_dir() and len(entries := _entries(root)) == 1 and entries[0].is_dir():
+        root = Path(entries[0].path)
+    return root
+
+
 def _entries(folder: Path, hidden: bool = False) -> list[os.DirEntry[str]]:
     """Return the entries of a folder by name: the hidden ones, or the others."""
     try:
@@ -166,7 +173,7 @@ class _Scan:
     left_out: Counter[str] = field(default_factory=Counter)
     taken: int = 0
     nested: set[str] = field(default_factory=set)
-    links: bool = False
+    linked: set[Path] = field(default_factory=set)
 
     def classes(self, folder: Path, wanted: list[str] | None = None) -> tuple[list[Sample], list[str]]:
         """Return the images of a split with their classes, and the names of the classes.
@@ -175,7 +182,6 @@ class _Scan:
             DataError: No classes, a class without images, or other classes than wanted.
         """
         entries = _entries(folder)
-        self.links |= folder.is_symlink() or any(entry.is_symlink() for entry in entries)
         classes = [entry.name for entry in entries if entry.is_dir()]
         beside = [entry.name for entry in entries if not entry.is_dir()]
         self.left_out[_BESIDE] += len(beside)
@@ -211,7 +217,8 @@ class _Scan:
 
     def _images(self, folder: Path) -> list[Path]:
         files: list[Path] = []
-        for entry, link in _walk(folder):
+        given = folder.is_symlink() or folder.parent.is_symlink()
+        for entry, link in _walk(folder, link=given):
             path, suffix = Path(entry.path), Path(entry.name).suffix.lower()
             if any(map(_is_hidden, path.relative_to(folder).parts)):
                 self.left_out[_HIDDEN] += 1
@@ -221,30 +228,35 @@ class _Scan:
                 self.left_out[_ODD] += 1
             else:
                 files.append(path)
-                self.links |= link
+                self.linked |= {path} if link else set()
         self.nested |= {file.parent.name for file in files if file.parent != folder}
         return sorted(files)
 
     def without_repeats(self, splits: Mapping[str, list[Sample]]) -> dict[str, list[Sample]]:
-        """Return the images without those that links lead to a second time, also from another split.
+        """Return the images without links to images that are there, or a second time, also in another split.
 
         Raises:
-            DataError: Nothing is left of a split.
+            DataError: Nothing is left of a class of a split.
         """
-        seen: set[str] = set()
+        if not self.linked:
+            return dict(splits)
+        samples = [file for part in splits.values() for file, _ in part]
+        seen = {os.path.realpath(file) for file in samples if file not in self.linked}
         kept: dict[str, list[Sample]] = {}
-        for key, samples in splits.items():
-            reals = [os.path.realpath(file) if self.links else str(file) for file, _ in samples]
+        for key, part in splits.items():
             kept[key] = []
-            for sample, real in zip(samples, reals, strict=True):
-                if real in seen:
-                    self.left_out[_TWICE] += 1
-                    self.taken -= 1
-                else:
-                    seen.add(real)
-                    kept[key].append(sample)
-            if not kept[key]:
-                raise DataError(f"all {key} images of {self.root} are links to images of another split", self.root)
+            for file, label in part:
+                real = os.path.realpath(file) if file in self.linked else None
+                if real is None or real not in seen:
+                    kept[key].append((file, label))
+                seen |= {real} if real is not None else set()
+            gone = {label for _, label in part} - {label for _, label in kept[key]}
+            if gone:
+                folder = next(file.parent for file, label in part if label in gone)
+                raise DataError(f"all images of {folder} are links to images of another class or split", folder)
+        repeats = len(samples) - sum(map(len, kept.values()))
+        self.left_out[_TWICE] += repeats
+        self.taken -= repeats
         return kept
 
     def _instead(self, folder: Path) -> str:
@@ -276,6 +288,7 @@ def _walk(
 ) -> Iterator[tuple[os.DirEntry[str], bool]]:
     """Yield every file below a folder, and whether a link leads to it; a link to a folder above is not followed."""
     real = os.path.realpath(folder)
+    above = above or tuple(map(str, Path(real).parents))
     if real in above:
         return
     try:

@@ -33,15 +33,21 @@ def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str
     >>> join_name(TABLE, "/data/labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
     'table:/data/labels.csv?targets=cat,big+dog&task=multi-label'
     """
-    given, quoted = texts(options), str(absolute(path)).replace("%", "%25").replace("?", "%3F")
+    given, quoted = texts(options), _quoted(str(absolute(path)))
     if given.get("root"):
         given["root"] = str(absolute(given["root"]))
     return f"{kind}{quoted}{'?' if given else ''}{urlencode(given, safe=',/')}"
 
 
+def _quoted(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3F")
+
+
 def absolute(path: str | Path) -> Path:
     """Return a path with ``~`` resolved, absolute; links are kept."""
-    return Path(os.path.abspath(Path(path).expanduser()))
+    with suppress(RuntimeError):  # no such user: a folder whose name begins with ~
+        path = Path(path).expanduser()
+    return Path(os.path.abspath(path))
 
 
 def texts(options: Mapping[str, object]) -> dict[str, str]:
@@ -97,16 +103,17 @@ def with_prefix(name: str) -> str:
     """
     if name in (*IN_MEMORY, *TRANSFER) or any(name.startswith(kind) for kind in (FOLDER, *OPTIONS)):
         return name
-    path = absolute(name) if absolute(name).exists() else absolute(name.partition("?")[0])
+    whole = absolute(name).exists()
+    path, quoted = (absolute(name), _quoted(name)) if whole else (absolute(name.partition("?")[0]), name)
     if not _is_path(name) and not path.exists():
         return name
     if path.is_dir():
-        return f"{HUGGING_FACE if _is_hugging_face(path) else FOLDER}{name}"
+        return f"{HUGGING_FACE}{quoted}" if _is_hugging_face(path) else f"{FOLDER}{name}"
     if not path.exists():
         raise DataError(f"there is no folder or file {path}", name)
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"{path} is neither a folder of images nor a .csv or .parquet file", name)
-    return f"{TABLE}{name}"
+    return f"{TABLE}{quoted}"
 
 
 def _is_path(name: str) -> bool:

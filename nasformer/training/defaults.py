@@ -44,7 +44,10 @@ def default_recipe(
     gpu = find_device(device).type != "cpu"
     seen = _PIXELS / data.image_size * (_GPU if gpu else 1)
     epochs, batch = min(300, max(10, round(seen / images))), _largest_power(images // 32)
-    rule: dict[str, Any] = {"epochs": epochs, "batch_size": min(512 if gpu else 128, max(8, batch), 2 * (images // 4))}
+    rule: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": min(512 if gpu else 128, max(8, batch), max(2, 2 * (images // 4))),
+    }
     rule |= {key: given[key] for key in rule if isinstance(given.get(key), int)}
     epochs, batch = max(1, rule["epochs"]), max(2, rule["batch_size"])
     rule |= {

@@ -19,9 +19,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from nasformer._home import home
 from nasformer.architecture import Architecture
 from nasformer.data.batches import Readers, iterate, reader_processes
 from nasformer.data.dataset import Dataset, Split, targets_of
+from nasformer.data.decoded import decode_once
 from nasformer.data.image_files import ImageFiles
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DivergenceError, RecipeError
@@ -108,7 +110,8 @@ class Trainer:
         self.micro_batches = micro_batches(self.shard, recipe, device)
         self.net = task.net.to(device)
         _set_grad_checkpointing(self.net, recipe)
-        self.train_split, self.search_split = _on(_augmented(data.train, recipe), device), _on(data.search, device)
+        self.train_split = _on(_augmented(data.train, recipe), device)
+        self.search_split = _on(decode_once(data.search, home() / "decoded"), device)
         self.steps = len(data.train) // recipe.batch_size
         if not self.steps:
             raise RecipeError(
@@ -137,7 +140,7 @@ class Trainer:
         done, last = start, snapshot(self._state(start, history))
         try:
             with isolated(self.device):
-                if progress and start < self.recipe.epochs:
+                if start < self.recipe.epochs and self._all_show(progress):
                     self._announce(log, last)
                 with log:
                     for epoch in range(start, self.recipe.epochs):
@@ -181,6 +184,11 @@ class Trainer:
                 self._write(out, {**last, "diverged": str(error)})
             raise DivergenceError(_diverged(error, rate, int(last["epoch"]), out), error.value) from None
         return row
+
+    def _all_show(self, progress: bool) -> bool:
+        """Whether every process shows progress: measuring takes all of them."""
+        shown = torch.tensor(float(progress), device=self.device)
+        return int(self.ranks.total(shown)) == self.ranks.count
 
     def _keep_if_best(self, row: Row) -> None:
         """Copy the weights of the best validation so far."""

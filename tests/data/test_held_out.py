@@ -14,7 +14,7 @@ from PIL import Image
 
 from nasformer.data import Dataset, load_dataset
 from nasformer.data.examine import examine, examined
-from nasformer.data.held_out import as_recorded, held_out, is_of, read_held_out, without
+from nasformer.data.held_out import as_recorded, held_out, is_of, ranked_as_recorded, read_held_out, without
 from nasformer.data.image_files import ImageFiles
 from nasformer.errors import DataError
 from nasformer.registry import open_dataset
@@ -35,14 +35,16 @@ def test_a_removed_file_costs_no_supernet(tmp_path: Path, caplog: pytest.LogCapt
     assert names(after)["search"] == names(before)["search"]
     assert names(after)["test"] == names(before)["test"]
     assert "train/a/new.png" in names(after)["train"]
-    assert after.record == before.record, "what ranks architectures is unchanged"
-    assert "has changed since the training; the rest keeps its split" in caplog.text
+    recorded = read_held_out(str(held_out(before)))
+    assert after.record["fingerprint"] != before.record["fingerprint"], "what trains has changed"
+    assert ranked_as_recorded(after, recorded, before.record).record == before.record, "what ranks has not"
+    assert "keeps the splits of the training" in caplog.text
     caplog.clear()
     (tmp_path / "d" / names(before)["search"][0]).unlink()
     with caplog.at_level(logging.WARNING):
         fewer = reopened(tmp_path / "d", before)
     assert names(fewer)["search"] == names(before)["search"][1:]
-    assert fewer.record["fingerprint"] != before.record["fingerprint"]
+    assert ranked_as_recorded(fewer, recorded, before.record).record == fewer.record != before.record
     assert "1 of 4 search images are gone" in caplog.text
 
 
@@ -70,8 +72,10 @@ def test_moved_data_are_the_same_data(tmp_path: Path) -> None:
     assert names(after) == names(before)
     other = load(fill(tmp_path / "other", {"train": 5, "test": 2}))
     recorded = read_held_out(str(held_out(before)))
-    assert is_of(after, recorded)
-    assert not is_of(other, recorded)
+    assert is_of(after, recorded, before.record)
+    assert not is_of(other, recorded, before.record)
+    same_names = load(fill(tmp_path / "same", {".": 10}, ("a", "c")))
+    assert not is_of(same_names, recorded, before.record), "other classes"
 
 
 def test_damaged_names_are_one_line() -> None:
@@ -165,3 +169,43 @@ def test_what_was_seen_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch:
     assert examine(load_dataset("digits")) is None
     data = load(root)
     assert isinstance(data.train, ImageFiles)
+
+
+def test_a_fault_that_is_gone_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load(fill(tmp_path, {"train": 5, "test": 2}))
+    real, broken = Image.open, [True]
+
+    def opened(source: Any, **options: Any) -> Any:
+        if broken[0] and "train/a/1.png" in str(source):
+            raise OSError("Input/output error")
+        return real(source, **options)
+
+    monkeypatch.setattr(Image, "open", opened)
+    with pytest.raises(DataError, match=r"1 images .* cannot be read: train/a/1.png \(Input/output error\)"):
+        examined(data)
+    broken[0] = False
+    assert examined(data).record == data.record
+    monkeypatch.setenv("NASFORMER_MAX_PIXELS", "10")
+    with pytest.raises(DataError, match=r"14 images .* cannot be read"):
+        examined(load(tmp_path))
+    monkeypatch.delenv("NASFORMER_MAX_PIXELS")
+    assert examined(load(tmp_path)).record == data.record
+
+
+def test_a_table_keeps_what_its_weights_learnt(tmp_path: Path) -> None:
+    fill(tmp_path / "d", {"": 30})
+    rows = [(f"d/{name}/{number}.png", number + 5 * (name == "b")) for name in "ab" for number in range(30)]
+
+    def table(count: int) -> Dataset:
+        text = "\n".join(f"{file},{value}" for file, value in rows[:count])
+        (tmp_path / "labels.csv").write_text(f"image,age\n{text}\n")
+        return load(tmp_path / "labels.csv")
+
+    before = table(50)
+    table(60)
+    after = reopened(tmp_path / "labels.csv", before)
+    assert names(after)["search"] == names(before)["search"]
+    assert len(after.train) == len(before.train) + 10
+    assert after.task == before.task, "standardised as in the training"
+    assert after.record["task"] == before.task.to_dict()
+    assert after.record["fingerprint"] != before.record["fingerprint"]

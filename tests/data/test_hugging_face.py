@@ -12,19 +12,23 @@ import torch
 from PIL import Image
 
 from nasformer.data import iterate, load_dataset
-from nasformer.data.examine import examined
-from nasformer.data.held_out import image_splits
+from nasformer.data.examine import examine, examined
+from nasformer.data.held_out import held_out, image_splits
 from nasformer.errors import DataError
+from nasformer.registry import open_dataset
 
 datasets = pytest.importorskip("datasets")
+
+
+def pixels(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (10, 12, 3), dtype=np.uint8)
 
 
 def table(count: int, start: int = 0, *, names: list[str] | None = None) -> Any:
     images, labels = [], []
     for number in range(start, start + count):
         content = io.BytesIO()
-        pixels = np.random.default_rng(number).integers(0, 256, (10, 12, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(content, "PNG")
+        Image.fromarray(pixels(number)).save(content, "PNG")
         images.append({"bytes": content.getvalue(), "path": None})
         labels.append(number % 2)
     label = datasets.ClassLabel(names=["cat", "dog"]) if names is None else datasets.Value("string")
@@ -51,14 +55,12 @@ def test_a_saved_dataset_is_read(tmp_path: Path, form: str) -> None:
     assert data.record["name"] == f"huggingface:{tmp_path / 'd'}?image=img&label=label"
     assert data.classes == ["cat", "dog"]
     assert load_dataset(data.record["name"], image_size=8).record == data.record
-    seen = []
-    for key, split in (image_splits(data) or {}).items():
-        for place, name in enumerate(split.names):
-            part, row = name.split("/")
-            assert split.targets[place] == int(row) % 2
-            seen.append((part, row))
-        assert key
-    assert len({*seen}) == sum(splits.values())
+    names = [name for split in (image_splits(data) or {}).values() for name in split.names]
+    assert len({*names}) == sum(splits.values())
+    rows = {pixels(number).tobytes(): number for number in range(40)}
+    for split in (image_splits(data) or {}).values():
+        for place, target in enumerate(split.targets):
+            assert target == rows[np.asarray(split.read(place)).tobytes()] % 2
     assert examined(data).record == data.record
     serial = [images for images, _ in iterate(data.train, 4, seed=1)]
     assert all(map(torch.equal, serial, [images for images, _ in iterate(data.train, 4, seed=1, readers=1)]))
@@ -86,3 +88,25 @@ def test_faults_are_named(tmp_path: Path) -> None:
     (tmp_path / "g" / "train.parquet").write_bytes(b"no table")
     with pytest.raises(DataError, match="cannot read the dataset"):
         load_dataset(str(tmp_path / "g"))
+
+
+@pytest.mark.parametrize("change", ["first row gone", "reversed"])
+def test_rows_that_move_never_rank(tmp_path: Path, change: str) -> None:
+    table(60).save_to_disk(tmp_path / "d")
+    before = load_dataset(str(tmp_path / "d"), image_size=8)
+    sides = {name: key for key, split in (image_splits(before) or {}).items() for name in split.names}
+    rows = [*range(1, 60)] if change == "first row gone" else [*range(60)][::-1]
+    table(60).select(rows).flatten_indices().save_to_disk(tmp_path / "new")
+    moved = (str(tmp_path / "new"), before.record, "net.safetensors")
+    after = open_dataset(*moved, held_out=held_out(before), image_size=8)
+    found = {name: key for key, split in (image_splits(after) or {}).items() for name in split.names}
+    assert len(found) == len(rows)
+    assert all(sides[name] == key for name, key in found.items())
+
+
+def test_copies_in_two_splits_are_found(tmp_path: Path) -> None:
+    datasets.DatasetDict(train=table(20), validation=table(4, 18), test=table(8, 26)).save_to_disk(tmp_path / "d")
+    found = examine(load_dataset(str(tmp_path / "d"), image_size=8))
+    assert found is not None
+    assert len(found.across("train", "search")) == 2
+    assert not found.across("train", "test")

@@ -129,14 +129,35 @@ def test_a_link_to_train_images_is_no_other_split(tmp_path: Path, linked: str) -
     root = fill(tmp_path, {"train": 5, "test": 2})
     if linked == "val":
         (root / "val").symlink_to(root / "train")
-        with pytest.raises(DataError, match=r"all search images of .* are links to images of another split"):
+        with pytest.raises(DataError, match=r"all images of .*/val/a are links to images of another class or split"):
             load(root)
         return
+    (root / "val" / "a").mkdir(parents=True)
     fill(root, {"val": 2}, ("b",))
+    (root / "val" / "a").rmdir()
     (root / linked).symlink_to(root / "train" / "a")
+    with pytest.raises(DataError, match=r"all images of .*/val/a are links to images of another class or split"):
+        load(root)
+
+
+@pytest.mark.parametrize("target", ["..", "../b", "../../train/b", "../.."])
+def test_a_link_relabels_no_image(tmp_path: Path, target: str) -> None:
+    root = fill(tmp_path, {"train": 6, "test": 2})
+    (root / "train" / "a" / "all").symlink_to(target)
     data = load(root)
     assert data.record["splits"] == {"train": 10, "search": 2, "test": 4}
-    assert data.left_out == {"links to images that are there": 5}
+    assert isinstance(data.train, ImageFiles)
+    assert all(
+        name.split("/")[1] == "ab"[label] for name, label in zip(data.train.names, data.train.targets, strict=True)
+    )
+
+
+def test_a_folder_in_a_folder_is_unwrapped(tmp_path: Path) -> None:
+    fill(tmp_path / "one" / "data", {"train": 5, "test": 2})
+    data = load(tmp_path)
+    assert data.classes == ["a", "b"]
+    assert data.record["name"] == f"imagefolder:{tmp_path}"
+    assert load(str(data.record["name"])).record == data.record
 
 
 def test_faults_are_named(tmp_path: Path) -> None:
