@@ -34,6 +34,7 @@ def test_what_is_wrong_with_a_value_is_a_value_error() -> None:
         "BudgetError",
         "RejectionError",
         "RecipeError",
+        "DivergenceError",
         "DiagnosisError",
         "ExperimentError",
     }

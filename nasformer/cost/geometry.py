@@ -95,8 +95,9 @@ class Geometry:
         if not isinstance(data, Mapping):
             raise SpaceError(f"a geometry is a mapping of sizes, got {shown(data)}", data)
         for name, value in data.items():
-            whole = isinstance(value, int) and 1 <= value <= _MOST
-            if name != "series" and not whole and not (name == "max_distance" and value is None):
+            sized = isinstance(value, int) and 1 <= value <= _MOST
+            free = name == "series" or isinstance(value, bool) or (name in ("max_distance", "stride") and value is None)
+            if not sized and not free:
                 raise SpaceError(f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value)
         if "series" not in data:
             return cls(**data)

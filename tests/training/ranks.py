@@ -67,7 +67,7 @@ def train(variant: str, out: Path, *, resume: bool = False) -> Supernet:
     """Train for three epochs of four steps; the state after the second is kept in ``out``/after2."""
 
     def keep(row: dict[str, Any]) -> None:
-        if row["epoch"] == 3 and not resume:
+        if row["epoch"] == 2 and not resume:
             shutil.copytree(out, out.with_name(f"{out.name}-after2"))
 
     with double_precision():

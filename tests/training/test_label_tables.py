@@ -128,7 +128,7 @@ def test_resuming_a_regression_on_augmented_files_gives_the_weights_of_an_uninte
 
     whole, resumed = Supernet(space(1)), Supernet(space(1), seed=99)
     expected = train(whole)
-    with pytest.raises(KeyboardInterrupt, match="after 1 complete epochs, saved in"):
+    with pytest.raises(KeyboardInterrupt, match="after 2 complete epochs, saved in"):
         train(Supernet(space(1)), out=tmp_path / "run", callback=Stop(2))
     result = train(resumed, out=tmp_path / "run", resume=True)
     pairs = zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True)
