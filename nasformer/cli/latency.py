@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from nasformer._io import make_folder
-from nasformer.cli.options import Device, Json, Seed, Space, trained_space
+from nasformer.cli.options import Data, Device, Json, Seed, Space, SupernetPath, trained_space
 from nasformer.cli.output import console, print_json, print_table
 
 
 def latency(
     space: Space,
+    supernet: SupernetPath = None,
+    data: Data = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: SPACE-latency.json.", show_default=False)
     ] = None,
@@ -39,7 +41,7 @@ def latency(
     from nasformer.supernet.latency import check_prediction, measure_blocks
     from nasformer.training.device import find_device, use_threads
 
-    declared, where = trained_space(space), find_device(device)
+    declared, where = trained_space(space, supernet, data), find_device(device)
     if threads is not None:
         use_threads(threads)
     path = out or Path(f"{declared.name}-latency.json")
