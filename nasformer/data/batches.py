@@ -178,7 +178,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return "spawn"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "nasformer.data.image_files"])
+    context.set_forkserver_preload(["timm.data.transforms_factory", "nasformer.data.image_files"])
     return context
 
 
