@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -65,6 +66,27 @@ def write_recipe(name: str, **values: object) -> str:
     short = {"batch_size": 64, "mixup": 0, "cutmix": 0, "warmup_epochs": 0, "epochs": EPOCHS, "validate_every": EPOCHS}
     Path(name).write_text(yaml.safe_dump({**short, **values}))
     return name
+
+
+@pytest.mark.slow
+def test_readers_of_two_processes_augment_as_one(torchrun: Start) -> None:
+    noise = np.random.default_rng(0)
+    for part, count in (("train", 16), ("test", 3)):
+        for name in "ab":
+            Path("d", part, name).mkdir(parents=True)
+            for number in range(count):
+                pixels = noise.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(Path("d", part, name, f"{number}.png"))
+    values = {"auto_augment": "rand-m9", "random_erasing": 0.5, "horizontal_flip": 0.5, "drop_path": 0.0}
+    recipe = write_recipe("recipe.yaml", epochs=12, batch_size=8, **values)
+    common = ("photos", "--data", "d", "--image-size", 16, "--recipe", recipe, "-q")
+    out, err = torchrun(*common, "--readers", 1, "--out", "two").communicate(timeout=300)
+    assert "Traceback" not in err
+    assert "2 processes" in out
+    alone = [sys.executable, "-m", "nasformer", "train", "--device", "cpu", *map(str, common), "--readers", "0"]
+    subprocess.run([*alone, "--out", "one"], check=True, capture_output=True)
+    one, two = (Supernet.load(f"{out}/supernet.safetensors").state_dict() for out in ("one", "two"))
+    assert max(float((value - two[name]).abs().max()) for name, value in one.items()) < 1e-3
 
 
 def test_two_processes_leave_what_one_leaves(torchrun: Start, trained: Path) -> None:
