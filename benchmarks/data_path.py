@@ -1,9 +1,9 @@
 """Images per second of one pass over image files: one by one, decoded into an array, and from the array.
 
 The files are crops of 256 pixels of the two photographs that scikit-learn ships, written as JPEG and as PNG into a
-folder that is removed again; they are cropped to 224. Files and arrays are in the page cache. In the last rows a
-network evaluates the images: a small one, since compared with AutoFormer-T on one core decoding costs little.
-``--threads`` decode; torch uses one. ``python benchmarks/data_path.py``.
+folder that is removed again; they are cropped to 224. Files and arrays are in the page cache. Then a network evaluates
+the images: a small one, since compared with AutoFormer-T on one core decoding costs little. The last rows augment an
+epoch in up to ``--readers`` processes. ``--threads`` decode; torch uses one. ``python benchmarks/data_path.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,19 @@ def judged(files: ImageFiles, kept: Split, repeats: int) -> Iterator[str]:
         yield line(f"judged, {names[key]}", len(files), values, seconds["files"])
 
 
+def augmented(files: ImageFiles, readers: int, repeats: int) -> Iterator[str]:
+    """Yield a line for each number of readers that augment an epoch of train images."""
+    split = files.augmented("rand-m9-mstd0.5-inc1", 0.25)
+
+    def epoch(count: int) -> None:
+        for _ in iterate(split, BATCH, seed=0, readers=count):
+            pass
+
+    seconds = rounds(repeats, **{str(count): partial(epoch, count) for count in range(readers + 1)})
+    for key, values in seconds.items():
+        yield line(f"augmented, {key} readers", len(files), values, seconds["0"])
+
+
 def line(name: str, images: int, seconds: list[float], reference: list[float]) -> str:
     """Return a rate, and how many times the reference's it is."""
     times = ratio(reference, seconds)
@@ -112,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--readers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -125,6 +140,8 @@ def main() -> None:
             for row in passes(files, kept, arguments.threads, arguments.rounds):
                 print(row, flush=True)
             for row in judged(files, kept, arguments.rounds):
+                print(row, flush=True)
+            for row in augmented(files, arguments.readers, arguments.rounds):
                 print(row, flush=True)
 
 

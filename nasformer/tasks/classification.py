@@ -88,7 +88,9 @@ class Classification(Task):
         counts = targets.bincount(minlength=number)
         if not counts.all():
             empty = int((counts == 0).nonzero()[0])
-            raise RecipeError(f"class {empty} has no train image, so no balanced weight; list class_weights", empty)
+            raise RecipeError(
+                f"class {self.classes[empty]!r} has no train image, so no balanced weight; list class_weights", empty
+            )
         return [float(weight) for weight in counts.sum() / (number * counts)]
 
     def loss(
