@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,11 +129,15 @@ def _of_supernet(
 ) -> tuple[dict[str, Any], str | None, str | None]:
     """Return training record, held-out names and hash of the space's supernet; empty without one."""
     from nasformer.errors import FitnessError
-    from nasformer.registry import load_supernet, supernet_file
+    from nasformer.fitness import find_weights
+    from nasformer.registry import load_supernet
     from nasformer.supernet.checkpoint import fingerprint
 
-    try:
-        net, _ = load_supernet(space, supernet_file(space, supernet, data))
-    except FitnessError:
+    file = supernet or find_weights(space, data)
+    if file is None and data:
+        with suppress(FitnessError):  # perhaps of data that have moved
+            file = find_weights(space)
+    if file is None:
         return {}, None, None
+    net, _ = load_supernet(space, file)
     return dict(net.metadata.get("training", {})), net.metadata.get("held_out"), fingerprint(net)[:16]
