@@ -78,10 +78,10 @@ class Remaining(ProgressColumn):
         self._begun: dict[int, float] = {}
 
     def render(self, task: Task) -> Text:
-        """Return it as text; empty until something is done."""
+        """Return it as text; empty until something is done, and when all is."""
         begun = self._begun.setdefault(task.id, task.completed)
         done, elapsed = task.completed - begun, task.elapsed
-        if not done or not elapsed or task.remaining is None:
+        if not done or not elapsed or not task.remaining:
             return Text("")
         return Text(f"{duration(elapsed / done * task.remaining)} left", style="progress.remaining")
 
