@@ -72,7 +72,7 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     targets = {key: targets_of(split) for key, split in dataset.splits.items()}
     counts: dict[str, dict[str, int]] = {}
     for key, each in targets.items():
-        if each is None or dataset.task.name not in ("classification", "multi-label"):
+        if each is None or not dataset.task.weighted:  # weights are of classes and labels
             return {}
         number = each.bincount(minlength=len(dataset.classes)) if each.ndim == 1 else each.nansum(0).long()
         counts[key] = dict(zip(dataset.classes, number.tolist(), strict=True))
@@ -88,7 +88,8 @@ def _plain(found: Examination) -> dict[str, Any]:
 def _lines(found: Examination) -> list[str]:
     about = _plain(found)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.kinds.items())
-    spans = " × ".join(f"{least}–{most} ({middle:g})" for least, middle, most in _spans(about))
+    sizes = [about[key] for key in ("width", "height") if key in about]
+    spans = " × ".join(f"{least}–{most} ({middle:g})" for least, middle, most in sizes)
     lines = [f"formats: {kinds}", f"width × height: {spans} pixels, the median in brackets"] if found.widths else []
     if found.unreadable:
         shown = ", ".join(f"{name} ({reason})" for name, reason in found.unreadable.items())
@@ -101,10 +102,6 @@ def _lines(found: Examination) -> list[str]:
     if within:
         lines.append(f"copies within a split: {len(within)}{_named(within)}")
     return lines
-
-
-def _spans(about: dict[str, Any]) -> list[list[float]]:
-    return [about["width"], about["height"]]
 
 
 def _named(groups: list[list[tuple[str, str]]]) -> str:

@@ -17,7 +17,7 @@ from nasformer.data.held_out import held_out, image_splits
 from nasformer.errors import DataError
 from nasformer.registry import open_dataset
 
-datasets = pytest.importorskip("datasets")
+datasets = pytest.importorskip("datasets", reason="datasets comes with nasformer[datasets]")
 
 
 def pixels(number: int) -> np.ndarray:
