@@ -232,7 +232,7 @@ def open_supernet(
     dataset = dataset if held_out is None else ranked_as_recorded(dataset, read_held_out(held_out), trained_on)
     dataset.check(space)
     dataset = dataset.learnt_by(trained_on, path)
-    _LOGGER.info("weights %s, %d search images of %s", path, len(dataset.search), name)
+    _LOGGER.info("%d search images of %s", len(dataset.search), name)
     return net, dataset
 
 

@@ -111,9 +111,10 @@ def complete(
     """Return the splits, those that are missing held out of train; arguments as for ``load_image_folder``."""
     fractions = {}
     if "search" not in parts:
-        fractions["search"] = search_fraction or (0.1 if "test" in parts or test_fraction else 0.2)
+        tenth = "test" in parts or test_fraction is not None
+        fractions["search"] = (0.1 if tenth else 0.2) if search_fraction is None else search_fraction
     if "test" not in parts:
-        fractions["test"] = test_fraction or 0.2
+        fractions["test"] = 0.2 if test_fraction is None else test_fraction
     drawn = hold_out(parts["train"], fractions, seed, classes) if fractions else {}
     found = {**parts, **drawn}
     return {key: found[key] for key in SPLIT_NAMES}

@@ -84,6 +84,12 @@ def test_a_folder_needs_no_prefix_and_is_recorded_absolute(tmp_path: Path, monke
         load("notes.txt")
 
 
+@pytest.mark.parametrize("fractions", [{"search_fraction": 0.0}, {"test_fraction": 0.0}, {"test_fraction": 1.0}])
+def test_a_held_out_fraction_leaves_something_on_both_sides(tmp_path: Path, fractions: dict[str, float]) -> None:
+    with pytest.raises(DataError, match="held-out fractions must be positive and sum to less than 1"):
+        load(fill(tmp_path, {"train": 10}), **fractions)
+
+
 def test_whatever_is_left_out_is_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = fill(tmp_path / "d", {"train": 10, "test": 2})
     for number in range(3):  # used, as Pillow reads them
