@@ -70,7 +70,7 @@ def read_recipe(
         RecipeError: It cannot be read, or has an invalid value.
     """
     from nasformer.training import Recipe, default_recipe
-    from nasformer.training.defaults import fitted
+    from nasformer.training.defaults import fit_recipe
 
     changes = {} if file is None else Recipe.read(file)
     changes |= {name: value for name, value in (given or {}).items() if value is not None}
@@ -78,7 +78,7 @@ def read_recipe(
         recipe = default_recipe(dataset, device, {} if further else changes)
         return recipe.finetuning().replace(**changes) if further else recipe
     recipe = Recipe(**trained["recipe"])
-    return fitted(recipe.finetuning() if further else recipe, dataset).replace(**changes)
+    return fit_recipe(recipe.finetuning() if further else recipe, dataset).replace(**changes)
 
 
 def read_data(

@@ -40,7 +40,7 @@ def default_recipe(
     """
     given, images = dict(given or {}), len(data.train)
     if Recipe.is_built_in(data.name) or images >= LARGE or "epochs" in data.task.recipe:
-        return fitted(Recipe.for_dataset(data.name, data.task), data).replace(**given)
+        return fit_recipe(Recipe.for_dataset(data.name, data.task), data).replace(**given)
     gpu = find_device(device).type != "cpu"
     seen = _PIXELS / data.image_size * (_GPU if gpu else 1)
     epochs, batch = min(300, max(10, round(seen / images))), _largest_power(images // 32)
@@ -62,7 +62,7 @@ def default_recipe(
     return Recipe(**{**rule, **data.task.recipe, **given})
 
 
-def fitted(recipe: Recipe, data: Dataset) -> Recipe:
+def fit_recipe(recipe: Recipe, data: Dataset) -> Recipe:
     """Return a recipe without mixing where the task has none, and with batches of an eighth of few train images."""
     images = len(data.train)
     if not data.task.softens:
