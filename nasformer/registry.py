@@ -264,7 +264,10 @@ def open_dataset(
     from nasformer.data.held_out import as_recorded, read_held_out, without
 
     same = same_data(name, trained_on)
-    dataset = load_dataset(name, seed=(trained_on.get("seed") or 0) if same or seed is None else seed, **options)
+    # a network keeps the preprocessing that it learnt with; data in memory without one are normalised by their own
+    steps = trained_on if "crop_pct" in trained_on else None
+    seed = (trained_on.get("seed") or 0) if same or seed is None else seed
+    dataset = load_dataset(name, seed=seed, preprocessing=steps, **options)
     if held_out is not None and is_same(dataset, trained_on, held_out):
         dataset = without(dataset, trained_on.get("skipped", ()))
         if not _same_splits(dataset, trained_on):

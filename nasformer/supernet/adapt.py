@@ -59,7 +59,8 @@ def adapted(
     if new_head or geometry.num_classes != old.num_classes:
         weights |= _new_head(new.head.weight, seed)
     if geometry.grid != old.grid:
-        weights["patch_embed.positions"] = resample_positions(weights["patch_embed.positions"], geometry.grid)
+        first = int(geometry.variant.class_token)
+        weights["patch_embed.positions"] = resample_positions(weights["patch_embed.positions"], geometry.grid, first)
     for name in weights:
         if name.endswith("relative_positions"):
             weights[name] = _extended(weights[name], old, geometry)
