@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,16 @@ class SearchSpace:
         check_keys(data.get("name", ""), data)
         check_complete(data.get("name"), {key: data.get(key) for key in ("name", *SEARCHED)})
         return cls(**data)
+
+    def save(self, path: str | Path) -> None:
+        """Write the declaration as a ``.yaml`` or ``.json`` file, for ``load_space``.
+
+        Raises:
+            SpaceError: Another suffix.
+        """
+        from nasformer.space.declaration import write_space
+
+        write_space(self, path)
 
     @cached_property
     def fingerprint(self) -> str:

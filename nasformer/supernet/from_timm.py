@@ -6,7 +6,8 @@ discarded. Parts that supernets do not have are refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +23,12 @@ from timm.models.vision_transformer import Block
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import Tensor, nn
 
+from nasformer._parse import check_download
 from nasformer.architecture import uniform
 from nasformer.cost.geometry import Geometry, Pooling
 from nasformer.cost.variant import Variant
-from nasformer.errors import ArchitectureError
+from nasformer.errors import ArchitectureError, CheckpointError, did_you_mean
+from nasformer.supernet.checkpoint import first_line
 from nasformer.supernet.family import Checkpoint
 
 _POOLINGS: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
@@ -277,3 +280,44 @@ def _bias(module: Any) -> Tensor:
     """Return the bias, or zeros."""
     bias: Tensor | None = module.bias
     return module.weight.new_zeros(len(module.weight)) if bias is None else bias
+
+
+def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> nn.Module:
+    """Return a timm model with its weights, for as many classes and channels as these have.
+
+    Args:
+        name: Name of the model, or ``local-dir:PATH``.
+        weights: A file of its state dict, read as data; None: timm's pretrained weights.
+        **options: Further arguments of ``timm.create_model``.
+
+    Raises:
+        ArchitectureError: timm has no such model, or it takes no such option.
+        CheckpointError: The weights are missing or unreadable, or of another model.
+    """
+    import timm
+    from timm.models import load_checkpoint, load_state_dict
+
+    if not name.startswith("local-dir:") and not timm.is_model(name):
+        near = did_you_mean(name, timm.list_models())
+        raise ArchitectureError(f"timm has no model {name!r}; {near}", name)
+    try:
+        if weights is None:
+            return timm.create_model(name, pretrained=True, **options).eval()
+        check_download(weights)
+        state = load_state_dict(str(weights), device="cpu", weights_only=True)
+        model = timm.create_model(name, **{**_shape(state), **options})
+        load_checkpoint(model, str(weights), device="cpu", weights_only=True)
+    except TypeError as error:
+        raise ArchitectureError(f"timm cannot build {name!r}: {first_line(error)}; see --option", options) from error
+    except Exception as error:  # timm raises whatever the hub, the file or torch raises
+        way_out = "give a file with --weights" if weights is None else "take the weights of this model"
+        words = f"no weights for the model {name!r} ({first_line(error)}); {way_out}"
+        raise CheckpointError(words, weights or name) from error
+    return model.eval()
+
+
+def _shape(state: Mapping[str, Any]) -> dict[str, int]:
+    """Return the classes and channels of a state dict."""
+    head, patches = state.get("head.weight"), state.get("patch_embed.proj.weight")
+    shape = {"num_classes": 0 if head is None else len(head)}
+    return shape if patches is None else {**shape, "in_chans": patches.shape[1]}

@@ -199,7 +199,7 @@ class Supernet(VisionTransformer):
         """
         from nasformer.supernet.from_timm import read_timm
 
-        return cls._from_checkpoint(read_timm(model).with_head(num_classes), space, batches)
+        return cls.from_checkpoint(read_timm(model).with_head(num_classes), space, batches)
 
     @classmethod
     def from_transformers(
@@ -224,15 +224,16 @@ class Supernet(VisionTransformer):
         """
         from nasformer.supernet.from_transformers import read_transformers
 
-        return cls._from_checkpoint(read_transformers(model).with_head(num_classes), space, batches)
+        return cls.from_checkpoint(read_transformers(model).with_head(num_classes), space, batches)
 
     @classmethod
-    def _from_checkpoint(
+    def from_checkpoint(
         cls,
         source: Checkpoint,
-        space: str | Path | SearchSpace | None,
-        batches: Iterable[tuple[Tensor, Tensor]] | None,
+        space: str | Path | SearchSpace | None = None,
+        batches: Iterable[tuple[Tensor, Tensor]] | None = None,
     ) -> Supernet:
+        """Convert a network of ``read_timm`` or ``read_transformers``; arguments and errors as of ``from_timm``."""
         from nasformer.supernet.family import require_supernet_sizes, suggested_space
 
         declared = suggested_space(source) if space is None else load_space(space)
