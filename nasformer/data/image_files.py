@@ -163,8 +163,8 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
     def augmented(self, auto_augment: str | None, random_erasing: float, flip: float = 0.5) -> ImageFiles:
         """Return the images with random crops, and the rest of ``Augmented``."""
         other = copy(self)
-        plain = self.transform
-        other.transform = Augmented(plain.image_size, plain.channels, auto_augment, random_erasing, flip, plain.config)
+        size, channels, config = self.transform.image_size, self.transform.channels, self.transform.config
+        other.transform = Augmented(size, channels, auto_augment, random_erasing, flip, config)
         return other
 
     def subset(self, places: Sequence[int]) -> ImageFiles:
@@ -235,7 +235,7 @@ class Augmented:
         flip: float,
         config: DataConfig = IMAGENET,
     ) -> None:
-        self.image_size, self.channels = image_size, channels
+        self.image_size, self.channels, self.config = image_size, channels, config
         mean, std = config.statistics(channels)
         same = replace(config, mean=tuple((mean * 3)[:3]), std=tuple((std * 3)[:3]))
         options: dict[str, Any] = {"auto_augment": auto_augment, "color_jitter": None}

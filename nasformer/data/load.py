@@ -61,8 +61,7 @@ def load_dataset(
     if preprocessing is not None:
         from nasformer.data.image_files import DataConfig, preprocessed
 
-        shape = {"image_size": image_size, "in_channels": in_channels}
-        data = load_dataset(name, seed=seed, root=root, **shape, **options)
+        data = load_dataset(name, seed=seed, root=root, image_size=image_size, in_channels=in_channels, **options)
         return preprocessed(data, DataConfig.from_dict(preprocessing))
     name = with_prefix(name)
     shape = {"image_size": image_size or _SIZE, "in_channels": in_channels or 3}

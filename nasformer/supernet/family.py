@@ -175,8 +175,9 @@ def _descending(importance: Tensor) -> Tensor:
 
 def _by_head(tensor: Tensor, order: Tensor, axis: int) -> Tensor:
     """Permute the heads of an axis, of equal parts each."""
-    parts = tensor.unflatten(axis, (len(order), -1))
-    return parts.index_select(axis, order).flatten(axis, axis + 1)
+    shape = tensor.shape
+    parts = tensor.view(*shape[:axis], len(order), -1, *shape[axis + 1 :])
+    return parts.index_select(axis, order).reshape(shape)
 
 
 _FIRST = ("proj.weight", "proj.bias", "fc2.weight", "fc2.bias", "patch_embed.weight", "patch_embed.bias")

@@ -131,7 +131,8 @@ def _require_plain(model: nn.Module) -> None:
 def _parts(vit: Any) -> Iterator[tuple[str, bool]]:
     """Yield the parts of a model that may be unsupported, and whether they are supported."""
     for block in vit.blocks:
-        attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
+        attention: Any = getattr(block, "attn", None)
+        mlp: Any = getattr(block, "mlp", None)
         yield f"blocks of class {type(block).__name__}", type(block) is Block
         yield f"attention of class {type(attention).__name__}", type(attention) is Attention
         yield f"MLPs of class {type(mlp).__name__}", type(mlp) in (Mlp, GluMlp, SwiGLU)
@@ -272,7 +273,8 @@ def linear(name: str, module: Any, scale: Tensor | None = None) -> dict[str, Ten
 
 def qkv(name: str, weight: Tensor, bias: Tensor, heads: int) -> dict[str, Tensor]:
     """Return weight ``(q|k|v, head, head_dim) x embed_dim`` and bias with their rows in our order, by head."""
-    rows = (part.unflatten(0, (3, heads, -1)).transpose(0, 1).reshape(part.shape) for part in (weight, bias))
+    split = (part.reshape(3, heads, -1, *part.shape[1:]) for part in (weight, bias))
+    rows = (part.transpose(0, 1).flatten(0, 2) for part in split)
     return dict(zip((f"{name}.weight", f"{name}.bias"), rows, strict=True))
 
 

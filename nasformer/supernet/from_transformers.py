@@ -145,7 +145,7 @@ def _head(classifier: Any, width: int, pooling: Pooling) -> dict[str, Tensor]:
         return {}
     head = linear("head", classifier)
     if pooling == "cls_mean":
-        head["head.weight"] = head["head.weight"].unflatten(1, (2, width))
+        head["head.weight"] = head["head.weight"].reshape(-1, 2, width)
     return head
 
 

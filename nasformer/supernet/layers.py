@@ -148,7 +148,7 @@ class AttentionPool(nn.Module):
         k, v = self.kv(x, 2 * heads * head_dim).view(batch, tokens, 2, heads, head_dim).permute(2, 0, 3, 1, 4)
         query = self.query.to(k.dtype).expand(batch, -1, -1, -1)
         attended = F.scaled_dot_product_attention(query, k, v)  # (batch, heads, 1, head_dim)
-        pooled = self.proj(attended.flatten(1), embed_dim)
+        pooled: Tensor = self.proj(attended.flatten(1), embed_dim)
         pooled = pooled + self.mlp.run(self.norm(pooled), self.mlp.fc1.weight.shape[0])
         return pooled
 

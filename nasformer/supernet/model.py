@@ -35,8 +35,10 @@ from nasformer.supernet.layers import (
     AttentionPool,
     Shard,
     SlicedFlattenHead,
+    SlicedLayerNorm,
     SlicedLinear,
     SlicedPatchEmbedding,
+    SlicedRmsNorm,
     resample_positions,
     resize_images,
 )
@@ -292,13 +294,13 @@ class VisionTransformer(nn.Module):
     @property
     def norm_eps(self) -> float:
         """Epsilon of the layer norms."""
-        found = (module.eps for module in self.modules() if isinstance(module, tuple(NORMS.values())))
+        found = (module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm | SlicedRmsNorm))
         return next(found, LAYER_NORM_EPS)
 
     def set_norm_eps(self, eps: float) -> None:
         """Set the epsilon of the layer norms."""
         for module in self.modules():
-            if isinstance(module, tuple(NORMS.values())):
+            if isinstance(module, SlicedLayerNorm | SlicedRmsNorm):
                 module.eps = eps
 
     def extract(self, architecture: Architecture) -> VisionTransformer:

@@ -98,7 +98,7 @@ def linear_probe(source: Checkpoint, batches: Sequence[Batch]) -> Checkpoint:
 def _sample(data: Dataset, count: int, seed: int) -> list[Batch]:
     """Return batches of some train images, as in evaluation."""
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[:count].tolist()
-    subset = torch.utils.data.Subset(data.train, sorted(order))  # type: ignore[arg-type]
+    subset: Any = torch.utils.data.Subset(data.train, sorted(order))  # type: ignore[arg-type]
     return list(iterate(subset, _BATCH))
 
 
