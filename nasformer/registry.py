@@ -104,7 +104,8 @@ def make_fitness(
         data: Dataset of ``inherited``; None: the training dataset of the supernet.
         root: Folder of the dataset.
         device: Device of ``inherited``.
-        objective: Metric of ``inherited``, one of the task's ``objectives``; None: their first.
+        objective: Metric of ``inherited``: one of the task's ``objectives``, or "divergence" from the full network;
+            None: the first objective.
         racing: Whether ``inherited`` drops inferior architectures early.
         dtype: Precision of ``inherited``: "auto", "float32" or "bfloat16".
         workers: Processes that evaluate ``inherited``; on a CPU they share its threads, else each has a GPU.
@@ -185,7 +186,7 @@ def measured_metric(fitness: object) -> Metric | None:
     if not isinstance(fitness, Mapping) or fitness.get("kind") != "inherited":
         return None
     try:
-        return task_of(fitness.get("data") or {}).objective(fitness.get("objective"))
+        return task_of(fitness.get("data") or {}).ranking(fitness.get("objective"))
     except NasformerError:  # a task of a module that is not imported here
         return None
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ class Searcher:
             fitness_spec: Stored with a new study, so that ``Searcher.open`` can rebuild the search: ``fitness``, the
                 arguments of ``make_fitness``, and ``latency_table``, as plain data.
             warm_start: An earlier search, study or table (``search.warm_start``): the strategy is told its members of
-                the feasible set first, once; they are no evaluations. Stored with the study.
+                the feasible set, and probes, first, once; they are no evaluations. Stored with the study.
             retry_failed: Whether to evaluate failed trials again, once; the strategy is told the new values.
             asynchronous: Whether workers do not wait for each other within a batch; not reproducible.
             accept_drift: Whether to continue if the strategy asks for other architectures than the study holds.
@@ -164,7 +164,8 @@ class Searcher:
         strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
-        total, work = min(criteria.evaluations, feasible.at_most()), getattr(fitness, "work", None)
+        most, work = feasible.at_most() + len(getattr(strategy, "probes", ())), getattr(fitness, "work", None)
+        total = min(criteria.evaluations, most)
         label, shown = f"{self.strategy} seed {self.seed}", fitness_notation(prepared.settings["fitness"])
         with record, ProgressBar(label, total, progress, work, **shown) as bar:
             if asynchronous:
@@ -194,6 +195,7 @@ class Searcher:
             stopped=run.stopped,
             feasible=feasible.count() if feasible.countable else 0,
             versions=versions(),
+            findings=strategy.findings() if hasattr(strategy, "findings") else {},
         )
 
     def create(
@@ -247,7 +249,8 @@ class Searcher:
             _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
-        told = () if warm_start is None else warm_trials(_opened(warm_start), feasible)
+        probes: Set[Architecture] = getattr(strategy, "probes", frozenset())
+        told = () if warm_start is None else warm_trials(_opened(warm_start), feasible, probes)
         record = TrialStore()
         if storage is not None:
             made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}

@@ -2,13 +2,14 @@
 
 Thompson (Biometrika 1933); for linear models Agrawal and Goyal, ICML 2013. Each ask samples effects from the
 posterior of ``AdditiveModel`` and returns their feasible argmax, found exactly by dynamic programming, without
-rejection or an inner search. The first architectures are a greedy D-optimal design from a pool (Fedorov, 1972). The
-last ask, if the number of evaluations is known, and the recommendation use the posterior mean, which is robust to
-noise.
+rejection or an inner search. The first architectures are a greedy D-optimal design from a pool (Fedorov, 1972), or
+single-gene replacements of the largest network (``_sensitivity``). The last ask, if the number of evaluations is
+known, and the recommendation use the posterior mean, which is robust to noise.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import ClassVar
@@ -21,7 +22,9 @@ from nasformer.search import BaseStrategy, Trial
 from nasformer.space import FeasibleSet
 from nasformer.strategies._additive_model import AdditiveModel, Array
 from nasformer.strategies._residual import misfit
+from nasformer.strategies._sensitivity import Sensitivities
 
+_DESIGNS = ("d-optimal", "sensitivity")
 _POOL = 200
 _MIN_TRIALS = 3
 _MAX_COMPARED = 1500
@@ -36,7 +39,9 @@ class Thompson(BaseStrategy):
         seed: Random seed.
         evaluations: Number of evaluations.
         batch_size: Architectures per ask; each has its own posterior sample.
-        startup: Size of the initial design.
+        startup: Size of the D-optimal design.
+        design: "d-optimal", or "sensitivity": the single-gene replacements, at most half of the evaluations; where
+            there are none, the D-optimal design.
     """
 
     uses_evaluations: ClassVar[bool] = True
@@ -49,20 +54,37 @@ class Thompson(BaseStrategy):
         evaluations: int | None = None,
         batch_size: int = 1,
         startup: int = 20,
+        design: str = "d-optimal",
     ) -> None:
         super().__init__(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
         if not isinstance(startup, int) or startup < 1:
             raise StrategyError(f"startup must be a whole number of at least 1, got {startup!r}", startup)
+        if design not in _DESIGNS:
+            raise StrategyError(f"design is {' or '.join(map(repr, _DESIGNS))}, got {design!r}", design)
         self.model = AdditiveModel(self.space.codec)
         self._numpy_rng = np.random.default_rng([seed, 0x7468_6F6D])
         self._rows: dict[Architecture, Array] = {}
         self._fitted = 0
-        self._design = self._d_optimal(startup if evaluations is None else min(startup, -(-evaluations // 4)))
+        self._replacements: list[Architecture] = []
+        if design == "sensitivity":
+            replacements = Sensitivities(feasible, seed)
+            self.probes = replacements.outside
+            self._replacements = replacements.architectures[: None if evaluations is None else evaluations // 2]
+        size = startup if evaluations is None else min(startup, -(-evaluations // 4))
+        self._design = self._replacements[::-1] or self._d_optimal(size)
 
-    def propose(self) -> Architecture:
+    def ask(self, n: int = 1) -> list[Architecture]:
+        """Return the design, then argmaxes; fewer than ``n`` until single-gene replacements are told."""
+        asked = super().ask(n)
+        self.keeps = sys.maxsize if set(asked) & set(self._replacements) else 1
+        return asked
+
+    def propose(self) -> Architecture | None:
         """Return the next of the design, else the argmax of a posterior sample."""
         if self._design:
             return self._design.pop()
+        if any(each not in self.told for each in self._replacements):
+            return None
         if not self._fit():
             return self.draw()
         last = self.evaluations is not None and len(self._asked) >= self.evaluations - 1
@@ -73,6 +95,8 @@ class Thompson(BaseStrategy):
         if not self._fit():
             return super().recommend(k)
         told = [trial for trial in self.best_told(max(k, _MAX_COMPARED)) if not trial.dropped]
+        if not told:  # probes alone
+            return self.feasible.best(self.model.scores(self.model.mean_effects), k)
         codes = self.space.encode([trial.architecture for trial in told])
         means = self.model.predict(np.array([self._rows[trial.architecture] for trial in told]))
         means += misfit(codes, np.array([trial.value for trial in told]) - means)

@@ -86,7 +86,8 @@ Objective = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
-        help="Of inherited weights: accuracy, loss, balanced_accuracy or macro_f1 of classes; loss, mae of numbers; …",
+        help="Of inherited weights: accuracy, loss, balanced_accuracy or macro_f1 of classes; loss, mae of numbers; "
+        "divergence from the full network, without labels; …",
         show_default=False,
     ),
 ]

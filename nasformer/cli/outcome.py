@@ -32,11 +32,14 @@ def summary(result: SearchResult) -> dict[str, Any]:
         "feasible": result.feasible,
         "counts": dict(result.counts),
         "seconds": dict(result.seconds),
+        **({"findings": dict(result.findings)} if result.findings else {}),
     }
 
 
 def show(result: SearchResult) -> None:
-    """Print the winner and a summary table."""
+    """Print the winner, a summary table and the strategy's findings."""
+    from nasformer.report.tables.table import flattened
+
     best = result.best
     console.print(f"{best.architecture}", style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
@@ -53,6 +56,9 @@ def show(result: SearchResult) -> None:
         ("strategy, s", result.seconds["strategy"]),
     ]
     print_table("", ("", result.strategy), rows)
+    for name, found in result.findings.items():
+        figures = ", ".join(" ".join(pair) for pair in flattened(found))
+        console.print(f"{name}: {figures}", soft_wrap=True)
     if result.stopped != "evaluations":
         console.print(f"ended early: {EARLY[result.stopped]}")
 

@@ -8,7 +8,7 @@ strategy        label of the strategy
 seed            seed of the run
 evaluation      1 for the first evaluation of the run
 architecture    its dimensions, as JSON
-value           value told to the strategy, higher is better; missing if the evaluation failed
+value           value told to the strategy, higher is better; missing if the evaluation failed, and of probes
 true            the value without noise, if known
 loss            reported loss, if any
 params, macs    costs; further costs of the budget in columns of their names
@@ -24,7 +24,7 @@ params, macs          its costs; missing if the architecture is
 confirmed             its confirmed value (whole search split, or fresh noise)
 true                  its value without noise, if known
 test                  its value on the test split, if known; it influenced nothing
-observed              highest value told in the run
+observed              highest value told in the run, without probes
 regret                ``optimum - true``, at least 0, if both are known
 evaluations           distinct architectures evaluated
 duplicates            duplicate proposals; like the next two they cost no evaluation

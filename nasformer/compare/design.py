@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,17 @@ class SharedDesign:
         self._design = list(dict.fromkeys(drawn))[:size][::-1]
         known = {"seed": seed, "evaluations": evaluations, "batch_size": batch_size}
         self._strategy: Strategy = factory(feasible, **known, **options)
-        self.keeps: int = getattr(self._strategy, "keeps", 1)
+
+    @property
+    def keeps(self) -> int:
+        """The strategy's number of trials to evaluate in full."""
+        return int(getattr(self._strategy, "keeps", 1))
+
+    @property
+    def probes(self) -> Set[Architecture]:
+        """The strategy's probes."""
+        found: Set[Architecture] = getattr(self._strategy, "probes", frozenset())
+        return found
 
     @property
     def counts(self) -> dict[str, int]:

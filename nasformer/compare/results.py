@@ -142,7 +142,12 @@ def shared_settings(results: Sequence[SearchResult]) -> dict[str, Any]:
     """Return the settings of the searches; all values where runs differ."""
     known = ("strategy", "options", "space", "fitness", "seed")
     shown = [{key: value for key, value in result.settings.items() if key not in known} for result in results]
-    return _together(shown)
+    return _together([settings | _findings(result) for settings, result in zip(shown, results, strict=True)])
+
+
+def _findings(result: SearchResult) -> dict[str, Any]:
+    """Return the findings of a strategy, by one name each."""
+    return {f"{name} {key}": value for name, found in result.findings.items() for key, value in found.items()}
 
 
 def _together(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | No
         "seed": np.full(len(trials), result.seed),
         "evaluation": np.arange(1, len(trials) + 1),
         "architecture": [json.dumps(trial.architecture.to_dict()) for trial in trials],
-        "value": _floats([trial.value for trial in trials]),
-        "true": _floats([truth(trial.architecture) if truth else None for trial in trials]),
+        "value": _floats([None if trial.probe else trial.value for trial in trials]),
+        "true": _floats([truth(trial.architecture) if truth and not trial.probe else None for trial in trials]),
         "loss": _floats([trial.metrics.get("loss") for trial in trials]),
         **{name: _floats([trial.costs.get(name) for trial in trials]) for name in ("params", "macs", *sorted(costs))},
         "seconds": _floats([trial.seconds for trial in trials]),
@@ -110,7 +110,7 @@ def cell_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _observed(trials: Sequence[Trial]) -> float | None:
-    return max((trial.value for trial in trials if trial.value is not None), default=None)
+    return max((trial.value for trial in trials if trial.value is not None and not trial.probe), default=None)
 
 
 def _floats(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

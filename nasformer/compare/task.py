@@ -81,10 +81,14 @@ class ComparisonTask:
         return self._on_test_split() if self._description["kind"] == "inherited" else None
 
     def _on_test_split(self) -> Judge:
+        from nasformer.fitness import InheritedFitness
         from nasformer.training import evaluate
 
         net, data = open_supernet(self.space, **_weights(self.declared))
-        task, metric = data.task, data.task.objective(self._description.get("objective"))
+        task, metric = data.task, data.task.ranking(self._description.get("objective"))
+        if metric == task.divergence_metric:
+            test = InheritedFitness(net, data.test, task=task, objective=metric.name, decoded=False)
+            return lambda each: next(test.evaluate([each])).value
         return lambda each: metric.sign * evaluate(net, data.test, each, task=task)[metric.name]
 
     @cached_property

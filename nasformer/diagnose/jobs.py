@@ -127,7 +127,7 @@ class Search:
             study=self.strategy,
             progress=False,
         )
-        told = [trial.value for trial in result.trials if trial.value is not None]
+        told = [trial.value for trial in result.trials if trial.value is not None and not trial.probe]
         best = [max(told[: count + 1]) for count in range(len(told))]
         return {
             "architecture": result.best.architecture.to_dict(),

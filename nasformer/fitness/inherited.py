@@ -34,7 +34,9 @@ from nasformer.tasks import Task, task_of
 from nasformer.training.device import find_device
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+Targets = Any
+"""The labels of a batch; with the divergence these, and the outputs of the full network."""
+Batches = Iterator[tuple[torch.Tensor, Targets]]
 
 _ACTIVATION_BYTES = {"cpu": 32 * 2**20, "cuda": 2**31}
 _OUTCOME_BYTES = 256 * 2**20
@@ -61,7 +63,8 @@ class InheritedFitness:
         task: What the supernet learnt; None: that of ``data``.
         objective: The metric that ranks, one of ``task.objectives``; None: their first. Of a classification "accuracy",
             "balanced_accuracy" or "macro_f1", with ties broken by the loss, or "loss", which needs fewer images.
-            Metrics of which less is better are negated.
+            Or "divergence": the mean divergence of the outputs from those of the full ``net``, which needs no labels
+            (``Task.divergence``); its outputs are computed once and kept. Metrics of which less is better are negated.
         racing: Whether to drop architectures early that are significantly worse than others: True, or options of
             ``Racing`` by name. The cache then takes about 9 bytes per image and fully evaluated architecture.
         decoded: Whether to cache the decoded pixels of image files under ``NASFORMER_HOME``, 3 · size² bytes per
@@ -111,12 +114,13 @@ class InheritedFitness:
         self.task = task or task_of(self._data)
         if task is not None and self._data.get("task") != task.to_dict():
             self._data |= task.record()
-        self.objective, self.racing = self.task.objective(objective), Racing.read(racing)
+        self.objective, self.racing = self.task.ranking(objective), Racing.read(racing)
         self.work = dict.fromkeys(("blocks", "one_by_one", "images", "every_image"), 0)
         self._cache: dict[Architecture, Evaluation] = {}
         self._full_outcomes: dict[Architecture, Outcome] = {}
         self._seconds: defaultdict[Architecture, float] = defaultdict(float)
         self._keep, self._rivals = 1, list[Architecture]()
+        self._full_outputs: torch.Tensor | None = None
         self.compute: Compute | None = None
 
     @property
@@ -226,8 +230,10 @@ class InheritedFitness:
                     prefetch=True,
                     readers=self.readers,
                 )
-                counted = self._counted(batches, len(architectures))
-                return population_outcomes(self.net, tree, counted, scores=self.task.scores, bfloat16=self.bfloat16)
+                counted, scores = self._counted(batches, len(architectures)), self.task.scores
+                if self.objective == self.task.divergence_metric:
+                    counted, scores = self._with_full_outputs(counted, start), self._scores
+                return population_outcomes(self.net, tree, counted, scores=scores, bfloat16=self.bfloat16)
             except torch.OutOfMemoryError:
                 if self.batch_size == 1:
                     raise
@@ -239,6 +245,29 @@ class InheritedFitness:
         for images, labels in batches:
             yield images, labels
             self.work["images"] += architectures * len(labels)
+
+    def _with_full_outputs(self, batches: Batches, start: int) -> Batches:
+        """Yield batches whose targets go with the outputs of the full network, computed once per image.
+
+        It runs within ``population_outcomes``, so with its precision and without gradients.
+        """
+        for images, labels in batches:
+            place = slice(start, start + len(labels))
+            if self._full_outputs is None or self._full_outputs[place].isnan().any():
+                self._keep_full_outputs(self.net(images).float(), place)
+            assert self._full_outputs is not None
+            yield images, (labels, self._full_outputs[place])
+            start = place.stop
+
+    def _keep_full_outputs(self, outputs: torch.Tensor, place: slice) -> None:
+        if self._full_outputs is None:  # NaN: not computed yet
+            self._full_outputs = outputs.new_full((len(self.split), *outputs.shape[1:]), torch.nan)
+        self._full_outputs[place] = outputs
+
+    def _scores(self, outputs: torch.Tensor, targets: Targets) -> dict[str, torch.Tensor]:
+        labels, full_outputs = targets
+        divergence = {self.objective.name: self.task.divergence(outputs, full_outputs)}
+        return {**self.task.scores(outputs, labels), **divergence}
 
     def _attribute_time(self, tree: PrefixTree, images: int, seconds: float) -> None:
         shares = tree.shares()

@@ -56,7 +56,12 @@ class Outcome:
 def mean_of(outcomes: Sequence[Outcome], task: Task, seen: int) -> Reference:
     """Return the mean of several outcomes on all examples, as reference of one on the first ``seen``."""
     parts = [outcome.part(0, seen) for outcome in outcomes]
-    return {name: (_mean(outcomes, task, name), _mean(parts, task, name)) for name in task.objectives}
+    return {name: (_mean(outcomes, task, name), _mean(parts, task, name)) for name in _measured(task, outcomes[0])}
+
+
+def _measured(task: Task, outcome: Outcome) -> list[str]:
+    """Return the names of the task's objectives, and of the divergence if it was computed."""
+    return [*task.objectives, *({task.divergence_metric.name} & outcome.scores.keys())]
 
 
 def _mean(outcomes: Sequence[Outcome], task: Task, name: str) -> Array:
@@ -86,7 +91,7 @@ def judged(
         seconds: Evaluation time.
         reference: Mean of the outcomes of others, if this one is partial.
     """
-    found = {name: task.estimate(name, outcome.scores) for name in task.objectives}
+    found = {name: task.estimate(name, outcome.scores) for name in _measured(task, outcome)}
     for name, estimate in found.items():
         if not np.isfinite(estimate.examples).all():
             return Evaluation(architecture, None, f"its {name} on some {task.examples} is not finite", seconds)

@@ -7,7 +7,7 @@ see ``bytes_per_image``. At equal batches, values are bitwise identical to seque
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,13 +21,13 @@ from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training.validation import autocast
 
 Result = tuple[Architecture, Tensor | Exception]
-Scores = Callable[[Tensor, Tensor], dict[str, Tensor]]
+Scores = Callable[[Tensor, Any], dict[str, Tensor]]
 
 
 def population_outcomes(
     net: VisionTransformer,
     tree: PrefixTree,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor, Any]],
     *,
     scores: Scores,
     bfloat16: bool = False,
@@ -41,7 +41,7 @@ def population_outcomes(
         net: The supernet; its training mode is restored.
         tree: The population.
         batches: ``(images (batch, channels, height, width), labels (batch,))`` on the supernet's device.
-        scores: The task's scores of outputs and targets.
+        scores: The task's scores of outputs and the second item of a batch.
         bfloat16: Whether to autocast to bfloat16.
     """
     training = net.training

@@ -14,7 +14,7 @@ from nasformer.space import FeasibleSet
 def prepare_race(fitness: Fitness, keep: int, trials: Sequence[Trial]) -> None:
     """Tell a racing fitness how many of the best to keep, and which trials are the best so far."""
     if hasattr(fitness, "race_for"):
-        whole = (trial for trial in trials if trial.value is not None and not trial.dropped)
+        whole = (trial for trial in trials if trial.eligible and not trial.dropped)
         fitness.race_for(keep, [trial.architecture for trial in nsmallest(keep, whole, key=lambda trial: trial.rank)])
 
 
@@ -29,6 +29,7 @@ def as_trial(evaluation: Evaluation, number: int, batch: int, feasible: Feasible
         evaluation.seconds,
         dict(evaluation.metrics),
         feasible.space.costs(evaluation.architecture),
+        evaluation.architecture not in feasible,
     )
 
 

@@ -77,6 +77,7 @@ class Trial(Sampled):
         seconds: Evaluation time.
         metrics: Further metrics of the fitness, such as ``loss``.
         costs: Costs by name, including ``params`` and ``macs``, each in the unit of its name.
+        probe: Whether it is outside the feasible set: evaluated for the strategy to learn from, never a winner.
 
     Raises:
         StudyError: A value, metric or cost is not a number.
@@ -90,6 +91,7 @@ class Trial(Sampled):
     seconds: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
+    probe: bool = False
 
     def __post_init__(self) -> None:
         metrics = {name: math.nan if figure is None else figure for name, figure in self.metrics.items()}  # of JSON
@@ -99,6 +101,11 @@ class Trial(Sampled):
         for name, figure in {**self.costs, **metrics, **own, **value}.items():
             if not isinstance(figure, numbers.Real) or isinstance(figure, bool):
                 raise StudyError(f"{name} of trial {shown(self.number)} is a number, got {shown(figure)}", figure)
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it can be the best: it has a value, and is no probe."""
+        return self.value is not None and not self.probe
 
     @property
     def rank(self) -> tuple[float, float, float]:
@@ -117,6 +124,7 @@ class Trial(Sampled):
             "seconds": self.seconds,
             "metrics": dict(self.metrics),
             "costs": dict(self.costs),
+            **({"probe": True} if self.probe else {}),
         }
 
     @classmethod

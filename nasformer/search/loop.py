@@ -76,7 +76,7 @@ class Run:
         replayed: Trials stored before the loop started.
         stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
         drifted: Number of the first trial where the strategy asked for another architecture than is stored.
-        since_gain: Trials since the best value was first reached.
+        since_gain: Trials, but not probes, since the best value was first reached.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -102,14 +102,14 @@ class Run:
         """Append a trial, or replace the failed one with its number."""
         if self._failed.pop(trial.number, None) is None:
             self.trials.append(trial)
-            self.since_gain += 1
+            self.since_gain += not trial.probe
         else:
             place = next(place for place, each in enumerate(self.trials) if each.number == trial.number)
             self.trials[place] = trial
         if trial.value is None:
             self._failed[trial.number] = trial
-        if (trial.value is not None and trial.value > self._best) or len(self.trials) == 1:
-            self._best, self.since_gain = -math.inf if trial.value is None else trial.value, 0
+        if trial.value is not None and trial.value > self._best and not trial.probe:
+            self._best, self.since_gain = trial.value, 0
 
 
 class SearchLoop:
@@ -118,7 +118,7 @@ class SearchLoop:
     Args:
         strategy: The strategy.
         fitness: The fitness.
-        feasible: The feasible set; every ask is checked against it.
+        feasible: The feasible set; every ask is checked against it and the strategy's ``probes``.
         criteria: Stopping criteria.
         record: Store of the trials, from which a search resumes.
         callbacks: Called with each stored trial.
@@ -224,10 +224,13 @@ class SearchLoop:
                 raise StrategyError(f"{name} proposed {architecture!r}, which is not an Architecture", architecture)
             if architecture in self._asked:
                 raise StrategyError(f"{name} proposed {architecture} twice", architecture)
-            if architecture not in self.feasible:
+            if architecture not in self.feasible and not self._is_probe(architecture):
                 raise StrategyError(f"{name} proposed {architecture}, outside {self.feasible.describe()}", architecture)
             self._asked.add(architecture)
         return architectures
+
+    def _is_probe(self, architecture: Architecture) -> bool:
+        return architecture in getattr(self.strategy, "probes", ()) and self.feasible.evaluable(architecture)
 
     def _settle(self, proposed: list[Trial]) -> list[Trial]:
         """Return a batch with its results: those stored, and new evaluations of the rest."""

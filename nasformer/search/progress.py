@@ -57,7 +57,7 @@ class ProgressBar:
 
     def update(self, trial: Trial) -> None:
         """Count one trial."""
-        if trial.value is not None:
+        if trial.value is not None and not trial.probe:
             self._best = max(self._best, trial.value)
         best = self._text(self._best) if math.isfinite(self._best) else "-"
         self._bar.update(self._task, advance=1, best=best)

@@ -74,6 +74,7 @@ class SearchResult:
         stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
         feasible: Number of feasible architectures; 0 if unknown.
         versions: Versions of Python and relevant packages.
+        findings: What the strategy found beyond the trials: plain figures by name, grouped by subject.
     """
 
     space: SearchSpace
@@ -86,6 +87,7 @@ class SearchResult:
     stopped: str = "evaluations"
     feasible: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    findings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def strategy(self) -> str:
@@ -105,7 +107,7 @@ class SearchResult:
     @property
     def best_observed(self) -> Trial:
         """The trial with the highest observed value; with noise it may not be the best."""
-        return min((trial for trial in self.trials if trial.value is not None), key=lambda trial: trial.rank)
+        return min((trial for trial in self.trials if trial.eligible), key=lambda trial: trial.rank)
 
     @property
     def pareto(self) -> list[Trial]:
@@ -113,7 +115,7 @@ class SearchResult:
         return self.pareto_front(str(self.settings.get("options", {}).get("cost", "params")))
 
     def pareto_front(self, cost: str) -> list[Trial]:
-        """Return the non-dominated trials: no other has value and cost as good, and one of them better.
+        """Return the non-dominated trials without probes: no other has value and cost as good, and one of them better.
 
         Args:
             cost: A cost of the trials, such as ``params`` or ``macs``.
@@ -124,7 +126,7 @@ class SearchResult:
         Raises:
             StudyError: The trials have no such cost.
         """
-        valued = [trial for trial in self.trials if trial.value is not None]
+        valued = [trial for trial in self.trials if trial.eligible]
         front: list[Trial] = []
         for trial in sorted(valued, key=lambda each: (-(each.value or 0.0), _cost(each, cost), each.number)):
             last = front[-1] if front else None
@@ -143,7 +145,10 @@ class SearchResult:
             nested = {**row.pop("architecture"), **row.pop("metrics"), **row.pop("costs")}
             rows.append({"strategy": self.strategy, "seed": self.seed, **row, **nested})
         frame = pd.DataFrame(rows)
-        frame["best_so_far"] = frame["value"].astype(float).cummax().ffill()
+        probes = pd.Series([trial.probe for trial in self.trials], dtype=bool)
+        if probes.any():
+            frame["probe"] = probes
+        frame["best_so_far"] = frame["value"].astype(float).mask(probes).cummax().ffill()
         return frame
 
     def save(self, path: str | Path) -> Path:
@@ -176,6 +181,7 @@ class SearchResult:
             "stopped": self.stopped,
             "feasible": self.feasible,
             "versions": dict(self.versions),
+            **({"findings": dict(self.findings)} if self.findings else {}),
             "trials": len(self.trials),
             "confirmed": len(self.confirmed),
         }
@@ -200,6 +206,7 @@ class SearchResult:
             header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
             header |= {name: dict(header[name]) for name in ("settings", "counts", "seconds")}
             header["settings"] |= {"options": dict(header["settings"].get("options", {}))}
+            header["findings"] = {name: dict(found) for name, found in header.get("findings", {}).items()}
             header["feasible"] = header.get("feasible") or 0
             result = cls(trials=trials, confirmed=confirmed, **header)
         except OSError as error:

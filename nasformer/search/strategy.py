@@ -1,16 +1,17 @@
 """Strategy: the ask/tell protocol of search algorithms, and a base class that enforces it.
 
-A strategy is asked for architectures and told their trials. It returns only feasible architectures, each once;
-``BaseStrategy`` guarantees this, so an algorithm only implements ``propose`` and, if it learns, ``observe``.
+A strategy is asked for architectures and told their trials. It returns only feasible architectures, and those that it
+declares as probes, each once; ``BaseStrategy`` guarantees this, so an algorithm only implements ``propose`` and, if it
+learns, ``observe``.
 """
 
 from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,10 +30,13 @@ class _SpentError(StrategyError):
 
 @runtime_checkable
 class Strategy(Protocol):
-    """A search algorithm, made as ``Strategy(feasible, *, seed, evaluations, batch_size, **options)``."""
+    """A search algorithm, made as ``Strategy(feasible, *, seed, evaluations, batch_size, **options)``.
+
+    Optional members, as in ``BaseStrategy``: ``counts``, ``findings()``, ``keeps``, ``probes``, ``uses_evaluations``.
+    """
 
     def ask(self, n: int = 1) -> list[Architecture]:
-        """Return up to ``n`` feasible architectures never returned before.
+        """Return up to ``n`` feasible architectures, or probes, never returned before.
 
         Fewer only if the set is exhausted, or the algorithm needs results first.
         """
@@ -65,6 +69,8 @@ class BaseStrategy(ABC):
         uses_evaluations: Whether proposals depend on ``evaluations``, the total.
         keeps: Number of best trials that the strategy relies on: a racing fitness may stop evaluating the others
             early, and report an estimate.
+        probes: Architectures outside the feasible set that it may ask for, to learn from their values. They count as
+            evaluations and never win.
         told: All told trials by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
         rng: Python's random generator, for scalar draws.
@@ -87,6 +93,7 @@ class BaseStrategy(ABC):
         self.rng = random.Random(seed)
         self.told: dict[Architecture, Trial] = {}
         self.counts = {"duplicates": 0, "infeasible": 0, "replaced": 0}
+        self.probes: Set[Architecture] = frozenset()
         self._asked: set[Architecture] = set()
         self._draws: list[Architecture] = []
         self._draw_rng = np.random.default_rng([seed, 0x6472_6177])
@@ -105,7 +112,7 @@ class BaseStrategy(ABC):
         """
 
     def ask(self, n: int = 1) -> list[Architecture]:
-        """Return up to ``n`` feasible architectures never returned before."""
+        """Return up to ``n`` feasible architectures, or probes, never returned before."""
         if n < 1:
             raise StrategyError(f"ask(n) takes at least 1, got {n}", n)
         asked: list[Architecture] = []
@@ -138,7 +145,7 @@ class BaseStrategy(ABC):
             trial = self.told.get(architecture)
             self.observe(architecture, trial.value if trial else None)
             return False
-        if architecture not in self.feasible:
+        if architecture not in self.feasible and architecture not in self.probes:
             self.counts["infeasible"] += 1
             self.observe(architecture, None)
             return False
@@ -159,13 +166,17 @@ class BaseStrategy(ABC):
         return [trial.architecture for trial in self.best_told(k)]
 
     def best_told(self, k: int) -> list[Trial]:
-        """Return the ``k`` best successful trials, best first."""
-        return sorted((trial for trial in self.told.values() if trial.value is not None), key=lambda t: t.rank)[:k]
+        """Return the ``k`` best successful trials, best first; no probes."""
+        return sorted((trial for trial in self.told.values() if trial.eligible), key=lambda t: t.rank)[:k]
+
+    def findings(self) -> dict[str, dict[str, Any]]:
+        """Return what the search showed beyond its trials: plain figures by name, grouped by subject."""
+        return {}
 
     @property
     def exhausted(self) -> bool:
         """Whether every feasible architecture was asked, or no further one can be found."""
-        return self._spent or len(self._asked) >= self.feasible.at_most()
+        return self._spent or len(self._asked) - len(self.probes & self._asked) >= self.feasible.at_most()
 
     def draw(self) -> Architecture:
         """Return a new random feasible architecture: each dimension uniform, conditioned on the limits.

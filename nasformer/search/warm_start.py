@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from nasformer.architecture import Architecture
@@ -22,15 +22,17 @@ WarmStart = SearchResult | TrialStore | Fitness | str | Path
 """A result or its file, a study or its storage (with one study), a table or its file."""
 
 
-def warm_trials(source: SearchResult | TrialStore | Fitness, feasible: FeasibleSet) -> tuple[Trial, ...]:
-    """Return the valued members of a feasible set as trials with negative numbers, so before all others.
+def warm_trials(
+    source: SearchResult | TrialStore | Fitness, feasible: FeasibleSet, probes: Container[Architecture] = ()
+) -> tuple[Trial, ...]:
+    """Return the valued members of a feasible set, and probes, as trials with negative numbers, so before all others.
 
     Raises:
         StudyError: There are none.
     """
     known = dict[Architecture, Evaluation]()
     for each in _evaluations(source):
-        if each.value is not None and each.architecture in feasible:
+        if each.value is not None and (each.architecture in feasible or each.architecture in probes):
             known.setdefault(each.architecture, each)
     if not known:
         raise StudyError(f"the warm start has no architecture with a value within {feasible.describe()}", source)

@@ -36,6 +36,7 @@ class EnumeratedSet(FeasibleSet):
         super().__init__(space, limits)
         members = dict.fromkeys(architecture for architecture in architectures if architecture in space)
         codes = np.unique(space.encode(members), axis=0)  # searches must not depend on the order of a table's rows
+        self._listed = frozenset(members)
         inside = np.ones(len(codes), dtype=bool)
         for name, (low, high) in limits.items():
             costs = space.codec.cost_batch(name, codes)
@@ -50,6 +51,10 @@ class EnumeratedSet(FeasibleSet):
 
     def __contains__(self, architecture: object) -> bool:
         return architecture in self._members
+
+    def evaluable(self, architecture: object) -> bool:
+        """Whether an architecture is listed, within the limits or not."""
+        return architecture in self._listed
 
     def count(self) -> int:
         """Return the number of architectures."""

@@ -126,6 +126,10 @@ class FeasibleSet(ABC):
             and all(self.space.codec.cost(name, architecture) in bounds for name, bounds in self.limits.items())
         )
 
+    def evaluable(self, architecture: object) -> bool:
+        """Whether an architecture can be evaluated, within the limits or not: of a table, whether it is listed."""
+        return architecture in self.space
+
     def __repr__(self) -> str:
         number = grouped(self.count()) if self.countable else f"at most {grouped(self.at_most())}"
         return f"<{number} of {grouped(self.space.size())} architectures of {self.space.name}: {self.describe()}>"

@@ -116,6 +116,10 @@ class FilteredSet(FeasibleSet):
     def __contains__(self, architecture: object) -> bool:
         return architecture in self.proposed and self._accepts(architecture)
 
+    def evaluable(self, architecture: object) -> bool:
+        """Whether an architecture can be evaluated, within the limits or not."""
+        return self.proposed.evaluable(architecture)
+
     def _bounds(self, cost: str) -> tuple[float, float]:
         return self._listed.bounds(cost)
 

@@ -199,6 +199,24 @@ class Task(ABC):
         """
         return self.loss(outputs, teacher)
 
+    def divergence(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Return how far each example's outputs are from a teacher's, ``(batch,)``: 0 where they are the same.
+
+        By default the distillation loss of each example beyond its least, which it has at the teacher.
+
+        Args:
+            outputs: ``(batch, outputs)``.
+            teacher: The teacher's outputs.
+        """
+        from torch.func import vmap
+
+        def beyond_least(own: Tensor, other: Tensor) -> Tensor:
+            own, other = own[None], other[None]
+            return self.distillation(own, other) - self.distillation(other, other)
+
+        found: Tensor = vmap(beyond_least)(outputs, teacher)
+        return found
+
     # Scores
 
     @abstractmethod
@@ -271,7 +289,7 @@ class Task(ABC):
         Raises:
             FitnessError: The task has no such metric.
         """
-        for metric in self.metrics:
+        for metric in (*self.metrics, self.divergence_metric):
             if metric.name == name:
                 return metric
         known = ", ".join(metric.name for metric in self.metrics)
@@ -287,6 +305,20 @@ class Task(ABC):
             return self.metric(name or self.objectives[0])
         choices = " or ".join(", ".join(map(repr, self.objectives)).rsplit(", ", 1))
         raise FitnessError(f"objective is {choices} for {self.name}, got {name!r}", name)
+
+    @property
+    def divergence_metric(self) -> Metric:
+        """The mean ``divergence`` from the full network, in the unit of the loss."""
+        unit = next((metric.unit for metric in self.metrics if metric.name == "loss"), "")
+        return Metric("divergence", "divergence", unit)
+
+    def ranking(self, name: str | None = None) -> Metric:
+        """Return the metric that ranks subnets of a supernet: an objective, or "divergence" from the full network.
+
+        Raises:
+            FitnessError: The task has no such metric, or it cannot rank.
+        """
+        return self.divergence_metric if name == self.divergence_metric.name else self.objective(name)
 
     def to_dict(self) -> Figures:
         """Return plain values, ready for JSON; inverse: ``task_from_dict``."""

@@ -118,6 +118,12 @@ class Classification(Task):
         logs = (outputs / temperature).log_softmax(1), (teacher / temperature).log_softmax(1)
         return temperature**2 * F.kl_div(*logs, reduction="batchmean", log_target=True)
 
+    def divergence(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Return KL(teacher || outputs) of each image in nats, ``(batch,)``."""
+        from torch.nn import functional as F
+
+        return F.kl_div(outputs.log_softmax(1), teacher.log_softmax(1), reduction="none", log_target=True).sum(1)
+
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return whether each image is classified correctly, its cross-entropy in nats, and both its classes."""
         import torch

@@ -1,7 +1,7 @@
 """StrategyConformance: the contract of strategies, as tests.
 
-Only feasible architectures, without repeats; batches of any size; late, partial and failed tells; exhausted spaces;
-the same ask stream for the same seed, also in another process.
+Only feasible architectures and declared probes, without repeats; batches of any size; late, partial and failed tells;
+exhausted spaces; the same ask stream for the same seed, also in another process.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Sequence, Set
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,31 @@ def small_space(**dimensions: Any) -> SearchSpace:
         **dimensions,
     }
     return SearchSpace("small", **{**_TINY, **declared})
+
+
+def probes_of(strategy: Strategy) -> Set[Architecture]:
+    """Return the probes of a strategy."""
+    found: Set[Architecture] = getattr(strategy, "probes", frozenset())
+    return found
+
+
+def fill(strategy: Strategy, judge: Judge, asks: Sequence[int]) -> list[Architecture]:
+    """Ask in the given batch sizes, again where a strategy awaits results first, tell every value, and return all."""
+    found: list[Architecture] = []
+    for size in asks:
+        left = size
+        while left and (asked := strategy.ask(left)):
+            strategy.tell(judge.judge(asked))
+            found += asked
+            left -= len(asked)
+    return found
+
+
+def require_distinct(strategy: Strategy, asked: Sequence[Architecture], most: int, feasible: FeasibleSet) -> None:
+    """Check that members of a set and probes were asked, each once, ``most`` in all unless the set has fewer."""
+    outside = [architecture for architecture in asked if architecture not in feasible]
+    assert set(outside) <= probes_of(strategy)
+    assert len(asked) == len(set(asked)) == min(most, feasible.count() + len(outside))
 
 
 def _total_heads(architecture: Architecture) -> int:
@@ -98,9 +123,15 @@ class StrategyConformance:
     def test_asks_feasible_architectures_each_once(self, feasible: FeasibleSet) -> None:
         """At any batch size."""
         sizes = [1, 1, 3, 7, 20, 1]
-        asked = [a for batch in stream(self.make(feasible), Judge(feasible), sizes) for a in batch]
-        assert len(asked) == len(set(asked)) == min(sum(sizes), feasible.count())
-        assert all(architecture in feasible for architecture in asked)
+        strategy = self.make(feasible)
+        require_distinct(strategy, fill(strategy, Judge(feasible), sizes), sum(sizes), feasible)
+
+    def test_probes_can_be_evaluated(self, feasible: FeasibleSet) -> None:
+        """They are outside the set, and never recommended."""
+        strategy = self.make(feasible)
+        assert all(feasible.evaluable(probe) and probe not in feasible for probe in probes_of(strategy))
+        fill(strategy, Judge(feasible), [12])
+        assert all(architecture in feasible for architecture in strategy.recommend(12))
 
     def test_asks_no_more_than_n(self, feasible: FeasibleSet) -> None:
         """And at least one until exhausted."""
@@ -122,30 +153,29 @@ class StrategyConformance:
             strategy.tell(judge.judge(waiting[-3:]))
             del waiting[-3:]
         assert len(set(seen)) == len(seen) > 0
-        assert all(architecture in feasible for architecture in seen)
+        assert all(architecture in feasible or architecture in probes_of(strategy) for architecture in seen)
 
     def test_tolerates_failed_evaluations(self, feasible: FeasibleSet) -> None:
         """All at the start, then some."""
         strategy, judge = self.make(feasible), Judge(feasible)
         for step in range(20):
             strategy.tell(judge.judge(strategy.ask(1), failed=step < 5 or step % 3 == 0))
-        seen = [trial.architecture for trial in judge.trials]
-        assert len(set(seen)) == len(seen) == min(20, feasible.count())
-        worked = {trial.architecture for trial in judge.trials if trial.value is not None}
-        assert set(strategy.recommend(3)) <= worked
+        require_distinct(strategy, [trial.architecture for trial in judge.trials], 20, feasible)
+        worked = {trial.architecture for trial in judge.trials if trial.eligible}
+        assert set(strategy.recommend(3)) <= worked or not worked
 
     def test_learns_a_failed_evaluation_made_again(self, feasible: FeasibleSet) -> None:
         """A failed trial is told once more, with its value."""
         strategy, judge = self.make(feasible), Judge(feasible)
-        asked = stream(strategy, judge, [4, 4])
+        asked = fill(strategy, judge, [4, 4])
         failed = judge.judge(strategy.ask(4), failed=True)
         strategy.tell(failed)
         for trial in failed:
             strategy.tell([replace(trial, value=judge.value(trial.architecture) + 1e3, error=None)])
-        if failed:
-            assert set(strategy.recommend(1)) <= {trial.architecture for trial in judge.trials}
-        seen = [*chain(*asked), *(trial.architecture for trial in failed), *chain(*stream(strategy, judge, [4, 4]))]
-        assert len(set(seen)) == len(seen) == min(20, feasible.count())
+        told = {trial.architecture for trial in judge.trials if not trial.probe}
+        assert set(strategy.recommend(1)) <= told or not told
+        seen = [*asked, *(trial.architecture for trial in failed), *fill(strategy, judge, [4, 4])]
+        require_distinct(strategy, seen, 16 + len(failed), feasible)
 
     def test_learns_from_a_warm_start(self, feasible: FeasibleSet) -> None:
         """Trials of another search come first; their architectures are not asked."""
@@ -153,9 +183,8 @@ class StrategyConformance:
         known = list(dict.fromkeys(feasible.sample(6, seed=9)))
         warm = [replace(trial, number=trial.number - len(known), batch=-1) for trial in judge.judge(known)]
         strategy.tell(warm)
-        seen = [each for batch in stream(strategy, judge, [4] * 4) for each in batch]
-        assert not set(seen) & set(known)
-        assert len(set(seen)) == len(seen) == min(16, feasible.count() - len(known))
+        seen = fill(strategy, judge, [4] * 4)
+        require_distinct(strategy, [*known, *seen], len(known) + 16, feasible)
         assert set(strategy.recommend(2)) <= {*known, *seen}
 
     def test_says_whether_it_depends_on_the_total(self, feasible: FeasibleSet) -> None:
@@ -167,18 +196,15 @@ class StrategyConformance:
         """A constant fitness."""
         judge = Judge(feasible)
         judge.value = lambda architecture: -1e6  # type: ignore[method-assign]
-        asked = [a for batch in stream(self.make(feasible), judge, [5] * 4) for a in batch]
-        assert len(set(asked)) == len(asked) == min(20, feasible.count())
+        strategy = self.make(feasible)
+        require_distinct(strategy, fill(strategy, judge, [5] * 4), 20, feasible)
 
     def test_exhausts_a_small_set(self) -> None:
         """Every architecture once, then nothing."""
         feasible = small_space().feasible(params=(0, 4000))
         strategy, judge = self.make(feasible, evaluations=None, batch_size=3), Judge(feasible)
-        seen: list[Architecture] = []
-        while asked := strategy.ask(3):
-            seen += asked
-            strategy.tell(judge.judge(asked))
-        assert len(seen) == len(set(seen)) == feasible.count()
+        seen = fill(strategy, judge, [3] * 100)
+        require_distinct(strategy, seen, 300, feasible)
         assert strategy.ask(1) == []
 
     def test_searches_a_space_of_one(self) -> None:
@@ -194,11 +220,11 @@ class StrategyConformance:
         """At most k, best first, and none before any tell."""
         strategy, judge = self.make(feasible), Judge(feasible)
         assert strategy.recommend(3) == []
-        stream(strategy, judge, [10] * 3)
+        fill(strategy, judge, [10] * (6 if probes_of(strategy) else 3))
         recommended = strategy.recommend(3)
         assert 1 <= len(recommended) <= 3
         assert all(architecture in feasible for architecture in recommended)
-        values = sorted(trial.value for trial in judge.trials if trial.value is not None)
+        values = sorted(trial.value for trial in judge.trials if trial.value is not None and not trial.probe)
         assert judge.value(recommended[0]) >= values[len(values) // 2]
 
     def test_same_seed_same_stream(self, feasible: FeasibleSet) -> None:
@@ -234,5 +260,5 @@ class StrategyConformance:
 
     def test_works_without_a_known_length(self, feasible: FeasibleSet) -> None:
         """``evaluations`` may be None."""
-        asked = stream(self.make(feasible, evaluations=None), Judge(feasible), [3] * 5)
-        assert sum(map(len, asked)) == min(15, feasible.count())
+        strategy = self.make(feasible, evaluations=None)
+        require_distinct(strategy, fill(strategy, Judge(feasible), [3] * 5), 15, feasible)

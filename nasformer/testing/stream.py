@@ -36,7 +36,8 @@ class Judge:
         for architecture in architectures:
             value, error = (None, "failed on purpose") if failed else (self.value(architecture), None)
             costs = self.feasible.space.costs(architecture)
-            trials.append(Trial(len(self.trials), 0, architecture, value, error, costs=costs))
+            probe = architecture not in self.feasible
+            trials.append(Trial(len(self.trials), 0, architecture, value, error, costs=costs, probe=probe))
             self.trials.append(trials[-1])
         return trials
 

@@ -186,6 +186,17 @@ class TaskConformance(ABC):
         assert self.task.distillation(self.outputs(seed=3), teacher, temperature=temperature) > least
         assert self.task.distillation(outputs, teacher, hard=True).isfinite()
 
+    def test_divergence_is_distillation_beyond_its_least(self) -> None:
+        """Of each example; it ranks too."""
+        outputs, teacher = self.outputs(), self.outputs(seed=3)
+        found = self.task.divergence(outputs, teacher)
+        assert found.shape == (COUNT,)
+        least = self.task.distillation(teacher, teacher)
+        torch.testing.assert_close(found.mean(), self.task.distillation(outputs, teacher) - least)
+        assert self.task.divergence(teacher, teacher).abs().max() < 1e-6
+        assert self.task.ranking("divergence").sign == -1
+        assert self.task.ranking() == self.task.objective()
+
     @pytest.mark.parametrize("count", [1, COUNT])
     def test_figures_are_plain(self, count: int) -> None:
         """Metrics by name, each a number or None, and details in lists and mappings, also of a single example."""

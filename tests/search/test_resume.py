@@ -142,7 +142,7 @@ def test_a_search_that_has_ended_goes_on_as_if_begun_with_more(
     result = search(strategy, more, batch_size=batch_size, storage=tmp_path / "study.log")
     assert more.judged.total() == len(result.trials) - 17 == EVALUATIONS - 17
     assert what(result.trials[:17]) == what(known.trials)
-    if strategy.partition(":")[0] in ("nevergrad", "thompson"):
+    if strategy.partition(":")[0] in ("nevergrad", "sensitivity", "thompson"):
         assert "planned for 17 evaluations and keeps to that plan; a search of 34 from the start may" in caplog.text
     else:
         assert what(result.trials) == what(plain.trials)

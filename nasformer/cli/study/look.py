@@ -61,7 +61,7 @@ def winner(study: Study) -> Trial:
 
     trials = study.trials()
     confirmed = study.confirmation()
-    valued = [trial for trial in confirmed or trials if trial.value is not None]
+    valued = [trial for trial in confirmed or trials if trial.eligible]
     if not valued:
         raise StudyError(
             f"study {study.name!r} has no trial with a value yet; run it with 'nasformer study run'", study

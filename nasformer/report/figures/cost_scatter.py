@@ -68,7 +68,7 @@ def _entry(group: Group, index: int) -> tuple[str, Line2D]:
 
 
 def _points(group: Group, cost: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    trials = (trial for result in group.results for trial in result.trials if trial.value is not None)
+    trials = (trial for result in group.results for trial in result.trials if trial.eligible)
     distinct = {(trial.architecture, trial.value): (trial.costs[cost], trial.value) for trial in trials}
     return np.array(list(distinct.values()), dtype=float).reshape(-1, 2)
 

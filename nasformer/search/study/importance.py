@@ -39,7 +39,7 @@ def importances(study: Study, evaluator: str = "fanova") -> dict[str, float]:
     """
     if evaluator not in EVALUATORS:
         raise StudyError(f"unknown evaluator {evaluator!r}; {did_you_mean(evaluator, EVALUATORS)}", evaluator)
-    trials = [trial for trial in study.trials() if trial.value is not None]
+    trials = [trial for trial in study.trials() if trial.eligible]
     if len({trial.value for trial in trials}) < 2 or len(trials) < _MIN_TRIALS:
         raise StudyError(
             f"importance needs {_MIN_TRIALS} trials with values that differ, study {study.name!r} has {len(trials)}",

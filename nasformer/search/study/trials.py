@@ -50,7 +50,8 @@ def state_of(trial: Trial) -> TrialState:
 
 def as_attributes(trial: Trial, retried_after: int | None) -> dict[str, Any]:
     """Return all of a trial but its value as user attributes."""
-    asked = {"number": trial.number, "batch": trial.batch, "architecture": trial.architecture.to_dict()}
+    asked: dict[str, Any] = {"number": trial.number, "batch": trial.batch, "architecture": trial.architecture.to_dict()}
+    asked |= {"probe": True} if trial.probe else {}
     told = {"seconds": trial.seconds, "error": trial.error, "metrics": dict(trial.metrics)}
     again = {} if retried_after is None else {"retried_after": retried_after}
     return {ASKED: {**asked, "costs": dict(trial.costs)}, _RESULT: {**told, **again}, **trial.costs, **trial.metrics}
