@@ -21,7 +21,7 @@ from nasformer.training.log import Callback
 from nasformer.training.loop import Trainer, TrainingTask, renamed
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult, trained
-from nasformer.training.sampling import Sampler, reference_subnets
+from nasformer.training.sampling import SamplingSchedule, reference_subnets
 from nasformer.training.state import FILE as STATE
 from nasformer.training.teacher import Teacher, load_teacher, original
 
@@ -87,7 +87,7 @@ def train_supernet(
 
     task = TrainingTask(
         net=net,
-        draws=Sampler(space, recipe),
+        draws=SamplingSchedule(space, recipe),
         candidates=reference_subnets(space, recipe),
         identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name},
         shapes=shapes,
