@@ -15,7 +15,7 @@ from nasformer.data.dataset import Dataset
 from nasformer.data.examine import examined
 from nasformer.supernet.model import VisionTransformer
 from nasformer.supernet.supernet import Supernet
-from nasformer.training.defaults import default_recipe
+from nasformer.training.defaults import default_recipe, family_recipe
 from nasformer.training.distributed import is_main_process, local_device, process_group
 from nasformer.training.log import Callback
 from nasformer.training.loop import Trainer, TrainingTask, renamed
@@ -23,7 +23,7 @@ from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult, trained
 from nasformer.training.sampling import SamplingSchedule, reference_subnets
 from nasformer.training.state import FILE as STATE
-from nasformer.training.teacher import Teacher, load_teacher, original
+from nasformer.training.teacher import Teacher, from_checkpoint, load_teacher, original
 
 FILE = "supernet.safetensors"
 ORIGINAL = "original.safetensors"
@@ -51,7 +51,7 @@ def train_supernet(
     Args:
         net: The supernet; left on ``device``, with the recipe's drop-path, in evaluation mode.
         data: The dataset.
-        recipe: Training recipe; None: the dataset's default.
+        recipe: Training recipe; None: the dataset's default, for a family from a checkpoint ``family_recipe``.
         out: Folder for ``supernet.safetensors``, the JSONL log and the resumable state; None: nothing is saved.
         resume: Resume from the state in ``out``; the weights equal those of an uninterrupted training.
         device: "auto" is the first available of cuda, mps and cpu.
@@ -77,7 +77,7 @@ def train_supernet(
     space = net.space
     data.check(space)
     data = examined(data)
-    recipe = recipe or default_recipe(data, device)
+    recipe = recipe or (family_recipe if from_checkpoint(net) else default_recipe)(data, device)
     net.set_drop_path(recipe.drop_path)
     folder = None if out is None else Path(out)
 

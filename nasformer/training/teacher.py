@@ -24,8 +24,7 @@ from nasformer.tasks import Task, task_of
 from nasformer.training.validation import autocast
 
 TIMM = "timm:"
-CHECKPOINT_FORMATS = ("timm", "transformers")
-"""Imports of which the full network is a model that people have: the default teacher of its family."""
+_CHECKPOINT_FORMATS = ("timm", "transformers")
 
 
 class Teacher:
@@ -153,6 +152,11 @@ def load_teacher(name: str, *, weights: str | Path | None = None, num_classes: i
     return Teacher.of(net.extract(net.space.largest), _task(net.metadata))
 
 
+def from_checkpoint(net: Supernet) -> bool:
+    """Whether a supernet was imported from a trained model of timm or transformers."""
+    return net.metadata.get("imported", {}).get("format") in _CHECKPOINT_FORMATS
+
+
 def original(net: Supernet) -> Teacher | None:
     """Return the model that a supernet was imported from, frozen: a copy of its full network, as it is now.
 
@@ -164,8 +168,7 @@ def original(net: Supernet) -> Teacher | None:
     >>> bool(torch.allclose(original(net).logits(images, amp=False), model(images), atol=1e-5))
     True
     """
-    imported = net.metadata.get("imported", {})
-    if imported.get("format") not in CHECKPOINT_FORMATS or imported.get("head") == "new":
+    if not from_checkpoint(net) or net.metadata["imported"].get("head") == "new":
         return None
     return Teacher.of(net.extract(net.space.supernet_architecture), _task(net.metadata))
 

@@ -14,7 +14,7 @@ from nasformer.errors import CheckpointError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, load_network
 from nasformer.supernet.checkpoint import fingerprint
-from nasformer.training import Recipe, train_supernet
+from nasformer.training import Recipe, default_recipe, family_recipe, train_supernet
 from nasformer.training.teacher import Teacher, original
 from tests.training.conftest import Stop
 from tests.training.test_training import same, train
@@ -82,3 +82,17 @@ def test_a_resumed_training_learns_from_the_model_it_began_with(
 def test_a_teacher_needs_distillation(space: SearchSpace, data: Dataset, recipe: Recipe) -> None:
     with pytest.raises(RecipeError, match="there is a teacher, but the recipe has distillation: off"):
         train_supernet(Supernet(space), data, recipe.replace(distillation="off"), teacher=Teacher.of(Supernet(space)))
+
+
+def test_a_family_has_a_short_recipe_of_its_own(model: torch.nn.Module, data: Dataset, space: SearchSpace) -> None:
+    net = Supernet.from_timm(model)
+    result = train_supernet(net, data, device="cpu", progress=False)
+    default = default_recipe(data, "cpu")
+    assert result.recipe == family_recipe(data, "cpu") != default
+    assert (result.recipe.sampling, result.recipe.inplace_distillation) == ("sandwich", "next_larger")
+    assert (result.recipe.epochs, result.recipe.warmup_epochs) == (default.epochs // 10, 0)
+    assert result.recipe.learning_rate == pytest.approx(default.learning_rate / 10)
+    assert result.teacher is not None
+    assert family_recipe(data, "cpu", {"epochs": 2, "mixup": 0.1}).mixup == 0.1
+    with pytest.raises(RecipeError, match=r"epochs: .*got 0"):
+        family_recipe(data, "cpu", {"epochs": 0})

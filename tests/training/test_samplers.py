@@ -193,3 +193,13 @@ def test_a_sampler_of_others_comes_by_module_and_class() -> None:
         Recipe(sampling="json:dumps")
     with pytest.raises(RecipeError, match="unknown sampling 'sandwhich'; did you mean 'sandwich'"):
         Recipe(sampling="sandwhich")
+
+
+def test_a_sampler_of_others_comes_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "somebodys_sampling-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys-sampling\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[nasformer.training.sampling]\nsmallest = {__name__}:SmallestSampler\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "smallest" in sampler_names()
+    assert SamplingSchedule(DIGITS, Recipe(sampling="smallest"))(0, 2) == [(DIGITS.smallest,)] * 2
