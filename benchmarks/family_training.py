@@ -48,49 +48,52 @@ def checkpoint(data: Dataset, epochs: int) -> nn.Module:
     return net
 
 
-def trained(model: nn.Module, data: Dataset, recipe: Recipe) -> tuple[float, float, float]:
-    """Return the mean accuracy of the subnets at half the MACs, that of the largest, and the seconds of the training."""
-    net = Supernet.from_timm(model, batches=[(data.train.images[:512], data.train.labels[:512])])  # type: ignore[attr-defined]
-    seconds = train_supernet(net, data, recipe, device="cpu", progress=False).seconds
+def family(model: nn.Module, data: Dataset) -> Supernet:
+    """Return the supernet of a model, sorted by importance on train images."""
+    images, labels = data.train.images[:512], data.train.labels[:512]  # type: ignore[attr-defined]
+    return Supernet.from_timm(model, batches=[(images, labels)])
+
+
+def tested(net: Supernet, data: Dataset) -> tuple[float, float]:
+    """Return the mean accuracy of the subnets at half the MACs, and that of the largest."""
     full = net.space.macs(net.space.largest)
     subnets = net.space.feasible(macs=(0.45 * full, 0.55 * full)).sample(SUBNETS, seed=0)
     scores = [evaluate(net, data.test, each).accuracy for each in subnets]
-    return statistics.mean(scores), evaluate(net, data.test, net.space.largest).accuracy, seconds
+    return statistics.mean(scores), evaluate(net, data.test, net.space.largest).accuracy
+
+
+def trained(model: nn.Module, data: Dataset, recipe: Recipe) -> tuple[float, float, float]:
+    """Return the accuracies of ``tested`` after a training, and its seconds."""
+    net = family(model, data)
+    seconds = train_supernet(net, data, recipe, device="cpu", progress=False).seconds
+    return (*tested(net, data), seconds)
 
 
 def main() -> None:
     """Print a row per way."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="digits")
-    parser.add_argument(
-        "--epochs", type=int, default=8, help="of each family, sandwiches; single subnets have four times"
-    )
+    parser.add_argument("--data", default="digits", help="a dataset in memory")
+    parser.add_argument("--epochs", type=int, default=4, help=f"of sandwiches; others have {PASSES} times as many")
     parser.add_argument("--checkpoint-epochs", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     arguments = parser.parse_args()
     data = load_dataset(arguments.data)
     model = checkpoint(data, arguments.checkpoint_epochs)
-    print(
-        f"{arguments.data}: the model has {evaluate(model, data.test).accuracy:.2f} % on {len(data.test):,} test images"
-    )
     print(f"{'way':<32}{'half the MACs':>14}{'to uniform':>12}{'± s.e.':>8}{'largest':>9}{'seconds':>9}")
+    print("{:<32}{:>12.2f} %{:>27.2f} %".format("not trained", *tested(family(model, data), data)))
     base: list[float] = []
     for name, options in WAYS.items():
         epochs = arguments.epochs * (1 if "sandwich_random" in options else PASSES)
-        recipe = Recipe.for_dataset("digits").replace(
-            **options, epochs=epochs, learning_rate=arguments.learning_rate, validate_every=epochs
-        )
+        changes = {**options, "epochs": epochs, "validate_every": epochs, "learning_rate": arguments.learning_rate}
+        recipe = Recipe.for_dataset("digits").replace(**changes)
         rows = [trained(model, data, recipe.replace(seed=seed)) for seed in range(arguments.seeds)]
         half, largest, seconds = zip(*rows, strict=True)
         base = base or list(half)
         gains = [mine - other for mine, other in zip(half, base, strict=True)]
         error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
-        means = statistics.mean(half), statistics.mean(gains), error, statistics.mean(largest), sum(seconds)
-        print(
-            f"{name:<32}{means[0]:>12.2f} %{means[1]:>+12.2f}{means[2]:>8.2f}{means[3]:>7.2f} %{means[4]:>9.0f}",
-            flush=True,
-        )
+        figures = statistics.mean(half), statistics.mean(gains), error, statistics.mean(largest), sum(seconds)
+        print("{:<32}{:>12.2f} %{:>+12.2f}{:>8.2f}{:>7.2f} %{:>9.0f}".format(name, *figures), flush=True)
 
 
 if __name__ == "__main__":
