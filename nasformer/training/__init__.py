@@ -7,7 +7,7 @@ processes. ``sampling``, ``augment``, ``objective``, ``teacher``, ``optimizer``,
 """
 
 from nasformer.errors import deprecated_names
-from nasformer.training.defaults import default_recipe
+from nasformer.training.defaults import default_recipe, family_recipe
 from nasformer.training.device import find_device
 from nasformer.training.distributed import is_main_process, should_report
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
@@ -27,6 +27,7 @@ __all__ = [
     "TrainingResult",
     "default_recipe",
     "evaluate",
+    "family_recipe",
     "find_device",
     "finetune",
     "is_main_process",
