@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from nasformer.fitness import SurrogateFitness as SurrogateFitness
     from nasformer.fitness import TableFitness as TableFitness
     from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
-    from nasformer.fitness import bind_weights as bind_weights
     from nasformer.fitness.ray import RayFitness as RayFitness
     from nasformer.registry import get_strategy as get_strategy
     from nasformer.registry import strategy_names as strategy_names
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from nasformer.tasks import get_task as get_task
     from nasformer.tasks import task_names as task_names
     from nasformer.training import Recipe as Recipe
+    from nasformer.training import bind_weights as bind_weights
     from nasformer.training import finetune as finetune
     from nasformer.training import retrain as retrain
     from nasformer.training import train_supernet as train_supernet
@@ -78,7 +78,6 @@ _HOME = {
         "SurrogateFitness",
         "TableFitness",
         "TrainingFreeFitness",
-        "bind_weights",
     ),
     "nasformer.fitness.ray": ("RayFitness",),
     "nasformer.registry": ("get_strategy", "strategy_names"),
@@ -95,7 +94,7 @@ _HOME = {
     ),
     "nasformer.supernet": ("Supernet",),
     "nasformer.tasks": ("Task", "get_task", "task_names"),
-    "nasformer.training": ("Recipe", "finetune", "retrain", "train_supernet"),
+    "nasformer.training": ("Recipe", "bind_weights", "finetune", "retrain", "train_supernet"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

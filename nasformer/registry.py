@@ -168,7 +168,8 @@ def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray:
 
 def default_fitness(space: SearchSpace) -> Fitness:
     """Return the inherited fitness with the default weights of a space, else a training-free score with a warning."""
-    from nasformer.fitness import TrainingFreeFitness, find_weights
+    from nasformer.fitness import TrainingFreeFitness
+    from nasformer.training import find_weights
 
     if find_weights(space) is not None:
         return make_fitness("inherited", space)
@@ -348,7 +349,7 @@ def supernet_file(
     Raises:
         FitnessError: There are no weights for the space, or those of several datasets.
     """
-    from nasformer.fitness import find_weights
+    from nasformer.training import find_weights
 
     if supernet is not None:
         return Path(supernet)
@@ -362,6 +363,6 @@ def supernet_file(
 
 def weights_line(space: SearchSpace, path: Path) -> str:
     """Return a line that names a space, the file of its weights, and the data that trained them."""
-    from nasformer.fitness.weights import trained_on
+    from nasformer.training.weights import trained_on
 
     return f"space {space.name}, weights {path}, trained on {trained_on(path)}"

@@ -49,7 +49,7 @@ Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the da
 
 
 def _supernet_file(given: Path | None) -> Path | None:
-    from nasformer.fitness.weights import named_weights
+    from nasformer.training.weights import named_weights
 
     return given if given is None else named_weights(given)
 
@@ -165,8 +165,8 @@ def trained_space(space: str, supernet: Path | None = None, data: str | None = N
         supernet: The weights; None: those kept for the space.
         data: Name of their training dataset; None: any.
     """
-    from nasformer.fitness.weights import space_of_weights
     from nasformer.space import load_space, space_names
+    from nasformer.training.weights import space_of_weights
 
     declared = load_space(space)
     return space_of_weights(declared, supernet, data) if space in space_names() else declared

@@ -129,9 +129,9 @@ def _of_supernet(
 ) -> tuple[dict[str, Any], str | None, str | None]:
     """Return training record, held-out names and hash of the space's supernet; empty without one."""
     from nasformer.errors import FitnessError
-    from nasformer.fitness import find_weights
     from nasformer.registry import load_supernet
     from nasformer.supernet.checkpoint import fingerprint
+    from nasformer.training import find_weights
 
     file = supernet or find_weights(space, data)
     if file is None and data:

@@ -38,9 +38,9 @@ def make_searcher(
 
     Default fitness: inherited weights, if any exist or an option refers to them; else the searcher's default.
     """
-    from nasformer.fitness.weights import find_weights
     from nasformer.registry import make_fitness
     from nasformer.searcher import Searcher
+    from nasformer.training.weights import find_weights
 
     declared = timed_space(trained_space(space, supernet, data), latency_table, latency)
     parallel = workers != 1 or ray is not None

@@ -10,7 +10,6 @@ from nasformer.fitness.parallel import ParallelFitness
 from nasformer.fitness.surrogate import SurrogateFitness
 from nasformer.fitness.table import TableFitness
 from nasformer.fitness.training_free import TrainingFreeFitness
-from nasformer.fitness.weights import bind_weights, find_weights
 
 __all__ = [
     "CachedFitness",
@@ -20,6 +19,4 @@ __all__ = [
     "SurrogateFitness",
     "TableFitness",
     "TrainingFreeFitness",
-    "bind_weights",
-    "find_weights",
 ]

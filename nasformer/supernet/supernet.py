@@ -38,6 +38,7 @@ class Supernet(VisionTransformer):
     Attributes:
         space: The search space.
         metadata: The caller's JSON-compatible metadata.
+        file: The checkpoint that the weights were loaded from or saved to; None: none, or trained since.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Supernet(VisionTransformer):
         )
         self.space = space
         self.metadata: dict[str, Any] = {}
+        self.file: Path | None = None
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
         """Write the weights and the declaration of their space; ``metadata`` replaces the supernet's own.
@@ -80,7 +82,8 @@ class Supernet(VisionTransformer):
             "norm_eps": self.norm_eps,
             "metadata": dict(self.metadata if metadata is None else metadata),
         }
-        return write_checkpoint(path, "supernet", self.state_dict(), header)
+        self.file = write_checkpoint(path, "supernet", self.state_dict(), header).absolute()
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
@@ -113,7 +116,7 @@ class Supernet(VisionTransformer):
             raise CheckpointError(f"cannot build the supernet of {path}: {error}", path) from error
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise CheckpointError(f"the header of {path} is damaged: {first_line(error)}", path) from error
-        net.metadata = metadata
+        net.metadata, net.file = metadata, Path(path).absolute()
         return net.eval()
 
     @classmethod

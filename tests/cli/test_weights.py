@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from nasformer.fitness import find_weights
-from nasformer.fitness.weights import keep_weights
 from nasformer.search import SearchResult
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
+from nasformer.training import find_weights
+from nasformer.training.weights import keep_weights
 
 Command = Callable[..., Any]
 Refused = Callable[..., None]
