@@ -125,6 +125,8 @@ class Trainer:
         self.objective = Objective(recipe, data, device)
         self.mix = mixer(recipe, data.num_classes)
         self.weights = _balancing(data) if recipe.balanced_sampling else None
+        if task.teacher is not None and recipe.distillation == "off":
+            raise RecipeError("there is a teacher, but the recipe has distillation: off; take hard or soft", recipe)
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
         self.ema = make_ema(self.net, recipe)
         self.keep_by = None if recipe.keep_best is None else data.task.objective(recipe.keep_best)

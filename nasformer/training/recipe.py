@@ -99,7 +99,8 @@ class Recipe(BaseModel):
         budget: Bounds by cost, as ``{params: 5e6:6e6}``; a supernet samples from the feasible set, under the paper's
             prior. None: the whole space.
         distillation: With a teacher: its predicted class ("hard", as DeiT, Touvron et al., ICML 2021, and
-            AutoFormer), or its probabilities ("soft", Hinton et al., 2015).
+            AutoFormer), its probabilities ("soft", Hinton et al., 2015), or nothing ("off"): a family from a checkpoint
+            then learns without its original model.
         distillation_weight: Weight of the distillation loss; the labels have the rest.
         distillation_temperature: Softmax temperature of soft distillation.
         seed: Random seed of order, augmentation, drop-path and sampled subnets.
@@ -141,7 +142,7 @@ class Recipe(BaseModel):
     sandwich_random: int = Field(2, ge=0, le=100)
     inplace_distillation: bool = True
     budget: dict[str, Any] | None = None
-    distillation: Literal["hard", "soft"] = "hard"
+    distillation: Literal["hard", "soft", "off"] = "hard"
     distillation_weight: float = Field(0.5, ge=0, le=1)
     distillation_temperature: float = Field(1.0, ge=0.01, le=1000)
     validate_every: int = Field(1, ge=1)

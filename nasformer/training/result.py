@@ -10,9 +10,6 @@ from nasformer.data.held_out import held_out
 from nasformer.training.log import Row
 from nasformer.training.recipe import Recipe
 
-STARTED_FROM = "started_from"
-"""Metadata of a supernet that was trained further: the file of its initial weights, and their hash."""
-
 
 @dataclass(frozen=True)
 class TrainingResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -13,19 +14,22 @@ from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.data.examine import examined
 from nasformer.errors import CheckpointError
-from nasformer.supernet.checkpoint import fingerprint
+from nasformer.supernet.model import VisionTransformer
 from nasformer.supernet.supernet import Supernet
 from nasformer.training.defaults import default_recipe
-from nasformer.training.distributed import local_device, process_group
+from nasformer.training.distributed import is_main_process, local_device, process_group
 from nasformer.training.log import Callback, logger
 from nasformer.training.loop import Trainer, TrainingTask, renamed
+from nasformer.training.origin import STARTED_FROM, origin_of, original_of
 from nasformer.training.recipe import Recipe
-from nasformer.training.result import STARTED_FROM, TrainingResult, trained
+from nasformer.training.result import TrainingResult, trained
 from nasformer.training.sampling import Sampler, reference_subnets
-from nasformer.training.teacher import Teacher
+from nasformer.training.state import FILE as STATE
+from nasformer.training.teacher import Teacher, load_teacher
 from nasformer.training.weights import bind_weights
 
 FILE = "supernet.safetensors"
+ORIGINAL = "original.safetensors"
 
 
 def train_supernet(
@@ -62,7 +66,9 @@ def train_supernet(
         readers: Processes that read and augment images that are not in memory; "auto": one less than the cores, at most
             eight. The result does not depend on it.
         teacher: Distillation teacher, from images to logits, of all subnets but those that
-            learn from the largest of a sandwich.
+            learn from larger ones of a sandwich. None: of a family from a checkpoint the original model (see
+            ``teacher.original``), kept in ``out`` as ``original.safetensors``, unless the recipe has ``distillation:
+            off``; of others none.
         workers: Deprecated name of ``readers``.
         keep: Whether the weights in ``out`` are kept for the space and the data, where searches find them.
 
@@ -80,41 +86,35 @@ def train_supernet(
     data = examined(data)
     recipe = recipe or default_recipe(data, device)
     net.set_drop_path(recipe.drop_path)
-    start, net.file = _start(net, out), None
+    folder = None if out is None else Path(out)
 
     @lru_cache(maxsize=1024)
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         return net.active_shapes(architecture)
 
     identity = {"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name}
+    taught = _default_teacher(net, recipe, folder) if teacher is None else Teacher.of(teacher)
+    files = (None, None) if folder is None else (folder / FILE, folder / ORIGINAL)
+    origin, net.file = origin_of(net, *files), None
     task = TrainingTask(
         net=net,
         draws=Sampler(space, recipe),
         candidates=reference_subnets(space, recipe),
-        identity=identity | ({"start": start["weights"]} if start else {}),
+        identity=identity | ({"start": origin[STARTED_FROM]["weights"]} if STARTED_FROM in origin else {}),
         shapes=shapes,
-        teacher=None if teacher is None else Teacher.of(teacher),
+        teacher=taught,
     )
     place = local_device(device)
     with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, readers=renamed(readers, workers), ranks=ranks)
-        result = trainer.run(None if out is None else Path(out), resume, progress, callback)
-        net.metadata = {**net.metadata, STARTED_FROM: start, **trained(result, data)}
+        result = trainer.run(folder, resume, progress, callback)
+        net.metadata = {**net.metadata, **origin, **trained(result, data)}
         net.eval()
-        if out is not None and ranks.is_main:
-            net.save(Path(out) / FILE)
+        if folder is not None and ranks.is_main:
+            net.save(folder / FILE)
             if keep:
-                _keep(net, Path(out) / FILE)
+                _keep(net, folder / FILE)
     return result
-
-
-def _start(net: Supernet, out: str | Path | None) -> dict[str, str]:
-    """Return the file of the initial weights and their hash; empty if they are of no file."""
-    if net.file is None:
-        return {}
-    if out is not None and net.file == (Path(out) / FILE).absolute():  # they are of this training
-        return dict(net.metadata.get(STARTED_FROM, {}))
-    return {"file": str(net.file), "weights": fingerprint(net)[:16]}
 
 
 def _keep(net: Supernet, file: Path) -> None:
@@ -122,3 +122,18 @@ def _keep(net: Supernet, file: Path) -> None:
         bind_weights(net.space, file)
     except CheckpointError as error:
         logger.warning("%s; searches need --supernet %s", error, file)
+
+
+def _default_teacher(net: Supernet, recipe: Recipe, folder: Path | None) -> Teacher | None:
+    """Return the original model of a family, None if there is none; of a begun training, the one it began with."""
+    if recipe.distillation == "off":
+        return None
+    if folder is not None and (folder / STATE).exists():
+        kept = folder / ORIGINAL
+        return load_teacher(str(kept)) if kept.exists() else None
+    teacher, words = original_of(net) or (None, "")
+    if words:
+        logger.info("distilling from %s", words)
+    if teacher is not None and folder is not None and is_main_process():
+        cast(VisionTransformer, teacher.net).save(folder / ORIGINAL, net.metadata)
+    return teacher
