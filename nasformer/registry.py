@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer._plugins import Plugins
-from nasformer.errors import DataError, FitnessError, NasformerError, StrategyError, did_you_mean
+from nasformer.errors import CheckpointError, DataError, FitnessError, NasformerError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
@@ -337,7 +337,11 @@ def load_supernet(
 
 
 def supernet_file(
-    space: SearchSpace, supernet: str | Path | None = None, data: str | Mapping[str, Any] | None = None
+    space: SearchSpace,
+    supernet: str | Path | None = None,
+    data: str | Mapping[str, Any] | None = None,
+    *,
+    searched: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return the file of a space's supernet.
 
@@ -345,20 +349,39 @@ def supernet_file(
         space: The space.
         supernet: A checkpoint; None: the kept weights of the space, trained on ``data`` if there are such.
         data: Name or record of a dataset.
+        searched: Settings of a search: its supernet is returned, from where it was or is kept.
 
     Raises:
         FitnessError: There are no weights for the space, or those of several datasets.
+        CheckpointError: The weights of the search are nowhere.
     """
     from nasformer.training import find_weights
 
     if supernet is not None:
         return Path(supernet)
+    if searched and (wanted := searched.get("fitness", {}).get("weights")):
+        return _searched_supernet(space, wanted, searched.get("supernet"))
     path = (find_weights(space, data) if data else None) or find_weights(space)
     if path is None:
         raise FitnessError(
             f"no trained weights for space {space.name!r}; run 'nasformer train' first, or give --supernet PATH", space
         )
     return path
+
+
+def _searched_supernet(space: SearchSpace, weights: str, file: str | None) -> Path:
+    """Return the file with the weights of a search, given their hash: that of the search, else one kept."""
+    from nasformer.supernet import Supernet
+    from nasformer.supernet.checkpoint import fingerprint
+    from nasformer.training.weights import kept_supernets
+
+    there = file is not None and Path(file).is_file()
+    files = [Path(str(file))] if there else []
+    for path in dict.fromkeys((*files, *(each.file for each in kept_supernets(space) if not each.fault))):
+        if fingerprint(Supernet.load(path, space))[:16] == weights:
+            return path
+    place = "" if file is None else f" of {file}, which {'has others by now' if there else 'is not there'}"
+    raise CheckpointError(f"the search used the weights {weights}{place}; give its supernet with --supernet FILE", file)
 
 
 def weights_line(space: SearchSpace, path: Path) -> str:

@@ -306,13 +306,14 @@ class Searcher:
             )
         asked = fitness_spec["fitness"] | {key: value for key, value in how.items() if value is not None}
         if asked["spec"] == "inherited":
-            asked["supernet"] = supernet_file(space, asked.get("supernet"), settings["fitness"].get("data"))
+            kept = {"supernet": fitness_spec["fitness"].get("supernet"), **settings}
+            asked["supernet"] = supernet_file(space, how.get("supernet"), searched=kept)
         fitness = make_fitness(space=space, **asked)
         searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
-        kept = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
+        again = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
         return searcher, {
             "budget": settings["limits"] or None,
-            **kept,
+            **again,
             "resolution": settings.get("resolution"),
             "max_failures": fitness_spec["max_failures"],
             "storage": found.store,  # open already
@@ -364,6 +365,7 @@ class Searcher:
         return {"costs": {name: cost.identity for name, cost in named.items()}} if named else {}
 
     def _settings(self, limits: Limits, criteria: StoppingCriteria, confirm: int, fitness: Fitness) -> dict[str, Any]:
+        file = getattr(fitness, "supernet_file", None)
         return {
             "space": self.space.to_dict(),
             "strategy": self.strategy,
@@ -375,6 +377,7 @@ class Searcher:
             "batch_size": criteria.batch_size,
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
+            **({} if file is None else {"supernet": str(file)}),
         }
 
 

@@ -97,12 +97,12 @@ def read_source(
 
 
 def searched_with(target: str) -> Mapping[str, Any]:
-    """Return the fitness description of a search; empty for a space."""
+    """Return the settings of a search; empty for a space."""
     from nasformer.cli.training import run_file
     from nasformer.search import SearchResult
 
     run = run_file(target)
-    return {} if run is None else SearchResult.load(run).settings["fitness"]
+    return {} if run is None else SearchResult.load(run).settings
 
 
 def _require_contents(target: str) -> None:
@@ -197,7 +197,7 @@ def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
 
     study = Study.load(storage, name)
     found = {**origin(study.space, study.settings), "study": study.name}
-    return _inherited(study.space, winner(study).architecture, found, supernet, study.settings["fitness"])
+    return _inherited(study.space, winner(study).architecture, found, supernet, study.settings)
 
 
 def _of_architecture(text: str, supernet: Path) -> Source:
@@ -217,13 +217,9 @@ def _inherited(
     searched: Mapping[str, Any] | None = None,
     data: str | None = None,
 ) -> Source:
-    from nasformer.cli.training import require_same_weights
     from nasformer.registry import load_supernet, supernet_file
-    from nasformer.supernet.checkpoint import fingerprint
 
-    net, path = load_supernet(space, supernet_file(space, supernet, (searched or {}).get("data") or data))
-    if supernet is None:  # an explicit supernet may differ from the search's
-        require_same_weights((searched or {}).get("weights"), fingerprint(net)[:16])
+    net, path = load_supernet(space, supernet_file(space, supernet, data, searched=searched))
     training = net.metadata.get("training", {})
     provenance = {
         "training": "weights inherited from a supernet, not trained further",

@@ -120,7 +120,8 @@ def train(
     elif space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
         shape = {"image_size": dataset.image_size, "in_channels": dataset.in_channels}
         declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
-    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["distillation"] = "off" if teacher == "none" else None
     chosen = read_recipe(recipe, {}, dataset, device, given=given)
     sharing: Any = weight_sharing or "entangled"
     net = initial or Supernet(declared, seed=seed, weight_sharing=sharing)

@@ -85,6 +85,12 @@ class Supernet(VisionTransformer):
         self.file = write_checkpoint(path, "supernet", self.state_dict(), header).absolute()
         return Path(path)
 
+    def extract(self, architecture: Architecture) -> VisionTransformer:
+        """Return a standalone network, which knows the file of its family if that is a checkpoint's."""
+        subnet = super().extract(architecture)
+        subnet.family = self.file if "imported" in self.metadata else None
+        return subnet
+
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
         """Load a file of ``save``, in evaluation mode.

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.errors import CheckpointError
-from nasformer.supernet import Supernet
+from nasformer.supernet import Supernet, VisionTransformer
 from nasformer.supernet.checkpoint import fingerprint
+from nasformer.training.log import logger
 from nasformer.training.teacher import Teacher, load_teacher, original
 
 STARTED_FROM, ORIGINAL = "started_from", "original"
@@ -55,3 +56,14 @@ def original_of(net: Supernet) -> tuple[Teacher, str] | None:
     except CheckpointError:
         pass
     return model, f"the largest network of the family as trained, since the original, {file}, is not there"
+
+
+def family_teacher(net: VisionTransformer) -> tuple[Teacher, str] | None:
+    """Return ``original_of`` of the family that a network was extracted from; None if it comes from none."""
+    if net.family is None:
+        return None
+    try:
+        return original_of(Supernet.load(net.family))
+    except CheckpointError as error:
+        logger.warning("no default teacher: %s; give a teacher", error)
+        return None

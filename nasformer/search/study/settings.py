@@ -24,7 +24,7 @@ CONFIRMED = PREFIX + "confirmed"
 """Study attributes: settings, fitness specification (under its former name), asynchronous mode, the latest total of
 evaluations, the trials of earlier searches, the confirmation."""
 
-_NOT_COMPARED = ("package", "evaluations", "fitness.data.name")  # data may move: their fingerprint is compared
+_NOT_COMPARED = ("package", "evaluations", "supernet", "fitness.data.name")  # files may move: their hash is compared
 
 
 def check_format(name: str, kept: Mapping[str, Any]) -> None:
