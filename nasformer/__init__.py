@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nasformer.data import Dataset as Dataset
     from nasformer.data import load_dataset as load_dataset
     from nasformer.errors import NasformerError as NasformerError
+    from nasformer.fitness import Finetuning as Finetuning
     from nasformer.fitness import InheritedFitness as InheritedFitness
     from nasformer.fitness import NoisyFitness as NoisyFitness
     from nasformer.fitness import ParallelFitness as ParallelFitness
@@ -72,6 +73,7 @@ _HOME = {
     "nasformer.data": ("Dataset", "load_dataset"),
     "nasformer.errors": ("NasformerError",),
     "nasformer.fitness": (
+        "Finetuning",
         "InheritedFitness",
         "NoisyFitness",
         "ParallelFitness",

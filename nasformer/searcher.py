@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._io import digest
 from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
@@ -35,9 +36,10 @@ from nasformer.search import (
     as_fitness,
 )
 from nasformer.search.confirm import confirm_recommended
-from nasformer.search.evaluation import describe_fitness
+from nasformer.search.evaluation import Trial, describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
+from nasformer.search.rerank import Reranker, reranked
 from nasformer.search.study import Storage, Study
 from nasformer.search.warm_start import WarmStart, opened, warm_trials
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
@@ -106,6 +108,7 @@ class Searcher:
         batch_size: int = 1,
         max_failures: int = 10,
         confirm: int = 5,
+        rerank: Reranker | None = None,
         resolution: Mapping[str, float] | None = None,
         storage: Storage | None = None,
         study: str | None = None,
@@ -135,6 +138,7 @@ class Searcher:
             max_failures: Maximal number of failed evaluations.
             confirm: Number of recommendations that compete for the winner; a fitness with ``confirm``
                 re-evaluates them, else their trial values are compared.
+            rerank: Judges the best of them once more: ``Finetuning(net, data, top=5)``. Its values decide. None: none.
             resolution: Grid per cost, for budgets with too many exact sums; see ``CountedSet``.
             storage: Journal file (``PATH.log``), database URL or storage of Optuna for the trials; a stopped search
                 resumes from it. None: memory.
@@ -160,7 +164,7 @@ class Searcher:
         total = self._total(storage, study) if evaluations is None else evaluations
         criteria = StoppingCriteria(total, batch_size, max_failures, seconds, pause_after, until_no_gain)
         spec = _renamed(fitness_spec, recipe)
-        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait)
+        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait, rerank)
         strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
@@ -173,10 +177,16 @@ class Searcher:
             loop = AsynchronousLoop if record.asynchronous else SearchLoop
             run = loop(strategy, fitness, feasible, criteria, record, callbacks, accept_drift, retry_failed).run()
             before = time.perf_counter()
-            recommended = self._recommended(strategy, feasible, run, confirm)
-            confirmed = record.confirm(
-                len(run.trials), lambda: confirm_recommended(recommended, fitness, feasible, run)
-            )
+            recommended = self._recommended(strategy, feasible, run, max(confirm, rerank.top if rerank else 0))
+
+            def judge() -> tuple[Trial, ...]:
+                found = confirm_recommended(recommended, fitness, feasible, run)
+                return reranked(rerank, found, feasible, record, bar.candidate) if rerank else found
+
+            settings = prepared.settings
+            confirmed = record.confirm(len(run.trials), judge, digest(settings["rerank"]) if rerank else "")
+            if rerank:
+                rerank.keep(min(confirmed, key=lambda trial: trial.rank).architecture)
         end = time.perf_counter()
         return SearchResult(
             space=self.space,
@@ -235,6 +245,7 @@ class Searcher:
         fitness_spec: Mapping[str, Any] | None,
         warm_start: WarmStart | None,
         wait: bool = False,
+        rerank: Reranker | None = None,
     ) -> _PreparedSearch:
         """Validate all arguments, then open or create the study, and tell the strategy the warm start."""
         if confirm < 1:
@@ -247,6 +258,7 @@ class Searcher:
             _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
+        settings |= {"rerank": {"top": rerank.top, **rerank.describe()}} if rerank else {}
         told = () if warm_start is None else warm_trials(_opened(warm_start), feasible)
         record = TrialStore()
         if storage is not None:

@@ -4,6 +4,7 @@ Each file is one fitness with ``evaluate(architectures)``; any function of an ar
 """
 
 from nasformer.fitness.cached import CachedFitness
+from nasformer.fitness.finetuning import Finetuning
 from nasformer.fitness.inherited import InheritedFitness
 from nasformer.fitness.noisy import NoisyFitness
 from nasformer.fitness.parallel import ParallelFitness
@@ -13,6 +14,7 @@ from nasformer.fitness.training_free import TrainingFreeFitness
 
 __all__ = [
     "CachedFitness",
+    "Finetuning",
     "InheritedFitness",
     "NoisyFitness",
     "ParallelFitness",
