@@ -22,7 +22,7 @@ from nasformer.tasks import Metric, task_of
 if TYPE_CHECKING:
     from nasformer.data import Dataset
     from nasformer.data.batches import Readers
-    from nasformer.fitness import InheritedFitness
+    from nasformer.fitness import Finetuning, InheritedFitness
     from nasformer.supernet import Supernet
 
 _LOGGER = logging.getLogger(__name__)
@@ -137,6 +137,33 @@ def make_fitness(
     else:
         made = _of_file(kind, path) if path else fitness.TrainingFreeFitness(space)
     return fitness.NoisyFitness(made, noise, noise_seed) if noise else made
+
+
+def make_reranker(
+    space: SearchSpace,
+    *,
+    epochs: int,
+    top: int,
+    out: str | Path | None = None,
+    supernet: str | Path | None = None,
+    data: str | None = None,
+    root: str | Path | None = None,
+    device: str | None = None,
+    objective: str | None = None,
+    readers: Readers = 0,
+) -> Finetuning:
+    """Return a short fine-tuning of the best architectures.
+
+    ``epochs``, ``top`` and ``out`` are those of ``Finetuning``. The other arguments are those of ``make_fitness``.
+
+    Raises:
+        FitnessError: There are no weights for the space.
+    """
+    from nasformer.fitness import Finetuning
+
+    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+    options: dict[str, Any] = {"device": device or "auto", "objective": objective, "readers": readers}
+    return Finetuning(net, dataset, epochs=epochs, top=top, out=out, **options)
 
 
 def _of_file(kind: str, path: str) -> Fitness:

@@ -22,6 +22,7 @@ from nasformer.registry import (
     fitness_notation,
     get_strategy,
     make_fitness,
+    make_reranker,
     supernet_file,
 )
 from nasformer.search import (
@@ -292,12 +293,22 @@ class Searcher:
         return self.make(feasible, evaluations, criteria.batch_size)
 
     @classmethod
-    def open(cls, storage: Storage, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
+    def open(
+        cls,
+        storage: Storage,
+        study: str | None = None,
+        *,
+        rerank: Mapping[str, int] | None = None,
+        out: str | Path | None = None,
+        **how: Any,
+    ) -> tuple[Searcher, dict[str, Any]]:
         """Return the search of a study, and the arguments with which ``run`` resumes it.
 
         Args:
             storage: Storage of the study.
             study: Its name; None: the only one in the storage.
+            rerank: ``epochs`` and ``top`` of a short fine-tuning of the best; None: as the study says.
+            out: Folder that keeps the fine-tuned weights of the winner.
             **how: Machine-dependent arguments of ``make_fitness``: ``supernet``, ``root``, ``device``, ``workers``,
                 ``ray``, ``readers``. Weights other than the study's are refused.
 
@@ -321,11 +332,15 @@ class Searcher:
             kept = {"supernet": fitness_spec["fitness"].get("supernet"), **settings}
             asked["supernet"] = supernet_file(space, how.get("supernet"), searched=kept)
         fitness = make_fitness(space=space, **asked)
+        short = rerank or fitness_spec.get("rerank")
+        names = ("supernet", "data", "root", "device", "objective", "readers")
+        options = {name: asked[name] for name in names if name in asked}
         searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
         again = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
         return searcher, {
             "budget": settings["limits"] or None,
             **again,
+            "rerank": make_reranker(space, **short, out=out, **options) if short else None,
             "resolution": settings.get("resolution"),
             "max_failures": fitness_spec["max_failures"],
             "storage": found.store,  # open already

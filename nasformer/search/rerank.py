@@ -110,9 +110,9 @@ def reranking(confirmed: Sequence[Trial]) -> dict[str, Any] | None:
             "before": old,
             "after": new,
             "rank_before": 1 + sum(other > old for other in before),
-            "rank_after": 1 + sum(other > new for other in after),
+            "rank_after": place,
         }
-        for trial, old, new in zip(confirmed, before, after, strict=True)
+        for place, (trial, old, new) in enumerate(zip(confirmed, before, after, strict=True), 1)
     ]
     tau = float(kendalltau(before, after).statistic) if len(rows) > 1 else float("nan")
     return {"flipped": rows[0]["rank_before"] > 1, "tau": None if tau != tau else tau, "candidates": rows}
