@@ -13,20 +13,6 @@ from nasformer.supernet import Supernet, load_network
 from tests.cli.conftest import Command
 
 SEARCH = ("search", "digits", "--strategy", "random", "-n", 6, "--batch-size", 6, "--out", "run", "-q")
-    "search",
-    "digits",
-    "--strategy",
-    "random",
-    "-n",
-    6,
-    "--batch-size",
-    6,
-    "--out",
-    "run",
-    "--device",
-    "cpu",
-    "-q",
-)
 SHORT = ("--confirm-epochs", 1, "--confirm-top", 3)
 
 
