@@ -99,9 +99,13 @@ def finetune(
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     dataset = read_data(name, source.net.geometry, image_size=image_size, **known, **how)
     given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["distillation"] = "off" if teacher == "none" else None
     given["keep_best"] = objective
-    further = source.provenance.get("training") != "finetune"
-    chosen = read_recipe(recipe, source.provenance, dataset, device, further=further, given=given)
+    past = source.provenance
+    further = past.get("training") != "finetune"
+    if past.get("training") == "confirm":  # its few epochs are no recipe
+        past = past["from"]
+    chosen = read_recipe(recipe, past, dataset, device, further=further, given=given)
     folder = out or run_folder(f"{source.name}-finetune")
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"

@@ -63,7 +63,7 @@ def from_timm(
       nasformer from-timm vit_tiny_patch16_224 -o img_size=96 --data PHOTOS
     """
     from nasformer.data.image_files import CROP
-    from nasformer.fitness.weights import keep_weights
+    from nasformer.training.weights import keep_weights
     from nasformer.training import evaluate, find_device
     from nasformer.training.family import checkpoint_line, family_of
 

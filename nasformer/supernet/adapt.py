@@ -54,6 +54,7 @@ def adapted(
         architecture = architecture.replace(image_size=geometry.image_size)
     new = VisionTransformer(geometry, architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
     new.set_norm_eps(net.norm_eps)
+    new.family = net.family
     new.to(next(net.parameters())).train(net.training)
     weights = net.state_dict()
     if new_head or geometry.num_classes != old.num_classes:

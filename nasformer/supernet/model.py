@@ -60,6 +60,9 @@ class VisionTransformer(nn.Module):
         patch_sizes: Choices of the patch size; empty: only the geometry's.
         image_sizes: Choices of the image size; empty: only the geometry's.
 
+    Attributes:
+        family: The supernet of a checkpoint's family that it was extracted from, a file; None: of none.
+
     Raises:
         ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
 
@@ -70,6 +73,8 @@ class VisionTransformer(nn.Module):
     >>> net(images).shape, net(images, uniform(32, 2, 2, 1)).shape
     (torch.Size([5, 10]), torch.Size([5, 10]))
     """
+
+    family: Path | None = None
 
     def __init__(
         self,
@@ -388,6 +393,8 @@ def load_network(path: str | Path) -> VisionTransformer:
         require_layers(architecture.depth, tensors, path)
         net = build(lambda: VisionTransformer(geometry, architecture, **options, seed=None), tensors, path)
         net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version
+        family = header.get("metadata", {}).get("family")
+        net.family = None if family is None else Path(family)
     except CheckpointError:
         raise
     except NasformerError as error:

@@ -45,6 +45,7 @@ class Supernet(VisionTransformer):
     Attributes:
         space: The search space.
         metadata: The caller's JSON-compatible metadata.
+        file: The checkpoint that the weights were loaded from or saved to; None: none, or trained since.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Supernet(VisionTransformer):
         )
         self.space = space
         self.metadata: dict[str, Any] = {}
+        self.file: Path | None = None
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
         """Write the weights and the declaration of their space; ``metadata`` replaces the supernet's own.
@@ -87,7 +89,14 @@ class Supernet(VisionTransformer):
             "norm_eps": self.norm_eps,
             "metadata": dict(self.metadata if metadata is None else metadata),
         }
-        return write_checkpoint(path, "supernet", self.state_dict(), header)
+        self.file = write_checkpoint(path, "supernet", self.state_dict(), header).absolute()
+        return Path(path)
+
+    def extract(self, architecture: Architecture) -> VisionTransformer:
+        """Return a standalone network, which knows the file of its family if that is a checkpoint's."""
+        subnet = super().extract(architecture)
+        subnet.family = self.file if "imported" in self.metadata else None
+        return subnet
 
     @property
     def preprocessing(self) -> dict[str, Any] | None:
@@ -127,7 +136,7 @@ class Supernet(VisionTransformer):
             raise CheckpointError(f"cannot build the supernet of {path}: {error}", path) from error
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise CheckpointError(f"the header of {path} is damaged: {first_line(error)}", path) from error
-        net.metadata = metadata
+        net.metadata, net.file = metadata, Path(path).absolute()
         return net.eval()
 
     @classmethod

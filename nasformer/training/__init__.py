@@ -17,6 +17,7 @@ from nasformer.training.subnet import train_subnet
 from nasformer.training.supernet import train_supernet
 from nasformer.training.teacher import Teacher, load_teacher
 from nasformer.training.validation import Score, evaluate
+from nasformer.training.weights import bind_weights, find_weights
 
 __all__ = [
     "Affine",
@@ -25,10 +26,12 @@ __all__ = [
     "Score",
     "Teacher",
     "TrainingResult",
+    "bind_weights",
     "default_recipe",
     "evaluate",
     "family_recipe",
     "find_device",
+    "find_weights",
     "finetune",
     "is_main_process",
     "load_teacher",

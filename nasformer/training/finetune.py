@@ -28,6 +28,8 @@ from nasformer.tasks import Task
 from nasformer.training.assessment import assess, outputs_on_test, speed
 from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import is_main_process
+from nasformer.training.log import logger
+from nasformer.training.origin import family_teacher
 from nasformer.training.paired import paired_test
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
@@ -80,7 +82,9 @@ def finetune(
         data: The dataset.
         recipe: Training recipe; None: the dataset's default, shortened by ``Recipe.finetuning``.
         freeze: "backbone" trains only the head, on features without drop-path.
-        teacher: Distillation teacher; the recipe's ``distillation`` sets how.
+        teacher: Distillation teacher; the recipe's ``distillation`` sets how. None: of a network from a family the
+            original model (``origin.family_teacher``), unless the recipe has ``distillation: off`` or the head is new;
+            of others none.
         out: Folder for ``network.safetensors``, ``finetune.json``, the log and the resumable state.
         source: Provenance of the weights, recorded in the figures.
         trained_on: Record of the dataset that trained the network; another task gets a new head. None: unknown.
@@ -111,7 +115,12 @@ def finetune(
         pupil.requires_grad_(False)
         pupil.head.requires_grad_(True)
     start = fingerprint(pupil)
-    given = {"kind": "finetune", "freeze": freeze, "start": start, "source": dict(source or {})}
+    found = family_teacher(net) if teacher is None and learnt is not None and recipe.distillation != "off" else None
+    if found is not None:
+        teacher, words = found
+        logger.info("distilling from %s", words)
+    given: dict[str, Any] = {"kind": "finetune", "freeze": freeze, "start": start, "source": dict(source or {})}
+    given["taught_by"] = found and found[1]
     before = None if learnt is None else (fitted(net, data, seed=recipe.seed), learnt)
     try:
         training = train_subnet(

@@ -13,17 +13,20 @@ from nasformer.architecture import Architecture
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.data.examine import examined
+from nasformer.errors import CheckpointError
 from nasformer.supernet.model import VisionTransformer
 from nasformer.supernet.supernet import Supernet
 from nasformer.training.defaults import default_recipe, family_recipe
 from nasformer.training.distributed import is_main_process, local_device, process_group
-from nasformer.training.log import Callback
+from nasformer.training.log import Callback, logger
 from nasformer.training.loop import Trainer, TrainingTask, renamed
+from nasformer.training.origin import STARTED_FROM, origin_of, original_of
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult, trained
 from nasformer.training.sampling import SamplingSchedule, reference_subnets
 from nasformer.training.state import FILE as STATE
-from nasformer.training.teacher import Teacher, from_checkpoint, load_teacher, original
+from nasformer.training.teacher import Teacher, from_checkpoint, load_teacher
+from nasformer.training.weights import bind_weights
 
 FILE = "supernet.safetensors"
 ORIGINAL = "original.safetensors"
@@ -42,17 +45,20 @@ def train_supernet(
     readers: Readers = 0,
     teacher: nn.Module | Teacher | None = None,
     workers: int | None = None,
+    keep: bool = True,
 ) -> TrainingResult:
     """Train a supernet in place; each step samples one architecture uniformly per dimension, or as the recipe says.
 
     The smallest, the centroid and the largest architecture (within the recipe's budget) are validated on
-    ``data.search``, which is never trained on.
+    ``data.search``, which is never trained on. Weights that were loaded from a file are trained further; the metadata
+    then name it.
 
     Args:
         net: The supernet; left on ``device``, with the recipe's drop-path, in evaluation mode.
         data: The dataset.
         recipe: Training recipe; None: the dataset's default, for a family from a checkpoint ``family_recipe``.
-        out: Folder for ``supernet.safetensors``, the JSONL log and the resumable state; None: nothing is saved.
+        out: Folder for ``supernet.safetensors``, the JSONL log and the resumable state; None: nothing is saved, nor
+            kept.
         resume: Resume from the state in ``out``; the weights equal those of an uninterrupted training.
         device: "auto" is the first available of cuda, mps and cpu.
         progress: Whether to show a progress bar.
@@ -64,6 +70,7 @@ def train_supernet(
             ``teacher.original``), kept in ``out`` as ``original.safetensors``, unless the recipe has ``distillation:
             off``; of others none.
         workers: Deprecated name of ``readers``.
+        keep: Whether the weights in ``out`` are kept for the space and the data, where searches find them.
 
     Raises:
         DataError: The images do not fit the space.
@@ -85,23 +92,36 @@ def train_supernet(
     def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         return net.active_shapes(architecture)
 
+    identity = {"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name}
+    taught = _default_teacher(net, recipe, folder) if teacher is None else Teacher.of(teacher)
+    files = (None, None) if folder is None else (folder / FILE, folder / ORIGINAL)
+    origin, net.file = origin_of(net, *files), None
     task = TrainingTask(
         net=net,
         draws=SamplingSchedule(space, recipe),
         candidates=reference_subnets(space, recipe),
-        identity={"space": space.fingerprint, "qkv_bias": net.qkv_bias, "weight_sharing": net.sharing.name},
+        identity=identity | ({"start": origin[STARTED_FROM]["weights"]} if STARTED_FROM in origin else {}),
         shapes=shapes,
-        teacher=_default_teacher(net, recipe, folder) if teacher is None else Teacher.of(teacher),
+        teacher=taught,
     )
     place = local_device(device)
     with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, readers=renamed(readers, workers), ranks=ranks)
         result = trainer.run(folder, resume, progress, callback)
-        net.metadata = {**net.metadata, **trained(result, data)}
+        net.metadata = {**net.metadata, **origin, **trained(result, data)}
         net.eval()
         if folder is not None and ranks.is_main:
             net.save(folder / FILE)
+            if keep:
+                _keep(net, folder / FILE)
     return result
+
+
+def _keep(net: Supernet, file: Path) -> None:
+    try:
+        bind_weights(net.space, file)
+    except CheckpointError as error:
+        logger.warning("%s; searches need --supernet %s", error, file)
 
 
 def _default_teacher(net: Supernet, recipe: Recipe, folder: Path | None) -> Teacher | None:
@@ -111,7 +131,9 @@ def _default_teacher(net: Supernet, recipe: Recipe, folder: Path | None) -> Teac
     if folder is not None and (folder / STATE).exists():
         kept = folder / ORIGINAL
         return load_teacher(str(kept)) if kept.exists() else None
-    teacher = original(net)
+    teacher, words = original_of(net) or (None, "")
+    if words:
+        logger.info("distilling from %s", words)
     if teacher is not None and folder is not None and is_main_process():
         cast(VisionTransformer, teacher.net).save(folder / ORIGINAL, net.metadata)
     return teacher

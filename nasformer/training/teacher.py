@@ -149,7 +149,7 @@ def load_teacher(name: str, *, weights: str | Path | None = None, num_classes: i
         if "holds a supernet" not in str(error):
             raise
     net = Supernet.load(name)
-    return Teacher.of(net.extract(net.space.largest), _task(net.metadata))
+    return original(net) or Teacher.of(net.extract(net.space.largest), _task(net.metadata))
 
 
 def from_checkpoint(net: Supernet) -> bool:
