@@ -63,9 +63,9 @@ def from_timm(
       nasformer from-timm vit_tiny_patch16_224 -o img_size=96 --data PHOTOS
     """
     from nasformer.data.image_files import CROP
-    from nasformer.training.weights import keep_weights
     from nasformer.training import evaluate, find_device
     from nasformer.training.family import checkpoint_line, family_of
+    from nasformer.training.weights import keep_weights
 
     source = _read(name, weights, transformers, option or [])
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable}

@@ -92,12 +92,6 @@ class Supernet(VisionTransformer):
         self.file = write_checkpoint(path, "supernet", self.state_dict(), header).absolute()
         return Path(path)
 
-    def extract(self, architecture: Architecture) -> VisionTransformer:
-        """Return a standalone network, which knows the file of its family if that is a checkpoint's."""
-        subnet = super().extract(architecture)
-        subnet.family = self.file if "imported" in self.metadata else None
-        return subnet
-
     @property
     def preprocessing(self) -> dict[str, Any] | None:
         """How its images are cropped and normalised, for ``load_dataset``; None: unknown."""
@@ -119,7 +113,9 @@ class Supernet(VisionTransformer):
             DataError: The images are too few, or no images of this network.
         """
         if repair is None:
-            return super().extract(architecture)
+            subnet = super().extract(architecture)
+            subnet.family = self.file if "imported" in self.metadata else None
+            return subnet
         from nasformer.supernet import repair as repairing
 
         return repairing.repair(self, architecture, repair).net
