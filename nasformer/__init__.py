@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from nasformer.tasks import task_names as task_names
     from nasformer.training import Recipe as Recipe
     from nasformer.training import finetune as finetune
+    from nasformer.training import repair as repair
     from nasformer.training import retrain as retrain
     from nasformer.training import train_supernet as train_supernet
 
@@ -95,7 +96,7 @@ _HOME = {
     ),
     "nasformer.supernet": ("Supernet",),
     "nasformer.tasks": ("Task", "get_task", "task_names"),
-    "nasformer.training": ("Recipe", "finetune", "retrain", "train_supernet"),
+    "nasformer.training": ("Recipe", "finetune", "repair", "retrain", "train_supernet"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

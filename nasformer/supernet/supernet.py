@@ -87,9 +87,9 @@ class Supernet(VisionTransformer):
 
         Args:
             architecture: The architecture.
-            repair: Some hundred images ``(images, channels, height, width)``, no labels: the network is fitted to what
-                the supernet does on them, if that brings it closer on every fifth of them, which is held out
-                (``nasformer.supernet.repair`` tells by how much). None: its weights are copies.
+            repair: Some hundred images ``(images, channels, height, width)``: the network is fitted to what the
+                supernet does on them, without labels, if that brings it closer on every fifth image, which is held
+                out; ``nasformer.repair`` tells by how much. None: its weights are copies.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
@@ -97,9 +97,9 @@ class Supernet(VisionTransformer):
         """
         if repair is None:
             return super().extract(architecture)
-        from nasformer.supernet import repair as repairing
+        from nasformer.supernet.repair import repair as repair_on_images
 
-        return repairing.repair(self, architecture, repair).net
+        return repair_on_images(self, architecture, repair).net
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
