@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from nasformer.cli.options import (
     OfSpace,
     Quiet,
     Readers,
+    Repair,
     Root,
     Seed,
     StudyName,
@@ -59,6 +61,7 @@ def finetune(
     objective: KeepBest = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
+    repair: Repair = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-finetune.", show_default=False)
     ] = None,
@@ -110,11 +113,14 @@ def finetune(
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, soft_wrap=True)
-    net = source.net
+    repaired = source.repaired(dataset, repair, device=device, readers=readers_of(readers))
+    if repaired is not None and is_main_process() and not json:
+        console.print(str(repaired), soft_wrap=True)
+    net = source.net if repaired is None else repaired.net
     if image_size is not None and net.resizes:  # a resolution that was chosen stays, unless another is asked for
         net = adapted(net, image_size=image_size)
     result = train(
-        net,
+        net if repaired is None else replace(repaired, net=net),
         dataset,
         chosen,
         freeze=freeze,  # type: ignore[arg-type]  # checked there

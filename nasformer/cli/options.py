@@ -65,6 +65,15 @@ SupernetPath = Annotated[
     ),
 ]
 
+Repair = Annotated[
+    bool | None,
+    typer.Option(
+        "--repair/--no-repair",
+        help="Fit an extracted network to its supernet's outputs first; default: if that is of a checkpoint of timm.",
+        show_default=False,
+    ),
+]
+
 Strategy = Annotated[str, typer.Option("--strategy", metavar="NAME", help="A strategy, or module:Class.")]
 Options = Annotated[
     list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Strategy option; repeatable.")

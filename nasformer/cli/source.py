@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from nasformer.data import Dataset
     from nasformer.search import SearchResult
     from nasformer.space import SearchSpace
-    from nasformer.supernet import VisionTransformer
+    from nasformer.supernet import Supernet, VisionTransformer
+    from nasformer.supernet.repair import Repair
 
 _WEIGHTS = ("network.safetensors", "model.safetensors")
 _CONFIRM = "confirm.json"
@@ -32,6 +33,7 @@ class Source:
         data: Record of the training dataset; empty if unknown.
         held_out: Names of its search and test images, if they are files.
         provenance: Provenance, ready for JSON.
+        supernet: The supernet that the network was extracted from; None: it has weights of its own.
     """
 
     net: VisionTransformer
@@ -40,6 +42,30 @@ class Source:
     data: Mapping[str, Any] = field(default_factory=dict)
     held_out: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    supernet: Supernet | None = None
+
+    def repaired(self, data: Dataset, wanted: bool | None, **options: Any) -> Repair | None:
+        """Return the network, repaired on the train images.
+
+        Args:
+            data: The dataset.
+            wanted: Whether to repair it; None: if it is of a trained checkpoint.
+            **options: device, readers and seed of ``repair``.
+
+        Returns:
+            The repair; None: it is not wanted.
+
+        Raises:
+            CheckpointError: It is wanted, but the network has weights of its own.
+        """
+        from nasformer.errors import CheckpointError
+        from nasformer.training.repair import repair, repairs_by_default
+
+        if wanted and self.supernet is None:
+            raise CheckpointError(f"--repair is of subnets of a supernet, but {self.file} is a network", self.file)
+        if self.supernet is None or not (repairs_by_default(self.supernet.metadata) if wanted is None else wanted):
+            return None
+        return repair(self.supernet, self.net.architecture, data, **options)
 
     def dataset(self, name: str | None, root: Path | None) -> Dataset:
         """Return its training dataset with the same splits, or another by name.
@@ -198,7 +224,8 @@ def _record_beside(path: Path) -> dict[str, Any]:
     for name in _RECORDS:
         try:
             record = parse_json(read_text(path.parent / name))
-            return {"training": record["kind"], **_past(record["source"]), "teacher": record["teacher"]}
+            known = {key: record[key] for key in ("teacher", "repair") if key in record}
+            return {"training": record["kind"], **_past(record["source"]), **known}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return {}
@@ -250,7 +277,7 @@ def _inherited(
         **_weights(path, training),
     }
     held_out = net.metadata.get("held_out")
-    return Source(net.extract(architecture), space.name, path, training.get("data", {}), held_out, provenance)
+    return Source(net.extract(architecture), space.name, path, training.get("data", {}), held_out, provenance, net)
 
 
 def _weights(path: Path, training: Mapping[str, Any]) -> dict[str, Any]:

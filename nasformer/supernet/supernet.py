@@ -104,9 +104,9 @@ class Supernet(VisionTransformer):
 
         Args:
             architecture: The architecture.
-            repair: Some hundred images ``(images, channels, height, width)``, no labels: the network is fitted to what
-                the supernet does on them, if that brings it closer on every fifth of them, which is held out
-                (``nasformer.supernet.repair`` tells by how much). None: its weights are copies.
+            repair: Some hundred images ``(images, channels, height, width)``: the network is fitted to what the
+                supernet does on them, without labels, if that brings it closer on every fifth image, which is held
+                out; ``nasformer.repair`` tells by how much. None: its weights are copies.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
@@ -116,9 +116,9 @@ class Supernet(VisionTransformer):
             subnet = super().extract(architecture)
             subnet.family = self.file if "imported" in self.metadata else None
             return subnet
-        from nasformer.supernet import repair as repairing
+        from nasformer.supernet.repair import repair as repair_on_images
 
-        return repairing.repair(self, architecture, repair).net
+        return repair_on_images(self, architecture, repair).net
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:

@@ -12,6 +12,7 @@ from nasformer.training.device import find_device
 from nasformer.training.distributed import is_main_process, should_report
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
 from nasformer.training.recipe import Affine, Recipe
+from nasformer.training.repair import repair
 from nasformer.training.result import TrainingResult
 from nasformer.training.subnet import train_subnet
 from nasformer.training.supernet import train_supernet
@@ -35,6 +36,7 @@ __all__ = [
     "finetune",
     "is_main_process",
     "load_teacher",
+    "repair",
     "retrain",
     "should_report",
     "train_subnet",

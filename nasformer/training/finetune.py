@@ -24,6 +24,7 @@ from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
 from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
+from nasformer.supernet.repair import Repair
 from nasformer.tasks import Task
 from nasformer.training.assessment import assess, outputs_on_test, speed
 from nasformer.training.defaults import default_recipe
@@ -61,7 +62,7 @@ class FinetuneResult:
 
 
 def finetune(
-    net: VisionTransformer,
+    net: VisionTransformer | Repair,
     data: Dataset,
     recipe: Recipe | None = None,
     *,
@@ -78,7 +79,8 @@ def finetune(
     it is evaluated on the test images, and so are the initial weights if their task is the same.
 
     Args:
-        net: The network, such as ``result.best.extract(supernet)``; not modified.
+        net: The network, such as ``result.best.extract(supernet)``, or one that was repaired,
+            ``repair(supernet, architecture, data)``; not modified.
         data: The dataset.
         recipe: Training recipe; None: the dataset's default, shortened by ``Recipe.finetuning``.
         freeze: "backbone" trains only the head, on features without drop-path.
@@ -108,19 +110,22 @@ def finetune(
     recipe = recipe or default_recipe(data, options.get("device", "auto")).finetuning()
     if freeze not in get_args(Freeze):
         raise RecipeError(f"freeze is 'nothing' or 'backbone', got {freeze!r}", freeze)
+    repaired = net if isinstance(net, Repair) else None
+    net = net.net if isinstance(net, Repair) else net
     learnt = _learnt(net, data, trained_on or {})
     pupil = fitted(net, data, new_head=learnt is None, seed=recipe.seed)
     if freeze == "backbone":
         recipe = recipe.replace(drop_path=0.0)
         pupil.requires_grad_(False)
         pupil.head.requires_grad_(True)
-    start = fingerprint(pupil)
+    # a repair differs in the last bits by number of threads and device, which may change before a training resumes
+    start = fingerprint(pupil) if repaired is None else f"{repaired.cut}, repaired"
     found = family_teacher(net) if teacher is None and learnt is not None and recipe.distillation != "off" else None
     if found is not None:
         teacher, words = found
         logger.info("distilling from %s", words)
     given: dict[str, Any] = {"kind": "finetune", "freeze": freeze, "start": start, "source": dict(source or {})}
-    given["taught_by"] = found and found[1]
+    given |= {"taught_by": found and found[1]} | ({} if repaired is None else {"repair": repaired.to_dict()})
     before = None if learnt is None else (fitted(net, data, seed=recipe.seed), learnt)
     try:
         training = train_subnet(

@@ -110,7 +110,8 @@ def test_a_model_of_transformers(photos: Path, capsys: pytest.CaptureFixture[str
     found = told(capsys, "from-timm", "--transformers", "vit", "--data", photos)
     net, images = Supernet.load(found["checkpoint"]), torch.randn(3, 3, 16, 16)
     with torch.no_grad():
-        expected: Tensor = model(images).logits[:, [1, 0]]
+        logits: Tensor = model(images).logits  # type: ignore[union-attr]
+        expected = logits[:, [1, 0]]
     torch.testing.assert_close(net(images), expected, rtol=1e-5, atol=1e-5)
     assert net.preprocessing == {"mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 1.0, "interpolation": "bilinear"}
     data = load_dataset(str(photos), image_size=16, preprocessing=net.preprocessing)

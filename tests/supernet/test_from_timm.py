@@ -312,7 +312,7 @@ def test_the_space_around_a_model() -> None:
     assert list(space.depth) == [2]
     assert list(space.num_heads) == [0, 2, 3, 5, 6]
     assert list(space.mlp_ratio) == [0, 1, 1.5, 2, 2.5, 3, 3.5, 4]
-    assert list(space.image_size) == [24, 32]
+    assert space.codec.values["image_size"] == (24, 32)
     skipped = space.largest.replace(num_heads=(0, 6), mlp_ratio=(4.0, 0.0))
     x = torch.randn(2, 1, 32, 32)
     torch.testing.assert_close(net.extract(skipped)(x), net(x, skipped))
