@@ -124,7 +124,7 @@ def test_the_original_of_a_family_teaches_unless_told_otherwise(
     nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2, "in_chans": 1}
+    sizes: dict[str, Any] = {"img_size": 8, "patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2, "in_chans": 1}
     net = Supernet.from_timm(timm.create_model("vit_tiny_patch16_224", num_classes=10, **sizes).eval())
     net.save("family.safetensors")
     write_space(net.space, "space.yaml")

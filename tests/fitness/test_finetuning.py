@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,10 +34,10 @@ class Counted(Finetuning):
         return super().confirm(architectures)
 
 
-def search(net: Supernet, data: Dataset, rerank: Finetuning | None, **options: object) -> SearchResult:
+def search(net: Supernet, data: Dataset, rerank: Finetuning | None, **options: Any) -> SearchResult:
     racing = options.pop("racing", False)
     judge = InheritedFitness(net, data.search, device="cpu", racing=racing)
-    arguments = {"evaluations": 12, "batch_size": 12, "progress": False, **options}
+    arguments: dict[str, Any] = {"evaluations": 12, "batch_size": 12, "progress": False, **options}
     return Searcher(net.space, "random", judge).run(80e3, rerank=rerank, **arguments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -24,7 +25,7 @@ IMAGES = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 @pytest.fixture
 def model() -> torch.nn.Module:
     torch.manual_seed(0)
-    sizes = {"img_size": 4, "patch_size": 2, "embed_dim": 16, "depth": 2, "num_heads": 2}
+    sizes: dict[str, Any] = {"img_size": 4, "patch_size": 2, "embed_dim": 16, "depth": 2, "num_heads": 2}
     return timm.create_model("vit_tiny_patch16_224", in_chans=1, num_classes=4, **sizes).eval()
 
 
