@@ -118,7 +118,10 @@ class Finetuning:
     def keep(self, winner: Architecture) -> None:
         """Keep the winner's weights in the folder, fine-tuned again if they are lost, and remove the others."""
         record: dict[str, Any] = {"kind": "confirm", "architecture": winner.to_dict(), "finetuning": self.describe()}
-        if self.out is None or _read(self.out / RECORD).items() >= record.items():
+        if self.out is None:
+            return
+        known = _read(self.out / RECORD)
+        if (self.out / FILE).is_file() and all(known.get(key) == each for key, each in record.items()):
             return
         if not (self._folder(winner) / FILE).is_file():
             self._finetuned(winner)
