@@ -142,8 +142,9 @@ def train(
     if not is_main_process():
         return
     kept = weights_path(declared, result.data)
+    found = str(kept) if kept.is_file() else None
     if json:
-        print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
+        print_json({"checkpoint": str(folder / FILE), "kept": found, **result.to_dict()})
         return
     corners = reference_subnets(declared, chosen)
     known = [name for name in dataset.task.objectives if all(name in score for score in result.validation.values())]

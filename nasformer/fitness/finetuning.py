@@ -109,15 +109,19 @@ class Finetuning:
         for architecture in architectures:
             began = time.perf_counter()
             net = self._finetuned(architecture)
-            task, how = self.data.task, {"device": self.device, "readers": self.readers}
-            rows = [task.scores(*each) for each in outputs_of(net, self.data.search, **how)]
+            task = self.data.task
+            parts = outputs_of(net, self.data.search, device=self.device, readers=self.readers)
+            rows = [task.scores(*each) for each in parts]
             outcome = Outcome({name: torch.cat([row[name] for row in rows]).cpu().numpy() for name in rows[0]})
             yield judged(architecture, outcome, task, self.objective, seconds=time.perf_counter() - began)
 
     def keep(self, winner: Architecture) -> None:
         """Keep the winner's weights in the folder, fine-tuned again if they are lost, and remove the others."""
-        record = {"kind": "confirm", "architecture": winner.to_dict(), "finetuning": self.describe()}
-        if self.out is None or _read(self.out / RECORD).items() >= record.items():
+        record: dict[str, Any] = {"kind": "confirm", "architecture": winner.to_dict(), "finetuning": self.describe()}
+        if self.out is None:
+            return
+        known = _read(self.out / RECORD)
+        if (self.out / FILE).is_file() and all(known.get(key) == each for key, each in record.items()):
             return
         if not (self._folder(winner) / FILE).is_file():
             self._finetuned(winner)

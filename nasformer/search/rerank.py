@@ -104,7 +104,7 @@ def reranking(confirmed: Sequence[Trial]) -> dict[str, Any] | None:
     from scipy.stats import kendalltau
 
     before, after = [trial.metrics[BEFORE] for trial in confirmed], [trial.value or 0.0 for trial in confirmed]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "architecture": trial.architecture.to_dict(),
             "before": old,

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from PIL import Image
 
 from nasformer.search import SearchResult
 from nasformer.space import load_space
-from nasformer.supernet import load_network
+from nasformer.space.declaration import write_space
+from nasformer.supernet import Supernet, load_network
 from tests.cli.conftest import Command
 from tests.report.html import read
 
@@ -116,6 +118,27 @@ def test_what_does_not_fit_is_one_line(nasformer: Command, refused: Refused, wei
     refused(
         "three/training.pt belongs to another training: network.depth 2 there, 4 here", "retrain", "colour.yaml", *again
     )
+
+
+def test_the_original_of_a_family_teaches_unless_told_otherwise(
+    nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sizes: dict[str, Any] = {"img_size": 8, "patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2, "in_chans": 1}
+    net = Supernet.from_timm(timm.create_model("vit_tiny_patch16_224", num_classes=10, **sizes).eval())
+    net.save("family.safetensors")
+    write_space(net.space, "space.yaml")
+    command = ("finetune", "space.yaml", "smallest", "--supernet", "family.safetensors", "--data", "digits", *QUICK)
+    done = nasformer(*command, "--out", "taught")
+    assert done.code == 0, done.err
+    assert "Distilled from the original model.\n" in done.out
+    further = nasformer("finetune", "taught", *QUICK, "--out", "further")
+    assert "Distilled from the original model.\n" in further.out, "also a second time"
+    done = nasformer(*command, "--teacher", "none", "--out", "alone")
+    assert done.code == 0, done.err
+    assert "Distilled" not in done.out
+    teachers = {name: json.loads(Path(name, "finetune.json").read_text())["teacher"] for name in ("taught", "alone")}
+    assert (teachers["taught"] is None, teachers["alone"]) == (False, None)
 
 
 @pytest.mark.slow

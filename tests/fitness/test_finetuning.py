@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,10 +34,10 @@ class Counted(Finetuning):
         return super().confirm(architectures)
 
 
-def search(net: Supernet, data: Dataset, rerank: Finetuning | None, **options: object) -> SearchResult:
+def search(net: Supernet, data: Dataset, rerank: Finetuning | None, **options: Any) -> SearchResult:
     racing = options.pop("racing", False)
     judge = InheritedFitness(net, data.search, device="cpu", racing=racing)
-    arguments = {"evaluations": 12, "batch_size": 12, "progress": False, **options}
+    arguments: dict[str, Any] = {"evaluations": 12, "batch_size": 12, "progress": False, **options}
     return Searcher(net.space, "random", judge).run(80e3, rerank=rerank, **arguments)
 
 
@@ -78,9 +79,11 @@ def test_a_kill_repeats_no_candidate(net: Supernet, digits: Dataset, tmp_path: P
     assert resumed.count == 2
     assert [(t.architecture, t.value) for t in result.confirmed] == [(t.architecture, t.value) for t in whole.confirmed]
     assert load_network(tmp_path / "out" / "network.safetensors").architecture == result.best.architecture
+    written = (tmp_path / "out" / "network.safetensors").stat().st_mtime_ns
     again = Counted(net, digits, top=4, recipe=QUICK, out=tmp_path / "out", device="cpu")
     assert search(net, digits, again, storage=tmp_path / "s.log").confirmed == result.confirmed
     assert again.count == 0
+    assert (tmp_path / "out" / "network.safetensors").stat().st_mtime_ns == written, "not trained again"
     fewer = Counted(net, digits, top=2, recipe=QUICK, out=tmp_path / "fewer", device="cpu")
     best = search(net, digits, fewer, storage=tmp_path / "s.log").best
     assert (fewer.count, load_network(tmp_path / "fewer/network.safetensors").architecture) == (0, best.architecture)

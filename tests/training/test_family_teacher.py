@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from nasformer.training.teacher import original
 from tests.training.test_original_teacher import model as model  # a fixture
 
 QUICK = Recipe(epochs=1, batch_size=16, mixup=0, cutmix=0)
-ALONE = {"device": "cpu", "progress": False}
+ALONE: dict[str, Any] = {"device": "cpu", "progress": False}
 
 
 @pytest.fixture
