@@ -149,7 +149,7 @@ def test_the_full_network_stays_as_it_is() -> None:
     assert not found.kept
     assert (found.before, found.after) == (0, 0)
     assert same(found.net, net.extract(net.architecture))
-    assert str(found).startswith("left as cut: a repair on 48 images in ")
+    assert str(found).startswith("left as cut: no gain by a repair on 48 images in ")
 
 
 def test_it_is_reproducible_and_changes_nothing_else() -> None:
