@@ -301,5 +301,5 @@ def _update(linear: SlicedLinear, fitted: _Moments, tuning: _Moments) -> None:
     ridge = min(RIDGES, key=lambda each: tuning.error(fitted.solution(each)))
     if (solution := (fitted + tuning).solution(ridge)) is not None:
         change = solution.to(linear.weight)
-        linear.weight += change[:-1].T
-        linear.bias += change[-1]
+        linear.weight.add_(change[:-1].T)
+        linear.bias.add_(change[-1])

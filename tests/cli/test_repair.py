@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("NASFORMER_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    sizes = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10}
+    sizes: dict[str, Any] = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10}
     model = TimmViT(**sizes, embed_dim=64, depth=2, num_heads=4, mlp_ratio=2.0).eval()
     return str(Supernet.from_timm(model).save("family.safetensors"))
 
