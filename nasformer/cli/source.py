@@ -49,7 +49,7 @@ class Source:
 
         Args:
             data: The dataset.
-            wanted: Whether to repair it; None: if it is of a trained checkpoint.
+            wanted: Whether to repair it; None: if it is of a trained checkpoint, and the images suffice.
             **options: device, readers and seed of ``repair``.
 
         Returns:
@@ -63,7 +63,9 @@ class Source:
 
         if wanted and self.supernet is None:
             raise CheckpointError(f"--repair is of subnets of a supernet, but {self.file} is a network", self.file)
-        if self.supernet is None or not (repairs_by_default(self.supernet.metadata) if wanted is None else wanted):
+        if wanted is None:
+            wanted = self.supernet is not None and repairs_by_default(self.supernet.metadata, data)
+        if self.supernet is None or not wanted:
             return None
         return repair(self.supernet, self.net.architecture, data, **options)
 

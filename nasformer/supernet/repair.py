@@ -34,7 +34,7 @@ from nasformer.supernet.model import VisionTransformer
 from nasformer.tasks import Task, get_task
 
 LEAST_IMAGES = 10
-RIDGES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+RIDGES = (1e3, 1e2, 1e1, 1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """Choices of λ, as multiples of the mean second moment of the inputs."""
 
 _HELD_OUT = 5  # every fifth image
@@ -74,9 +74,7 @@ class Repair:
         change = f"divergence from the full network {self.before:.3g} → {self.after:.3g}"
         judged = f"{change} on {self.held_out:,} held-out images"
         fitted = f"on {self.images:,} images in {self.seconds:.1f} s"
-        return (
-            f"repaired {fitted}: {judged}" if self.kept else f"left as cut: a repair {fitted} brings no gain, {judged}"
-        )
+        return f"repaired {fitted}: {judged}" if self.kept else f"left as cut: no gain by a repair {fitted}, {judged}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON, without the network."""
@@ -303,5 +301,5 @@ def _update(linear: SlicedLinear, fitted: _Moments, tuning: _Moments) -> None:
     ridge = min(RIDGES, key=lambda each: tuning.error(fitted.solution(each)))
     if (solution := (fitted + tuning).solution(ridge)) is not None:
         change = solution.to(linear.weight)
-        linear.weight += change[:-1].T
-        linear.bias += change[-1]
+        linear.weight.add_(change[:-1].T)
+        linear.bias.add_(change[-1])

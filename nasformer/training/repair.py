@@ -69,6 +69,6 @@ def repair(
     return found
 
 
-def repairs_by_default(metadata: Mapping[str, Any]) -> bool:
-    """Whether a supernet is of a trained checkpoint, by its metadata."""
-    return metadata.get("imported", {}).get("format") in CHECKPOINTS
+def repairs_by_default(metadata: Mapping[str, Any], data: Dataset) -> bool:
+    """Whether a supernet is of a trained checkpoint, by its metadata, and the train images suffice to repair it."""
+    return metadata.get("imported", {}).get("format") in CHECKPOINTS and len(data.train) >= LEAST_IMAGES
