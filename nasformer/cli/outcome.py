@@ -60,7 +60,8 @@ def show(result: SearchResult) -> None:
     ]
     print_table("", ("", result.strategy), rows)
     for name, found in result.findings.items():
-        figures = ", ".join(" ".join(pair) for pair in flattened(found))
+        short = {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in found.items()}
+        figures = ", ".join(" ".join(pair) for pair in flattened(short))
         console.print(f"{name}: {figures}", soft_wrap=True)
     if result.stopped != "evaluations":
         console.print(f"ended early: {EARLY[result.stopped]}")

@@ -90,7 +90,7 @@ def test_preprocessing_and_classes_reach_the_exported_file(photos: Path, capsys:
     assert steps["std"] == pytest.approx(list(config["std"]))
     assert steps["resize"] == int(16 / config["crop_pct"])
     assert description["classes"] == list(CLASSES)
-    opened = timm.create_model("local-dir:exported", pretrained=True)
+    opened: Any = timm.create_model("local-dir:exported", pretrained=True)
     assert opened.pretrained_cfg["mean"] == pytest.approx(list(config["mean"]))
     assert opened(torch.randn(1, 3, 16, 16)).shape == (1, 2)
     assert run(["predict", "exported", str(next(photos.rglob("*.png")))]) == 0
@@ -110,7 +110,7 @@ def test_a_model_of_transformers(photos: Path, capsys: pytest.CaptureFixture[str
     found = told(capsys, "from-timm", "--transformers", "vit", "--data", photos)
     net, images = Supernet.load(found["checkpoint"]), torch.randn(3, 3, 16, 16)
     with torch.no_grad():
-        logits: Tensor = model(images).logits  # type: ignore[union-attr]
+        logits: Tensor = model(images).logits
         expected = logits[:, [1, 0]]
     torch.testing.assert_close(net(images), expected, rtol=1e-5, atol=1e-5)
     assert net.preprocessing == {"mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 1.0, "interpolation": "bilinear"}
