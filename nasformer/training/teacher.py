@@ -168,7 +168,7 @@ def original(net: Supernet) -> Teacher | None:
     >>> bool(torch.allclose(original(net).logits(images, amp=False), model(images), atol=1e-5))
     True
     """
-    if not from_checkpoint(net) or net.metadata["imported"].get("head") == "new":
+    if not from_checkpoint(net) or net.metadata["imported"].get("new_head"):
         return None
     return Teacher.of(net.extract(net.space.supernet_architecture), _task(net.metadata))
 

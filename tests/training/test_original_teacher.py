@@ -47,7 +47,7 @@ def test_the_original_is_a_copy_with_the_logits_of_the_model(model: torch.nn.Mod
 
 def test_other_supernets_and_new_heads_have_no_original(model: torch.nn.Module, space: SearchSpace) -> None:
     net = Supernet.from_timm(model)
-    net.metadata["imported"]["head"] = "new"
+    net.metadata["imported"]["new_head"] = True
     assert original(net) is None
     assert original(Supernet(space)) is None
 
