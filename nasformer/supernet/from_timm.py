@@ -319,7 +319,6 @@ def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> n
 
 
 def _shape(state: Mapping[str, Any]) -> dict[str, int]:
-    """Return the classes and channels of a state dict."""
+    """Return the classes and channels of a vision transformer's state dict; empty of another model's."""
     head, patches = state.get("head.weight"), state.get("patch_embed.proj.weight")
-    shape = {"num_classes": 0 if head is None else len(head)}
-    return shape if patches is None else {**shape, "in_chans": patches.shape[1]}
+    return {} if patches is None else {"num_classes": 0 if head is None else len(head), "in_chans": patches.shape[1]}

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nasformer._parse import check_download
 from nasformer.data.dataset import Dataset
-from nasformer.errors import CheckpointError, DataError, RecipeError
+from nasformer.errors import ArchitectureError, CheckpointError, DataError, RecipeError
 from nasformer.supernet import Supernet, VisionTransformer, load_network
 from nasformer.supernet.checkpoint import fingerprint, first_line, read_checkpoint
 from nasformer.tasks import Task, task_of
@@ -179,17 +178,14 @@ def _task(metadata: Mapping[str, Any]) -> Task | None:
 
 
 def _from_timm(name: str, weights: str | Path | None, num_classes: int | None) -> Teacher:
-    import timm
+    from nasformer.supernet.from_timm import load_timm
 
-    if not name.startswith("local-dir:") and not timm.is_model(name):
-        raise RecipeError(f"timm has no model {name!r}; see timm.list_models()", name)
-    options: dict[str, Any] = {"pretrained": True}
-    if weights is not None:
-        options = {"checkpoint_path": str(weights)} | ({} if num_classes is None else {"num_classes": num_classes})
     try:
-        if weights is not None:
-            check_download(weights)
-        return Teacher.of(timm.create_model(name, **options))
-    except Exception as error:  # timm raises whatever the hub, the file or torch raises
+        options = {} if num_classes is None or weights is None else {"num_classes": num_classes}
+        return Teacher.of(load_timm(name, weights, **options))
+    except ArchitectureError as error:
+        raise RecipeError(str(error), name) from error
+    except CheckpointError as error:
         way_out = "check --teacher-weights" if weights else "give its weights with --teacher-weights FILE"
-        raise CheckpointError(f"no weights for the teacher {name!r} ({first_line(error)}); {way_out}") from error
+        reason = first_line(error.__cause__ or error)
+        raise CheckpointError(f"no weights for the teacher {name!r} ({reason}); {way_out}") from error
