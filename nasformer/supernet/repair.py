@@ -215,7 +215,7 @@ def _fit(net: VisionTransformer, reference: Architecture, subnet: VisionTransfor
     full, own = _Stream(net, reference, chunks), _Stream(subnet, subnet.architecture, chunks)
     kept, ahead = _branches(subnet.architecture), _branches(reference)
     weights = _token_weights(subnet, own.tokens[0].shape[1]).to(own.tokens[0])
-    for branch, following in zip(kept, [*kept[1:], None], strict=True):
+    for branch, following in zip(kept, [*kept[1:], None], strict=False):
         while ahead and (following is None or ahead[0][:2] != following[:2]):  # to where the subnet's next branch reads
             full.advance(ahead.pop(0))
         if (linear := _output_layer(subnet, branch)) is not None:

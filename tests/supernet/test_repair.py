@@ -117,7 +117,7 @@ def test_an_mlp_is_fitted_to_what_the_full_network_adds() -> None:
     assert min(float((change.T - each).abs().max()) for each in solutions) < 1e-6
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_it_is_never_worse_on_held_out_images(data: st.DataObject) -> None:
     depth = data.draw(st.integers(2, 3))
