@@ -30,6 +30,7 @@ from nasformer.supernet.model import VisionTransformer
 from nasformer.training import Recipe, Teacher, default_recipe, find_device, train_subnet
 from nasformer.training.defaults import fit_recipe
 from nasformer.training.origin import original_of
+from nasformer.training.repair import repair, repairs_by_default
 from nasformer.training.subnet import FILE
 from nasformer.training.validation import outputs_of
 
@@ -133,13 +134,20 @@ class Finetuning:
         shutil.rmtree(self.out / _CANDIDATES)
 
     def _finetuned(self, architecture: Architecture) -> VisionTransformer:
-        net = self.net.extract(architecture)
+        net, start = self._cut(architecture)
         options: dict[str, Any] = {"device": self.device, "readers": self.readers, "progress": False}
         if self.out is not None:
             options |= {"out": self._folder(architecture), "resume": True}
-        identity = {"start": fingerprint(net)}
-        train_subnet(net, self.data, self.recipe, teacher=self.teacher, identity=identity, **options)
+        train_subnet(net, self.data, self.recipe, teacher=self.teacher, identity={"start": start}, **options)
         return net
+
+    def _cut(self, architecture: Architecture) -> tuple[VisionTransformer, str]:
+        """Return a subnet, of a family from a checkpoint repaired as ``finetune`` does, and what identifies it."""
+        if not repairs_by_default(self.net.metadata, self.data):
+            net = self.net.extract(architecture)
+            return net, fingerprint(net)
+        repaired = repair(self.net, architecture, self.data, device=self.device, readers=self.readers)
+        return repaired.net, f"{repaired.cut}, repaired"
 
     def _folder(self, architecture: Architecture) -> Path:
         assert self.out is not None

@@ -32,11 +32,16 @@ def origin_of(net: Supernet, own: Path | None, kept: Path | None) -> dict[str, A
     origin: dict[str, Any] = {}
     if net.file is not None:
         origin[STARTED_FROM] = {"file": str(net.file), "weights": fingerprint(net)[:16]}
-    model = None if "training" in net.metadata else original(net)
+    model = None if is_trained(net) else original(net)
     file = kept.absolute() if kept is not None and kept.exists() else net.file
     if model is not None and file is not None:
         origin[ORIGINAL] = {"file": str(file), "weights": model.fingerprint[:16]}
     return origin
+
+
+def is_trained(net: Supernet) -> bool:
+    """Whether a supernet was trained here; an imported one only knows its data."""
+    return "recipe" in net.metadata.get("training", {})
 
 
 def original_of(net: Supernet) -> tuple[Teacher, str] | None:
@@ -45,7 +50,7 @@ def original_of(net: Supernet) -> tuple[Teacher, str] | None:
     Of a trained family whose original is gone it is the largest network as trained.
     """
     model = original(net)
-    if model is None or "training" not in net.metadata:
+    if model is None or not is_trained(net):
         return None if model is None else (model, "the original model")
     known = net.metadata.get(ORIGINAL, {})
     file = known.get("file", "its file")

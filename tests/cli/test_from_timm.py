@@ -16,8 +16,10 @@ from torch import Tensor
 
 from nasformer.cli import run
 from nasformer.data import load_dataset
+from nasformer.fitness.finetuning import Finetuning
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
+from nasformer.training.origin import original_of
 
 SMALL = ["-o", "img_size=16", "-o", "patch_size=4", "-o", "embed_dim=24", "-o", "num_heads=3", "-o", "depth=2"]
 CLASSES = ("bright", "dark")
@@ -152,3 +154,35 @@ def test_classes_of_other_names_are_refused(photos: Path, capsys: pytest.Capture
         family_of(read_timm(model), data)
     net, _ = family_of(read_timm(model), data, new_head=True)
     assert net.metadata["imported"]["head"].startswith("logistic regression")
+
+
+def test_the_original_teaches_the_family_and_its_members(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = weights(Path("w.safetensors"))
+    made = told(capsys, "from-timm", MODEL, *SMALL, "--weights", file, "--data", photos)
+    told(capsys, "train", "--supernet", made["checkpoint"], "--data", photos, "--epochs", 1, "--out", "family", "-q")
+    net, images = Supernet.load("family/supernet.safetensors"), torch.randn(2, 3, 16, 16)
+    teacher = Supernet.load("family/supernet.safetensors").metadata["original"]
+    assert Path(teacher["file"]).name in ("original.safetensors", "supernet.safetensors")
+    assert not torch.equal(net(images), small()(images)), "it was trained"
+    found = original_of(net)
+    assert found is not None
+    torch.testing.assert_close(found[0].logits(images, amp=False), small()(images), rtol=1e-5, atol=1e-5)
+    untrained = original_of(Supernet.load(made["checkpoint"]))
+    assert untrained is not None
+    assert untrained[1] == "the original model"
+    budget = ["--macs", int(made["macs"] * 0.7), "--strategy", "random", "-n", 3, "--out", "found", "-q"]
+    told(capsys, "search", made["space"], "--data", photos, "--supernet", made["checkpoint"], *budget)
+    assert run(["finetune", "found", "--epochs", "1", "--out", "tuned", "-q"]) == 0
+    printed = capsys.readouterr().out
+    assert "the original model" in printed
+    assert "repair" in printed
+
+
+def test_candidates_are_repaired_before_they_are_fine_tuned(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = told(capsys, "from-timm", MODEL, *SMALL, "--weights", weights(Path("w.safetensors")), "--data", photos)
+    net = Supernet.load(made["checkpoint"])
+    data = load_dataset(str(photos), image_size=16, preprocessing=net.preprocessing)
+    judge = Finetuning(net, data, top=1, epochs=1, device="cpu", out="judged")
+    (evaluation,) = judge.confirm([net.space.smallest.replace(num_heads=(1, 1), mlp_ratio=(1.0, 1.0))])
+    assert evaluation.value is not None
+    assert judge.teacher is not None
