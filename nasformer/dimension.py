@@ -26,7 +26,7 @@ axes centroid codec constraints costs decode differences dimensions encode feasi
 from_dict from_json further geometry grid head_dim hidden_dim hidden_dims in_channels input_shape instance_norm
 intercept known_costs largest layers macs macs_batch max_distance maximum name network num_classes of pair
 params params_batch patch_dim patches pooled_tokens pooling position_rows quality replace require sample
-sample_codes series size smallest stride suggest supernet supernet_architecture to_dict to_json tokens with_cost
+sample_codes save series size smallest stride suggest supernet supernet_architecture to_dict to_json tokens with_cost
 with_series variant pooled
 """
 """Names taken by other keywords and attributes."""
