@@ -417,6 +417,8 @@ def _searched_supernet(space: SearchSpace, weights: str, file: str | None) -> Pa
 
 def weights_line(space: SearchSpace, path: Path) -> str:
     """Return a line that names a space, the file of its weights, and the data that trained them."""
-    from nasformer.training.weights import trained_on
+    from nasformer.training.weights import UNKNOWN, trained_on
 
-    return f"space {space.name}, weights {path}, trained on {trained_on(path)}"
+    data, imported = trained_on(path)
+    made = f"imported from {imported}" if imported else f"trained on {data or UNKNOWN}"
+    return f"space {space.name}, weights {path}, {made}"

@@ -35,6 +35,9 @@ def from_timm(
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model; repeatable.")
     ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Pixels; default: the model's.", show_default=False)
+    ] = None,
     new_head: Annotated[bool, typer.Option("--new-head", help="Replace a head for as many classes.")] = False,
     images: Annotated[int, typer.Option(min=1, help="Train images for importance and a new head.")] = 1024,
     out: Annotated[
@@ -67,22 +70,33 @@ def from_timm(
     from nasformer.training.family import checkpoint_line, family_of
     from nasformer.training.weights import keep_weights
 
-    source = _read(name, weights, transformers, option or [])
+    source = _read(name, weights, transformers, option or []).at(image_size)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable}
     known = source.source.get("preprocessing")
     steps = {"crop_pct": CROP, **known} if known else {}
     dataset = read_data(data, source.geometry, trained_on=steps, progress=not (quiet or json), **how)
     net, dataset = family_of(source, dataset, space, images=images, new_head=new_head, seed=seed)
     folder = out or run_folder(f"{net.space.name}-family")
+    _require_untrained(folder)
     folder.mkdir(parents=True, exist_ok=True)
     net.save(folder / FILE)
     net.space.save(folder / SPACE)
     kept = keep_weights(net)
     place = find_device(device)
     score = evaluate(net.to(place), dataset.search, task=dataset.task, device=place, readers=readers_of(readers))
-    largest = net.space.largest
-    costs = {"params": net.space.params(largest), "macs": net.space.macs(largest)}
-    search = [str(folder / SPACE), "--data", data, "--strategy", "sensitivity", "--macs", f"{costs['macs'] / 2e6:.4g}M"]
+    model = net.architecture
+    costs = {"params": net.space.params(model), "macs": net.space.macs(model)}
+    search = [
+        str(folder / SPACE),
+        "--supernet",
+        str(folder / FILE),
+        "--data",
+        data,
+        "--strategy",
+        "sensitivity",
+        "--macs",
+        f"{costs['macs'] / 2e6:.4g}M",
+    ]
     if json:
         files = {"checkpoint": str(folder / FILE), "space": str(folder / SPACE), "kept": str(kept)}
         print_json({**files, **costs, "search": dict(score), "imported": net.metadata["imported"]})
@@ -96,6 +110,15 @@ def from_timm(
         f"Next, for half of its MACs: nasformer search {shlex.join(search)}",
         soft_wrap=True,
     )
+
+
+def _require_untrained(folder: Path) -> None:
+    """Raise CheckpointError if a folder has a training, which must not be overwritten."""
+    from nasformer.errors import CheckpointError
+    from nasformer.training.state import FILE as STATE
+
+    if (folder / STATE).exists():
+        raise CheckpointError(f"{folder} has a training; choose another folder with --out", folder)
 
 
 def _read(name: str | None, weights: Path | None, transformers: Path | None, options: list[str]) -> Checkpoint:

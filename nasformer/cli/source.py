@@ -277,6 +277,7 @@ def _inherited(
         "training": "weights inherited from a supernet, not trained further",
         **origin,
         **_weights(path, training),
+        **({"imported": net.metadata["imported"]} if "imported" in net.metadata else {}),
     }
     held_out = net.metadata.get("held_out")
     return Source(net.extract(architecture), space.name, path, training.get("data", {}), held_out, provenance, net)

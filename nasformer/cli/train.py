@@ -103,6 +103,7 @@ def train(
     from nasformer.training import is_main_process, train_supernet
     from nasformer.training.sampling import reference_subnets
     from nasformer.training.supernet import FILE
+    from nasformer.training.teacher import from_checkpoint
     from nasformer.training.weights import weights_path
 
     shape = {"image_size": image_size, "num_classes": num_classes}
@@ -122,7 +123,8 @@ def train(
         declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
     given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     given["distillation"] = "off" if teacher == "none" else None
-    chosen = read_recipe(recipe, {}, dataset, device, given=given)
+    family = initial is not None and from_checkpoint(initial)
+    chosen = read_recipe(recipe, {}, dataset, device, family=family, given=given)
     sharing: Any = weight_sharing or "entangled"
     net = initial or Supernet(declared, seed=seed, weight_sharing=sharing)
     if is_main_process() and not json:

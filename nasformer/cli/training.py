@@ -54,6 +54,7 @@ def read_recipe(
     device: str = "auto",
     *,
     further: bool = False,
+    family: bool = False,
     given: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Return the recipe of a training, else the dataset's default, completed from a file and options.
@@ -64,16 +65,19 @@ def read_recipe(
         dataset: The dataset.
         device: Device of the training.
         further: Whether to fine-tune with it.
+        family: Whether it trains a supernet from a trained checkpoint.
         given: Values of options; None: not given.
 
     Raises:
         RecipeError: It cannot be read, or has an invalid value.
     """
     from nasformer.training import Recipe, default_recipe
-    from nasformer.training.defaults import fit_recipe
+    from nasformer.training.defaults import family_recipe, fit_recipe
 
     changes = {} if file is None else Recipe.read(file)
     changes |= {name: value for name, value in (given or {}).items() if value is not None}
+    if family:
+        return family_recipe(dataset, device, changes)
     if "recipe" not in trained:
         recipe = default_recipe(dataset, device, {} if further else changes)
         return recipe.finetuning().replace(**changes) if further else recipe
@@ -213,7 +217,8 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
         return
     figures, task = result.figures, task_of(result.training.data)
     done = {"finetune": "fine-tuned", "retrain": "retrained"}[figures["kind"]]
-    scores = {"inherited": figures.get("before"), done: figures["test"]}
+    start = "repaired" if figures.get("repair", {}).get("kept") else "inherited"
+    scores = {start: figures.get("before"), done: figures["test"]}
     metrics = [metric for metric in task.metrics if figures["test"].get(metric.name) is not None]
     rows = [
         (name, *(metric.text(each[metric.name]) if metric.name in each else "–" for metric in metrics))

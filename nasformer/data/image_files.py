@@ -26,6 +26,7 @@ from nasformer.tasks import Task
 CROP = 0.875
 """Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
 
+CROP_MODES = ("center", "squash")
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 Sample = tuple[Any, Any]
@@ -40,6 +41,7 @@ class DataConfig:
         std: Normalisation standard deviation of each channel, or of all.
         crop_pct: Center crop, as a fraction of the shorter side.
         interpolation: How images are resized, one of ``INTERPOLATIONS``.
+        crop_mode: "center", or "squash": both sides are resized alike, whatever their ratio.
 
     Raises:
         DataError: An invalid value.
@@ -49,6 +51,7 @@ class DataConfig:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     crop_pct: float = CROP
     interpolation: str = "bicubic"
+    crop_mode: str = "center"
 
     def __post_init__(self) -> None:
         try:
@@ -63,6 +66,8 @@ class DataConfig:
         if self.interpolation not in INTERPOLATIONS:
             known = ", ".join(INTERPOLATIONS)
             raise DataError(f"interpolation is one of {known}, got {shown(self.interpolation)}", self.interpolation)
+        if self.crop_mode not in CROP_MODES:
+            raise DataError(f"crop_mode is {' or '.join(CROP_MODES)}, got {shown(self.crop_mode)}", self.crop_mode)
         for name, value in zip(("mean", "std"), numbers, strict=False):
             object.__setattr__(self, name, value)
 
@@ -78,7 +83,8 @@ class DataConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-compatible data."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        data = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        return data if self.crop_mode != "center" else {key: data[key] for key in data if key != "crop_mode"}
 
     def statistics(self, channels: int) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of so many channels, in single precision; one gets the mean of three."""
@@ -335,6 +341,7 @@ def _transform(image_size: int, config: DataConfig, *, training: bool, **options
     from timm.data.transforms_factory import create_transform
 
     options |= {"interpolation": config.interpolation, "crop_pct": config.crop_pct}
+    options |= {"crop_mode": config.crop_mode}
     options |= {"mean": config.mean, "std": config.std}
     transform: Callable[[Any], Tensor] = create_transform(image_size, is_training=training, **options)
     for each in getattr(transform, "transforms", []):

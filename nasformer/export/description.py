@@ -14,7 +14,7 @@ from typing import Any
 from nasformer._io import to_json
 from nasformer._parse import parse_json
 from nasformer.cost.geometry import Geometry
-from nasformer.data.image_files import INTERPOLATIONS
+from nasformer.data.image_files import CROP_MODES, INTERPOLATIONS
 from nasformer.errors import ExportError, shown
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of
@@ -123,6 +123,8 @@ def _check_values(found: Description) -> None:
         return
     if steps.interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is {shown(steps.interpolation)}")
+    if steps.crop_mode not in CROP_MODES:
+        raise ValueError(f"crop_mode is {shown(steps.crop_mode)}")
     if not all(isinstance(number, int) for number in (steps.channels, steps.size, steps.resize)):
         raise TypeError(f"preprocessing is {shown(steps.to_dict())}")
     if (steps.channels, steps.size) != (channels, size) or not size <= steps.resize <= 16 * size:

@@ -121,8 +121,8 @@ def preprocessing_of(data: Dataset) -> Preprocessing | None:
     if isinstance(data.test, ImageFiles) and isinstance(data.test.transform, Plain):
         plain = data.test.transform
         resize = floor(size / plain.config.crop_pct)
-        how = plain.config.interpolation
-        return Preprocessing(channels, size, resize, tuple(plain.mean), tuple(plain.std), how)
+        how = plain.config.interpolation, plain.config.crop_mode
+        return Preprocessing(channels, size, resize, tuple(plain.mean), tuple(plain.std), *how)
     mean, std = record.get("mean", [0.0] * channels), record.get("std", [1.0] * channels)
     return Preprocessing(channels, size, size, tuple(mean), tuple(std))
 

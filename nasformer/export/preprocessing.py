@@ -29,6 +29,7 @@ class Preprocessing:
         mean: Mean of each channel.
         std: Standard deviation of each channel.
         interpolation: How it is resized: "bicubic", "bilinear", …
+        crop_mode: "center", or "squash": both sides are resized to ``resize``.
 
     >>> grey = Preprocessing(channels=1, size=2, resize=2, mean=(0.5,), std=(0.5,))
     >>> from PIL import Image
@@ -42,6 +43,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str = "bicubic"
+    crop_mode: str = "center"
 
     def __call__(self, image: Any) -> NDArray[np.float32]:
         """Map a PIL image to ``(channels, size, size)``.
@@ -79,7 +81,8 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
-        return asdict(self)
+        data = asdict(self)
+        return data if self.crop_mode != "center" else {key: data[key] for key in data if key != "crop_mode"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Preprocessing:
@@ -87,7 +90,9 @@ class Preprocessing:
         return cls(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
-        """Return width and height with the shorter one ``resize``, the longer one rounded down."""
+        """Return width and height with the shorter one ``resize``, the longer one rounded down; both if squashed."""
+        if self.crop_mode == "squash":
+            return self.resize, self.resize
         short, long = sorted((width, height))
         longer = int(self.resize * long / short)
         return (self.resize, longer) if width <= height else (longer, self.resize)

@@ -183,7 +183,7 @@ def _check_variant(g: Geometry, pooling: Pooling) -> None:
     parts = g.variant
     if pooling in ("cls", "cls_mean") and not parts.class_token:
         raise SpaceError(f"pooling {pooling!r} reads the class token; set class_token, or pooling 'mean'", pooling)
-    if (pooling == "map") != bool(parts.pool_heads and parts.pool_hidden):
+    if {pooling == "map"} != {parts.pool_heads > 0, parts.pool_hidden > 0}:
         raise SpaceError("pooling 'map', and no other, has a variant with pool_heads and pool_hidden", pooling)
     if g.max_distance is not None and parts.prefix != 1:
         raise SpaceError(

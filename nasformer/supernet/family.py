@@ -19,6 +19,7 @@ from nasformer.errors import ArchitectureError
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet.importance import Importance, gradient_importance, weight_importance
 from nasformer.supernet.initialise import DEVIATION
+from nasformer.supernet.layers import resample_positions
 from nasformer.supernet.model import VisionTransformer
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -63,6 +64,8 @@ class Checkpoint:
 
         A network without a head gets the identity: its outputs are the features.
         """
+        if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
+            raise ArchitectureError(f"num_classes is a whole number of at least 1, got {num_classes!r}", num_classes)
         weight = self.weights.get("head.weight")
         if weight is not None and num_classes in (None, len(weight)):
             return self
@@ -77,6 +80,23 @@ class Checkpoint:
         known = {name: value for name, value in self.source.items() if name != "classes"}
         geometry = replace(self.geometry, num_classes=num_classes)
         return replace(self, geometry=geometry, weights=weights, source=known, new_head=True)
+
+    def at(self, image_size: int | None) -> Checkpoint:
+        """Return this network for images of another size, its positions resampled as in timm; None: unchanged.
+
+        Raises:
+            ArchitectureError: The patches do not fit into such images.
+        """
+        g = self.geometry
+        if image_size in (None, g.image_size):
+            return self
+        if type(image_size) is not int or image_size < g.patch_size or image_size % g.patch_size:
+            raise ArchitectureError(
+                f"image_size is a multiple of the patches' {g.patch_size}, got {image_size!r}", self
+            )
+        geometry, first = replace(g, image_size=image_size), int(g.variant.class_token)
+        positions = resample_positions(self.weights["patch_embed.positions"], geometry.grid, first)
+        return replace(self, geometry=geometry, weights={**self.weights, "patch_embed.positions": positions})
 
     def sorted_weights(self, batches: Batches | None, *, channels: bool) -> dict[str, Tensor]:
         """Return the parameters sorted by descending importance of heads and units, optionally of ``channels``.

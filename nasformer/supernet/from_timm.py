@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.layers.activations import GELU, GELUTanh, QuickGELU
@@ -57,7 +57,7 @@ def read_timm(model: nn.Module) -> Checkpoint:
         image_size=vit.patch_embed.img_size[0],
         patch_size=vit.patch_embed.patch_size[0],
         in_channels=vit.patch_embed.proj.in_channels,
-        num_classes=max(1, vit.num_classes),
+        num_classes=vit.head.out_features if isinstance(vit.head, nn.Linear) else 1,
         head_dim=block.attn.head_dim,
         max_distance=None,
         variant=_variant(vit),
@@ -80,6 +80,7 @@ def _source(vit: Any) -> dict[str, Any]:
     known = {"name": config.get("architecture"), "classes": config.get("label_names")}
     steps = {key: config[key] for key in _STEPS if config.get(key) is not None}
     steps = {key: list(value) if isinstance(value, tuple) else value for key, value in steps.items()}
+    steps |= {"crop_mode": "squash"} if config.get("crop_mode") == "squash" else {}
     return {"format": "timm", **{k: v for k, v in known.items() if v}, "preprocessing": steps}
 
 
@@ -121,6 +122,8 @@ def _require_plain(model: nn.Module) -> None:
             "timm's plain ViTs and DeiTs",
             model,
         )
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ArchitectureError("the model is on the device meta, without weights; load its weights first", model)
     for name, supported in _parts(model):
         if not supported:
             raise ArchitectureError(
@@ -304,7 +307,10 @@ def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> n
         raise ArchitectureError(f"timm has no model {name!r}; {near}", name)
     try:
         if weights is None:
-            return timm.create_model(name, pretrained=True, **options).eval()
+            model: Any = timm.create_model(name, pretrained=True, **options)
+            if options.get("num_classes") not in (None, model.pretrained_cfg.get("num_classes")):
+                model.reset_classifier(0)  # timm has replaced the head by a random one
+            return cast(nn.Module, model.eval())
         check_download(weights)
         state = load_state_dict(str(weights), device="cpu", weights_only=True)
         model = timm.create_model(name, **{**_shape(state), **options})
@@ -312,10 +318,12 @@ def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> n
     except TypeError as error:
         raise ArchitectureError(f"timm cannot build {name!r}: {first_line(error)}; see --option", options) from error
     except Exception as error:  # timm raises whatever the hub, the file or torch raises
-        way_out = "give a file with --weights" if weights is None else "take the weights of this model"
+        local = name.startswith("local-dir:")
+        way_out = "give a folder of a model that timm itself knows" if local else "give a file with --weights"
+        way_out = way_out if weights is None else "take the weights of this model"
         words = f"no weights for the model {name!r} ({first_line(error)}); {way_out}"
         raise CheckpointError(words, weights or name) from error
-    return model.eval()
+    return cast(nn.Module, model.eval())
 
 
 def _shape(state: Mapping[str, Any]) -> dict[str, int]:

@@ -100,7 +100,7 @@ def _converted(model: Any, layout: _Layout, steps: Mapping[str, Any]) -> Checkpo
         gated_mlp=gated,
     )
     geometry = Geometry(
-        image_size, patch_size, patches.in_channels, max(1, model.num_labels), width // heads, None, variant=variant
+        image_size, patch_size, patches.in_channels, _classes(model), width // heads, None, variant=variant
     )
     weights = {
         **linear("patch_embed", patches),
@@ -119,6 +119,10 @@ def _converted(model: Any, layout: _Layout, steps: Mapping[str, Any]) -> Checkpo
         {name: tensor.detach().clone().float() for name, tensor in weights.items()},
         _source(model, steps),
     )
+
+
+def _classes(model: Any) -> int:
+    return int(model.classifier.out_features) if isinstance(model.classifier, nn.Linear) else 1
 
 
 def _square(size: Any, model: nn.Module) -> int:
@@ -191,10 +195,16 @@ def _loaded(folder: Path) -> nn.Module:
         ) from error
     try:
         options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False}
-        model: nn.Module = AutoModelForImageClassification.from_pretrained(str(folder), **options)
+        model: Any
+        model, loaded = AutoModelForImageClassification.from_pretrained(
+            str(folder), output_loading_info=True, **options
+        )
+        if any(name.startswith("classifier.") for name in loaded["missing_keys"]):
+            model.classifier = nn.Identity()  # transformers has added a random one
     except Exception as error:  # transformers raises whatever the file, safetensors or torch raises
         raise CheckpointError(f"cannot read the model of {folder}: {first_line(error)}", folder) from error
-    return model.eval()
+    found: nn.Module = model.eval()
+    return found
 
 
 def _preprocessing(folder: Path) -> dict[str, Any]:
@@ -208,8 +218,9 @@ def _preprocessing(folder: Path) -> dict[str, Any]:
         steps = {
             "mean": config.get("image_mean") if config.get("do_normalize", True) else [0.0, 0.0, 0.0],
             "std": config.get("image_std") if config.get("do_normalize", True) else [1.0, 1.0, 1.0],
-            "crop_pct": crop / shorter if crop and shorter and config.get("do_center_crop") else 1.0,
+            "crop_pct": min(1.0, crop / shorter) if crop and shorter and config.get("do_center_crop") else 1.0,
             "interpolation": _RESAMPLINGS.get(config.get("resample", 3)),
+            "crop_mode": "squash" if "height" in (config.get("size") or {}) else None,
         }
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(f"cannot read {path}: {first_line(error)}", path) from error

@@ -119,7 +119,11 @@ def _checked(net: VisionTransformer, batch: Any) -> tuple[Tensor, Tensor]:
     if not images.is_floating_point() or not images.isfinite().all():
         found = "NaN or infinite values" if images.is_floating_point() else images.dtype
         raise DataError(f"images are finite floating-point numbers, got {found}", batch)
-    if labels.is_floating_point() or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+    if (
+        labels.is_floating_point()
+        or labels.dtype == torch.bool
+        or not 0 <= int(labels.min()) <= int(labels.max()) < classes
+    ):
         raise DataError(f"labels are classes from 0 to {classes - 1}, got {shown(labels.tolist())}", batch)
     return images, labels
 

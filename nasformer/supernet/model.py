@@ -61,7 +61,7 @@ class VisionTransformer(nn.Module):
         image_sizes: Choices of the image size; empty: only the geometry's.
 
     Attributes:
-        family: The supernet of a checkpoint's family that it was extracted from, a file; None: of none.
+        family: File and hash of the weights of the checkpoint's family that it was extracted from; None: of none.
 
     Raises:
         ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
@@ -74,7 +74,7 @@ class VisionTransformer(nn.Module):
     (torch.Size([5, 10]), torch.Size([5, 10]))
     """
 
-    family: Path | None = None
+    family: tuple[str, str] | None = None
 
     def __init__(
         self,
@@ -394,7 +394,7 @@ def load_network(path: str | Path) -> VisionTransformer:
         net = build(lambda: VisionTransformer(geometry, architecture, **options, seed=None), tensors, path)
         net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version
         family = header.get("metadata", {}).get("family")
-        net.family = None if family is None else Path(family)
+        net.family = None if family is None else (str(family[0]), str(family[1]))
     except CheckpointError:
         raise
     except NasformerError as error:

@@ -127,7 +127,7 @@ def repair(
     try:
         with torch.no_grad():
             cut, chunks = net.extract(architecture), _chunks(judged, net.geometry.of(architecture).tokens)
-            wanted = torch.cat([net(chunk, reference) for chunk in chunks])
+            wanted = torch.cat([net(chunk) for chunk in chunks])
             before = _divergence(task, cut, chunks, wanted)
             repaired = net.extract(architecture)
             if architecture != reference:
@@ -224,7 +224,10 @@ def _fit(net: VisionTransformer, reference: Architecture, subnet: VisionTransfor
     for branch in ahead:  # of a subnet without branches
         full.advance(branch)
     if isinstance(subnet.head, SlicedLinear):  # not one over all patches
-        wanted = [net.classify(net.norm(tokens), reference) for tokens in full.tokens]
+        same = reference == net.architecture  # else the outputs wanted are those at its patch and image size
+        wanted = [
+            net.classify(net.norm(x)) if same else net(chunk) for x, chunk in zip(full.tokens, chunks, strict=True)
+        ]
         _fit_linear(subnet.head, lambda x: subnet.classify(subnet.norm(x)), own.tokens, wanted, torch.ones(()))
 
 

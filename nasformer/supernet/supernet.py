@@ -19,7 +19,14 @@ from nasformer.errors import ArchitectureError, CheckpointError, NasformerError
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
-from nasformer.supernet.checkpoint import build, first_line, read_checkpoint, require_layers, write_checkpoint
+from nasformer.supernet.checkpoint import (
+    build,
+    fingerprint,
+    first_line,
+    read_checkpoint,
+    require_layers,
+    write_checkpoint,
+)
 from nasformer.supernet.layers import LAYER_NORM_EPS
 from nasformer.supernet.model import VisionTransformer, require_option
 from nasformer.supernet.sharing import ENTANGLED, Classical, Sharing, WeightSharing
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
     from nasformer.supernet.family import Checkpoint
 
 
-PREPROCESSING = ("mean", "std", "crop_pct", "interpolation")
+PREPROCESSING = ("mean", "std", "crop_pct", "interpolation", "crop_mode")
 
 
 class Supernet(VisionTransformer):
@@ -114,7 +121,8 @@ class Supernet(VisionTransformer):
         """
         if repair is None:
             subnet = super().extract(architecture)
-            subnet.family = self.file if "imported" in self.metadata else None
+            if "imported" in self.metadata and self.file is not None:
+                subnet.family = str(self.file), fingerprint(self)[:16]
             return subnet
         from nasformer.supernet.repair import repair as repair_on_images
 

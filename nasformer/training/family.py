@@ -54,10 +54,13 @@ def family_of(
         ArchitectureError: The space has other sizes than the network.
     """
     is_classified = data.task.name == "classification"
+    names = source.source.get("classes", ())
+    meant = is_classified or (data.task.name == "multi-label" and sorted(names) == sorted(data.classes))
     kept = "head.weight" in source.weights and source.geometry.num_classes == data.num_classes and not new_head
-    if kept and is_classified:
+    kept = kept and meant  # numbers are standardised by their data
+    if kept:
         source, data = _with_same_classes(source, data)
-    elif not kept:
+    else:
         weights = {name: each for name, each in source.weights.items() if not name.startswith("head.")}
         source = replace(source, weights=weights).with_head(data.num_classes, seed)
     sample = _sample(data, images, seed)
@@ -65,8 +68,8 @@ def family_of(
         source = linear_probe(source, sample)
     net = Supernet.from_checkpoint(source, space, batches=sample if is_classified else None)
     data.check(net.space)
-    names = held_out(data)
-    net.metadata |= {"training": {"data": data.record}, **({} if names is None else {"held_out": names})}
+    held = held_out(data)
+    net.metadata |= {"training": {"data": data.record}, **({} if held is None else {"held_out": held})}
     return net, data
 
 
@@ -131,4 +134,5 @@ def checkpoint_line(net: Supernet) -> str:
     """Return what a supernet was made of, in one line."""
     imported: dict[str, Any] = net.metadata["imported"]
     head = imported.get("head", "its own head" if "new_head" not in imported else "a new head, not trained")
-    return f"{imported.get('name', imported['format'])}: {head}, sorted by {imported['importance']}"
+    images = "" if imported.get("preprocessing") else "; images as for ImageNet, since the model does not say how"
+    return f"{imported.get('name', imported['format'])}: {head}, sorted by {imported['importance']}{images}"

@@ -27,13 +27,13 @@ def origin_of(net: Supernet, own: Path | None, kept: Path | None) -> dict[str, A
         own: File of the trained weights; a supernet of that file is of this training.
         kept: File that holds the original of a family, if it exists.
     """
-    if net.file is not None and own is not None and net.file == own.absolute():
-        return {key: net.metadata[key] for key in (STARTED_FROM, ORIGINAL) if key in net.metadata}
-    origin: dict[str, Any] = {}
-    if net.file is not None:
-        origin[STARTED_FROM] = {"file": str(net.file), "weights": fingerprint(net)[:16]}
     model = None if is_trained(net) else original(net)
     file = kept.absolute() if kept is not None and kept.exists() else net.file
+    origin: dict[str, Any] = {}
+    if net.file is not None and own is not None and net.file == own.absolute():
+        origin |= {key: net.metadata[key] for key in (STARTED_FROM, ORIGINAL) if key in net.metadata}
+    elif net.file is not None:
+        origin[STARTED_FROM] = {"file": str(net.file), "weights": fingerprint(net)[:16]}
     if model is not None and file is not None:
         origin[ORIGINAL] = {"file": str(file), "weights": model.fingerprint[:16]}
     return origin
@@ -67,8 +67,13 @@ def family_teacher(net: VisionTransformer) -> tuple[Teacher, str] | None:
     """Return ``original_of`` of the family that a network was extracted from; None if it comes from none."""
     if net.family is None:
         return None
+    file, weights = net.family
     try:
-        return original_of(Supernet.load(net.family))
+        family = Supernet.load(file)
+        if fingerprint(family)[:16] != weights:
+            logger.warning("no default teacher: the family %s has other weights by now; give a teacher", file)
+            return None
+        return original_of(family)
     except CheckpointError as error:
         logger.warning("no default teacher: %s; give a teacher", error)
         return None

@@ -61,7 +61,7 @@ def train_subnet(
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         module.eval()
         if out is not None and ranks.is_main and isinstance(module, VisionTransformer):
-            family = {} if module.family is None else {"family": str(module.family)}
+            family = {} if module.family is None else {"family": module.family}
             module.save(Path(out) / FILE, {**trained(result, data), **family})
     return result
 

@@ -83,13 +83,16 @@ def _data(header: Mapping[str, Any]) -> dict[str, Any]:
     return dict(header["metadata"].get("training", {}).get("data", {}))
 
 
-def trained_on(checkpoint: str | Path) -> str:
-    """Return the name of a supernet's training dataset, or "unknown data".
+def trained_on(checkpoint: str | Path) -> tuple[str | None, str | None]:
+    """Return the name of a supernet's dataset, and of the library of its checkpoint if it was not trained since.
 
     Raises:
         CheckpointError: The checkpoint is unreadable.
     """
-    return str(_data(read_header(checkpoint, "supernet")).get("name", UNKNOWN))
+    header = read_header(checkpoint, "supernet")
+    trained = "recipe" in header["metadata"].get("training", {})
+    imported = None if trained else header["metadata"].get("imported", {}).get("format")
+    return _data(header).get("name"), imported
 
 
 def find_weights(space: SearchSpace, data: str | Mapping[str, Any] | None = None) -> Path | None:

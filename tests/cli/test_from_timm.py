@@ -16,10 +16,13 @@ from torch import Tensor
 
 from nasformer.cli import run
 from nasformer.data import load_dataset
+from nasformer.data.image_files import DataConfig, Plain
+from nasformer.export.preprocessing import Preprocessing
 from nasformer.fitness.finetuning import Finetuning
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
-from nasformer.training.origin import original_of
+from nasformer.training.defaults import family_recipe
+from nasformer.training.origin import family_teacher, original_of
 
 SMALL = ["-o", "img_size=16", "-o", "patch_size=4", "-o", "embed_dim=24", "-o", "num_heads=3", "-o", "depth=2"]
 CLASSES = ("bright", "dark")
@@ -115,7 +118,8 @@ def test_a_model_of_transformers(photos: Path, capsys: pytest.CaptureFixture[str
         logits: Tensor = model(images).logits
         expected = logits[:, [1, 0]]
     torch.testing.assert_close(net(images), expected, rtol=1e-5, atol=1e-5)
-    assert net.preprocessing == {"mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 1.0, "interpolation": "bilinear"}
+    kept = {"mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 1.0, "interpolation": "bilinear"}
+    assert net.preprocessing == {**kept, "crop_mode": "squash"}
     data = load_dataset(str(photos), image_size=16, preprocessing=net.preprocessing)
     brightest = max(float(image.max()) for image, _ in (data.train[place] for place in range(len(data.train))))
     assert brightest <= (1 - 0.5) / 0.25
@@ -186,3 +190,46 @@ def test_candidates_are_repaired_before_they_are_fine_tuned(photos: Path, capsys
     (evaluation,) = judge.confirm([net.space.smallest.replace(num_heads=(1, 1), mlp_ratio=(1.0, 1.0))])
     assert evaluation.value is not None
     assert judge.teacher is not None
+
+
+def test_a_family_is_trained_by_its_own_recipe(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = told(capsys, "from-timm", MODEL, *SMALL, "--weights", weights(Path("w.safetensors")), "--data", photos)
+    told(capsys, "train", "--supernet", made["checkpoint"], "--data", photos, "--epochs", 1, "--out", "family", "-q")
+    recipe = Supernet.load("family/supernet.safetensors").metadata["training"]["recipe"]
+    data = load_dataset(str(photos), image_size=16)
+    assert recipe == family_recipe(data, "cpu", {"epochs": 1}).to_dict()
+    again = run(["from-timm", MODEL, *SMALL, "--weights", "w.safetensors", "--data", str(photos), "--out", "family"])
+    assert again == 2
+    assert "family has a training; choose another folder with --out" in capsys.readouterr().err
+
+
+def test_a_family_with_other_weights_teaches_nobody(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = told(capsys, "from-timm", MODEL, *SMALL, "--weights", weights(Path("w.safetensors")), "--data", photos)
+    net = Supernet.load(made["checkpoint"])
+    subnet = net.extract(net.space.largest)
+    assert family_teacher(subnet) is not None
+    with torch.no_grad():
+        net.head.bias.add_(1.0)
+    net.save(made["checkpoint"])
+    assert family_teacher(subnet) is None
+
+
+def test_images_of_another_size_and_ratio(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = weights(Path("w.safetensors"))
+    made = told(capsys, "from-timm", MODEL, *SMALL, "--weights", file, "--data", photos, "--image-size", 24)
+    assert Supernet.load(made["checkpoint"])(torch.randn(1, 3, 24, 24)).shape == (1, 2)
+    assert run(["from-timm", MODEL, *SMALL, "--weights", str(file), "--data", str(photos), "--image-size", "18"]) == 2
+    assert "image_size is a multiple of the patches' 4, got 18" in capsys.readouterr().err
+    wide = Image.new("RGB", (40, 20), (10, 200, 30))
+    config = DataConfig(crop_mode="squash", crop_pct=1.0)
+    steps = Preprocessing(3, 16, 16, config.mean, config.std, crop_mode="squash")
+    torch.testing.assert_close(Plain(16, 3, config)(wide), torch.from_numpy(steps(wide)), rtol=1e-5, atol=1e-5)
+    assert Preprocessing.from_dict(steps.to_dict()) == steps
+
+
+def test_a_random_head_of_transformers_is_none(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    transformers = pytest.importorskip("transformers", reason="the extra 'transformers' is not installed")
+    sizes = {"image_size": 16, "patch_size": 4, "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 3}
+    transformers.ViTModel(transformers.ViTConfig(**sizes, intermediate_size=48)).save_pretrained("headless")
+    found = told(capsys, "from-timm", "--transformers", "headless", "--data", photos)
+    assert found["imported"]["head"].startswith("logistic regression on ")

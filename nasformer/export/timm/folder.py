@@ -72,6 +72,7 @@ def write_config(net: VisionTransformer, folder: Path, description: Description)
         std=steps.std,
         crop_pct=steps.size / steps.resize,
         interpolation=steps.interpolation,
+        crop_mode=steps.crop_mode,
         license=description.provenance.get("licence"),
     )
     network = {
