@@ -337,3 +337,13 @@ def test_names_and_preprocessing_come_from_the_configuration() -> None:
     steps = {"mean": [0.5], "std": [0.2], "crop_pct": 0.9, "interpolation": "bilinear"}
     assert imported["preprocessing"] == steps
     assert "classes" not in Supernet.from_timm(model, num_classes=3).metadata["imported"]
+
+
+def test_a_head_that_was_replaced_counts_its_own_classes() -> None:
+    model = vit()
+    model.head = nn.Linear(SHAPE["embed_dim"], 7)
+    net = Supernet.from_timm(model)
+    assert net.space.geometry.num_classes == 7
+    torch.testing.assert_close(net(images()), model(images()), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ArchitectureError, match="num_classes is a whole number of at least 1, got '5'"):
+        Supernet.from_timm(model, num_classes="5")  # type: ignore[arg-type]
