@@ -18,16 +18,13 @@ from torch import Tensor
 
 from nasformer.data.dataset import Dataset
 from nasformer.data.memory import ImagesInMemory
-from nasformer.data.picture import MODES, read_image
+from nasformer.data.picture import CROP_MODES, INTERPOLATIONS, MODES, read_image
 from nasformer.data.splits import fingerprint
 from nasformer.errors import DataError, shown
 from nasformer.tasks import Task
 
 CROP = 0.875
 """Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
-
-CROP_MODES = ("center", "squash")
-INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 Sample = tuple[Any, Any]
 

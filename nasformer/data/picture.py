@@ -15,6 +15,9 @@ from nasformer.errors import DataError
 MODES = {1: "L", 3: "RGB"}
 """Pillow's mode by number of channels."""
 
+CROP_MODES = ("center", "squash")
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
 MAX_PIXELS = "NASFORMER_MAX_PIXELS"
 """Environment variable: most pixels of an image, instead of Pillow's limit of 179 million."""
 

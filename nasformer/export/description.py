@@ -14,7 +14,7 @@ from typing import Any
 from nasformer._io import to_json
 from nasformer._parse import parse_json
 from nasformer.cost.geometry import Geometry
-from nasformer.data.image_files import CROP_MODES, INTERPOLATIONS
+from nasformer.data.picture import CROP_MODES, INTERPOLATIONS
 from nasformer.errors import ExportError, shown
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of

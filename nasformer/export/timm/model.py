@@ -73,7 +73,7 @@ class TimmVisionTransformer(VisionTransformer):
         supernet: Architecture | None = None,
         seed: int | None = 0,
     ) -> None:
-        pooling = POOLINGS[_check_pooling(global_pool)] or "mean"
+        pooling = POOLINGS[_check_pooling(global_pool, geometry)] or ("map" if geometry.variant.pool_heads else "mean")
         super().__init__(
             geometry, architecture, pooling=pooling, qkv_bias=qkv_bias, drop_path=drop_path_rate, seed=None
         )
@@ -108,7 +108,7 @@ class TimmVisionTransformer(VisionTransformer):
 
     def pool(self, x: Tensor, pool_type: str | None = None) -> Tensor:
         """Pool tokens ``(batch, tokens, embed_dim)`` to ``(batch, embed_dim)``; "" returns them unchanged."""
-        pooling = POOLINGS[_check_pooling(self.global_pool if pool_type is None else pool_type)]
+        pooling = POOLINGS[_check_pooling(self.global_pool if pool_type is None else pool_type, self.geometry)]
         return x if pooling is None else super().pool(x, pooling)
 
     def forward_intermediates(
@@ -234,9 +234,7 @@ class TimmVisionTransformer(VisionTransformer):
     def _set_head(self, num_classes: int, global_pool: str) -> None:
         if num_classes < 0:
             raise ArchitectureError(f"num_classes must be at least 0 (no head), got {num_classes}", num_classes)
-        pooling = POOLINGS[_check_pooling(global_pool)]
-        if "map" in (pooling or self.pooling, self.pooling) and (pooling or self.pooling) != self.pooling:
-            raise ArchitectureError(f"the network pools by {self.pooling!r}, which cannot become {pooling!r}", pooling)
+        pooling = POOLINGS[_check_pooling(global_pool, self.geometry)]
         self.global_pool, self.pooling = global_pool, pooling or self.pooling
         self.num_classes = num_classes
         self.geometry = replace(self.geometry, num_classes=num_classes)
@@ -267,7 +265,8 @@ class _Head(nn.Linear):
         return F.linear(x, self.weight[:, : x.shape[-1]], self.bias)
 
 
-def _check_pooling(global_pool: str) -> str:
-    if global_pool not in POOLINGS:
-        raise ArchitectureError(f"global_pool must be {' or '.join(map(repr, POOLINGS))}, got {global_pool!r}")
+def _check_pooling(global_pool: str, geometry: Geometry) -> str:
+    known = ("map", "") if geometry.variant.pool_heads else ("avg", "token", "")
+    if global_pool not in known:
+        raise ArchitectureError(f"global_pool must be {' or '.join(map(repr, known))}, got {global_pool!r}")
     return global_pool
