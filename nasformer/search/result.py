@@ -24,7 +24,7 @@ Module = TypeVar("Module", covariant=True)
 class Extractor(Protocol[Module]):
     """The part of ``Supernet`` used here: ``extract(architecture)``."""
 
-    def extract(self, architecture: Architecture) -> Module:
+    def extract(self, architecture: Architecture, *arguments: Any, **options: Any) -> Module:
         """Return the standalone network."""
         ...
 
@@ -54,9 +54,14 @@ class FoundArchitecture:
         costs = trial.costs
         return cls(trial.architecture, trial.value, trial.metrics.get("loss"), int(costs["params"]), int(costs["macs"]))
 
-    def extract(self, net: Extractor[Module]) -> Module:
-        """Return the standalone network with weights inherited from a supernet."""
-        return net.extract(self.architecture)
+    def extract(self, net: Extractor[Module], **options: Any) -> Module:
+        """Return the standalone network with weights inherited from a supernet.
+
+        Args:
+            net: The supernet.
+            **options: Options of its ``extract``, such as ``repair=images``.
+        """
+        return net.extract(self.architecture, **options)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,25 @@ class Supernet(VisionTransformer):
         }
         return write_checkpoint(path, "supernet", self.state_dict(), header)
 
+    def extract(self, architecture: Architecture, *, repair: Tensor | None = None) -> VisionTransformer:
+        """Return a standalone network of ``architecture`` that gives the same logits, or is repaired.
+
+        Args:
+            architecture: The architecture.
+            repair: Some hundred images ``(images, channels, height, width)``, no labels: the network is fitted to what
+                the supernet does on them, if that brings it closer on every fifth of them, which is held out
+                (``nasformer.supernet.repair`` tells by how much). None: its weights are copies.
+
+        Raises:
+            ArchitectureError: ``architecture`` is larger than this network.
+            DataError: The images are too few, or no images of this network.
+        """
+        if repair is None:
+            return super().extract(architecture)
+        from nasformer.supernet import repair as repairing
+
+        return repairing.repair(self, architecture, repair).net
+
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
         """Load a file of ``save``, in evaluation mode.
