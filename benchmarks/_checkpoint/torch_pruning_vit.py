@@ -1,0 +1,163 @@
+"""Torch-Pruning's ViT pruning to a budget, run by the Python of its own environment: TASK ANSWER MACS.
+
+As its example for timm, with the settings below; the ratio is bisected to the budget. The answer is the setting of the
+lowest loss on the images after cutting. ``GroupHessianImportance.accumulate_grad`` of 1.6.1 keeps the last image's
+gradients alone; its sums are filled here, so that all images count.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from typing import Any
+
+import timm
+import torch
+import torch_pruning as tp
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
+
+STEPS, HALVES = 1, 7
+SETTINGS: list[dict[str, Any]] = [
+    {"importance": importance, "scope": scope, "bottleneck": bottleneck, "heads": heads}
+    for importance in ("taylor", "hessian", "magnitude")
+    for scope in ("local", "global", "isomorphic")
+    for bottleneck in (True, False)
+    for heads in (True, False)
+]
+
+
+def main(task: str, answer: str, macs: str, *only: str) -> None:
+    """Prune in every setting, or those numbered, and keep the best."""
+    given = torch.load(task, weights_only=True)
+    model = timm.create_model("vit_tiny_patch16_224", **given["shape"]).eval()
+    model.load_state_dict(given["state"])
+    images, labels = given["images"], given["labels"]
+    start = time.perf_counter()
+    gradients = {"taylor": first_order(model, images, labels), "hessian": second_order(model, images, labels)}
+    seconds, losses, best = {"importance": time.perf_counter() - start}, {}, (float("inf"), None, None)
+    start = time.perf_counter()
+    for setting in [SETTINGS[int(place)] for place in only] or SETTINGS:
+        try:
+            net = to_budget(model, gradients, int(macs), setting)
+        except Exception as error:
+            print(f"Torch-Pruning failed with {setting}: {type(error).__name__}: {error}", file=sys.stderr)
+            continue
+        loss = loss_of(net, images, labels)
+        losses[" ".join(map(str, setting.values()))] = loss
+        if loss < best[0]:
+            best = (loss, net, setting)
+    seconds["search"] = time.perf_counter() - start
+    _, net, setting = best
+    blocks = [{"num_heads": each.attn.num_heads, "head_dim": each.attn.head_dim} for each in net.blocks]
+    what = {"setting": setting, "losses": losses, "version": tp.__version__}
+    state = {name: tensor.detach() for name, tensor in net.named_parameters()}
+    torch.save(
+        {"state": state, "blocks": blocks, "macs": count(net), "seconds": seconds, "what": what}, answer
+    )
+
+
+def to_budget(model: Any, gradients: dict[str, list[torch.Tensor]], macs: int, setting: dict[str, Any]) -> Any:
+    """Return the least pruned network within the budget."""
+    low, high, found = 0.0, 0.95, None
+    for _ in range(HALVES):
+        ratio = (low + high) / 2
+        net = pruned(model, gradients, ratio, setting)
+        if count(net) <= macs:
+            high, found = ratio, net
+        else:
+            low = ratio
+    return found
+
+
+def pruned(model: Any, gradients: dict[str, list[torch.Tensor]], ratio: float, setting: dict[str, Any]) -> Any:
+    """Return a pruned copy."""
+    net = copy.deepcopy(model)
+    importance = {
+        "taylor": tp.importance.GroupTaylorImportance,
+        "hessian": tp.importance.GroupHessianImportance,
+        "magnitude": tp.importance.GroupMagnitudeImportance,
+    }[setting["importance"]]()
+    for place, parameter in enumerate(net.parameters()):
+        parameter.grad = gradients.get(setting["importance"], gradients["taylor"])[place].clone()
+    attentions = [block.attn for block in net.blocks]
+    pruner = tp.pruner.BasePruner(
+        net,
+        torch.zeros(1, 3, *net.patch_embed.img_size),
+        importance=importance,
+        global_pruning=setting["scope"] != "local",
+        isomorphic=setting["scope"] == "isomorphic",
+        pruning_ratio=ratio,
+        max_pruning_ratio=0.95,
+        ignored_layers=[net.head],
+        pruning_ratio_dict=_kept_widths(net) if setting["bottleneck"] else None,
+        num_heads={attention.qkv: attention.num_heads for attention in attentions},
+        prune_num_heads=setting["heads"],
+        prune_head_dims=not setting["heads"],
+        head_pruning_ratio=ratio if setting["heads"] else 0.0,
+        round_to=2,
+    )
+    for attention in attentions:  # else the trace keeps the unpruned width
+        attention.attn_dim = -1
+    for group in pruner.step(interactive=True):
+        group.prune()
+    for attention in attentions:
+        attention.num_heads = pruner.num_heads[attention.qkv]
+        attention.attn_dim = attention.qkv.out_features // 3
+        attention.head_dim = attention.attn_dim // attention.num_heads
+        attention.scale = attention.head_dim**-0.5
+    return net
+
+
+def _kept_widths(net: Any) -> dict[Any, float]:
+    return {net.patch_embed.proj: 0.0}
+
+
+def count(net: Any) -> int:
+    """Return multiply-accumulates per image, as nasformer counts them."""
+    width, patches = net.patch_embed.proj.out_channels, net.patch_embed.num_patches
+    tokens = patches + 1
+    total = patches * net.patch_embed.proj.weight[0].numel() * width + net.head.weight.numel()
+    for block in net.blocks:
+        inner = block.attn.qkv.out_features // 3
+        total += 4 * tokens * width * inner + 2 * tokens**2 * inner
+        total += 2 * tokens * width * block.mlp.fc1.out_features
+    return int(total)
+
+
+def first_order(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    """Return the gradients of the mean loss."""
+    model.zero_grad()
+    for first in range(0, len(images), 64):
+        part = slice(first, first + 64)
+        (cross_entropy(model(images[part]), labels[part], reduction="sum") / len(images)).backward()
+    return [parameter.grad.clone() for parameter in model.parameters()]
+
+
+def second_order(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+    """Return the means of the squared gradients of single images."""
+    parameters = {name: each.detach() for name, each in model.named_parameters()}
+
+    def loss(weights: dict[str, torch.Tensor], image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(functional_call(model, weights, (image[None],)), label[None])
+
+    total = {name: torch.zeros_like(each) for name, each in parameters.items()}
+    each_gradient = vmap(grad(loss), in_dims=(None, 0, 0))
+    for first in range(0, len(images), 16):
+        part = slice(first, first + 16)
+        for name, found in each_gradient(parameters, images[part], labels[part]).items():
+            total[name] += found.detach().pow(2).sum(0) / len(images)
+    return list(total.values())
+
+
+@torch.inference_mode()
+def loss_of(net: Any, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the mean loss."""
+    parts = [slice(first, first + 256) for first in range(0, len(images), 256)]
+    return sum(float(cross_entropy(net(images[p]), labels[p], reduction="sum")) for p in parts) / len(images)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(*sys.argv[1:])
