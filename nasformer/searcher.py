@@ -6,7 +6,7 @@ import inspect
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -249,7 +249,7 @@ class Searcher:
             _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
-        probes = getattr(strategy, "probes", frozenset())
+        probes: Set[Architecture] = getattr(strategy, "probes", frozenset())
         told = () if warm_start is None else warm_trials(_opened(warm_start), feasible, probes)
         record = TrialStore()
         if storage is not None:

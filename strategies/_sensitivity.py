@@ -31,7 +31,7 @@ class _Gene(NamedTuple):
 
     dimension: Dimension
     layer: int | None
-    index: int
+    choice: int
 
 
 class Sensitivities:
@@ -43,7 +43,6 @@ class Sensitivities:
     Args:
         feasible: The feasible set.
         seed: Sets the layer that comes first.
-        most: Maximal number of architectures, the largest included; None: all.
 
     Attributes:
         reference: The largest architecture of the values that occur in the feasible set.
@@ -52,14 +51,14 @@ class Sensitivities:
         outside: Those of them outside the feasible set.
     """
 
-    def __init__(self, feasible: FeasibleSet, seed: int = 0, most: int | None = None) -> None:
+    def __init__(self, feasible: FeasibleSet, seed: int = 0) -> None:
         self.codec = feasible.space.codec
         self._first_layer = seed
         reachable = feasible.reachable()
         self._searched = [replace(d, values=reachable[d.name]) for d in self.codec.dimensions]
         self.reference = uniform(**{d.name: d.at(1.0) for d in self._searched})  # type: ignore[arg-type]
         self._genes = {self._replaced(gene): gene for gene in self._ordered()}
-        listed = [each for each in (self.reference, *self._genes) if feasible.evaluable(each)][:most]
+        listed = [each for each in (self.reference, *self._genes) if feasible.evaluable(each)]
         self.architectures = listed if listed[1:] and listed[0] == self.reference else []
         self.outside = frozenset(each for each in self.architectures if each not in feasible)
 
@@ -81,12 +80,12 @@ class Sensitivities:
         codec, codes = self.codec, self.codec.encode([self.reference])
         genes = codec.genes(gene.dimension.name, codes)  # a view
         if gene.layer is not None:
-            genes[:, gene.layer] = gene.index
+            genes[:, gene.layer] = gene.choice
         else:
-            genes[genes >= 0] = gene.index
+            genes[genes >= 0] = gene.choice
         if gene.dimension.name == "depth":
             for each in codec.layer:
-                codec.genes(each.name, codes)[:, codec.depths[gene.index] :] = -1
+                codec.genes(each.name, codes)[:, codec.depths[gene.choice] :] = -1
         return codec.decode(codes)[0]
 
     def known(self, told: Mapping[Architecture, Trial]) -> dict[Architecture, float]:
@@ -110,11 +109,11 @@ class Sensitivities:
             gene = self._genes[architecture]
             table, change = tables[gene.dimension.name], value - top
             if gene.dimension.scope == "network":
-                table[gene.index] = change
+                table[gene.choice] = change
             elif gene.layer is None:
-                table[:, gene.index] = change / self.reference.depth
+                table[:, gene.choice] = change / self.reference.depth
             else:
-                table[gene.layer, gene.index] = change
+                table[gene.layer, gene.choice] = change
         return Scores({name: _interpolated(table) for name, table in tables.items()})
 
 

@@ -54,11 +54,13 @@ class Sensitivity(BaseStrategy):
         if not isinstance(candidates, int) or candidates < 1:
             raise StrategyError(f"candidates must be a whole number of at least 1, got {candidates!r}", candidates)
         self.candidates = candidates
-        most = None if evaluations is None else evaluations - min(candidates, -(-evaluations // 2))
-        if evaluations is not None and feasible.at_most() <= evaluations:
-            most = 0  # all of the set is evaluated anyway
-        self.sensitivities = Sensitivities(feasible, seed, most)
+        self.sensitivities = Sensitivities(feasible, seed)
         self.probes = self.sensitivities.outside
+        self._left = len(self.sensitivities.architectures)
+        if evaluations is not None:
+            most = evaluations - min(candidates, -(-evaluations // 2))
+            exhausting = feasible.at_most() <= evaluations  # all of the set is evaluated anyway
+            self._left = 0 if exhausting or most < 2 else min(self._left, most)
         self.model = AdditiveModel(self.space.codec)
         self._numpy_rng = np.random.default_rng([seed, 0x7365_6E73])
         self._queue = list(self.sensitivities.architectures)
@@ -72,9 +74,10 @@ class Sensitivity(BaseStrategy):
     def propose(self) -> Architecture | None:
         """Return the next replacement, then the best by the sums, corrected once the candidates are told."""
         self._queue = [each for each in self._queue if each not in self._asked]
-        if self._queue:
+        if self._queue and self._left:
+            self._left -= 1
             return self._queue.pop(0)
-        if any(each not in self.told for each in self.sensitivities.architectures):
+        if any(each in self._asked and each not in self.told for each in self.sensitivities.architectures):
             return None
         if (scores := self._scores()) is None:
             return self.draw()

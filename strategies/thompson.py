@@ -65,9 +65,11 @@ class Thompson(BaseStrategy):
         self._numpy_rng = np.random.default_rng([seed, 0x7468_6F6D])
         self._rows: dict[Architecture, Array] = {}
         self._fitted = 0
-        most = 0 if design == "d-optimal" else None if evaluations is None else evaluations // 2
-        replacements = Sensitivities(feasible, seed, most)
-        self.probes, self._replacements = replacements.outside, replacements.architectures
+        self._replacements: list[Architecture] = []
+        if design == "sensitivity":
+            replacements = Sensitivities(feasible, seed)
+            self.probes = replacements.outside
+            self._replacements = replacements.architectures[: None if evaluations is None else evaluations // 2]
         size = startup if evaluations is None else min(startup, -(-evaluations // 4))
         self._design = self._replacements[::-1] or self._d_optimal(size)
 

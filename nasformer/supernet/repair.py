@@ -15,6 +15,7 @@ layer on a quarter of the images, relative to the mean of E[z²].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nasformer.architecture import Architecture, Layer
 from nasformer.errors import ArchitectureError, DataError
@@ -125,9 +126,7 @@ def repair(
             wanted = torch.cat([net(chunk, reference) for chunk in chunks])
             before = _divergence(task, cut, chunks, wanted)
             repaired = net.extract(architecture)
-            parts = _chunks(fitted, net.geometry.of(architecture).tokens)
-            _fit_branches(net, reference, repaired, parts)
-            _fit_head(net, reference, repaired, parts)
+            _fit(net, reference, repaired, _chunks(fitted, net.geometry.of(architecture).tokens))
             after = _divergence(task, repaired, chunks, wanted)
     finally:
         for module, mode in modes.items():
@@ -206,41 +205,43 @@ class _Stream:
         self.tokens = [self.run(branch, tokens) for tokens in self.tokens]
 
 
-def _fit_branches(
-    net: VisionTransformer, reference: Architecture, subnet: VisionTransformer, chunks: list[Tensor]
-) -> None:
-    """Fit the branches of a subnet, first to last, to the residual stream of ``reference``."""
+def _fit(net: VisionTransformer, reference: Architecture, subnet: VisionTransformer, chunks: list[Tensor]) -> None:
+    """Fit the branches of a subnet, first to last, to the residual stream of ``reference``, and the head to its."""
     full, own = _Stream(net, reference, chunks), _Stream(subnet, subnet.architecture, chunks)
     kept, ahead = _branches(subnet.architecture), _branches(reference)
     weights = _token_weights(subnet, own.tokens[0].shape[1]).to(own.tokens[0])
     for branch, following in zip(kept, [*kept[1:], None], strict=True):
         while ahead and (following is None or ahead[0][:2] != following[:2]):  # to where the subnet's next branch reads
             full.advance(ahead.pop(0))
-        linear = _output_layer(subnet, branch)
-        if linear is not None:
-            moments = _Moments(), _Moments()
-            for place, (tokens, target) in enumerate(zip(own.tokens, full.tokens, strict=True)):
-                inputs, outputs = _seen(linear, partial(own.run, branch, tokens))
-                moments[place % _TUNING == 0].add(inputs, target[..., : outputs.shape[-1]] - outputs, weights)
-            _update(linear, *moments)
+        if (linear := _output_layer(subnet, branch)) is not None:
+            _fit_linear(linear, partial(own.run, branch), own.tokens, full.tokens, weights)
         own.advance(branch)
+    for branch in ahead:  # of a subnet without branches
+        full.advance(branch)
+    if isinstance(subnet.head, SlicedLinear):  # not one over all patches
+        wanted = [net.classify(net.norm(tokens), reference) for tokens in full.tokens]
+        _fit_linear(subnet.head, lambda x: subnet.classify(subnet.norm(x)), own.tokens, wanted, torch.ones(()))
 
 
-def _fit_head(net: VisionTransformer, reference: Architecture, subnet: VisionTransformer, chunks: list[Tensor]) -> None:
-    """Fit the head of a subnet to the outputs of ``reference``, unless it reads all patches."""
-    if not isinstance(subnet.head, SlicedLinear):
-        return
+def _fit_linear(
+    linear: SlicedLinear, run: Callable[[Tensor], Tensor], parts: list[Tensor], targets: list[Tensor], weights: Tensor
+) -> None:
+    """Fit a linear layer so that ``run`` maps parts to targets, of which its outputs are a summand.
+
+    Args:
+        linear: The layer.
+        run: The computation that calls it.
+        parts: Tokens ``(batch, tokens, embed_dim)``.
+        targets: ``(batch, …, out)``, of which the leading outputs are wanted.
+        weights: Weights that broadcast to ``(…,)``.
+    """
     moments = _Moments(), _Moments()
-    for place, chunk in enumerate(chunks):
-        target = net.classify(net.forward_features(chunk, reference), reference)
-        inputs, outputs = _seen(subnet.head, partial(_outputs, subnet, chunk))
-        moments[place % _TUNING == 0].add(inputs, target - outputs, outputs.new_ones(()))
-    _update(subnet.head, *moments)
-
-
-def _outputs(net: VisionTransformer, images: Tensor) -> Tensor:
-    """Return the outputs of the head, without the statistics of series."""
-    return net.classify(net.forward_features(images))
+    for place, (tokens, target) in enumerate(zip(parts, targets, strict=True)):
+        inputs: list[Tensor] = []
+        with linear.register_forward_pre_hook(lambda _, arguments, seen=inputs: seen.append(arguments[0])):
+            outputs = run(tokens)
+        moments[place % _TUNING == 0].add(inputs[0], target[..., : outputs.shape[-1]] - outputs, weights.to(outputs))
+    _update(linear, *moments)
 
 
 def _output_layer(net: VisionTransformer, branch: _Branch) -> SlicedLinear | None:
@@ -258,19 +259,12 @@ def _token_weights(net: VisionTransformer, tokens: int) -> Tensor:
     return weights
 
 
-def _seen(linear: nn.Module, call: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the inputs ``(…, in)`` of a linear layer during a call, and the call's result."""
-    found: list[Tensor] = []
-    with linear.register_forward_pre_hook(lambda _, arguments: found.append(arguments[0])):
-        outputs = call()
-    return found[0], outputs
-
-
 class _Moments:
     """Weighted sums over tokens: of inputs z, followed by a one for the bias, and of missing residuals r."""
 
     def __init__(self) -> None:
-        self.inputs, self.cross = torch.zeros(()), torch.zeros(())  # E[z zᵀ] (in + 1, in + 1), E[z rᵀ] (in + 1, out)
+        self.inputs = torch.zeros(())  # z zᵀ, (in + 1, in + 1)
+        self.cross = torch.zeros(())  # z rᵀ, (in + 1, out)
 
     def add(self, inputs: Tensor, residuals: Tensor, weights: Tensor) -> None:
         """Add inputs ``(batch, …, in)`` and residuals ``(batch, …, out)`` with weights that broadcast to ``(…,)``."""
@@ -284,21 +278,23 @@ class _Moments:
         total.inputs, total.cross = self.inputs + other.inputs, self.cross + other.cross
         return total
 
-    def solution(self, ridge: float) -> Tensor:
-        """Return the changes ``(in + 1, out)`` of the weights, transposed, and of the bias, which has no ridge."""
+    def solution(self, ridge: float) -> Tensor | None:
+        """Return the changes ``(in + 1, out)`` of weights, transposed, and bias; None: it takes a larger ridge."""
         diagonal = self.inputs.diagonal()[:-1]
-        size = ridge * diagonal.mean().clamp(min=torch.finfo(torch.float32).tiny)
-        damped = self.inputs + torch.diag(torch.cat((size.expand_as(diagonal), size.new_zeros(1))))
-        return torch.linalg.solve(damped, self.cross)
+        size = (ridge * diagonal.mean()).clamp(min=torch.finfo(torch.float32).tiny).expand_as(diagonal)
+        damping = torch.diag(torch.cat((size, size.new_zeros(1))))  # no ridge on the bias
+        factor, failure = torch.linalg.cholesky_ex(self.inputs + damping)
+        return None if failure else torch.cholesky_solve(self.cross, factor)
 
-    def error(self, solution: Tensor) -> float:
+    def error(self, solution: Tensor | None) -> float:
         """Return the squared error that a solution leaves, up to a constant."""
-        return float((solution * (self.inputs @ solution - 2 * self.cross)).sum())
+        return math.inf if solution is None else float((solution * (self.inputs @ solution - 2 * self.cross)).sum())
 
 
 def _update(linear: SlicedLinear, fitted: _Moments, tuning: _Moments) -> None:
     """Change a linear layer by the solution of all moments, at the ridge that is best from one part to the other."""
     ridge = min(RIDGES, key=lambda each: tuning.error(fitted.solution(each)))
-    change = (fitted + tuning).solution(ridge).to(linear.weight)
-    linear.weight += change[:-1].T
-    linear.bias += change[-1]
+    if (solution := (fitted + tuning).solution(ridge)) is not None:
+        change = solution.to(linear.weight)
+        linear.weight += change[:-1].T
+        linear.bias += change[-1]

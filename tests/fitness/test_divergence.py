@@ -65,7 +65,7 @@ def test_the_full_network_has_none(net: Supernet, digits: Dataset) -> None:
 def test_it_needs_no_labels(space: SearchSpace, net: Supernet, digits: Dataset) -> None:
     images = torch.stack([digits.search[index][0] for index in range(60)])
     splits = [[(image, label) for image in images] for label in (0, 7)]
-    first, second = (told(InheritedFitness(net, split, **DIVERGENCE), space.sample(3)) for split in splits)  # type: ignore[arg-type]
+    first, second = (told(InheritedFitness(net, split, **DIVERGENCE), space.sample(3)) for split in splits)
     assert [each.value for each in first] == [each.value for each in second]
 
 
