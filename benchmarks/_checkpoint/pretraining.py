@@ -76,7 +76,10 @@ def pretrain(splits: Splits, folder: Path, epochs: int) -> None:
             kept = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
             with atomic(resumable) as file:
                 torch.save(kept, file)
-            print(f"step {step + 1:,} of {epochs * a_epoch:,}, {state['seconds']:.0f} s, loss {loss.item():.3f}", flush=True)
+            print(
+                f"step {step + 1:,} of {epochs * a_epoch:,}, {state['seconds']:.0f} s, loss {loss.item():.3f}",
+                flush=True,
+            )
             if (step + 1) % (20 * _SAVE_EVERY) == 0:
                 print(f"  test accuracy {accuracy(model, splits.test[:2000]):.2f} %", flush=True)
                 model.train()

@@ -53,9 +53,7 @@ def main(task: str, answer: str, macs: str, *only: str) -> None:
     blocks = [{"num_heads": each.attn.num_heads, "head_dim": each.attn.head_dim} for each in net.blocks]
     what = {"setting": setting, "losses": losses, "version": tp.__version__}
     state = {name: tensor.detach() for name, tensor in net.named_parameters()}
-    torch.save(
-        {"state": state, "blocks": blocks, "macs": count(net), "seconds": seconds, "what": what}, answer
-    )
+    torch.save({"state": state, "blocks": blocks, "macs": count(net), "seconds": seconds, "what": what}, answer)
 
 
 def to_budget(model: Any, gradients: dict[str, list[torch.Tensor]], macs: int, setting: dict[str, Any]) -> Any:
