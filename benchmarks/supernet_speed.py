@@ -118,8 +118,9 @@ def agreement(path: Path | None) -> Iterator[Row]:
     """Compare the classes that the winner of a short search gives in bfloat16 and in float32."""
     from nasformer.data import load_dataset
     from nasformer.data.memory import ImagesInMemory
-    from nasformer.fitness import InheritedFitness, find_weights
+    from nasformer.fitness import InheritedFitness
     from nasformer.searcher import Searcher
+    from nasformer.training import find_weights
 
     space = load_space("fashion-mnist")
     path = path or find_weights(space, "fashion-mnist")

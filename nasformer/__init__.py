@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from nasformer.data import Dataset as Dataset
     from nasformer.data import load_dataset as load_dataset
     from nasformer.errors import NasformerError as NasformerError
+    from nasformer.fitness import Finetuning as Finetuning
     from nasformer.fitness import InheritedFitness as InheritedFitness
     from nasformer.fitness import NoisyFitness as NoisyFitness
     from nasformer.fitness import ParallelFitness as ParallelFitness
     from nasformer.fitness import SurrogateFitness as SurrogateFitness
     from nasformer.fitness import TableFitness as TableFitness
     from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
-    from nasformer.fitness import bind_weights as bind_weights
     from nasformer.fitness.ray import RayFitness as RayFitness
     from nasformer.registry import get_strategy as get_strategy
     from nasformer.registry import strategy_names as strategy_names
@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from nasformer.tasks import get_task as get_task
     from nasformer.tasks import task_names as task_names
     from nasformer.training import Recipe as Recipe
+    from nasformer.training import bind_weights as bind_weights
     from nasformer.training import finetune as finetune
+    from nasformer.training import repair as repair
     from nasformer.training import retrain as retrain
     from nasformer.training import train_supernet as train_supernet
 
@@ -72,13 +74,13 @@ _HOME = {
     "nasformer.data": ("Dataset", "load_dataset"),
     "nasformer.errors": ("NasformerError",),
     "nasformer.fitness": (
+        "Finetuning",
         "InheritedFitness",
         "NoisyFitness",
         "ParallelFitness",
         "SurrogateFitness",
         "TableFitness",
         "TrainingFreeFitness",
-        "bind_weights",
     ),
     "nasformer.fitness.ray": ("RayFitness",),
     "nasformer.registry": ("get_strategy", "strategy_names"),
@@ -95,7 +97,7 @@ _HOME = {
     ),
     "nasformer.supernet": ("Supernet",),
     "nasformer.tasks": ("Task", "get_task", "task_names"),
-    "nasformer.training": ("Recipe", "finetune", "retrain", "train_supernet"),
+    "nasformer.training": ("Recipe", "bind_weights", "finetune", "repair", "retrain", "train_supernet"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -24,7 +24,7 @@ class Plugins:
 
     Args:
         kind: The kind in messages, such as "strategy".
-        folder: The folder of ``nasformer`` that holds ours.
+        folder: The folder of ``nasformer`` that holds ours, dotted.
         base: Returns the class that ours derive from.
         error: The error raised.
         lacks: Returns what a third party's object lacks to be such a part; empty: nothing.
@@ -44,7 +44,7 @@ class Plugins:
     @cached_property
     def own(self) -> list[str]:
         """The names of our parts."""
-        files = (path.stem for path in (Path(__file__).parent / self.folder).glob("*.py"))
+        files = (path.stem for path in (Path(__file__).parent / self.folder.replace(".", "/")).glob("*.py"))
         return sorted(stem.replace("_", "-") for stem in files if not stem.startswith("_"))
 
     def names(self) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer._plugins import Plugins
-from nasformer.errors import DataError, FitnessError, NasformerError, StrategyError, did_you_mean
+from nasformer.errors import CheckpointError, DataError, FitnessError, NasformerError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
@@ -22,7 +22,7 @@ from nasformer.tasks import Metric, task_of
 if TYPE_CHECKING:
     from nasformer.data import Dataset
     from nasformer.data.batches import Readers
-    from nasformer.fitness import InheritedFitness
+    from nasformer.fitness import Finetuning, InheritedFitness
     from nasformer.supernet import Supernet
 
 _LOGGER = logging.getLogger(__name__)
@@ -140,6 +140,33 @@ def make_fitness(
     return fitness.NoisyFitness(made, noise, noise_seed) if noise else made
 
 
+def make_reranker(
+    space: SearchSpace,
+    *,
+    epochs: int,
+    top: int,
+    out: str | Path | None = None,
+    supernet: str | Path | None = None,
+    data: str | None = None,
+    root: str | Path | None = None,
+    device: str | None = None,
+    objective: str | None = None,
+    readers: Readers = 0,
+) -> Finetuning:
+    """Return a short fine-tuning of the best architectures.
+
+    ``epochs``, ``top`` and ``out`` are those of ``Finetuning``. The other arguments are those of ``make_fitness``.
+
+    Raises:
+        FitnessError: There are no weights for the space.
+    """
+    from nasformer.fitness import Finetuning
+
+    net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+    options: dict[str, Any] = {"device": device or "auto", "objective": objective, "readers": readers}
+    return Finetuning(net, dataset, epochs=epochs, top=top, out=out, **options)
+
+
 def _of_file(kind: str, path: str) -> Fitness:
     """Return a table, a surrogate, or a surrogate fitted to a table."""
     from nasformer.fitness import SurrogateFitness, TableFitness
@@ -169,7 +196,8 @@ def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray:
 
 def default_fitness(space: SearchSpace) -> Fitness:
     """Return the inherited fitness with the default weights of a space, else a training-free score with a warning."""
-    from nasformer.fitness import TrainingFreeFitness, find_weights
+    from nasformer.fitness import TrainingFreeFitness
+    from nasformer.training import find_weights
 
     if find_weights(space) is not None:
         return make_fitness("inherited", space)
@@ -265,7 +293,10 @@ def open_dataset(
     from nasformer.data.held_out import as_recorded, read_held_out, without
 
     same = same_data(name, trained_on)
-    dataset = load_dataset(name, seed=(trained_on.get("seed") or 0) if same or seed is None else seed, **options)
+    # a network keeps the preprocessing that it learnt with; data in memory without one are normalised by their own
+    steps = trained_on if "crop_pct" in trained_on else None
+    seed = (trained_on.get("seed") or 0) if same or seed is None else seed
+    dataset = load_dataset(name, seed=seed, preprocessing=steps, **options)
     if held_out is not None and is_same(dataset, trained_on, held_out):
         dataset = without(dataset, trained_on.get("skipped", ()))
         if not _same_splits(dataset, trained_on):
@@ -337,7 +368,11 @@ def load_supernet(
 
 
 def supernet_file(
-    space: SearchSpace, supernet: str | Path | None = None, data: str | Mapping[str, Any] | None = None
+    space: SearchSpace,
+    supernet: str | Path | None = None,
+    data: str | Mapping[str, Any] | None = None,
+    *,
+    searched: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return the file of a space's supernet.
 
@@ -345,14 +380,18 @@ def supernet_file(
         space: The space.
         supernet: A checkpoint; None: the kept weights of the space, trained on ``data`` if there are such.
         data: Name or record of a dataset.
+        searched: Settings of a search: its supernet is returned, from where it was or is kept.
 
     Raises:
         FitnessError: There are no weights for the space, or those of several datasets.
+        CheckpointError: The weights of the search are nowhere.
     """
-    from nasformer.fitness import find_weights
+    from nasformer.training import find_weights
 
     if supernet is not None:
         return Path(supernet)
+    if searched and (wanted := searched.get("fitness", {}).get("weights")):
+        return _searched_supernet(space, wanted, searched.get("supernet"))
     path = (find_weights(space, data) if data else None) or find_weights(space)
     if path is None:
         raise FitnessError(
@@ -361,8 +400,23 @@ def supernet_file(
     return path
 
 
+def _searched_supernet(space: SearchSpace, weights: str, file: str | None) -> Path:
+    """Return the file with the weights of a search, given their hash: that of the search, else one kept."""
+    from nasformer.supernet import Supernet
+    from nasformer.supernet.checkpoint import fingerprint
+    from nasformer.training.weights import kept_supernets
+
+    there = file is not None and Path(file).is_file()
+    files = [Path(str(file))] if there else []
+    for path in dict.fromkeys((*files, *(each.file for each in kept_supernets(space) if not each.fault))):
+        if fingerprint(Supernet.load(path, space))[:16] == weights:
+            return path
+    place = "" if file is None else f" of {file}, which {'has others by now' if there else 'is not there'}"
+    raise CheckpointError(f"the search used the weights {weights}{place}; give its supernet with --supernet FILE", file)
+
+
 def weights_line(space: SearchSpace, path: Path) -> str:
     """Return a line that names a space, the file of its weights, and the data that trained them."""
-    from nasformer.fitness.weights import trained_on
+    from nasformer.training.weights import trained_on
 
     return f"space {space.name}, weights {path}, trained on {trained_on(path)}"

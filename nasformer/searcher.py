@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nasformer._io import digest
 from nasformer._provenance import versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
@@ -21,6 +22,7 @@ from nasformer.registry import (
     fitness_notation,
     get_strategy,
     make_fitness,
+    make_reranker,
     supernet_file,
 )
 from nasformer.search import (
@@ -35,9 +37,10 @@ from nasformer.search import (
     as_fitness,
 )
 from nasformer.search.confirm import confirm_recommended
-from nasformer.search.evaluation import describe_fitness
+from nasformer.search.evaluation import Trial, describe_fitness
 from nasformer.search.loop import Callback
 from nasformer.search.progress import ProgressBar
+from nasformer.search.rerank import Reranker, reranked
 from nasformer.search.study import Storage, Study
 from nasformer.search.warm_start import WarmStart, opened, warm_trials
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
@@ -106,6 +109,7 @@ class Searcher:
         batch_size: int = 1,
         max_failures: int = 10,
         confirm: int = 5,
+        rerank: Reranker | None = None,
         resolution: Mapping[str, float] | None = None,
         storage: Storage | None = None,
         study: str | None = None,
@@ -135,6 +139,7 @@ class Searcher:
             max_failures: Maximal number of failed evaluations.
             confirm: Number of recommendations that compete for the winner; a fitness with ``confirm``
                 re-evaluates them, else their trial values are compared.
+            rerank: Judges the best of them once more: ``Finetuning(net, data, top=5)``. Its values decide. None: none.
             resolution: Grid per cost, for budgets with too many exact sums; see ``CountedSet``.
             storage: Journal file (``PATH.log``), database URL or storage of Optuna for the trials; a stopped search
                 resumes from it. None: memory.
@@ -160,7 +165,7 @@ class Searcher:
         total = self._total(storage, study) if evaluations is None else evaluations
         criteria = StoppingCriteria(total, batch_size, max_failures, seconds, pause_after, until_no_gain)
         spec = _renamed(fitness_spec, recipe)
-        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait)
+        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait, rerank)
         strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
@@ -174,10 +179,16 @@ class Searcher:
             loop = AsynchronousLoop if record.asynchronous else SearchLoop
             run = loop(strategy, fitness, feasible, criteria, record, callbacks, accept_drift, retry_failed).run()
             before = time.perf_counter()
-            recommended = self._recommended(strategy, feasible, run, confirm)
-            confirmed = record.confirm(
-                len(run.trials), lambda: confirm_recommended(recommended, fitness, feasible, run)
-            )
+            recommended = self._recommended(strategy, feasible, run, max(confirm, rerank.top if rerank else 0))
+
+            def judge() -> tuple[Trial, ...]:
+                found = confirm_recommended(recommended, fitness, feasible, run)
+                return reranked(rerank, found, feasible, record, bar.candidate) if rerank else found
+
+            settings = prepared.settings
+            confirmed = record.confirm(len(run.trials), judge, digest(settings["rerank"]) if rerank else "")
+            if rerank:
+                rerank.keep(min(confirmed, key=lambda trial: trial.rank).architecture)
         end = time.perf_counter()
         return SearchResult(
             space=self.space,
@@ -237,6 +248,7 @@ class Searcher:
         fitness_spec: Mapping[str, Any] | None,
         warm_start: WarmStart | None,
         wait: bool = False,
+        rerank: Reranker | None = None,
     ) -> _PreparedSearch:
         """Validate all arguments, then open or create the study, and tell the strategy the warm start."""
         if confirm < 1:
@@ -249,6 +261,7 @@ class Searcher:
             _check_fitness(fitness, feasible)
         settings = self._settings(feasible.limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
+        settings |= {"rerank": {"top": rerank.top, **rerank.describe()}} if rerank else {}
         probes: Set[Architecture] = getattr(strategy, "probes", frozenset())
         told = () if warm_start is None else warm_trials(_opened(warm_start), feasible, probes)
         record = TrialStore()
@@ -283,12 +296,22 @@ class Searcher:
         return self.make(feasible, evaluations, criteria.batch_size)
 
     @classmethod
-    def open(cls, storage: Storage, study: str | None = None, **how: Any) -> tuple[Searcher, dict[str, Any]]:
+    def open(
+        cls,
+        storage: Storage,
+        study: str | None = None,
+        *,
+        rerank: Mapping[str, int] | None = None,
+        out: str | Path | None = None,
+        **how: Any,
+    ) -> tuple[Searcher, dict[str, Any]]:
         """Return the search of a study, and the arguments with which ``run`` resumes it.
 
         Args:
             storage: Storage of the study.
             study: Its name; None: the only one in the storage.
+            rerank: ``epochs`` and ``top`` of a short fine-tuning of the best; None: as the study says.
+            out: Folder that keeps the fine-tuned weights of the winner.
             **how: Machine-dependent arguments of ``make_fitness``: ``supernet``, ``root``, ``device``, ``workers``,
                 ``ray``, ``readers``. Weights other than the study's are refused.
 
@@ -309,13 +332,18 @@ class Searcher:
             )
         asked = fitness_spec["fitness"] | {key: value for key, value in how.items() if value is not None}
         if asked["spec"] == "inherited":
-            asked["supernet"] = supernet_file(space, asked.get("supernet"), settings["fitness"].get("data"))
+            kept = {"supernet": fitness_spec["fitness"].get("supernet"), **settings}
+            asked["supernet"] = supernet_file(space, how.get("supernet"), searched=kept)
         fitness = make_fitness(space=space, **asked)
+        short = rerank or fitness_spec.get("rerank")
+        names = ("supernet", "data", "root", "device", "objective", "readers")
+        options = {name: asked[name] for name in names if name in asked}
         searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
-        kept = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
+        again = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
         return searcher, {
             "budget": settings["limits"] or None,
-            **kept,
+            **again,
+            "rerank": make_reranker(space, **short, out=out, **options) if short else None,
             "resolution": settings.get("resolution"),
             "max_failures": fitness_spec["max_failures"],
             "storage": found.store,  # open already
@@ -367,6 +395,7 @@ class Searcher:
         return {"costs": {name: cost.identity for name, cost in named.items()}} if named else {}
 
     def _settings(self, limits: Limits, criteria: StoppingCriteria, confirm: int, fitness: Fitness) -> dict[str, Any]:
+        file = getattr(fitness, "supernet_file", None)
         return {
             "space": self.space.to_dict(),
             "strategy": self.strategy,
@@ -378,6 +407,7 @@ class Searcher:
             "batch_size": criteria.batch_size,
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
+            **({} if file is None else {"supernet": str(file)}),
         }
 
 

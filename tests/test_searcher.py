@@ -14,7 +14,6 @@ import nasformer as nf
 from nasformer.cost import Bounds
 from nasformer.data import load_dataset
 from nasformer.errors import BudgetError, FitnessError, SpaceError, StrategyError
-from nasformer.fitness import bind_weights
 from nasformer.search import BaseStrategy, Trial
 
 
@@ -222,7 +221,6 @@ def net(tmp_path: Path) -> nf.Supernet:
     net = nf.Supernet(nf.load_space("digits"))
     recipe = nf.Recipe.for_dataset("digits").replace(epochs=1)
     nf.train_supernet(net, load_dataset("digits"), recipe, out=tmp_path, device="cpu", progress=False)
-    bind_weights(net.space, tmp_path / "supernet.safetensors")
     return net
 
 

@@ -22,6 +22,7 @@ from nasformer.cli.evaluate import evaluate
 from nasformer.cli.export import export
 from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.finetune import finetune
+from nasformer.cli.from_timm import from_timm
 from nasformer.cli.import_autoformer import import_autoformer
 from nasformer.cli.latency import latency
 from nasformer.cli.output import Stopped, print_json, remember, say, should_report_error, stoppable
@@ -50,6 +51,7 @@ _COMMANDS = (
     cost,
     latency,
     train,
+    from_timm,
     search,
     compare,
     surrogate,

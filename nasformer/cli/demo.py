@@ -106,14 +106,10 @@ def _one_thread() -> None:
 
 def _train(net: Supernet, data: Dataset, recipe: Recipe, out: Path, progress: bool) -> TrainingResult:
     """Train, or resume an earlier demo with the same settings."""
-    from nasformer.fitness import bind_weights
     from nasformer.training import train_supernet
-    from nasformer.training.supernet import FILE
 
     folder = out / "supernet"
-    result = train_supernet(net, data, recipe, out=folder, resume=folder.exists(), progress=progress)
-    bind_weights(net.space, folder / FILE)
-    return result
+    return train_supernet(net, data, recipe, out=folder, resume=folder.exists(), progress=progress)
 
 
 def _search(

@@ -47,14 +47,14 @@ def evaluate(
     if split not in ("test", "search"):
         raise DataError(f"--split is test or search, got {split!r}", split)
     space, candidates, searched = _candidates(target, architecture, supernet, data)
-    file = supernet_file(space, supernet, searched.get("data") or data)
+    file = supernet_file(space, supernet, data, searched=searched)
     net, dataset = open_supernet(space, supernet=file, data=data, root=root)
     images = dataset.test if split == "test" else dataset.search
     decoded = split == "search"  # test images are read once
     judge = InheritedFitness(
         net, images, task=dataset.task, device=device, decoded=decoded, readers=readers_of(readers)
     )
-    require_same_weights(searched.get("weights"), judge.fingerprint)
+    require_same_weights(searched.get("fitness", {}).get("weights"), judge.fingerprint)
     scores = {e.architecture: e for e in judge.evaluate(list(candidates.values()))}
     _require_values(scores)
     rows: list[dict[str, Any]] = [
@@ -89,7 +89,7 @@ def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:
 def _candidates(
     target: str, architecture: str | None, supernet: Path | None, data: str | None
 ) -> tuple[SearchSpace, dict[str, Architecture], dict[str, Any]]:
-    """Return the space, the architectures by name, and the description of the search's fitness; empty if none."""
+    """Return the space, the architectures by name, and the settings of the search; empty if none."""
     from nasformer.cli.training import run_file
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
@@ -102,7 +102,7 @@ def _candidates(
             )
         result = SearchResult.load(run)
         chosen = {"winner": result.best.architecture, **_uniform(result)}
-        return result.space, chosen, dict(result.settings["fitness"])
+        return result.space, chosen, dict(result.settings)
     space = trained_space(target, supernet, data)
     return space, {"architecture": read_architecture(space, architecture or "largest")}, {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Json, OfSpace, Root, StudyName, SupernetPath, run_folder
+from nasformer.cli.options import Data, Json, OfSpace, Repair, Root, StudyName, SupernetPath, run_folder
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.source import read_source
 
@@ -32,6 +32,7 @@ def export(
     study: StudyName = None,
     data: Data = None,
     root: Root = None,
+    repair: Repair = None,
     licence: Annotated[
         str | None, typer.Option(help="Of the weights, e.g. apache-2.0; for the model card.", show_default=False)
     ] = None,
@@ -66,9 +67,13 @@ def export(
     source = read_source(target, architecture, supernet, study, data)
     dataset = source.dataset(data, root)
     folder = out or run_folder(f"{source.name}-{format}-{dtype}")
+    repaired = source.repaired(dataset, repair)
+    if repaired is not None and not json:
+        console.print(str(repaired), soft_wrap=True)
     provenance = {**source.provenance, **({"licence": licence} if licence else {})}
+    provenance |= {} if repaired is None else {"repair": repaired.to_dict()}
     done = write(
-        source.net,
+        source.net if repaired is None else repaired.net,
         dataset,
         folder,
         format=format,

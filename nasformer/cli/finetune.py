@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from nasformer.cli.options import (
     OfSpace,
     Quiet,
     Readers,
+    Repair,
     Root,
     Seed,
     StudyName,
@@ -59,6 +61,7 @@ def finetune(
     objective: KeepBest = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
+    repair: Repair = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-finetune.", show_default=False)
     ] = None,
@@ -99,18 +102,25 @@ def finetune(
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     dataset = read_data(name, source.net.geometry, image_size=image_size, **known, **how)
     given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["distillation"] = "off" if teacher == "none" else None
     given["keep_best"] = objective
-    further = source.provenance.get("training") != "finetune"
-    chosen = read_recipe(recipe, source.provenance, dataset, device, further=further, given=given)
+    past = source.provenance
+    further = past.get("training") != "finetune"
+    if past.get("training") == "confirm":  # its few epochs are no recipe
+        past = past["from"]
+    chosen = read_recipe(recipe, past, dataset, device, further=further, given=given)
     folder = out or run_folder(f"{source.name}-finetune")
     if is_main_process() and not json:
         words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
         console.print(words, soft_wrap=True)
-    net = source.net
+    repaired = source.repaired(dataset, repair, device=device, readers=readers_of(readers))
+    if repaired is not None and is_main_process() and not json:
+        console.print(str(repaired), soft_wrap=True)
+    net = source.net if repaired is None else repaired.net
     if image_size is not None and net.resizes:  # a resolution that was chosen stays, unless another is asked for
         net = adapted(net, image_size=image_size)
     result = train(
-        net,
+        net if repaired is None else replace(repaired, net=net),
         dataset,
         chosen,
         freeze=freeze,  # type: ignore[arg-type]  # checked there

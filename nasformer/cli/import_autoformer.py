@@ -33,9 +33,9 @@ def import_autoformer(
 
       nasformer import-autoformer prenas.pth autoformer-base --qkv-bias interleaved
     """
-    from nasformer.fitness.weights import keep_weights
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
+    from nasformer.training.weights import keep_weights
 
     declared = load_space(space)
     net = Supernet.from_autoformer(checkpoint, declared, qkv_bias=qkv_bias)  # type: ignore[arg-type]  # checked there

@@ -49,7 +49,7 @@ Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the da
 
 
 def _supernet_file(given: Path | None) -> Path | None:
-    from nasformer.fitness.weights import named_weights
+    from nasformer.training.weights import named_weights
 
     return given if given is None else named_weights(given)
 
@@ -61,6 +61,15 @@ SupernetPath = Annotated[
         metavar="FILE|NAME",
         help="A trained supernet, or a name of 'nasformer weights'.",
         callback=_supernet_file,
+        show_default=False,
+    ),
+]
+
+Repair = Annotated[
+    bool | None,
+    typer.Option(
+        "--repair/--no-repair",
+        help="Fit an extracted network to its supernet's outputs first; default: if that is of a checkpoint of timm.",
         show_default=False,
     ),
 ]
@@ -97,6 +106,13 @@ Workers = Annotated[int, typer.Option(min=1, help="Evaluation processes, each on
 Ray = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False)
 ]
+ConfirmEpochs = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Fine-tune the best for N epochs each; these decide.", show_default=False),
+]
+ConfirmTop = Annotated[
+    int | None, typer.Option(min=1, metavar="K", help="How many, with --confirm-epochs; default 5.", show_default=False)
+]
 Seconds = Annotated[float | None, typer.Option(min=0, help="Time limit in seconds.", show_default=False)]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Evaluate failed trials again.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until no other process leads the study.")]
@@ -128,6 +144,19 @@ StudyName = Annotated[
     str | None,
     typer.Option("--study", metavar="NAME", help="Study name; default: the only one.", show_default=False),
 ]
+
+
+def reranking_of(epochs: int | None, top: int | None) -> dict[str, int]:
+    """Return what ``--confirm-epochs`` and ``--confirm-top`` ask for; empty: nothing.
+
+    Raises:
+        StrategyError: The second without the first.
+    """
+    from nasformer.errors import StrategyError
+
+    if epochs is None and top is not None:
+        raise StrategyError(f"--confirm-top {top} needs --confirm-epochs N", top)
+    return {} if epochs is None else {"epochs": epochs, "top": top or 5}
 
 
 def readers_of(text: str) -> ReaderCount:
@@ -166,8 +195,8 @@ def trained_space(space: str, supernet: Path | None = None, data: str | None = N
         supernet: The weights; None: those kept for the space.
         data: Name of their training dataset; None: any.
     """
-    from nasformer.fitness.weights import space_of_weights
     from nasformer.space import load_space, space_names
+    from nasformer.training.weights import space_of_weights
 
     declared = load_space(space)
     return space_of_weights(declared, supernet, data) if space in space_names() else declared

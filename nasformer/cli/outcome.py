@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer.cli.output import console, print_table
@@ -9,6 +10,7 @@ from nasformer.cli.output import console, print_table
 if TYPE_CHECKING:
     from nasformer.search import SearchResult
 
+TIMES = ("before", "after")
 EARLY = {
     "exhausted": "every architecture within the budget was evaluated",
     "seconds": "time limit reached",
@@ -33,6 +35,7 @@ def summary(result: SearchResult) -> dict[str, Any]:
         "counts": dict(result.counts),
         "seconds": dict(result.seconds),
         **({"findings": dict(result.findings)} if result.findings else {}),
+        **({"reranking": result.reranking} if result.reranking else {}),
     }
 
 
@@ -61,6 +64,30 @@ def show(result: SearchResult) -> None:
         console.print(f"{name}: {figures}", soft_wrap=True)
     if result.stopped != "evaluations":
         console.print(f"ended early: {EARLY[result.stopped]}")
+    if result.reranking:
+        console.print(reranking_line(result), soft_wrap=True)
+
+
+def show_files(result: SearchResult, folder: Path) -> None:
+    """Print where the report and the fine-tuned weights of the winner are, and the next command."""
+    line = f"report: {folder / 'report.html'}   next: nasformer"
+    if result.reranking:
+        console.print(f"fine-tuned weights: {folder / 'network.safetensors'}", soft_wrap=True)
+    console.print(f"{line} {'finetune' if result.reranking else 'evaluate'} {folder}", soft_wrap=True)
+
+
+def reranking_line(result: SearchResult) -> str:
+    """Return in a line how the short fine-tuning changed the ranking."""
+    from nasformer.registry import measured_metric
+    from nasformer.report.notation import worth
+
+    figures, metric = result.reranking or {}, measured_metric(result.settings.get("fitness"))
+    winner, epochs = figures["candidates"][0], result.settings["rerank"].get("epochs", 0)
+    before, after = (f"{winner[key]:.5g}" if metric is None else worth(metric, winner[key]) for key in TIMES)
+    rank = f"winner's rank {winner['rank_before']} → 1"
+    tau = "" if figures["tau"] is None else f", tau {figures['tau']:.2f}"
+    length = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    return f"{len(figures['candidates'])} fine-tuned for {length}: {rank}, {before} → {after}{tau}"
 
 
 def _worth(result: SearchResult) -> tuple[str, object]:

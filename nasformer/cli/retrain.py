@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,6 +41,9 @@ from nasformer.cli.training import (
     show,
     sizes,
 )
+
+if TYPE_CHECKING:
+    from nasformer.space import SearchSpace
 
 
 def retrain(
@@ -86,11 +90,7 @@ def retrain(
     from nasformer.training import retrain as train
 
     space, chosen, origin = read_target(target, architecture, supernet, data)
-    fitness = searched_with(target)
-    searched = dict(fitness.get("data") or {})
-    trained, held_out, weights = _of_supernet(space, supernet, searched or data)
-    if supernet is None and fitness.get("weights", weights) != weights:
-        trained, held_out = {"data": searched}, None  # the space's supernet is another by now
+    trained, held_out = _of_supernet(space, supernet, data, searched_with(target))
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     name = data or known.get("name") or space.name
     if image_size is not None and "image_size" in space.codec.values:
@@ -101,6 +101,7 @@ def retrain(
     if supernet is None and data is not None and not is_same(dataset, known, held_out):
         trained = {}  # the recipe is of other data
     given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["distillation"] = "off" if teacher == "none" else None
     given["keep_best"] = objective
     recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
     folder = out or run_folder(f"{space.name}-retrain")
@@ -125,19 +126,24 @@ def retrain(
 
 
 def _of_supernet(
-    space: Any, supernet: Path | None, data: str | dict[str, Any] | None
-) -> tuple[dict[str, Any], str | None, str | None]:
-    """Return training record, held-out names and hash of the space's supernet; empty without one."""
-    from nasformer.errors import FitnessError
-    from nasformer.fitness import find_weights
-    from nasformer.registry import load_supernet
-    from nasformer.supernet.checkpoint import fingerprint
+    space: SearchSpace, supernet: Path | None, data: str | None, searched: Mapping[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Return the training record and held-out names of the supernet of a space, or of a search; empty without one."""
+    from nasformer.errors import CheckpointError, FitnessError
+    from nasformer.registry import supernet_file
+    from nasformer.supernet import Supernet
+    from nasformer.training import find_weights
 
-    file = supernet or find_weights(space, data)
+    fitness = searched.get("fitness", {})
+    try:
+        file = supernet_file(space, supernet, searched=searched) if supernet or fitness.get("weights") else None
+    except CheckpointError:  # the weights of the search are gone, its data are known
+        return {"data": dict(fitness.get("data") or {})}, None
+    file = file or find_weights(space, data)
     if file is None and data:
         with suppress(FitnessError):  # perhaps of data that have moved
             file = find_weights(space)
     if file is None:
-        return {}, None, None
-    net, _ = load_supernet(space, file)
-    return dict(net.metadata.get("training", {})), net.metadata.get("held_out"), fingerprint(net)[:16]
+        return {}, None
+    net = Supernet.load(file, space)
+    return dict(net.metadata.get("training", {})), net.metadata.get("held_out")

@@ -9,9 +9,9 @@ import typer
 
 from nasformer._io import make_folder
 from nasformer.cli import options
-from nasformer.cli.outcome import show, summary
-from nasformer.cli.output import command_line, console, print_json
-from nasformer.cli.searching import make_searcher, show_weights
+from nasformer.cli.outcome import show, show_files, summary
+from nasformer.cli.output import command_line, print_json
+from nasformer.cli.searching import make_searcher, reranker, show_weights
 
 if TYPE_CHECKING:
     from nasformer.search import SearchResult
@@ -49,6 +49,8 @@ def search(
         ),
     ] = None,
     study: options.NewStudyName = None,
+    confirm_epochs: options.ConfirmEpochs = None,
+    confirm_top: options.ConfirmTop = None,
     max_failures: options.MaxFailures = 10,
     retry_failed: options.RetryFailed = False,
     warm_start: options.WarmStart = None,
@@ -81,6 +83,8 @@ def search(
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --objective loss --racing
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --workers 2
+
+      nasformer search digits --params 60e3 --confirm-epochs 5 --confirm-top 3
     """
     searcher, fitness_spec = make_searcher(
         space,
@@ -102,6 +106,8 @@ def search(
         ray=ray,
         readers=readers,
     )
+    short = options.reranking_of(confirm_epochs, confirm_top)
+    fitness_spec |= {"rerank": short} if short else {}
     if not (quiet or json):
         show_weights(searcher.space, fitness_spec)
     folder = out or options.run_folder(searcher.default_study.replace(":", "."))
@@ -117,6 +123,7 @@ def search(
             storage=kept,
             study=study,
             fitness_spec=fitness_spec,
+            rerank=reranker(searcher.space, fitness_spec, folder, device, readers),
             warm_start=warm_start,
             retry_failed=retry_failed,
             progress=not (quiet or json),
@@ -131,7 +138,7 @@ def search(
         print_json({**summary(result), "result": str(folder / RESULT)})
     else:
         show(result)
-        console.print(f"report: {folder / 'report.html'}   next: nasformer evaluate {folder}", soft_wrap=True)
+        show_files(result, folder)
 
 
 def keep(result: SearchResult, folder: Path) -> None:

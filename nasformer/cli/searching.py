@@ -9,6 +9,7 @@ from nasformer.cli.options import readers_of, timed_space, trained_space
 from nasformer.cli.output import messages
 
 if TYPE_CHECKING:
+    from nasformer.fitness import Finetuning
     from nasformer.searcher import Searcher
     from nasformer.space import SearchSpace
 
@@ -38,9 +39,9 @@ def make_searcher(
 
     Default fitness: inherited weights, if any exist or an option refers to them; else the searcher's default.
     """
-    from nasformer.fitness.weights import find_weights
     from nasformer.registry import make_fitness
     from nasformer.searcher import Searcher
+    from nasformer.training.weights import find_weights
 
     declared = timed_space(trained_space(space, supernet, data), latency_table, latency)
     parallel = workers != 1 or ray is not None
@@ -55,6 +56,20 @@ def make_searcher(
             space=declared, **asked, device=device, workers=workers, ray=ray, readers=readers_of(readers)
         )
     return Searcher(declared, strategy, judge, seed, **read_options(options)), _fitness_spec(asked, latency_table)
+
+
+def reranker(
+    space: SearchSpace, fitness_spec: dict[str, Any], out: Path, device: str, readers: str
+) -> Finetuning | None:
+    """Return the short fine-tuning of a fitness specification; None: it has none."""
+    from nasformer.registry import make_reranker
+
+    if "rerank" not in fitness_spec:
+        return None
+    asked = fitness_spec.get("fitness", {})
+    options = {name: asked.get(name) for name in ("supernet", "data", "root", "objective")}
+    how: dict[str, Any] = {"out": out, "device": device, "readers": readers_of(readers)}
+    return make_reranker(space, **fitness_spec["rerank"], **options, **how)
 
 
 def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
     from nasformer.data import Dataset
+    from nasformer.search import SearchResult
     from nasformer.space import SearchSpace
-    from nasformer.supernet import VisionTransformer
+    from nasformer.supernet import Supernet, VisionTransformer
+    from nasformer.supernet.repair import Repair
 
 _WEIGHTS = ("network.safetensors", "model.safetensors")
-_RECORDS = ("finetune.json", "retrain.json")
+_CONFIRM = "confirm.json"
+_RECORDS = ("finetune.json", "retrain.json", _CONFIRM)
 _ARCHITECTURE = ("space", "space_fingerprint", "study", "strategy", "search_seed", "evaluations")
 """Provenance entries of an architecture; the others are of its weights."""
 
@@ -30,6 +33,7 @@ class Source:
         data: Record of the training dataset; empty if unknown.
         held_out: Names of its search and test images, if they are files.
         provenance: Provenance, ready for JSON.
+        supernet: The supernet that the network was extracted from; None: it has weights of its own.
     """
 
     net: VisionTransformer
@@ -38,6 +42,30 @@ class Source:
     data: Mapping[str, Any] = field(default_factory=dict)
     held_out: str | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    supernet: Supernet | None = None
+
+    def repaired(self, data: Dataset, wanted: bool | None, **options: Any) -> Repair | None:
+        """Return the network, repaired on the train images.
+
+        Args:
+            data: The dataset.
+            wanted: Whether to repair it; None: if it is of a trained checkpoint.
+            **options: device, readers and seed of ``repair``.
+
+        Returns:
+            The repair; None: it is not wanted.
+
+        Raises:
+            CheckpointError: It is wanted, but the network has weights of its own.
+        """
+        from nasformer.errors import CheckpointError
+        from nasformer.training.repair import repair, repairs_by_default
+
+        if wanted and self.supernet is None:
+            raise CheckpointError(f"--repair is of subnets of a supernet, but {self.file} is a network", self.file)
+        if self.supernet is None or not (repairs_by_default(self.supernet.metadata) if wanted is None else wanted):
+            return None
+        return repair(self.supernet, self.net.architecture, data, **options)
 
     def dataset(self, name: str | None, root: Path | None) -> Dataset:
         """Return its training dataset with the same splits, or another by name.
@@ -80,7 +108,7 @@ def read_source(
     if study is not None or path.suffix == ".log" or "://" in target:
         _alone(target, architecture)
         return _of_study(target, study, supernet)
-    weights = path if path.suffix == ".safetensors" else _weights_in(path)
+    weights = path if path.suffix == ".safetensors" else _weights_in(path, supernet)
     if weights is not None:
         return _of_network(weights, architecture, supernet)
     if _is_architecture(target):
@@ -97,12 +125,12 @@ def read_source(
 
 
 def searched_with(target: str) -> Mapping[str, Any]:
-    """Return the fitness description of a search; empty for a space."""
+    """Return the settings of a search; empty for a space."""
     from nasformer.cli.training import run_file
     from nasformer.search import SearchResult
 
     run = run_file(target)
-    return {} if run is None else SearchResult.load(run).settings["fitness"]
+    return {} if run is None else SearchResult.load(run).settings
 
 
 def _require_contents(target: str) -> None:
@@ -128,9 +156,27 @@ def _alone(target: str, architecture: str | None) -> None:
         )
 
 
-def _weights_in(folder: Path) -> Path | None:
+def _weights_in(folder: Path, supernet: Path | None) -> Path | None:
+    """Return the weights in a folder; None: there are none, or they are not those asked for."""
     found = (folder / name for name in _WEIGHTS if (folder / name).is_file())
-    return next(found, None) if folder.is_dir() else None
+    weights = next(found, None) if folder.is_dir() else None
+    if weights is None or not (folder / _CONFIRM).is_file():
+        return weights
+    return weights if supernet is None and _search_of(weights) else None
+
+
+def _search_of(weights: Path) -> SearchResult | None:
+    """Return the search whose winner has these weights from its confirmation; None: it has another by now."""
+    from nasformer._parse import parse_json, read_text
+    from nasformer.cli.search import RESULT
+    from nasformer.search import SearchResult
+
+    run, record = weights.parent / RESULT, weights.parent / _CONFIRM
+    if not (run.is_file() and record.is_file()):
+        return None
+    result = SearchResult.load(run)
+    winner = parse_json(read_text(record)).get("architecture")
+    return result if result.reranking and result.best.architecture.to_dict() == winner else None
 
 
 def _is_architecture(target: str) -> bool:
@@ -149,6 +195,7 @@ def _is_architecture(target: str) -> bool:
 
 
 def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> Source:
+    from nasformer.cli.training import origin
     from nasformer.errors import CheckpointError
     from nasformer.export.description import Description
     from nasformer.supernet import load_network
@@ -164,7 +211,9 @@ def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> 
         kept = {key: value for key, value in known.provenance.items() if key not in ("data", "versions")}
         return Source(net, known.name, path, known.provenance.get("data", {}), metadata.get("held_out"), kept)
     training = dict(metadata.get("training", {}))
-    provenance = {**_record_beside(path), **_weights(path, training)}
+    result = _search_of(path)
+    found = {} if result is None else origin(result.space, result.settings)
+    provenance = {**found, **_record_beside(path), **_weights(path, training)}
     return Source(net, path.resolve().parent.name, path, training.get("data", {}), metadata.get("held_out"), provenance)
 
 
@@ -175,7 +224,8 @@ def _record_beside(path: Path) -> dict[str, Any]:
     for name in _RECORDS:
         try:
             record = parse_json(read_text(path.parent / name))
-            return {"training": record["kind"], **_past(record["source"]), "teacher": record["teacher"]}
+            known = {key: record[key] for key in ("teacher", "repair") if key in record}
+            return {"training": record["kind"], **_past(record["source"]), **known}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return {}
@@ -197,7 +247,7 @@ def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
 
     study = Study.load(storage, name)
     found = {**origin(study.space, study.settings), "study": study.name}
-    return _inherited(study.space, winner(study).architecture, found, supernet, study.settings["fitness"])
+    return _inherited(study.space, winner(study).architecture, found, supernet, study.settings)
 
 
 def _of_architecture(text: str, supernet: Path) -> Source:
@@ -217,13 +267,9 @@ def _inherited(
     searched: Mapping[str, Any] | None = None,
     data: str | None = None,
 ) -> Source:
-    from nasformer.cli.training import require_same_weights
     from nasformer.registry import load_supernet, supernet_file
-    from nasformer.supernet.checkpoint import fingerprint
 
-    net, path = load_supernet(space, supernet_file(space, supernet, (searched or {}).get("data") or data))
-    if supernet is None:  # an explicit supernet may differ from the search's
-        require_same_weights((searched or {}).get("weights"), fingerprint(net)[:16])
+    net, path = load_supernet(space, supernet_file(space, supernet, data, searched=searched))
     training = net.metadata.get("training", {})
     provenance = {
         "training": "weights inherited from a supernet, not trained further",
@@ -231,7 +277,7 @@ def _inherited(
         **_weights(path, training),
     }
     held_out = net.metadata.get("held_out")
-    return Source(net.extract(architecture), space.name, path, training.get("data", {}), held_out, provenance)
+    return Source(net.extract(architecture), space.name, path, training.get("data", {}), held_out, provenance, net)
 
 
 def _weights(path: Path, training: Mapping[str, Any]) -> dict[str, Any]:

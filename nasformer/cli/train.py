@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, Space, readers_of, run_folder
+from nasformer.cli.options import (
+    Data,
+    Device,
+    Json,
+    Quiet,
+    Readers,
+    Root,
+    Seed,
+    SupernetPath,
+    readers_of,
+    run_folder,
+    trained_space,
+)
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.training import (
     Epochs,
@@ -28,6 +41,7 @@ from nasformer.cli.training import (
 )
 
 if TYPE_CHECKING:
+    from nasformer.supernet import Supernet
     from nasformer.training import TrainingResult
 
 NumClasses = Annotated[
@@ -36,7 +50,10 @@ NumClasses = Annotated[
 
 
 def train(
-    space: Space,
+    space: Annotated[
+        str | None, typer.Argument(metavar="SPACE", help="Built-in name or file; default: that of --supernet.")
+    ] = None,
+    supernet: SupernetPath = None,
     data: Data = None,
     recipe: RecipeFile = None,
     epochs: Epochs = None,
@@ -48,8 +65,9 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
     ] = None,
     weight_sharing: Annotated[
-        str, typer.Option(help="entangled, or classical: separate weights per choice.")
-    ] = "entangled",
+        str | None,
+        typer.Option(help="entangled (default), or classical: separate weights per choice.", show_default=False),
+    ] = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
     resume: Resume = False,
@@ -65,6 +83,7 @@ def train(
 
     The weights are kept for the space and the data, where 'nasformer search' finds them. The
     same command with --resume reaches the weights of an uninterrupted training.
+    With --supernet it goes on from the weights of a file.
 
     Examples:
       nasformer train digits
@@ -73,29 +92,42 @@ def train(
 
       nasformer train my-space.yaml --data /data/pets --recipe my.yaml
 
+      nasformer train --supernet family.safetensors --data /data/pets
+
       torchrun --nproc-per-node 8 -m nasformer train autoformer-tiny --data ...
     """
-    from nasformer.fitness.weights import bind_weights
     from nasformer.search.progress import duration
     from nasformer.space import load_space, space_names
+    from nasformer.space.declaration import write_space
     from nasformer.supernet import Supernet
     from nasformer.training import is_main_process, train_supernet
     from nasformer.training.sampling import reference_subnets
     from nasformer.training.supernet import FILE
+    from nasformer.training.weights import weights_path
 
-    declared = load_space(space).for_data(image_size=image_size, num_classes=num_classes)
+    shape = {"image_size": image_size, "num_classes": num_classes}
+    initial = None if supernet is None else _initial(space, supernet, weight_sharing, shape)
+    declared = load_space(_required(space)).for_data(**shape) if initial is None else initial.space
+    trained: dict[str, Any] = {} if initial is None else dict(initial.metadata.get("training", {}).get("data", {}))
     folder = out or run_folder(f"{declared.name}-supernet")
-    name, shown = data or declared.name, not (quiet or json)
+    name, shown = data or trained.get("name") or declared.name, not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
+    if initial is not None:
+        how |= {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
     dataset = read_data(name, declared.geometry, image_size=image_size, **how)
-    if space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
+    if initial is not None:
+        dataset = dataset.learnt_by(trained, supernet)
+    elif space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
         shape = {"image_size": dataset.image_size, "in_channels": dataset.in_channels}
         declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
-    given = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given["distillation"] = "off" if teacher == "none" else None
     chosen = read_recipe(recipe, {}, dataset, device, given=given)
-    net = Supernet(declared, seed=seed, weight_sharing=weight_sharing)  # type: ignore[arg-type]  # checked there
+    sharing: Any = weight_sharing or "entangled"
+    net = initial or Supernet(declared, seed=seed, weight_sharing=sharing)
     if is_main_process() and not json:
-        console.print(f"training {declared.name} on {dataset.name}: {sizes(dataset.record)}", soft_wrap=True)
+        start = "" if supernet is None else f" from {supernet}"
+        console.print(f"training {declared.name}{start} on {dataset.name}: {sizes(dataset.record)}", soft_wrap=True)
     result = train_supernet(
         net,
         dataset,
@@ -109,7 +141,7 @@ def train(
     )
     if not is_main_process():
         return
-    kept = bind_weights(declared, folder / FILE)
+    kept = weights_path(declared, result.data)
     if json:
         print_json({"checkpoint": str(folder / FILE), "kept": str(kept), **result.to_dict()})
         return
@@ -121,6 +153,9 @@ def train(
         for name, score in result.validation.items()
     ]
     print_table("", ("search split", "params", *(metric.title for metric in metrics)), rows)
+    if space is None:
+        space = str(folder / "space.yaml")
+        write_space(declared, space)
     again = [space, *([] if data is None else ["--data", data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
@@ -128,6 +163,33 @@ def train(
         f"Searches of this space will use them. Next: nasformer search {shlex.join(again)} --strategy evolution",
         soft_wrap=True,
     )
+
+
+def _required(space: str | None) -> str:
+    from nasformer.errors import SpaceError
+
+    if space is None:
+        raise SpaceError("name the SPACE to train, or give --supernet FILE, got neither", space)
+    return space
+
+
+def _initial(
+    space: str | None, supernet: Path, weight_sharing: str | None, shape: Mapping[str, int | None]
+) -> Supernet:
+    """Return the supernet of the initial weights.
+
+    Raises:
+        CheckpointError: It is of another space, or shares weights otherwise.
+    """
+    from nasformer.errors import CheckpointError
+    from nasformer.supernet import Supernet
+
+    net = Supernet.load(supernet, None if space is None else trained_space(space, supernet).for_data(**shape))
+    if weight_sharing not in (None, net.sharing.name):
+        raise CheckpointError(
+            f"{supernet} has the weight sharing {net.sharing.name!r}, got {weight_sharing!r}; leave it out", supernet
+        )
+    return net
 
 
 def _reading(result: TrainingResult) -> str:

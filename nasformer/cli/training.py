@@ -40,7 +40,7 @@ ImageSize = Annotated[
 ]
 TeacherName = Annotated[
     str | None,
-    typer.Option("--teacher", metavar="NAME", help="timm:NAME, or a nasformer .safetensors.", show_default=False),
+    typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.", show_default=False),
 ]
 TeacherWeights = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.", show_default=False)
@@ -137,7 +137,7 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
 
     if weights is not None and not (name or "").startswith("timm:"):
         raise RecipeError(f"--teacher-weights {weights} needs --teacher timm:NAME, got {name!r}", weights)
-    return None if name is None else load_teacher(name, weights=weights, num_classes=num_classes)
+    return None if name in (None, "none") else load_teacher(name, weights=weights, num_classes=num_classes)
 
 
 def run_file(target: str) -> Path | None:
@@ -187,7 +187,9 @@ def require_same_weights(wanted: str | None, found: str) -> None:
 
     if wanted is not None and wanted != found:
         raise CheckpointError(
-            f"the search used the weights {wanted}, but these are {found}; give the supernet with --supernet", found
+            f"the search used the weights {wanted}, but these are {found}; leave --supernet out, or give that of the "
+            "search",
+            found,
         )
 
 
@@ -218,6 +220,8 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
         for name, each in scores.items()
         if each is not None
     ]
+    if figures.get("taught_by"):
+        console.print(f"Distilled from {figures['taught_by']}.", soft_wrap=True)
     examples = task.examples
     print_table(f"{figures['test'][examples]:,} test {examples}", ("", *(metric.title for metric in metrics)), rows)
     if "paired" in figures:

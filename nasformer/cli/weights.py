@@ -11,7 +11,7 @@ from nasformer.cli.options import Json
 from nasformer.cli.output import console, print_json, print_table, stoppable
 
 if TYPE_CHECKING:
-    from nasformer.fitness.weights import KeptSupernet
+    from nasformer.training.weights import KeptSupernet
 
 weights = typer.Typer(
     name="weights",
@@ -35,7 +35,7 @@ def _list(context: typer.Context, json: Json = False) -> None:
       nasformer search digits --supernet long-training
     """
     from nasformer._home import home
-    from nasformer.fitness.weights import kept_supernets
+    from nasformer.training.weights import kept_supernets
 
     if context.invoked_subcommand is not None:
         return
@@ -82,7 +82,7 @@ def _name(which: Which, name: Annotated[str, typer.Argument(metavar="NAME", help
     Examples:
       nasformer weights name 3f2a long-training
     """
-    from nasformer.fitness.weights import find_kept, name_weights
+    from nasformer.training.weights import find_kept, name_weights
 
     kept = find_kept(which)
     name_weights(kept, name)
@@ -97,7 +97,7 @@ def _remove(which: Annotated[list[str], typer.Argument(metavar="ID|NAME...", hel
     Examples:
       nasformer weights remove 3f2a long-training
     """
-    from nasformer.fitness.weights import find_kept
+    from nasformer.training.weights import find_kept
 
     for kept in {each.id: each for each in map(find_kept, which)}.values():
         kept.file.unlink()

@@ -18,6 +18,7 @@ from nasformer.cost.function import FunctionCost
 from nasformer.cost.geometry import Geometry, Network, Pooling
 from nasformer.cost.latency import LatencyTable
 from nasformer.cost.series import Series
+from nasformer.cost.variant import Variant
 
 __all__ = [
     "COSTS",
@@ -31,6 +32,7 @@ __all__ = [
     "Network",
     "Pooling",
     "Series",
+    "Variant",
     "as_bounds",
     "as_limits",
     "format_limits",

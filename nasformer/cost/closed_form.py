@@ -12,32 +12,49 @@ from nasformer.cost.geometry import Geometry, Network
 
 def _params_stem(network: Network) -> int:
     g, embed_dim = network.geometry, network.embed_dim
+    parts, class_token = g.variant, g.variant.class_token
     patch_embedding = g.patch_dim * embed_dim + embed_dim
-    cls_and_positions = embed_dim * (g.tokens + 1)
-    norm = 0 if g.flatten else 2 * embed_dim
+    tokens_and_positions = embed_dim * (g.patches + 2 * class_token + parts.registers)
+    final = parts.final_norm and not g.flatten
+    norms = (parts.patch_norm + parts.pre_norm + final + parts.fc_norm) * parts.norm_params(embed_dim)
     head = g.pooled_tokens * embed_dim * g.num_classes + g.num_classes
-    return patch_embedding + cls_and_positions + norm + head
+    return patch_embedding + tokens_and_positions + norms + _pool(g, embed_dim)[0] + head
 
 
 def _params_layer(network: Network, layer: Layer) -> int:
     g, embed_dim, width = network.geometry, network.embed_dim, network.geometry.head_dim * layer.num_heads
+    parts, hidden = g.variant, layer.hidden_dim
     attention = 3 * width * embed_dim + 3 * width + width * embed_dim + embed_dim
+    attention += 2 * parts.qk_norm * parts.norm_params(g.head_dim) + parts.scale_norms * parts.norm_params(width)
     relative_positions = 2 * g.axes * g.position_rows * g.head_dim
-    mlp = 2 * embed_dim * layer.hidden_dim + layer.hidden_dim + embed_dim
-    norm = 2 * embed_dim
-    return (norm + attention + relative_positions if width else 0) + (norm + mlp if layer.hidden_dim else 0)
+    mlp = (2 + parts.gated_mlp) * embed_dim * hidden + (1 + parts.gated_mlp) * hidden + embed_dim
+    mlp += parts.scale_norms * parts.norm_params(hidden)
+    norm = parts.norm_params(embed_dim)
+    return (norm + attention + relative_positions if width else 0) + (norm + mlp if hidden else 0)
 
 
 def _macs_stem(network: Network) -> int:
     g, embed_dim = network.geometry, network.embed_dim
-    return g.patches * g.patch_dim * embed_dim + g.pooled_tokens * embed_dim * g.num_classes
+    head = g.pooled_tokens * embed_dim * g.num_classes
+    return g.patches * g.patch_dim * embed_dim + _pool(g, embed_dim)[1] + head
+
+
+def _pool(g: Geometry, embed_dim: int) -> tuple[int, int]:
+    """Return the parameters and the multiply-accumulates of attention pooling; (0, 0) without."""
+    if g.pooling != "map":
+        return 0, 0
+    width, hidden = g.head_dim * g.variant.pool_heads, g.variant.pool_hidden
+    linear, biases = 3 * width * embed_dim + 2 * embed_dim * hidden, 2 * width + embed_dim + hidden + embed_dim
+    macs = g.patches * (2 * width * embed_dim + 2 * width) + width * embed_dim + 2 * embed_dim * hidden
+    return linear + biases + width + g.variant.norm_params(embed_dim), macs
 
 
 def _macs_layer(network: Network, layer: Layer) -> int:
     g, embed_dim, width = network.geometry, network.embed_dim, network.geometry.head_dim * layer.num_heads
     projections = 4 * g.tokens * embed_dim * width
+    mlp = (2 + g.variant.gated_mlp) * g.tokens * embed_dim * layer.hidden_dim
     products = 2 if g.max_distance is None else 4  # QKᵀ and AV; with positions q·e_key and A·e_value too
-    return projections + products * g.tokens**2 * width + 2 * g.tokens * embed_dim * layer.hidden_dim
+    return projections + products * g.tokens**2 * width + mlp
 
 
 params = AdditiveCost("params", _params_stem, _params_layer)

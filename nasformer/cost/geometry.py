@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nasformer.architecture import Architecture, Further, further_choice
 from nasformer.cost.series import Series
+from nasformer.cost.variant import PLAIN, Variant
 from nasformer.errors import ArchitectureError, SpaceError, shown
 
-Pooling = Literal["mean", "cls", "flatten"]
-"""Input of the head: the mean over the patches, the cls token, or all patches, concatenated.
+Pooling = Literal["mean", "cls", "cls_mean", "map", "flatten"]
+"""Input of the head: the mean over the patches, the cls token, both, attention over the patches, or all patches.
+
+"cls_mean" is DINOv2's for classification; "map" is multi-head attention pooling (Lee et al., ICML 2019), whose sizes
+are ``Variant.pool_heads`` and ``pool_hidden``.
 
 "flatten" is the linear head of PatchTST (Nie et al., ICLR 2023, section 3.1). No norm precedes it, so amplitudes reach
 it and a network of skipped branches is linear in its input.
@@ -40,7 +44,8 @@ class Geometry:
         axes: 2 for images, 1 for series.
         stride: Distance of patches; None: ``patch_size``, without overlap.
         instance_norm: Whether each series is normalised by its own statistics, see ``Series``.
-        flatten: Whether the head reads all patches, as pooling "flatten".
+        pooling: Input of the head if it affects sizes: "flatten", "cls_mean" or "map"; None: one token.
+        variant: Parts that a checkpoint fixes.
 
     >>> Geometry().patches, Geometry().tokens
     (196, 197)
@@ -55,7 +60,8 @@ class Geometry:
     axes: int = 2
     stride: int | None = None
     instance_norm: bool = False
-    flatten: bool = False
+    pooling: Pooling | None = None
+    variant: Variant = PLAIN
 
     def of(self, architecture: Architecture) -> Geometry:
         """Return the geometry of an architecture, with its own sizes if searched.
@@ -76,10 +82,12 @@ class Geometry:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-compatible data; a series is one entry."""
         data = asdict(self)
-        series, flatten = self.series, {"flatten": True} if self.flatten else {}
+        series, pooling = self.series, {} if self.pooling is None else {"pooling": self.pooling}
         sizes = () if series else ("image_size", "patch_size", "in_channels")
         own = {} if series is None else {"series": series.to_dict()}
-        return {**own, **{name: data[name] for name in (*sizes, *_FIXED)}, **flatten}
+        variant = {"variant": self.variant.to_dict()} if self.variant != PLAIN else {}
+        further = {"flatten": True} if self.flatten else pooling  # as in the first version
+        return {**own, **{name: data[name] for name in (*sizes, *_FIXED)}, **further, **variant}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Geometry:
@@ -94,20 +102,30 @@ class Geometry:
         """
         if not isinstance(data, Mapping):
             raise SpaceError(f"a geometry is a mapping of sizes, got {shown(data)}", data)
+        data = dict(data)
+        parts: dict[str, Any] = {"variant": Variant.from_dict(data.pop("variant", {}))}
+        pooling = "flatten" if data.pop("flatten", False) else data.pop("pooling", None)
+        if pooling is not None and pooling not in get_args(Pooling):
+            raise SpaceError(f"pooling is one of {', '.join(get_args(Pooling))}, got {shown(pooling)}", pooling)
+        parts["pooling"] = pooling
         for name, value in data.items():
             sized = isinstance(value, int) and 1 <= value <= _MOST
             free = name == "series" or isinstance(value, bool) or (name in ("max_distance", "stride") and value is None)
             if not sized and not free:
                 raise SpaceError(f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value)
         if "series" not in data:
-            return cls(**data)
+            return cls(**data, **parts)
         fixed = {name: value for name, value in data.items() if name != "series"}
-        return cls(**fixed).with_series(Series.from_dict(data["series"]))
+        return cls(**fixed, **parts).with_series(Series.from_dict(data["series"]))
 
     def with_series(self, series: Series) -> Geometry:
         """Return this geometry for series, with the smallest patch."""
         sizes = {"image_size": series.length, "patch_size": series.patch_sizes[0], "in_channels": series.channels}
         return replace(self, axes=1, stride=series.stride, instance_norm=series.instance_norm, **sizes)
+
+    def pooled(self, pooling: Pooling) -> Geometry:
+        """Return this geometry with an input of the head."""
+        return replace(self, pooling=None if pooling in ("mean", "cls") else pooling)
 
     @property
     def series(self) -> Series | None:
@@ -133,13 +151,18 @@ class Geometry:
 
     @property
     def pooled_tokens(self) -> int:
-        """Tokens that the head reads: all patches if flattened, else one."""
-        return self.patches if self.flatten else 1
+        """Tokens that the head reads: all patches if flattened, else one, or the cls token and the mean."""
+        return self.patches if self.flatten else 2 if self.pooling == "cls_mean" else 1
+
+    @property
+    def flatten(self) -> bool:
+        """Whether the head reads all patches."""
+        return self.pooling == "flatten"
 
     @property
     def tokens(self) -> int:
-        """Sequence length: the patches and the cls token."""
-        return self.patches + 1
+        """Sequence length: the patches, the cls token and registers."""
+        return self.patches + self.variant.prefix
 
     @property
     def patch_dim(self) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,78 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nasformer.data.dataset import Dataset
+from nasformer.data.memory import ImagesInMemory
 from nasformer.data.picture import MODES, read_image
 from nasformer.data.splits import fingerprint
-from nasformer.errors import DataError
+from nasformer.errors import DataError, shown
 from nasformer.tasks import Task
 
 CROP = 0.875
 """Center crop, as a fraction of the shorter side, as in AutoFormer's evaluation."""
 
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
 Sample = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """How images are cropped and normalised for a network, by the names of timm's model configuration.
+
+    Args:
+        mean: Normalisation mean of each channel, or of all.
+        std: Normalisation standard deviation of each channel, or of all.
+        crop_pct: Center crop, as a fraction of the shorter side.
+        interpolation: How images are resized, one of ``INTERPOLATIONS``.
+
+    Raises:
+        DataError: An invalid value.
+    """
+
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's, as those of std
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop_pct: float = CROP
+    interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        try:
+            numbers = [tuple(map(float, each)) for each in (self.mean, self.std, (self.crop_pct,))]
+        except (TypeError, ValueError):
+            numbers = []
+        finite = bool(numbers) and all(map(math.isfinite, chain(*numbers)))
+        if not (finite and len(numbers[0]) == len(numbers[1]) in (1, 3) and min(numbers[1]) > 0):
+            raise DataError(f"mean and std are 1 or 3 numbers each, got {shown(self.mean)} and {shown(self.std)}", self)
+        if not 1 / 16 <= numbers[2][0] <= 1:
+            raise DataError(f"crop_pct is a number from 0.0625 to 1, got {self.crop_pct!r}", self.crop_pct)
+        if self.interpolation not in INTERPOLATIONS:
+            known = ", ".join(INTERPOLATIONS)
+            raise DataError(f"interpolation is one of {known}, got {shown(self.interpolation)}", self.interpolation)
+        for name, value in zip(("mean", "std"), numbers, strict=False):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DataConfig:
+        """Return a configuration; what is missing is ImageNet's, further keys are ignored.
+
+        Raises:
+            DataError: An invalid value.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-compatible data."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    def statistics(self, channels: int) -> tuple[list[float], list[float]]:
+        """Return mean and standard deviation of so many channels, in single precision; one gets the mean of three."""
+        mean, std = (torch.tensor(values) for values in (self.mean, self.std))
+        if len(mean) != channels:
+            mean, std = (values.mean(0, keepdim=True).expand(channels) for values in (mean, std))
+        return mean.tolist(), std.tolist()
+
+
+IMAGENET = DataConfig()
 
 
 class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
@@ -97,8 +163,8 @@ class ImageFiles(torch.utils.data.Dataset[tuple[Tensor, Any]]):
     def augmented(self, auto_augment: str | None, random_erasing: float, flip: float = 0.5) -> ImageFiles:
         """Return the images with random crops, and the rest of ``Augmented``."""
         other = copy(self)
-        plain = self.transform
-        other.transform = Augmented(plain.image_size, plain.channels, auto_augment, random_erasing, flip)
+        size, channels, config = self.transform.image_size, self.transform.channels, self.transform.config
+        other.transform = Augmented(size, channels, auto_augment, random_erasing, flip, config)
         return other
 
     def subset(self, places: Sequence[int]) -> ImageFiles:
@@ -112,21 +178,20 @@ class Plain:
 
     Args:
         image_size: Crop size, in pixels.
-        channels: 3, or 1 for grey, normalised with the means over ImageNet's channels.
+        channels: 3, or 1 for grey, normalised with the means over the three.
+        config: Crop, interpolation and normalisation.
 
     Attributes:
         mean: Normalisation mean of each channel.
         std: Normalisation standard deviation of each channel.
     """
 
-    def __init__(self, image_size: int, channels: int = 3) -> None:
-        whole: Any = _transform(image_size, training=False)
-        *self._crops, _, normalise = whole.transforms  # between them: conversion to floats
+    def __init__(self, image_size: int, channels: int = 3, config: DataConfig = IMAGENET) -> None:
+        whole: Any = _transform(image_size, config, training=False)
+        *self._crops, _, _ = whole.transforms  # the last two: conversion to floats, normalisation
         self.image_size, self.channels, self._name = image_size, channels, f"{whole!r} {MODES[channels]}"
-        self._mean, self._std = (torch.as_tensor(x).view(-1, 1, 1) for x in (normalise.mean, normalise.std))
-        if channels == 1:
-            self._mean, self._std = self._mean.mean(0, keepdim=True), self._std.mean(0, keepdim=True)
-        self.mean, self.std = self._mean.flatten().tolist(), self._std.flatten().tolist()
+        self.config, (self.mean, self.std) = config, config.statistics(channels)
+        self._mean, self._std = (torch.tensor(x).view(-1, 1, 1) for x in (self.mean, self.std))
 
     def __repr__(self) -> str:
         return self._name
@@ -143,7 +208,7 @@ class Plain:
         return pixels.reshape(*pixels.shape[:2], self.channels).transpose(2, 0, 1).copy()
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Return floats ``(…, channels, size, size)``, normalised with ImageNet's mean and standard deviation."""
+        """Return floats ``(…, channels, size, size)``, normalised."""
         # A tensor: CUDA turns division by a Python number into multiplication by its inverse, off in the last bit.
         full = torch.tensor(255.0, device=pixels.device)
         return pixels.float().div_(full).sub_(self._mean.to(pixels.device)).div_(self._std.to(pixels.device))
@@ -158,16 +223,24 @@ class Augmented:
         auto_augment: timm's augmentation policy; None: crops and flips only.
         random_erasing: Probability of random erasing.
         flip: Probability of a horizontal flip.
+        config: Interpolation and normalisation.
     """
 
     def __init__(
-        self, image_size: int, channels: int, auto_augment: str | None, random_erasing: float, flip: float
+        self,
+        image_size: int,
+        channels: int,
+        auto_augment: str | None,
+        random_erasing: float,
+        flip: float,
+        config: DataConfig = IMAGENET,
     ) -> None:
-        self.image_size, self.channels = image_size, channels
-        plain = Plain(image_size, channels)
-        options: dict[str, Any] = {"mean": (plain.mean * 3)[:3], "std": (plain.std * 3)[:3]}
-        options |= {"auto_augment": auto_augment, "color_jitter": None, "re_prob": random_erasing, "hflip": flip}
-        self._whole = _transform(image_size, training=True, **options)
+        self.image_size, self.channels, self.config = image_size, channels, config
+        mean, std = config.statistics(channels)
+        same = replace(config, mean=tuple((mean * 3)[:3]), std=tuple((std * 3)[:3]))
+        options: dict[str, Any] = {"auto_augment": auto_augment, "color_jitter": None}
+        options |= {"re_prob": random_erasing, "hflip": flip}
+        self._whole = _transform(image_size, same, training=True, **options)
 
     def __call__(self, image: Any) -> Tensor:
         """Return ``(channels, size, size)`` of a PIL image; the policies of timm are for three channels."""
@@ -227,12 +300,43 @@ def described(splits: Mapping[str, ImageFiles]) -> dict[str, Any]:
     }
 
 
-def _transform(image_size: int, *, training: bool, **options: Any) -> Callable[[Any], Tensor]:
+def preprocessed(data: Dataset, config: DataConfig) -> Dataset:
+    """Return a dataset with its images cropped and normalised for a network; images in memory are only normalised.
+
+    Splits of another kind, whose transforms are not known, stay as they are, and so does their dataset.
+    """
+    mean, std = config.statistics(data.in_channels)
+    record = {**data.record, **config.to_dict(), "mean": mean, "std": std}
+    if {"interpolation": "bicubic", **data.record} == record:
+        return data
+    other, splits = copy(data), dict[str, Any]()
+    for name, split in data.splits.items():
+        if isinstance(split, ImageFiles) and isinstance(split.transform, Plain):
+            splits[name] = copy(split)
+            splits[name].transform = Plain(data.image_size, data.in_channels, config)
+        elif isinstance(split, ImagesInMemory) and "mean" in data.record and len(data.input_shape) == 3:
+            pixels = denormalised(split.images, data.record)
+            shift, scale = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+            splits[name] = ImagesInMemory((pixels - shift) / scale, split.labels)
+        else:
+            return data
+    other.train, other.search, other.test = (splits[name] for name in ("train", "search", "test"))
+    other.record = record
+    return other
+
+
+def denormalised(images: Tensor, record: Mapping[str, Any]) -> Tensor:
+    """Return images ``(…, channels, height, width)`` in [0, 1], given the mean and deviation that a record has."""
+    mean, std = (torch.tensor(record[key], dtype=torch.float32).view(-1, 1, 1) for key in ("mean", "std"))
+    return images * std + mean
+
+
+def _transform(image_size: int, config: DataConfig, *, training: bool, **options: Any) -> Callable[[Any], Tensor]:
     from timm.data.transforms_factory import create_transform
 
-    transform: Callable[[Any], Tensor] = create_transform(
-        image_size, is_training=training, interpolation="bicubic", crop_pct=CROP, **options
-    )
+    options |= {"interpolation": config.interpolation, "crop_pct": config.crop_pct}
+    options |= {"mean": config.mean, "std": config.std}
+    transform: Callable[[Any], Tensor] = create_transform(image_size, is_training=training, **options)
     for each in getattr(transform, "transforms", []):
         for operation in getattr(each, "ops", []):
             if operation.name.startswith("Posterize"):

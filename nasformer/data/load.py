@@ -32,6 +32,7 @@ def load_dataset(
     root: str | Path | None = None,
     image_size: int | None = None,
     in_channels: int | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Dataset:
     """Return the dataset ``name`` with its splits.
@@ -45,6 +46,8 @@ def load_dataset(
             images.
         image_size: Size in pixels of images read from files, default 224, for CIFAR 32; of series the look-back.
         in_channels: Channels of images read from files: 3, the default, or 1 for grey.
+        preprocessing: ``mean``, ``std``, ``crop_pct`` and ``interpolation`` of images for a network, such as
+            ``net.preprocessing``; None: ImageNet's for images read from files, the data's own for those in memory.
         **options: Further options of ``load_image_folder``, ``load_label_table``, ``load_series``,
             ``load_hugging_face``, ``load_transfer``.
 
@@ -55,6 +58,11 @@ def load_dataset(
     >>> data.num_classes, data.image_size, len(data.test)
     (10, 8, 359)
     """
+    if preprocessing is not None:
+        from nasformer.data.image_files import DataConfig, preprocessed
+
+        data = load_dataset(name, seed=seed, root=root, image_size=image_size, in_channels=in_channels, **options)
+        return preprocessed(data, DataConfig.from_dict(preprocessing))
     name = with_prefix(name)
     shape = {"image_size": image_size or _SIZE, "in_channels": in_channels or 3}
     for key in ("auto_augment", "random_erasing"):

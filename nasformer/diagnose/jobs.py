@@ -93,7 +93,7 @@ class Shared:
         net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
         options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
         options["readers"] = bench.readers
-        result = train_supernet(net, bench.data, recipe, **options)
+        result = train_supernet(net, bench.data, recipe, keep=False, **options)
         parameters = sum(parameter.numel() for parameter in net.parameters())
         file = (folder / WEIGHTS).relative_to(bench.folder)
         return {"file": str(file), "parameters": parameters, "seconds": result.seconds}

@@ -14,6 +14,7 @@ from typing import Any
 from nasformer._io import to_json
 from nasformer._parse import parse_json
 from nasformer.cost.geometry import Geometry
+from nasformer.data.image_files import INTERPOLATIONS
 from nasformer.errors import ExportError, shown
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of
@@ -33,7 +34,6 @@ FORMATS = {
 }
 """File name of each format."""
 
-_INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 DTYPES = ("fp32", "bf16", "int8")
 
 
@@ -121,7 +121,7 @@ def _check_values(found: Description) -> None:
     channels, size = found.input_shape[0], found.input_shape[-1]
     if (steps := found.preprocessing) is None:
         return
-    if steps.interpolation not in _INTERPOLATIONS:
+    if steps.interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is {shown(steps.interpolation)}")
     if not all(isinstance(number, int) for number in (steps.channels, steps.size, steps.resize)):
         raise TypeError(f"preprocessing is {shown(steps.to_dict())}")

@@ -21,7 +21,7 @@ from nasformer._provenance import versions
 from nasformer.cost import COSTS
 from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
-from nasformer.data.image_files import CROP, ImageFiles, Plain
+from nasformer.data.image_files import ImageFiles, Plain
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DataError, ExportError
 from nasformer.export.card import model_card
@@ -120,7 +120,9 @@ def preprocessing_of(data: Dataset) -> Preprocessing | None:
     size, channels, record = data.image_size, data.in_channels, data.record
     if isinstance(data.test, ImageFiles) and isinstance(data.test.transform, Plain):
         plain = data.test.transform
-        return Preprocessing(channels, size, floor(size / CROP), tuple(plain.mean), tuple(plain.std))
+        resize = floor(size / plain.config.crop_pct)
+        how = plain.config.interpolation
+        return Preprocessing(channels, size, resize, tuple(plain.mean), tuple(plain.std), how)
     mean, std = record.get("mean", [0.0] * channels), record.get("std", [1.0] * channels)
     return Preprocessing(channels, size, size, tuple(mean), tuple(std))
 

@@ -41,7 +41,9 @@ def require_format(format: str, dtype: str, net: VisionTransformer | None = None
         takers = ", ".join(name for name, dtypes in _DTYPES.items() if dtype in dtypes)
         raise ExportError(f"the format {format} does not support {dtype}; {dtype} is for {takers}", dtype)
     if format == "timm" and net is not None and not _fits_timm(net):
-        raise ExportError("timm has no networks of series or with pooling 'flatten'; take format safetensors", net)
+        raise ExportError(
+            "timm has no networks of series or with pooling 'flatten' or 'cls_mean'; take format safetensors", net
+        )
     if format == "onnx":
         for module in ("onnx", "onnxscript", "onnxruntime"):
             need(module)
@@ -76,7 +78,7 @@ def _safetensors(net: VisionTransformer, path: Path, description: Description) -
 
 
 def _fits_timm(net: VisionTransformer) -> bool:
-    return net.geometry.axes == 2 and net.pooling != "flatten"
+    return net.geometry.axes == 2 and net.pooling not in ("flatten", "cls_mean")
 
 
 class _FloatInAndOut(nn.Module):

@@ -28,7 +28,7 @@ class Preprocessing:
         resize: Shorter side before the crop, in pixels.
         mean: Mean of each channel.
         std: Standard deviation of each channel.
-        interpolation: "bicubic".
+        interpolation: How it is resized: "bicubic", "bilinear", …
 
     >>> grey = Preprocessing(channels=1, size=2, resize=2, mean=(0.5,), std=(0.5,))
     >>> from PIL import Image

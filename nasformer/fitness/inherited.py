@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -312,6 +313,11 @@ class InheritedFitness:
             "objective": self.objective.name,
             "racing": None if self.racing is None else self.racing.to_dict(),
         }
+
+    @property
+    def supernet_file(self) -> Path | None:
+        """The file of the supernet; None: it was not saved."""
+        return self.net.file
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,6 +17,7 @@ from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
 from nasformer.report.summary import caveats, summary
+from nasformer.search.rerank import BEFORE
 from nasformer.search.result import SearchResult
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def _records(comparison: Comparison, data: JsonObject | None) -> list[tables.Tab
 def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
     best, metric, test = searches.winner.found, searches.finalist_metric, _tested(finalists)
-    shown = [(searches.measure, searches.written(best.fitness), "of the winner, confirmed")]
+    how = "fine-tuned" if BEFORE in searches.winner.trial.metrics else "confirmed"
+    shown = [(searches.measure, searches.written(best.fitness), f"of the winner, {how}")]
     if test is not None:
         shown.append((f"test {metric.title}", metric.text(test[0]), test[1]))
     shown.append(("parameters", grouped(best.params), budget(searches.limits)))

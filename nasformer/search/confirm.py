@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from nasformer.architecture import Architecture
 from nasformer.errors import FitnessError
@@ -12,10 +13,18 @@ from nasformer.search.loop import Run
 from nasformer.space import FeasibleSet
 
 
-class _Confirming(WrapperFitness):
-    """The ``confirm`` of a fitness, as a fitness."""
+class Confirming(WrapperFitness):
+    """Whatever has ``confirm``, as a fitness.
+
+    Args:
+        judge: Has ``confirm(architectures)``, such as a fitness.
+    """
+
+    def __init__(self, judge: Any) -> None:
+        super().__init__(judge)
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterable[Evaluation]:
+        """Yield what ``confirm`` yields."""
         found: Iterable[Evaluation] = self.confirm(architectures)
         return found
 
@@ -33,7 +42,7 @@ def confirm_recommended(
     """
     told = {trial.architecture: trial for trial in run.trials}
     if hasattr(fitness, "confirm"):
-        judged = list(evaluate_each(_Confirming(fitness), recommended))
+        judged = list(evaluate_each(Confirming(fitness), recommended))
     else:
         prepare_race(fitness, max(1, len(recommended)), ())
         unconfirmed = [each for each in recommended if each not in told or told[each].dropped]

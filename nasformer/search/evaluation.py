@@ -142,7 +142,8 @@ class Fitness(Protocol):
     choice cannot be evaluated; ``describe()``, plain data recorded
     with every result; ``joint``, whether values depend on which architectures are evaluated together;
     ``race_for(keep, rivals)``, called before an evaluation with the number of best architectures that the
-    strategy needs and those that currently hold these places, fully evaluated.
+    strategy needs and those that currently hold these places, fully evaluated; ``supernet_file``, the file of the
+    weights, recorded with every result.
 
     Also optional, for comparisons only and hidden from strategies: ``true_value(architecture)``, the value without
     noise; ``test_value(architecture)``, the value on held-out test data; ``optimum(feasible)``, the
@@ -198,7 +199,7 @@ def describe_fitness(fitness: Fitness) -> dict[str, Any]:
 
 OPTIONAL = (
     *("architectures", "check", "confirm", "joint", "race_for", "work", "workers", "close"),
-    *("true_value", "test_value", "optimum"),
+    *("true_value", "test_value", "optimum", "supernet_file"),
 )
 
 

@@ -62,6 +62,10 @@ class ProgressBar:
         best = self._text(self._best) if math.isfinite(self._best) else "-"
         self._bar.update(self._task, advance=1, best=best)
 
+    def candidate(self, number: int, total: int) -> None:
+        """Show which candidate is re-ranked."""
+        self._bar.update(self._task, description=f"candidate {number} of {total}")
+
     def __enter__(self) -> Self:
         self._bar.start()
         return self

@@ -13,6 +13,7 @@ from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, LatencyTable, Limits
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.evaluation import Trial
+from nasformer.search.rerank import reranking
 from nasformer.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class SearchResult:
     def best_observed(self) -> Trial:
         """The trial with the highest observed value; with noise it may not be the best."""
         return min((trial for trial in self.trials if trial.eligible), key=lambda trial: trial.rank)
+
+    @property
+    def reranking(self) -> dict[str, Any] | None:
+        """How a re-ranker, such as a short fine-tuning, changed the ranking (``rerank.reranking``); None: none."""
+        return reranking(self.confirmed)
 
     @property
     def pareto(self) -> list[Trial]:

@@ -21,6 +21,7 @@ class TrialStore:
         self.recorded: dict[int, Trial] = {}
         self.retried: list[tuple[Trial, int]] = []
         self.asynchronous = False
+        self._reranked: dict[str, list[Trial]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +57,14 @@ class TrialStore:
         """Make the search asynchronous; cannot be undone."""
         self.asynchronous = True
 
-    def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
-        """Return the confirmation of the first so many trials; a study makes it once."""
+    def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]], how: str = "") -> tuple[Trial, ...]:
+        """Return the confirmation of the first so many trials; a study makes it once for each ``how``."""
         return tuple(judge())
+
+    def reranked(self, key: str) -> list[Trial]:
+        """Return the trials that a re-ranker judged (``rerank``)."""
+        return list(self._reranked.get(key, ()))
+
+    def add_reranked(self, key: str, trial: Trial) -> None:
+        """Store a trial that a re-ranker judged."""
+        self._reranked.setdefault(key, []).append(trial)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from math import prod
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from nasformer.cost import (
     Limits,
     Pooling,
     Series,
+    Variant,
     as_limits,
     format_limits,
     merge,
@@ -49,6 +51,7 @@ from nasformer.space.validation import (
     read_geometry,
     read_input,
     read_supernet,
+    read_variant,
 )
 
 if TYPE_CHECKING:
@@ -71,9 +74,11 @@ class SearchSpace:
         in_channels: Channels of the image; default: 3.
         series: Time series in place of images: a ``Series``, or a mapping of its arguments.
         num_classes: Outputs of the head: classes, labels, targets, or the horizon of a forecast.
-        pooling: Input of the head: the ``"mean"`` over the patches, the ``"cls"`` token, or ``"flatten"``: all patches.
+        pooling: Input of the head: the ``"mean"`` over the patches, the ``"cls"`` token, ``"cls_mean"``: both,
+            ``"map"``: attention pooling, or ``"flatten"``: all patches.
         max_distance: Clipping distance of relative positions, in patches; None: no relative position.
         supernet: Sizes of the supernet by dimension; default: the largest choices.
+        variant: Parts that a checkpoint fixes, as a ``Variant`` or a mapping of its arguments; None: AutoFormer's.
         constraints: Bounds in every search, such as ``"params <= 6M"``.
         **further: Plug-in dimensions by name, ``choice(…)`` or ``per_layer(…)``.
 
@@ -127,6 +132,7 @@ class SearchSpace:
         max_distance: int | None = 14,
         supernet: Mapping[str, float] | None = None,
         constraints: str | Mapping[str, Any] | None = None,
+        variant: Variant | Mapping[str, Any] | None = None,
         **further: Any,
     ) -> None:
         check_keys(name, further)
@@ -137,7 +143,7 @@ class SearchSpace:
         choices, dimensions = read_dimensions(basic, {**further, **searched})
         check_pooling(pooling, choices)
         fixed = {**sizes, "num_classes": num_classes, "head_dim": head_dim}
-        geometry = read_geometry(fixed, max_distance, series, flatten=pooling == "flatten")
+        geometry = read_geometry(fixed, max_distance, series, pooling=pooling, variant=read_variant(variant))
         declared = {
             **choices,
             "name": str(name),
@@ -186,7 +192,7 @@ class SearchSpace:
         return {
             "name": self.name,
             **{key: value for key, value in searched.items() if key not in FIXED},
-            **{key: searched.get(key, fixed[key]) for key in ("series", *FIXED) if key in fixed},
+            **{key: searched.get(key, fixed[key]) for key in ("series", *FIXED, "variant") if key in fixed},
             "supernet": {k: value for k, value in supernet.items() if k in SEARCHED or value != largest[k]},
             "constraints": format_limits(self.constraints) or None,
         }
@@ -203,6 +209,16 @@ class SearchSpace:
         check_keys(data.get("name", ""), data)
         check_complete(data.get("name"), {key: data.get(key) for key in ("name", *SEARCHED)})
         return cls(**data)
+
+    def save(self, path: str | Path) -> None:
+        """Write the declaration as a ``.yaml`` or ``.json`` file, for ``load_space``.
+
+        Raises:
+            SpaceError: Another suffix.
+        """
+        from nasformer.space.declaration import write_space
+
+        write_space(self, path)
 
     @cached_property
     def fingerprint(self) -> str:

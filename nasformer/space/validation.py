@@ -9,13 +9,14 @@ from itertools import product
 from typing import Any, get_args
 
 from nasformer.architecture import Architecture, uniform
-from nasformer.cost import COSTS, AdditiveCost, FunctionCost, Geometry, Limits, Pooling, Series, as_limits
+from nasformer.cost import COSTS, AdditiveCost, FunctionCost, Geometry, Limits, Pooling, Series, Variant, as_limits
+from nasformer.cost.variant import PLAIN
 from nasformer.dimension import BASIC, Choices, Dimension, as_choices, kind_names, kind_of, per_layer
 from nasformer.errors import BudgetError, SpaceError, did_you_mean
 
 SEARCHED = tuple(kind.name for kind in BASIC)
 FIXED = ("head_dim", "image_size", "patch_size", "in_channels", "num_classes", "pooling", "max_distance")
-KEYS = ("name", *SEARCHED, *FIXED, "series", "supernet", "constraints")
+KEYS = ("name", *SEARCHED, *FIXED, "variant", "series", "supernet", "constraints")
 _IMAGES = {"image_size": 224, "patch_size": 16, "in_channels": 3}
 
 
@@ -84,6 +85,11 @@ def _check_layers(embed_dim: Choices, num_heads: Choices, mlp_ratio: Choices) ->
         )
 
 
+def read_variant(variant: Variant | Mapping[str, Any] | None) -> Variant:
+    """Parse declared parts."""
+    return variant if isinstance(variant, Variant) else Variant.from_dict({} if variant is None else variant)
+
+
 def read_supernet(dimensions: Iterable[Dimension], supernet: Mapping[str, float]) -> Architecture:
     """Return the supernet's architecture: declared sizes, else the largest choices."""
     largest = {d.name: d.at(1.0) if d.name in FIXED else d.values[-1] for d in dimensions}
@@ -137,7 +143,12 @@ def check_pooling(pooling: object, searched: Iterable[str]) -> None:
 
 
 def read_geometry(
-    sizes: Mapping[str, object], max_distance: object, series: Series | None = None, *, flatten: bool = False
+    sizes: Mapping[str, object],
+    max_distance: object,
+    series: Series | None = None,
+    *,
+    pooling: Pooling = "mean",
+    variant: Variant = PLAIN,
 ) -> Geometry:
     """Validate and return the geometry; searched sizes are those of the largest network.
 
@@ -145,7 +156,8 @@ def read_geometry(
         sizes: Numbers, or choices of searched sizes, by name.
         max_distance: Clipping distance of relative positions; None: none.
         series: The series; None: images.
-        flatten: Whether the head reads all patches.
+        pooling: Input of the head.
+        variant: Parts that a checkpoint fixes.
     """
     whole: dict[str, Any] = {"max_distance": None}
     for key, value in {**sizes, **({} if max_distance is None else {"max_distance": max_distance})}.items():
@@ -154,7 +166,8 @@ def read_geometry(
             hint = "; to search it: {choice: […]}" if isinstance(value, list) else ""
             raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}{hint}", value)
         whole[key] = int(number)
-    geometry = Geometry(**whole, flatten=flatten)
+    geometry = Geometry(**whole, variant=variant).pooled(pooling)
+    _check_variant(geometry, pooling)
     if series is not None:
         return geometry.with_series(series)
     for image_size, patch_size in product(*(_sizes(key, sizes[key]) for key in ("image_size", "patch_size"))):
@@ -163,6 +176,20 @@ def read_geometry(
                 f"patch_size {patch_size} does not divide image_size {image_size}", (image_size, patch_size)
             )
     return geometry
+
+
+def _check_variant(g: Geometry, pooling: Pooling) -> None:
+    """Reject parts that do not fit each other."""
+    parts = g.variant
+    if pooling in ("cls", "cls_mean") and not parts.class_token:
+        raise SpaceError(f"pooling {pooling!r} reads the class token; set class_token, or pooling 'mean'", pooling)
+    if (pooling == "map") != bool(parts.pool_heads and parts.pool_hidden):
+        raise SpaceError("pooling 'map', and no other, has a variant with pool_heads and pool_hidden", pooling)
+    if g.max_distance is not None and parts.prefix != 1:
+        raise SpaceError(
+            f"relative positions are for one token before the patches, got {parts.prefix}; set max_distance: null",
+            g.max_distance,
+        )
 
 
 def _sizes(name: str, declared: object) -> tuple[Any, ...]:

@@ -54,12 +54,14 @@ def adapted(
         architecture = architecture.replace(image_size=geometry.image_size)
     new = VisionTransformer(geometry, architecture, **options, drop_path=rate, seed=None)  # type: ignore[arg-type]
     new.set_norm_eps(net.norm_eps)
+    new.family = net.family
     new.to(next(net.parameters())).train(net.training)
     weights = net.state_dict()
     if new_head or geometry.num_classes != old.num_classes:
         weights |= _new_head(new.head.weight, seed)
     if geometry.grid != old.grid:
-        weights["patch_embed.positions"] = resample_positions(weights["patch_embed.positions"], geometry.grid)
+        first = int(geometry.variant.class_token)
+        weights["patch_embed.positions"] = resample_positions(weights["patch_embed.positions"], geometry.grid, first)
     for name in weights:
         if name.endswith("relative_positions"):
             weights[name] = _extended(weights[name], old, geometry)

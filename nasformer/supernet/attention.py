@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasformer.architecture import Layer
-from nasformer.supernet.layers import SlicedLinear
+from nasformer.cost.variant import PLAIN, Variant
+from nasformer.supernet.layers import NORMS, SlicedLinear
 from nasformer.supernet.relative_position import PatchGrid
 
 QkvBias = Literal["leading", "interleaved"]
@@ -34,6 +35,7 @@ class SlicedAttention(nn.Module):
         position_rows: Rows of a relative position table; 0: none.
         qkv_bias: Slice of the qkv bias that fewer heads use.
         axes: Axes of the patches, with a relative position table each.
+        variant: Norms of queries and keys, and of the heads' outputs.
     """
 
     def __init__(
@@ -45,12 +47,16 @@ class SlicedAttention(nn.Module):
         position_rows: int,
         qkv_bias: QkvBias = "leading",
         axes: int = 2,
+        variant: Variant = PLAIN,
     ) -> None:
         super().__init__()
         self.head_dim = head_dim
         self.qkv_bias = qkv_bias
         self.qkv = SlicedLinear(embed_dim, 3 * num_heads * head_dim)
         self.proj = SlicedLinear(num_heads * head_dim, embed_dim)
+        norm = NORMS[variant.norm]
+        self.q_norm, self.k_norm = (norm(head_dim) if variant.qk_norm else None for _ in range(2))
+        self.norm = norm(num_heads * head_dim) if variant.scale_norms else None
         if position_rows:  # (key|value, vertical|horizontal or time, table_rows, head_dim)
             self.relative_positions = nn.Parameter(torch.zeros(2, axes, position_rows, head_dim))
 
@@ -59,8 +65,12 @@ class SlicedAttention(nn.Module):
         (batch, tokens, embed_dim), num_heads = x.shape, layer.num_heads
         weight = self.qkv.weight[: 3 * num_heads * self.head_dim, :embed_dim]
         qkv = F.linear(x, weight, self._bias(num_heads)).view(batch, tokens, num_heads, 3, self.head_dim)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k, v = qkv.unbind(3)
+            qkv = torch.stack((self.q_norm(q), self.k_norm(k), v), dim=3)
         out = self._plain(qkv) if grid is None else self._relative(qkv, grid)
-        projected: Tensor = self.proj(out.reshape(batch, tokens, num_heads * self.head_dim), embed_dim)
+        out = out.reshape(batch, tokens, num_heads * self.head_dim)
+        projected: Tensor = self.proj(out if self.norm is None else self.norm(out), embed_dim)
         return projected
 
     def _bias(self, num_heads: int) -> Tensor:

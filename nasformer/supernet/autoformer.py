@@ -60,8 +60,9 @@ def to_autoformer(net: VisionTransformer) -> dict[str, Tensor]:
     """
     if net.sharing.name != "entangled":
         raise CheckpointError(f"the official format holds entangled weights, not {net.sharing.name} ones", net)
-    if net.geometry.axes != 2 or net.pooling == "flatten":
-        kind = "series" if net.geometry.axes != 2 else "pooling 'flatten'"
+    parts = net.geometry.variant.to_dict()
+    if net.geometry.axes != 2 or net.pooling not in ("mean", "cls") or parts:
+        kind = "series" if net.geometry.axes != 2 else f"{', '.join(parts)}" if parts else f"pooling {net.pooling!r}"
         raise CheckpointError(
             f"the official format holds networks of images that pool 'mean' or 'cls', not {kind}", net
         )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
 from nasformer.architecture import Layer
 from nasformer.cost.geometry import Geometry
+from nasformer.cost.variant import PLAIN
 from nasformer.dimension import kind_of
 from nasformer.errors import ArchitectureError
 from nasformer.supernet.attention import QkvBias, SlicedAttention
-from nasformer.supernet.layers import Shard, SlicedLayerNorm, SlicedMlp, drop_path
+from nasformer.supernet.layers import NORMS, Shard, SlicedMlp, drop_path
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.supernet.sharing import ENTANGLED, Sharing
 
@@ -43,15 +45,18 @@ class Block(nn.Module):
         sharing: Sharing = ENTANGLED,
     ) -> None:
         super().__init__()
+        variant, norm = geometry.variant, NORMS[geometry.variant.norm]
         if layer.num_heads:
             rows = geometry.position_rows
-            options = {"head_dim": geometry.head_dim, "position_rows": rows, "qkv_bias": qkv_bias}
-            options |= {} if geometry.axes == 2 else {"axes": geometry.axes}  # unknown to plug-ins for images
-            self.attn_norm = sharing.by_width(SlicedLayerNorm, embed_dim)
+            options: dict[str, Any] = {"head_dim": geometry.head_dim, "position_rows": rows, "qkv_bias": qkv_bias}
+            # both are unknown to plug-ins where they are not needed
+            options |= {} if geometry.axes == 2 else {"axes": geometry.axes}
+            options |= {} if variant == PLAIN else {"variant": variant}
+            self.attn_norm = sharing.by_width(norm, embed_dim)
             self.attn = sharing.by_heads(partial(_attention(layer), **options), embed_dim, layer.num_heads)
         if layer.hidden_dim:
-            self.mlp_norm = sharing.by_width(SlicedLayerNorm, embed_dim)
-            self.mlp = sharing.by_hidden(SlicedMlp, embed_dim, layer.hidden_dim)
+            self.mlp_norm = sharing.by_width(norm, embed_dim)
+            self.mlp = sharing.by_hidden(partial(SlicedMlp, variant=variant), embed_dim, layer.hidden_dim)
         self.drop_path = drop_path
 
     def forward(self, x: Tensor, layer: Layer, grid: PatchGrid | None, shard: Shard | None = None) -> Tensor:

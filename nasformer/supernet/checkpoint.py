@@ -28,7 +28,12 @@ Net = TypeVar("Net", bound=nn.Module)
 
 FORMAT_VERSION = 1
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_RECORDS = (("metadata", "training", "data"), ("metadata", "training", "recipe"))
+_RECORDS = (
+    ("metadata", "training", "data"),
+    ("metadata", "training", "recipe"),
+    ("metadata", "imported"),
+    ("metadata", "original"),
+)
 
 
 def write_checkpoint(path: str | Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Path:

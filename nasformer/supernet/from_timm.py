@@ -1,130 +1,117 @@
-"""Conversion of timm's plain ViTs and DeiTs to supernets, with heads, units and channels sorted by importance.
+"""Reading of timm's plain vision transformers: their parts, sizes and weights in our layout.
 
-Permuting heads, hidden units or channels consistently leaves the model's function unchanged, so the largest member
-equals the model; smaller members are leading slices of the most important parts.
+Layer scale is folded into the weights, a class or register token and its position into one token; dropout is
+discarded. Parts that supernets do not have are refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from timm.layers.activations import GELU, GELUTanh, QuickGELU
 from timm.layers.attention import Attention
+from timm.layers.attention_pool import AttentionPoolLatent
 from timm.layers.layer_scale import LayerScale
-from timm.layers.mlp import Mlp
+from timm.layers.mlp import GluMlp, Mlp, SwiGLU
 from timm.layers.norm import LayerNorm as TimmLayerNorm
+from timm.layers.norm import RmsNorm
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import Block
 from timm.models.vision_transformer import VisionTransformer as TimmViT
 from torch import Tensor, nn
 
-from nasformer.architecture import Architecture, uniform
+from nasformer._parse import check_download
+from nasformer.architecture import uniform
 from nasformer.cost.geometry import Geometry, Pooling
-from nasformer.errors import ArchitectureError
-from nasformer.space import SearchSpace, choice, per_layer
-from nasformer.supernet.importance import Importance, gradient_importance, weight_importance
+from nasformer.cost.variant import Variant
+from nasformer.errors import ArchitectureError, CheckpointError, did_you_mean
+from nasformer.supernet.checkpoint import first_line
+from nasformer.supernet.family import Checkpoint
 
-_POOLINGS: dict[str, Pooling] = {"token": "cls", "avg": "mean"}
-_NORMS = (nn.LayerNorm, TimmLayerNorm)
-_WIDTH_UNIT = 8
-
-
-@dataclass(frozen=True)
-class TimmModel:
-    """A timm model in our layout.
-
-    Attributes:
-        geometry: Sizes of images, patches, heads and classes.
-        architecture: Sizes of the layers.
-        pooling: Input of the head.
-        norm_eps: Layer norm epsilon.
-        weights: Parameters in our names and layout, not sorted.
-        importance: Importance of heads, units and channels.
-        criterion: Importance criterion.
-    """
-
-    geometry: Geometry
-    architecture: Architecture
-    pooling: Pooling
-    norm_eps: float
-    weights: dict[str, Tensor]
-    importance: Importance
-    criterion: str
-
-    def ordered(self, *, channels: bool) -> dict[str, Tensor]:
-        """Return the parameters sorted by descending importance of heads and units, optionally of ``channels``."""
-        weights = dict(self.weights)
-        for layer in range(self.architecture.depth):
-            _permute_heads(weights, f"blocks.{layer}.attn.", _descending(self.importance.heads[layer]))
-            _permute_units(weights, f"blocks.{layer}.mlp.", _descending(self.importance.units[layer]))
-        return _permute_channels(weights, _descending(self.importance.channels)) if channels else weights
+_POOLINGS: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
+_NORMS: dict[type[nn.Module], str] = {nn.LayerNorm: "layer", TimmLayerNorm: "layer", RmsNorm: "rms"}
+_ACTIVATIONS: dict[type[nn.Module], str] = {
+    nn.GELU: "gelu",
+    GELU: "gelu",
+    GELUTanh: "gelu_tanh",
+    QuickGELU: "quick_gelu",
+    nn.SiLU: "silu",
+}
+_STEPS = ("mean", "std", "crop_pct", "interpolation")
 
 
-def read_timm(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]] | None) -> TimmModel:
+def read_timm(model: nn.Module) -> Checkpoint:
     """Convert a timm model.
-
-    Args:
-        model: The model.
-        batches: Batches for the gradient criterion; None: weight magnitudes.
 
     Raises:
         ArchitectureError: The model has an unsupported part; the message names it.
-        DataError: No batches, or one of another shape or with a class that the model has not.
     """
     _require_plain(model)
     vit: Any = model
-    importance = weight_importance(vit) if batches is None else gradient_importance(vit, batches)
-    criterion = "sum of absolute weights" if batches is None else "absolute derivative by a gate"
-    architecture = uniform(vit.embed_dim, len(vit.blocks), vit.blocks[0].attn.num_heads, _ratio(vit))
-    pooling = _POOLINGS[vit.global_pool]
-    return TimmModel(_geometry(vit), architecture, pooling, vit.norm.eps, _weights(vit), importance, criterion)
-
-
-def suggested_space(source: TimmModel) -> SearchSpace:
-    """Return a space around a model: ¾ of its width or all, up to two layers fewer, ½, ¾ or all heads and MLP ratio."""
-    own, geometry = source.architecture, source.geometry
-    heads, ratio = own.num_heads[0], own.mlp_ratio[0]
-    narrow = round(0.75 * own.embed_dim / _WIDTH_UNIT) * _WIDTH_UNIT
-    return SearchSpace(
-        "from-timm",
-        embed_dim=choice(*sorted({min(narrow, own.embed_dim), own.embed_dim})),
-        depth=choice(*range(max(1, own.depth - 2), own.depth + 1)),
-        num_heads=per_layer(*sorted({-(-heads // 2), -(-3 * heads // 4), heads})),
-        mlp_ratio=per_layer(ratio / 2, 0.75 * ratio, ratio),
-        head_dim=geometry.head_dim,
-        image_size=geometry.image_size,
-        patch_size=geometry.patch_size,
-        in_channels=geometry.in_channels,
-        num_classes=geometry.num_classes,
-        pooling=source.pooling,
+    block = vit.blocks[0]
+    hidden = block.mlp.fc2.in_features
+    geometry = Geometry(
+        image_size=vit.patch_embed.img_size[0],
+        patch_size=vit.patch_embed.patch_size[0],
+        in_channels=vit.patch_embed.proj.in_channels,
+        num_classes=max(1, vit.num_classes),
+        head_dim=block.attn.head_dim,
         max_distance=None,
+        variant=_variant(vit),
+    )
+    pooling, width = _POOLINGS[vit.global_pool], vit.embed_dim
+    ratio = hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
+    return Checkpoint(
+        geometry.pooled(pooling),
+        uniform(width, len(vit.blocks), block.attn.num_heads, ratio),
+        pooling,
+        next(norm.eps for norm in _norms(vit)),
+        _weights(vit),
+        _source(vit),
     )
 
 
-def require_supernet_sizes(source: TimmModel, space: SearchSpace) -> None:
-    """Check that a model has the sizes of a space's supernet.
+def _source(vit: Any) -> dict[str, Any]:
+    """Return the library, and what the model's configuration says of its name, images and classes."""
+    config: dict[str, Any] = dict(getattr(vit, "pretrained_cfg", None) or {})
+    known = {"name": config.get("architecture"), "classes": config.get("label_names")}
+    steps = {key: config[key] for key in _STEPS if config.get(key) is not None}
+    steps = {key: list(value) if isinstance(value, tuple) else value for key, value in steps.items()}
+    return {"format": "timm", **{k: v for k, v in known.items() if v}, "preprocessing": steps}
 
-    Raises:
-        ArchitectureError: A size differs; the message names it and both values.
-    """
-    own, wanted = source.architecture, space.supernet_architecture
-    pairs = {
-        **{name: (getattr(source.geometry, name), getattr(space.geometry, name)) for name in Geometry.__slots__},
-        "pooling": (source.pooling, space.pooling),
-        "embed_dim": (own.embed_dim, wanted.embed_dim),
-        "depth": (own.depth, wanted.depth),
-        "num_heads": (own.num_heads[0], max(wanted.num_heads)),
-        "MLP width": (own.hidden_dims[0], max(wanted.hidden_dims)),
-    }
-    for name, (have, need) in pairs.items():
-        if have != need:
-            raise ArchitectureError(
-                f"the model's {name} is {have!r}, but that of the largest network of space {space.name!r} is {need!r}; "
-                "declare a space around the model",
-                space,
-            )
+
+def _variant(vit: Any) -> Variant:
+    block, pool = vit.blocks[0], vit.attn_pool
+    return Variant(
+        class_token=vit.has_class_token,
+        registers=vit.num_reg_tokens,
+        patch_norm=_is_norm(vit.patch_embed.norm),
+        pre_norm=_is_norm(vit.norm_pre),
+        final_norm=_is_norm(vit.norm),
+        fc_norm=_is_norm(vit.fc_norm),
+        qk_norm=_is_norm(block.attn.q_norm),
+        scale_norms=_is_norm(block.attn.norm),
+        norm=_NORMS[type(block.norm1)],  # type: ignore[arg-type]
+        activation=_ACTIVATIONS[type(block.mlp.act)],  # type: ignore[arg-type]
+        gated_mlp=type(block.mlp) is not Mlp,
+        pool_heads=0 if pool is None else pool.num_heads,
+        pool_hidden=0 if pool is None else pool.mlp.fc1.out_features,
+    )
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return not isinstance(module, nn.Identity)
+
+
+def _norms(vit: Any) -> Iterator[Any]:
+    """Yield the norms of a model."""
+    found = [vit.patch_embed.norm, vit.norm_pre, vit.norm, vit.fc_norm, getattr(vit.attn_pool, "norm", nn.Identity())]
+    for block in vit.blocks:
+        found += [block.norm1, block.norm2, block.attn.q_norm, block.attn.k_norm, block.attn.norm, block.mlp.norm]
+    yield from filter(_is_norm, found)
 
 
 def _require_plain(model: nn.Module) -> None:
@@ -134,133 +121,161 @@ def _require_plain(model: nn.Module) -> None:
             "timm's plain ViTs and DeiTs",
             model,
         )
-    vit: Any = model
-    for block in vit.blocks:
-        if type(block) is not Block:
+    for name, supported in _parts(model):
+        if not supported:
             raise ArchitectureError(
-                f"the model has blocks of class {type(block).__name__}, which supernets do not support; give one of "
-                "timm's plain ViTs or DeiTs",
-                model,
-            )
-    parts = {
-        "global_pool": vit.global_pool in _POOLINGS,
-        "no class token": vit.has_class_token,
-        "register tokens": not vit.num_reg_tokens,
-        "pool_include_prefix": not (vit.pool_include_prefix and vit.global_pool == "avg"),
-        "a norm before the blocks (pre_norm)": isinstance(vit.norm_pre, nn.Identity),
-        "a norm after pooling (fc_norm)": isinstance(vit.fc_norm, nn.Identity)
-        and not isinstance(vit.norm, nn.Identity),
-        "a head that is not nn.Linear": isinstance(vit.head, nn.Linear),
-        "no position embedding": vit.pos_embed is not None,
-        **_patch_embed_parts(vit.patch_embed),
-    }
-    for block in vit.blocks:
-        parts |= _block_parts(block)
-    parts["blocks of unequal sizes"] = not all(parts.values()) or len({_sizes(block) for block in vit.blocks}) == 1
-    eps = getattr(vit.norm, "eps", None)
-    norms = [vit.norm, *(norm for block in vit.blocks for norm in (block.norm1, block.norm2))]
-    parts["norms of another kind than LayerNorm"] = all(_plain_norm(norm, eps) for norm in norms)
-    for name, plain in parts.items():
-        if not plain:
-            value = f" {vit.global_pool!r}" if name == "global_pool" else ""
-            raise ArchitectureError(
-                f"the model has {name}{value}, which supernets do not support; give one of timm's plain ViTs or DeiTs",
-                model,
+                f"the model has {name}, which supernets do not support; give one of timm's plain ViTs or DeiTs", model
             )
 
 
-def _plain_norm(norm: nn.Module, eps: float | None) -> bool:
-    return isinstance(norm, nn.LayerNorm) and type(norm) in _NORMS and norm.eps == eps and norm.elementwise_affine
-
-
-def _sizes(block: Any) -> tuple[int, ...]:
-    return (block.attn.num_heads, block.attn.head_dim, block.mlp.fc1.out_features)
-
-
-def _patch_embed_parts(embedding: nn.Module) -> dict[str, bool]:
-    if type(embedding) is not PatchEmbed:
-        return {f"patches by {type(embedding).__name__}": False}
+def _parts(vit: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a model that may be unsupported, and whether they are supported."""
+    for block in vit.blocks:
+        attention: Any = getattr(block, "attn", None)
+        mlp: Any = getattr(block, "mlp", None)
+        yield f"blocks of class {type(block).__name__}", type(block) is Block
+        yield f"attention of class {type(attention).__name__}", type(attention) is Attention
+        yield f"MLPs of class {type(mlp).__name__}", type(mlp) in (Mlp, GluMlp, SwiGLU)
+        activation, exact = type(mlp.act), getattr(mlp.act, "approximate", "none") == "none"
+        yield f"the activation {activation.__name__}", activation in _ACTIVATIONS and exact
+        yield "gated attention", getattr(attention, "gate", None) is None
+        yield "another scale of attention", attention.scale == attention.head_dim**-0.5
+        yield "norms of attention without those of the MLP", _is_norm(attention.norm) == _is_norm(mlp.norm)
+        yield "blocks of unequal parts", _layout(block) == _layout(vit.blocks[0])
+    embedding, pool = vit.patch_embed, vit.attn_pool
+    yield f"patches by {type(embedding).__name__}", type(embedding) is PatchEmbed
     rows, columns = embedding.img_size or (0, 1)
     height, width = embedding.patch_size
-    return {
-        "images that are not square": rows == columns and height == width,
-        "patches that do not fit into the images": rows % height == 0,
-        "a norm of the patches": isinstance(embedding.norm, nn.Identity),
-    }
+    yield "images that are not square", rows == columns and height == width
+    yield "patches that do not fit into the images", rows % height == 0
+    yield f"global_pool {vit.global_pool!r}", vit.global_pool in _POOLINGS
+    yield "pool_include_prefix", not (vit.pool_include_prefix and vit.global_pool != "token")
+    yield "no position embedding", vit.pos_embed is not None
+    yield f"a head of class {type(vit.head).__name__}", type(vit.head) in (nn.Linear, nn.Identity)
+    yield "another kind of attention pooling", pool is None or _is_plain_pool(pool, vit.blocks[0])
+    norms = [(type(norm), getattr(norm, "eps", None), norm.weight is not None) for norm in _norms(vit)]
+    yield "norms of another kind than LayerNorm or RmsNorm", all(kind in _NORMS and w for kind, _, w in norms)
+    yield "norms of several kinds", len({(_NORMS[kind], eps) for kind, eps, _ in norms}) == 1
 
 
-def _block_parts(block: Any) -> dict[str, bool]:
+def _layout(block: Any) -> tuple[object, ...]:
     attention, mlp = block.attn, block.mlp
-    if type(attention) is not Attention:
-        return {f"attention of class {type(attention).__name__}": False}
-    if type(mlp) is not Mlp:
-        return {f"MLPs of class {type(mlp).__name__}": False}
-    inner = (attention.q_norm, attention.k_norm, attention.norm)
-    exact = isinstance(mlp.act, nn.GELU) and getattr(mlp.act, "approximate", "none") == "none"
-    return {
-        "norms in attention (qk_norm, scale_attn_norm)": all(isinstance(n, nn.Identity) for n in inner),
-        "gated attention": getattr(attention, "gate", None) is None,
-        "a norm in the MLP (scale_mlp_norm)": isinstance(mlp.norm, nn.Identity),
-        f"the activation {type(mlp.act).__name__}": exact,
-        "another scale of attention": attention.scale == attention.head_dim**-0.5,
-    }
+    inner = tuple(map(_is_norm, (attention.q_norm, attention.k_norm, attention.norm)))
+    return attention.num_heads, attention.head_dim, type(mlp), type(mlp.act), mlp.fc2.in_features, inner
 
 
-def _geometry(vit: Any) -> Geometry:
-    return Geometry(
-        image_size=vit.patch_embed.img_size[0],
-        patch_size=vit.patch_embed.patch_size[0],
-        in_channels=vit.patch_embed.proj.in_channels,
-        num_classes=vit.num_classes,
-        head_dim=vit.blocks[0].attn.head_dim,
-        max_distance=None,
+def _is_plain_pool(pool: Any, block: Any) -> bool:
+    plain = type(pool) is AttentionPoolLatent and type(pool.mlp) is Mlp and not _is_norm(pool.mlp.norm)
+    return (
+        plain
+        and (pool.latent_len, pool.pos_embed, pool.pool) == (1, None, "token")
+        and not (_is_norm(pool.q_norm) or _is_norm(pool.k_norm))
+        and _is_norm(pool.norm)
+        and pool.head_dim == block.attn.head_dim
+        and type(pool.mlp.act) is type(block.mlp.act)
     )
-
-
-def _ratio(vit: Any) -> float:
-    ratio = float(vit.blocks[0].mlp.fc1.out_features / vit.embed_dim)
-    hidden = vit.blocks[0].mlp.fc1.out_features
-    return ratio if int(vit.embed_dim * ratio) == hidden else (hidden + 0.5) / vit.embed_dim
 
 
 def _weights(vit: Any) -> dict[str, Tensor]:
     """Return the model's parameters in our names and layout."""
     with torch.no_grad():
-        positions = vit.pos_embed
-        if vit.no_embed_class:
-            positions = torch.cat((torch.zeros_like(vit.cls_token), positions), dim=1)
         weights = {
             "patch_embed.weight": vit.patch_embed.proj.weight,
             "patch_embed.bias": _bias(vit.patch_embed.proj),
-            "patch_embed.cls_token": vit.cls_token,
-            "patch_embed.positions": positions,
-            **_pair("norm", vit.norm),
-            **_pair("head", vit.head),
+            **_tokens(vit),
+            **norm("patch_embed.norm", vit.patch_embed.norm),
+            **norm("patch_embed.pre_norm", vit.norm_pre),
+            **norm("norm", vit.norm),
+            **norm("fc_norm", vit.fc_norm),
         }
+        if vit.attn_pool is not None:
+            weights |= _pool_weights(vit.attn_pool)
+        if isinstance(vit.head, nn.Linear):
+            weights |= linear("head", vit.head)
         for layer, block in enumerate(vit.blocks):
             weights |= _block_weights(f"blocks.{layer}.", block)
         return {name: tensor.detach().clone().float() for name, tensor in weights.items()}
 
 
-def _block_weights(prefix: str, block: Any) -> dict[str, Tensor]:
-    heads, width = block.attn.num_heads, block.attn.head_dim
-    qkv = block.attn.qkv.weight  # (q|k|v, head, head_dim) x embed_dim
-    weights = {
-        **_pair(f"{prefix}attn_norm", block.norm1),
-        f"{prefix}attn.qkv.weight": qkv.view(3, heads, width, -1).transpose(0, 1).reshape(qkv.shape),
-        f"{prefix}attn.qkv.bias": _bias(block.attn.qkv).view(3, heads, width).transpose(0, 1).reshape(-1),
-        **_pair(f"{prefix}mlp_norm", block.norm2),
-        **_pair(f"{prefix}mlp.fc1", block.mlp.fc1),
+def _tokens(vit: Any) -> dict[str, Tensor]:
+    """Return positions of class token and patches, the class token, and registers with their positions."""
+    first, registers, positions = int(vit.has_class_token), vit.num_reg_tokens, vit.pos_embed
+    if vit.no_embed_class:
+        positions = torch.cat((positions.new_zeros(1, first + registers, positions.shape[-1]), positions), dim=1)
+    own, further, patches = positions.split([first, registers, positions.shape[1] - first - registers], dim=1)
+    tokens = {"patch_embed.positions": torch.cat((own, patches), dim=1)}
+    if first:
+        tokens["patch_embed.cls_token"] = vit.cls_token
+    if registers:
+        tokens["patch_embed.registers"] = vit.reg_token + further
+    return tokens
+
+
+def _pool_weights(pool: Any) -> dict[str, Tensor]:
+    """Return the parameters of attention pooling, with its constant query."""
+    query = pool.q(pool.latent).view(1, pool.num_heads, 1, pool.head_dim)
+    return {
+        "attn_pool.query": query,
+        **linear("attn_pool.kv", pool.kv),
+        **linear("attn_pool.proj", pool.proj),
+        **norm("attn_pool.norm", pool.norm),
+        **linear("attn_pool.mlp.fc1", pool.mlp.fc1),
+        **linear("attn_pool.mlp.fc2", pool.mlp.fc2),
     }
-    for name, linear, scale in (("attn.proj", block.attn.proj, block.ls1), ("mlp.fc2", block.mlp.fc2, block.ls2)):
-        gamma = scale.gamma if isinstance(scale, LayerScale) else torch.ones_like(_bias(linear))
-        weights[f"{prefix}{name}.weight"] = linear.weight * gamma[:, None]
-        weights[f"{prefix}{name}.bias"] = _bias(linear) * gamma
-    return weights
 
 
-def _pair(name: str, module: Any) -> dict[str, Tensor]:
-    return {f"{name}.weight": module.weight, f"{name}.bias": _bias(module)}
+def _block_weights(prefix: str, block: Any) -> dict[str, Tensor]:
+    attention, mlp = block.attn, block.mlp
+    weights = {
+        **norm(f"{prefix}attn_norm", block.norm1),
+        **qkv(f"{prefix}attn.qkv", attention.qkv.weight, _bias(attention.qkv), attention.num_heads),
+        **norm(f"{prefix}attn.q_norm", attention.q_norm),
+        **norm(f"{prefix}attn.k_norm", attention.k_norm),
+        **norm(f"{prefix}attn.norm", attention.norm),
+        **linear(f"{prefix}attn.proj", attention.proj, _scale(block.ls1)),
+        **norm(f"{prefix}mlp_norm", block.norm2),
+        **norm(f"{prefix}mlp.norm", mlp.norm),
+        **linear(f"{prefix}mlp.fc2", mlp.fc2, _scale(block.ls2)),
+    }
+    return weights | _first_layers(f"{prefix}mlp.", mlp)
+
+
+def _first_layers(prefix: str, mlp: Any) -> dict[str, Tensor]:
+    """Return the linear layers before the activation: fc1, and the gate if there is one."""
+    if type(mlp) is Mlp:
+        return linear(f"{prefix}fc1", mlp.fc1)
+    if type(mlp) is SwiGLU:
+        return {**linear(f"{prefix}gate", mlp.fc1_g), **linear(f"{prefix}fc1", mlp.fc1_x)}
+    names = ("fc1", "gate") if mlp.gate_last else ("gate", "fc1")
+    pairs = zip(names, mlp.fc1.weight.chunk(2), _bias(mlp.fc1).chunk(2), strict=True)
+    return {f"{prefix}{name}.{kind}": part for name, *parts in pairs for kind, part in zip(KINDS, parts, strict=True)}
+
+
+KINDS = ("weight", "bias")
+
+
+def _scale(scale: nn.Module) -> Tensor | None:
+    return scale.gamma if isinstance(scale, LayerScale) else None
+
+
+def norm(name: str, module: Any) -> dict[str, Tensor]:
+    """Return the parameters of a norm; none of the identity."""
+    return {f"{name}.{kind}": each for kind in KINDS if (each := getattr(module, kind, None)) is not None}
+
+
+def linear(name: str, module: Any, scale: Tensor | None = None) -> dict[str, Tensor]:
+    """Return weight and bias of a linear layer, its outputs scaled."""
+    weight, bias = module.weight, _bias(module)
+    if scale is not None:
+        weight, bias = weight * scale[:, None], bias * scale
+    return {f"{name}.weight": weight, f"{name}.bias": bias}
+
+
+def qkv(name: str, weight: Tensor, bias: Tensor, heads: int) -> dict[str, Tensor]:
+    """Return weight ``(q|k|v, head, head_dim) x embed_dim`` and bias with their rows in our order, by head."""
+    split = (part.reshape(3, heads, -1, *part.shape[1:]) for part in (weight, bias))
+    rows = (part.transpose(0, 1).flatten(0, 2) for part in split)
+    return dict(zip((f"{name}.weight", f"{name}.bias"), rows, strict=True))
 
 
 def _bias(module: Any) -> Tensor:
@@ -269,35 +284,42 @@ def _bias(module: Any) -> Tensor:
     return module.weight.new_zeros(len(module.weight)) if bias is None else bias
 
 
-def _descending(importance: Tensor) -> Tensor:
-    """Return a stable argsort by descending importance."""
-    return importance.argsort(descending=True, stable=True).cpu()
+def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> nn.Module:
+    """Return a timm model with its weights, for as many classes and channels as these have.
+
+    Args:
+        name: Name of the model, or ``local-dir:PATH``.
+        weights: A file of its state dict, read as data; None: timm's pretrained weights.
+        **options: Further arguments of ``timm.create_model``.
+
+    Raises:
+        ArchitectureError: timm has no such model, or it takes no such option.
+        CheckpointError: The weights are missing or unreadable, or of another model.
+    """
+    import timm
+    from timm.models import load_checkpoint, load_state_dict
+
+    if not name.startswith("local-dir:") and not timm.is_model(name):
+        near = did_you_mean(name, timm.list_models())
+        raise ArchitectureError(f"timm has no model {name!r}; {near}", name)
+    try:
+        if weights is None:
+            return timm.create_model(name, pretrained=True, **options).eval()
+        check_download(weights)
+        state = load_state_dict(str(weights), device="cpu", weights_only=True)
+        model = timm.create_model(name, **{**_shape(state), **options})
+        load_checkpoint(model, str(weights), device="cpu", weights_only=True)
+    except TypeError as error:
+        raise ArchitectureError(f"timm cannot build {name!r}: {first_line(error)}; see --option", options) from error
+    except Exception as error:  # timm raises whatever the hub, the file or torch raises
+        way_out = "give a file with --weights" if weights is None else "take the weights of this model"
+        words = f"no weights for the model {name!r} ({first_line(error)}); {way_out}"
+        raise CheckpointError(words, weights or name) from error
+    return model.eval()
 
 
-def _permute_heads(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None:
-    heads = len(order)
-    for name in ("qkv.weight", "qkv.bias"):
-        tensor = weights[prefix + name]
-        weights[prefix + name] = tensor.view(heads, -1, *tensor.shape[1:])[order].reshape(tensor.shape)
-    proj = weights[f"{prefix}proj.weight"]
-    weights[f"{prefix}proj.weight"] = proj.view(len(proj), heads, -1)[:, order].reshape(proj.shape)
-
-
-def _permute_units(weights: dict[str, Tensor], prefix: str, order: Tensor) -> None:
-    for name in ("fc1.weight", "fc1.bias"):
-        weights[prefix + name] = weights[prefix + name][order]
-    weights[f"{prefix}fc2.weight"] = weights[f"{prefix}fc2.weight"][:, order]
-
-
-def _permute_channels(weights: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
-    """Permute the embedding channels consistently in all parameters."""
-    first = ("patch_embed.weight", "patch_embed.bias", "proj.weight", "proj.bias", "fc2.weight", "fc2.bias")
-    last = ("cls_token", "positions", "qkv.weight", "fc1.weight", "head.weight")
-    ordered = {}
-    for name, tensor in weights.items():
-        if name.endswith(last):
-            tensor = tensor[..., order]
-        elif name.endswith(first) or "norm." in name:
-            tensor = tensor[order]
-        ordered[name] = tensor
-    return ordered
+def _shape(state: Mapping[str, Any]) -> dict[str, int]:
+    """Return the classes and channels of a state dict."""
+    head, patches = state.get("head.weight"), state.get("patch_embed.proj.weight")
+    shape = {"num_classes": 0 if head is None else len(head)}
+    return shape if patches is None else {**shape, "in_chans": patches.shape[1]}

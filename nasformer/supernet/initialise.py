@@ -20,7 +20,7 @@ def initialise(net: nn.Module, seed: int) -> None:
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             part, _, kind = name.rpartition(".")
-            if name.startswith("patch_embed.") and kind in ("weight", "bias"):
+            if name.startswith("patch_embed.") and kind in ("weight", "bias") and not part.endswith("norm"):
                 bound = 1 / math.sqrt(net.get_parameter(f"{part}.weight")[0].numel())
                 parameter.uniform_(-bound, bound, generator=generator)
             elif parameter.ndim > 1:

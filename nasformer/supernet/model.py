@@ -31,11 +31,14 @@ from nasformer.supernet.initialise import initialise
 from nasformer.supernet.instance_norm import normalise, restore, series_statistics
 from nasformer.supernet.layers import (
     LAYER_NORM_EPS,
+    NORMS,
+    AttentionPool,
     Shard,
     SlicedFlattenHead,
     SlicedLayerNorm,
     SlicedLinear,
     SlicedPatchEmbedding,
+    SlicedRmsNorm,
     resample_positions,
     resize_images,
 )
@@ -49,14 +52,16 @@ class VisionTransformer(nn.Module):
     Args:
         geometry: Sizes of inputs, patches, heads and outputs.
         architecture: Sizes of the layers.
-        pooling: Input of the head: the mean over the patches, the cls token, or all patches ("flatten", also if the
-            geometry says so).
+        pooling: Input of the head, unless the geometry has one.
         qkv_bias: Slice of the qkv bias that fewer heads use.
         drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
         seed: Random seed of the weights; None leaves linear weights zero, to be loaded.
         sharing: Weight sharing scheme.
         patch_sizes: Choices of the patch size; empty: only the geometry's.
         image_sizes: Choices of the image size; empty: only the geometry's.
+
+    Attributes:
+        family: The supernet of a checkpoint's family that it was extracted from, a file; None: of none.
 
     Raises:
         ArchitectureError: An unknown ``pooling`` or ``qkv_bias``.
@@ -68,6 +73,8 @@ class VisionTransformer(nn.Module):
     >>> net(images).shape, net(images, uniform(32, 2, 2, 1)).shape
     (torch.Size([5, 10]), torch.Size([5, 10]))
     """
+
+    family: Path | None = None
 
     def __init__(
         self,
@@ -85,8 +92,8 @@ class VisionTransformer(nn.Module):
         super().__init__()
         require_option("pooling", pooling, get_args(Pooling))
         require_option("qkv_bias", qkv_bias, get_args(QkvBias))
-        pooling = "flatten" if geometry.flatten else pooling
-        g = replace(geometry.of(architecture), flatten=pooling == "flatten")
+        pooling = geometry.pooling or pooling
+        g = geometry.of(architecture).pooled(pooling)
         embed_dim = architecture.embed_dim
         self.geometry, self.architecture, self.pooling, self.qkv_bias = g, architecture, pooling, qkv_bias
         self.sharing = sharing
@@ -101,7 +108,12 @@ class VisionTransformer(nn.Module):
         )
         self.grad_checkpointing = False
         # without a norm before it, a flattened head sees amplitudes, and a network of skipped branches is linear
-        self.norm: Any = nn.Identity() if g.flatten else sharing.by_width(SlicedLayerNorm, embed_dim)
+        norm, parts = NORMS[g.variant.norm], g.variant
+        self.norm: Any = sharing.by_width(norm, embed_dim) if parts.final_norm and not g.flatten else nn.Identity()
+        if pooling == "map":
+            build = partial(AttentionPool, head_dim=g.head_dim, variant=parts)
+            self.attn_pool = sharing.by_width(build, embed_dim)
+        self.fc_norm: Any = sharing.by_width(norm, embed_dim) if parts.fc_norm else nn.Identity()
         self.head: SlicedLinear = self._head()
         if seed is not None:
             initialise(self, seed)
@@ -115,11 +127,15 @@ class VisionTransformer(nn.Module):
         return nn.ModuleDict(found) if len(found) > 1 else found[str(self.geometry.patch_size)]
 
     def _patch_embedding(self, g: Geometry, embed_dim: int) -> nn.Module:
-        return SlicedPatchEmbedding(g.in_channels, g.patch_size, g.patches, embed_dim, axes=g.axes, stride=g.stride)
+        sizes = g.in_channels, g.patch_size, g.patches, embed_dim
+        return SlicedPatchEmbedding(*sizes, axes=g.axes, stride=g.stride, variant=g.variant)
 
     def _head(self) -> Any:
         """Return the linear head; if it reads all patches, a ``SlicedFlattenHead`` or one per patch size."""
         g = self.geometry
+        if g.pooling == "cls_mean":
+            both = partial(SlicedFlattenHead, g.pooled_tokens, g.num_classes)
+            return self.sharing.by_width(both, self.architecture.embed_dim)
         if g.flatten:
             return self._by_patch_size(lambda g, embed_dim: SlicedFlattenHead(g.patches, g.num_classes, embed_dim))
         build = partial(SlicedLinear, out_features=g.num_classes)
@@ -164,13 +180,30 @@ class VisionTransformer(nn.Module):
             architecture: The subnet, whose patch size decides on a flattened head; None: the whole network.
             statistics: Mean and standard deviation ``(batch, 2)`` that the outputs get back; None: none.
         """
-        head, pooled = self.head, tokens[:, 0]
-        if self.pooling == "mean":
-            pooled = tokens[:, 1:].mean(dim=1)
-        elif self.pooling == "flatten":
-            head, pooled = self._of_patch_size(head, architecture or self.architecture), tokens[:, 1:]
-        outputs: Tensor = head(pooled, self.geometry.num_classes)
+        head = self.head
+        if self.pooling == "flatten":
+            head = self._of_patch_size(head, architecture or self.architecture)
+        outputs: Tensor = head(self.fc_norm(self.pool(tokens)), self.geometry.num_classes)
         return outputs if statistics is None else restore(outputs, statistics)
+
+    def pool(self, tokens: Tensor, pooling: Pooling | None = None) -> Tensor:
+        """Return the head's input of normalised tokens ``(batch, tokens, embed_dim)``; None: by the own pooling.
+
+        Returns:
+            ``(batch, embed_dim)``, or ``(batch, tokens, embed_dim)`` of several tokens.
+        """
+        patches = tokens[:, self.geometry.variant.prefix :]
+        match pooling or self.pooling:
+            case "mean":
+                return patches.mean(dim=1)
+            case "cls_mean":
+                return torch.stack((tokens[:, 0], patches.mean(dim=1)), dim=1)
+            case "map":
+                pooled: Tensor = self.attn_pool(patches)
+                return pooled
+            case "flatten":
+                return patches
+        return tokens[:, 0]
 
     def statistics(self, inputs: Tensor) -> Tensor | None:
         """Return the mean and standard deviation ``(batch, 2)`` of series ``(batch, 1, length)`` to be normalised.
@@ -266,13 +299,13 @@ class VisionTransformer(nn.Module):
     @property
     def norm_eps(self) -> float:
         """Epsilon of the layer norms."""
-        found = (module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm))
+        found = (module.eps for module in self.modules() if isinstance(module, SlicedLayerNorm | SlicedRmsNorm))
         return next(found, LAYER_NORM_EPS)
 
     def set_norm_eps(self, eps: float) -> None:
         """Set the epsilon of the layer norms."""
         for module in self.modules():
-            if isinstance(module, SlicedLayerNorm):
+            if isinstance(module, SlicedLayerNorm | SlicedRmsNorm):
                 module.eps = eps
 
     def extract(self, architecture: Architecture) -> VisionTransformer:
@@ -290,12 +323,12 @@ class VisionTransformer(nn.Module):
         )
         subnet.set_norm_eps(self.norm_eps)
         subnet.to(next(self.parameters())).train(self.training)
-        own = dict(self.named_parameters())
+        own, first = dict(self.named_parameters()), int(self.geometry.variant.class_token)
         with torch.no_grad():
             for name, parameter in subnet.named_parameters():
                 tensor: Tensor = own[self.shared_name(name, architecture)]
                 if name == "patch_embed.positions" and self.geometry.axes == 2:
-                    tensor = resample_positions(tensor[..., : architecture.embed_dim], subnet.geometry.grid)
+                    tensor = resample_positions(tensor[..., : architecture.embed_dim], subnet.geometry.grid, first)
                 parameter.copy_(leading_slice(tensor, parameter.shape))
         return subnet
 
@@ -360,6 +393,8 @@ def load_network(path: str | Path) -> VisionTransformer:
         require_layers(architecture.depth, tensors, path)
         net = build(lambda: VisionTransformer(geometry, architecture, **options, seed=None), tensors, path)
         net.set_norm_eps(float(header.get("norm_eps", LAYER_NORM_EPS)))  # absent in files of the first version
+        family = header.get("metadata", {}).get("family")
+        net.family = None if family is None else Path(family)
     except CheckpointError:
         raise
     except NasformerError as error:

@@ -28,6 +28,7 @@ from torch import Tensor
 from nasformer.architecture import Architecture, Layer
 from nasformer.errors import ArchitectureError, DataError
 from nasformer.supernet.block import Block
+from nasformer.supernet.checkpoint import fingerprint
 from nasformer.supernet.layers import SlicedLinear
 from nasformer.supernet.model import VisionTransformer
 from nasformer.tasks import Task, get_task
@@ -53,6 +54,7 @@ class Repair:
         images: Number of images that the repair was fitted on.
         held_out: Number of held-out images.
         seconds: Wall time.
+        cut: Hash of the weights as cut.
     """
 
     net: VisionTransformer
@@ -61,6 +63,7 @@ class Repair:
     images: int
     held_out: int
     seconds: float
+    cut: str
 
     @property
     def kept(self) -> bool:
@@ -69,8 +72,11 @@ class Repair:
 
     def __str__(self) -> str:
         change = f"divergence from the full network {self.before:.3g} → {self.after:.3g}"
-        where = f"on {self.images:,} images in {self.seconds:.1f} s: {change} on {self.held_out:,} held-out images"
-        return f"repaired {where}" if self.kept else f"not repaired: no gain by repair {where}"
+        judged = f"{change} on {self.held_out:,} held-out images"
+        fitted = f"on {self.images:,} images in {self.seconds:.1f} s"
+        return (
+            f"repaired {fitted}: {judged}" if self.kept else f"left as cut: a repair {fitted} brings no gain, {judged}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON, without the network."""
@@ -126,13 +132,14 @@ def repair(
             wanted = torch.cat([net(chunk, reference) for chunk in chunks])
             before = _divergence(task, cut, chunks, wanted)
             repaired = net.extract(architecture)
-            _fit(net, reference, repaired, _chunks(fitted, net.geometry.of(architecture).tokens))
+            if architecture != reference:
+                _fit(net, reference, repaired, _chunks(fitted, net.geometry.of(architecture).tokens))
             after = _divergence(task, repaired, chunks, wanted)
     finally:
         for module, mode in modes.items():
             module.training = mode
     chosen = (repaired if after < before else cut).train(net.training)
-    return Repair(chosen, before, after, len(fitted), len(judged), perf_counter() - start)
+    return Repair(chosen, before, after, len(fitted), len(judged), perf_counter() - start, fingerprint(cut))
 
 
 def _split(net: VisionTransformer, images: Tensor, held_out: Tensor | None) -> tuple[Tensor, Tensor]:

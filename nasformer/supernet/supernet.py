@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from nasformer.architecture import Architecture
+from nasformer.cost.variant import PLAIN
 from nasformer.errors import ArchitectureError, CheckpointError, NasformerError
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
@@ -22,6 +23,12 @@ from nasformer.supernet.checkpoint import build, first_line, read_checkpoint, re
 from nasformer.supernet.layers import LAYER_NORM_EPS
 from nasformer.supernet.model import VisionTransformer, require_option
 from nasformer.supernet.sharing import ENTANGLED, Classical, Sharing, WeightSharing
+
+if TYPE_CHECKING:
+    from nasformer.supernet.family import Checkpoint
+
+
+PREPROCESSING = ("mean", "std", "crop_pct", "interpolation")
 
 
 class Supernet(VisionTransformer):
@@ -38,6 +45,7 @@ class Supernet(VisionTransformer):
     Attributes:
         space: The search space.
         metadata: The caller's JSON-compatible metadata.
+        file: The checkpoint that the weights were loaded from or saved to; None: none, or trained since.
     """
 
     def __init__(
@@ -65,6 +73,7 @@ class Supernet(VisionTransformer):
         )
         self.space = space
         self.metadata: dict[str, Any] = {}
+        self.file: Path | None = None
 
     def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
         """Write the weights and the declaration of their space; ``metadata`` replaces the supernet's own.
@@ -80,26 +89,36 @@ class Supernet(VisionTransformer):
             "norm_eps": self.norm_eps,
             "metadata": dict(self.metadata if metadata is None else metadata),
         }
-        return write_checkpoint(path, "supernet", self.state_dict(), header)
+        self.file = write_checkpoint(path, "supernet", self.state_dict(), header).absolute()
+        return Path(path)
+
+    @property
+    def preprocessing(self) -> dict[str, Any] | None:
+        """How its images are cropped and normalised, for ``load_dataset``; None: unknown."""
+        trained = self.metadata.get("training", {}).get("data", {})
+        steps = trained if "crop_pct" in trained else self.metadata.get("imported", {}).get("preprocessing")
+        return {key: steps[key] for key in PREPROCESSING if key in steps} if steps else None
 
     def extract(self, architecture: Architecture, *, repair: Tensor | None = None) -> VisionTransformer:
         """Return a standalone network of ``architecture`` that gives the same logits, or is repaired.
 
         Args:
             architecture: The architecture.
-            repair: Some hundred images ``(images, channels, height, width)``, no labels: the network is fitted to what
-                the supernet does on them, if that brings it closer on every fifth of them, which is held out
-                (``nasformer.supernet.repair`` tells by how much). None: its weights are copies.
+            repair: Some hundred images ``(images, channels, height, width)``: the network is fitted to what the
+                supernet does on them, without labels, if that brings it closer on every fifth image, which is held
+                out; ``nasformer.repair`` tells by how much. None: its weights are copies.
 
         Raises:
             ArchitectureError: ``architecture`` is larger than this network.
             DataError: The images are too few, or no images of this network.
         """
         if repair is None:
-            return super().extract(architecture)
-        from nasformer.supernet import repair as repairing
+            subnet = super().extract(architecture)
+            subnet.family = self.file if "imported" in self.metadata else None
+            return subnet
+        from nasformer.supernet.repair import repair as repair_on_images
 
-        return repairing.repair(self, architecture, repair).net
+        return repair_on_images(self, architecture, repair).net
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace | None = None) -> Supernet:
@@ -132,7 +151,7 @@ class Supernet(VisionTransformer):
             raise CheckpointError(f"cannot build the supernet of {path}: {error}", path) from error
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise CheckpointError(f"the header of {path} is damaged: {first_line(error)}", path) from error
-        net.metadata = metadata
+        net.metadata, net.file = metadata, Path(path).absolute()
         return net.eval()
 
     @classmethod
@@ -171,6 +190,7 @@ class Supernet(VisionTransformer):
         space: str | Path | SearchSpace | None = None,
         *,
         batches: Iterable[tuple[Tensor, Tensor]] | None = None,
+        num_classes: int | None = None,
     ) -> Supernet:
         """Convert a plain ViT or DeiT of timm to a supernet whose largest member equals the model.
 
@@ -181,32 +201,73 @@ class Supernet(VisionTransformer):
         Args:
             model: A trained ``timm.models.vision_transformer.VisionTransformer``, as from ``timm.create_model``. Layer
                 scale is folded into the weights; dropout is discarded.
-            space: A space whose supernet has the model's sizes; None: ¾ or all of its width, up to two layers fewer,
-                ½, ¾ or all of its heads and MLP ratio.
+            space: A space whose supernet has the model's sizes; None: ¾, ⅞ or all of its width, none to all of the
+                heads and hidden units of each layer, ¾ or all of its resolution.
             batches: A few batches of normalised images ``(batch, channels, height, width)`` and labels ``(batch,)``
                 for gradient-based importance; None: weight magnitudes.
+            num_classes: Classes of the head, which is initialised anew if the model has others; None: the model's,
+                or its features if it has no head.
 
         Raises:
             ArchitectureError: The model has an unsupported part, or other sizes than the space's supernet; the message
                 names it.
+            DataError: ``batches`` do not fit the model.
 
         >>> import timm
         >>> model = timm.create_model("vit_tiny_patch16_224", depth=2, img_size=32, num_classes=10).eval()
         >>> net, images = Supernet.from_timm(model), torch.randn(2, 3, 32, 32)
         >>> bool(torch.allclose(net(images), model(images), atol=1e-5))
         True
-        >>> net.space.size()
-        84
+        >>> net.space.depth, net.space.num_heads
+        (choice(2), per_layer(0, 1, 2, 3))
         """
-        from nasformer.supernet.from_timm import read_timm, require_supernet_sizes, suggested_space
+        from nasformer.supernet.from_timm import read_timm
 
-        source = read_timm(model, batches)
+        return cls.from_checkpoint(read_timm(model).with_head(num_classes), space, batches)
+
+    @classmethod
+    def from_transformers(
+        cls,
+        model: nn.Module | str | Path,
+        space: str | Path | SearchSpace | None = None,
+        *,
+        batches: Iterable[tuple[Tensor, Tensor]] | None = None,
+        num_classes: int | None = None,
+    ) -> Supernet:
+        """Convert a ViT, DeiT or DINOv2 of Hugging Face's ``transformers`` for image classification.
+
+        Args:
+            model: The model, or the local folder of ``save_pretrained``; nothing is downloaded.
+            space: As in ``from_timm``, like all that follow.
+            batches: Batches for gradient-based importance.
+            num_classes: Classes of the head.
+
+        Raises:
+            ArchitectureError: The model is of another class, or has an unsupported part; the message names it.
+            CheckpointError: The folder cannot be read, or ``transformers`` is not installed.
+        """
+        from nasformer.supernet.from_transformers import read_transformers
+
+        return cls.from_checkpoint(read_transformers(model).with_head(num_classes), space, batches)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        source: Checkpoint,
+        space: str | Path | SearchSpace | None = None,
+        batches: Iterable[tuple[Tensor, Tensor]] | None = None,
+    ) -> Supernet:
+        """Convert a network of ``read_timm`` or ``read_transformers``; arguments and errors as of ``from_timm``."""
+        from nasformer.supernet.family import require_supernet_sizes, suggested_space
+
         declared = suggested_space(source) if space is None else load_space(space)
         require_supernet_sizes(source, declared)
         net = cls(declared, qkv_bias="interleaved", drop_path=0.0, seed=None)
         net.set_norm_eps(source.norm_eps)
-        net.load_state_dict(source.ordered(channels=len(declared.embed_dim) > 1))
-        net.metadata = {"imported": {"format": "timm", "importance": source.criterion}}
+        net.load_state_dict(source.sorted_weights(batches, channels=len(declared.embed_dim) > 1))
+        criterion = "sum of absolute weights" if batches is None else "absolute derivative by a gate"
+        new_head = {"new_head": True} if source.new_head else {}
+        net.metadata = {"imported": {**source.source, "importance": criterion, **new_head}}
         return net.eval()
 
 
@@ -253,7 +314,7 @@ def physical_memory() -> int | None:
 
 
 def _fits(space: SearchSpace, official: Mapping[str, Tensor]) -> bool:
-    if space.series is not None or space.pooling == "flatten":
+    if space.series is not None or space.pooling not in ("mean", "cls") or space.geometry.variant != PLAIN:
         return False
     with torch.device("meta"):
         expected = to_autoformer(Supernet(space, seed=None))

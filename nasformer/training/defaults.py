@@ -1,4 +1,7 @@
-"""default_recipe: the recipe of a dataset, by its name or by a rule of its size; docs/training.md has the table."""
+"""Default recipes: of a dataset, by its name or by a rule of its size, and of a family from a checkpoint.
+
+docs/training.md has the table.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,16 @@ LARGE = 500_000
 _PIXELS = 2**24
 _GPU = 10
 _LONG = 200
+_FAMILY: dict[str, Any] = {
+    "sampling": "sandwich",
+    "inplace_distillation": "next_larger",
+    "distillation": "soft",
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "drop_path": 0.0,
+    "auto_augment": None,
+    "random_erasing": 0.0,
+}
 
 
 def default_recipe(
@@ -60,6 +73,23 @@ def default_recipe(
         **({} if epochs >= _LONG else {"mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0, "random_erasing": 0.0}),
     }
     return Recipe(**{**rule, **data.task.recipe, **given})
+
+
+def family_recipe(data: Dataset, device: str | torch.device = "auto", given: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the recipe of a supernet from a trained checkpoint: that of fine-tuning, with sandwiches.
+
+    A tenth of the epochs and of the learning rate of the data's default, no mixing, no policy and no drop-path. The
+    largest subnet learns from the original model too, the others from the next larger ones.
+
+    Args:
+        data: The dataset.
+        device: Device of the training.
+        given: Values that are given.
+
+    Raises:
+        RecipeError: A given value is invalid.
+    """
+    return default_recipe(data, device).finetuning().replace(**{**_FAMILY, **(given or {})})
 
 
 def fit_recipe(recipe: Recipe, data: Dataset) -> Recipe:

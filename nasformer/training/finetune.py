@@ -24,10 +24,13 @@ from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
 from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
+from nasformer.supernet.repair import Repair
 from nasformer.tasks import Task
 from nasformer.training.assessment import assess, outputs_on_test, speed
 from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import is_main_process
+from nasformer.training.log import logger
+from nasformer.training.origin import family_teacher
 from nasformer.training.paired import paired_test
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
@@ -59,7 +62,7 @@ class FinetuneResult:
 
 
 def finetune(
-    net: VisionTransformer,
+    net: VisionTransformer | Repair,
     data: Dataset,
     recipe: Recipe | None = None,
     *,
@@ -76,11 +79,14 @@ def finetune(
     it is evaluated on the test images, and so are the initial weights if their task is the same.
 
     Args:
-        net: The network, such as ``result.best.extract(supernet)``; not modified.
+        net: The network, such as ``result.best.extract(supernet)``, or one that was repaired,
+            ``repair(supernet, architecture, data)``; not modified.
         data: The dataset.
         recipe: Training recipe; None: the dataset's default, shortened by ``Recipe.finetuning``.
         freeze: "backbone" trains only the head, on features without drop-path.
-        teacher: Distillation teacher; the recipe's ``distillation`` sets how.
+        teacher: Distillation teacher; the recipe's ``distillation`` sets how. None: of a network from a family the
+            original model (``origin.family_teacher``), unless the recipe has ``distillation: off`` or the head is new;
+            of others none.
         out: Folder for ``network.safetensors``, ``finetune.json``, the log and the resumable state.
         source: Provenance of the weights, recorded in the figures.
         trained_on: Record of the dataset that trained the network; another task gets a new head. None: unknown.
@@ -104,14 +110,22 @@ def finetune(
     recipe = recipe or default_recipe(data, options.get("device", "auto")).finetuning()
     if freeze not in get_args(Freeze):
         raise RecipeError(f"freeze is 'nothing' or 'backbone', got {freeze!r}", freeze)
+    repaired = net if isinstance(net, Repair) else None
+    net = net.net if isinstance(net, Repair) else net
     learnt = _learnt(net, data, trained_on or {})
     pupil = fitted(net, data, new_head=learnt is None, seed=recipe.seed)
     if freeze == "backbone":
         recipe = recipe.replace(drop_path=0.0)
         pupil.requires_grad_(False)
         pupil.head.requires_grad_(True)
-    start = fingerprint(pupil)
-    given = {"kind": "finetune", "freeze": freeze, "start": start, "source": dict(source or {})}
+    # a repair differs in the last bits by number of threads and device, which may change before a training resumes
+    start = fingerprint(pupil) if repaired is None else f"{repaired.cut}, repaired"
+    found = family_teacher(net) if teacher is None and learnt is not None and recipe.distillation != "off" else None
+    if found is not None:
+        teacher, words = found
+        logger.info("distilling from %s", words)
+    given: dict[str, Any] = {"kind": "finetune", "freeze": freeze, "start": start, "source": dict(source or {})}
+    given |= {"taught_by": found and found[1]} | ({} if repaired is None else {"repair": repaired.to_dict()})
     before = None if learnt is None else (fitted(net, data, seed=recipe.seed), learnt)
     try:
         training = train_subnet(

@@ -63,7 +63,7 @@ class TrainingTask:
 
     Attributes:
         net: The network.
-        draws: ``(epoch, steps)`` -> the subnets of each step, the largest first; None: the whole network.
+        draws: ``(epoch, steps)`` -> the subnets of each step, larger ones first; None: the whole network.
         candidates: Validated subnets by name.
         identity: Plain values that identify the training; recipe and data are added.
         shapes: Architecture -> shapes of its active parameters, for freezing the other slices.
@@ -125,6 +125,8 @@ class Trainer:
         self.objective = Objective(recipe, data, device)
         self.mix = mixer(recipe, data.num_classes)
         self.weights = _balancing(data) if recipe.balanced_sampling else None
+        if task.teacher is not None and recipe.distillation == "off":
+            raise RecipeError("there is a teacher, but the recipe has distillation: off; take hard or soft", recipe)
         self.teacher = None if task.teacher is None else task.teacher.to(device).check(data)
         self.ema = make_ema(self.net, recipe)
         self.keep_by = None if recipe.keep_best is None else data.task.objective(recipe.keep_best)
@@ -362,9 +364,9 @@ class Trainer:
     def _pass(
         self, inputs: Tensor, wanted: Tensor, architectures: Subnets, shard: Shard | None, *, last: bool
     ) -> Tensor:
-        """Accumulate the gradients of every subnet (the first may be the others' teacher); return the mean loss."""
+        """Accumulate the gradients of every subnet (a larger one may teach the next); return the mean loss."""
         teacher_logits = None if self.teacher is None else self.teacher.logits(inputs, self.amp)
-        first: Tensor | None = None
+        larger: Tensor | None = None
         total = torch.zeros((), device=self.device)
         options = {} if shard is None or not takes_shard(self.net) else {"shard": shard}
         for place, architecture in enumerate(architectures, 1):
@@ -372,14 +374,15 @@ class Trainer:
                 with autocast(self.device, self.amp):
                     logits = self.ddp_net(inputs, *(() if architecture is None else (architecture,)), **options)
                 logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-                if first is None:
+                if larger is None:
                     loss = self.objective(logits, wanted, teacher_logits)
                 else:
-                    loss = self.objective.inplace(logits, first)
+                    loss = self.objective.inplace(logits, wanted, larger)
                 (loss / (len(architectures) * len(self.micro_batches))).backward()  # type: ignore[no-untyped-call]
             total += loss.detach() / len(architectures)
-            if self.recipe.inplace_distillation:
-                first = logits.detach() if first is None else first
+            inplace = self.recipe.inplace_distillation
+            if inplace == "next_larger" or (inplace and larger is None):
+                larger = logits.detach()
         return total
 
     @property

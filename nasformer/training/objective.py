@@ -1,6 +1,7 @@
-"""Training objective: the task's loss, mixed with distillation from a teacher or the largest subnet.
+"""Training objective: the task's loss, mixed with distillation from a teacher or a larger subnet.
 
-In-place distillation as in Yu and Huang, ICCV 2019. Every loss is a mean over examples, so the losses of shards and
+In-place distillation from the largest subnet as in Yu and Huang, ICCV 2019, from the next larger one as in Scala (arXiv
+2412.04786). Every loss is a mean over examples, so the losses of shards and
 micro-batches average to that of the batch.
 """
 
@@ -44,14 +45,24 @@ class Objective:
             targets: Targets of the task, or soft targets ``(batch, outputs)``.
             teacher_outputs: A teacher's outputs ``(batch, outputs)``.
         """
-        loss = self._task.loss(outputs, targets, smoothing=self._smoothing, weights=self._weights)
         if teacher_outputs is None:
-            return loss
-        share, hard = self._recipe.distillation_weight, self._recipe.distillation == "hard"
-        temperature = self._recipe.distillation_temperature
+            return self._labels(outputs, targets)
+        hard, temperature = self._recipe.distillation == "hard", self._recipe.distillation_temperature
         taught = self._task.distillation(outputs, teacher_outputs, hard=hard, temperature=temperature)
-        return (1 - share) * loss + share * taught
+        return self._mixed(outputs, targets, taught)
 
-    def inplace(self, outputs: Tensor, largest: Tensor) -> Tensor:
-        """Return the loss towards the outputs of the largest subnet, ``(batch, outputs)`` each."""
-        return self._task.distillation(outputs, largest)
+    def inplace(self, outputs: Tensor, targets: Tensor, larger: Tensor) -> Tensor:
+        """Return the loss of a subnet towards the outputs ``(batch, outputs)`` of a larger one.
+
+        Towards those of the next larger one it is mixed with the loss of the labels.
+        """
+        taught = self._task.distillation(outputs, larger)
+        progressive = self._recipe.inplace_distillation == "next_larger"
+        return self._mixed(outputs, targets, taught) if progressive else taught
+
+    def _labels(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self._task.loss(outputs, targets, smoothing=self._smoothing, weights=self._weights)
+
+    def _mixed(self, outputs: Tensor, targets: Tensor, taught: Tensor) -> Tensor:
+        share = self._recipe.distillation_weight
+        return (1 - share) * self._labels(outputs, targets) + share * taught

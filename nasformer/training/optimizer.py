@@ -15,7 +15,7 @@ from nasformer.training.recipe import Recipe
 if TYPE_CHECKING:
     from timm.utils.model_ema import ModelEmaV3
 
-NO_DECAY = ("cls_token", "positions", "pos_embed")
+NO_DECAY = ("cls_token", "positions", "pos_embed", "query", "registers")
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

@@ -25,6 +25,7 @@ from nasformer._io import write_file
 from nasformer._parse import parse_yaml, read_text, to_yaml
 from nasformer.errors import RecipeError, did_you_mean, first_fault, shown
 from nasformer.tasks import Task
+from nasformer.training.sampling import get_sampler
 
 _LOGGER = logging.getLogger("nasformer.training")
 _POLICY = "rand-m9-mstd0.5-inc1"
@@ -92,14 +93,23 @@ class Recipe(BaseModel):
         balanced_sampling: Whether train images are drawn with replacement, all classes equally often, instead of each
             once an epoch.
         class_weights: Weight of each class or label in the loss; "balanced": inverse frequency in the train images.
-        sampling: One subnet per step ("uniform", as in the paper), or the largest, the smallest and random ones
-            ("sandwich", Yu and Huang, ICCV 2019), losses averaged. Only for supernets.
+        sampling: Name of a ``SubnetSampler``. One subnet per step ("uniform", as in the paper, or of a random range of
+            MACs: "bins"), or the largest, the smallest and random ones ("sandwich", Yu and Huang, ICCV 2019, or of
+            equal ranges of MACs: "stratified"), losses averaged. Only for supernets.
         sandwich_random: Random subnets of a sandwich.
-        inplace_distillation: Whether the largest of a sandwich learns from the labels and teaches the others.
+        cost_bins: Number of the ranges of "bins".
+        inplace_distillation: Whether the largest of a sandwich learns from the labels and teaches the others;
+            "next_larger": each learns from the next larger one and, but for ``distillation_weight``, from the labels
+            (Scala, arXiv 2412.04786).
+        largest_first: Share of the epochs, at the start, that train the largest subnet alone, where weights start
+            untrained (Scala).
+        open_choices: Share of the epochs after which all choices are open; until then they open one at a time from the
+            largest subnet on (EA-ViT, arXiv 2507.19360). 0: from the start.
         budget: Bounds by cost, as ``{params: 5e6:6e6}``; a supernet samples from the feasible set, under the paper's
             prior. None: the whole space.
         distillation: With a teacher: its predicted class ("hard", as DeiT, Touvron et al., ICML 2021, and
-            AutoFormer), or its probabilities ("soft", Hinton et al., 2015).
+            AutoFormer), its probabilities ("soft", Hinton et al., 2015), or nothing ("off"): a family from a checkpoint
+            then learns without its original model.
         distillation_weight: Weight of the distillation loss; the labels have the rest.
         distillation_temperature: Softmax temperature of soft distillation.
         seed: Random seed of order, augmentation, drop-path and sampled subnets.
@@ -137,11 +147,14 @@ class Recipe(BaseModel):
     ema_warmup: bool = False
     balanced_sampling: bool = False
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
-    sampling: Literal["uniform", "sandwich"] = "uniform"
+    sampling: str = "uniform"
     sandwich_random: int = Field(2, ge=0, le=100)
-    inplace_distillation: bool = True
+    cost_bins: int = Field(8, ge=2, le=64)
+    inplace_distillation: Literal["next_larger"] | bool = True
+    largest_first: float = Field(0.0, ge=0, lt=1)
+    open_choices: float = Field(0.0, ge=0, le=1)
     budget: dict[str, Any] | None = None
-    distillation: Literal["hard", "soft"] = "hard"
+    distillation: Literal["hard", "soft", "off"] = "hard"
     distillation_weight: float = Field(0.5, ge=0, le=1)
     distillation_temperature: float = Field(1.0, ge=0.01, le=1000)
     validate_every: int = Field(1, ge=1)
@@ -158,6 +171,7 @@ class Recipe(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise RecipeError(_one_line(error), values) from None
+        get_sampler(self.sampling)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -220,8 +234,9 @@ class Recipe(BaseModel):
         >>> Recipe(epochs=500, learning_rate=1e-3).finetuning().epochs
         50
         """
-        changes = {"epochs": max(1, round(self.epochs / 10)), "warmup_epochs": 0}
-        return self.replace(**changes, learning_rate=self.learning_rate * 0.1, budget=None, sampling="uniform")
+        of_supernets = {"budget": None, "sampling": "uniform", "largest_first": 0.0, "open_choices": 0.0}
+        changes = {"epochs": max(1, round(self.epochs / 10)), "warmup_epochs": 0, **of_supernets}
+        return self.replace(**changes, learning_rate=self.learning_rate * 0.1)
 
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some values changed; the warm-up scales with the number of epochs.

@@ -61,7 +61,8 @@ def train_subnet(
         result = trainer.run(None if out is None else Path(out), resume, progress, callback)
         module.eval()
         if out is not None and ranks.is_main and isinstance(module, VisionTransformer):
-            module.save(Path(out) / FILE, trained(result, data))
+            family = {} if module.family is None else {"family": str(module.family)}
+            module.save(Path(out) / FILE, {**trained(result, data), **family})
     return result
 
 

@@ -24,6 +24,7 @@ from nasformer.tasks import Task, task_of
 from nasformer.training.validation import autocast
 
 TIMM = "timm:"
+_CHECKPOINT_FORMATS = ("timm", "transformers")
 
 
 class Teacher:
@@ -148,7 +149,28 @@ def load_teacher(name: str, *, weights: str | Path | None = None, num_classes: i
         if "holds a supernet" not in str(error):
             raise
     net = Supernet.load(name)
-    return Teacher.of(net.extract(net.space.largest), _task(net.metadata))
+    return original(net) or Teacher.of(net.extract(net.space.largest), _task(net.metadata))
+
+
+def from_checkpoint(net: Supernet) -> bool:
+    """Whether a supernet was imported from a trained model of timm or transformers."""
+    return net.metadata.get("imported", {}).get("format") in _CHECKPOINT_FORMATS
+
+
+def original(net: Supernet) -> Teacher | None:
+    """Return the model that a supernet was imported from, frozen: a copy of its full network, as it is now.
+
+    None if the supernet comes from no checkpoint of timm or transformers, or if its head is new.
+
+    >>> import timm
+    >>> model = timm.create_model("vit_tiny_patch16_224", depth=2, img_size=32, num_classes=10).eval()
+    >>> net, images = Supernet.from_timm(model), torch.randn(2, 3, 32, 32)
+    >>> bool(torch.allclose(original(net).logits(images, amp=False), model(images), atol=1e-5))
+    True
+    """
+    if not from_checkpoint(net) or net.metadata["imported"].get("head") == "new":
+        return None
+    return Teacher.of(net.extract(net.space.supernet_architecture), _task(net.metadata))
 
 
 def _task(metadata: Mapping[str, Any]) -> Task | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasformer.fitness import find_weights
 from nasformer.space import load_space
 from nasformer.supernet import Supernet, read_autoformer, to_autoformer, write_autoformer
+from nasformer.training import find_weights
 from tests.cli.conftest import Command
 
 Refused = Callable[..., None]

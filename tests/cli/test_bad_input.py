@@ -172,7 +172,9 @@ def test_a_run_that_is_damaged_or_of_other_weights(weights: Path, refused: Refus
     data = json.loads(header)
     data["result"]["settings"]["fitness"]["weights"] = "0123456789abcdef"
     Path("run/result.jsonl").write_text("".join([json.dumps(data) + "\n", *rest]))
-    refused("the search used the weights 0123456789abcdef, but these are", "evaluate", "run")
+    refused("used the weights 0123456789abcdef of .*, which has others by now; give its supernet", "evaluate", "run")
+    other = ("--supernet", weights)
+    refused("the search used the weights 0123456789abcdef, but these are", "evaluate", "run", *other)
     Path("run/result.jsonl").write_text(header + rest[0])
     refused(r"run/result.jsonl' is truncated: 1 of 2 trials", "evaluate", "run")
 

@@ -11,11 +11,11 @@ import pytest
 
 from nasformer.architecture import Architecture
 from nasformer.data import load_dataset
-from nasformer.fitness import InheritedFitness, find_weights
+from nasformer.fitness import InheritedFitness
 from nasformer.search import SearchResult
 from nasformer.space import load_space, space_names
 from nasformer.supernet import Supernet
-from nasformer.training import evaluate
+from nasformer.training import evaluate, find_weights
 
 Command = Callable[..., Any]
 

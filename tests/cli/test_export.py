@@ -17,9 +17,9 @@ from PIL import Image
 from nasformer.architecture import Architecture
 from nasformer.cli.source import read_source
 from nasformer.data import load_dataset
-from nasformer.fitness import find_weights
 from nasformer.space import load_space
 from nasformer.supernet import Supernet, load_network
+from nasformer.training import find_weights
 from tests.cli.conftest import Command, Snapshot
 
 Refused = Callable[..., None]

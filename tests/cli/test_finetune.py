@@ -155,7 +155,7 @@ def test_a_search_goes_on_with_the_weights_and_the_splits_that_it_used(
     assert nasformer(*other, "other").code == 0
     for target in ("run", "s.log"):
         refused(
-            "the search used the weights .*, but these are .*; give the supernet with --supernet",
+            "the search used the weights .* of .*, which has others by now; give its supernet with --supernet FILE",
             "finetune",
             target,
             *QUICK,

@@ -17,9 +17,9 @@ import torch
 import yaml
 from PIL import Image
 
-from nasformer.fitness import find_weights
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
+from nasformer.training import find_weights
 
 posix = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes of torchrun in /proc")
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nasformer.fitness.weights import kept_supernets
-from nasformer.supernet import load_network
+from nasformer.data import load_dataset
+from nasformer.supernet import Supernet, load_network
+from nasformer.supernet.checkpoint import fingerprint
+from nasformer.training import Recipe, train_supernet
+from nasformer.training.weights import kept_supernets
 from tests.cli.conftest import Command
 
 SHORT = ("--epochs", "1", "--device", "cpu", "-q")
@@ -113,3 +117,36 @@ def test_a_recipe_file_is_completed_by_the_data(nasformer: Command, photos: Path
         refused = nasformer(*command, "--out", readers, "--readers", readers)
         assert refused.code == 2
         assert "--readers" in refused.err
+
+
+def test_a_training_goes_on_from_the_weights_of_a_file(
+    nasformer: Command, refused: Callable[..., None], weights: Path
+) -> None:
+    further = ("train", "--supernet", weights, *SHORT, "--out", "further")
+    done = nasformer(*further)
+    assert done.code == 0, done.err
+    assert f"training digits from {weights} on digits" in done.out.replace("\n", "")
+    assert "Next: nasformer search further/space.yaml" in done.out
+    net, start = Supernet.load("further/supernet.safetensors"), Supernet.load(weights)
+    assert net.metadata["started_from"] == {"file": str(weights), "weights": fingerprint(start)[:16]}
+    data = (net.metadata["training"]["data"], start.metadata["training"]["data"])
+    assert data[0] == data[1], "the same splits"
+    recipe = Recipe(**net.metadata["training"]["recipe"])
+    train_supernet(start, load_dataset("digits"), recipe, device="cpu", progress=False)
+    assert fingerprint(start) == fingerprint(net), "the weights went on, not others"
+    assert nasformer(*further, "--resume").code == 0
+    refused("training.pt belongs to another training: start '.*' there, None here", "train", "digits", *SHORT,
+            "--out", "further", "--resume")  # fmt: skip
+    assert nasformer("search", "further/space.yaml", "-n", 2, "--device", "cpu", "-q").code == 0
+
+
+def test_initial_weights_that_do_not_fit_are_one_line(
+    nasformer: Command, refused: Callable[..., None], weights: Path, photos: Path
+) -> None:
+    with_file = ("--supernet", weights, *SHORT)
+    refused("name the SPACE to train, or give --supernet FILE, got neither", "train", *SHORT)
+    refused("belongs to another space than 'fashion-mnist': embed_dim: ", "train", "fashion-mnist", *with_file)
+    refused("weight sharing 'entangled', got 'classical'", "train", *with_file, "--weight-sharing", "classical")
+    refused(
+        "learnt classification of 10 outputs .* the data are classification of 3", "train", *with_file, "--data", photos
+    )

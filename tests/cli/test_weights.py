@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from nasformer.fitness import find_weights
-from nasformer.fitness.weights import keep_weights
+from nasformer.data import load_dataset
+from nasformer.fitness import InheritedFitness
 from nasformer.search import SearchResult
+from nasformer.searcher import Searcher
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
+from nasformer.training import bind_weights, find_weights
+from nasformer.training.weights import keep_weights
 
 Command = Callable[..., Any]
 Refused = Callable[..., None]
@@ -118,3 +121,43 @@ def test_searches_use_the_weights_of_their_data(nasformer: Command, refused: Ref
         done = nasformer(*command)
         assert done.code == 0, done.err
     refused("weights of digits, fashion-mnist", "retrain", "mine.yaml", "largest")
+
+
+def test_a_search_remembers_its_supernet(
+    nasformer: Command, refused: Refused, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later commands take it from where it was, else from the kept ones with the same weights."""
+    monkeypatch.setenv("NASFORMER_HOME", "home")
+    shutil.copy(weights, "mine.safetensors")
+    net = Supernet.load("mine.safetensors")
+    judge = InheritedFitness(net, load_dataset("digits").search, device="cpu")
+    result = Searcher(net.space, "random", judge).run(evaluations=2, progress=False)
+    assert result.settings["supernet"] == str(Path("mine.safetensors").absolute())
+    result.save("run/result.jsonl")
+    quick = ("--epochs", 1, "--device", "cpu", "-q")
+    for command in (("finetune", "run", *quick), ("evaluate", "run"), ("export", "run"), ("retrain", "run", *quick)):
+        done = nasformer(*command)
+        assert done.code == 0, done.err
+    Path("mine.safetensors").rename("moved.safetensors")
+    lost = "used the weights .* of .*mine.safetensors, which is not there; give its supernet with --supernet FILE"
+    for command in (("finetune", "run", *quick), ("evaluate", "run"), ("export", "run")):
+        refused(lost, *command)
+    done = nasformer("evaluate", "run", "--supernet", "moved.safetensors")
+    assert done.code == 0, done.err
+    bind_weights(net.space, "moved.safetensors")
+    (kept,) = json.loads(nasformer("weights", "--json").out)
+    assert nasformer("weights", "name", kept["id"], "mine").code == 0
+    assert nasformer("evaluate", "run").code == 0, "the kept supernet has the same weights"
+
+
+def test_a_study_remembers_its_supernet(nasformer: Command, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NASFORMER_HOME", "home")
+    shutil.copy(weights, "mine.safetensors")
+    made = ("study", "create", "digits", "--storage", "s.log", "--supernet", "mine.safetensors", "-n", 2)
+    assert nasformer(*made).code == 0
+    assert nasformer("study", "run", "--storage", "s.log", "-q").code == 0
+    done = nasformer("export", "s.log", "--out", "exported")
+    assert done.code == 0, done.err
+    Path("mine.safetensors").rename("moved.safetensors")
+    done = nasformer("study", "run", "--storage", "s.log", "-n", 3, "-q", "--supernet", "moved.safetensors")
+    assert done.code == 0, done.err

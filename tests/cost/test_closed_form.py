@@ -17,7 +17,7 @@ from nasformer.space import load_space
 
 GEOMETRIES = st.builds(
     lambda grid, patch, channels, classes, head, distance, axes, flatten: Geometry(
-        grid * patch, patch, channels, classes, head, distance, axes, flatten=flatten
+        grid * patch, patch, channels, classes, head, distance, axes, pooling="flatten" if flatten else None
     ),
     *(st.integers(1, top) for top in (7, 5, 4, 20, 16)),
     st.none() | st.integers(1, 9),

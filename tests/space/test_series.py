@@ -77,7 +77,7 @@ def test_the_geometry_of_images_is_written_as_ever() -> None:
     }
     assert json.dumps(Geometry(**own).to_dict()) == json.dumps(own)
     assert Geometry.from_dict(own) == Geometry(**own)
-    flat = Geometry(**own, flatten=True)
+    flat = Geometry(**own, pooling="flatten")
     assert flat.to_dict() == {**own, "flatten": True}
     assert Geometry.from_dict(flat.to_dict()) == flat
 

@@ -45,10 +45,11 @@ TIED = SearchSpace(
 def additive(space: SearchSpace, seed: int) -> dict[str, Any]:
     """Random scores, which are a fitness without interactions."""
     rng = np.random.default_rng(seed)
-    codec = space.codec
-    layer = lambda: {d.name: {v: rng.normal() for v in d.values} for d in codec.layer if not d.tied}  # noqa: E731
-    network = {d.name: {v: rng.normal() for v in d.values} for d in codec.dimensions if d.scope == "network"}
-    return {**network, "layers": [layer() for _ in range(codec.max_depth)]}
+
+    def table(scope: str) -> dict[str, Any]:
+        return {d.name: {v: rng.normal() for v in d.values} for d in space.dimensions if d.scope == scope}
+
+    return {**table("network"), "layers": [table("layer") for _ in range(space.codec.max_depth)]}
 
 
 def value_of(scores: dict[str, Any], architecture: Architecture) -> float:

@@ -20,8 +20,14 @@ from nasformer.space import FeasibleSet, FilteredSet, SearchSpace, choice, load_
 from nasformer.space.codec import Codes
 from nasformer.strategies._additive_model import AdditiveModel
 from nasformer.strategies.thompson import Thompson
+from nasformer.testing import StrategyConformance
 
 TINY = load_space("autoformer-tiny")
+
+
+class TestSensitivityDesign(StrategyConformance):
+    strategy = "thompson"
+    options = {"design": "sensitivity"}  # noqa: RUF012
 
 
 def told(strategy: Thompson, value: dict[Architecture, float] | SurrogateFitness, n: int, noise: float = 0.0) -> None:

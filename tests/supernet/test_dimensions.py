@@ -30,7 +30,7 @@ from nasformer.supernet.attention import SlicedAttention
 from nasformer.supernet.latency import measure_blocks
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training import Recipe, train_supernet
-from nasformer.training.sampling import Sampler, reference_subnets
+from nasformer.training.sampling import SamplingSchedule, reference_subnets
 
 SPACE = SearchSpace(
     "everything",
@@ -137,7 +137,7 @@ def test_training_moves_what_takes_part_and_nothing_else(weight_sharing: Any, di
     one = uniform(16, 2, 0, 1, patch_size=4, image_size=4)
     limit = {"params": (space.params(one),) * 2, "macs": (space.macs(one),) * 2}
     recipe = recipe.replace(budget=limit)
-    drawn = Sampler(space, recipe)(0, len(digits.train) // 128)
+    drawn = SamplingSchedule(space, recipe)(0, len(digits.train) // 128)
     train_supernet(net, digits, recipe, device="cpu", progress=False)
     moved = {name for name, parameter in net.named_parameters() if not torch.equal(parameter, before[name])}
     active = {name for (member,) in drawn for name in net.active_shapes(member)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from timm.layers.mlp import GluMlp, Mlp
+from timm.layers.mlp import ConvMlp, GluMlp, Mlp, SwiGLU
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import ParallelScalingBlock, ParallelThingsBlock
 from timm.models.vision_transformer import VisionTransformer as TimmViT
@@ -63,6 +64,21 @@ def _one_thread() -> None:
         {"global_pool": "token", "norm_layer": "layernorm"},
         {"mlp_ratio": 1.3},
         {"dynamic_img_size": True},
+        {"global_pool": "avg"},
+        {"global_pool": "avg", "class_token": False},
+        {"global_pool": "map", "class_token": False, "reg_tokens": 2},
+        {"reg_tokens": 2},
+        {"reg_tokens": 3, "no_embed_class": True},
+        {"pre_norm": True},
+        {"embed_norm_layer": "layernorm"},
+        {"final_norm": False},
+        {"qk_norm": True},
+        {"scale_attn_norm": True, "scale_mlp_norm": True},
+        {"act_layer": "gelu_tanh"},
+        {"act_layer": "quick_gelu"},
+        {"mlp_layer": GluMlp, "act_layer": "silu"},
+        {"mlp_layer": partial(GluMlp, gate_last=False), "act_layer": "silu"},
+        {"mlp_layer": SwiGLU, "act_layer": "silu", "norm_layer": "rmsnorm", "embed_norm_layer": "rmsnorm"},
     ],
     ids=str,
 )
@@ -103,7 +119,7 @@ def test_the_model_is_left_as_it_is() -> None:
 def test_heads_and_units_come_by_falling_importance() -> None:
     model = vit()
     net = Supernet.from_timm(model, batches=batches())
-    importance = gradient_importance(model, batches())
+    importance = gradient_importance(read_timm(model).network(), batches())
     blocks: Any = net.blocks
     for layer, block in enumerate(blocks):
         units = importance.units[layer].argsort(descending=True)
@@ -115,7 +131,7 @@ def test_heads_and_units_come_by_falling_importance() -> None:
 def test_a_gate_measures_what_taking_out_does() -> None:
     """To first order: shrink a head by a little, and the loss changes by its derivative."""
     model, (x, labels) = vit().double(), (images(1).double(), torch.tensor([3]))
-    importance = gradient_importance(model, [(x, labels)])
+    importance = gradient_importance(read_timm(model).network().double(), [(x, labels)])
     step = 1e-6
     for layer, head in ((0, 1), (1, 3)):
         shrunk = vit().double()
@@ -126,9 +142,10 @@ def test_a_gate_measures_what_taking_out_does() -> None:
 
 
 def test_importance_adds_up_over_images() -> None:
-    whole = gradient_importance(vit(), [(images(6), torch.arange(6))])
+    net = read_timm(vit()).network()
+    whole = gradient_importance(net, [(images(6), torch.arange(6))])
     parts = [(images(6)[i : i + 2], torch.arange(6)[i : i + 2]) for i in (0, 2, 4)]
-    torch.testing.assert_close(gradient_importance(vit(), parts).channels, whole.channels, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(gradient_importance(net, parts).channels, whole.channels, rtol=1e-3, atol=1e-4)
 
 
 def test_a_head_that_writes_nothing_comes_last() -> None:
@@ -136,7 +153,8 @@ def test_a_head_that_writes_nothing_comes_last() -> None:
     with torch.no_grad():
         model.blocks[0].attn.proj.weight[:, 12:24] = 0
         model.blocks[1].mlp.fc2.weight[:, 7] = 0
-    for found in (weight_importance(model), gradient_importance(model, batches())):
+    net = read_timm(model).network()
+    for found in (weight_importance(net), gradient_importance(net, batches())):
         assert int(found.heads[0].argmin()) == 1
         assert int(found.units[1].argmin()) == 7
 
@@ -156,7 +174,7 @@ def test_smaller_members_of_a_trained_model_keep_what_matters() -> None:
     )  # fmt: skip
     sorted_net = Supernet.from_timm(model, space, batches=some)
     plain = Supernet(space, qkv_bias="interleaved", seed=None)
-    plain.load_state_dict(read_timm(model, None).weights)
+    plain.load_state_dict(read_timm(model).weights)
     plain.set_norm_eps(1e-6)
     assert evaluate(sorted_net, data.test) == pytest.approx(evaluate(plain.eval(), data.test), abs=1e-3)
     small = [a for a in space.sample(12, seed=0) if a != space.largest]
@@ -181,7 +199,8 @@ def test_round_trips_keep_the_norms(tmp_path: Path) -> None:
     assert torch.equal(loaded(images()), net(images()))
     assert torch.equal(kept(images()), net(images(), net.space.smallest))
     assert torch.equal(to_timm(kept)(images()), kept(images()))
-    assert loaded.metadata["imported"] == {"format": "timm", "importance": "sum of absolute weights"}
+    known = {"format": "timm", "importance": "sum of absolute weights", "preprocessing": {}}
+    assert loaded.metadata["imported"] == known
     with pytest.raises(CheckpointError, match="this network's 1e-06"):
         to_autoformer(net)
 
@@ -190,16 +209,12 @@ def test_round_trips_keep_the_norms(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"global_pool": "max"}, "global_pool 'max'"),
-        ({"global_pool": "avg"}, "norm after pooling"),
-        ({"class_token": False, "global_pool": "avg", "fc_norm": False}, "no class token"),
-        ({"reg_tokens": 2}, "register tokens"),
-        ({"pre_norm": True}, "a norm before the blocks"),
-        ({"qk_norm": True}, "norms in attention"),
-        ({"scale_mlp_norm": True}, "a norm in the MLP"),
-        ({"act_layer": "gelu_tanh"}, "the activation"),
+        ({"global_pool": "avg", "pool_include_prefix": True}, "pool_include_prefix"),
+        ({"scale_mlp_norm": True}, "norms of attention without those of the MLP"),
+        ({"norm_layer": "batchnorm1d"}, "norms of"),
+        ({"attn_layer": "diff"}, "attention of class DiffAttention"),
         ({"act_layer": nn.ReLU}, "the activation ReLU"),
-        ({"mlp_layer": GluMlp}, "MLPs of class GluMlp"),
-        ({"num_classes": 0}, "a head that is not nn.Linear"),
+        ({"mlp_layer": ConvMlp}, "MLPs of class ConvMlp"),
         ({"pos_embed": "none"}, "no position embedding"),
         ({"img_size": (8, 16)}, "images that are not square"),
     ],
@@ -210,10 +225,10 @@ def test_what_a_supernet_cannot_hold_is_refused_by_name(options: dict[str, Any],
         Supernet.from_timm(vit(**options))
 
 
-def test_blocks_of_unequal_sizes_are_refused() -> None:
+def test_blocks_of_unequal_parts_are_refused() -> None:
     model = vit()
     model.blocks[1].mlp = Mlp(SHAPE["embed_dim"], 8)
-    with pytest.raises(ArchitectureError, match="blocks of unequal sizes"):
+    with pytest.raises(ArchitectureError, match="blocks of unequal parts"):
         Supernet.from_timm(model)
 
 
@@ -222,10 +237,10 @@ def test_what_a_layer_scale_leaves_out_counts_for_nothing() -> None:
     with torch.no_grad():
         for scale in (model.blocks[0].ls1, model.blocks[0].ls2):
             scale.gamma[0] = 0
-        before = weight_importance(model)
+        before = weight_importance(read_timm(model).network())
         model.blocks[0].attn.proj.weight[0] = 100
         model.blocks[0].mlp.fc2.weight[0] = 100
-    after = weight_importance(model)
+    after = weight_importance(read_timm(model).network())
     torch.testing.assert_close(after.heads, before.heads)
     torch.testing.assert_close(after.units, before.units)
 
@@ -272,3 +287,53 @@ def test_parallel_blocks_are_refused_by_name(block: Any) -> None:
 def test_batches_that_the_model_cannot_take_are_refused(batch: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         Supernet.from_timm(vit(), batches=[batch])
+
+
+def test_a_model_without_a_head_gives_its_features() -> None:
+    model = vit(num_classes=0)
+    net = Supernet.from_timm(model)
+    torch.testing.assert_close(net(images()), model(images()), rtol=1e-4, atol=1e-4)
+    headed = Supernet.from_timm(model, num_classes=3)
+    assert headed(images()).shape == (6, 3)
+    assert headed.metadata["imported"]["new_head"]
+    assert torch.equal(Supernet.from_timm(model, num_classes=3).head.weight, headed.head.weight), "seeded"
+
+
+def test_other_classes_get_a_new_head_and_the_same_keep_it() -> None:
+    assert "new_head" not in Supernet.from_timm(vit(), num_classes=10).metadata["imported"]
+    net = Supernet.from_timm(vit(), num_classes=4, batches=[(images(4), torch.arange(4))])
+    assert (net.space.geometry.num_classes, net.metadata["imported"]["new_head"]) == (4, True)
+
+
+def test_the_space_around_a_model() -> None:
+    net = Supernet.from_timm(vit(img_size=32, patch_size=4, num_heads=6, mlp_ratio=4.0))
+    space = net.space
+    assert list(space.embed_dim) == [32, 40, 48]  # multiples of 8
+    assert list(space.depth) == [2]
+    assert list(space.num_heads) == [0, 2, 3, 5, 6]
+    assert list(space.mlp_ratio) == [0, 1, 1.5, 2, 2.5, 3, 3.5, 4]
+    assert space.codec.values["image_size"] == (24, 32)
+    skipped = space.largest.replace(num_heads=(0, 6), mlp_ratio=(4.0, 0.0))
+    x = torch.randn(2, 1, 32, 32)
+    torch.testing.assert_close(net.extract(skipped)(x), net(x, skipped))
+
+
+def test_a_space_with_several_patch_sizes_is_refused() -> None:
+    space = SearchSpace(
+        "patches", embed_dim=48, depth=2, num_heads=per_layer(2, 4), mlp_ratio=2, head_dim=12, image_size=8,
+        patch_size=choice(2, 4), in_channels=1, num_classes=10, pooling="cls", max_distance=None,
+    )  # fmt: skip
+    with pytest.raises(ArchitectureError, match=r"number of patch sizes is 1, .* 'patches' is 2"):
+        Supernet.from_timm(vit(), space)
+
+
+def test_names_and_preprocessing_come_from_the_configuration() -> None:
+    model = vit()
+    names = [f"c{number}" for number in range(10)]
+    model.pretrained_cfg = {"architecture": "vit_mine", "mean": (0.5,), "std": (0.2,), "crop_pct": 0.9}
+    model.pretrained_cfg |= {"interpolation": "bilinear", "label_names": names}
+    imported = Supernet.from_timm(model).metadata["imported"]
+    assert (imported["name"], imported["classes"]) == ("vit_mine", names)
+    steps = {"mean": [0.5], "std": [0.2], "crop_pct": 0.9, "interpolation": "bilinear"}
+    assert imported["preprocessing"] == steps
+    assert "classes" not in Supernet.from_timm(model, num_classes=3).metadata["imported"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -33,7 +35,7 @@ def test_a_sliced_norm_is_its_leading_standalone_norm() -> None:
 
 def test_the_patch_embedding_is_the_convolution_with_stride_of_its_kernel() -> None:
     torch.manual_seed(0)
-    embed = SlicedPatchEmbedding(in_channels=3, patch_size=2, patches=9, embed_dim=8)
+    embed: Any = SlicedPatchEmbedding(in_channels=3, patch_size=2, patches=9, embed_dim=8)
     for parameter in embed.parameters():
         nn.init.normal_(parameter)
     images = torch.randn(2, 3, 6, 6)

@@ -55,6 +55,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "checkpointing": {"grad_checkpointing": True, "accumulation_steps": 2},
     "sandwich": {**SANDWICH, "unused_slices": "freeze"},
     "sandwich-in-passes": {**SANDWICH, "unused_slices": "freeze", "accumulation_steps": 2},
+    "stratified": {
+        **SANDWICH,
+        "sampling": "stratified",
+        "inplace_distillation": "next_larger",
+        "open_choices": 0.7,
+        "accumulation_steps": 2,
+    },
     "taught-hard": {"distillation": "hard", "distillation_weight": 0.4},
     "taught-soft": {"distillation": "soft", "distillation_temperature": 2.0, "accumulation_steps": 2},
     "regression": {**REGRESSION, "distillation_weight": 0.4},

@@ -98,7 +98,7 @@ def test_the_recipes_that_are_kept_load(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("sampling: both", "recipe sampling: .*'uniform' or 'sandwich', got 'both'"),
+        ("sampling: both", "unknown sampling 'both'; known: bins, sandwich"),
         ("ema_decay: 1", "recipe ema_decay: .*less than 1, got 1"),
         ("repeated_augmentation: 0", "recipe repeated_augmentation: .*got 0"),
         ("budget: 5", "recipe budget: .*dictionary, got 5"),

@@ -16,7 +16,7 @@ from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, evaluate, train_supernet
 from nasformer.training.loop import Trainer, TrainingTask
-from nasformer.training.sampling import Sampler, reference_subnets
+from nasformer.training.sampling import SamplingSchedule, reference_subnets
 from tests.training.conftest import Stop
 from tests.training.test_training import same
 
@@ -25,15 +25,15 @@ PLAIN: dict[str, Any] = {"mixup": 0, "cutmix": 0, "drop_path": 0, "warmup_epochs
 
 
 def test_uniform_sampling_is_that_of_the_space(space: SearchSpace) -> None:
-    drawn = Sampler(space, Recipe(seed=4))(3, 50)
+    drawn = SamplingSchedule(space, Recipe(seed=4))(3, 50)
     assert all(len(step) == 1 for step in drawn)
     assert {step[0].depth for step in drawn} == {1, 2}
-    assert drawn == Sampler(space, Recipe(seed=4))(3, 50) != Sampler(space, Recipe(seed=4))(4, 50)
+    assert drawn == SamplingSchedule(space, Recipe(seed=4))(3, 50) != SamplingSchedule(space, Recipe(seed=4))(4, 50)
 
 
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_a_sandwich_has_the_ends_and_some_random_ones(space: SearchSpace, k: int) -> None:
-    steps = Sampler(space, Recipe(sampling="sandwich", sandwich_random=k))(0, 20)
+    steps = SamplingSchedule(space, Recipe(sampling="sandwich", sandwich_random=k))(0, 20)
     assert all((step[0], step[-1], len(step)) == (space.largest, space.smallest, k + 2) for step in steps)
     assert (len({a for step in steps for a in step[1:-1]}) > 5) == (k > 0)
 
@@ -42,7 +42,9 @@ def test_a_sandwich_has_the_ends_and_some_random_ones(space: SearchSpace, k: int
 def test_a_budget_holds_for_every_subnet_and_every_landmark(space: SearchSpace, sampling: str) -> None:
     low, high = (space.params(space.smallest) + 300, space.params(space.largest) - 500)
     recipe = Recipe(sampling=sampling, budget={"params": [low, high]})
-    asked = {a for step in Sampler(space, recipe)(0, 30) for a in step} | set(reference_subnets(space, recipe).values())
+    asked = {a for step in SamplingSchedule(space, recipe)(0, 30) for a in step} | set(
+        reference_subnets(space, recipe).values()
+    )
     assert len(asked) > 5
     costs = [space.params(architecture) for architecture in asked]
     assert all(low <= cost <= high for cost in costs)
@@ -58,23 +60,23 @@ def test_a_budget_that_nothing_meets_is_one_line(space: SearchSpace, data: Datas
         train_supernet(Supernet(space), data, Recipe(**PLAIN, budget={"parms": 10}), progress=False)
 
 
-@pytest.mark.parametrize("inplace", [True, False])
-def test_a_sandwich_adds_up_the_gradients_of_its_losses(space: SearchSpace, data: Dataset, inplace: bool) -> None:
-    recipe = Recipe(**PLAIN, sampling="sandwich", sandwich_random=1, inplace_distillation=inplace)
+@pytest.mark.parametrize("inplace", [True, False, "next_larger"])
+def test_a_sandwich_adds_up_the_gradients_of_its_losses(space: SearchSpace, data: Dataset, inplace: Any) -> None:
+    options = {"sampling": "sandwich", "sandwich_random": 1, "inplace_distillation": inplace}
+    recipe = Recipe(**PLAIN, **options, distillation_weight=0.3)
     net, reference = Supernet(space, seed=5, drop_path=0), Supernet(space, seed=5, drop_path=0)
-    trainer = Trainer(TrainingTask(net, Sampler(space, recipe), {}), data, recipe, device=CPU)
-    subnets = Sampler(space, recipe)(0, 1)[0]
+    trainer = Trainer(TrainingTask(net, SamplingSchedule(space, recipe), {}), data, recipe, device=CPU)
+    subnets = SamplingSchedule(space, recipe)(0, 1)[0]
     images, labels = data.train.images[:16], data.train.labels[:16]  # type: ignore[attr-defined]
     trainer.optimizer.zero_grad(set_to_none=False)
     loss = trainer._differentiate(images, labels, subnets)
     outputs = [reference(images, architecture) for architecture in subnets]
-    taught = outputs[0].detach().log_softmax(1)
-    losses = [
-        (taught.exp() * (taught - logits.log_softmax(1))).sum(1).mean()
-        if inplace and number
-        else F.cross_entropy(logits, labels, label_smoothing=0.1)
-        for number, logits in enumerate(outputs)
-    ]
+    losses = [F.cross_entropy(logits, labels, label_smoothing=0.1) for logits in outputs]
+    share = {True: 1.0, False: 0.0, "next_larger": 0.3}[inplace]
+    for number in (1, 2):
+        teacher = outputs[number - 1 if inplace == "next_larger" else 0].detach().log_softmax(1)
+        taught = (teacher.exp() * (teacher - outputs[number].log_softmax(1))).sum(1).mean()
+        losses[number] = (1 - share) * losses[number] + share * taught
     expected = torch.stack(losses).mean()
     expected.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(loss, expected.detach())
@@ -86,10 +88,18 @@ def test_a_sandwich_adds_up_the_gradients_of_its_losses(space: SearchSpace, data
     "options",
     [
         {"sampling": "sandwich", "sandwich_random": 1, "unused_slices": "freeze"},
+        {
+            "sampling": "stratified",
+            "inplace_distillation": "next_larger",
+            "largest_first": 0.3,
+            "open_choices": 0.8,
+            "unused_slices": "freeze",
+        },
+        {"sampling": "bins", "cost_bins": 3},
         {"ema_decay": 0.8},
         {"ema_decay": 0.999, "ema_warmup": True, "repeated_augmentation": 3, "class_weights": "balanced"},
     ],
-    ids=["sandwich", "average", "average-warm-up-repeats-weights"],
+    ids=["sandwich", "stratified-opening", "bins", "average", "average-warm-up-repeats-weights"],
 )
 def test_the_options_resume_bit_for_bit(
     space: SearchSpace, data: Dataset, recipe: Recipe, tmp_path: Path, options: dict[str, Any]
@@ -107,7 +117,9 @@ def test_the_options_resume_bit_for_bit(
 def test_the_average_is_what_is_validated_and_kept(space: SearchSpace, data: Dataset) -> None:
     recipe = Recipe(**PLAIN, ema_decay=0.5)
     net, seen = Supernet(space), []
-    trainer = Trainer(TrainingTask(net, Sampler(space, recipe), {"largest": space.largest}), data, recipe, device=CPU)
+    trainer = Trainer(
+        TrainingTask(net, SamplingSchedule(space, recipe), {"largest": space.largest}), data, recipe, device=CPU
+    )
     step = trainer._step
 
     def watched(*arguments: Any) -> torch.Tensor:
@@ -136,7 +148,7 @@ def test_repeats_come_as_often_as_asked(data: Dataset) -> None:
 
 def test_class_weights_count_images_by_their_class(space: SearchSpace, data: Dataset) -> None:
     recipe = Recipe(**PLAIN, label_smoothing=0, class_weights=[0, 1, 2, 5])
-    trainer = Trainer(TrainingTask(Supernet(space), Sampler(space, recipe), {}), data, recipe, device=CPU)
+    trainer = Trainer(TrainingTask(Supernet(space), SamplingSchedule(space, recipe), {}), data, recipe, device=CPU)
     logits, labels = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
     each = F.cross_entropy(logits, labels, reduction="none") * torch.tensor([0.0, 1, 2, 5])[labels]
     torch.testing.assert_close(trainer.objective(logits, labels), each.mean())

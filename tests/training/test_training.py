@@ -22,7 +22,7 @@ from tests.tiny import brightness, tiny_space
 from tests.training.conftest import Stop
 
 
-def train(net: Supernet, data: Dataset, recipe: Recipe, **options: Any) -> TrainingResult:
+def train(net: Supernet, data: Dataset, recipe: Recipe | None, **options: Any) -> TrainingResult:
     return train_supernet(net, data, recipe, device="cpu", progress=False, **options)
 
 

@@ -30,6 +30,8 @@ def create(
     supernet: options.SupernetPath = None,
     data: options.Data = None,
     root: options.Root = None,
+    confirm_epochs: options.ConfirmEpochs = None,
+    confirm_top: options.ConfirmTop = None,
     max_failures: options.MaxFailures = 10,
     warm_start: options.WarmStart = None,
     json: options.Json = False,
@@ -64,6 +66,8 @@ def create(
         dtype=dtype,
         noise=noise,
     )
+    short = options.reranking_of(confirm_epochs, confirm_top)
+    fitness_spec |= {"rerank": short} if short else {}
     made = searcher.create(
         storage,
         study,

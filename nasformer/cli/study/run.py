@@ -9,6 +9,8 @@ import typer
 
 from nasformer._io import make_folder
 from nasformer.cli.options import (
+    ConfirmEpochs,
+    ConfirmTop,
     Json,
     Quiet,
     Ray,
@@ -21,9 +23,10 @@ from nasformer.cli.options import (
     SupernetPath,
     Wait,
     readers_of,
+    reranking_of,
 )
-from nasformer.cli.outcome import show, summary
-from nasformer.cli.output import command_line, console, print_json
+from nasformer.cli.outcome import show, show_files, summary
+from nasformer.cli.output import command_line, print_json
 
 
 def run(
@@ -46,6 +49,8 @@ def run(
     accept_drift: Annotated[
         bool, typer.Option("--accept-drift", help="Continue if proposals differ from stored trials.")
     ] = False,
+    confirm_epochs: ConfirmEpochs = None,
+    confirm_top: ConfirmTop = None,
     supernet: SupernetPath = None,
     root: Root = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default=False)] = None,
@@ -75,7 +80,8 @@ def run(
 
     where: dict[str, Any] = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
     where["readers"] = readers_of(readers)
-    searcher, arguments = Searcher.open(storage, study, **where)
+    short = reranking_of(confirm_epochs, confirm_top) or None
+    searcher, arguments = Searcher.open(storage, study, rerank=short, out=out, **where)
     if out:
         make_folder(out)
     arguments["evaluations"] = evaluations if evaluations and evaluations > arguments["evaluations"] else None
@@ -101,4 +107,4 @@ def run(
     else:
         show(result)
         if out:
-            console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+            show_files(result, out)

@@ -32,7 +32,7 @@ def to_timm(net: VisionTransformer, **description: Any) -> TimmVisionTransformer
     >>> torch.equal(model(images), net(images))
     True
     """
-    pool = {pooling: name for name, pooling in POOLINGS.items()}[net.pooling]
+    pool = next(name for name, pooling in POOLINGS.items() if pooling == net.pooling)
     rate = net.drop_path_rates[-1]
     model = TimmVisionTransformer(
         net.geometry, net.architecture, global_pool=pool, qkv_bias=net.qkv_bias, drop_path_rate=rate, seed=None

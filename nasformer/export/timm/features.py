@@ -46,7 +46,14 @@ def require_format(output_fmt: str) -> None:
 
 
 def format_outputs(
-    taken: list[Tensor], final: Tensor | None, grid: int, output_fmt: str, *, prefix: bool, mapping: bool
+    taken: list[Tensor],
+    final: Tensor | None,
+    grid: int,
+    output_fmt: str,
+    *,
+    before: int,
+    prefix: bool,
+    mapping: bool,
 ) -> Any:
     """Return the outputs in timm's format.
 
@@ -55,14 +62,15 @@ def format_outputs(
         final: The normalised tokens after the last block; None: omitted.
         grid: Patches along one side.
         output_fmt: One of ``FORMATS``.
-        prefix: Also return each output's cls token ``(batch, 1, embed_dim)``.
+        before: Number of tokens before the patches.
+        prefix: Also return these tokens of each output, ``(batch, before, embed_dim)``.
         mapping: Whether to return a mapping with timm's keys.
 
     Returns:
         ``(final, outputs)``, or the outputs alone, or the mapping.
     """
-    outputs: list[Any] = [_layout(tokens[:, 1:], grid, output_fmt) for tokens in taken]
-    prefixes = [tokens[:, :1] for tokens in taken]
+    outputs: list[Any] = [_layout(tokens[:, before:], grid, output_fmt) for tokens in taken]
+    prefixes = [tokens[:, :before] for tokens in taken]
     if mapping:
         named = {"image_intermediates": outputs, "image_intermediates_prefix": prefixes, "image_features": final}
         absent = {*([] if prefix else ["image_intermediates_prefix"]), *(["image_features"] if final is None else [])}

@@ -56,7 +56,7 @@ def nasformer_vit(pretrained: bool = False, *, network: Mapping[str, Any] | None
 
 
 def _build_model(network: Mapping[str, Any], **options: Any) -> TimmVisionTransformer:
-    geometry, architecture = Geometry(**network["geometry"]), Architecture.from_dict(network["architecture"])
+    geometry, architecture = Geometry.from_dict(network["geometry"]), Architecture.from_dict(network["architecture"])
     model = build(NAME, geometry, architecture, None, **options)
     model.set_norm_eps(network["norm_eps"])
     return model

@@ -24,8 +24,9 @@ from nasformer.supernet.block import Block
 from nasformer.supernet.initialise import DEVIATION, initialise
 from nasformer.supernet.layers import Shard
 from nasformer.supernet.model import Pooling, VisionTransformer
+from nasformer.training.optimizer import NO_DECAY
 
-POOLINGS: dict[str, Pooling | None] = {"avg": "mean", "token": "cls", "": None}
+POOLINGS: dict[str, Pooling | None] = {"avg": "mean", "token": "cls", "map": "map", "": None}
 """Our poolings by timm's names; "" does not pool."""
 
 
@@ -60,8 +61,6 @@ class TimmVisionTransformer(VisionTransformer):
     torch.Size([5, 64])
     """
 
-    num_prefix_tokens = 1  # the cls token
-
     def __init__(
         self,
         geometry: Geometry,
@@ -74,7 +73,11 @@ class TimmVisionTransformer(VisionTransformer):
         supernet: Architecture | None = None,
         seed: int | None = 0,
     ) -> None:
-        super().__init__(geometry, architecture, qkv_bias=qkv_bias, drop_path=drop_path_rate, seed=None)
+        pooling = POOLINGS[_check_pooling(global_pool)] or "mean"
+        super().__init__(
+            geometry, architecture, pooling=pooling, qkv_bias=qkv_bias, drop_path=drop_path_rate, seed=None
+        )
+        self.num_prefix_tokens = geometry.variant.prefix
         width = architecture.embed_dim
         self.embed_dim = self.num_features = self.head_hidden_size = width
         self.in_chans, self.supernet = geometry.in_channels, supernet
@@ -100,15 +103,13 @@ class TimmVisionTransformer(VisionTransformer):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Map tokens ``(batch, tokens, embed_dim)`` to logits, or with ``pre_logits`` to the head's input."""
-        x = self.head_drop(self.pool(x))
+        x = self.head_drop(self.fc_norm(self.pool(x)))
         return x if pre_logits else cast(Tensor, self.head(x))
 
     def pool(self, x: Tensor, pool_type: str | None = None) -> Tensor:
         """Pool tokens ``(batch, tokens, embed_dim)`` to ``(batch, embed_dim)``; "" returns them unchanged."""
         pooling = POOLINGS[_check_pooling(self.global_pool if pool_type is None else pool_type)]
-        if pooling is None:
-            return x
-        return x[:, 1:].mean(dim=1) if pooling == "mean" else x[:, 0]
+        return x if pooling is None else super().pool(x, pooling)
 
     def forward_intermediates(
         self,
@@ -126,7 +127,7 @@ class TimmVisionTransformer(VisionTransformer):
         Args:
             x: Images ``(batch, channels, height, width)``.
             indices: The last n blocks, or a list (negative: from the end); None: all.
-            return_prefix_tokens: Pair each output with its cls token ``(batch, 1, embed_dim)``.
+            return_prefix_tokens: Pair each output with the tokens before its patches, ``(batch, prefix, embed_dim)``.
             norm: Apply the final norm to each output.
             stop_early: Stop after the last selected block.
             output_fmt: "NCHW" for ``(batch, embed_dim, rows, columns)``, "NLC" for ``(batch, patches, embed_dim)``.
@@ -148,7 +149,13 @@ class TimmVisionTransformer(VisionTransformer):
                 taken.append(self.norm(tokens) if norm else tokens)
         final = None if intermediates_only else self.norm(tokens)
         return format_outputs(
-            taken, final, self.geometry.grid, output_fmt, prefix=return_prefix_tokens, mapping=output_dict
+            taken,
+            final,
+            self.geometry.grid,
+            output_fmt,
+            before=self.num_prefix_tokens,
+            prefix=return_prefix_tokens,
+            mapping=output_dict,
         )
 
     def prune_intermediate_layers(
@@ -190,8 +197,8 @@ class TimmVisionTransformer(VisionTransformer):
             nn.init.trunc_normal_(self.head.weight, std=DEVIATION)
 
     def no_weight_decay(self) -> set[str]:
-        """Return the parameters excluded from weight decay besides 1-D ones: cls token and absolute positions."""
-        return {"patch_embed.cls_token", "patch_embed.positions"}
+        """Return the parameters excluded from weight decay besides 1-D ones: further tokens and absolute positions."""
+        return {name for name, _ in self.named_parameters() if name.rpartition(".")[2] in NO_DECAY}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Return timm's patterns that group parameters by layer, from stem to head."""
@@ -227,8 +234,10 @@ class TimmVisionTransformer(VisionTransformer):
     def _set_head(self, num_classes: int, global_pool: str) -> None:
         if num_classes < 0:
             raise ArchitectureError(f"num_classes must be at least 0 (no head), got {num_classes}", num_classes)
-        self.global_pool = _check_pooling(global_pool)
-        self.pooling = POOLINGS[global_pool] or self.pooling
+        pooling = POOLINGS[_check_pooling(global_pool)]
+        if "map" in (pooling or self.pooling, self.pooling) and (pooling or self.pooling) != self.pooling:
+            raise ArchitectureError(f"the network pools by {self.pooling!r}, which cannot become {pooling!r}", pooling)
+        self.global_pool, self.pooling = global_pool, pooling or self.pooling
         self.num_classes = num_classes
         self.geometry = replace(self.geometry, num_classes=num_classes)
         weight = self.patch_embed.weight
@@ -236,7 +245,7 @@ class TimmVisionTransformer(VisionTransformer):
         self.head = head.train(self.training)  # type: ignore[assignment]
 
     def _require_whole(self) -> None:
-        if isinstance(self.head, nn.Identity) or isinstance(self.norm, nn.Identity):
+        if isinstance(self.head, nn.Identity) or isinstance(self.norm, nn.Identity) == self.geometry.variant.final_norm:
             raise CheckpointError("a model without head or norm is incomplete; save its state_dict() instead", self)
 
     def _block_outputs(self, images: Tensor, depth: int) -> Iterator[Tensor]:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from nasformer.architecture import Architecture
@@ -21,11 +20,12 @@ from nasformer.errors import CheckpointError
 from nasformer.supernet import VisionTransformer, from_autoformer
 from nasformer.supernet.autoformer import official_name
 from nasformer.supernet.checkpoint import fill
+from nasformer.supernet.layers import resample_positions
 
 if TYPE_CHECKING:
     from nasformer.export.timm.model import TimmVisionTransformer
 
-_OWN = ("patch_embed.cls_token", "patch_embed.positions", "patch_embed.weight", "head.weight")
+_OWN = ("patch_embed.bias", "patch_embed.positions", "patch_embed.weight", "head.weight")
 _OFFICIAL = tuple(official_name(name) for name in _OWN)
 
 
@@ -56,16 +56,16 @@ def convert_weights(model: TimmVisionTransformer, weights: Mapping[str, Any]) ->
 
 def pretrained_weights(weights: Mapping[str, Any], model: TimmVisionTransformer) -> dict[str, Any]:
     """Filter a checkpoint for timm: convert, and resample positions; timm adapts channels and classes."""
-    own = dict(convert_weights(model, weights))
+    own, first = dict(convert_weights(model, weights)), int(model.geometry.variant.class_token)
     positions, grid = own.get("patch_embed.positions"), model.geometry.grid
-    if positions is not None and positions.shape[1] != grid**2 + 1:
-        own["patch_embed.positions"] = resample_abs_pos_embed(positions, [grid, grid], num_prefix_tokens=1)
+    if positions is not None and positions.shape[1] != grid**2 + first:
+        own["patch_embed.positions"] = resample_positions(positions, grid, first)
     return own
 
 
-def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_token: str) -> Architecture:
+def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], bias: str) -> Architecture:
     """Infer the model's or its supernet's architecture from width and depth; shapes are checked later."""
-    width = weights[cls_token].shape[-1]
+    width = weights[bias].shape[-1]
     blocks = {int(name.split(".")[1]) for name in weights if name.startswith("blocks.")}
     known = [a for a in (model.architecture, model.supernet) if a is not None]
     for architecture in known:
@@ -82,6 +82,7 @@ def _architecture(model: TimmVisionTransformer, weights: Mapping[str, Any], cls_
 
 def _geometry(model: TimmVisionTransformer, weights: Mapping[str, Tensor], names: tuple[str, ...]) -> Geometry:
     _, positions, patches, head = names
-    side = math.isqrt(weights[positions].shape[1] - 1) * model.geometry.patch_size
+    first = int(model.geometry.variant.class_token)
+    side = math.isqrt(weights[positions].shape[1] - first) * model.geometry.patch_size
     classes = weights[head].shape[0] if head in weights else model.num_classes
     return replace(model.geometry, image_size=side, in_channels=weights[patches].shape[1], num_classes=classes)

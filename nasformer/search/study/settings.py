@@ -21,10 +21,11 @@ ASYNCHRONOUS = PREFIX + "asynchronous"
 TOTAL = PREFIX + "evaluations"
 WARM_START = PREFIX + "warm-start"
 CONFIRMED = PREFIX + "confirmed"
+RERANKED = PREFIX + "reranked"
 """Study attributes: settings, fitness specification (under its former name), asynchronous mode, the latest total of
-evaluations, the trials of earlier searches, the confirmation."""
+evaluations, the trials of earlier searches, the confirmation, the re-ranked trials by what judged them."""
 
-_NOT_COMPARED = ("package", "evaluations", "fitness.data.name")  # data may move: their fingerprint is compared
+_NOT_COMPARED = ("package", "evaluations", "supernet", "fitness.data.name")  # files may move: their hash is compared
 
 
 def check_format(name: str, kept: Mapping[str, Any]) -> None:
@@ -50,7 +51,7 @@ def compare(name: str, kept: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         StudyError: A setting differs; the message names it.
     """
     for key, was, now in differences(kept, settings):
-        if key not in _NOT_COMPARED:
+        if key not in _NOT_COMPARED and key.partition(".")[0] != "rerank":
             raise StudyError(
                 f"study {name!r} was made with {key}={json.dumps(was)}, now {json.dumps(now)}; "
                 "continue it with the same settings or choose another name",

@@ -25,6 +25,7 @@ from nasformer.search.study.settings import (
     CONFIRMED,
     FITNESS_SPEC,
     FORMAT,
+    RERANKED,
     SETTINGS,
     TOTAL,
     WARM_START,
@@ -69,6 +70,8 @@ class Study(TrialStore):
         self.evaluations: int = kept.get(TOTAL, self.settings["evaluations"])
         self.warm_start = tuple(map(Trial.from_dict, kept.get(WARM_START, ())))
         self._confirmation: Mapping[str, Any] = kept.get(CONFIRMED) or {}
+        for key, reranked in kept.get(RERANKED, {}).items():
+            self._reranked[key] = [Trial.from_dict(each) for each in reranked]
         self._distributions = distributions(self.space)
         further = dict.fromkeys(self.settings.get("costs", {}))  # beyond parameters and MACs; not rounded again
         self._limits = parse_constraints(self.settings["limits"], further) if self.settings.get("limits") else {}
@@ -157,15 +160,20 @@ class Study(TrialStore):
         same = all(self._confirmation.get(key, 0) == count for key, count in self._counts(trials).items())
         return tuple(map(Trial.from_dict, self._confirmation.get("confirmed", ()))) if same else ()
 
-    def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]]) -> tuple[Trial, ...]:
-        """Return the stored confirmation of the first so many trials, made if absent."""
-        if found := self.confirmation(trials):
+    def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]], how: str = "") -> tuple[Trial, ...]:
+        """Return the stored confirmation of the first so many trials, made if absent or not made so."""
+        if (found := self.confirmation(trials)) and self._confirmation.get("how", "") == how:
             return found
         made = tuple(judge())
         if trials >= len(self.recorded):  # not for a look back
-            self._confirmation = {**self._counts(trials), "confirmed": [trial.to_dict() for trial in made]}
+            self._confirmation = {**self._counts(trials), "how": how, "confirmed": [trial.to_dict() for trial in made]}
             self.set(CONFIRMED, self._confirmation)
         return made
+
+    def add_reranked(self, key: str, trial: Trial) -> None:
+        """Store a re-ranked trial durably."""
+        super().add_reranked(key, trial)
+        self.set(RERANKED, {key: [each.to_dict() for each in kept] for key, kept in self._reranked.items()})
 
     def _counts(self, trials: int | None) -> dict[str, int]:
         told = len(self.recorded) if trials is None else trials

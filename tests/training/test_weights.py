@@ -13,12 +13,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from nasformer.data import Dataset
 from nasformer.errors import CheckpointError, FitnessError
-from nasformer.fitness import bind_weights, find_weights
-from nasformer.fitness.weights import find_kept, keep_weights, kept_supernets, name_weights, named_weights
 from nasformer.registry import supernet_file
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
+from nasformer.training import Recipe, bind_weights, find_weights, train_supernet
+from nasformer.training.weights import find_kept, keep_weights, kept_supernets, name_weights, named_weights
+from tests.tiny import tiny_space
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return load_space("digits")
+
+
+@pytest.fixture
+def net(space: SearchSpace) -> Supernet:
+    return Supernet(space, seed=1)
 
 
 def test_weights_are_found_by_the_dimensions_under_the_home(space: SearchSpace, net: Supernet, tmp_path: Path) -> None:
@@ -170,3 +182,34 @@ def small_disk(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_training_with_a_folder_is_kept_for_searches(data: Dataset, tmp_path: Path) -> None:
+    space, recipe = tiny_space(), Recipe(epochs=1, batch_size=16)
+    train_supernet(Supernet(space), data, recipe, device="cpu", progress=False)
+    train_supernet(Supernet(space), data, recipe, device="cpu", progress=False, out=tmp_path / "mute", keep=False)
+    assert find_weights(space) is None
+    net = Supernet(space)
+    train_supernet(net, data, recipe, device="cpu", progress=False, out=tmp_path / "out")
+    kept = find_weights(space)
+    assert kept is not None
+    assert kept.read_bytes() == (tmp_path / "out" / "supernet.safetensors").read_bytes()
+    assert net.file == (tmp_path / "out" / "supernet.safetensors").absolute()
+
+
+def test_a_home_that_cannot_be_written_costs_no_training(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("NASFORMER_HOME", str(tmp_path / "home"))
+    train_supernet(
+        Supernet(tiny_space()),
+        data,
+        Recipe(epochs=1, batch_size=16),
+        device="cpu",
+        progress=False,
+        out=tmp_path / "out",
+    )
+    file = tmp_path / "out" / "supernet.safetensors"
+    assert f"searches need --supernet {file}" in caplog.text
+    assert file.is_file()

@@ -1,0 +1,41 @@
+"""Bins of MACs: the feasible sets of equal ranges of cost, so that sizes that are rare in a space train as often."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from nasformer.cost import Bounds, merge
+from nasformer.errors import BudgetError
+from nasformer.space import FeasibleSet
+from nasformer.space.bounded import bounded
+from nasformer.training.sampling._references import reference_subnets
+from nasformer.training.sampling._sampler import SubnetSampler
+
+
+def cost_bins(sampler: SubnetSampler, count: int) -> list[FeasibleSet]:
+    """Return the parts of a feasible set by MACs, ascending; bins without members are left out.
+
+    Their widths are equal between the smallest and the largest subnet that skip no branch. The outer ones are open, so
+    each feasible subnet is in one bin.
+
+    Args:
+        sampler: Its feasible set is divided.
+        count: Number of bins, at least 1.
+
+    Raises:
+        BudgetError: MACs and budget have too many distinct sums.
+    """
+    space, limits = sampler.space, sampler.feasible.limits
+    ends = reference_subnets(space, sampler.recipe)
+    low, high = sorted((space.macs(ends["smallest"]), space.macs(ends["largest"])))
+    inner = [low + (high - low) * number // count for number in range(1, count)]
+    found: list[FeasibleSet] = []
+    for first, last in pairwise([None, *inner, None]):
+        within = Bounds(first, None if last is None else last - 1)
+        try:
+            found.append(bounded(space, merge(limits, {"macs": within})))
+        except BudgetError as error:
+            fault = error
+    if not found:
+        raise fault
+    return found
