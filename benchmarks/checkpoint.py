@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,9 +32,57 @@ from nasformer._provenance import processor, versions
 from nasformer.errors import NasformerError
 
 RESULT = Path(__file__).parent / "results" / "checkpoint.md"
-FRACTIONS = (0.5, 0.75, 0.6, 0.35)
+FRACTIONS = (0.5, 0.35, 0.6, 0.75)
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all networks of a run have in common.
+
+    Attributes:
+        folder: Of the checkpoint, its images and what is exchanged.
+        photos: Photos of the fine-tuning.
+        seen: Photos that importance, search and repair see.
+        fractions: Budgets, of the checkpoint's multiply-accumulates.
+    """
+
+    folder: Path
+    photos: int
+    seen: int
+    fractions: tuple[float, ...]
+
+    @cache  # noqa: B019 - a worker process has one plan
+    def splits(self) -> images.Splits:
+        """Return the images."""
+        torch.set_num_threads(1)
+        return images.load(Path(), self.folder / "images.pt")
+
+    @cache  # noqa: B019
+    def bench(self, seed: int) -> cutting.Bench:
+        """Return the checkpoint and the photos that methods see; the seed draws these."""
+        photos = self.splits().photos[: self.photos]
+        order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(seed))
+        model, pruning = pretraining.load(self.folder), self.folder / "torch-pruning"
+        return cutting.Bench(model, photos[order[: self.seen]], seed, pruning, self.folder / "exchange")
+
+
+@dataclass(frozen=True)
+class Search:
+    """Our search of a seed for all budgets."""
+
+    plan: Plan
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its key among the rows."""
+        return f"search of seed {self.seed}, {self.plan.seen} photos"
+
+    def row(self) -> Row:
+        """Search."""
+        return {"name": self.name, "searched": cutting.search(self.plan.bench(self.seed), self.plan.fractions)}
 
 
 @dataclass(frozen=True)
@@ -41,39 +90,39 @@ class Cell:
     """One network: a method, a budget and a seed.
 
     Attributes:
+        plan: The rest.
         method: One of ``cutting.METHODS``.
         fraction: Of the checkpoint's multiply-accumulates.
         seed: Sets the photos that methods see, searches, random networks, and the order of fine-tuning.
-        folder: Of the checkpoint, its images and what is exchanged.
-        photos: Photos of the fine-tuning.
-        seen: Photos that importance, search and repair see.
+        searched: What our search found.
     """
 
+    plan: Plan
     method: str
     fraction: float
     seed: int
-    folder: Path
-    photos: int
-    seen: int
+    searched: Row = field(default_factory=dict, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Its key among the rows."""
+        plan = self.plan
+        return f"{self.method} to {self.fraction:.0%}, seed {self.seed}, {plan.seen} of {plan.photos} photos"
 
     def row(self) -> Row:
         """Cut, judge, fine-tune and judge again."""
-        torch.set_num_threads(1)
-        splits = images.load(Path(), self.folder / "images.pt")
-        model, photos = pretraining.load(self.folder), splits.photos[: self.photos]
-        order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(self.seed))
-        seen = photos[order[: self.seen]]
-        bench = cutting.Bench(model, seen, self.seed, self.folder / "torch-pruning", self.folder / "exchange")
+        bench, splits = self.plan.bench(self.seed), self.plan.splits()
+        bench.searched = self.searched
         cut = bench.cut(self.method, self.fraction)
         hits = {"cut": pretraining.hits(cut.net, splits.test)}
         if cut.repaired is not None:
             hits["repaired"] = pretraining.hits(cut.repaired, splits.test)
-        cache = self.folder / f"teacher-{self.photos}-{self.seed}.pt"
-        given = tuning.lessons(model, photos, self.seed, cache)
+        photos, cache = splits.photos[: self.plan.photos], f"teacher-{self.plan.photos}-{self.seed}.pt"
+        given = tuning.lessons(bench.model, photos, self.seed, self.plan.folder / cache)
         found, seconds = tuning.tune(cut.repaired or cut.net, given, splits.test)
         hits |= {str(epoch): each for epoch, each in found.items()}
         return {
-            **{name: getattr(self, name) for name in ("method", "fraction", "seed", "photos", "seen")},
+            **{name: getattr(self, name) for name in ("name", "method", "fraction", "seed")},
             "macs": cut.macs / bench.macs,
             "images": len(splits.test),
             "test": {stage: 100 * each.float().mean().item() for stage, each in hits.items()},
@@ -89,42 +138,58 @@ def kept(log: Path) -> list[Row]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def run(cells: Sequence[Cell], log: Path, workers: int) -> list[Row]:
-    """Run the cells that are not in ``log``, keep each there when it is done, and return all rows."""
-    names = ("method", "fraction", "seed", "photos", "seen")
-    done = {tuple(row[name] for name in names): row for row in kept(log)}
-    left = [cell for cell in cells if tuple(getattr(cell, name) for name in names) not in done]
-    print(f"{len(cells) - len(left)} of {len(cells)} networks are done", flush=True)
+def run(jobs: Sequence[Search | Cell], log: Path, workers: int) -> dict[str, Row]:
+    """Run the jobs that are not in ``log``, keep each there when it is done, and return the rows by name."""
+    done = {row["name"]: row for row in kept(log)}
+    left = [job for job in jobs if job.name not in done]
+    print(f"{len(jobs) - len(left)} of {len(jobs)} are done", flush=True)
     start = time.perf_counter()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waited = {pool.submit(Cell.row, cell): cell for cell in left}
+        waited = [pool.submit(job.row) for job in left]
         for count, future in enumerate(as_completed(waited), 1):
             row = future.result()
+            done[row["name"]] = row
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             spent = time.perf_counter() - start
-            told = ", ".join(f"{stage} {value:.2f}" for stage, value in row["test"].items())
-            print(
-                f"{count}/{len(left)} in {spent:.0f} s, {spent / count * (len(left) - count):.0f} s left: "
-                f"{row['fraction']:.0%} seed {row['seed']} {row['method']} ({row['macs']:.1%} of MACs): {told}; "
-                + ", ".join(f"{name} {value:.0f} s" for name, value in row["seconds"].items()),
-                flush=True,
-            )
-    wanted = {tuple(getattr(cell, name) for name in names) for cell in cells}
-    return [row for row in kept(log) if tuple(row[name] for name in names) in wanted]
+            print(f"{spent:.0f} s, {spent / count * (len(left) - count):.0f} s left: {_line(row)}", flush=True)
+    return {job.name: done[job.name] for job in jobs}
 
 
-def told(rows: Sequence[Row], folder: Path) -> str:
+def _line(row: Row) -> str:
+    if "searched" in row:
+        found = row["searched"].items()
+        return f"{row['name']}: " + ", ".join(f"{name} {sum(e['seconds'].values()):.0f} s" for name, e in found)
+    test = ", ".join(f"{stage} {value:.2f}" for stage, value in row["test"].items())
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in row["seconds"].items())
+    return f"{row['name']} ({row['macs']:.1%} of MACs): {test}; {seconds}"
+
+
+def compare(plan: Plan, methods: Sequence[str], seeds: int, workers: int) -> list[Row]:
+    """Return the rows of all networks: the rivals and our searches first, then ours."""
+    log, searches = plan.folder / "rows.jsonl", [Search(plan, seed) for seed in range(seeds)]
+    grid = list(product(plan.fractions, range(seeds)))
+    rivals = [Cell(plan, name, part, seed) for part, seed in grid for name in methods if name != table.OURS]
+    if table.OURS not in methods:
+        return [*run(rivals, log, workers).values()]
+    found = run([*searches, *rivals], log, workers)
+    searched = {each.seed: found[each.name]["searched"] for each in searches}
+    own = run([Cell(plan, table.OURS, part, seed, searched[seed]) for part, seed in grid], log, workers)
+    return [*own.values(), *(found[rival.name] for rival in rivals)]
+
+
+def told(rows: Sequence[Row], plan: Plan) -> str:
     """Return the page of a run."""
-    known = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    known = json.loads((plan.folder / "checkpoint.json").read_text(encoding="utf-8"))
     shape, first = known["shape"], rows[0]
     packages = ", ".join(f"{name} {each}" for name, each in versions("timm").items() if name in ("torch", "timm"))
     seeds = len({row["seed"] for row in rows})
     return (
         f"The checkpoint: {shape['depth']} layers of {shape['embed_dim']} channels and {shape['num_heads']} heads, "
         f"patches of {shape['patch_size']} pixels, {known['test']:.1f} % of the test images right. Importance, search "
-        f"and repair saw {first['seen']:,} photos, the fine-tuning {first['photos']:,}. Test accuracy in percent on "
-        f"{first['images']:,} images, means of {seeds} seeds; {processor()}, one thread each; {packages}.\n\n"
+        f"and repair saw {plan.seen:,} photos, the fine-tuning {plan.photos:,}. Test accuracy in percent on "
+        f"{first['images']:,} images, means of {seeds} seeds; processor seconds of one thread each; {processor()}, "
+        f"{packages}.\n\n"
         f"{table.table(rows)}\n"
         "Ours less the best rival at that stage, in points, with 95 % intervals: bootstrap over test images; t over "
         f"seeds.\n\n{table.differences(rows)}"
@@ -172,9 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     cutting.environment(given.out / "torch-pruning")
     (given.out / "exchange").mkdir(exist_ok=True)
-    order = product(range(given.seeds), given.fractions, given.methods)
-    cells = [Cell(method, part, seed, given.out, given.photos, given.seen) for seed, part, method in order]
-    page = told(run(cells, given.out / "rows.jsonl", given.workers), given.out)
+    plan = Plan(given.out, given.photos, given.seen, tuple(given.fractions))
+    page = told(compare(plan, given.methods, given.seeds, given.workers), plan)
     print(page)
     if given.write:
         write_file(RESULT, page)

@@ -1,16 +1,16 @@
 """Ways to cut the checkpoint to a budget of multiply-accumulates, all on the same photos.
 
 Ours, uniform cutting and random networks share a supernet whose heads, units and channels are sorted by importance.
-Torch-Pruning runs in its own environment (``torch_pruning_vit.py``).
+Torch-Pruning runs in its own environment (``torch_pruning_vit.py``). Seconds are those of the processor, so that other
+programs on the machine do not count; one thread each.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +30,7 @@ from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet
 from nasformer.supernet.repair import repair
 
-EVALUATIONS, CANDIDATES, BATCH, FULLNESS = 180, 8, 10, 0.95
+EVALUATIONS, CANDIDATES, BATCH, FULLNESS = 150, 6, 20, 0.95
 _WIDTHS = (80, 96, 112, 128)
 _SCRIPT = Path(__file__).with_name("torch_pruning_vit.py")
 
@@ -43,7 +43,7 @@ class Cut:
         net: As cut.
         repaired: The same after repair; None: the method has none.
         macs: Multiply-accumulates per image.
-        seconds: Wall time of each stage.
+        seconds: Processor time of each stage.
         what: Its sizes, and how it was found.
     """
 
@@ -82,17 +82,21 @@ class Bench:
         seed: Of searches and random networks.
         environment: Folder of Torch-Pruning's environment.
         folder: Where it exchanges files with Torch-Pruning.
+
+    Attributes:
+        searched: What ``search`` returned.
     """
 
     def __init__(self, model: nn.Module, photos: Images, seed: int, environment: Path, folder: Path) -> None:
         self.model, self.photos, self.seed = model, photos, seed
+        self.searched: dict[str, dict[str, Any]] = {}
         self.environment, self.folder = environment, folder
-        start = time.perf_counter()
+        start = time.process_time()
         self.centred = photos.centred()
         parts = [slice(first, first + 128) for first in range(0, len(photos), 128)]
         batches = [(self.centred[part], photos.labels[part]) for part in parts]
         self.net = Supernet.from_timm(model, space(), batches=batches).eval()
-        self.importance_seconds = time.perf_counter() - start
+        self.importance_seconds = time.process_time() - start
 
     @property
     def macs(self) -> int:
@@ -115,34 +119,53 @@ class Bench:
 
     def finished(self, architecture: Architecture, seconds: dict[str, float], **what: Any) -> Cut:
         """Return a network as cut and as repaired."""
+        start = time.process_time()
         found = repair(self.net, architecture, self.centred)
+        seconds = {"importance": self.importance_seconds, **seconds, "repair": time.process_time() - start}
         cut = self.net.extract(architecture)
-        seconds = {"importance": self.importance_seconds, **seconds, "repair": found.seconds}
         macs = int(self.net.space.macs(architecture))
         return Cut(cut, found.net, macs, seconds, {"architecture": architecture.to_dict(), **what})
 
 
+def search(bench: Bench, fractions: Sequence[float]) -> dict[str, dict[str, Any]]:
+    """Return the best architecture for each budget, with seconds and findings.
+
+    The sensitivities of the divergence are evaluated once for all budgets. Of the best by divergence, it is the one
+    that diverges least after its repair.
+    """
+    fitness, found = bench.fitness("divergence"), {}
+    for fraction in fractions:
+        start = time.process_time()
+        searcher = Searcher(bench.net.space, "sensitivity", fitness, seed=bench.seed)
+        result = searcher.run(bench.budget(fraction), evaluations=EVALUATIONS, batch_size=BATCH, progress=False)
+        valued = [trial for trial in result.trials if trial.eligible]
+        ranked = sorted(valued, key=lambda trial: -cast(float, trial.value))[:CANDIDATES]
+        middle = time.process_time()
+        after = {each: repair(bench.net, each.architecture, bench.centred).after for each in ranked}
+        best = min(after, key=lambda each: after[each])
+        found[str(fraction)] = {
+            "architecture": best.architecture.to_dict(),
+            "seconds": {"search": middle - start, "choice among repaired": time.process_time() - middle},
+            "ranks": {"of": len(ranked), "chosen": ranked.index(best) + 1},
+            "findings": dict(result.findings),
+        }
+    return found
+
+
 def ours(bench: Bench, fraction: float) -> Cut:
-    """Search by sensitivities of the divergence; of the best, the one that diverges least after its repair."""
-    start = time.perf_counter()
-    searcher = Searcher(bench.net.space, "sensitivity", bench.fitness("divergence"), seed=bench.seed)
-    result = searcher.run(bench.budget(fraction), evaluations=EVALUATIONS, batch_size=BATCH, progress=False)
-    feasible = bench.net.space.feasible(**bench.budget(fraction))
-    valued = [trial for trial in result.trials if trial.value is not None and trial.architecture in feasible]
-    ranked = sorted(valued, key=lambda trial: -cast(float, trial.value))[:CANDIDATES]
-    middle = time.perf_counter()
-    best = min((trial.architecture for trial in ranked), key=lambda each: repair(bench.net, each, bench.centred).after)
-    seconds = {"search": middle - start, "choice among repaired": time.perf_counter() - middle}
-    return bench.finished(best, seconds, evaluations=len(result.trials), findings=dict(result.findings))
+    """Take what ``search`` found for this budget."""
+    found = dict(bench.searched[str(fraction)])
+    architecture, seconds = Architecture.from_dict(found.pop("architecture")), found.pop("seconds")
+    return bench.finished(architecture, seconds, **found)
 
 
 def uniform_cut(bench: Bench, fraction: float) -> Cut:
     """Cut all layers alike; of the widths, heads and MLPs that fill the budget, those of the lowest loss."""
-    start = time.perf_counter()
+    start = time.process_time()
     members = bench.net.space.feasible(**bench.budget(fraction)).uniform()
     valued = list(bench.fitness("loss").evaluate(members))
     best = max(valued, key=lambda each: cast(float, each.value)).architecture
-    return bench.finished(best, {"search": time.perf_counter() - start}, members=len(members))
+    return bench.finished(best, {"search": time.process_time() - start}, members=len(members))
 
 
 def random_cut(bench: Bench, fraction: float) -> Cut:
@@ -201,8 +224,3 @@ METHODS: dict[str, Callable[[Bench, float], Cut]] = {
     "random": random_cut,
     "Torch-Pruning": torch_pruning,
 }
-
-
-def describe(cut: Cut) -> str:
-    """Return a cut's origin as a line of JSON."""
-    return json.dumps(cut.what)

@@ -70,14 +70,14 @@ def tune(
     """Fine-tune a copy of a network.
 
     Returns:
-        Which test images it gets right after the epochs ``judged``, and the seconds of its training.
+        Which test images it gets right after the epochs ``judged``, and the processor seconds of its training.
     """
     net, steps, found = copy.deepcopy(net), EPOCHS * given.an_epoch, dict[int, Tensor]()
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
-    seconds, start = 0.0, time.perf_counter()
+    seconds, start = 0.0, time.process_time()
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min((step + 1) / WARMUP, (steps - step) / (steps - WARMUP))
+            group["lr"] = RATE * min((step + 1) / WARMUP, (steps - step) / max(steps - WARMUP, 1))
         net.train()
         images, labels = given.crops(step)
         outputs, wanted = net(images), given.outputs[step]
@@ -88,6 +88,6 @@ def tune(
         optimizer.step()
         epoch, rest = divmod(step + 1, given.an_epoch)
         if not rest and epoch in judged:
-            seconds += time.perf_counter() - start
-            found[epoch], start = hits(net, test), time.perf_counter()
+            seconds += time.process_time() - start
+            found[epoch], start = hits(net, test), time.process_time()
     return found, seconds
