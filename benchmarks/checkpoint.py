@@ -166,16 +166,15 @@ def _line(row: Row) -> str:
 
 
 def compare(plan: Plan, methods: Sequence[str], seeds: int, workers: int) -> list[Row]:
-    """Return the rows of all networks: the rivals and our searches first, then ours."""
+    """Return the rows of all networks: our searches first, then budget by budget."""
     log, searches = plan.folder / "rows.jsonl", [Search(plan, seed) for seed in range(seeds)]
-    grid = list(product(plan.fractions, range(seeds)))
-    rivals = [Cell(plan, name, part, seed) for part, seed in grid for name in methods if name != table.OURS]
-    if table.OURS not in methods:
-        return [*run(rivals, log, workers).values()]
-    found = run([*searches, *rivals], log, workers)
-    searched = {each.seed: found[each.name]["searched"] for each in searches}
-    own = run([Cell(plan, table.OURS, part, seed, searched[seed]) for part, seed in grid], log, workers)
-    return [*own.values(), *(found[rival.name] for rival in rivals)]
+    found = run(searches, log, workers) if table.OURS in methods else {}
+    searched = [found[each.name]["searched"] if found else {} for each in searches]
+    rows = []
+    for fraction in plan.fractions:
+        grid = product(range(seeds), methods)
+        rows += run([Cell(plan, name, fraction, seed, searched[seed]) for seed, name in grid], log, workers).values()
+    return rows
 
 
 def told(rows: Sequence[Row], plan: Plan) -> str:

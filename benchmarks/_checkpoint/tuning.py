@@ -19,7 +19,7 @@ from benchmarks._checkpoint.images import Images
 from benchmarks._checkpoint.pretraining import hits
 from nasformer._io import atomic
 
-EPOCHS, BATCH, RATE, DECAY, WARMUP = 3, 64, 5e-4, 0.05, 30
+EPOCHS, BATCH, RATE, DECAY, WARMUP = 3, 64, 1.5e-4, 0.05, 30
 
 
 @dataclass(frozen=True)
