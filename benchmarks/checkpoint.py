@@ -4,6 +4,12 @@ The checkpoint is a plain ViT of timm, trained on CIFAR-10 (``checkpoint.py pret
 it has not seen, and cuts it to 75, 60, 50 and 35 % of its multiply-accumulates. All methods see the same photos, and
 all networks get the same fine-tuning on them, with the checkpoint as teacher. Test images judge alone. A killed run
 goes on with what is missing.
+
+    torchrun --nproc-per-node 2 benchmarks/checkpoint.py pretrain --images CIFAR10
+    python benchmarks/checkpoint.py --images CIFAR10 --write
+
+Without ``--images`` the archives in ``NASFORMER_REFERENCE`` are unpacked. Torch-Pruning is installed into an environment
+of its own under ``--out``.
 """
 
 from __future__ import annotations

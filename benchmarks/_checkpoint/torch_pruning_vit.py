@@ -1,6 +1,6 @@
 """Torch-Pruning's ViT pruning to a budget, run by the Python of its own environment: TASK ANSWER MACS.
 
-As its example for timm, with the settings below; the ratio is the least that meets the budget. The answer is the setting of the
+As its example for timm, with the settings below, at the least ratio within the budget. The answer is the setting of the
 lowest loss on the images after cutting. ``GroupHessianImportance.accumulate_grad`` of 1.6.1 keeps the last image's
 gradients alone; its sums are filled here, so that all images count.
 """
