@@ -8,8 +8,8 @@ goes on with what is missing.
     torchrun --nproc-per-node 2 benchmarks/checkpoint.py pretrain --images CIFAR10
     python benchmarks/checkpoint.py --images CIFAR10 --write
 
-Without ``--images`` the archives in ``NASFORMER_REFERENCE`` are unpacked. Torch-Pruning is installed into an environment
-of its own under ``--out``.
+Without ``--images`` the archives in ``NASFORMER_REFERENCE`` are unpacked. Torch-Pruning gets an environment of its own under
+``--out``.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ class Difference:
 
 def accuracy(row: Row, stage: str) -> float | None:
     """Return a row's test accuracy in percent after a stage; a method without repair has that of the cut."""
-    return row["test"].get(stage, row["test"]["cut"] if stage == "repaired" else None)
+    test: dict[str, float] = row["test"]
+    return test.get(stage, test["cut"] if stage == "repaired" else None)
 
 
 def mean(rows: Sequence[Row], method: str, fraction: float, stage: str) -> float | None:
