@@ -8,8 +8,8 @@ goes on with what is missing.
     torchrun --nproc-per-node 2 benchmarks/checkpoint.py pretrain --images CIFAR10
     python benchmarks/checkpoint.py --images CIFAR10 --write
 
-Without ``--images`` the archives in ``NASFORMER_REFERENCE`` are unpacked. Torch-Pruning gets an environment of its own under
-``--out``.
+Without ``--images`` the archives in ``NASFORMER_REFERENCE`` are unpacked. Torch-Pruning gets an environment of its own
+under ``--out``.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def compare(plan: Plan, methods: Sequence[str], seeds: int, workers: int) -> lis
     log, searches = plan.folder / "rows.jsonl", [Search(plan, seed) for seed in range(seeds)]
     found = run(searches, log, workers) if table.OURS in methods else {}
     searched = [found[each.name]["searched"] if found else {} for each in searches]
-    rows = []
+    rows: list[Row] = []
     for fraction in plan.fractions:
         grid = product(range(seeds), methods)
         rows += run([Cell(plan, name, fraction, seed, searched[seed]) for seed, name in grid], log, workers).values()

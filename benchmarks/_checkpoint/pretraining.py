@@ -68,7 +68,7 @@ def pretrain(splits: Splits, folder: Path, epochs: int) -> None:
         crops = batch.augmented(torch.Generator().manual_seed(step * world + rank))
         loss = cross_entropy(net(crops), batch.labels)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if rank == 0 and (step + 1) % _SAVE_EVERY == 0:

@@ -132,7 +132,7 @@ def first_order(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[
     model.zero_grad()
     for first in range(0, len(images), 64):
         part = slice(first, first + 64)
-        (cross_entropy(model(images[part]), labels[part], reduction="sum") / len(images)).backward()
+        (cross_entropy(model(images[part]), labels[part], reduction="sum") / len(images)).backward()  # type: ignore[no-untyped-call]
     return [parameter.grad.clone() for parameter in model.parameters()]
 
 

@@ -83,7 +83,7 @@ def tune(
         outputs, wanted = net(images), given.outputs[step]
         taught = kl_div(log_softmax(outputs, 1), log_softmax(wanted, 1), reduction="batchmean", log_target=True)
         optimizer.zero_grad()
-        (0.5 * cross_entropy(outputs, labels) + 0.5 * taught).backward()
+        (0.5 * cross_entropy(outputs, labels) + 0.5 * taught).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         epoch, rest = divmod(step + 1, given.an_epoch)
