@@ -14,7 +14,7 @@ from typing import Any
 
 import timm
 import torch
-import torch_pruning as tp
+import torch_pruning as tp  # type: ignore[import-not-found, unused-ignore]
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
@@ -35,7 +35,8 @@ def main(task: str, answer: str, macs: str) -> None:
     images, labels = given["images"], given["labels"]
     start = time.process_time()
     gradients = {"taylor": first_order(model, images, labels), "hessian": second_order(model, images, labels)}
-    seconds, losses, best = {"importance": time.process_time() - start}, {}, (float("inf"), None, None)
+    seconds, losses = {"importance": time.process_time() - start}, dict[str, float]()
+    best: tuple[float, Any, dict[str, Any]] = (float("inf"), None, {})
     start = time.process_time()
     for setting in SETTINGS:
         net = to_budget(model, gradients, int(macs), setting)
