@@ -1,0 +1,1 @@
+"""Parts of ``benchmarks/checkpoint.py``: cutting a trained vision transformer, by us and by others."""
