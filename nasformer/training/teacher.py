@@ -169,10 +169,8 @@ def original(net: Supernet) -> Teacher | None:
     """
     if not from_checkpoint(net) or net.metadata["imported"].get("new_head"):
         return None
-    steps = net.preprocessing or {}
-    model, task = net.extract(net.space.supernet_architecture), _task(net.metadata)
-    size = net.geometry.image_size
-    return Teacher(model, image_size=size, mean=steps.get("mean"), std=steps.get("std"), task=task)
+    # the student's images, whatever their normalisation: the family's largest network is the model
+    return Teacher.of(net.extract(net.space.supernet_architecture), _task(net.metadata))
 
 
 def _task(metadata: Mapping[str, Any]) -> Task | None:
