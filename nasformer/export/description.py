@@ -72,6 +72,7 @@ class Description:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON; the entry "classes" or "task" is that of ``Task.record``."""
         data = asdict(self)
+        data["preprocessing"] = self.preprocessing and self.preprocessing.to_dict()
         del data["task"]
         record = self.task.record()
         version = 1 if "classes" in record and self.preprocessing is not None else FORMAT_VERSION
