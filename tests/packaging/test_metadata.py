@@ -23,7 +23,8 @@ def test_torch_is_never_held_back(project: dict[str, Any]) -> None:
 
 def test_extras(project: dict[str, Any]) -> None:
     extras = set(project["optional-dependencies"])
-    assert extras == {"dev", "ray", "onnx", "dashboard", "postgresql", "parquet", "cmaes", "browser", "datasets"}
+    known = {"dev", "ray", "onnx", "dashboard", "postgresql", "parquet", "cmaes", "browser", "datasets", "transformers"}
+    assert extras == known
 
 
 def test_changelog_names_the_version(root: Path, project: dict[str, Any]) -> None:
