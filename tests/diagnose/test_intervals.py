@@ -38,6 +38,7 @@ def test_a_spread_is_of_the_values() -> None:
     assert spread == pytest.approx({"low": 25.0, "value": 500.0, "high": 975.0})
 
 
+@pytest.mark.slow
 def test_intervals_of_tau_cover_it() -> None:
     draw = np.random.default_rng(0)
     true, covered = stats.kendalltau(*draw.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 20000).T).statistic, 0

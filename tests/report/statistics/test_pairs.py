@@ -109,7 +109,7 @@ def test_only_seeds_that_both_have_are_compared() -> None:
     assert analysis.warnings[0].startswith("1 of 14 runs are missing")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(values=st.lists(st.tuples(SHARES, SHARES), min_size=6, max_size=14))
 def test_swapping_mirrors_everything(values: list[tuple[float, float]]) -> None:
     a, b = (list(side) for side in zip(*values, strict=True))
@@ -126,7 +126,7 @@ def test_swapping_mirrors_everything(values: list[tuple[float, float]]) -> None:
     assert forward.interval == pytest.approx(backward.interval)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(values=st.lists(st.tuples(SHARES, SHARES), min_size=6, max_size=14), constant=st.floats(-50, 50))
 def test_adding_a_constant_changes_nothing(values: list[tuple[float, float]], constant: float) -> None:
     a, b = (np.array(side) for side in zip(*values, strict=True))
@@ -136,7 +136,7 @@ def test_adding_a_constant_changes_nothing(values: list[tuple[float, float]], co
     assert plain.median_difference == pytest.approx(moved.median_difference, abs=1e-8)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     rng = np.random.default_rng(0)

@@ -59,6 +59,7 @@ def random_runs() -> Pool:
     return pool("random", 80, 24)
 
 
+@pytest.mark.slow
 def test_a_strategy_and_its_twin_are_rarely_called_different(random_runs: Pool) -> None:
     found = twins(random_runs, seeds=20, strategies=2, repeats=40)
     assert different(found) <= 6  # of 40: more has a chance of 1 % at 5 % each
