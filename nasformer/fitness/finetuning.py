@@ -52,7 +52,7 @@ class Finetuning:
             dataset's default.
         teacher: Distillation teacher; None: the original model of a family from a checkpoint, unless the recipe has
             ``distillation: off``; of other supernets none.
-        objective: The metric that ranks, as of ``InheritedFitness``; None, or "divergence": the task's first.
+        objective: The metric that ranks, one of ``task.objectives``; None: their first.
         out: Folder that keeps the winner's weights as ``network.safetensors``, and resumable states until then; None:
             no weights are kept.
         device: "auto" is the first available of cuda, mps and cpu.
@@ -60,7 +60,7 @@ class Finetuning:
 
     Raises:
         DataError: The images do not fit the supernet.
-        RecipeError: ``top`` or ``epochs`` is below 1.
+        RecipeError: ``top`` or ``epochs`` is below 1, or ``objective`` is the divergence.
     """
 
     def __init__(
@@ -88,9 +88,10 @@ class Finetuning:
         self.recipe = (recipe or self._whole.finetuning()).replace(
             epochs=epochs, validate_every=epochs, checkpoint_every=epochs, keep_best=None
         )
-        self.objective = data.task.objective(
-            None if objective == "divergence" else objective
-        )  # fine-tuned ones diverge
+        if objective == "divergence":
+            known = " or ".join(data.task.objectives)
+            raise RecipeError(f"fine-tuned networks are judged by {known}, not by divergence; search by one", objective)
+        self.objective = data.task.objective(objective)
         default = original_of(net) if teacher is None and self.recipe.distillation != "off" else None
         self.teacher = default[0] if default else None if teacher is None else Teacher.of(teacher)
 

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from nasformer.architecture import Architecture
-from nasformer.data import Dataset
+from nasformer.data import Dataset, load_dataset
 from nasformer.errors import FitnessError, RecipeError
 from nasformer.fitness import Finetuning, InheritedFitness
 from nasformer.search import Evaluation, SearchResult
 from nasformer.searcher import Searcher
+from nasformer.space import load_space
 from nasformer.supernet import Supernet, load_network
 from nasformer.training import Recipe, evaluate
 
@@ -123,3 +124,9 @@ def test_what_cannot_be_meant_is_refused(net: Supernet, digits: Dataset) -> None
         Finetuning(net, digits, top=0)
     with pytest.raises(RecipeError, match="epochs of a fine-tuning is at least 1, got -1"):
         Finetuning(net, digits, epochs=-1)
+
+
+def test_the_divergence_judges_no_fine_tuned_network() -> None:
+    space, data = load_space("digits"), load_dataset("digits")
+    with pytest.raises(RecipeError, match=r"judged by accuracy or .*, not by divergence; search by one"):
+        Finetuning(Supernet(space), data, objective="divergence")
