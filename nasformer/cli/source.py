@@ -64,7 +64,7 @@ class Source:
         if wanted and self.supernet is None:
             raise CheckpointError(f"--repair is of subnets of a supernet, but {self.file} is a network", self.file)
         if wanted is None:
-            wanted = self.supernet is not None and repairs_by_default(self.supernet.metadata, data)
+            wanted = self.supernet is not None and repairs_by_default(self.supernet, data)
         if self.supernet is None or not wanted:
             return None
         return repair(self.supernet, self.net.architecture, data, **options)

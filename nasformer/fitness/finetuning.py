@@ -146,7 +146,7 @@ class Finetuning:
 
     def _cut(self, architecture: Architecture) -> tuple[VisionTransformer, str]:
         """Return a subnet, of a family from a checkpoint repaired as ``finetune`` does, and what identifies it."""
-        if not repairs_by_default(self.net.metadata, self.data):
+        if not repairs_by_default(self.net, self.data):
             net = self.net.extract(architecture)
             return net, fingerprint(net)
         repaired = repair(self.net, architecture, self.data, device=self.device, readers=self.readers)

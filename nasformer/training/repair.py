@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from nasformer.architecture import Architecture
@@ -14,10 +11,9 @@ from nasformer.supernet.layers import resize_images
 from nasformer.supernet.model import VisionTransformer
 from nasformer.supernet.repair import LEAST_IMAGES, Repair
 from nasformer.supernet.repair import repair as repair_on_images
+from nasformer.supernet.supernet import Supernet
 from nasformer.training.device import find_device
-
-CHECKPOINTS = ("timm", "transformers")
-"""Formats of imported checkpoints whose subnets were never trained: they are repaired by default."""
+from nasformer.training.teacher import from_checkpoint
 
 _MOST_IMAGES, _MOST_TOKENS = 1024, 2**16
 _AT_A_TIME = 128
@@ -69,6 +65,6 @@ def repair(
     return found
 
 
-def repairs_by_default(metadata: Mapping[str, Any], data: Dataset) -> bool:
+def repairs_by_default(net: Supernet, data: Dataset) -> bool:
     """Whether a supernet is of a trained checkpoint, by its metadata, and the train images suffice to repair it."""
-    return metadata.get("imported", {}).get("format") in CHECKPOINTS and len(data.train) >= LEAST_IMAGES
+    return from_checkpoint(net) and len(data.train) >= LEAST_IMAGES
