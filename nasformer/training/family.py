@@ -63,7 +63,7 @@ def family_of(
     else:
         weights = {name: each for name, each in source.weights.items() if not name.startswith("head.")}
         source = replace(source, weights=weights).with_head(data.num_classes, seed)
-    sample = _sample(data, images, seed)
+    sample = list(iterate(data.train, _BATCH, seed=seed, stop=images))  # as in evaluation
     if not kept and is_classified:
         source = linear_probe(source, sample)
     net = Supernet.from_checkpoint(source, space, batches=sample if is_classified else None)
@@ -96,13 +96,6 @@ def linear_probe(source: Checkpoint, batches: Sequence[Batch]) -> Checkpoint:
     head = {"head.weight": torch.tensor(weight).float().view(shape), "head.bias": torch.tensor(bias).float()}
     origin = {**source.source, "head": f"logistic regression on {len(labels)} images"}
     return replace(source, weights={**source.weights, **head}, source=origin, new_head=False)
-
-
-def _sample(data: Dataset, count: int, seed: int) -> list[Batch]:
-    """Return batches of some train images, as in evaluation."""
-    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[:count].tolist()
-    subset: Any = torch.utils.data.Subset(data.train, sorted(order))  # type: ignore[arg-type]
-    return list(iterate(subset, _BATCH))
 
 
 def _with_same_classes(source: Checkpoint, data: Dataset) -> tuple[Checkpoint, Dataset]:
