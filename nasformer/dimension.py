@@ -27,7 +27,7 @@ from_dict from_json further geometry grid head_dim hidden_dim hidden_dims in_cha
 intercept known_costs largest layers macs macs_batch max_distance maximum name network num_classes of pair
 params params_batch patch_dim patches pooled_tokens pooling position_rows quality replace require sample
 sample_codes save series size smallest stride suggest supernet supernet_architecture to_dict to_json tokens with_cost
-with_series variant pooled
+with_series variant with_pooling
 """
 """Names taken by other keywords and attributes."""
 _MAX_VALUE = 10**9

@@ -123,7 +123,7 @@ class Geometry:
         sizes = {"image_size": series.length, "patch_size": series.patch_sizes[0], "in_channels": series.channels}
         return replace(self, axes=1, stride=series.stride, instance_norm=series.instance_norm, **sizes)
 
-    def pooled(self, pooling: Pooling) -> Geometry:
+    def with_pooling(self, pooling: Pooling) -> Geometry:
         """Return this geometry with an input of the head."""
         return replace(self, pooling=None if pooling in ("mean", "cls") else pooling)
 

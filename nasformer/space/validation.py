@@ -166,7 +166,7 @@ def read_geometry(
             hint = "; to search it: {choice: […]}" if isinstance(value, list) else ""
             raise SpaceError(f"{key} must be a whole number of at least 1, got {value!r}{hint}", value)
         whole[key] = int(number)
-    geometry = Geometry(**whole, variant=variant).pooled(pooling)
+    geometry = Geometry(**whole, variant=variant).with_pooling(pooling)
     _check_variant(geometry, pooling)
     if series is not None:
         return geometry.with_series(series)

@@ -113,6 +113,16 @@ class Checkpoint:
         return _sorted(self.weights, importance, channels=channels)
 
 
+def mlp_ratio(hidden: int, width: int) -> float:
+    """Return a ratio that gives ``hidden`` units at a width.
+
+    >>> [int(width * mlp_ratio(hidden, width)) for hidden, width in ((62, 48), (4304, 1152))]
+    [62, 4304]
+    """
+    ratio = hidden / width
+    return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width
+
+
 def suggested_space(source: Checkpoint) -> SearchSpace:
     """Return a space around a network.
 

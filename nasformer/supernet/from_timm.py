@@ -29,7 +29,7 @@ from nasformer.cost.geometry import Geometry, Pooling
 from nasformer.cost.variant import Variant
 from nasformer.errors import ArchitectureError, CheckpointError, did_you_mean
 from nasformer.supernet.checkpoint import first_line
-from nasformer.supernet.family import Checkpoint
+from nasformer.supernet.family import Checkpoint, mlp_ratio
 
 _POOLINGS: dict[str, Pooling] = {"token": "cls", "avg": "mean", "map": "map"}
 _NORMS: dict[type[nn.Module], str] = {nn.LayerNorm: "layer", TimmLayerNorm: "layer", RmsNorm: "rms"}
@@ -63,10 +63,9 @@ def read_timm(model: nn.Module) -> Checkpoint:
         variant=_variant(vit),
     )
     pooling, width = _POOLINGS[vit.global_pool], vit.embed_dim
-    ratio = hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
     return Checkpoint(
-        geometry.pooled(pooling),
-        uniform(width, len(vit.blocks), block.attn.num_heads, ratio),
+        geometry.with_pooling(pooling),
+        uniform(width, len(vit.blocks), block.attn.num_heads, mlp_ratio(hidden, width)),
         pooling,
         next(norm.eps for norm in _norms(vit)),
         _weights(vit),

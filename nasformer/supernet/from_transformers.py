@@ -20,7 +20,7 @@ from nasformer.cost.geometry import Geometry, Pooling
 from nasformer.cost.variant import Variant
 from nasformer.errors import ArchitectureError, CheckpointError
 from nasformer.supernet.checkpoint import first_line
-from nasformer.supernet.family import Checkpoint
+from nasformer.supernet.family import Checkpoint, mlp_ratio
 from nasformer.supernet.from_timm import linear, norm, qkv
 
 _RESAMPLINGS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
@@ -110,10 +110,9 @@ def _converted(model: Any, layout: _Layout, steps: Mapping[str, Any]) -> Checkpo
     }
     for number, layer in enumerate(layers):
         weights |= _layer(f"blocks.{number}.", layer, layout, heads)
-    ratio = hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
     return Checkpoint(
-        geometry.pooled(layout.pooling),
-        uniform(width, len(layers), heads, ratio),
+        geometry.with_pooling(layout.pooling),
+        uniform(width, len(layers), heads, mlp_ratio(hidden, width)),
         layout.pooling,
         config.layer_norm_eps,
         {name: tensor.detach().clone().float() for name, tensor in weights.items()},

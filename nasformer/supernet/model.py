@@ -93,7 +93,7 @@ class VisionTransformer(nn.Module):
         require_option("pooling", pooling, get_args(Pooling))
         require_option("qkv_bias", qkv_bias, get_args(QkvBias))
         pooling = geometry.pooling or pooling
-        g = geometry.of(architecture).pooled(pooling)
+        g = geometry.of(architecture).with_pooling(pooling)
         embed_dim = architecture.embed_dim
         self.geometry, self.architecture, self.pooling, self.qkv_bias = g, architecture, pooling, qkv_bias
         self.sharing = sharing
