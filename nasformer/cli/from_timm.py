@@ -71,13 +71,13 @@ def from_timm(
     from nasformer.training.weights import keep_weights
 
     source = _read(name, weights, transformers, option or []).at(image_size)
+    folder = out or run_folder(f"{source.source.get('name', source.source['format'])}-family")
+    _require_untrained(folder)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable}
     known = source.source.get("preprocessing")
     steps = {"crop_pct": CROP, **known} if known else {}
     dataset = read_data(data, source.geometry, trained_on=steps, progress=not (quiet or json), **how)
     net, dataset = family_of(source, dataset, space, images=images, new_head=new_head, seed=seed)
-    folder = out or run_folder(f"{net.space.name}-family")
-    _require_untrained(folder)
     folder.mkdir(parents=True, exist_ok=True)
     net.save(folder / FILE)
     net.space.save(folder / SPACE)
@@ -86,19 +86,10 @@ def from_timm(
     score = evaluate(net.to(place), dataset.search, task=dataset.task, device=place, readers=readers_of(readers))
     model = net.architecture
     costs = {"params": net.space.params(model), "macs": net.space.macs(model)}
-    search = [
-        str(folder / SPACE),
-        "--supernet",
-        str(folder / FILE),
-        "--data",
-        data,
-        "--strategy",
-        "sensitivity",
-        "--macs",
-        f"{costs['macs'] / 2e6:.4g}M",
-    ]
+    space_file, file, half = folder / SPACE, folder / FILE, f"{costs['macs'] / 2e6:.4g}M"
+    search = ["search", str(space_file), "--supernet", str(file), "--data", data, "--strategy", "sensitivity"]
     if json:
-        files = {"checkpoint": str(folder / FILE), "space": str(folder / SPACE), "kept": str(kept)}
+        files = {"checkpoint": str(file), "space": str(space_file), "kept": str(kept)}
         print_json({**files, **costs, "search": dict(score), "imported": net.metadata["imported"]})
         return
     console.print(checkpoint_line(net), soft_wrap=True)
@@ -106,8 +97,8 @@ def from_timm(
     row = ("the model", *map("{:,}".format, costs.values()), *(m.text(score[m.name]) for m in metrics))
     print_table("", ("search split", "params", "MACs", *(metric.title for metric in metrics)), [row])
     console.print(
-        f"Supernet: {folder / FILE}\nSpace of {net.space.size():.2g} architectures: {folder / SPACE}\n"
-        f"Next, for half of its MACs: nasformer search {shlex.join(search)}",
+        f"Supernet: {file}\nSpace of {net.space.size():.2g} architectures: {space_file}\n"
+        f"Next, for half of its MACs: nasformer {shlex.join(search)} --macs {half}",
         soft_wrap=True,
     )
 

@@ -309,11 +309,11 @@ def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> n
             model: Any = timm.create_model(name, pretrained=True, **options)
             if options.get("num_classes") not in (None, model.pretrained_cfg.get("num_classes")):
                 model.reset_classifier(0)  # timm has replaced the head by a random one
-            return cast(nn.Module, model.eval())
-        check_download(weights)
-        state = load_state_dict(str(weights), device="cpu", weights_only=True)
-        model = timm.create_model(name, **{**_shape(state), **options})
-        load_checkpoint(model, str(weights), device="cpu", weights_only=True)
+        else:
+            check_download(weights)
+            state = load_state_dict(str(weights), device="cpu", weights_only=True)
+            model = timm.create_model(name, **{**_shape(state), **options})
+            load_checkpoint(model, str(weights), device="cpu", weights_only=True)
     except TypeError as error:
         raise ArchitectureError(f"timm cannot build {name!r}: {first_line(error)}; see --option", options) from error
     except Exception as error:  # timm raises whatever the hub, the file or torch raises
