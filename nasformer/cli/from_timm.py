@@ -65,7 +65,7 @@ def from_timm(
 
       nasformer from-timm vit_tiny_patch16_224 -o img_size=96 --data PHOTOS
     """
-    from nasformer.data.image_files import CROP
+    from nasformer.data.data_config import CROP
     from nasformer.training import evaluate, find_device
     from nasformer.training.family import checkpoint_line, family_of
     from nasformer.training.weights import keep_weights

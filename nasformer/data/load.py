@@ -59,7 +59,8 @@ def load_dataset(
     (10, 8, 359)
     """
     if preprocessing is not None:
-        from nasformer.data.image_files import DataConfig, preprocessed
+        from nasformer.data.data_config import DataConfig
+        from nasformer.data.image_files import preprocessed
 
         data = load_dataset(name, seed=seed, root=root, image_size=image_size, in_channels=in_channels, **options)
         return preprocessed(data, DataConfig.from_dict(preprocessing))

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from nasformer.cli import run
 from nasformer.data import load_dataset
-from nasformer.data.image_files import DataConfig, Plain
+from nasformer.data.data_config import DataConfig
+from nasformer.data.image_files import Plain
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.fitness.finetuning import Finetuning
 from nasformer.space import load_space
