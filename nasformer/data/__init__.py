@@ -1,11 +1,12 @@
 """Datasets with three splits that share no image: train, search and test.
 
 ``dataset`` holds and checks the splits, ``splits`` draws them, ``batches`` iterates over them, ``prefetch`` prepares
-the next batch in a thread. ``picture`` reads one image file, ``image_files`` a split of them as ``data_config`` says, ``decoded`` caches
-decoded ones, ``examine`` looks for unreadable ones and copies, and ``held_out`` keeps splits by name. ``digits``,
-``fashion_mnist``, ``image_folder``, ``labelled_files``, ``hugging_face`` and ``transfer`` read one source each, and
-``load`` finds them by the name that ``names`` parses. ``label_table`` and ``label_targets`` read a table and its
-targets, ``series`` and ``series_file`` series. Names are imported lazily: ``series_file`` is read without torch.
+the next batch in a thread. ``picture`` reads one image file, ``image_files`` a split of them as ``data_config`` says,
+``decoded`` caches decoded ones, ``examine`` looks for unreadable ones and copies, and ``held_out`` keeps splits by
+name. ``digits``, ``fashion_mnist``, ``image_folder``, ``labelled_files``, ``hugging_face`` and ``transfer`` read one
+source each, and ``load`` finds them by the name that ``names`` parses. ``label_table`` and ``label_targets`` read a
+table and its targets, ``series`` and ``series_file`` series. Names are imported lazily: ``series_file`` is read
+without torch.
 """
 
 from __future__ import annotations
