@@ -98,7 +98,6 @@ def train(
     """
     from nasformer.search.progress import duration
     from nasformer.space import load_space, space_names
-    from nasformer.space.declaration import write_space
     from nasformer.supernet import Supernet
     from nasformer.training import is_main_process, train_supernet
     from nasformer.training.sampling import reference_subnets
@@ -158,7 +157,7 @@ def train(
     print_table("", ("search split", "params", *(metric.title for metric in metrics)), rows)
     if space is None:
         space = str(folder / "space.yaml")
-        write_space(declared, space)
+        declared.save(space)
     again = [space, *([] if data is None else ["--data", data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(

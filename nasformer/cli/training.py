@@ -209,6 +209,7 @@ def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dic
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
     """Write the report of a training, and print a summary."""
     from nasformer.report import paired_verdict, write_training_report
+    from nasformer.report.tables.training_result import start_of
     from nasformer.tasks import task_of
 
     page = write_training_report(folder, result.to_dict(), title=title, command=command_line())
@@ -217,8 +218,7 @@ def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> Non
         return
     figures, task = result.figures, task_of(result.training.data)
     done = {"finetune": "fine-tuned", "retrain": "retrained"}[figures["kind"]]
-    start = "repaired" if figures.get("repair", {}).get("kept") else "inherited"
-    scores = {start: figures.get("before"), done: figures["test"]}
+    scores = {start_of(figures): figures.get("before"), done: figures["test"]}
     metrics = [metric for metric in task.metrics if figures["test"].get(metric.name) is not None]
     rows = [
         (name, *(metric.text(each[metric.name]) if metric.name in each else "–" for metric in metrics))

@@ -15,11 +15,16 @@ _FOLDED_FROM = 41
 _CONFUSIONS = 12
 
 
+def start_of(figures: JsonObject) -> str:
+    """Return what a fine-tuning began with: "inherited" weights, or those "repaired" after cutting."""
+    return "repaired" if (figures.get("repair") or {}).get("kept") else "inherited"
+
+
 def scores_table(task: Task, figures: JsonObject, done: str) -> Table:
     """Return every metric on the test examples, also of the inherited weights if they were evaluated."""
     test = figures["test"]
     examples = test[task.examples]
-    judged = [("inherited", figures.get("before")), (done, test)]
+    judged = [(start_of(figures), figures.get("before")), (done, test)]
     rows = [[label, *(_score(each, scores, examples) for each in task.metrics)] for label, scores in judged if scores]
     caption = (
         f"{examples:,} test {task.examples}. Below values: 95 % intervals of the sampling of {task.examples}, not of "
