@@ -69,7 +69,7 @@ Repair = Annotated[
     bool | None,
     typer.Option(
         "--repair/--no-repair",
-        help="Fit an extracted network to its supernet's outputs first; default: if that is of a checkpoint of timm.",
+        help="Fit an extracted network to its supernet's outputs first; default: if that is of a trained checkpoint.",
         show_default=False,
     ),
 ]

@@ -169,7 +169,7 @@ def _chunks(images: Tensor, tokens: int) -> list[Tensor]:
 def _divergence(task: Task, net: VisionTransformer, chunks: list[Tensor], wanted: Tensor) -> float:
     """Return the mean divergence of a network's outputs from ``wanted``, 0 if they are equal."""
     outputs = torch.cat([net(chunk) for chunk in chunks])
-    return float(task.distillation(outputs, wanted) - task.distillation(wanted, wanted))
+    return float(task.divergence(outputs, wanted).mean())
 
 
 class _Branch(NamedTuple):
