@@ -6,6 +6,7 @@ model until it is trained; then the metadata say which file still holds it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def origin_of(net: Supernet, own: Path | None, kept: Path | None) -> dict[str, A
         own: File of the trained weights; a supernet of that file is of this training.
         kept: File that holds the original of a family, if it exists.
     """
-    model = None if is_trained(net) else original(net)
+    model = None if is_trained(net.metadata) else original(net)
     file = kept.absolute() if kept is not None and kept.exists() else net.file
     origin: dict[str, Any] = {}
     if net.file is not None and own is not None and net.file == own.absolute():
@@ -39,9 +40,9 @@ def origin_of(net: Supernet, own: Path | None, kept: Path | None) -> dict[str, A
     return origin
 
 
-def is_trained(net: Supernet) -> bool:
+def is_trained(metadata: Mapping[str, Any]) -> bool:
     """Whether a supernet was trained here; an imported one only knows its data."""
-    return "recipe" in net.metadata.get("training", {})
+    return "recipe" in metadata.get("training", {})
 
 
 def original_of(net: Supernet) -> tuple[Teacher, str] | None:
@@ -50,7 +51,7 @@ def original_of(net: Supernet) -> tuple[Teacher, str] | None:
     Of a trained family whose original is gone it is the largest network as trained.
     """
     model = original(net)
-    if model is None or not is_trained(net):
+    if model is None or not is_trained(net.metadata):
         return None if model is None else (model, "the original model")
     known = net.metadata.get(ORIGINAL, {})
     file = known.get("file", "its file")

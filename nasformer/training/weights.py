@@ -22,6 +22,7 @@ from nasformer.errors import CheckpointError, FitnessError, SpaceError, did_you_
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import read_header
+from nasformer.training.origin import is_trained
 
 UNKNOWN = "unknown data"
 _FILE = re.compile(r"(?P<slot>(?P<space>[0-9a-f]{16})(-[0-9a-f]{16})?)(\.(?P<name>[A-Za-z][\w-]*))?\.safetensors")
@@ -90,8 +91,8 @@ def trained_on(checkpoint: str | Path) -> tuple[str | None, str | None]:
         CheckpointError: The checkpoint is unreadable.
     """
     header = read_header(checkpoint, "supernet")
-    trained = "recipe" in header["metadata"].get("training", {})
-    imported = None if trained else header["metadata"].get("imported", {}).get("format")
+    metadata = header["metadata"]
+    imported = None if is_trained(metadata) else metadata.get("imported", {}).get("format")
     return _data(header).get("name"), imported
 
 
