@@ -112,11 +112,13 @@ class Trainer:
         _set_grad_checkpointing(self.net, recipe)
         self.train_split = _on(_augmented(data.train, recipe), device)
         self.search_split = _on(decode_once(data.search, home() / "decoded"), device)
-        self.steps = len(data.train) // recipe.batch_size
+        self.epoch_images = min(len(data.train), recipe.epoch_images or len(data.train))
+        self.steps = self.epoch_images // recipe.batch_size
         if not self.steps:
+            per_epoch = "" if self.epoch_images == len(data.train) else " of an epoch (epoch_images)"
             raise RecipeError(
-                f"batch_size {recipe.batch_size} exceeds the {len(data.train)} train {data.task.examples} of "
-                f"{data.name!r}; choose a smaller one",
+                f"batch_size {recipe.batch_size} exceeds the {self.epoch_images} train {data.task.examples} of "
+                f"{data.name!r}{per_epoch}; choose a smaller one",
                 recipe,
             )
         self.optimizer = make_optimizer(self.net, recipe)
@@ -329,6 +331,7 @@ class Trainer:
             seed=derived(self.recipe.seed, epoch, 1),
             drop_last=True,
             readers=self.readers,
+            stop=self.epoch_images,
             rows=None if self.shard is None else self.shard.rows,
             repeats=self.recipe.repeated_augmentation,
             weights=self.weights,

@@ -56,7 +56,8 @@ class Recipe(BaseModel):
     """Training hyperparameters.
 
     Attributes:
-        epochs: Passes over the train split.
+        epochs: Passes over the train split, or over ``epoch_images`` of it.
+        epoch_images: Train images per epoch, another random part in each; None: all.
         batch_size: Global batch size over all processes; an incomplete last batch is dropped.
         accumulation_steps: Micro-batches per step (gradient accumulation): the same gradients
             with less memory, in more time.
@@ -121,6 +122,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(500, ge=1, le=10**6)
+    epoch_images: int | None = Field(None, ge=1)
     batch_size: int = Field(1024, ge=1, le=2**20)
     accumulation_steps: int = Field(1, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
