@@ -29,6 +29,7 @@ from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DivergenceError, RecipeError
 from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
+from nasformer.training.compute import training_macs
 from nasformer.training.device import uses_bfloat16
 from nasformer.training.distributed import (
     SINGLE_PROCESS,
@@ -299,6 +300,7 @@ class Trainer:
         self.net.train()
         total, waited, ready = 0.0, 0.0, began
         architectures = self.task.draws(epoch, self.steps)
+        teacher = None if self.teacher is None else self.teacher.net
         for step, (images, labels) in enumerate(self._batches(epoch)):
             waited += time.perf_counter() - ready
             self.scheduler.step_update(epoch * self.steps + step)
@@ -314,6 +316,7 @@ class Trainer:
             "epoch": epoch + 1,
             "train_loss": total / (self.steps * self.ranks.count),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "macs": training_macs(self.net, architectures, self.recipe.batch_size, teacher),
         }
         if not hasattr(self.train_split, "batch"):
             seconds = ready - began

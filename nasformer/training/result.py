@@ -16,8 +16,8 @@ class TrainingResult:
     """The record of a training.
 
     Attributes:
-        history: One row per epoch: train_loss, learning_rate, seconds, validation if there was one, and of images that
-            are not in memory ``images_per_second`` and ``reading``, the share of the time that waited for them.
+        history: One row per epoch: train_loss, learning_rate, macs, seconds, validation if there was one, and of images
+            that are not in memory ``images_per_second`` and ``reading``, the share of the time that waited for them.
         seconds: Total time, over all resumes.
         steps: Optimizer steps.
         device: Device.
@@ -44,11 +44,19 @@ class TrainingResult:
         rows = [row for row in self.history if "validation" in row and row["epoch"] <= (self.kept or row["epoch"])]
         return dict(rows[-1]["validation"]) if rows else {}
 
+    @property
+    def macs(self) -> int | None:
+        """The multiply-accumulates of all epochs, forward and backward; None if those of the network are unknown."""
+        counts = [row.get("macs") for row in self.history]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return {
             "seconds": self.seconds,
             "steps": self.steps,
+            "macs": self.macs,
             "device": self.device,
             "processes": self.processes,
             "recipe": self.recipe.to_dict(),

@@ -1,0 +1,42 @@
+"""Compute of a training in multiply-accumulates (MACs), from the closed form: no network runs.
+
+A forward and a backward pass count as three forward passes (Kaplan et al., arXiv 2001.08361, section 2.1), since the
+backward pass multiplies for the gradients of inputs and of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from nasformer.architecture import Architecture
+from nasformer.cost import macs
+from nasformer.supernet import VisionTransformer
+
+_PASSES = 3
+
+
+def training_macs(
+    net: nn.Module, steps: Iterable[Sequence[Architecture | None]], batch_size: int, teacher: nn.Module | None = None
+) -> int | None:
+    """Return the MACs of training steps over all processes; None if those of the network are unknown.
+
+    A teacher's forward pass is included if it is a ``VisionTransformer``. Without trainable blocks the backward pass
+    ends at the head, and is not counted.
+
+    Args:
+        net: The network.
+        steps: The subnets of each step; None: the whole network.
+        batch_size: Inputs of a step.
+        teacher: Network of the distillation teacher.
+    """
+    if not isinstance(net, VisionTransformer):
+        return None
+    passes = _PASSES if any(parameter.requires_grad for parameter in net.blocks.parameters()) else 1
+    taught = _forward(teacher) if isinstance(teacher, VisionTransformer) else 0
+    return sum(taught + passes * sum(_forward(net, each) for each in subnets) for subnets in steps) * batch_size
+
+
+def _forward(net: VisionTransformer, architecture: Architecture | None = None) -> int:
+    return int(macs(net.geometry, architecture or net.architecture))
