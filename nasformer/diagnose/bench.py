@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from torch.utils.data import Subset
 
 from nasformer._io import atomic, digest
 from nasformer.architecture import Architecture
-from nasformer.cost import format_limits
+from nasformer.cost import as_limits, format_limits
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset, Split
 from nasformer.data.memory import ImagesInMemory
 from nasformer.diagnose.plan import Plan
-from nasformer.errors import FitnessError
+from nasformer.errors import DiagnosisError, FitnessError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.prefix_tree import in_tree_order
@@ -26,6 +27,9 @@ from nasformer.search import Evaluation
 from nasformer.space import FeasibleSet
 from nasformer.supernet import Supernet
 from nasformer.tasks import Metric
+
+BAND = 0.1
+"""Half the width of the band around the middle budget, as a share of it."""
 
 _BLOCK = 64
 """Architectures per seeded block: longer samples extend shorter ones."""
@@ -60,8 +64,50 @@ class Bench:
 
     @cached_property
     def feasible(self) -> FeasibleSet:
-        """The feasible set of the budget."""
-        return self.net.space.feasible(**self.plan.budget)
+        """The feasible set of the middle budget."""
+        return self.net.space.feasible(**self.plan.middle)
+
+    @cached_property
+    def bands(self) -> list[FeasibleSet]:
+        """The feasible sets between the budgets, ascending: of the first from half of it on."""
+        uppers = [self._most(budget) for budget in self.plan.budgets]
+        lowers = [{name: most / 2 for name, most in uppers[0].items()}, *uppers] if uppers else []
+        parts = [
+            self.net.space.feasible(**{name: (low.get(name), most) for name, most in high.items()})
+            for low, high in zip(lowers, uppers, strict=False)
+        ]
+        return parts or [self.feasible]
+
+    @cached_property
+    def band(self) -> FeasibleSet:
+        """The architectures within ``BAND`` of the middle budget."""
+        most = self._most(self.plan.middle)
+        return self.net.space.feasible(**{name: ((1 - BAND) * end, (1 + BAND) * end) for name, end in most.items()})
+
+    def _most(self, budget: Mapping[str, Any]) -> dict[str, float]:
+        """Return the upper bounds of a budget."""
+        limits = as_limits(dict(budget), self.net.space.known_costs)
+        return {name: ends.high for name, ends in limits.items() if ends.high is not None}
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """The record of the supernet's training.
+
+        Raises:
+            DiagnosisError: It does not say how much it computed.
+        """
+        record: Mapping[str, Any] = self.net.metadata.get("training", {})
+        if not record.get("macs"):
+            raise DiagnosisError("the supernet does not say how much its training computed; train it with this version")
+        return record
+
+    def supernet(self, file: str) -> Supernet:
+        """Return the supernet of a file in the folder; of "" the diagnosed one."""
+        return Supernet.load(self.folder / file, self.net.space) if file else self.net
+
+    def weights_of(self, file: str) -> str:
+        """Return what identifies the weights of a file: the hash of the diagnosed ones, else its name, a hash too."""
+        return file or self.weights
 
     @cached_property
     def weights(self) -> str:
@@ -70,38 +116,46 @@ class Bench:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of everything that results depend on: weights, images, budget and the space's constraints."""
+        """Hash of everything that results depend on: weights, images, budgets and the space's constraints."""
         own = format_limits(self.net.space.constraints)
-        return digest([self.weights, self.images, dict(self.plan.budget), *([own] if own else [])])
+        return digest([self.weights, self.images, [dict(each) for each in self.plan.budgets], *([own] if own else [])])
 
     @property
     def images(self) -> list[Any]:
         """Identity of the dataset: splits and normalisation."""
         return told_of(self.data.record)
 
-    def sample(self, count: int, name: str) -> list[Architecture]:
+    def sample(self, count: int, name: str, feasible: FeasibleSet | None = None) -> list[Architecture]:
         """Return distinct architectures under the paper's prior, seeded by name; fewer if the set is too small."""
         drawn: dict[Architecture, None] = {}
         for block in range(1 + _TRIES * count // _BLOCK):
             if len(drawn) >= count:
                 break
             seed = int(digest([self.plan.seed, name, block]), 16) % 2**31
-            drawn |= dict.fromkeys(self.feasible.sample(_BLOCK, seed=seed))
+            drawn |= dict.fromkeys((feasible or self.feasible).sample(_BLOCK, seed=seed))
         return list(drawn)[:count]
+
+    def spread(self, count: int, name: str) -> list[Architecture]:
+        """Return distinct architectures over the whole range of the budgets, equally many between two of them."""
+        parts = [self.sample(-(-count // len(self.bands)), f"{name} {n}", own) for n, own in enumerate(self.bands)]
+        mixed = dict.fromkeys(each for row in zip_longest(*parts) for each in row if each is not None)
+        return list(mixed)[:count]
 
     @property
     def metric(self) -> Metric:
         """The task's default objective; values are as a fitness: negated, unless higher is better."""
         return self.data.task.objective()
 
-    def fitness(self, split: Split, net: Supernet | None = None) -> InheritedFitness:
+    @property
+    def ranking(self) -> str | None:
+        """The objective that ranks in searches: the loss, which needs fewer images, where the task has it."""
+        return "loss" if "loss" in self.data.task.objectives else None
+
+    def fitness(self, split: Split, net: Supernet | None = None, objective: str | None = None) -> InheritedFitness:
         """Return the fitness on a split with the weights of ``net``; None: the diagnosed supernet."""
         options: dict[str, Any] = {"device": self.device, "task": self.data.task, "data": self.data.record}
-        return InheritedFitness(net or self.net, split, **options, decoded=False, readers=self.readers)
-
-    def values(self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None) -> list[float]:
-        """Return the values with inherited weights; errors as in ``judged``."""
-        return [float(each.value or 0.0) for each in self.judged(architectures, split, net)]
+        options |= {"objective": objective, "decoded": False, "readers": self.readers}
+        return InheritedFitness(net or self.net, split, **options)
 
     def value(self, scores: Mapping[str, float]) -> float:
         """Return the value of a network trained alone, from its test metrics by name."""
@@ -144,10 +198,11 @@ class Bench:
         return told
 
     @property
-    def epochs(self) -> int | None:
-        """Training epochs of the supernet; None if unknown."""
-        epochs: int | None = self.net.metadata.get("training", {}).get("recipe", {}).get("epochs")
-        return epochs
+    def epochs(self) -> float | None:
+        """Passes of the supernet's training over the train images; None if unknown."""
+        recipe = self.net.metadata.get("training", {}).get("recipe", {})
+        part = min(1.0, (recipe.get("epoch_images") or len(self.data.train)) / len(self.data.train))
+        return recipe["epochs"] * part if recipe else None
 
     @property
     def searched(self) -> Split:

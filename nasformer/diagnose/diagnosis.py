@@ -9,19 +9,21 @@ from typing import Any
 
 from nasformer._io import digest, to_json
 from nasformer._provenance import machine, versions
-from nasformer.cost import format_limits
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.claims import claims
-from nasformer.diagnose.pieces import MEASURES, Doing, Piece, together
+from nasformer.diagnose.pieces import MEASURES, Doing, Piece
 from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
 
 FILE = "diagnosis.json"
-_SIZES = ("architectures", "finetuned", "pool", "search_images", "evaluations", "searches", "retrainings", "seed")
+_SIZES = (
+    *("share", "architectures", "band", "long", "pool", "search_images"),
+    *("evaluations", "random", "seeds", "seed"),
+)
 
 
 def diagnose(
@@ -50,7 +52,7 @@ def diagnose(
         progress: Show progress bars.
 
     Returns:
-        ``pieces`` by name, tested ``claims`` of the paper, and provenance.
+        ``pieces`` by name, tested ``claims``, and provenance.
 
     Raises:
         DataError: The images do not fit the supernet.
@@ -71,21 +73,20 @@ def diagnose(
 
 
 def _require_enough(bench: Bench) -> None:
-    wanted = {"fidelity": bench.plan.architectures, "pool": bench.plan.pool}
-    needed = {"fidelity": {"fidelity", "sharing"}, "pool": {"images", "curse"}}
-    for name, count in wanted.items():
-        if needed[name].intersection(bench.plan.pieces) and (there := len(bench.sample(count, name))) < count:
+    plan, wanted = bench.plan, list[tuple[str, int, int]]()
+    if "fidelity" in plan.pieces:
+        wanted.append(("architectures", plan.architectures, len(bench.spread(plan.architectures, "range"))))
+        if plan.band:
+            wanted.append(("band", plan.band, len(bench.sample(plan.band, "band", bench.band))))
+    if "images" in plan.pieces:
+        wanted.append(("pool", plan.pool, len(bench.sample(plan.pool, "pool"))))
+    for name, count, there in wanted:
+        if there < count:
             raise DiagnosisError(
-                f"the budget {format_limits(bench.feasible.limits)} allows too few architectures: {there} were found "
-                f"instead of {count}; request fewer (--architectures, --pool) or widen the budget",
-                bench.plan,
+                f"the budgets allow too few architectures: {there} were found instead of {count}; request fewer "
+                f"(--{name}) or widen them",
+                plan,
             )
-    if "winner" in bench.plan.pieces and not bench.feasible.uniform():
-        raise DiagnosisError(
-            f"no uniform ViT meets {format_limits(bench.feasible.limits)}, so the winner has no baseline; "
-            "widen the budget",
-            bench.plan,
-        )
 
 
 def _path(bench: Bench, name: str) -> Path:
@@ -106,7 +107,8 @@ def _measured(bench: Bench, name: str, do: Doing) -> Piece:
 
 def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
     """Write all results, and return them."""
-    found = _record(bench, together(pieces), file)
+    told = {name: pieces[name] for name in MEASURES if name in pieces}
+    found = _record(bench, told, file)
     replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
     return found
 
@@ -116,13 +118,11 @@ def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, A
     return {
         "title": f"Diagnosis of a supernet of {space.name} on {bench.data.name}",
         "space": space.to_dict(),
-        "limits": {name: list(ends) for name, ends in bench.feasible.limits.items()},
+        "budgets": [dict(budget) for budget in plan.budgets],
         "data": bench.data.record,
         "supernet": {"file": file, "weights": bench.weights, "training": bench.net.metadata.get("training", {})},
         "recipe": dict(plan.recipe),
         "finetuning": dict(plan.finetuning),
-        "sharing": dict(plan.sharing),
-        "final": dict(plan.last),
         "sizes": {name: getattr(plan, name) for name in _SIZES},
         "seed": plan.seed,
         "versions": dict(versions()),

@@ -1,4 +1,4 @@
-"""Jobs: independent, resumable trainings and searches of a diagnosis, run in processes.
+"""Jobs: independent, resumable units of a diagnosis, run in processes.
 
 The result of a job is one small JSON file, named by a hash of all its inputs.
 """
@@ -10,27 +10,17 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from nasformer._io import digest
-from nasformer.architecture import Architecture
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError
-from nasformer.fitness import CachedFitness
-from nasformer.searcher import Searcher
-from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
-from nasformer.supernet.sharing import WeightSharing
-from nasformer.training import Recipe, finetune, retrain, train_supernet
 from nasformer.training.state import FILE as STATE
-from nasformer.training.supernet import FILE as WEIGHTS
 
 _LOGGER = logging.getLogger(__name__)
-_BATCH = 10
 
 JobResult = dict[str, Any]
 
@@ -43,103 +33,6 @@ class Job(Protocol):
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
         """Run or resume it in ``folder``, and return plain values."""
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Retraining or fine-tuning of one network, evaluated on the test images.
-
-    ``seed`` is an offset to the recipe's seed.
-    """
-
-    kind: Literal["retrain", "finetune"]
-    architecture: Architecture
-    recipe: Mapping[str, Any]
-    seed: int = 0
-
-    def name(self, bench: Bench) -> str:
-        """Return its file name."""
-        inherited = bench.weights if self.kind == "finetune" else bench.net.space.fingerprint
-        how = [self.architecture.to_dict(), dict(self.recipe), self.seed]
-        return f"{self.kind}-{digest([*how, inherited, bench.images])}"
-
-    def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Train, evaluate, and keep only the figures."""
-        recipe = reseeded(self.recipe, self.seed)
-        options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
-        options["readers"] = bench.readers
-        if self.kind == "retrain":
-            result = retrain(self.architecture, bench.net.space, bench.data, recipe, **options)
-        else:
-            result = finetune(bench.net.extract(self.architecture), bench.data, recipe, **options)
-        test = result.figures["test"]
-        return {**{name: test[name] for name in bench.data.task.objectives}, "seconds": result.training.seconds}
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Training of a supernet with one kind of weight sharing."""
-
-    sharing: WeightSharing
-    recipe: Mapping[str, Any]
-
-    def name(self, bench: Bench) -> str:
-        """Return its file name."""
-        return f"{self.sharing}-{digest([bench.net.space.fingerprint, dict(self.recipe), bench.images])}"
-
-    def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Train, and keep the weights."""
-        recipe = Recipe(**self.recipe)
-        net = Supernet(bench.net.space, seed=recipe.seed, weight_sharing=self.sharing)
-        options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
-        options["readers"] = bench.readers
-        result = train_supernet(net, bench.data, recipe, keep=False, **options)
-        parameters = sum(parameter.numel() for parameter in net.parameters())
-        file = (folder / WEIGHTS).relative_to(bench.folder)
-        return {"file": str(file), "parameters": parameters, "seconds": result.seconds}
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search with inherited weights under the diagnosis's budget."""
-
-    strategy: str
-    seed: int
-    file: str | None = None
-    """Weights file of another supernet in the diagnosis's folder; None: the diagnosed one."""
-
-    def name(self, bench: Bench) -> str:
-        """Return its file name."""
-        size = bench.plan.identity("evaluations", "search_images")
-        return f"{self.strategy}-{self.seed}-{digest([bench.identity, size, self.file])}"
-
-    def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Search, and return the winner and the incumbent's value by evaluation."""
-        net = Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net
-        judge = bench.fitness(bench.searched, net)
-        kept = bench.folder / "evaluations" / f"{digest([judge.describe(), bench.images])}.sqlite"
-        folder.mkdir(parents=True, exist_ok=True)
-        result = Searcher(bench.net.space, self.strategy, CachedFitness(judge, kept), self.seed).run(
-            dict(bench.plan.budget) or None,
-            evaluations=bench.plan.evaluations,
-            batch_size=_BATCH,
-            storage=folder / "study.log",
-            study=self.strategy,
-            progress=False,
-        )
-        told = [trial.value for trial in result.trials if trial.value is not None and not trial.probe]
-        best = [max(told[: count + 1]) for count in range(len(told))]
-        return {
-            "architecture": result.best.architecture.to_dict(),
-            "search": result.best.fitness,
-            "curve": best,
-            "seconds": sum(trial.seconds for trial in result.trials),
-        }
-
-
-def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
-    """Return the recipe with ``seed`` added to its own seed."""
-    return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
 
 
 def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[JobResult]:

@@ -1,25 +1,26 @@
-"""Plan: measurements of a diagnosis and their size. Retraining dominates the cost."""
+"""Plan: measurements of a diagnosis and their size. Training dominates the cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nasformer._io import digest
 from nasformer.errors import DiagnosisError, did_you_mean
 
-PIECES = ("images", "curse", "strategies", "fidelity", "sharing", "winner")
+PIECES = ("images", "efficiency", "fidelity", "compute")
 """The pieces of a diagnosis, cheap ones first; each can be requested separately."""
 
 _LEAST = {
     "architectures": 3,
-    "finetuned": 2,
+    "band": 0,
+    "long": 0,
     "pool": 3,
     "search_images": 1,
     "evaluations": 1,
-    "searches": 2,
-    "retrainings": 1,
+    "random": 1,
+    "seeds": 1,
 }
 
 
@@ -28,18 +29,18 @@ class Plan:
     """The measurements of a diagnosis.
 
     Attributes:
-        recipe: Retraining recipe, from ``Recipe.to_dict``.
-        finetuning: Fine-tuning recipe.
-        sharing: Recipe of the two supernets that compare weight sharing.
-        final: Retraining recipe of the winner and the uniform ViT; empty: ``recipe``.
-        budget: Cost bounds, as in ``SearchSpace.feasible``; empty: the space's constraints.
-        architectures: Number of architectures retrained for the rank correlations.
-        finetuned: Number of these that are also fine-tuned.
+        recipe: Recipe of networks trained alone, from ``Recipe.to_dict``; its epochs are those of ``fidelity``.
+        finetuning: Recipe of the winners' fine-tuning; its epochs follow from ``share``.
+        budgets: Budgets, each as in ``SearchSpace.feasible``; the middle one is that of the band.
+        share: Compute of search and fine-tuning together, as a share of the supernet's training.
+        architectures: Number of retrained architectures over the whole range of the budgets.
+        band: Number of retrained architectures within 10 % of the middle budget.
+        long: Number of the former that are also retrained for as many epochs as the supernet.
         pool: Number of architectures evaluated per image.
         search_images: Search images per evaluation of a search.
         evaluations: Evaluations per search.
-        searches: Seeds per strategy.
-        retrainings: Seeds of the winner and of the uniform ViT.
+        random: Random evaluations whose winner a search is to pass.
+        seeds: Supernets, searches and networks of each kind.
         seed: Random seed.
         pieces: Names of the pieces.
 
@@ -50,16 +51,16 @@ class Plan:
 
     recipe: Mapping[str, Any]
     finetuning: Mapping[str, Any]
-    sharing: Mapping[str, Any]
-    final: Mapping[str, Any] = field(default_factory=dict)
-    budget: Mapping[str, Any] = field(default_factory=dict)
+    budgets: tuple[Mapping[str, Any], ...] = ()
+    share: float = 0.6
     architectures: int = 20
-    finetuned: int = 10
+    band: int = 20
+    long: int = 5
     pool: int = 100
     search_images: int = 2000
     evaluations: int = 100
-    searches: int = 6
-    retrainings: int = 3
+    random: int = 1000
+    seeds: int = 3
     seed: int = 0
     pieces: tuple[str, ...] = PIECES
 
@@ -67,25 +68,24 @@ class Plan:
         for name, bound in _LEAST.items():
             if getattr(self, name) < bound:
                 raise DiagnosisError(f"{name} must be at least {bound}, got {getattr(self, name)}", self)
-        if self.finetuned > self.architectures:
-            raise DiagnosisError(
-                f"finetuned is {self.finetuned}, of {self.architectures} architectures; take fewer", self
-            )
+        if not 0 < self.share <= 10:
+            raise DiagnosisError(f"share must be above 0 and at most 10, got {self.share}", self.share)
+        if self.long > self.architectures:
+            raise DiagnosisError(f"long is {self.long}, of {self.architectures} architectures; take fewer", self)
         if not self.pieces:
             raise DiagnosisError(f"a diagnosis has at least one piece of {', '.join(PIECES)}", self.pieces)
         if self.seed < 0:
             raise DiagnosisError(f"seed must be at least 0, got {self.seed}", self.seed)
-        for name in ("recipe", "finetuning", "sharing", "final"):
-            if given := getattr(self, name):
-                object.__setattr__(self, name, _whole(given))
+        for name in ("recipe", "finetuning"):
+            object.__setattr__(self, name, _whole(getattr(self, name)))
         for piece in self.pieces:
             if piece not in PIECES:
                 raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
 
     @property
-    def last(self) -> Mapping[str, Any]:
-        """Retraining recipe of the winner."""
-        return self.final or self.recipe
+    def middle(self) -> Mapping[str, Any]:
+        """The middle budget."""
+        return self.budgets[len(self.budgets) // 2] if self.budgets else {}
 
     def identity(self, *names: str) -> str:
         """Return a hash of some attributes."""

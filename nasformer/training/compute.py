@@ -14,7 +14,8 @@ from nasformer.architecture import Architecture
 from nasformer.cost import macs
 from nasformer.supernet import VisionTransformer
 
-_PASSES = 3
+PASSES = 3
+"""Forward and backward pass, in forward passes."""
 
 
 def training_macs(
@@ -33,7 +34,7 @@ def training_macs(
     """
     if not isinstance(net, VisionTransformer):
         return None
-    passes = _PASSES if any(parameter.requires_grad for parameter in net.blocks.parameters()) else 1
+    passes = PASSES if any(parameter.requires_grad for parameter in net.blocks.parameters()) else 1
     taught = _forward(teacher) if isinstance(teacher, VisionTransformer) else 0
     return sum(taught + passes * sum(_forward(net, each) for each in subnets) for subnets in steps) * batch_size
 

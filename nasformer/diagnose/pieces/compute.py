@@ -1,0 +1,120 @@
+"""Equal compute: one supernet with a winner for each budget, against networks trained alone for the same total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nasformer.architecture import Architecture
+from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.intervals import mean_of
+from nasformer.diagnose.jobs import JobResult
+from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
+from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.searches import FrontSearch
+from nasformer.diagnose.trainings import Alone, EarlyStopping, SupernetTraining
+from nasformer.errors import DiagnosisError
+
+WINNER, ALONE, UNIFORM, STOPPED = "winner", "winner, trained alone", "largest uniform ViT", "random, early stopping"
+
+
+def compute(bench: Bench, do: Doing) -> Piece:
+    """Compare the winners of all budgets with networks trained alone, at equal total compute.
+
+    The supernet's training, the search and the fine-tuning of the winners take ``1 + plan.share`` times the training's
+    compute; each network trained alone, and each search with early stopping, takes an equal part of that total.
+    """
+    plan, space, seeds = bench.plan, bench.net.space, range(bench.plan.seeds)
+    if not plan.budgets:
+        raise DiagnosisError("the piece compute compares budgets; give some (--budgets)", plan.budgets)
+    training = float(bench.training["macs"])
+    each = training * (1 + plan.share) / len(plan.budgets)
+    rivals = [{UNIFORM: largest_uniform(space, budget), **hand_scaled(space, budget)} for budget in plan.budgets]
+    cells = [(number, name) for number, named in enumerate(rivals) for name in named]
+    trainings = [SupernetTraining(seed) for seed in seeds[1:]]
+    fixed = [Alone(rivals[number][name], plan.recipe, each, seed) for number, name in cells for seed in seeds]
+    stopped = [EarlyStopping(budget, plan.recipe, each, seed) for budget in plan.budgets for seed in seeds]
+    found = do(bench, [*trainings, *fixed, *stopped], "rivals")
+    files = ["", *(result["file"] for result in found[: len(trainings)])]
+    of_rivals, of_stopped = _parts(found[len(trainings) :], len(fixed))
+    searches = do(bench, [FrontSearch(seed, files[seed]) for seed in seeds], "searches")
+    winners = [[Architecture.from_dict(winner) for winner in result["winners"]] for result in searches]
+    tuning = [(training * plan.share - result["macs"]) / len(plan.budgets) for result in searches]
+    if min(tuning) <= 0:
+        raise DiagnosisError("the search took all the compute of the fine-tuning; take a larger --share", plan.share)
+    places = [(number, seed) for number in range(len(plan.budgets)) for seed in seeds]
+    tuned = [Alone(winners[s][n], plan.finetuning, tuning[s], s, files[s]) for n, s in places]
+    alone = [Alone(winners[s][n], plan.recipe, each, s) for n, s in places]
+    after, scratch = _parts(do(bench, [*tuned, *alone], "winners"), len(tuned))
+    nets = [bench.supernet(file) for file in files]
+    inherited = [[told.value for told in bench.judged(winners[s], bench.data.test, nets[s])] for s in seeds]
+    rows = []
+    for number, budget in enumerate(plan.budgets):
+        own = slice(number * len(seeds), (number + 1) * len(seeds))
+        chosen = [winners[seed][number] for seed in seeds]
+        entries = [
+            {**_entry(bench, WINNER, chosen, after[own]), "inherited": [inherited[seed][number] for seed in seeds]},
+            _entry(bench, ALONE, chosen, scratch[own]),
+        ]
+        for place, (at, name) in enumerate(cells):
+            if at == number:
+                results = of_rivals[place * len(seeds) : (place + 1) * len(seeds)]
+                entries.append(_entry(bench, name, [rivals[number][name]] * len(seeds), results))
+        last = of_stopped[own]
+        entries.append(_entry(bench, STOPPED, [Architecture.from_dict(x["architecture"]) for x in last], last))
+        rows.append({"budget": dict(budget), "networks": entries, "differences": _differences(entries)})
+    return {
+        "seconds": seconds_of(found, searches, after, scratch),
+        "training": [training, *(result["macs"] for result in found[: len(trainings)])],
+        "search": [result["macs"] for result in searches],
+        "finetuning": tuning,
+        "each": each,
+        "rows": rows,
+        "gain": _gain(rows, UNIFORM),
+        "gain_by_hand": _gain(rows, None),
+    }
+
+
+def _parts(results: Sequence[JobResult], count: int) -> tuple[Sequence[JobResult], Sequence[JobResult]]:
+    return results[:count], results[count:]
+
+
+def _entry(bench: Bench, name: str, architectures: Sequence[Architecture], results: Sequence[JobResult]) -> Piece:
+    """Return the networks of one kind under one budget, one for each seed."""
+    return {
+        "name": name,
+        "architectures": [each.to_dict() for each in architectures],
+        "costs": [bench.net.space.costs(each) for each in architectures],
+        "test": [bench.value(result) for result in results],
+        "macs": [result["macs"] for result in results],
+        "epochs": [result.get("epochs") for result in results],
+    }
+
+
+def by_hand(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the best of the ViTs that are no result of a search, by their mean test value."""
+    fixed = [entry for entry in entries if entry["name"] not in (WINNER, ALONE, STOPPED)]
+    return max(fixed, key=lambda entry: float(np.mean(entry["test"])))
+
+
+def _differences(entries: Sequence[Mapping[str, Any]]) -> list[Piece]:
+    """Return the paired differences of a budget: winner and rivals, and both trained alone alike."""
+    known = {entry["name"]: entry for entry in entries}
+    hand = by_hand(entries)
+    pairs = [(WINNER, known[UNIFORM]), (WINNER, hand), (WINNER, known[STOPPED]), (ALONE, hand)]
+    return [
+        {"of": of, "minus": other["name"], "mean": mean_of(np.subtract(known[of]["test"], other["test"]))}
+        for of, other in pairs
+    ]
+
+
+def _gain(rows: Sequence[Mapping[str, Any]], rival: str | None) -> Any:
+    """Return the mean gain of the winners over all budgets, with an interval over seeds; None: over the best by hand."""
+    gains = []
+    for row in rows:
+        known = {entry["name"]: entry for entry in row["networks"]}
+        other = by_hand(row["networks"]) if rival is None else known[rival]
+        gains.append(np.subtract(known[WINNER]["test"], other["test"]))
+    return mean_of(np.mean(gains, axis=0))
