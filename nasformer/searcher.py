@@ -14,8 +14,18 @@ from typing import Any, NamedTuple
 from nasformer._io import digest
 from nasformer._provenance import versions
 from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, LatencyTable, Limits, as_limits, format_limits, merge
-from nasformer.errors import StrategyError, StudyError, did_you_mean
+from nasformer.cost import (
+    COSTS,
+    LatencyTable,
+    Limits,
+    as_budgets,
+    as_limits,
+    format_limits,
+    hull,
+    merge,
+    within,
+)
+from nasformer.errors import BudgetError, FitnessError, StrategyError, StudyError, did_you_mean
 from nasformer.registry import (
     StrategyFactory,
     default_fitness,
@@ -39,6 +49,7 @@ from nasformer.search import (
 from nasformer.search.confirm import confirm_recommended
 from nasformer.search.evaluation import Trial, describe_fitness
 from nasformer.search.loop import Callback
+from nasformer.search.per_budget import for_budgets
 from nasformer.search.progress import ProgressBar
 from nasformer.search.rerank import Reranker, reranked
 from nasformer.search.study import Storage, Study
@@ -54,6 +65,7 @@ class _PreparedSearch(NamedTuple):
     strategy: Strategy
     fitness: Fitness
     feasible: FeasibleSet
+    targets: Sequence[FeasibleSet]
     settings: dict[str, Any]
     record: TrialStore
     warm_start: int
@@ -102,6 +114,7 @@ class Searcher:
         self,
         budget: object = None,
         *,
+        budgets: object = None,
         evaluations: int | None = 1050,
         seconds: float | None = None,
         pause_after: int | None = None,
@@ -129,6 +142,8 @@ class Searcher:
             budget: Cost bounds of the found network: a number (most parameters), a (lower, upper) pair,
                 a mapping by cost (``{"params": 6e6, "macs": 1.4e9, "latency_ms": 5}``), or a line
                 (``"params <= 6M"``). Costs beyond parameters and MACs are those of ``space.with_cost``.
+            budgets: Several budgets of one search, each as ``budget`` or together a line (``"macs <= 1M, 2M, 4M"``):
+                the result has ``winners``, one for each, and the ``front``. Evaluations are shared.
             evaluations: Maximal number of distinct architectures. A search that has ended goes on with a larger
                 number, as if begun with it, unless its strategy plans for the number (``uses_evaluations``). None: as
                 many as the study says.
@@ -137,7 +152,7 @@ class Searcher:
             until_no_gain: Pause after this many evaluations without a new best, checked between batches.
             batch_size: Architectures per ask.
             max_failures: Maximal number of failed evaluations.
-            confirm: Number of recommendations that compete for the winner; a fitness with ``confirm``
+            confirm: Number of recommendations that compete for the winner, for each budget; a fitness with ``confirm``
                 re-evaluates them, else their trial values are compared.
             rerank: Judges the best of them once more: ``Finetuning(net, data, top=5)``. Its values decide. None: none.
             resolution: Grid per cost, for budgets with too many exact sums; see ``CountedSet``.
@@ -165,25 +180,32 @@ class Searcher:
         total = self._total(storage, study) if evaluations is None else evaluations
         criteria = StoppingCriteria(total, batch_size, max_failures, seconds, pause_after, until_no_gain)
         spec = _renamed(fitness_spec, recipe)
-        prepared = self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start, wait, rerank)
+        asked = (budget, budgets)
+        prepared = self._prepare(asked, criteria, confirm, resolution, storage, study, spec, warm_start, wait, rerank)
         strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
+        targets = prepared.targets
+        limits = tuple(target.limits for target in targets)
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
-        most, work = feasible.at_most() + len(getattr(strategy, "probes", ())), getattr(fitness, "work", None)
-        total = min(criteria.evaluations, most)
+        work = getattr(fitness, "work", None)
+        total = min(criteria.evaluations, feasible.at_most() + len(getattr(strategy, "probes", ())))
         label, shown = f"{self.strategy} seed {self.seed}", fitness_notation(prepared.settings["fitness"])
         with record, ProgressBar(label, total, progress, work, **shown) as bar:
             if asynchronous:
                 record.set_asynchronous()
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             loop = AsynchronousLoop if record.asynchronous else SearchLoop
-            run = loop(strategy, fitness, feasible, criteria, record, callbacks, accept_drift, retry_failed).run()
+            how = (accept_drift, retry_failed, targets)
+            run = loop(strategy, fitness, feasible, criteria, record, callbacks, *how).run()
             before = time.perf_counter()
-            recommended = self._recommended(strategy, feasible, run, max(confirm, rerank.top if rerank else 0))
+            most = max(confirm, rerank.top if rerank else 0)
+            recommended = self._recommended(strategy, targets or [feasible], run, most)
 
             def judge() -> tuple[Trial, ...]:
                 found = confirm_recommended(recommended, fitness, feasible, run)
-                return reranked(rerank, found, feasible, record, bar.candidate) if rerank else found
+                found = reranked(rerank, found, feasible, record, bar.candidate, limits) if rerank else found
+                _check_winners(found, limits)
+                return found
 
             settings = prepared.settings
             confirmed = record.confirm(len(run.trials), judge, digest(settings["rerank"]) if rerank else "")
@@ -207,6 +229,7 @@ class Searcher:
             feasible=feasible.count() if feasible.countable else 0,
             versions=versions(),
             findings=strategy.findings() if hasattr(strategy, "findings") else {},
+            budgets=limits,
         )
 
     def create(
@@ -215,6 +238,7 @@ class Searcher:
         study: str | None = None,
         budget: object = None,
         *,
+        budgets: object = None,
         evaluations: int = 1050,
         batch_size: int = 1,
         max_failures: int = 10,
@@ -233,13 +257,14 @@ class Searcher:
         """
         criteria = StoppingCriteria(evaluations, batch_size, max_failures)
         spec = _renamed(fitness_spec, recipe)
-        with self._prepare(budget, criteria, confirm, resolution, storage, study, spec, warm_start).record as record:
+        asked = (budget, budgets)
+        with self._prepare(asked, criteria, confirm, resolution, storage, study, spec, warm_start).record as record:
             assert isinstance(record, Study)
             return record
 
     def _prepare(
         self,
-        budget: object,
+        asked: tuple[object, object],
         criteria: StoppingCriteria,
         confirm: int,
         resolution: Mapping[str, float] | None,
@@ -253,13 +278,15 @@ class Searcher:
         """Validate all arguments, then open or create the study, and tell the strategy the warm start."""
         if confirm < 1:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
-        feasible = self.feasible(budget, self.fitness, resolution)
+        feasible, targets = self._feasible_sets(*asked, resolution)
         _LOGGER.info("searching %r", feasible)
-        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size)  # before default_fitness warns
+        if criteria.evaluations < len(targets):
+            raise StrategyError(f"{len(targets)} budgets take as many evaluations, got {criteria.evaluations}", targets)
+        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size, targets)  # before a warning
         fitness = self.fitness or default_fitness(self.space)
         if self.fitness is None:
             _check_fitness(fitness, feasible)
-        settings = self._settings(feasible.limits, criteria, confirm, fitness)
+        settings = self._settings(feasible.limits, [target.limits for target in targets], criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
         settings |= {"rerank": {"top": rerank.top, **rerank.describe()}} if rerank else {}
         probes: Set[Architecture] = getattr(strategy, "probes", frozenset())
@@ -272,16 +299,41 @@ class Searcher:
         try:
             if isinstance(record, Study):
                 told = record.warm_start
-                strategy = self._planned(strategy, feasible, criteria, record.settings["evaluations"])
+                strategy = self._planned(strategy, feasible, criteria, record.settings["evaluations"], targets)
             if told:
                 strategy.tell(told)
         except BaseException:
             record.close()
             raise
-        return _PreparedSearch(strategy, fitness, feasible, settings, record, len(told))
+        return _PreparedSearch(strategy, fitness, feasible, targets, settings, record, len(told))
+
+    def _feasible_sets(
+        self, budget: object, budgets: object, resolution: Mapping[str, float] | None
+    ) -> tuple[FeasibleSet, Sequence[FeasibleSet]]:
+        """Return the set to search, and the set of each of several budgets; none for one budget."""
+        if budgets is None:
+            return self.feasible(budget, self.fitness, resolution), ()
+        if budget is not None:
+            raise BudgetError(f"give budget or budgets, got {budget!r} and {budgets!r}", budgets)
+        limits = as_budgets(budgets, self.space.known_costs, self.space.constraints)
+        if len(limits) == 1:
+            return self.feasible(limits[0], self.fitness, resolution), ()
+        targets = []
+        for number, own in enumerate(limits, 1):
+            try:
+                targets.append(self.feasible(own, self.fitness, resolution))
+            except BudgetError as error:
+                named = f"budget {number} of {len(limits)}, {format_limits(own)}: {error}"
+                raise BudgetError(named, error.value) from None
+        return self.feasible(hull(limits), self.fitness, resolution), targets
 
     def _planned(
-        self, strategy: Strategy, feasible: FeasibleSet, criteria: StoppingCriteria, evaluations: int
+        self,
+        strategy: Strategy,
+        feasible: FeasibleSet,
+        criteria: StoppingCriteria,
+        evaluations: int,
+        targets: Sequence[FeasibleSet],
     ) -> Strategy:
         """Return the strategy as the study began it: with the number of evaluations at that time."""
         if evaluations == criteria.evaluations:
@@ -293,7 +345,7 @@ class Searcher:
                 evaluations,
                 criteria.evaluations,
             )
-        return self.make(feasible, evaluations, criteria.batch_size)
+        return self.make(feasible, evaluations, criteria.batch_size, targets)
 
     @classmethod
     def open(
@@ -341,7 +393,7 @@ class Searcher:
         searcher = cls(space, settings["strategy"], fitness, settings["seed"], **settings["options"])
         again = {"evaluations": found.evaluations, **{key: settings[key] for key in ("batch_size", "confirm")}}
         return searcher, {
-            "budget": settings["limits"] or None,
+            **({"budgets": settings["budgets"]} if "budgets" in settings else {"budget": settings["limits"] or None}),
             **again,
             "rerank": make_reranker(space, **short, out=out, **options) if short else None,
             "resolution": settings.get("resolution"),
@@ -350,16 +402,21 @@ class Searcher:
             "study": name,
         }
 
-    def _recommended(self, strategy: Strategy, feasible: FeasibleSet, run: Run, k: int) -> list[Architecture]:
-        recommended = strategy.recommend(k)
-        for architecture in recommended:
-            if architecture not in feasible:
-                raise StrategyError(
-                    f"{self.strategy} recommended {architecture}, outside {feasible.describe()}", architecture
-                )
+    def _recommended(self, strategy: Strategy, sets: Sequence[FeasibleSet], run: Run, k: int) -> list[Architecture]:
+        """Return the best few of each set."""
+        recommended: dict[Architecture, None] = {}
+        for feasible in sets:
+            if len(sets) > 1:
+                strategy.focus(feasible)  # type: ignore[attr-defined]
+            for architecture in (best := strategy.recommend(k)):
+                if architecture not in feasible:
+                    raise StrategyError(
+                        f"{self.strategy} recommended {architecture}, outside {feasible.describe()}", architecture
+                    )
+            recommended |= dict.fromkeys(best)
         if not recommended and len(run.failures) < len(run.trials):
             raise StrategyError(f"{self.strategy} recommended nothing after {len(run.trials)} trials", strategy)
-        return recommended
+        return list(recommended)
 
     def _total(self, storage: Storage | None, study: str | None) -> int:
         if storage is None:
@@ -381,20 +438,33 @@ class Searcher:
         _check_fitness(fitness, feasible)
         return feasible
 
-    def make(self, feasible: FeasibleSet, evaluations: int, batch_size: int = 1) -> Strategy:
-        """Return a new strategy for a feasible set."""
-        known = {"seed": self.seed, "evaluations": evaluations, "batch_size": batch_size}
-        try:
-            return self.factory(feasible, **known, **self.options)
-        except TypeError as error:
-            raise StrategyError(f"strategy {self.strategy!r} cannot be made: {error}", self.options) from error
+    def make(
+        self, feasible: FeasibleSet, evaluations: int, batch_size: int = 1, targets: Sequence[FeasibleSet] = ()
+    ) -> Strategy:
+        """Return a new strategy for a feasible set, and for its subsets of several budgets."""
+
+        def single(feasible: FeasibleSet, evaluations: int) -> Strategy:
+            known = {"seed": self.seed, "evaluations": evaluations, "batch_size": batch_size}
+            try:
+                return self.factory(feasible, **known, **self.options)
+            except TypeError as error:
+                raise StrategyError(f"strategy {self.strategy!r} cannot be made: {error}", self.options) from error
+
+        return for_budgets(self.factory, single, feasible, targets, evaluations)
 
     def _further_costs(self, limits: Limits) -> dict[str, Any]:
         """Return the identities of the budget's costs beyond parameters and MACs."""
         named = {name: self.space.known_costs[name] for name in limits if name not in COSTS}
         return {"costs": {name: cost.identity for name, cost in named.items()}} if named else {}
 
-    def _settings(self, limits: Limits, criteria: StoppingCriteria, confirm: int, fitness: Fitness) -> dict[str, Any]:
+    def _settings(
+        self,
+        limits: Limits,
+        budgets: Sequence[Limits],
+        criteria: StoppingCriteria,
+        confirm: int,
+        fitness: Fitness,
+    ) -> dict[str, Any]:
         file = getattr(fitness, "supernet_file", None)
         return {
             "space": self.space.to_dict(),
@@ -402,13 +472,20 @@ class Searcher:
             "options": dict(self.options),
             "seed": self.seed,
             "limits": format_limits(limits),
-            **self._further_costs(limits),
+            **({"budgets": [format_limits(own) for own in budgets]} if budgets else {}),
+            **self._further_costs({name: bounds for own in (limits, *budgets) for name, bounds in own.items()}),
             "evaluations": criteria.evaluations,
             "batch_size": criteria.batch_size,
             "confirm": confirm,
             "fitness": describe_fitness(fitness),
             **({} if file is None else {"supernet": str(file)}),
         }
+
+
+def _check_winners(confirmed: Sequence[Trial], budgets: Sequence[Limits]) -> None:
+    for own in budgets:
+        if not any(within(trial.costs, own) for trial in confirmed):
+            raise FitnessError(f"no architecture within {format_limits(own)} has a fitness", own)
 
 
 def _opened(source: WarmStart) -> SearchResult | TrialStore | Fitness:

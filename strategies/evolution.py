@@ -74,6 +74,7 @@ class Evolution(BaseStrategy):
         self.population, self.parents, self.mutants, self.crossovers = population, parents, mutants, crossovers
         self.keeps = parents
         self.mutate_network, self.mutate_layer = mutate_network, mutate_layer
+        self._generation = 0
         self._best: list[Architecture] = []
         self._pairs: list[tuple[Architecture, Architecture]] = []
 
@@ -81,8 +82,9 @@ class Evolution(BaseStrategy):
         """Return ``n`` children; the position in the search determines the generation."""
         asked: list[Architecture] = []
         for _ in range(n):
-            position = len(self._asked)
-            if position % self.population == 0:
+            generation = len(self._asked) // self.population
+            if generation != self._generation:  # trials of other budgets count as well
+                self._generation = generation
                 self._best = [trial.architecture for trial in self.best_told(self.parents)]
                 self._pairs = [(a, b) for a in self._best for b in self._best if a.depth == b.depth]
             child = super().ask(1)

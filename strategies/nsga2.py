@@ -1,7 +1,7 @@
 """NSGA-II: the Pareto front of value and a cost (Deb et al., 2002), by Optuna's sampler.
 
 It searches the non-dominated architectures within the budget; ``SearchResult.pareto`` has those found. The initial
-population is random within the budget.
+population is random within the budget. With several budgets it searches the whole range, one front for all of them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Nsga2(Optuna):
             startup=population,
             population_size=population,
         )
+
+    def focus(self, feasible: FeasibleSet) -> None:
+        """Recommend for one budget; the asks are for the front of all."""
+        self.target = feasible
 
     def objectives(self, architecture: Architecture, value: float) -> list[float]:
         """Return the value and the cost."""

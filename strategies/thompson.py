@@ -4,7 +4,8 @@ Thompson (Biometrika 1933); for linear models Agrawal and Goyal, ICML 2013. Each
 posterior of ``AdditiveModel`` and returns their feasible argmax, found exactly by dynamic programming, without
 rejection or an inner search. The first architectures are a greedy D-optimal design from a pool (Fedorov, 1972), or
 single-gene replacements of the largest network (``_sensitivity``). The last ask, if the number of evaluations is
-known, and the recommendation use the posterior mean, which is robust to noise.
+known, and the recommendation use the posterior mean, which is robust to noise. Several budgets share the design and the
+model: each is a feasible set of its own, and an ask is the argmax over the one in focus.
 """
 
 from __future__ import annotations
@@ -71,7 +72,16 @@ class Thompson(BaseStrategy):
             self.probes = replacements.outside
             self._replacements = replacements.architectures[: None if evaluations is None else evaluations // 2]
         size = startup if evaluations is None else min(startup, -(-evaluations // 4))
-        self._design = self._replacements[::-1] or self._d_optimal(size)
+        self._size, self._design = size, self._replacements[::-1] or None
+        self._targets = [feasible]
+
+    def focus(self, feasible: FeasibleSet) -> None:
+        """Make the next asks and recommendations for a subset; those known before the first ask share the design."""
+        self.target = feasible
+        if self._targets == [self.feasible]:
+            self._targets = [feasible]
+        elif feasible not in self._targets:
+            self._targets.append(feasible)
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Return the design, then argmaxes; fewer than ``n`` until single-gene replacements are told."""
@@ -81,13 +91,15 @@ class Thompson(BaseStrategy):
 
     def propose(self) -> Architecture | None:
         """Return the next of the design, else the argmax of a posterior sample."""
+        if self._design is None:
+            self._design = self._d_optimal(self._size)
         if self._design:
             return self._design.pop()
         if any(each not in self.told for each in self._replacements):
             return None
         if not self._fit():
-            return self.draw()
-        last = self.evaluations is not None and len(self._asked) >= self.evaluations - 1
+            return self._random()
+        last = self.evaluations is not None and len(self._asked) >= self.evaluations - len(self._targets)
         return self._argmax(self.model.mean_effects if last else self.model.draw(self._numpy_rng))
 
     def recommend(self, k: int = 1) -> list[Architecture]:
@@ -95,19 +107,26 @@ class Thompson(BaseStrategy):
         if not self._fit():
             return super().recommend(k)
         told = [trial for trial in self.best_told(max(k, _MAX_COMPARED)) if not trial.dropped]
-        if not told:  # probes alone
-            return self.feasible.best(self.model.scores(self.model.mean_effects), k)
+        if not told:  # probes alone, or other budgets
+            return self.target.best(self.model.scores(self.model.mean_effects), k)
         codes = self.space.encode([trial.architecture for trial in told])
         means = self.model.predict(np.array([self._rows[trial.architecture] for trial in told]))
         means += misfit(codes, np.array([trial.value for trial in told]) - means)
         return [told[index].architecture for index in np.argsort(-means, kind="stable")[:k]]
 
-    def _argmax(self, effects: Array) -> Architecture:
+    def _argmax(self, effects: Array) -> Architecture | None:
         try:
-            best = self.feasible.best(self.model.scores(effects), 1, exclude=self._asked)
+            best = self.target.best(self.model.scores(effects), 1, exclude=self._asked)
         except RejectionError:  # a black-box cost rejected too many
             best = []
-        return best[0] if best else self.draw()
+        return best[0] if best else self._random()
+
+    def _random(self) -> Architecture | None:
+        """Return a random architecture of the target; None: a budget of several is exhausted."""
+        if self.target is self.feasible:
+            return self.draw()
+        drawn = self.target.sample(_POOL, self._numpy_rng)
+        return next((each for each in drawn if each not in self._asked), None)
 
     def _fit(self) -> bool:
         """Fit the model to the trials; False if there are too few."""
@@ -123,8 +142,9 @@ class Thompson(BaseStrategy):
         return True
 
     def _d_optimal(self, size: int) -> list[Architecture]:
-        """Return a greedy D-optimal design from the pool, in reverse order."""
-        pool = self._pool()
+        """Return a greedy D-optimal design from the pool of all targets, in reverse order."""
+        share = -(-_POOL // len(self._targets))
+        pool = list(dict.fromkeys(each for target in self._targets for each in self._pool(target, share)))
         if not pool:
             return []
         features = self.model.features(self.space.encode(pool))
@@ -132,13 +152,13 @@ class Thompson(BaseStrategy):
         order = self.model.d_optimal(features, min(size, len(pool)))
         return [pool[index] for index in reversed(order)]
 
-    def _pool(self) -> list[Architecture]:
+    def _pool(self, feasible: FeasibleSet, size: int) -> list[Architecture]:
         """Return random samples and argmaxes of prior samples, which cover rare architectures."""
         pool: dict[Architecture, None] = {}
         with suppress(RejectionError):
-            pool |= dict.fromkeys(self.feasible.sample(_POOL, self._numpy_rng))
-            for _ in range(_POOL // 4 if self.feasible.countable else 0):  # else each evaluates black-box costs
-                pool[self.feasible.argmax(self.model.scores(self.model.draw_prior(self._numpy_rng)))] = None
+            pool |= dict.fromkeys(feasible.sample(size, self._numpy_rng))
+            for _ in range(size // 4 if feasible.countable else 0):  # else each evaluates black-box costs
+                pool[feasible.argmax(self.model.scores(self.model.draw_prior(self._numpy_rng)))] = None
         return list(pool)
 
 

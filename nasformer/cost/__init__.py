@@ -6,12 +6,15 @@ from nasformer.cost.budget import (
     Cost,
     Limits,
     as_bounds,
+    as_budgets,
     as_limits,
     format_limits,
+    hull,
     in_counts,
     in_units,
     merge,
     parse_constraints,
+    within,
 )
 from nasformer.cost.closed_form import COSTS, macs, official_complexity, params
 from nasformer.cost.function import FunctionCost
@@ -34,8 +37,10 @@ __all__ = [
     "Series",
     "Variant",
     "as_bounds",
+    "as_budgets",
     "as_limits",
     "format_limits",
+    "hull",
     "in_counts",
     "in_units",
     "macs",
@@ -43,4 +48,5 @@ __all__ = [
     "official_complexity",
     "params",
     "parse_constraints",
+    "within",
 ]

@@ -8,12 +8,16 @@ chained, joined by ``and``. Numbers take the suffixes K, M, G and T::
 
     params <= 6M
     5M <= params <= 6M and macs <= 1.4G
+
+Several budgets are separated by commas; a number alone takes the place of the last one before it::
+
+    macs <= 1M, 2M, 4M
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -222,6 +226,48 @@ def as_limits(budget: object, known: Iterable[str] | Mapping[str, Cost]) -> Limi
     return {name: as_bounds(name, value, scales.get(name, 1)) for name, value in named.items()}
 
 
+def as_budgets(
+    budgets: object, known: Iterable[str] | Mapping[str, Cost], further: Limits | None = None
+) -> tuple[Limits, ...]:
+    """Parse several budgets: a sequence of what ``as_limits`` takes, or a line.
+
+    Args:
+        budgets: The budgets, each other than the others.
+        known: As in ``as_limits``.
+        further: Bounds that hold for each.
+
+    Raises:
+        BudgetError: There is none, one cannot be parsed or bounds nothing, or two are the same.
+
+    >>> [format_limits(each) for each in as_budgets("macs <= 1M, 2M", ["params", "macs"])]
+    ['macs <= 1000000', 'macs <= 2000000']
+    """
+    given = _split(budgets) if isinstance(budgets, str) else budgets
+    if not isinstance(given, Iterable) or isinstance(given, Mapping) or not (entries := list(given)):
+        raise BudgetError(f"budgets is a list of at least one, such as [1e6, 2e6], got {budgets!r}", budgets)
+    found: list[Limits] = []
+    for number, each in enumerate(entries, 1):
+        own = as_limits(each, known)
+        if not own:
+            raise BudgetError(f"budget {number} of {len(entries)} bounds no cost, got {each!r}; {_EXAMPLE}", budgets)
+        limits = merge(own, further or {})
+        if limits in found:
+            same = f"budgets {found.index(limits) + 1} and {number} are the same, {format_limits(limits)}"
+            raise BudgetError(f"{same}; leave one out", budgets)
+        found.append(limits)
+    return tuple(found)
+
+
+def _split(line: str) -> list[str]:
+    """Split a line of budgets; a number alone takes the place of the last one before it."""
+    found, start = [], ""
+    for entry in line.split(","):
+        end = 1 + max(map(entry.rfind, "<>="))
+        found.append(entry if end else f"{start}{entry.strip()}")
+        start = entry[:end] or start
+    return found
+
+
 def _check_known(names: Iterable[str], known: Iterable[str], budget: object) -> None:
     for name in names:
         if name not in known:
@@ -232,6 +278,29 @@ def merge(first: Limits, second: Limits) -> Limits:
     """Return the intersection of two sets of limits."""
     unbounded = Bounds(None, None)
     return {name: first.get(name, unbounded) & second.get(name, unbounded) for name in {**first, **second}}
+
+
+def hull(budgets: Sequence[Limits]) -> Limits:
+    """Return the limits that hold in all of several budgets: of each cost that all bound, the loosest bounds.
+
+    >>> hull([{"params": Bounds(1, 5), "macs": Bounds(None, 9)}, {"params": Bounds(2, 8)}])
+    {'params': Bounds(low=1, high=8)}
+    """
+    loosest: Limits = {}
+    for name in budgets[0]:
+        lows, highs = zip(*(limits.get(name, Bounds(None, None)) for limits in budgets), strict=True)
+        bounds = Bounds(None if None in lows else min(lows), None if None in highs else max(highs))
+        loosest |= {name: bounds} if bounds != (None, None) else {}
+    return loosest
+
+
+def within(costs: Mapping[str, float], limits: Mapping[str, Bounds]) -> bool:
+    """Whether costs are within limits.
+
+    >>> within({"params": 5, "macs": 9}, {"params": Bounds(None, 5)})
+    True
+    """
+    return all(costs[name] in bounds for name, bounds in limits.items())
 
 
 def format_limits(limits: Mapping[str, Bounds]) -> str:

@@ -52,7 +52,7 @@ class AsynchronousLoop(SearchLoop):
                 yield from stream(each for batch in self._asks(1) for each in batch)
                 continue
             for batch in self._asks(self.criteria.batch_size):
-                prepare_race(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
+                prepare_race(self.fitness, self._keeps, self.progress.trials)
                 yield from evaluate_each(self.fitness, batch)
 
     def _asks(self, size: int) -> Iterator[list[Architecture]]:

@@ -7,11 +7,13 @@ the same asks and tells, and every ask is compared with the stored trials.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nasformer.architecture import Architecture
+from nasformer.cost import Limits, within
 from nasformer.errors import DriftError, FitnessError, StrategyError
 from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
 from nasformer.search.evaluation import Evaluation, Fitness, Trial
@@ -77,6 +79,7 @@ class Run:
         stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
         drifted: Number of the first trial where the strategy asked for another architecture than is stored.
         since_gain: Trials, but not probes, since the best value was first reached.
+        budgets: Limits of each of several budgets; a new best within any of them is a gain.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -85,7 +88,8 @@ class Run:
     stopped: str = "evaluations"
     drifted: int | None = None
     since_gain: int = -1
-    _best: float = -math.inf
+    budgets: Sequence[Limits] = ()
+    _best: dict[int, float] = field(default_factory=dict)
     _failed: dict[int, Trial] = field(default_factory=dict)
 
     @property
@@ -108,8 +112,11 @@ class Run:
             self.trials[place] = trial
         if trial.value is None:
             self._failed[trial.number] = trial
-        if trial.value is not None and trial.value > self._best and not trial.probe:
-            self._best, self.since_gain = trial.value, 0
+        for budget, limits in enumerate(self.budgets or ({},)):
+            if trial.value is None or trial.probe or trial.value <= self._best.get(budget, -math.inf):
+                continue
+            if within(trial.costs, limits):
+                self._best[budget], self.since_gain = trial.value, 0
 
 
 class SearchLoop:
@@ -125,6 +132,7 @@ class SearchLoop:
         accept_drift: Whether to continue if the strategy asks for other architectures than are stored; it is
             then told the stored ones.
         retry_failed: Whether to evaluate the failed trials again, once all stored trials are told.
+        targets: The feasible set of each of several budgets, which the strategy is asked for in turn.
     """
 
     def __init__(
@@ -137,11 +145,13 @@ class SearchLoop:
         callbacks: Sequence[Callback] = (),
         accept_drift: bool = False,
         retry_failed: bool = False,
+        targets: Sequence[FeasibleSet] = (),
     ) -> None:
         self.strategy, self.fitness, self.feasible = strategy, fitness, feasible
         self.criteria, self.record = criteria, record
         self.callbacks, self.accept_drift, self.retry_failed = callbacks, accept_drift, retry_failed
-        self.progress = Run()
+        self.targets = targets if len(targets) > 1 else ()
+        self.progress = Run(budgets=[target.limits for target in self.targets])
         self._stored, self._retold = len(record.recorded), list(record.retried)
         self._asked: set[Architecture] = set()
         self._began: float | None = None
@@ -212,7 +222,7 @@ class SearchLoop:
 
     def _ask(self, n: int) -> list[Architecture]:
         begin = time.perf_counter()
-        architectures = self.strategy.ask(n)
+        architectures = self._ask_in_turn(n) if self.targets else self.strategy.ask(n)
         self.progress.strategy_seconds += time.perf_counter() - begin
         name = type(self.strategy).__name__
         if len(architectures) > n:
@@ -228,6 +238,17 @@ class SearchLoop:
                 raise StrategyError(f"{name} proposed {architecture}, outside {self.feasible.describe()}", architecture)
             self._asked.add(architecture)
         return architectures
+
+    def _ask_in_turn(self, n: int) -> list[Architecture]:
+        """Share an ask out among the budgets, evenly over the search; what one lacks is for the next."""
+        found: list[Architecture] = []
+        count, first = len(self.targets), len(self._asked)
+        for turn in range(count):
+            wanted = sum(place % count <= turn for place in range(n)) - len(found)
+            if wanted > 0:
+                self.strategy.focus(self.targets[(first + turn) % count])  # type: ignore[attr-defined]
+                found += self.strategy.ask(wanted)
+        return found
 
     def _is_probe(self, architecture: Architecture) -> bool:
         return architecture in getattr(self.strategy, "probes", ()) and self.feasible.evaluable(architecture)
@@ -264,11 +285,16 @@ class SearchLoop:
             return
         self._began = time.perf_counter() if self._began is None else self._began
         waiting = {trial.architecture: trial for trial in asked}
-        prepare_race(self.fitness, getattr(self.strategy, "keeps", 1), self.progress.trials)
+        prepare_race(self.fitness, self._keeps, self.progress.trials)
         joint = getattr(self.fitness, "joint", False)
         for evaluation in evaluate_each(self.fitness, [each.architecture for each in (batch if joint else asked)]):
             if (trial := waiting.get(evaluation.architecture)) is not None:
                 yield self._as_trial(evaluation, trial.number, trial.batch)
+
+    @property
+    def _keeps(self) -> int:
+        """Number of best trials that a race may not drop: all, if a tight budget's may be the worst."""
+        return sys.maxsize if self.targets else getattr(self.strategy, "keeps", 1)
 
     def _as_trial(self, evaluation: Evaluation, number: int, batch: int) -> Trial:
         return as_trial(evaluation, number, batch, self.feasible)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from nasformer._io import digest
 from nasformer.architecture import Architecture
+from nasformer.cost import Limits, within
 from nasformer.errors import FitnessError
 from nasformer.search.confirm import Confirming
 from nasformer.search.evaluate import as_trial, evaluate_each
@@ -49,6 +50,7 @@ def reranked(
     feasible: FeasibleSet,
     record: TrialStore,
     tell: Callable[[int, int], None],
+    budgets: Sequence[Limits] = (),
 ) -> tuple[Trial, ...]:
     """Return the best of confirmed trials with the values of a re-ranker, best first.
 
@@ -60,11 +62,14 @@ def reranked(
         feasible: The feasible set.
         record: Store of the search.
         tell: Called with the number of each candidate from 1, before it is judged, and their total.
+        budgets: Limits of each of several budgets, whose best few are judged.
 
     Raises:
         FitnessError: None has a value.
     """
-    candidates, key = confirmed[: reranker.top], reranker_key(reranker)
+    best = [[each for each in confirmed if within(each.costs, own)][: reranker.top] for own in budgets or ({},)]
+    chosen = {trial.architecture for trials in best for trial in trials}
+    candidates, key = [each for each in confirmed if each.architecture in chosen], reranker_key(reranker)
     known = {trial.architecture: trial for trial in record.reranked(key)}
     reason = "nothing was recommended"
     for number, trial in enumerate(candidates, 1):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from nasformer._io import to_json, write_file
 from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
-from nasformer.cost import Bounds, LatencyTable, Limits
+from nasformer.cost import Bounds, LatencyTable, Limits, within
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.evaluation import Trial
 from nasformer.search.rerank import reranking
@@ -71,7 +71,7 @@ class SearchResult:
 
     Args:
         space: The search space.
-        limits: Bounds by cost.
+        limits: Bounds by cost; with several budgets, those that hold in all of them.
         settings: Settings that determine the search: strategy, options, seed, evaluations, fitness and more.
         trials: In the order asked.
         confirmed: The recommendations with confirmed values, best first.
@@ -81,6 +81,7 @@ class SearchResult:
         feasible: Number of feasible architectures; 0 if unknown.
         versions: Versions of Python and relevant packages.
         findings: What the strategy found beyond the trials: plain figures by name, grouped by subject.
+        budgets: Bounds by cost of each of several budgets; empty for one.
     """
 
     space: SearchSpace
@@ -94,6 +95,7 @@ class SearchResult:
     feasible: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     findings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    budgets: tuple[Limits, ...] = ()
 
     @property
     def strategy(self) -> str:
@@ -107,8 +109,14 @@ class SearchResult:
 
     @property
     def best(self) -> FoundArchitecture:
-        """The confirmed winner: the best value, then the lower loss, then fewer parameters."""
+        """The confirmed winner: the best value, then the lower loss, then fewer parameters; of all budgets."""
         return FoundArchitecture.from_trial(min((trial for trial in self.confirmed), key=lambda trial: trial.rank))
+
+    @property
+    def winners(self) -> tuple[FoundArchitecture, ...]:
+        """The best confirmed architecture within each budget, in their order; with one budget, ``best`` alone."""
+        inside = ([trial for trial in self.confirmed if within(trial.costs, own)] for own in self.budgets or ({},))
+        return tuple(FoundArchitecture.from_trial(min(trials, key=lambda trial: trial.rank)) for trials in inside)
 
     @property
     def best_observed(self) -> Trial:
@@ -119,6 +127,18 @@ class SearchResult:
     def reranking(self) -> dict[str, Any] | None:
         """How a re-ranker, such as a short fine-tuning, changed the ranking (``rerank.reranking``); None: none."""
         return reranking(self.confirmed)
+
+    @property
+    def front(self) -> list[Trial]:
+        """The Pareto front of value against ``budget_cost``, highest value first."""
+        return self.pareto_front(self.budget_cost)
+
+    @property
+    def budget_cost(self) -> str:
+        """The cost in which the budgets differ; of one budget, the first that it bounds, else ``params``."""
+        first, *others = self.budgets or (self.limits,)
+        varied = [name for name, bounds in first.items() if any(own.get(name) != bounds for own in others)]
+        return next(iter([*varied, *first]), "params")
 
     @property
     def pareto(self) -> list[Trial]:
@@ -193,6 +213,11 @@ class SearchResult:
             "feasible": self.feasible,
             "versions": dict(self.versions),
             **({"findings": dict(self.findings)} if self.findings else {}),
+            **(
+                {"budgets": [{name: list(b) for name, b in own.items()} for own in self.budgets]}
+                if self.budgets
+                else {}
+            ),
             "trials": len(self.trials),
             "confirmed": len(self.confirmed),
         }
@@ -214,7 +239,8 @@ class SearchResult:
             tables = header.pop("latency_tables", {})  # absent in files of 0.1
             costs = [LatencyTable.from_dict(table).cost(name) for name, table in tables.items()]
             header["space"] = SearchSpace.from_dict(header["space"]).with_cost(*costs)
-            header["limits"] = {name: Bounds(*bounds) for name, bounds in header["limits"].items()}
+            header["limits"] = _limits(header["limits"])
+            header["budgets"] = tuple(map(_limits, header.get("budgets", ())))
             header |= {name: dict(header[name]) for name in ("settings", "counts", "seconds")}
             header["settings"] |= {"options": dict(header["settings"].get("options", {}))}
             header["findings"] = {name: dict(found) for name, found in header.get("findings", {}).items()}
@@ -243,10 +269,16 @@ class SearchResult:
         lacking = [name for known, names in needed for name in names.split() if name not in known]
         if not self.confirmed or any(trial.value is None for trial in self.confirmed):
             lacking.append("a confirmed value")
+        if not all(any(within(trial.costs, own) for trial in self.confirmed) for own in self.budgets):
+            lacking.append("the winner of a budget")
         if not isinstance(self.settings.get("seed", 0), int):
             lacking.append("an integer seed")
         if lacking:
             raise StudyError(f"{str(path)!r} is damaged: it lacks {lacking[0]}", path)
+
+
+def _limits(data: Mapping[str, Any]) -> Limits:
+    return {name: Bounds(*bounds) for name, bounds in data.items()}
 
 
 def _cost(trial: Trial, name: str) -> float:

@@ -33,6 +33,10 @@ class Strategy(Protocol):
     """A search algorithm, made as ``Strategy(feasible, *, seed, evaluations, batch_size, **options)``.
 
     Optional members, as in ``BaseStrategy``: ``counts``, ``findings()``, ``keeps``, ``probes``, ``uses_evaluations``.
+    Also optional, for searches with several budgets: ``focus(feasible)``, which makes the next asks and
+    recommendations for a subset of the feasible set. It is called once with each subset before the first ask, then
+    before each ask and recommendation; an ask that returns nothing leaves the subset as exhausted. Without it, a search
+    has one strategy for each budget (``PerBudget``).
     """
 
     def ask(self, n: int = 1) -> list[Architecture]:
@@ -71,6 +75,7 @@ class BaseStrategy(ABC):
             early, and report an estimate.
         probes: Architectures outside the feasible set that it may ask for, to learn from their values. They count as
             evaluations and never win.
+        target: The part of the feasible set that is recommended from; ``focus``, of strategies that have it, sets it.
         told: All told trials by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
         rng: Python's random generator, for scalar draws.
@@ -88,7 +93,7 @@ class BaseStrategy(ABC):
             raise StrategyError(f"evaluations must be at least 1, got {evaluations}", evaluations)
         if batch_size < 1:
             raise StrategyError(f"batch_size must be at least 1, got {batch_size}", batch_size)
-        self.feasible, self.space = feasible, feasible.space
+        self.feasible, self.space, self.target = feasible, feasible.space, feasible
         self.seed, self.evaluations, self.batch_size = seed, evaluations, batch_size
         self.rng = random.Random(seed)
         self.told: dict[Architecture, Trial] = {}
@@ -162,12 +167,19 @@ class BaseStrategy(ABC):
             self.observe(trial.architecture, trial.value)
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return the architectures of the ``k`` best trials."""
-        return [trial.architecture for trial in self.best_told(k)]
+        """Return the architectures of the ``k`` best trials of the target; without any, the nearest to the best."""
+        told = [trial.architecture for trial in self.best_told(k)]
+        if told or self.target is self.feasible:
+            return told
+        best = sorted((trial for trial in self.told.values() if trial.eligible), key=lambda t: t.rank)[:k]
+        return list(dict.fromkeys(self.target.repair(trial.architecture) for trial in best))
 
     def best_told(self, k: int) -> list[Trial]:
-        """Return the ``k`` best successful trials, best first; no probes."""
-        return sorted((trial for trial in self.told.values() if trial.eligible), key=lambda t: t.rank)[:k]
+        """Return the ``k`` best successful trials of the target, best first; no probes."""
+        eligible = [trial for trial in self.told.values() if trial.eligible]
+        if self.target is not self.feasible:
+            eligible = [trial for trial in eligible if trial.architecture in self.target]
+        return sorted(eligible, key=lambda trial: trial.rank)[:k]
 
     def findings(self) -> dict[str, dict[str, Any]]:
         """Return what the search showed beyond its trials: plain figures by name, grouped by subject."""
