@@ -1,6 +1,10 @@
-"""Keep a diagnosis: its JSON and page under ``results/``, its tables in ``README.md`` and ``docs/diagnosis.md``.
+"""Is a search worth its compute? Train a supernet, diagnose it, and keep the page and its tables.
 
-``nasformer diagnose`` makes it; the command that made the one that is kept is on its page.
+    python benchmarks/diagnosis.py cifar10 --out runs/diagnosis --workers 2 --write
+
+``cifar10`` comes from ``--images`` or from the archives in ``NASFORMER_REFERENCE``, ``fashion-mnist`` from Debian's
+package. The recipes are ``benchmarks/recipes/NAME.yaml``, where a network alone has batches and a learning rate of its
+own. Every training resumes: the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,85 +19,102 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import torch
+
+from benchmarks import _cifar10
 from benchmarks._marks import markdown, put
-from nasformer.diagnose import PIECES
-from nasformer.diagnose.claims import ABLATION
+from nasformer.data import Dataset, load_dataset
+from nasformer.diagnose import PIECES, Plan, diagnose
 from nasformer.errors import NasformerError
+from nasformer.report import write_diagnosis_report
+from nasformer.space import load_space
+from nasformer.supernet import Supernet
+from nasformer.training import Recipe, train_supernet
 
 HERE = Path(__file__).parent
-README, DOCUMENT = HERE.parent / "README.md", HERE.parent / "docs" / "diagnosis.md"
-_SIZES = {
-    "images": "{pool} architectures",
-    "curse": "{pool} architectures",
-    "strategies": "3 strategies × {searches} seeds × {evaluations} evaluations on {search_images:,} images",
-    "fidelity": "{architectures} retrained for {alone} epochs, {finetuned} fine-tuned for {tuned}",
-    "sharing": "supernets of {shared} epochs, 4 searches, their winners retrained for {alone} epochs",
-    "winner": "2 architectures × {retrainings} seeds × {last} epochs",
-}
+DOCUMENT = HERE.parent / "docs" / "diagnosis.md"
+ALONE = {"sampling": "uniform", "budget": None, "batch_size": 64, "learning_rate": 1e-3, "epochs": 5}
+FINETUNING = {**ALONE, "learning_rate": 5e-4, "warmup_epochs": 0}
+BUDGETS = {"cifar10": (1.0e6, 1.7e6, 2.8e6, 4.8e6, 8.0e6), "fashion-mnist-wide": (0.5e6, 0.9e6, 1.4e6, 2.4e6, 4.0e6)}
+SIZES: dict[str, Any] = {"search_images": 1000, "share": 1.5}
 
 JsonObject = dict[str, Any]
 
 
+def load(name: str, folder: Path, images: Path | None) -> Dataset:
+    """Return the dataset of a space."""
+    return _cifar10.load(folder, images) if name == "cifar10" else load_dataset("fashion-mnist", root=images)
+
+
+def plan(name: str, recipe: Recipe, pieces: Sequence[str], seeds: int) -> Plan:
+    """Return the plan of a diagnosis."""
+    return Plan(
+        recipe=recipe.replace(**ALONE).to_dict(),
+        finetuning=recipe.replace(**FINETUNING).to_dict(),
+        budgets=tuple({"macs": macs} for macs in BUDGETS[name]),
+        seeds=seeds,
+        pieces=tuple(pieces),
+        **SIZES,
+    )
+
+
+def trained(name: str, data: Dataset, recipe: Recipe, out: Path) -> Supernet:
+    """Return the supernet, trained, or trained further to its end."""
+    folder = out / "supernet"
+    net = Supernet(load_space(name), seed=recipe.seed)
+    train_supernet(net, data, recipe, out=folder, resume=folder.exists(), device="cpu", keep=False)
+    return net
+
+
 def tables(found: JsonObject) -> dict[str, str]:
     """Return the tables of a diagnosis by the name of their place."""
-    brief, whole = ("claim", "paper", "here", "verdict"), ("claim", "paper", "here", "verdict", "why")
-    return {
-        "verdicts": claims(found, brief),
-        "claims": claims(found, whole),
-        "ablation": ablation(found),
-        "pieces": pieces(found),
-    }
+    name = found["space"]["name"]
+    claims = [[claim[column] for column in ("claim", "here", "verdict")] for claim in found["claims"]]
+    told = {f"{name} claims": markdown(["claim", "here", "verdict"], claims)}
+    if "compute" in found["pieces"]:
+        told[f"{name} compute"] = compute(found["pieces"]["compute"])
+    return told
 
 
-def claims(found: JsonObject, columns: Sequence[str]) -> str:
-    """Return the paper's claims and what became of them."""
-    return markdown(columns, [[claim[column] for column in columns] for claim in found["claims"]])
-
-
-def ablation(found: JsonObject) -> str:
-    """Return the paper's ablation beside ours."""
-    rows = []
-    for row in found["pieces"]["sharing"]["ablation"]:
-        inherited, retrained = ABLATION[row["sharing"], row["strategy"]]
-        there = [f"{inherited:.1f}", f"{retrained:.1f}"]
-        rows.append([row["sharing"], row["strategy"], *there, f"{row['inherited']:.2f}", f"{row['retrained']:.2f}"])
-    header = ["weights", "search", "paper: inherited", "paper: retrained", "here: inherited", "here: retrained"]
-    return markdown(header, rows)
-
-
-def pieces(found: JsonObject) -> str:
-    """Return what each piece measured, and how long its trainings and searches took."""
-    epochs = {
-        "alone": found["recipe"],
-        "tuned": found["finetuning"],
-        "shared": found["sharing"],
-        "last": found["final"],
-    }
-    sizes = {**found["sizes"], **{name: recipe["epochs"] for name, recipe in epochs.items()}}
-    rows = []
-    for name, words in _SIZES.items():
-        seconds = found["pieces"][name].get("seconds")
-        rows.append([f"`{name}`", words.format(**sizes), "" if seconds is None else f"{seconds / 60:.0f}"])
-    return markdown(["piece", "size", "minutes, sequential"], rows)
+def compute(piece: JsonObject) -> str:
+    """Return the accuracies at equal compute: a row per kind of network, a column per budget, means over seeds."""
+    columns = [f"{row['budget']['macs'] / 1e6:g} M" for row in piece["rows"]]
+    names = dict.fromkeys(entry["name"] for row in piece["rows"] for entry in row["networks"])
+    cells: dict[str, list[str]] = {name: [] for name in names}
+    for row in piece["rows"]:
+        known = {entry["name"]: entry["test"] for entry in row["networks"]}
+        for name in names:
+            scores = known.get(name)
+            cells[name].append(f"{sum(scores) / len(scores):.1f}" if scores else "–")
+    return markdown(["network", *columns], [[name, *own] for name, own in cells.items()])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables, and keep them where it is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("diagnosis", type=Path, help="folder of nasformer diagnose")
-    parser.add_argument("--write", action="store_true", help="keep it in results/, README.md and docs/diagnosis.md")
+    """Train and diagnose what is missing, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("space", choices=sorted(BUDGETS))
+    parser.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
+    parser.add_argument("--images", type=Path, help="folder of the images")
+    parser.add_argument("--piece", action="append", choices=PIECES, help="default: all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="keep it in results/ and docs/diagnosis.md")
     given = parser.parse_args(arguments)
+    out = given.out / given.space
     try:
-        found = json.loads((given.diagnosis / "diagnosis.json").read_text(encoding="utf-8"))
-        if missing := [name for name in PIECES if name not in found["pieces"]]:
-            raise NasformerError(f"{given.diagnosis} has no {', '.join(missing)} yet; run nasformer diagnose", missing)
+        torch.set_num_threads(1)
+        data, recipe = load(given.space, given.out, given.images), Recipe.load(HERE / "recipes" / f"{given.space}.yaml")
+        net = trained(given.space, data, recipe, out)
+        size = plan(given.space, recipe, given.piece or PIECES, given.seeds)
+        found = diagnose(net, data, size, out, workers=given.workers, device="cpu")
+        page = write_diagnosis_report(out, found, command=f"python benchmarks/diagnosis.py {given.space}")
         told = tables(found)
         if given.write:
-            shutil.copy(given.diagnosis / "report.html", HERE / "results" / "diagnosis.html")
+            shutil.copy(page, HERE / "results" / f"diagnosis-{given.space}.html")
+            (HERE / "results" / f"diagnosis-{given.space}.json").write_text(json.dumps(found, indent=1) + "\n")
             for name, table in told.items():
-                put(README if name == "verdicts" else DOCUMENT, name, table)
-            shutil.copy(given.diagnosis / "diagnosis.json", HERE / "results" / "diagnosis.json")
-    except (NasformerError, OSError, json.JSONDecodeError) as error:
+                put(DOCUMENT, name, table)
+    except NasformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("\n".join(told.values()))

@@ -72,12 +72,8 @@ class Splits:
 
 def load(folder: Path, cache: Path) -> Splits:
     """Decode ``folder`` (train/CLASS/FILE, test/CLASS/FILE) once, and split in a fixed random order."""
-    if not cache.is_file():
-        decoded = {part: _decoded(folder / part) for part in ("train", "test")}
-        with atomic(cache) as file:
-            torch.save(decoded, file)
-    kept = torch.load(cache, weights_only=True)
-    train, test = (Images(*kept[part]) for part in ("train", "test"))
+    parts = decoded(folder, cache)
+    train, test = parts["train"], parts["test"]
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     return Splits(train[order[PHOTOS:]], train[order[:PHOTOS]], test)
 
@@ -91,6 +87,16 @@ def unpacked(archives: Path, folder: Path) -> Path:
     return folder
 
 
-def _decoded(folder: Path) -> tuple[Tensor, Tensor]:
+def decoded(folder: Path, cache: Path) -> dict[str, Images]:
+    """Return train and test images of ``folder``, decoded once into ``cache``."""
+    if not cache.is_file():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(cache) as file:
+            torch.save({part: _read(folder / part) for part in ("train", "test")}, file)
+    kept = torch.load(cache, weights_only=True)
+    return {part: Images(*kept[part]) for part in ("train", "test")}
+
+
+def _read(folder: Path) -> tuple[Tensor, Tensor]:
     pairs = list(ImageFolder(str(folder)))
     return torch.stack([pil_to_tensor(image) for image, _ in pairs]), torch.tensor([label for _, label in pairs])

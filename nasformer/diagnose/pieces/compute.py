@@ -111,7 +111,7 @@ def _differences(entries: Sequence[Mapping[str, Any]]) -> list[Piece]:
 
 
 def _gain(rows: Sequence[Mapping[str, Any]], rival: str | None) -> Any:
-    """Return the mean gain of the winners over all budgets, with an interval over seeds; None: over the best by hand."""
+    """Return the winners' mean gain over all budgets, with an interval over seeds; None: over the best by hand."""
     gains = []
     for row in rows:
         known = {entry["name"]: entry for entry in row["networks"]}
