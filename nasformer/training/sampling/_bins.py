@@ -8,15 +8,15 @@ from nasformer.cost import Bounds, merge
 from nasformer.errors import BudgetError
 from nasformer.space import FeasibleSet
 from nasformer.space.bounded import bounded
-from nasformer.training.sampling._references import reference_subnets
+from nasformer.training.sampling._parts import without_skips
 from nasformer.training.sampling._sampler import SubnetSampler
 
 
 def cost_bins(sampler: SubnetSampler, count: int) -> list[FeasibleSet]:
     """Return the parts of a feasible set by MACs, ascending; bins without members are left out.
 
-    Their widths are equal between the smallest and the largest subnet that skip no branch. The outer ones are open, so
-    each feasible subnet is in one bin.
+    They are equally wide in log MACs between the smallest and the largest subnet that skip no branch. The outer ones
+    are open, so each feasible subnet is in one bin.
 
     Args:
         sampler: Its feasible set is divided.
@@ -26,9 +26,11 @@ def cost_bins(sampler: SubnetSampler, count: int) -> list[FeasibleSet]:
         BudgetError: MACs and budget have too many distinct sums.
     """
     space, limits = sampler.space, sampler.feasible.limits
-    ends = reference_subnets(space, sampler.recipe)
-    low, high = sorted((space.macs(ends["smallest"]), space.macs(ends["largest"])))
-    inner = [low + (high - low) * number // count for number in range(1, count)]
+    try:
+        low, high = bounded(without_skips(space), limits).bounds("macs")
+    except BudgetError:  # only networks with skipped branches meet it
+        low, high = sampler.feasible.bounds("macs")
+    inner = [round(low * (high / low) ** (number / count)) for number in range(1, count)]
     found: list[FeasibleSet] = []
     for first, last in pairwise([None, *inner, None]):
         within = Bounds(first, None if last is None else last - 1)
