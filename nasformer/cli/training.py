@@ -72,7 +72,7 @@ def read_recipe(
         RecipeError: It cannot be read, or has an invalid value.
     """
     from nasformer.training import Recipe, default_recipe
-    from nasformer.training.defaults import family_recipe, fit_recipe
+    from nasformer.training.defaults import family_recipe, recorded_recipe
 
     changes = {} if file is None else Recipe.read(file)
     changes |= {name: value for name, value in (given or {}).items() if value is not None}
@@ -81,8 +81,8 @@ def read_recipe(
     if "recipe" not in trained:
         recipe = default_recipe(dataset, device, {} if further else changes)
         return recipe.finetuning().replace(**changes) if further else recipe
-    recipe = Recipe(**trained["recipe"])
-    return fit_recipe(recipe.finetuning() if further else recipe, dataset).replace(**changes)
+    recipe = recorded_recipe(trained["recipe"], dataset)
+    return (recipe.finetuning() if further else recipe).replace(**changes)
 
 
 def read_data(

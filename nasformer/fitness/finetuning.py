@@ -28,7 +28,7 @@ from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.training import Recipe, Teacher, default_recipe, find_device, train_subnet
-from nasformer.training.defaults import fit_recipe
+from nasformer.training.defaults import recorded_recipe
 from nasformer.training.origin import original_of
 from nasformer.training.repair import repair, repairs_by_default
 from nasformer.training.subnet import FILE
@@ -84,7 +84,7 @@ class Finetuning:
         self.net, self.data, self.top, self.out = net, data, top, None if out is None else Path(out)
         self.device, self.readers = find_device(device), readers
         trained = net.metadata.get("training", {}).get("recipe")
-        self._whole = fit_recipe(Recipe(**trained), data) if trained else default_recipe(data, device)
+        self._whole = recorded_recipe(trained, data) if trained else default_recipe(data, device)
         self.recipe = (recipe or self._whole.finetuning()).replace(
             epochs=epochs, validate_every=epochs, checkpoint_every=epochs, keep_best=None
         )

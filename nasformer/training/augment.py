@@ -31,6 +31,12 @@ def random_affine(images: Tensor, affine: Affine, fill: Tensor, shard: Shard | N
     return F.grid_sample(images - background, grid, align_corners=False) + background
 
 
+def draws(count: int, images: Tensor, shard: Shard | None) -> Tensor:
+    """Return uniform numbers for each image, ``(count, batch)``, drawn for the joint batch."""
+    numbers = torch.rand(count, len(images) if shard is None else shard.joint, device=images.device)
+    return numbers if shard is None else numbers[:, shard.rows]
+
+
 def mixer(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], Batch]:
     """Return the mixup/cutmix function: images and labels to mixed images and soft targets ``(batch, num_classes)``.
 
@@ -52,18 +58,15 @@ def mixer(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], Batch]
 
 def _matrices(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
     """Draw affine matrices ``(batch, 2, 3)``: rotation, scale and shear; translation in half image sizes."""
-    batch = images.shape[0] if shard is None else shard.joint
-    draws = torch.rand(5, batch, device=images.device) * 2 - 1
-    if shard is not None:
-        draws = draws[:, shard.rows]
-    angle = draws[0] * math.radians(affine.degrees)
-    size = 1 + draws[1] * affine.scale
-    shear = draws[2] * affine.shear
+    numbers = draws(5, images, shard) * 2 - 1
+    angle = numbers[0] * math.radians(affine.degrees)
+    size = 1 + numbers[1] * affine.scale
+    shear = numbers[2] * affine.shear
     cosine, sine = torch.cos(angle) * size, torch.sin(angle) * size
     mirror = _mirrors(images, affine, shard)
     rows = (
-        (cosine * mirror, cosine * shear - sine, 2 * affine.translate * draws[3]),
-        (sine * mirror, sine * shear + cosine, 2 * affine.translate * draws[4]),
+        (cosine * mirror, cosine * shear - sine, 2 * affine.translate * numbers[3]),
+        (sine * mirror, sine * shear + cosine, 2 * affine.translate * numbers[4]),
     )
     return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
 
@@ -72,5 +75,4 @@ def _mirrors(images: Tensor, affine: Affine, shard: Shard | None) -> Tensor:
     """Draw ``(batch,)``: -1 for flipped images, 1 for the others; without flips no number is drawn."""
     if not affine.flip:
         return torch.ones(len(images), device=images.device)
-    draws = torch.rand(len(images) if shard is None else shard.joint, device=images.device)
-    return 1.0 - 2.0 * ((draws if shard is None else draws[shard.rows]) < affine.flip)
+    return 1.0 - 2.0 * (draws(1, images, shard)[0] < affine.flip)

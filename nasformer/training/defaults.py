@@ -13,7 +13,8 @@ import torch
 from nasformer.data.dataset import Dataset
 from nasformer.training.device import find_device
 from nasformer.training.log import logger
-from nasformer.training.recipe import Recipe
+from nasformer.training.recipe import NOT_AUGMENTED, Recipe
+from nasformer.training.tensor_augment import statistics
 
 LARGE = 500_000
 """From this many train images on, the recipe is the paper's for ImageNet."""
@@ -41,7 +42,8 @@ def default_recipe(
     The rule: of n train images of s pixels width, 2^24 / s images are seen on a CPU, ten times as many on a GPU, in 10
     to 300 epochs, a twentieth of them warm-up. A batch is the power of two below n / 32, from 8 to 128 (512 on a GPU);
     the learning rate is 1e-3 for batches of 64 and more, and falls with the root of smaller ones. Trainings of fewer
-    than 200 epochs do without mixup, CutMix, drop-path and random erasing.
+    than 200 epochs do without mixup, CutMix, drop-path and random erasing. Images that are augmented in batches are
+    translated by up to an eighth, as they are not cropped.
 
     Args:
         data: The dataset.
@@ -72,6 +74,8 @@ def default_recipe(
         "validate_every": -(-epochs // 50),
         **({} if epochs >= _LONG else {"mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0, "random_erasing": 0.0}),
     }
+    if statistics(data.train, data.record) is not None:
+        rule["affine"] = {"translate": 0.125}
     return Recipe(**{**rule, **data.task.recipe, **given})
 
 
@@ -90,6 +94,15 @@ def family_recipe(data: Dataset, device: str | torch.device = "auto", given: Map
         RecipeError: A given value is invalid.
     """
     return default_recipe(data, device).finetuning().replace(**{**_FAMILY, **(given or {})})
+
+
+def recorded_recipe(recorded: Mapping[str, Any], data: Dataset) -> Recipe:
+    """Return the recipe that weights record, fitted to the data.
+
+    One without ``candidates`` is older than the augmentation of built-in images in memory, which it then does not mean.
+    """
+    former = Recipe.is_built_in(data.name) and "candidates" not in recorded
+    return fit_recipe(Recipe(**{**recorded, **(NOT_AUGMENTED if former else {})}), data)
 
 
 def fit_recipe(recipe: Recipe, data: Dataset) -> Recipe:

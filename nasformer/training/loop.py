@@ -47,6 +47,7 @@ from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
 from nasformer.training.state import all_finite, read_state, require_empty, snapshot, write_state
 from nasformer.training.teacher import Teacher
+from nasformer.training.tensor_augment import Statistics, TensorAugment, statistics
 from nasformer.training.validation import autocast, total_scores
 
 Subnets = Sequence[Architecture | None]
@@ -106,12 +107,14 @@ class Trainer:
     ) -> None:
         ranks.check(recipe)
         self.task, self.data, self.recipe, self.device = task, data, recipe, device
-        self.readers = reader_processes(readers, data.train)
         self.ranks, self.shard = ranks, ranks.shard(recipe.batch_size)
         self.micro_batches = micro_batches(self.shard, recipe, device)
         self.net = task.net.to(device)
         _set_grad_checkpointing(self.net, recipe)
-        self.train_split = _on(_augmented(data.train, recipe), device)
+        known = statistics(data.train, data.record)
+        self.augment = None if known is None else TensorAugment(recipe, known, device)
+        self.train_split = _on(_augmented(data.train, recipe, in_batches=known is not None), device)
+        self.readers = reader_processes(readers, self.train_split)
         self.search_split = _on(decode_once(data.search, home() / "decoded"), device)
         self.epoch_images = min(len(data.train), recipe.epoch_images or len(data.train))
         self.steps = self.epoch_images // recipe.batch_size
@@ -134,7 +137,8 @@ class Trainer:
         self.ema = make_ema(self.net, recipe)
         self.keep_by = None if recipe.keep_best is None else data.task.objective(recipe.keep_best)
         self.best: State | None = None
-        self.fill = _background(self.train_split)
+        fill = _background(self.train_split, known)
+        self.fill = None if fill is None else fill.to(device)
         self.ddp_net = ranks.wrap(self.net, device)
 
     def run(self, out: Path | None, resume: bool, progress: bool, callback: Callback | None) -> TrainingResult:
@@ -344,6 +348,8 @@ class Trainer:
         """Take one optimizer step, and return the loss."""
         if self.fill is not None:
             images = random_affine(images, self.recipe.affine, self.fill, self.shard)
+        if self.augment is not None:
+            images = self.augment(images, self.shard)
         images, targets = self.mix(images, labels)
         self.optimizer.zero_grad(set_to_none=False)
         loss = self._differentiate(images, targets, architectures)
@@ -411,13 +417,11 @@ def renamed(readers: Readers, workers: int | None) -> Readers:
     return workers
 
 
-def _augmented(split: Split, recipe: Recipe) -> Split:
-    """Return image files augmented as the recipe says; other images are augmented in batches, or by their dataset."""
-    return (
-        split.augmented(recipe.auto_augment, recipe.random_erasing, recipe.horizontal_flip)
-        if isinstance(split, ImageFiles)
-        else split
-    )
+def _augmented(split: Split, recipe: Recipe, *, in_batches: bool) -> Split:
+    """Return image files decoded once, or augmented one by one as the recipe says; other splits unchanged."""
+    if in_batches or not isinstance(split, ImageFiles):
+        return decode_once(split, home() / "decoded")
+    return split.augmented(recipe.auto_augment, recipe.random_erasing, recipe.horizontal_flip)
 
 
 def _balancing(data: Dataset) -> Tensor:
@@ -461,11 +465,11 @@ def _on(split: Split, device: torch.device) -> Split:
     return split if move is None else cast(Split, move(device))
 
 
-def _background(split: Split) -> Tensor | None:
-    """The darkest value of each channel; None for series, and for images on disk, which the data loader augments."""
-    if not isinstance(split, ImagesInMemory) or split.images.ndim != 4:
-        return None
-    return split.images.amin(dim=(0, 2, 3))
+def _background(split: Split, known: Statistics | None) -> Tensor | None:
+    """The darkest value of each channel; None for series, and for images that the data loader augments."""
+    if isinstance(split, ImagesInMemory):
+        return split.images.amin(dim=(0, 2, 3)) if split.images.ndim == 4 else None
+    return None if known is None else -torch.tensor(known[0]) / torch.tensor(known[1])  # black
 
 
 def _interrupt_message(out: Path | None, done: int) -> str:

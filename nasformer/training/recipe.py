@@ -72,12 +72,13 @@ class Recipe(BaseModel):
         cutmix: CutMix alpha, for classes; 0: off.
         mix_probability: Fraction of batches that mixup or CutMix applies to.
         drop_path: Stochastic depth rate of the last layer; it grows linearly from 0.
-        affine: Random affine augmentation, for images in memory.
+        affine: Random affine augmentation, for images in memory and small ones.
         repeated_augmentation: Augmented copies of an image per epoch, of proportionally fewer images
             (Hoffer et al., CVPR 2020).
-        auto_augment: timm's augmentation policy for image folders; None: crops and flips only.
-        random_erasing: Probability of random erasing, for image folders.
-        horizontal_flip: Probability of a horizontal flip, for image folders.
+        auto_augment: timm's augmentation policy, for images whose normalisation is known; None: none. Small images have
+            RandAugment as tensors (``training.tensor_augment``), larger files also random crops.
+        random_erasing: Probability of random erasing, for the same images.
+        horizontal_flip: Probability of a horizontal flip, for the same images.
         grad_clip: Maximal gradient norm; None: no clipping.
         amp: bfloat16 on GPUs with native support ("auto"), everywhere ("bf16"), nowhere ("off").
         grad_checkpointing: Keep only each layer's input for the backward pass and recompute the rest:
@@ -152,6 +153,7 @@ class Recipe(BaseModel):
     sampling: str = "uniform"
     sandwich_random: int = Field(2, ge=0, le=100)
     cost_bins: int = Field(8, ge=2, le=64)
+    candidates: int = Field(4, ge=1, le=1000)
     inplace_distillation: Literal["next_larger"] | bool = True
     largest_first: float = Field(0.0, ge=0, lt=1)
     open_choices: float = Field(0.0, ge=0, le=1)
@@ -302,7 +304,8 @@ class Recipe(BaseModel):
         return cls(**{**_BUILT_IN.get(name, {}), **({} if task is None else task.recipe)})
 
 
-_SMALL: dict[str, Any] = {"warmup_learning_rate": 1e-5, "mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0}
+NOT_AUGMENTED: dict[str, Any] = {"auto_augment": None, "random_erasing": 0.0, "horizontal_flip": 0.0}
+_SMALL = NOT_AUGMENTED | {"warmup_learning_rate": 1e-5, "mixup": 0.0, "cutmix": 0.0, "drop_path": 0.0}
 _BUILT_IN: dict[str, dict[str, Any]] = {
     "digits": {
         **_SMALL,

@@ -29,6 +29,12 @@ from tests.data.test_image_folder import fill, load
 RECIPE = Recipe(epochs=3, batch_size=8, warmup_epochs=0)
 
 
+@pytest.fixture(autouse=True)
+def _read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat the tiny images of these tests as large ones."""
+    monkeypatch.setattr("nasformer.training.tensor_augment.SMALL", 0)
+
+
 def space_of_photos() -> SearchSpace:
     sizes: dict[str, Any] = {"head_dim": 8, "image_size": 8, "patch_size": 4, "in_channels": 3, "num_classes": 2}
     searched: dict[str, Any] = {"depth": choice(1, 2), "num_heads": per_layer(1, 2), "mlp_ratio": 1}
