@@ -26,17 +26,16 @@ from benchmarks._marks import markdown, put
 from nasformer.data import Dataset, load_dataset
 from nasformer.diagnose import PIECES, Plan, diagnose
 from nasformer.errors import NasformerError
-from nasformer.report import write_diagnosis_report
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "diagnosis.md"
-ALONE = {"sampling": "uniform", "budget": None, "batch_size": 64, "learning_rate": 1e-3, "epochs": 5}
-FINETUNING = {**ALONE, "learning_rate": 5e-4, "warmup_epochs": 0}
+ALONE = {"sampling": "uniform", "budget": None, "batch_size": 64, "learning_rate": 2e-3, "epochs": 5}
+FINETUNING = {**ALONE, "warmup_epochs": 0}
 BUDGETS = {"cifar10": (1.0e6, 1.7e6, 2.8e6, 4.8e6, 8.0e6), "fashion-mnist-wide": (0.5e6, 0.9e6, 1.4e6, 2.4e6, 4.0e6)}
-SIZES: dict[str, Any] = {"search_images": 1000, "share": 1.5}
+SIZES: dict[str, Any] = {"search_images": 1000, "share": 3.0}
 
 JsonObject = dict[str, Any]
 
@@ -107,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         net = trained(given.space, data, recipe, out)
         size = plan(given.space, recipe, given.piece or PIECES, given.seeds)
         found = diagnose(net, data, size, out, workers=given.workers, device="cpu")
+        from nasformer.report import write_diagnosis_report
+
         page = write_diagnosis_report(out, found, command=f"python benchmarks/diagnosis.py {given.space}")
         told = tables(found)
         if given.write:

@@ -37,7 +37,7 @@ class SupernetTraining:
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        return f"supernet-{digest([bench.net.space.fingerprint, bench.training['recipe'], self.seed, bench.images])}"
+        return f"supernet-{digest([bench.net.space.fingerprint, _changed(bench.training['recipe']), self.seed, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, and keep the weights."""
@@ -70,7 +70,7 @@ class Alone:
     def name(self, bench: Bench) -> str:
         """Return its file name."""
         start = bench.net.space.fingerprint if self.file is None else bench.weights_of(self.file)
-        how = [self.architecture.to_dict(), dict(self.recipe), self.macs, self.seed]
+        how = [self.architecture.to_dict(), _changed(self.recipe), self.macs, self.seed]
         return f"{'retrain' if self.file is None else 'finetune'}-{digest([*how, start, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
@@ -107,7 +107,7 @@ class EarlyStopping:
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        how = [dict(self.budget), dict(self.recipe), self.macs, self.seed, bench.plan.search_images]
+        how = [dict(self.budget), _changed(self.recipe), self.macs, self.seed, bench.plan.search_images]
         return f"hyperband-{digest([*how, bench.net.space.fingerprint, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
@@ -205,6 +205,12 @@ def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
 def _passes(training: TrainingResult, bench: Bench) -> float:
     """Return how often a training saw the train images."""
     return training.steps * training.recipe.batch_size / len(bench.data.train)
+
+
+def _changed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe that are no defaults: later versions have further ones."""
+    plain = Recipe().to_dict()
+    return {name: value for name, value in recipe.items() if plain.get(name, value) != value}
 
 
 def _options(bench: Bench, folder: Path) -> dict[str, Any]:
