@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,14 @@ OfSpace = Annotated[
 ]
 Params = Annotated[
     str | None, typer.Option(metavar="[LEAST:]MOST", help="Parameters, e.g. 6e6, 5e6:6e6 or 5M:6M.", show_default=False)
+]
+Budgets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Several budgets of one search: 1M,2M,4M (parameters) or 'macs <= 1M, 2M'; other bounds hold for each.",
+        show_default=False,
+    ),
 ]
 Macs = Annotated[
     str | None,
@@ -185,6 +193,15 @@ def budget_of(params: str | None, macs: str | None, latency: str | None = None) 
     """Return the budget of ``--params``, ``--macs`` and ``--latency``."""
     given = {"params": params, "macs": macs, "latency_ms": latency}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def budgets_of(space: SearchSpace, budgets: str | None, further: dict[str, str]) -> dict[str, Any]:
+    """Return the arguments of a search: the budgets of ``--budgets`` with the other bounds, else the one budget."""
+    from nasformer.cost import as_budgets, as_limits
+
+    if budgets is None:
+        return {"budget": further or None}
+    return {"budgets": as_budgets(budgets, space.known_costs, as_limits(further, space.known_costs))}
 
 
 def trained_space(space: str, supernet: Path | None = None, data: str | None = None) -> SearchSpace:

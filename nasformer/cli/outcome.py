@@ -29,6 +29,7 @@ def summary(result: SearchResult) -> dict[str, Any]:
         "params": best.params,
         "macs": best.macs,
         **_further_costs(result),
+        **({"winners": winners_of(result)} if result.budgets else {}),
         "evaluations": len(result.trials),
         "stopped": result.stopped,
         "feasible": result.feasible,
@@ -39,17 +40,32 @@ def summary(result: SearchResult) -> dict[str, Any]:
     }
 
 
+def winners_of(result: SearchResult) -> list[dict[str, Any]]:
+    """Return the winner of each of several budgets, as plain data."""
+    from nasformer.cost import format_limits
+
+    return [
+        {
+            "budget": format_limits(own),
+            "architecture": each.architecture.to_dict(),
+            "fitness": each.fitness,
+            "loss": each.loss,
+            **result.space.costs(each.architecture),
+        }
+        for own, each in zip(result.budgets, result.winners, strict=True)
+    ]
+
+
 def show(result: SearchResult) -> None:
-    """Print the winner, a summary table and the strategy's findings."""
+    """Print the winner, or those of several budgets, a summary table and the strategy's findings."""
     from nasformer.report.tables.table import flattened
 
-    best = result.best
-    console.print(f"{best.architecture}", style="bold", soft_wrap=True)
+    if result.budgets:
+        _show_winners(result)
+    else:
+        console.print(f"{result.best.architecture}", style="bold", soft_wrap=True)
     rows: list[tuple[str, object]] = [
-        _worth(result),
-        ("parameters", best.params),
-        ("MACs", best.macs),
-        *((name.replace("_", " "), cost) for name, cost in _further_costs(result).items()),
+        *([] if result.budgets else _figures(result)),
         ("evaluations", len(result.trials)),
         ("feasible", result.feasible),
         ("duplicates", result.counts.get("duplicates", 0)),
@@ -69,9 +85,39 @@ def show(result: SearchResult) -> None:
         console.print(reranking_line(result), soft_wrap=True)
 
 
+def _figures(result: SearchResult) -> list[tuple[str, object]]:
+    """Return value and costs of the winner."""
+    best, further = result.best, _further_costs(result).items()
+    costs = [
+        ("parameters", best.params),
+        ("MACs", best.macs),
+        *((name.replace("_", " "), cost) for name, cost in further),
+    ]
+    return [_worth(result, best.fitness), *costs]
+
+
+def _show_winners(result: SearchResult) -> None:
+    """Print a row for each budget."""
+    from nasformer.report.notation import compact, cost_name, short_budget
+
+    costs = list(result.space.known_costs)
+    rows = [
+        (
+            short_budget(own),
+            f"embed {each.architecture.embed_dim}, depth {each.architecture.depth}",
+            *(compact(result.space.costs(each.architecture)[name]) for name in costs),
+            _worth(result, each.fitness)[1],
+        )
+        for own, each in zip(result.budgets, result.winners, strict=True)
+    ]
+    print_table("", ("budget", "architecture", *map(cost_name, costs), _worth(result, 0.0)[0]), rows, left=2)
+
+
 def show_files(result: SearchResult, folder: Path) -> None:
     """Print where the report and the fine-tuned weights of the winner are, and the next command."""
     line = f"report: {folder / 'report.html'}   next: nasformer"
+    if result.budgets:
+        console.print(f"winners: {folder / 'winners.json'}", soft_wrap=True)
     if result.reranking:
         console.print(f"fine-tuned weights: {folder / 'network.safetensors'}", soft_wrap=True)
     console.print(f"{line} {'finetune' if result.reranking else 'evaluate'} {folder}", soft_wrap=True)
@@ -91,13 +137,13 @@ def reranking_line(result: SearchResult) -> str:
     return f"{len(figures['candidates'])} fine-tuned for {length}: {rank}, {before} → {after}{tau}"
 
 
-def _worth(result: SearchResult) -> tuple[str, object]:
-    """Return the winner's metric with its unit, or its fitness if that is no metric of a task."""
+def _worth(result: SearchResult, fitness: float) -> tuple[str, object]:
+    """Return a winner's metric with its unit, or its fitness if that is no metric of a task."""
     from nasformer.registry import measured_metric
     from nasformer.report.notation import worth
 
     metric = measured_metric(result.settings.get("fitness"))
-    return ("fitness", result.best.fitness) if metric is None else (metric.title, worth(metric, result.best.fitness))
+    return ("fitness", fitness) if metric is None else (metric.title, worth(metric, fitness))
 
 
 def _further_costs(result: SearchResult) -> dict[str, float]:

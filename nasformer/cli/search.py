@@ -9,7 +9,7 @@ import typer
 
 from nasformer._io import make_folder
 from nasformer.cli import options
-from nasformer.cli.outcome import show, show_files, summary
+from nasformer.cli.outcome import show, show_files, summary, winners_of
 from nasformer.cli.output import command_line, print_json
 from nasformer.cli.searching import make_searcher, reranker, show_weights
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RESULT = "result.jsonl"
 WINNER = "winner.json"
+WINNERS = "winners.json"
 
 
 def search(
@@ -28,6 +29,7 @@ def search(
     macs: options.Macs = None,
     latency: options.Latency = None,
     latency_table: options.LatencyTable = None,
+    budgets: options.Budgets = None,
     evaluations: options.Evaluations = 1050,
     seconds: options.Seconds = None,
     batch_size: options.BatchSize = 1,
@@ -74,6 +76,8 @@ def search(
 
       nasformer search autoformer-tiny --params 5e6:6e6 --macs 1.4G -n 100
 
+      nasformer search digits --strategy thompson --budgets 20k,40k,80k,160k -n 200
+
       nasformer search autoformer-small --params 18M:23M --fitness table:accuracies.jsonl
 
       nasformer search digits --params 60e3 --fitness table:digits-exhaustive --noise 1
@@ -115,7 +119,7 @@ def search(
     make_folder(folder)
     try:
         result = searcher.run(
-            options.budget_of(params, macs, latency) or None,
+            **options.budgets_of(searcher.space, budgets, options.budget_of(params, macs, latency)),
             evaluations=evaluations,
             seconds=seconds,
             batch_size=batch_size,
@@ -142,13 +146,19 @@ def search(
 
 
 def keep(result: SearchResult, folder: Path) -> None:
-    """Write result, winner and report."""
+    """Write result, winner and report; of several budgets all winners, and each in a file of its own."""
     import json as json_module
 
     from nasformer._io import write_file
     from nasformer.report import write_report
 
     result.save(folder / RESULT)
-    write_file(folder / WINNER, json_module.dumps(result.best.architecture.to_dict()) + "\n")
+    winners = {WINNER: result.best.architecture.to_dict()}
+    if result.budgets:
+        own = {f"winner-{number}.json": each for number, each in enumerate(result.winners, 1)}
+        winners = {name: each.architecture.to_dict() for name, each in own.items()}
+        write_file(folder / WINNERS, json_module.dumps(winners_of(result), indent=1) + "\n")
+    for name, architecture in winners.items():
+        write_file(folder / name, json_module.dumps(architecture) + "\n")
     title = f"{result.strategy} on {result.space.name}"
     write_report(folder, [result], title=title, command=command_line())

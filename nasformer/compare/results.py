@@ -94,8 +94,9 @@ def _check(result: SearchResult, first: SearchResult) -> None:
     differences = result.space.differences(first.space)
     if differences:
         raise NasformerError(f"{run} searched another space: {'; '.join(differences)}; report it separately", result)
-    if result.limits != first.limits:
-        mine, other = (format_limits(limits) or "no limits" for limits in (result.limits, first.limits))
+    searched = [each.budgets or (each.limits,) for each in (result, first)]
+    if searched[0] != searched[1]:
+        mine, other = (", ".join(format_limits(each) or "no limits" for each in own) for own in searched)
         raise NasformerError(f"{run} searched within {mine}, others within {other}; report it separately", result)
     if not any(trial.value is not None for trial in result.confirmed):
         raise NasformerError(f"{run} has no confirmed winner; omit it", result)

@@ -153,6 +153,22 @@ def budget(limits: Limits) -> str:
     return " and ".join(_bounds(name, low, high) for name, (low, high) in limits.items()) or "no budget"
 
 
+def short_budget(limits: Limits) -> str:
+    """Return limits in few characters.
+
+    >>> from nasformer.cost import as_limits
+    >>> short_budget(as_limits({"params": (5e6, 6e6), "macs": 1.4e9}, ["params", "macs"]))
+    '5 M to 6 M parameters, ≤ 1.4 G MACs'
+    """
+    return ", ".join(f"{_span(low, high)} {cost_name(name)}" for name, (low, high) in limits.items())
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"≥ {compact(low or 0)}" if high is None else f"≤ {compact(high)}"
+    return f"{compact(low)} to {compact(high)}"
+
+
 def _bounds(name: str, low: float | None, high: float | None) -> str:
     if low is None:
         return f"at most {'–' if high is None else amount(high)} {cost_name(name)}"

@@ -205,7 +205,7 @@ class SearchResult:
         return {
             "space": self.space.to_dict(),
             "latency_tables": {name: table.to_dict() for name, table in tables.items() if table is not None},
-            "limits": {name: list(bounds) for name, bounds in self.limits.items()},
+            "limits": _plain(self.limits),
             "settings": dict(self.settings),
             "counts": dict(self.counts),
             "seconds": dict(self.seconds),
@@ -213,11 +213,7 @@ class SearchResult:
             "feasible": self.feasible,
             "versions": dict(self.versions),
             **({"findings": dict(self.findings)} if self.findings else {}),
-            **(
-                {"budgets": [{name: list(b) for name, b in own.items()} for own in self.budgets]}
-                if self.budgets
-                else {}
-            ),
+            **({"budgets": list(map(_plain, self.budgets))} if self.budgets else {}),
             "trials": len(self.trials),
             "confirmed": len(self.confirmed),
         }
@@ -275,6 +271,10 @@ class SearchResult:
             lacking.append("an integer seed")
         if lacking:
             raise StudyError(f"{str(path)!r} is damaged: it lacks {lacking[0]}", path)
+
+
+def _plain(limits: Limits) -> dict[str, list[float | None]]:
+    return {name: list(bounds) for name, bounds in limits.items()}
 
 
 def _limits(data: Mapping[str, Any]) -> Limits:

@@ -21,7 +21,8 @@ from nasformer.architecture import Architecture
 from nasformer.cost import FunctionCost
 from nasformer.errors import StrategyError
 from nasformer.registry import get_strategy
-from nasformer.search import Strategy
+from nasformer.search import CallableFitness, Run, SearchLoop, StoppingCriteria, Strategy, TrialStore
+from nasformer.search.per_budget import for_budgets
 from nasformer.space import EnumeratedSet, FeasibleSet, SearchSpace, choice, load_space, per_layer
 from nasformer.testing.stream import Judge, stream
 
@@ -257,6 +258,33 @@ class StrategyConformance:
         second_strategy = self.make(feasible)
         assert (random.random(), np.random.random()) == before
         assert stream(second_strategy, Judge(feasible), [4] * 5) == first
+
+    @pytest.mark.parametrize("batch_size", [1, 7])
+    def test_searches_several_budgets(self, batch_size: int) -> None:
+        """One loop asks for each in turn: distinct members, a recommendation within each, exact replay after a kill."""
+        space = load_space("digits")
+        feasible, targets = space.feasible(params=90e3), [space.feasible(params=most) for most in (30e3, 50e3, 90e3)]
+        judge, whole, killed = Judge(feasible), TrialStore(), TrialStore()
+
+        def run(record: TrialStore, stop: int | None = None) -> tuple[Run, Strategy]:
+            strategy = for_budgets(
+                get_strategy(self.strategy), lambda own, n: self.make(own, 1, n, batch_size), feasible, targets, 45
+            )
+            criteria = StoppingCriteria(45, batch_size, pause_after=stop)
+            fitness = CallableFitness(judge.value)
+            return SearchLoop(strategy, fitness, feasible, criteria, record, targets=targets).run(), strategy
+
+        found, strategy = run(whole)
+        run(killed, stop=20)
+        run(killed)
+        asked = [trial.architecture for trial in found.trials]
+        require_distinct(strategy, asked, 45, feasible)
+        assert [trial.architecture for trial in killed.trials()] == asked
+        for target in targets:
+            strategy.focus(target)  # type: ignore[attr-defined]
+            best = strategy.recommend(2)
+            assert 1 <= len(best) <= 2
+            assert all(architecture in target for architecture in best)
 
     def test_works_without_a_known_length(self, feasible: FeasibleSet) -> None:
         """``evaluations`` may be None."""

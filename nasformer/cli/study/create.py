@@ -19,6 +19,7 @@ def create(
     macs: options.Macs = None,
     latency: options.Latency = None,
     latency_table: options.LatencyTable = None,
+    budgets: options.Budgets = None,
     evaluations: options.Evaluations = 1050,
     batch_size: options.BatchSize = 1,
     seed: options.Seed = 0,
@@ -71,7 +72,7 @@ def create(
     made = searcher.create(
         storage,
         study,
-        options.budget_of(params, macs, latency) or None,
+        **options.budgets_of(searcher.space, budgets, options.budget_of(params, macs, latency)),
         evaluations=evaluations,
         batch_size=batch_size,
         max_failures=max_failures,

@@ -26,7 +26,11 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
     from nasformer.search.study import Study
 
     found = Study.load(storage, study)
-    leader, trials = winner(found), found.trials()
+    trials = found.trials()
+    if "budgets" in found.settings:
+        _best_of_each(found, json)
+        return
+    leader = winner(found)
     confirmed = found.confirmation()
     state = {
         "trials": len(trials),
@@ -49,6 +53,29 @@ def best(storage: Storage, study: StudyName = None, json: Json = False) -> None:
         ("finished", f"{len(trials):,} of {found.evaluations:,}"),
     ]
     print_table("", ("", found.name), rows)
+
+
+def _best_of_each(study: Study, json: bool) -> None:
+    """Show the best architecture within each of several budgets."""
+    from nasformer.cost import within
+
+    lines, confirmed = study.settings["budgets"], study.confirmation()
+    valued = [trial for trial in confirmed or study.trials() if trial.eligible]
+    inside = [[trial for trial in valued if within(trial.costs, own)] for own in study.budgets]
+    best = [min(trials, key=lambda trial: trial.rank) if trials else None for trials in inside]
+    if json:
+        found = [{"budget": line, **(each.to_dict() if each else {})} for line, each in zip(lines, best, strict=True)]
+        print_json({"winners": found, "study": study.name, "confirmed": bool(confirmed)})
+        return
+    heading, text = _column(study)
+    rows = [
+        (line, each.number, text(each), int(each.costs["params"]), int(each.costs["macs"]), str(each.architecture))
+        if each
+        else (line, *[""] * 5)
+        for line, each in zip(lines, best, strict=True)
+    ]
+    columns = ("budget", "trial", f"{'confirmed' if confirmed else 'best'} {heading}", "parameters", "MACs")
+    print_table("", (*columns, "architecture"), rows)
 
 
 def winner(study: Study) -> Trial:

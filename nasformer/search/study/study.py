@@ -56,6 +56,7 @@ class Study(TrialStore):
         space: The search space.
         settings: All settings that determine the search, as plain data.
         fitness_spec: How to rebuild the fitness and the latency table; empty where plain data cannot tell.
+        budgets: Limits of each of several budgets; empty for one.
         evaluations: The latest total of evaluations.
         warm_start: Trials of earlier searches that the strategy was told first.
     """
@@ -75,6 +76,7 @@ class Study(TrialStore):
         self._distributions = distributions(self.space)
         further = dict.fromkeys(self.settings.get("costs", {}))  # beyond parameters and MACs; not rounded again
         self._limits = parse_constraints(self.settings["limits"], further) if self.settings.get("limits") else {}
+        self.budgets = tuple(parse_constraints(line, further) for line in self.settings.get("budgets", ()))
 
     @classmethod
     def begin(
