@@ -1,17 +1,15 @@
 """``nasformer demo``: the whole pipeline on small real images, in a few minutes.
 
-Train a supernet, search it with four strategies under one budget, select the best of all runs, and only
-then evaluate on test images: the winner and the uniform ViT of the same budget, both with inherited
-weights and both retrained with one recipe.
+Train one supernet, search it once for three budgets, and fine-tune the winner of each. The uniform ViT of each budget
+is trained alone, for a third of the compute of all of that. Test images are looked at last.
 """
 
 from __future__ import annotations
 
 import json as json_module
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,28 +22,29 @@ if TYPE_CHECKING:
     from nasformer.fitness import InheritedFitness
     from nasformer.report import Finalist
     from nasformer.search import SearchResult
-    from nasformer.space import SearchSpace
     from nasformer.supernet import Supernet
     from nasformer.training import Recipe, TrainingResult
 
-SPACE = "digits"
-BUDGET = "params <= 54K"
-STRATEGIES = ("random", "evolution", "tpe", "thompson")
-SEEDS = 3
-EVALUATIONS = 150
+SPACE = "digits-wide"
+BUDGETS = (8_000, 24_000, 72_000)
+EVALUATIONS = 120
+EPOCHS = 150
+SHARE = 1.5
+"""Compute of search and fine-tuning, as a share of the supernet's training."""
 
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder.")] = Path("nasformer-demo"),
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of every training; default: the recipe's.", show_default=False)
-    ] = None,
-    evaluations: Annotated[int, typer.Option("--evaluations", "-n", min=1, help="Per search.")] = EVALUATIONS,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the supernet.")] = EPOCHS,
+    evaluations: Annotated[int, typer.Option("--evaluations", "-n", min=3, help="Of the search.")] = EVALUATIONS,
     seed: Seed = 1,  # the recipe was chosen on the splits of seed 0
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
     json: Json = False,
 ) -> None:
-    """Train, search with four strategies, and report, on handwritten digits in a few minutes.
+    """Search handwritten digits for three budgets at once, and report, in a few minutes.
+
+    One supernet, one search, a winner for each budget, beside uniform ViTs
+    that are trained alone for as much compute.
 
     Example:
       nasformer demo --out nasformer-demo
@@ -56,45 +55,49 @@ def demo(
     from nasformer.report import summary_lines, write_report
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
-    from nasformer.training import Recipe
 
     _one_thread()
     start, progress = time.perf_counter(), not (quiet or json)
-    space, data = load_space(SPACE), load_dataset(SPACE, seed=seed)
-    recipe = Recipe.for_dataset(SPACE).replace(seed=seed, **({"epochs": epochs} if epochs else {}))
+    space, data = load_space(SPACE), load_dataset("digits", seed=seed)
+    recipe = _recipe(seed, epochs)
     net = Supernet(space, seed=seed)
 
-    messages.print(f"1/4 training the supernet of {space.name!r}, {recipe.epochs} epochs")
+    messages.print(f"1/4 training one supernet of {space.size():,} architectures, {epochs} epochs")
     training = _train(net, data, recipe, out, progress)
-    fitness = InheritedFitness(net, data.search, data=data.record)
+    fitness = InheritedFitness(net, data.search, data=data.record, objective="loss")
 
-    feasible = space.feasible(params=BUDGET.split()[-1]).count()
-    messages.print(f"2/4 searching {feasible:,} of {space.size():,} architectures with {BUDGET}")
-    results = _search(space, fitness, evaluations, seed, out, progress)
+    messages.print(f"2/4 one search for budgets of {', '.join(f'{budget:,}' for budget in BUDGETS)} parameters")
+    result = _search(net, fitness, evaluations, seed, out, progress)
 
-    messages.print("3/4 retraining the winner and the uniform ViT of the same budget")
-    # Every step trains a single network fully, so it needs fewer epochs than the supernet.
-    finalists = _finals(results, net, data, fitness, recipe.replace(epochs=max(1, recipe.epochs // 3)), progress)
+    messages.print("3/4 fine-tuning the winners, and training the uniform ViTs alone for as much compute")
+    finalists = _finalists(result, net, data, recipe, training, progress)
 
     messages.print("4/4 writing the report")
     page = write_report(
         out,
-        results,
-        title="Searching a vision transformer for handwritten digits",
+        [result],
+        title="Vision transformers for handwritten digits under three budgets",
         finalists=finalists,
         training=training.to_dict(),
         data=data.record,
         command=command_line(),
     )
-    winner = finalists[0]
-    write_file(out / "winner.json", json_module.dumps(winner.architecture.to_dict()) + "\n")
+    write_file(out / "winners.json", json_module.dumps([each.architecture.to_dict() for each in result.winners]) + "\n")
     seconds = time.perf_counter() - start
     if json:
         print_json({"report": str(page), "seconds": seconds, "finalists": [_as_dict(item) for item in finalists]})
         return
-    for line in summary_lines(results, finalists):
+    for line in summary_lines([result], finalists):
         console.print(line)
     console.print(f"{seconds:.0f} s. Open {page.resolve()}", soft_wrap=True)
+
+
+def _recipe(seed: int, epochs: int) -> Recipe:
+    """Return the supernet's recipe: that of digits, with small networks as often as large ones."""
+    from nasformer.training import Recipe
+
+    sampled: dict[str, Any] = {"sampling": "bins", "budget": {"params": [BUDGETS[0] // 2, BUDGETS[-1]]}}
+    return Recipe.for_dataset("digits").replace(seed=seed, epochs=epochs, **sampled)
 
 
 def _one_thread() -> None:
@@ -113,66 +116,68 @@ def _train(net: Supernet, data: Dataset, recipe: Recipe, out: Path, progress: bo
 
 
 def _search(
-    space: SearchSpace, fitness: InheritedFitness, evaluations: int, seed: int, out: Path, progress: bool
-) -> list[SearchResult]:
+    net: Supernet, fitness: InheritedFitness, evaluations: int, seed: int, out: Path, progress: bool
+) -> SearchResult:
     from nasformer.searcher import Searcher
 
-    results = []
-    for strategy in STRATEGIES:
-        for run in range(seed, seed + SEEDS):
-            searcher = Searcher(space, strategy, fitness, seed=run)
-            study = f"{searcher.default_study}-{evaluations}-{fitness.fingerprint}"
-            result = searcher.run(
-                BUDGET, evaluations=evaluations, storage=out / "studies.log", study=study, progress=progress
-            )
-            result.save(out / "results" / f"{strategy}-seed{run}.jsonl")
-            results.append(result)
-    return results
+    searcher = Searcher(net.space, "thompson", fitness, seed=seed)
+    study = f"{searcher.default_study}-{evaluations}-{fitness.fingerprint}"
+    result = searcher.run(
+        budgets=BUDGETS,
+        evaluations=evaluations,
+        batch_size=10,
+        storage=out / "studies.log",
+        study=study,
+        progress=progress,
+    )
+    result.save(out / "result.jsonl")
+    return result
 
 
-def _finals(
-    results: Sequence[SearchResult],
-    net: Supernet,
-    data: Dataset,
-    fitness: InheritedFitness,
-    recipe: Recipe,
-    progress: bool,
+def _finalists(
+    result: SearchResult, net: Supernet, data: Dataset, recipe: Recipe, training: TrainingResult, progress: bool
 ) -> list[Finalist]:
-    """Select on the search images alone; then evaluate winner and baseline on the test images."""
-    best = min(results, key=lambda result: min(trial.rank for trial in result.confirmed))
-    rivals = best.space.feasible(**best.limits).uniform()
-    chosen = {f"winner ({best.strategy}, seed {best.seed})": best.best.architecture}
-    chosen |= {"uniform ViT of the same budget": rivals[-1]} if rivals else {}
-    return [_score(label, architecture, net, data, fitness, recipe, progress) for label, architecture in chosen.items()]
+    """Train each winner and the uniform ViT of its budget for equal shares of the compute, and test them."""
+    from nasformer.diagnose.rivals import largest_uniform
+    from nasformer.training import finetune, retrain
+
+    assert training.macs is not None
+    searched = len(data.search) * sum(trial.costs["macs"] for trial in result.trials)
+    tuning = max((SHARE * training.macs - searched) / len(BUDGETS), training.macs / 10)
+    alone = (1 + SHARE) * training.macs / len(BUDGETS)
+    options: dict[str, Any] = {"device": "cpu", "progress": progress}
+    finalists = []
+    for budget, winner in zip(BUDGETS, result.winners, strict=True):
+        uniform = largest_uniform(net.space, {"params": budget})
+        tuned = finetune(winner.extract(net), data, _single(recipe, net, winner.architecture, tuning, data), **options)
+        trained = retrain(uniform, net.space, data, _single(recipe, net, uniform, alone, data), **options)
+        scores = ((winner.architecture, tuned.figures, "winner"), (uniform, trained.figures, "uniform ViT"))
+        finalists += [_finalist(budget, net, data, *each) for each in scores]
+    return finalists
 
 
-def _score(
-    label: str,
-    architecture: Architecture,
-    net: Supernet,
-    data: Dataset,
-    fitness: InheritedFitness,
-    recipe: Recipe,
-    progress: bool,
+def _single(recipe: Recipe, net: Supernet, architecture: Architecture, macs: float, data: Dataset) -> Recipe:
+    """Return the recipe of one network, with as many epochs as the compute allows."""
+    from nasformer.training.compute import for_compute
+
+    single = recipe.replace(sampling="uniform", budget=None)
+    lasting = for_compute(single, macs, net.space.macs(architecture), len(data.train))
+    return lasting.replace(validate_every=lasting.epochs)
+
+
+def _finalist(
+    budget: int, net: Supernet, data: Dataset, architecture: Architecture, figures: dict[str, Any], name: str
 ) -> Finalist:
     from nasformer.report import Finalist
-    from nasformer.supernet import VisionTransformer
-    from nasformer.training import evaluate, train_subnet
+    from nasformer.training import evaluate
 
-    space = net.space
-    (searched,) = fitness.evaluate([architecture])
-    inherited = evaluate(net, data.test, architecture, device=fitness.device)
-    alone = VisionTransformer(space.geometry, architecture, pooling=space.pooling, seed=recipe.seed)
-    train_subnet(alone, data, recipe, progress=progress)
-    assert searched.value is not None
     return Finalist(
-        label,
+        f"{name}, {budget:,}",
         architecture,
-        params=space.params(architecture),
-        macs=space.macs(architecture),
-        inherited={"search": searched.value, "test": inherited.accuracy},
-        retrained={"test": evaluate(alone, data.test, device=fitness.device).accuracy},
-        chosen=label.startswith("winner"),
+        params=net.space.params(architecture),
+        macs=net.space.macs(architecture),
+        inherited={"test": evaluate(net, data.test, architecture, device="cpu").accuracy},
+        retrained={"test": figures["test"]["accuracy"]},
     )
 
 

@@ -16,15 +16,13 @@ from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench, some
 from nasformer.diagnose.jobs import JobResult
-from nasformer.errors import DiagnosisError
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, finetune, retrain, train_supernet
-from nasformer.training.compute import PASSES
+from nasformer.training.compute import for_compute
 from nasformer.training.log import Row
 from nasformer.training.result import TrainingResult
 from nasformer.training.supernet import FILE as WEIGHTS
 
-_EPOCHS = 20
 _RUNGS = 9
 _TRIALS = 3
 
@@ -77,7 +75,7 @@ class Alone:
         """Train, evaluate, and keep only the figures."""
         recipe, space = reseeded(self.recipe, self.seed), bench.net.space
         if self.macs is not None:
-            recipe = costing(recipe, self.macs, space.macs(self.architecture), len(bench.data.train))
+            recipe = for_compute(recipe, self.macs, space.macs(self.architecture), len(bench.data.train))
         recipe = recipe.replace(validate_every=recipe.epochs)
         options = _options(bench, folder)
         if self.file is None:
@@ -128,7 +126,9 @@ class EarlyStopping:
             if spent >= self.macs and best[2]:
                 break
             trial, forward = study.ask(), space.macs(architecture)
-            recipe = costing(reseeded(self.recipe, self.seed), self.macs / _TRIALS, forward, len(data.train), _RUNGS)
+            recipe = for_compute(
+                reseeded(self.recipe, self.seed), self.macs / _TRIALS, forward, len(data.train), _RUNGS
+            )
             how: dict[str, Any] = {"device": bench.device, "progress": False, "readers": bench.readers}
             race = _Race(trial, bench, self.macs - spent)
             try:
@@ -167,34 +167,6 @@ class _Race:
         self.trial.report(self.value, row["epoch"])
         if row["epoch"] < _RUNGS and (self.trial.should_prune() or self.macs >= self.left):
             raise optuna.TrialPruned
-
-
-def costing(recipe: Recipe, macs: float, forward: int, train_images: int, epochs: int = _EPOCHS) -> Recipe:
-    """Return a recipe that takes a given compute, in at least ``epochs`` epochs of equally many images.
-
-    Args:
-        recipe: The recipe.
-        macs: Multiply-accumulates of the training.
-        forward: Multiply-accumulates of an image's forward pass.
-        train_images: Train images.
-        epochs: Least number of epochs.
-
-    Raises:
-        DiagnosisError: The compute is less than a batch per epoch.
-
-    >>> recipe = costing(Recipe(batch_size=50), 3e9, 1000, 10_000)
-    >>> recipe.epochs, recipe.epoch_images
-    (100, 10000)
-    """
-    images = macs / (PASSES * forward)
-    each = min(train_images, int(images / epochs)) // recipe.batch_size * recipe.batch_size
-    if not each:
-        raise DiagnosisError(
-            f"{macs:.3g} multiply-accumulates train a network of {forward:,} for fewer than {epochs} batches; "
-            "train the supernet longer, or take fewer budgets",
-            macs,
-        )
-    return recipe.replace(epochs=max(1, round(images / each)), epoch_images=each)
 
 
 def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:

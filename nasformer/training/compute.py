@@ -12,10 +12,14 @@ from torch import nn
 
 from nasformer.architecture import Architecture
 from nasformer.cost import macs
+from nasformer.errors import RecipeError
 from nasformer.supernet import VisionTransformer
+from nasformer.training.recipe import Recipe
 
 PASSES = 3
 """Forward and backward pass, in forward passes."""
+
+_EPOCHS = 20
 
 
 def training_macs(
@@ -37,6 +41,34 @@ def training_macs(
     passes = PASSES if any(parameter.requires_grad for parameter in net.blocks.parameters()) else 1
     taught = _forward(teacher) if isinstance(teacher, VisionTransformer) else 0
     return sum(taught + passes * sum(_forward(net, each) for each in subnets) for subnets in steps) * batch_size
+
+
+def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, epochs: int = _EPOCHS) -> Recipe:
+    """Return a recipe that takes a given compute, in at least ``epochs`` epochs of equally many images.
+
+    Args:
+        recipe: The recipe.
+        macs: Multiply-accumulates of the training, forward and backward.
+        forward: Multiply-accumulates of an image's forward pass.
+        train_images: Train images.
+        epochs: Least number of epochs.
+
+    Raises:
+        RecipeError: The compute is less than a batch per epoch.
+
+    >>> recipe = for_compute(Recipe(batch_size=50), 3e9, 1000, 10_000)
+    >>> recipe.epochs, recipe.epoch_images
+    (100, 10000)
+    """
+    images = macs / (PASSES * forward)
+    each = min(train_images, int(images / epochs)) // recipe.batch_size * recipe.batch_size
+    if not each:
+        raise RecipeError(
+            f"{macs:.3g} multiply-accumulates train a network of {forward:,} for fewer than {epochs} batches of "
+            f"{recipe.batch_size}; take more, smaller batches or a smaller network",
+            macs,
+        )
+    return recipe.replace(epochs=max(1, round(images / each)), epoch_images=each)
 
 
 def _forward(net: VisionTransformer, architecture: Architecture | None = None) -> int:

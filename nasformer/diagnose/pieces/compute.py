@@ -19,6 +19,9 @@ from nasformer.errors import DiagnosisError
 
 WINNER, ALONE, UNIFORM, STOPPED = "winner", "winner, trained alone", "largest uniform ViT", "random, early stopping"
 
+_FALL = 1 / 3
+"""Exponent by which a winner's fine-tuning falls with its budget."""
+
 
 def compute(bench: Bench, do: Doing) -> Piece:
     """Compare the winners of all budgets with networks trained alone, at equal total compute.
@@ -41,11 +44,12 @@ def compute(bench: Bench, do: Doing) -> Piece:
     of_rivals, of_stopped = _parts(found[len(trainings) :], len(fixed))
     searches = do(bench, [FrontSearch(seed, files[seed]) for seed in seeds], "searches")
     winners = [[Architecture.from_dict(winner) for winner in result["winners"]] for result in searches]
-    tuning = [(training * plan.share - result["macs"]) / len(plan.budgets) for result in searches]
-    if min(tuning) <= 0:
+    left = [training * plan.share - result["macs"] for result in searches]
+    if min(left) <= 0:
         raise DiagnosisError("the search took all the compute of the fine-tuning; take a larger --share", plan.share)
+    parts = _finetuning_parts(bench)
     places = [(number, seed) for number in range(len(plan.budgets)) for seed in seeds]
-    tuned = [Alone(winners[s][n], plan.finetuning, tuning[s], s, files[s]) for n, s in places]
+    tuned = [Alone(winners[s][n], plan.finetuning, left[s] * parts[n], s, files[s]) for n, s in places]
     alone = [Alone(winners[s][n], plan.recipe, each, s) for n, s in places]
     after, scratch = _parts(do(bench, [*tuned, *alone], "winners"), len(tuned))
     nets = [bench.supernet(file) for file in files]
@@ -69,12 +73,19 @@ def compute(bench: Bench, do: Doing) -> Piece:
         "seconds": seconds_of(found, searches, after, scratch),
         "training": [training, *(result["macs"] for result in found[: len(trainings)])],
         "search": [result["macs"] for result in searches],
-        "finetuning": tuning,
+        "finetuning": [[share * part for part in parts] for share in left],
         "each": each,
         "rows": rows,
         "gain": _gain(rows, UNIFORM),
         "gain_by_hand": _gain(rows, None),
     }
+
+
+def _finetuning_parts(bench: Bench) -> list[float]:
+    """Return each winner's part of the fine-tuning: smaller networks get more, since the supernet gives them less."""
+    most = [bench.net.space.feasible(**budget).bounds("macs")[1] for budget in bench.plan.budgets]
+    weights = [float(macs) ** -_FALL for macs in most]
+    return [weight / sum(weights) for weight in weights]
 
 
 def _parts(results: Sequence[JobResult], count: int) -> tuple[Sequence[JobResult], Sequence[JobResult]]:
