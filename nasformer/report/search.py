@@ -12,7 +12,7 @@ from nasformer.compare import Comparison, from_results
 from nasformer.errors import NasformerError
 from nasformer.report import tables
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import budget, grouped
+from nasformer.report.notation import budget, counted, grouped, short_budget
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
@@ -82,8 +82,9 @@ def _html(
     several = len(comparison.entrants) > 1
     section = task_section(comparison, analysis.tasks[0], 1, series_of(comparison), draw=False)
     drawings, figures = _drawings(searches, finalists), _search_figures(searches, finalists)
+    front = [figures.pop(0)] if searches.budgets else []
     learning = draw_learning_curve(training or {})
-    pictures = [*drawings, *figures, *section.pictures, *([learning] if learning else [])]
+    pictures = [*front, *drawings, *figures, *section.pictures, *([learning] if learning else [])]
     html = render(
         "search.html.j2",
         Subject.of(comparison),
@@ -93,6 +94,8 @@ def _html(
         key_figures=_key_figures(searches, finalists),
         warnings=[*caveats(searches), *(analysis if several else analysis.tasks[0]).warnings],
         chapters=[],
+        front=front,
+        winners=tables.winners_table(searches) if searches.budgets else None,
         drawings=drawings,
         search_figures=figures,
         section=section,
@@ -110,7 +113,9 @@ def _drawings(searches: Searches, finalists: Sequence[Finalist]) -> list[Picture
     from nasformer.report.figures import draw_architecture
 
     best = searches.winner.found.architecture
-    drawn = [(finalist.label, finalist.architecture) for finalist in finalists] or [("winner", best)]
+    winners = [(short_budget(own), each) for own, each in zip(searches.budgets, searches.winners, strict=True)]
+    found = [(label, winner.found.architecture) for label, winner in winners] or [("winner", best)]
+    drawn = [(finalist.label, finalist.architecture) for finalist in finalists] or found
     return [
         draw_architecture(searches.space, architecture, f"architecture-{number}", label)
         for number, (label, architecture) in enumerate(drawn, start=1)
@@ -136,7 +141,8 @@ def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tupl
     shown = [(searches.measure, searches.written(best.fitness), f"of the winner, {how}")]
     if test is not None:
         shown.append((f"test {metric.title}", metric.text(test[0]), test[1]))
-    shown.append(("parameters", grouped(best.params), budget(searches.limits)))
+    limits = f"the best of {counted(len(searches.budgets), 'budget')}" if searches.budgets else budget(searches.limits)
+    shown.append(("parameters", grouped(best.params), limits))
     runs = f"{len(searches.results)} run{'s' if len(searches.results) > 1 else ''}"
     shown.append(("evaluations", grouped(searches.evaluations), f"in {runs}"))
     return shown

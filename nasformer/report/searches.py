@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nasformer.architecture import Architecture
 from nasformer.compare.results import check_together, metric_of, strategy_labels
-from nasformer.cost import Limits
+from nasformer.cost import Limits, within
 from nasformer.errors import NasformerError
 from nasformer.report.notation import worth
 from nasformer.search.evaluation import Trial
@@ -103,6 +103,18 @@ class Searches:
         return self.results[0].limits
 
     @property
+    def budgets(self) -> tuple[Limits, ...]:
+        """The limits of each of several budgets; empty for one."""
+        return self.results[0].budgets
+
+    @property
+    def winners(self) -> list[Winner]:
+        """The confirmed winner over all runs within each budget, in their order."""
+        known = _confirmed(self.groups)
+        inside = ([each for each in known if within(each.trial.costs, own)] for own in self.budgets)
+        return [min(found, key=lambda winner: winner.trial.rank) for found in inside]
+
+    @property
     def evaluations(self) -> int:
         """Architectures evaluated in all runs."""
         return sum(group.evaluations for group in self.groups)
@@ -136,19 +148,25 @@ class Searches:
 
     @property
     def cost_axis(self) -> str:
-        """The cost to plot against: parameters, unless only another known cost is limited."""
+        """The cost to plot against: that in which budgets differ, else parameters, unless only another is limited."""
+        if self.budgets:
+            return self.results[0].budget_cost
         known = [name for name in self.limits if name in self.space.known_costs]
         return "params" if "params" in known or not known else known[0]
 
 
-def _winner(groups: Sequence[Group], chosen: Architecture | None) -> Winner:
-    confirmed = [
+def _confirmed(groups: Sequence[Group]) -> list[Winner]:
+    return [
         Winner(group, result, trial)
         for group in groups
         for result in group.results
         for trial in result.confirmed
-        if trial.value is not None and chosen in (None, trial.architecture)
+        if trial.value is not None
     ]
+
+
+def _winner(groups: Sequence[Group], chosen: Architecture | None) -> Winner:
+    confirmed = [each for each in _confirmed(groups) if chosen in (None, each.trial.architecture)]
     if not confirmed:
         raise NasformerError(f"no run confirmed the winner {chosen}; choose among the confirmed", chosen)
     return min(confirmed, key=lambda winner: winner.trial.rank)

@@ -41,6 +41,7 @@ def _winner(searches: Searches) -> str:
     value = searches.written(best.fitness)
     measured = f"a {searches.measure} of {value}"
     within = f"Within a budget of {budget(searches.limits)}" if searches.limits else "Without a budget"
+    within = f"Of {counted(len(searches.budgets), 'budget')}" if searches.budgets else within
     return (
         f"{within}, the best confirmed winner came from {group.label} (seed {result.seed}): {measured}, "
         f"with {grouped(best.params)} parameters{_share(searches)}.{_ties(searches)}"

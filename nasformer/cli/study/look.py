@@ -69,13 +69,11 @@ def _best_of_each(study: Study, json: bool) -> None:
         return
     heading, text = _column(study)
     rows = [
-        (line, each.number, text(each), int(each.costs["params"]), int(each.costs["macs"]), str(each.architecture))
-        if each
-        else (line, *[""] * 5)
+        (line, each.number, text(each), *_row(each, "", "")[3:7]) if each else (line, *[""] * 6)
         for line, each in zip(lines, best, strict=True)
     ]
-    columns = ("budget", "trial", f"{'confirmed' if confirmed else 'best'} {heading}", "parameters", "MACs")
-    print_table("", (*columns, "architecture"), rows)
+    value = f"{'confirmed' if confirmed else 'best'} {heading}"
+    print_table("", ("budget", "trial", value, "parameters", "MACs", "width", "depth"), rows)
 
 
 def winner(study: Study) -> Trial:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nasformer.cost import Limits
 from nasformer.report.figures.picture import Picture, belongs, picture
 from nasformer.report.figures.text import compact_ticks, key_above
 from nasformer.report.finalist import Finalist
@@ -28,6 +29,7 @@ class Mark(NamedTuple):
     cost: float
     value: float
     chosen: bool
+    note: str = ""
 
 
 def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) -> Picture:
@@ -45,15 +47,16 @@ def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) ->
             belongs(axes.scatter(xs, ys, **dots, rasterized=rasterized), index)
         _front(axes, np.concatenate(points))
         _budget(axes, searches)
-        named = [_mark(axes, mark) for mark in _marks(searches, finalists)]
+        named = dict(_mark(axes, mark) for mark in _marks(searches, finalists))
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
         axes.set_ylabel(_axis(searches.metric))
-        key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], named)
+        key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], [*named.items()])
 
     measure = f"{searches.measure[:1].upper()}{searches.measure[1:]}"
     caption = f"{measure} against {what} of every evaluated architecture. Stepped line: the Pareto front of "
-    caption += f"value and {what}{'; dashed: the budget' if cost in searches.limits else ''}."
+    bounds = "; dashed: the budgets" if searches.budgets else "; dashed: the budget" if cost in searches.limits else ""
+    caption += f"value and {what}{bounds}."
     return picture("cost-scatter", f"{measure} against {what} of all evaluated architectures", caption, paint)
 
 
@@ -80,10 +83,10 @@ def _front(axes: Axes, points: np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 def _budget(axes: Axes, searches: Searches) -> None:
-    bounds = searches.limits.get(searches.cost_axis)
-    ends = [] if bounds is None else [end for end in bounds if end is not None]
-    for end in ends:
-        axes.axvline(end, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
+    limits: tuple[Limits, ...] = searches.budgets or (searches.limits,)
+    ends = [end for own in limits for end in own.get(searches.cost_axis, ()) if end is not None]
+    for end in dict.fromkeys(ends):
+        axes.axvline(end, color=MUTED.light, linewidth=0.7 if searches.budgets else 1, linestyle=(0, (4, 2)))
         axes.annotate(
             f"budget {compact(end)}",
             (end, 0),
@@ -108,6 +111,10 @@ def _marks(searches: Searches, finalists: Sequence[Finalist]) -> list[Mark]:
         ]
         if named:
             return named
+    if searches.budgets:
+        found = {winner.trial.architecture: winner.trial for winner in searches.winners}.values()
+        values = [(trial, trial.value) for trial in found if trial.value is not None]
+        return [Mark("winners", each.costs[cost], value, True, searches.written(value)) for each, value in values]
     best = searches.winner.found
     return [Mark("winner", searches.space.costs(best.architecture)[cost], best.fitness, True)]
 
@@ -118,6 +125,9 @@ def _mark(axes: Axes, mark: Mark) -> tuple[str, Line2D]:
     face = INK.light if mark.chosen else PAPER.light
     look: dict[str, Any] = {"marker": marker, "markerfacecolor": face, "markeredgecolor": INK.light}
     axes.plot(mark.cost, mark.value, markersize=size, linestyle="none", zorder=4, **look)
+    if mark.note:
+        place: dict[str, Any] = {"xytext": (-4, 6), "textcoords": "offset points", "ha": "right", "bbox": _halo()}
+        axes.annotate(mark.note, (mark.cost, mark.value), fontsize=8.5, zorder=5, **place)
     return mark.label, Line2D([], [], markersize=0.75 * size, linestyle="none", **look)
 
 

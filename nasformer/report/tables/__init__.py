@@ -23,6 +23,7 @@ from nasformer.report.tables.training_result import (
     recipe_table,
     scores_table,
 )
+from nasformer.report.tables.winners import winners_table
 
 __all__ = [
     "Cell",
@@ -55,4 +56,5 @@ __all__ = [
     "task_table",
     "training_table",
     "versions_table",
+    "winners_table",
 ]
