@@ -45,6 +45,7 @@ from nasformer.training.optimizer import frozen_outside, make_ema, make_optimize
 from nasformer.training.randomness import derived, isolated, seed_epoch
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult
+from nasformer.training.sampling import SubnetSampler
 from nasformer.training.state import all_finite, read_state, require_empty, snapshot, write_state
 from nasformer.training.teacher import Teacher
 from nasformer.training.tensor_augment import Statistics, TensorAugment, statistics
@@ -70,6 +71,7 @@ class TrainingTask:
         identity: Plain values that identify the training; recipe and data are added.
         shapes: Architecture -> shapes of its active parameters, for freezing the other slices.
         teacher: Distillation teacher.
+        sampler: The sampler behind ``draws``, which learns from the rows; None: none.
     """
 
     net: nn.Module
@@ -78,6 +80,7 @@ class TrainingTask:
     identity: Mapping[str, Any] = field(default_factory=dict)
     shapes: Callable[[Architecture], Mapping[str, tuple[int, ...]]] | None = None
     teacher: Teacher | None = None
+    sampler: SubnetSampler | None = None
 
 
 class Trainer:
@@ -216,7 +219,7 @@ class Trainer:
         skipped = 1 + self.readers  # the first batches of the readers come at once
         count = min(self.steps, skipped + (_TIMED_STEPS if self.ranks.count == 1 else 2))
         times, waits = [time.perf_counter()], 0.0
-        architectures = self.task.draws(epoch, self.steps)
+        architectures = self._draws(epoch, log)
         with closing(self._batches(epoch)) as batches:
             for step, (images, labels) in enumerate(batches):
                 waits += time.perf_counter() - times[-1]
@@ -302,8 +305,8 @@ class Trainer:
         began = time.perf_counter()
         seed_epoch(self.recipe.seed, epoch)
         self.net.train()
-        total, waited, ready = 0.0, 0.0, began
-        architectures = self.task.draws(epoch, self.steps)
+        losses, waited, ready = list[float](), 0.0, began
+        architectures = self._draws(epoch, log)
         teacher = None if self.teacher is None else self.teacher.net
         for step, (images, labels) in enumerate(self._batches(epoch)):
             waited += time.perf_counter() - ready
@@ -311,17 +314,19 @@ class Trainer:
             loss = float(self.ranks.total(self._step(images, labels, architectures[step])))
             if not math.isfinite(loss):
                 raise DivergenceError(f"{_culprit(images, loss)} in epoch {epoch + 1}, step {step + 1} of {self.steps}")
-            total += loss
+            losses.append(loss / self.ranks.count)
             if self.ema is not None:
                 self.ema.update(self.net, step=epoch * self.steps + step + 1)
             log.step()
             ready = time.perf_counter()
         row: Row = {
             "epoch": epoch + 1,
-            "train_loss": total / (self.steps * self.ranks.count),
+            "train_loss": sum(losses) / self.steps,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "macs": training_macs(self.net, architectures, self.recipe.batch_size, teacher),
         }
+        if self.task.sampler is not None:
+            row |= self.task.sampler.summary(cast(Any, architectures), losses)
         if not hasattr(self.train_split, "batch"):
             seconds = ready - began
             speed = self.steps * self.recipe.batch_size / seconds
@@ -329,6 +334,11 @@ class Trainer:
         if self._due(epoch, self.recipe.validate_every):
             row["validation"] = {name: self._validate(arch) for name, arch in self.task.candidates.items()}
         return {**row, "seconds": time.perf_counter() - began}
+
+    def _draws(self, epoch: int, log: TrainingLog) -> Sequence[Subnets]:
+        if self.task.sampler is not None:
+            self.task.sampler.learn(log.history)
+        return self.task.draws(epoch, self.steps)
 
     def _batches(self, epoch: int) -> Generator[tuple[Tensor, Tensor], None, None]:
         return iterate(

@@ -96,10 +96,12 @@ class Recipe(BaseModel):
             once an epoch.
         class_weights: Weight of each class or label in the loss; "balanced": inverse frequency in the train images.
         sampling: Name of a ``SubnetSampler``. One subnet per step ("uniform", as in the paper, or of a random range of
-            MACs: "bins"), or the largest, the smallest and random ones ("sandwich", Yu and Huang, ICCV 2019, or of
-            equal ranges of MACs: "stratified"), losses averaged. Only for supernets.
+            MACs: "bins", also with probabilities that follow the losses: "shift", or of a few chosen ones of each:
+            "candidates"), or the largest, the smallest and random ones ("sandwich", Yu and Huang, ICCV 2019, or of
+            ranges of MACs: "stratified"), losses averaged. Only for supernets.
         sandwich_random: Random subnets of a sandwich.
-        cost_bins: Number of the ranges of "bins".
+        cost_bins: Number of the ranges of "bins", "shift" and "candidates".
+        candidates: Number of the chosen subnets in each range of "candidates".
         inplace_distillation: Whether the largest of a sandwich learns from the labels and teaches the others;
             "next_larger": each learns from the next larger one and, but for ``distillation_weight``, from the labels
             (Scala, arXiv 2412.04786).

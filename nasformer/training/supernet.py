@@ -23,7 +23,7 @@ from nasformer.training.loop import Trainer, TrainingTask, renamed
 from nasformer.training.origin import STARTED_FROM, origin_of, original_of
 from nasformer.training.recipe import Recipe
 from nasformer.training.result import TrainingResult, trained
-from nasformer.training.sampling import SamplingSchedule, reference_subnets
+from nasformer.training.sampling import SamplingSchedule
 from nasformer.training.state import FILE as STATE
 from nasformer.training.teacher import Teacher, from_checkpoint, load_teacher
 from nasformer.training.weights import bind_weights
@@ -49,9 +49,9 @@ def train_supernet(
 ) -> TrainingResult:
     """Train a supernet in place; each step samples one architecture uniformly per dimension, or as the recipe says.
 
-    The smallest, the centroid and the largest architecture (within the recipe's budget) are validated on
-    ``data.search``, which is never trained on. Weights that were loaded from a file are trained further; the metadata
-    then name it.
+    The smallest, the centroid and the largest architecture (within the recipe's budget, or of its candidates) are
+    validated on ``data.search``, which is never trained on. Weights that were loaded from a file are trained further;
+    the metadata then name it, and the candidates if the recipe chooses them.
 
     Args:
         net: The supernet; left on ``device``, with the recipe's drop-path, in evaluation mode.
@@ -96,19 +96,23 @@ def train_supernet(
     taught = _default_teacher(net, recipe, folder) if teacher is None else Teacher.of(teacher)
     files = (None, None) if folder is None else (folder / FILE, folder / ORIGINAL)
     origin, net.file = origin_of(net, *files), None
+    draws = SamplingSchedule(space, recipe)
     task = TrainingTask(
         net=net,
-        draws=SamplingSchedule(space, recipe),
-        candidates=reference_subnets(space, recipe),
+        draws=draws,
+        candidates=draws.sampler.references(),
         identity=identity | ({"start": origin[STARTED_FROM]["weights"]} if STARTED_FROM in origin else {}),
         shapes=shapes,
         teacher=taught,
+        sampler=draws.sampler,
     )
     place = local_device(device)
     with process_group(place) as ranks:
         trainer = Trainer(task, data, recipe, device=place, readers=renamed(readers, workers), ranks=ranks)
         result = trainer.run(folder, resume, progress, callback)
         net.metadata = {**net.metadata, **origin, **trained(result, data)}
+        if draws.sampler.candidates is not None:
+            net.metadata["training"]["candidates"] = [each.to_dict() for each in draws.sampler.candidates]
         net.eval()
         if folder is not None and ranks.is_main:
             net.save(folder / FILE)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +19,7 @@ from nasformer.architecture import Architecture
 from nasformer.cost import FunctionCost
 from nasformer.errors import RecipeError
 from nasformer.space import SearchSpace, load_space
+from nasformer.supernet import Supernet
 from nasformer.training import Recipe
 from nasformer.training.sampling import (
     SamplingSchedule,
@@ -26,11 +30,15 @@ from nasformer.training.sampling import (
 )
 from nasformer.training.sampling._bins import cost_bins
 from nasformer.training.sampling._parts import opened, opening_order
+from nasformer.training.sampling._saliency import saliency
+from nasformer.training.sampling.shift import KEY, ShiftSampler
 from tests.supernet.test_dimensions import SPACE as EVERYTHING
 from tests.tiny import tiny_space
 
 DIGITS = load_space("digits")
 SPACES = {"digits": DIGITS, "everything": EVERYTHING, "tiny": tiny_space()}
+BINS = cost_bins(get_sampler("uniform")(DIGITS, Recipe()), 4)
+SHIFT = ShiftSampler(DIGITS, Recipe(sampling="shift", cost_bins=4))
 OPTIONS = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 9),
@@ -138,7 +146,8 @@ def test_bins_train_rare_sizes_as_often_as_common_ones() -> None:
 
     def rare(sampling: str) -> float:
         drawn = SamplingSchedule(space, Recipe(sampling=sampling, cost_bins=8))(0, 800)
-        return sum(space.macs(each) < ends[0] + (ends[1] - ends[0]) / 8 for (each,) in drawn) / 800
+        edge = ends[0] * (ends[1] / ends[0]) ** 0.125
+        return sum(space.macs(each) < edge for (each,) in drawn) / 800
 
     assert rare("bins") == pytest.approx(1 / 8, abs=0.04)
     assert rare("uniform") < 0.08
@@ -148,14 +157,120 @@ def test_a_stratified_sandwich_has_one_of_each_range() -> None:
     recipe = Recipe(sampling="stratified", sandwich_random=3, inplace_distillation="next_larger")
     ends = [DIGITS.macs(DIGITS.smallest), DIGITS.macs(DIGITS.largest)]
     for subnets in SamplingSchedule(DIGITS, recipe)(0, 30):
-        places = [3 * (DIGITS.macs(each) - ends[0]) // (ends[1] - ends[0] + 1) for each in subnets]
-        assert places == [2, 2, 1, 0, 0]
+        shares = [math.log(DIGITS.macs(each) / ends[0]) / math.log(ends[1] / ends[0]) for each in subnets]
+        assert [min(2, int(3 * share)) for share in shares] == [2, 2, 1, 0, 0]
+
+
+def test_bins_do_not_starve_small_subnets_of_a_wide_space() -> None:
+    ends = DIGITS.macs(DIGITS.smallest), DIGITS.macs(DIGITS.largest)
+    assert ends[1] > 10 * ends[0]
+    drawn = [DIGITS.macs(each) for (each,) in SamplingSchedule(DIGITS, Recipe(sampling="bins"))(0, 800)]
+    assert sum(cost < math.prod(ends) ** 0.5 for cost in drawn) / 800 == pytest.approx(0.5, abs=0.05)
 
 
 def test_bins_of_a_set_that_cannot_be_counted() -> None:
     space = DIGITS.with_cost(FunctionCost("heads", lambda arch: sum(arch.num_heads) % 4))
     recipe = Recipe(sampling="bins", budget={"heads": (3, 3)})
     assert all(sum(each.num_heads) % 4 == 3 for (each,) in SamplingSchedule(space, recipe)(0, 20))
+
+
+def shift(count: int = 4) -> ShiftSampler:
+    return ShiftSampler(DIGITS, Recipe(sampling="shift", cost_bins=count))
+
+
+def test_shift_prefers_the_bins_whose_losses_decrease() -> None:
+    sampler = shift()
+    assert sampler.probabilities.tolist() == [0.25] * 4
+    sampler.learn([{KEY: [2.0, 2.0, 2.0, 2.0]}, {KEY: [1.6, 1.8, 2.0, 2.5]}])
+    expected = [0.125 + 0.5 * 2 / 3, 0.125 + 0.5 / 3, 0.125, 0.125]
+    assert sampler.probabilities.tolist() == pytest.approx(expected)
+    drawn = sampler.draw(4000, seed=1)
+    counts = np.bincount([place_of(subnet) for (subnet,) in drawn], minlength=4)
+    assert (counts / 4000).tolist() == pytest.approx(expected, abs=0.03)
+    sampler.learn([])
+    assert sampler.probabilities.tolist() == [0.25] * 4, "all of it comes from the rows"
+
+
+def place_of(subnet: Architecture) -> int:
+    return next(place for place, own in enumerate(BINS) if subnet in own)
+
+
+def test_shift_forgets_slowly_and_skips_epochs_without_steps() -> None:
+    sampler, other = shift(2), shift(2)
+    rows = [{KEY: [2.0, 2.0]}, {KEY: [1.0, 1.0]}]
+    sampler.learn([*rows, {KEY: [1.0, 0.5]}])
+    assert 0.5 < sampler.probabilities[1] < 0.75, "the first bin made progress before"
+    sampler.learn([{KEY: [2.0, 2.0]}, {KEY: [None, 1.0]}, {KEY: [1.0, 1.0]}])
+    other.learn([{KEY: [2.0, 2.0]}, {KEY: [1.0, 1.0]}, {KEY: [None, 1.0]}])
+    assert sampler.probabilities[0] > 0.5, "its progress is the later one"
+    assert other.probabilities[0] > 0.5
+    sampler.learn([{KEY: [None, None]}, {KEY: [1.0, None]}])
+    assert sampler.probabilities.tolist() == [0.5, 0.5]
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.floats(1e-3, 1e3)), min_size=4, max_size=4), max_size=6))
+def test_every_bin_keeps_a_floor(losses: list[list[float | None]]) -> None:
+    sampler = SHIFT
+    sampler.learn([{KEY: each} for each in losses])
+    assert sampler.probabilities.sum() == pytest.approx(1)
+    assert sampler.probabilities.min() >= 0.125 - 1e-9
+
+
+def test_a_row_has_the_mean_loss_of_each_bin() -> None:
+    steps = shift().draw(50, seed=3)
+    losses = [float(number) for number in range(50)]
+    (found,) = shift().summary(steps, losses).values()
+    for place in range(4):
+        own = [loss for (subnet,), loss in zip(steps, losses, strict=True) if place_of(subnet) == place]
+        assert found[place] == pytest.approx(sum(own) / len(own))
+    assert shift().summary([(DIGITS.largest,)], [2.0]) == {KEY: [None, None, None, 2.0]}
+
+
+@pytest.mark.parametrize("name", sampler_names())
+def test_other_samplers_learn_nothing(name: str) -> None:
+    sampler = get_sampler(name)(DIGITS, Recipe(sampling=name))
+    drawn = sampler.draw(5, seed=1)
+    row = sampler.summary(drawn, [1.0] * 5)
+    assert (row == {}) == (name != "shift")
+    sampler.learn([row])
+    assert sampler.draw(5, seed=1) == drawn
+
+
+def test_candidates_are_the_best_of_each_bin_by_saliency() -> None:
+    sampler = get_sampler("candidates")(DIGITS, Recipe(sampling="candidates", cost_bins=3, candidates=2))
+    scores = saliency(DIGITS)
+    assert sampler.candidates is not None
+    assert len(sampler.candidates) == 6
+    for number, own in enumerate(cost_bins(sampler, 3)):
+        scored = scores.evaluate(DIGITS.codec, own.codes())
+        mine = DIGITS.codec.encode(sampler.candidates[2 * number : 2 * number + 2])
+        assert scores.evaluate(DIGITS.codec, mine).tolist() == pytest.approx(np.sort(scored)[::-1][:2].tolist())
+    drawn = sampler.draw(3000, seed=0)
+    counts = [drawn.count((each,)) / 3000 for each in sampler.candidates]
+    assert counts == pytest.approx([1 / 6] * 6, abs=0.03)
+    names = sampler.references()
+    assert set(names.values()) <= set(sampler.candidates)
+    costs = [DIGITS.macs(names[name]) for name in ("smallest", "centroid", "largest")]
+    assert costs == sorted(costs)
+
+
+def test_saliency_is_that_of_the_weights_that_a_choice_adds() -> None:
+    scores, space = saliency(DIGITS), DIGITS
+    net = Supernet(space, drop_path=0.0, seed=0).double().eval()
+    images = torch.randn(4, *space.geometry.input_shape, generator=torch.Generator().manual_seed(0)).double()
+    net(images).sum().backward()
+
+    def added(name: str, small: tuple[int, int], large: tuple[int, int]) -> float:
+        weight = net.get_parameter(f"blocks.1.{name}.weight")
+        assert weight.grad is not None
+        each = (weight * weight.grad).abs() / (weight.abs().sum() * weight.grad.abs().sum())
+        return float(each[: large[0], : large[1]].sum() - each[: small[0], : small[1]].sum())
+
+    heads, ratios = scores.tables["num_heads"], scores.tables["mlp_ratio"]
+    assert heads[..., 0].tolist() == ratios[..., 0].tolist() == [[0.0] * 4] * 3
+    assert heads[1, 1, 2] == pytest.approx(added("attn.qkv", (3 * 16 * 2, 48), (3 * 16 * 4, 48)))
+    hidden = added("mlp.fc1", (48, 48), (96, 48)) + added("mlp.fc2", (48, 48), (48, 96))
+    assert ratios[1, 1, 1] == pytest.approx(hidden)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from nasformer.architecture import Architecture
 from nasformer.cost import FunctionCost
 from nasformer.data import Dataset, ImagesInMemory, iterate
 from nasformer.errors import BudgetError, RecipeError
@@ -96,10 +97,20 @@ def test_a_sandwich_adds_up_the_gradients_of_its_losses(space: SearchSpace, data
             "unused_slices": "freeze",
         },
         {"sampling": "bins", "cost_bins": 3},
+        {"sampling": "shift", "cost_bins": 2, "largest_first": 0.2, "open_choices": 0.4},
+        {"sampling": "candidates", "cost_bins": 2, "candidates": 2},
         {"ema_decay": 0.8},
         {"ema_decay": 0.999, "ema_warmup": True, "repeated_augmentation": 3, "class_weights": "balanced"},
     ],
-    ids=["sandwich", "stratified-opening", "bins", "average", "average-warm-up-repeats-weights"],
+    ids=[
+        "sandwich",
+        "stratified-opening",
+        "bins",
+        "shift-opening",
+        "candidates",
+        "average",
+        "average-warm-up-repeats-weights",
+    ],
 )
 def test_the_options_resume_bit_for_bit(
     space: SearchSpace, data: Dataset, recipe: Recipe, tmp_path: Path, options: dict[str, Any]
@@ -112,6 +123,40 @@ def test_the_options_resume_bit_for_bit(
     train_supernet(resumed, data, recipe, device="cpu", progress=False, out=tmp_path, resume=True)
     assert same(resumed, whole)
     assert same(Supernet.load(tmp_path / "supernet.safetensors"), whole)
+
+
+def test_shift_learns_from_the_rows_of_a_training(space: SearchSpace, data: Dataset) -> None:
+    recipe = Recipe(**{**PLAIN, "epochs": 6}, sampling="shift", cost_bins=2)
+    result = train_supernet(Supernet(space), data, recipe, device="cpu", progress=False)
+    losses = [row["bin_losses"] for row in result.history]
+    assert all(len(each) == 2 and any(each) for each in losses)
+    schedule = SamplingSchedule(space, recipe)
+    schedule.sampler.learn(result.history[:3])
+    draws = [schedule(3, 4), SamplingSchedule(space, recipe)(3, 4)]
+    macs = [3 * 16 * sum(space.macs(each) for (each,) in steps) for steps in draws]
+    assert result.history[3]["macs"] == macs[0]
+    assert any(
+        SamplingSchedule(space, recipe)(epoch, 4) != learnt(space, recipe, result.history[:epoch])(epoch, 4)
+        for epoch in range(6)
+    )
+
+
+def learnt(space: SearchSpace, recipe: Recipe, rows: list[dict[str, Any]]) -> SamplingSchedule:
+    schedule = SamplingSchedule(space, recipe)
+    schedule.sampler.learn(rows)
+    return schedule
+
+
+def test_candidates_are_recorded_and_alone_validated(space: SearchSpace, data: Dataset, tmp_path: Path) -> None:
+    recipe = Recipe(**PLAIN, sampling="candidates", cost_bins=2, candidates=2)
+    train_supernet(Supernet(space), data, recipe, device="cpu", progress=False, out=tmp_path)
+    net = Supernet.load(tmp_path / "supernet.safetensors")
+    known = [Architecture.from_dict(each) for each in net.metadata["training"]["candidates"]]
+    sampler = SamplingSchedule(space, recipe).sampler
+    assert known == sampler.candidates
+    assert len(known) == 4
+    largest = net.metadata["training"]["validation"]["largest"]
+    assert evaluate(net, data.search, max(known, key=space.macs)).loss == pytest.approx(largest["loss"])
 
 
 def test_the_average_is_what_is_validated_and_kept(space: SearchSpace, data: Dataset) -> None:

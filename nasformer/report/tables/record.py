@@ -102,7 +102,7 @@ def training_table(training: JsonObject) -> Table:
     rows = [[f"{name} subnet", metric.text(value)] for name, value in last_validation(training).items()]
     if isinstance(training.get("seconds"), (int, float)):
         rows.append(["time", duration(training["seconds"])])
-    known = ("history", "validation", "seconds", "data", "recipe")
+    known = ("history", "validation", "seconds", "data", "recipe", "candidates")
     rows += flattened({key: value for key, value in training.items() if key not in known})
     rows += flattened(training.get("recipe") or {})
     caption = f"The supernet's training. Of subnets the {metric.title} in the final validation, on the search split."

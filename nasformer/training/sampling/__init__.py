@@ -29,8 +29,8 @@ _SAMPLERS = Plugins("sampling", "training.sampling", lambda: SubnetSampler, Reci
 def sampler_names() -> list[str]:
     """Return the names of all installed samplers.
 
-    >>> sampler_names()[:4]
-    ['bins', 'sandwich', 'stratified', 'uniform']
+    >>> sampler_names()
+    ['bins', 'candidates', 'sandwich', 'shift', 'stratified', 'uniform']
     """
     return _SAMPLERS.names()
 

@@ -11,7 +11,6 @@ from nasformer.errors import BudgetError
 from nasformer.space import SearchSpace
 from nasformer.training.randomness import derived
 from nasformer.training.sampling._parts import opened, opening_order
-from nasformer.training.sampling._references import reference_subnets
 from nasformer.training.sampling._sampler import Subnets, SubnetSampler
 
 if TYPE_CHECKING:
@@ -23,7 +22,8 @@ _LARGEST = -1
 class SamplingSchedule:
     """Draws the subnets of each step: first the largest alone, then of ever more choices, then of all.
 
-    A step depends on seed, epoch and place in the epoch alone, so a resumed training draws the same subnets.
+    A step depends on seed, epoch, place in the epoch and the rows learnt alone, so a resumed training draws the same
+    subnets. The sampler of all choices learns; those of a part draw as at the start.
 
     Args:
         space: The space.
@@ -47,7 +47,9 @@ class SamplingSchedule:
 
         self._space, self._recipe, self._sampler = space, recipe, get_sampler(recipe.sampling)
         self._order = opening_order(space) if recipe.open_choices else []
-        self._samplers = {len(self._order): self._sampler(space, recipe)}
+        self.sampler = self._sampler(space, recipe)
+        """The sampler of all choices."""
+        self._samplers = {len(self._order): self.sampler}
 
     def __call__(self, epoch: int, steps: int) -> list[Subnets]:
         """Return the subnets of each step of an epoch."""
@@ -83,4 +85,4 @@ class SamplingSchedule:
 
     @cached_property
     def _largest(self) -> Architecture:
-        return reference_subnets(self._space, self._recipe)["largest"]
+        return self.sampler.references()["largest"]

@@ -1,7 +1,7 @@
-"""bins: one subnet per step, from a random one of ``cost_bins`` equal ranges of MACs.
+"""bins: one subnet per step, from a random one of ``cost_bins`` ranges of MACs of equal ratio.
 
 Under the uniform prior most subnets have medium cost; ShiftNAS (Zhang et al., ICCV 2023, arXiv 2307.08300) samples by
-bins of complexity instead. Here all bins are equally likely throughout; ShiftNAS moves their probabilities.
+bins of complexity instead. Here all bins are equally likely throughout; "shift" moves their probabilities.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasformer.space import SearchSpace
 from nasformer.training.sampling._bins import cost_bins
@@ -28,6 +29,10 @@ class BinsSampler(SubnetSampler):
     def draw(self, steps: int, seed: int) -> list[Subnets]:
         """Return one subnet per step."""
         rng = np.random.default_rng(seed)
-        places = rng.integers(len(self._bins), size=steps).tolist()
+        places = self.places(rng, steps).tolist()
         drawn = [iter(own.sample(places.count(place), seed=rng)) for place, own in enumerate(self._bins)]
         return [(next(drawn[place]),) for place in places]
+
+    def places(self, rng: np.random.Generator, steps: int) -> NDArray[np.int64]:
+        """Draw the bin of each step."""
+        return rng.integers(len(self._bins), size=steps)

@@ -1,4 +1,4 @@
-"""stratified: a sandwich whose random subnets have one each in ``sandwich_random`` equal ranges of MACs.
+"""stratified: a sandwich whose random subnets have one each in ``sandwich_random`` ranges of MACs of equal ratio.
 
 Scala (arXiv 2412.04786) draws one in each half of the range, so that all sizes are trained at every step.
 """
