@@ -37,7 +37,8 @@ class SupernetTraining:
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        return f"supernet-{digest([bench.net.space.fingerprint, _changed(bench.training['recipe']), self.seed, bench.images])}"
+        recipe = _changed(bench.training["recipe"])
+        return f"supernet-{digest([bench.net.space.fingerprint, recipe, self.seed, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, and keep the weights."""
@@ -118,7 +119,8 @@ class EarlyStopping:
         drawn = space.feasible(**self.budget).sample(10 * _TRIALS * _RUNGS, seed=self.seed)
         pruner = optuna.pruners.HyperbandPruner(1, _RUNGS, 3)
         sampler = optuna.samplers.RandomSampler(self.seed)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        named = {"study_name": "hyperband"}  # from which Hyperband draws a trial's bracket
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner, **named)
         watched = Dataset(
             train=data.train, search=some(data.search, bench.plan.search_images), test=data.test, task=data.task,
             **{key: getattr(data, key) for key in ("name", "record", "num_classes", "image_size", "in_channels")},
@@ -130,7 +132,7 @@ class EarlyStopping:
             trial, forward = study.ask(), space.macs(architecture)
             recipe = costing(reseeded(self.recipe, self.seed), self.macs / _TRIALS, forward, len(data.train), _RUNGS)
             how: dict[str, Any] = {"device": bench.device, "progress": False, "readers": bench.readers}
-            race = _Race(trial, bench, self.macs - spent)
+            race = _Race(trial, bench, recipe.epochs, self.macs - spent)
             try:
                 result = retrain(architecture, space, watched, recipe.replace(validate_every=1), callback=race, **how)
             except optuna.TrialPruned:
@@ -153,19 +155,22 @@ class EarlyStopping:
 class _Race:
     """The callback of a training in a search with early stopping."""
 
-    def __init__(self, trial: Any, bench: Bench, left: float) -> None:
-        self.trial, self.bench, self.left = trial, bench, left
-        self.macs, self.seconds, self.value = 0.0, 0.0, float("-inf")
+    def __init__(self, trial: Any, bench: Bench, epochs: int, left: float) -> None:
+        self.trial, self.bench, self.epochs, self.left = trial, bench, epochs, left
+        self.macs, self.seconds, self.value, self.rung = 0.0, 0.0, float("-inf"), 0
 
     def __call__(self, row: Row) -> None:
-        """Report an epoch, and stop the training if it is not worth going on."""
+        """Report each ninth of the training, and stop it if it is not worth going on or the compute is spent."""
         import optuna
 
         self.macs, self.seconds = self.macs + row["macs"], self.seconds + row["seconds"]
         (scores,) = row["validation"].values()
         self.value = self.bench.value(scores)
-        self.trial.report(self.value, row["epoch"])
-        if row["epoch"] < _RUNGS and (self.trial.should_prune() or self.macs >= self.left):
+        rung = row["epoch"] * _RUNGS // self.epochs
+        if rung > self.rung:
+            self.rung = rung
+            self.trial.report(self.value, rung)
+        if row["epoch"] < self.epochs and (self.trial.should_prune() or self.macs >= self.left):
             raise optuna.TrialPruned
 
 
