@@ -1,4 +1,4 @@
-"""``nasformer diagnose``: test the assumptions of a supernet search, with a report."""
+"""``nasformer diagnose``: is a search with a supernet worth its compute? With a report."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from nasformer.cli.options import (
     Data,
     Device,
     Json,
-    Macs,
-    Params,
     Quiet,
     Readers,
     Root,
     Seed,
     Space,
     SupernetPath,
-    budget_of,
     readers_of,
     run_folder,
     trained_space,
@@ -32,32 +29,33 @@ def diagnose(
     space: Space,
     supernet: SupernetPath = None,
     data: Data = None,
-    params: Params = None,
-    macs: Macs = None,
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="As of search, e.g. 'macs <= 1M, 2M'; default: five up to the largest network.",
+            show_default=False,
+        ),
+    ] = None,
     recipe: RecipeFile = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Of retraining; default: the recipe's.", show_default=False)
     ] = None,
-    finetune_epochs: Annotated[int, typer.Option(min=1, help="Of fine-tuning.")] = 1,
-    final_epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of the winner and the uniform ViT; default: --epochs.", show_default=False),
-    ] = None,
-    sharing_epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of entangled and classical supernet; default: the recipe's.", show_default=False),
-    ] = None,
-    architectures: Annotated[int, typer.Option(help="Sampled and retrained.")] = 20,
-    finetuned: Annotated[int, typer.Option(help="Number of these also fine-tuned.")] = 10,
+    share: Annotated[
+        float, typer.Option(help="Compute of search and fine-tuning over that of the supernet's training.")
+    ] = 0.6,
+    architectures: Annotated[int, typer.Option(help="Retrained over the range of budgets.")] = 20,
+    band: Annotated[int, typer.Option(help="Retrained within 10 % of the middle budget.")] = 20,
+    long: Annotated[int, typer.Option(help="Also retrained as long as the supernet.")] = 5,
     pool: Annotated[int, typer.Option(help="Architectures evaluated per image.")] = 100,
     search_images: Annotated[int, typer.Option(help="Images per evaluation in a search.")] = 2000,
     evaluations: Annotated[int, typer.Option(help="Per search.")] = 100,
-    searches: Annotated[int, typer.Option(help="Seeds per strategy.")] = 6,
-    retrainings: Annotated[int, typer.Option(help="Seeds of winner and uniform ViT.")] = 3,
+    random: Annotated[int, typer.Option(help="Random evaluations that a search is to beat.")] = 1000,
+    seeds: Annotated[int, typer.Option(help="Supernets, searches, networks of each kind.")] = 3,
     piece: Annotated[
         list[str] | None,
         typer.Option(
-            help="images, curse, strategies, fidelity, sharing or winner; repeatable; default: all.",
+            help="images, efficiency, fidelity or compute; repeatable; default: all.",
             show_default=False,
         ),
     ] = None,
@@ -72,45 +70,49 @@ def diagnose(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Test the assumptions of a supernet search, and write a report.
+    """Ask whether a search is worth its compute, and write a report.
 
-    Do inherited weights rank architectures like retraining, and how much do
-    they lose? Is entangled weight sharing better than classical,
-    are strategies better than random search, is the winner better than a uniform
-    ViT? How many search images does a ranking need, and how optimistic is the
-    search about its winner? Most time goes into training: up to
-    (architectures + 4) x epochs, 2 x retrainings x final-epochs, finetuned x
-    finetune-epochs, and one or two supernets. The same command resumes.
+    At equal total compute, are the winners of one supernet better than uniform
+    ViTs, ViTs scaled by hand, and random search with early stopping? Do inherited
+    weights rank architectures like retraining, and how much do they lose? How many
+    evaluations does a search need, and how many images an evaluation? Most time
+    goes into training: piece compute takes about seeds x (1 + share) supernets for
+    each kind of network, fidelity (architectures + band) x epochs. The same command
+    resumes.
 
     Examples:
-      nasformer diagnose digits --params 60k --workers 2
+      nasformer diagnose cifar10 --workers 2
 
-      nasformer diagnose fashion-mnist --params 300k --epochs 4 --workers 2
+      nasformer diagnose digits --budgets 'macs <= 0.5M, 1M, 2M' --epochs 20
 
-      nasformer diagnose fashion-mnist --piece images --piece curse
+      nasformer diagnose digits --piece images --piece efficiency
     """
-    from nasformer.diagnose import PIECES, Plan
+    from nasformer.cost import as_budgets
+    from nasformer.diagnose import PIECES, Plan, spread_budgets
     from nasformer.diagnose import diagnose as measure
     from nasformer.registry import open_supernet, supernet_file
 
     declared = trained_space(space, supernet, data)
+    given = as_budgets(budgets, declared.known_costs) if budgets else spread_budgets(declared)
     file = supernet_file(declared, supernet, data)
     net, dataset = open_supernet(declared, supernet=file, data=data, root=root)
     base = read_recipe(recipe, net.metadata.get("training", {}), dataset, device)
     alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(
         recipe=alone.to_dict(),
-        finetuning=alone.finetuning().replace(epochs=finetune_epochs).to_dict(),
-        sharing=base.replace(epochs=sharing_epochs or base.epochs).to_dict(),
-        final=base.replace(epochs=final_epochs or alone.epochs).to_dict(),
-        budget=budget_of(params, macs),
+        finetuning=alone.finetuning().to_dict(),
+        budgets=tuple(
+            {name: ends.high if ends.low is None else list(ends) for name, ends in budget.items()} for budget in given
+        ),
+        share=share,
         architectures=architectures,
-        finetuned=finetuned,
+        band=band,
+        long=min(long, architectures),
         pool=pool,
         search_images=search_images,
         evaluations=evaluations,
-        searches=searches,
-        retrainings=retrainings,
+        random=random,
+        seeds=seeds,
         seed=seed,
         pieces=tuple(piece or PIECES),
     )
@@ -136,5 +138,5 @@ def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
         print_json({"folder": str(folder), "report": str(page), **found})
         return
     rows = [(claim["verdict"], claim["claim"], claim["here"]) for claim in found["claims"]]
-    print_table(found["title"], ("", "claim of the paper", "here"), rows, left=3)
+    print_table(found["title"], ("", "claim", "here"), rows, left=3)
     console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", soft_wrap=True)

@@ -70,7 +70,7 @@ class Bench:
     @cached_property
     def bands(self) -> list[FeasibleSet]:
         """The feasible sets between the budgets, ascending: of the first from half of it on."""
-        uppers = [self._most(budget) for budget in self.plan.budgets]
+        uppers = [self.most(budget) for budget in self.plan.budgets]
         lowers = [{name: most / 2 for name, most in uppers[0].items()}, *uppers] if uppers else []
         parts = [
             self.net.space.feasible(**{name: (low.get(name), most) for name, most in high.items()})
@@ -81,13 +81,20 @@ class Bench:
     @cached_property
     def band(self) -> FeasibleSet:
         """The architectures within ``BAND`` of the middle budget."""
-        most = self._most(self.plan.middle)
+        most = self.most(self.plan.middle)
         return self.net.space.feasible(**{name: ((1 - BAND) * end, (1 + BAND) * end) for name, end in most.items()})
 
-    def _most(self, budget: Mapping[str, Any]) -> dict[str, float]:
-        """Return the upper bounds of a budget."""
+    def most(self, budget: Mapping[str, Any]) -> dict[str, float]:
+        """Return the upper bounds of a budget.
+
+        Raises:
+            DiagnosisError: It has none.
+        """
         limits = as_limits(dict(budget), self.net.space.known_costs)
-        return {name: ends.high for name, ends in limits.items() if ends.high is not None}
+        found = {name: ends.high for name, ends in limits.items() if ends.high is not None}
+        if budget and not found:
+            raise DiagnosisError(f"the budget {format_limits(limits)} has no upper bound; give one", budget)
+        return found
 
     @property
     def training(self) -> Mapping[str, Any]:

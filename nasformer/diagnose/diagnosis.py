@@ -73,7 +73,12 @@ def diagnose(
 
 
 def _require_enough(bench: Bench) -> None:
+    """Check before any work that the supernet, its budgets and their architectures are enough."""
     plan, wanted = bench.plan, list[tuple[str, int, int]]()
+    if {"fidelity", "compute"} & {*plan.pieces}:
+        _ = bench.training  # raises where it does not say how much it computed
+    for budget in plan.budgets:
+        bench.most(budget)
     if "fidelity" in plan.pieces:
         wanted.append(("architectures", plan.architectures, len(bench.spread(plan.architectures, "range"))))
         if plan.band:

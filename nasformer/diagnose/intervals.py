@@ -1,9 +1,8 @@
 """Estimates with confidence intervals, as plain values.
 
-Means and mean paired differences have Student's interval, differences of unpaired means Welch's; rank
-correlations have percentile bootstrap intervals over architectures (Efron and Tibshirani, An Introduction to the
-Bootstrap, 1993, chapter 13), which are too narrow for few architectures: their significance is judged by the p-value,
-which is exact for Kendall's tau without ties.
+Means and mean paired differences have Student's interval; rank correlations have percentile bootstrap intervals over
+architectures (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which are too narrow for few:
+their significance is judged by the p-value, which is exact for Kendall's tau without ties.
 """
 
 from __future__ import annotations
@@ -36,22 +35,6 @@ def mean_of(values: ArrayLike) -> IntervalEstimate:
         return {"value": mean, "low": None, "high": None}
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
     return {"value": mean, "low": mean - half, "high": mean + half}
-
-
-def difference_of(first: ArrayLike, second: ArrayLike) -> IntervalEstimate:
-    """Return the difference of two means of unpaired values with Welch's interval.
-
-    >>> difference_of([3.0, 4.0], [1.0, 2.0])["value"]
-    2.0
-    """
-    from scipy import stats
-
-    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    value = float(x.mean() - y.mean())
-    if min(len(x), len(y)) < 2 or not (np.ptp(x) or np.ptp(y)):
-        return {"value": value, "low": None, "high": None}
-    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
-    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def spread_of(values: ArrayLike) -> IntervalEstimate:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nasformer._io import digest
+from nasformer.cost import Bounds, Limits
 from nasformer.errors import DiagnosisError, did_you_mean
+from nasformer.space import SearchSpace
 
 PIECES = ("images", "efficiency", "fidelity", "compute")
 """The pieces of a diagnosis, cheap ones first; each can be requested separately."""
@@ -90,6 +93,18 @@ class Plan:
     def identity(self, *names: str) -> str:
         """Return a hash of some attributes."""
         return digest({name: value for name, value in asdict(self).items() if name in names})
+
+
+def spread_budgets(space: SearchSpace) -> tuple[Limits, ...]:
+    """Return five budgets in MACs at equal ratios, up to the largest network.
+
+    The least is an eighth of it, or more if no uniform ViT is so small; fewer if all are equally large.
+    """
+    feasible = space.feasible()
+    most = feasible.bounds("macs")[1]
+    ratio = min(8, most / min(map(space.macs, feasible.uniform()), default=most))
+    found = sorted({math.ceil(most / ratio ** (part / 4)) for part in range(5)})
+    return tuple({"macs": Bounds(None, macs)} for macs in found)
 
 
 def _whole(recipe: Mapping[str, Any]) -> dict[str, Any]:

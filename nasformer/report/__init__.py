@@ -1,8 +1,7 @@
 """Reports: one self-contained HTML page, figures, and a text summary.
 
 ``searches`` checks and groups results, ``statistics`` analyses them, ``summary`` words the findings, ``tables``
-and ``figures`` present them, ``section`` builds the section of a task and
-``chapters`` those of a diagnosis, ``page`` renders the page.
+and ``figures`` present them, ``section`` builds the section of a task and ``page`` renders the page.
 Matplotlib is imported only to draw figures.
 """
 

@@ -1,28 +1,35 @@
-"""Report of a diagnosis: which of the paper's claims hold for a supernet."""
+"""Report of a diagnosis: is a search with this supernet worth its compute?"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nasformer.cost import Bounds
 from nasformer.report import tables
-from nasformer.report.chapters import chapters
-from nasformer.report.notation import budget, counted, listed, worded
+from nasformer.report.notation import compact, counted, duration, listed, points, worded
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.plain import plain
-from nasformer.report.tables.diagnosis import changes, claims_table, supernet_table, written
+from nasformer.report.tables import diagnosis as told
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
 
-if TYPE_CHECKING:
-    from nasformer.report.figures import Picture
-
 JsonObject = Mapping[str, Any]
-_VERDICTS = ("holds", "does not hold", "not decided")
+Pieces = Mapping[str, JsonObject]
+_TITLES = {
+    "compute": "Equal compute",
+    "fidelity": "Inherited against retrained",
+    "efficiency": "Evaluations of a search",
+    "images": "How many images a ranking needs",
+}
+_VERBS = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "not decided": ("is not decided", "are not decided"),
+}
 
 
 def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command: str = "") -> Path:
@@ -39,12 +46,14 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
     Raises:
         NasformerError: The folder cannot be written.
     """
-    space = SearchSpace.from_dict(dict(diagnosis["space"]))
-    metric = task_of(diagnosis.get("data") or {}).objective().fitness
-    told = chapters(diagnosis["pieces"], space, metric)
-    learning = _learning(diagnosis)
-    pictures = [*(picture for chapter in told for picture in chapter.pictures), *([learning] if learning else [])]
-    claims = diagnosis.get("claims") or ()
+    from nasformer.report.figures import draw_diagnosis, draw_learning_curve
+
+    pieces, space = diagnosis["pieces"], SearchSpace.from_dict(dict(diagnosis["space"]))
+    task = task_of(diagnosis.get("data") or {})
+    metric, claims = task.objective().fitness, diagnosis.get("claims") or ()
+    drawn, supernet = draw_diagnosis(pieces, space, task), diagnosis.get("supernet") or {}
+    learning = draw_learning_curve(supernet.get("training") or {})
+    pictures = [*(each for several in drawn.values() for each in several), *([learning] if learning else [])]
     text = json.dumps(plain(diagnosis), indent=1) + "\n"
     html = render(
         "diagnosis.html.j2",
@@ -56,103 +65,103 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
         pictures,
         _records(diagnosis),
         summary=_summary(diagnosis, claims),
-        key_figures=_key_figures(diagnosis["pieces"], metric),
-        warnings=_warnings(diagnosis["pieces"]),
-        chapters=[(chapter.name, chapter.title) for chapter in told],
-        claims=claims_table(claims) if claims else None,
-        told=told,
+        key_figures=_key_figures(pieces, metric),
+        warnings=_warnings(pieces),
+        chapters=[(name, title) for name, title in _TITLES.items() if name in pieces],
+        titles=_TITLES,
+        claims=told.claims_table(claims) if claims else None,
+        pieces=pieces,
+        drawn=drawn,
+        tables=_tables(pieces, metric),
+        share=(diagnosis.get("sizes") or {}).get("share"),
+        spent=told.spent(pieces["compute"]) if "compute" in pieces else None,
+        parts=told.PARTS,
+        kinds=told.ranked_by(pieces["images"]) if "images" in pieces else (),
+        metric=metric,
+        points=points(metric),
+        estimate=partial(told.written, sign=True),
+        compact=compact,
+        counted=counted,
+        duration=duration,
         space=tables.space_table(space),
         geometry=tables.geometry_table(space),
-        supernet=supernet_table(diagnosis.get("supernet") or {}),
+        supernet=told.supernet_table(supernet),
         learning=learning,
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
 
-def _learning(diagnosis: JsonObject) -> Picture | None:
-    from nasformer.report.figures import draw_learning_curve
-
-    return draw_learning_curve((diagnosis.get("supernet") or {}).get("training") or {})
+def _tables(pieces: Pieces, metric: Metric) -> dict[str, list[tables.Table]]:
+    """Return the tables of each piece."""
+    series = told.numbers(pieces)
+    shown = {
+        "compute": lambda piece: [
+            told.compute_table(piece, metric, series),
+            told.differences_table(piece, metric),
+            told.networks_table(piece, metric, series),
+        ],
+        "fidelity": lambda piece: [told.ranks_table(piece), told.fidelity_table(piece, metric)],
+        "efficiency": lambda piece: [told.efficiency_table(piece, series)],
+        "images": lambda piece: [told.images_table(piece)],
+    }
+    return {name: of(pieces[name]) for name, of in shown.items() if name in pieces}
 
 
 def _summary(diagnosis: JsonObject, claims: Sequence[JsonObject]) -> list[str]:
-    data, limits = (diagnosis.get("data") or {}).get("name"), _limits(diagnosis.get("limits"))
-    within = f" with {limits}" if limits else ""
-    lead = f"A supernet of {diagnosis['space']['name']} was compared with retrained networks"
-    lead += f" on {data}{within}." if data else f"{within}."
-    return [f"{lead} {_verdicts(claims)}".strip(), *_findings(claims)]
-
-
-def _limits(limits: Mapping[str, Sequence[float | None]] | None) -> str:
-    return budget({name: Bounds(*ends) for name, ends in limits.items()}) if limits else ""
-
-
-def _verdicts(claims: Sequence[JsonObject]) -> str:
-    if not claims:
-        return ""
+    budgets, data = diagnosis.get("budgets") or (), (diagnosis.get("data") or {}).get("name")
+    lead = f"Is a search with a supernet of {diagnosis['space']['name']} worth its compute"
+    lead += f" on {data}?" if data else "?"
+    if budgets:
+        lead += f" {counted(len(budgets), 'budget').capitalize()}: {listed([told.target(each) for each in budgets])}."
     found = Counter(claim["verdict"] for claim in claims)
-    parts = [f"{worded(found[verdict])} {_verb(verdict, found[verdict])}" for verdict in _VERDICTS if found[verdict]]
-    return f"Of {counted(len(claims), 'claim')} of the paper that it tests, {listed(parts)} here."
+    parts = [f"{worded(found[each])} {verbs[found[each] > 1]}" for each, verbs in _VERBS.items() if found[each]]
+    return [lead, *([f"Of {counted(len(claims), 'claim')}, {listed(parts)}."] if parts else [])]
 
 
-def _verb(verdict: str, count: int) -> str:
-    one = {"not decided": "is not decided"}
-    several = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
-    return several[verdict] if count > 1 else one.get(verdict, verdict)
-
-
-def _findings(claims: Sequence[JsonObject]) -> list[str]:
-    """Return a sentence on each verdict's claims."""
-    words = {"holds": "Holds", "does not hold": "Does not hold", "not decided": "Not decided"}
-    grouped = {verdict: [claim for claim in claims if claim["verdict"] == verdict] for verdict in _VERDICTS}
-    return [f"{words[verdict]}: {'; '.join(map(_finding, mine))}." for verdict, mine in grouped.items() if mine]
-
-
-def _finding(claim: JsonObject) -> str:
-    return f"{claim['claim']} ({claim['here']})"
-
-
-def _key_figures(pieces: Mapping[str, JsonObject], metric: Metric) -> list[tuple[str, str, str]]:
+def _key_figures(pieces: Pieces, metric: Metric) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
+    compute, fidelity = pieces.get("compute") or {}, pieces.get("fidelity") or {"parts": ()}
+    tau = {
+        part["name"]: next(row["kendall"] for row in part["ranks"] if row["of"] == "ranking")
+        for part in fidelity["parts"]
+    }
     found = [
-        ("rank fidelity τ", _where(pieces, "fidelity", "ranks", "inherited", "retrained", "kendall"), None),
-        ("retrained − inherited", _where(pieces, "gap", "differences", "retrained", "inherited", "mean"), metric),
-        ("evolution − random", _where(pieces, "strategies", "differences", "evolution", "random", "mean"), metric),
-        ("winner − uniform ViT", (pieces.get("winner") or {}).get("difference", {}).get("mean"), metric),
+        ("gain over uniform ViTs", compute.get("gain"), metric),
+        ("gain over hand-scaled ViTs", compute.get("gain_by_hand"), metric),
+        *((f"τ, {told.PARTS[name]}", figure, None) for name, figure in tau.items()),
     ]
-    return [_key_figure(name, figure, of) for name, figure, of in found if figure and figure["value"] is not None]
+    shown = [_key_figure(name, figure, of) for name, figure, of in found if figure]
+    if "efficiency" in pieces:
+        piece = pieces["efficiency"]
+        row = piece["rows"][0]
+        counts = ", ".join("never" if count is None else str(count) for count in row["passed"])
+        shown.append((f"evaluations to pass {piece['random']:,} random", counts, f"{row['strategy']}, by seed"))
+    return shown
 
 
 def _key_figure(name: str, figure: JsonObject, metric: Metric | None) -> tuple[str, str, str]:
-    value, _, ends = written(figure, metric, sign=metric is not None).partition(" ")
-    return name if metric is None else f"{name}, {metric.title}", value, ends.strip("()") or "no interval"
+    value, _, ends = told.written(figure, metric, sign=metric is not None).partition(" ")
+    remark = ends.strip("()") or "no interval"
+    return name, value, remark if metric is None else f"{remark}{points(metric)}"
 
 
-def _where(pieces: Mapping[str, JsonObject], piece: str, rows: str, of: str, other: str, key: str) -> JsonObject | None:
-    """Return the figure of the row that compares ``of`` with ``other``."""
-    told = (pieces.get(piece) or {}).get(rows) or ()
-    return next((row[key] for row in told if (row["of"], row.get("against", row.get("minus"))) == (of, other)), None)
-
-
-def _warnings(pieces: Mapping[str, JsonObject]) -> list[str]:
-    told, few = [], (pieces.get("winner") or {}).get("difference", {}).get("n", 5)
-    if few < 5:
-        told.append(f"The winner was retrained with only {counted(few, 'seed')}, so its interval is wide.")
-    architectures = (pieces.get("fidelity") or {}).get("architectures")
-    if architectures is not None and len(architectures) < 20:
-        told.append(f"{len(architectures)} architectures are few for a rank correlation; 20 or more are recommended.")
-    return told
+def _warnings(pieces: Pieces) -> list[str]:
+    found = []
+    seeds = len((pieces.get("compute") or {}).get("training") or range(5))
+    if seeds < 5:
+        found.append(f"Every kind of network was trained with only {counted(seeds, 'seed')}, so intervals are wide.")
+    for part in (pieces.get("fidelity") or {}).get("parts") or ():
+        if len(part["rows"]) < 20:
+            few = f"{len(part['rows'])} architectures ({told.PARTS[part['name']]})"
+            found.append(f"{few} are few for a rank correlation; 20 or more are recommended.")
+    return found
 
 
 def _records(diagnosis: JsonObject) -> list[tables.Table]:
     recipe = diagnosis.get("recipe") or {}
-    settings = {
-        "limits": _limits(diagnosis.get("limits")) or None,
-        "seed": diagnosis.get("seed"),
-        **(diagnosis.get("sizes") or {}),
-    }
-    for name in ("finetuning", "sharing", "final"):
-        settings |= {f"{name} {key}": value for key, value in changes(recipe, diagnosis.get(name) or {}).items()}
+    settings = {**(diagnosis.get("sizes") or {}), "seed": diagnosis.get("seed")}
+    changed = told.changes(recipe, diagnosis.get("finetuning") or {})
+    settings |= {f"finetuning {key}": value for key, value in changed.items()}
     machine = diagnosis.get("machine") or {}
     versions = {
         **(diagnosis.get("versions") or {}),
@@ -161,10 +170,8 @@ def _records(diagnosis: JsonObject) -> list[tables.Table]:
     return [
         *([tables.data_table(diagnosis["data"])] if diagnosis.get("data") else []),
         tables.facts(
-            "settings",
-            "Sizes, seed, and differences of the other recipes from the retraining recipe.",
-            tables.flattened(settings),
+            "settings", "Sizes, seed, and what fine-tuning changes in the recipe.", tables.flattened(settings)
         ),
-        tables.facts("recipe", "The retraining recipe.", tables.flattened(recipe)),
+        tables.facts("recipe", "The recipe of networks trained alone.", tables.flattened(recipe)),
         tables.facts("versions", "Versions and machine.", tables.flattened(versions)),
     ]

@@ -10,27 +10,43 @@ import torch
 
 from nasformer.data import Dataset
 from nasformer.diagnose import Plan, diagnose
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
-from tests.tiny import corners, tiny_space
+from tests.tiny import corners
 
 
 @pytest.fixture(scope="package")
 def space() -> SearchSpace:
-    return tiny_space()
+    """A space whose architectures differ tenfold in size, and in their patches."""
+    return SearchSpace(
+        "varied",
+        embed_dim=choice(8, 16),
+        depth=choice(2, 3),
+        num_heads=per_layer(2, 4),
+        mlp_ratio=per_layer(1, 4),
+        patch_size=choice(1, 2),
+        head_dim=4,
+        image_size=4,
+        in_channels=1,
+        num_classes=4,
+        max_distance=None,
+    )
 
 
 @pytest.fixture(scope="package")
 def data() -> Dataset:
     return Dataset(
-        train=corners(96, 0, noise=1), search=corners(64, 1, noise=1), test=corners(64, 2, noise=1), name="corners"
+        train=corners(64, 0, noise=0.5),
+        search=corners(64, 1, noise=0.5),
+        test=corners(64, 2, noise=0.5),
+        name="corners",
     )
 
 
 @pytest.fixture(scope="package")
 def recipe() -> Recipe:
-    return Recipe(epochs=3, batch_size=16, learning_rate=5e-3, warmup_epochs=1, mixup=0, cutmix=0, drop_path=0)
+    return Recipe(epochs=3, batch_size=8, learning_rate=1e-2, warmup_epochs=1, mixup=0, cutmix=0, drop_path=0)
 
 
 @pytest.fixture(scope="package")
@@ -43,19 +59,20 @@ def net(space: SearchSpace, data: Dataset, recipe: Recipe) -> Supernet:
 
 @pytest.fixture(scope="package")
 def plan(recipe: Recipe) -> Plan:
+    alone = recipe.replace(epochs=2, batch_size=4)
     return Plan(
-        recipe=recipe.to_dict(),
-        finetuning=recipe.replace(epochs=1, warmup_epochs=0, learning_rate=5e-4).to_dict(),
-        sharing=recipe.replace(epochs=2).to_dict(),
-        final=recipe.replace(epochs=4).to_dict(),
-        budget={"params": 5000},
+        recipe=alone.to_dict(),
+        finetuning=alone.replace(learning_rate=1e-3, warmup_epochs=0).to_dict(),
+        budgets=({"macs": 20_000}, {"macs": 40_000}),
+        share=0.8,
         architectures=5,
-        finetuned=3,
+        band=3,
+        long=2,
         pool=8,
-        search_images=32,
+        search_images=16,
         evaluations=6,
-        searches=3,
-        retrainings=2,
+        random=12,
+        seeds=2,
     )
 
 

@@ -17,20 +17,23 @@ from torch.utils.data import Subset
 
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset
-from nasformer.diagnose import PIECES, Plan, diagnose
+from nasformer.diagnose import PIECES, Plan, diagnose, spread_budgets
 from nasformer.diagnose.bench import Bench, some
-from nasformer.diagnose.intervals import kendall, ranks
-from nasformer.diagnose.jobs import Alone, done, reseeded
+from nasformer.diagnose.intervals import ranks
+from nasformer.diagnose.jobs import done
 from nasformer.diagnose.pieces import MEASURES
-from nasformer.diagnose.pieces.shared import _own
+from nasformer.diagnose.pieces.compute import ALONE, STOPPED, UNIFORM, WINNER, by_hand
+from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.trainings import Alone, EarlyStopping, costing, reseeded
 from nasformer.errors import DataError, DiagnosisError, RecipeError
 from nasformer.report import write_diagnosis_report
-from nasformer.space import SearchSpace, load_space
-from nasformer.supernet import Supernet, load_network
+from nasformer.space import SearchSpace, choice, load_space
+from nasformer.supernet import Supernet
 from nasformer.training import Recipe, evaluate
 from nasformer.training.loop import Trainer
 
 Json = dict[str, Any]
+GEOMETRY: Json = {"head_dim": 4, "image_size": 4, "patch_size": 2, "in_channels": 1, "num_classes": 4}
 
 
 def architecture(row: Json) -> Architecture:
@@ -41,99 +44,164 @@ def files(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in (folder / "found").iterdir()}
 
 
+@pytest.fixture
+def equal(found: Json) -> Json:
+    """The piece "compute"."""
+    piece: Json = found["pieces"]["compute"]
+    return piece
+
+
 def test_every_piece_is_measured_and_kept(found: Json, folder: Path) -> None:
-    assert set(found["pieces"]) == {*PIECES, "gap"}
+    assert tuple(found["pieces"]) == PIECES
     assert json.loads((folder / "diagnosis.json").read_text()) == found
+    assert len(found["claims"]) == 7
+
+
+# Equal compute
+
+
+def test_every_rival_takes_its_part_of_the_compute(equal: Json, net: Supernet) -> None:
+    training = net.metadata["training"]["macs"]
+    assert equal["training"][0] == training
+    assert equal["each"] == pytest.approx(1.8 * training / 2)
+    for search, tuning in zip(equal["search"], equal["finetuning"], strict=True):
+        assert search + 2 * tuning == pytest.approx(0.8 * training)
+    for row in equal["rows"]:
+        for entry in row["networks"]:
+            parts = equal["finetuning"] if entry["name"] == WINNER else [equal["each"]] * 2
+            slack = 0.25 if entry["name"] == STOPPED else 0.05  # the last network of a search is stopped at an epoch
+            assert entry["macs"] == pytest.approx(parts, rel=slack), entry["name"]
+
+
+def test_every_network_meets_its_budget(equal: Json, space: SearchSpace) -> None:
+    for row in equal["rows"]:
+        for entry in row["networks"]:
+            told = [space.costs(Architecture.from_dict(each)) for each in entry["architectures"]]
+            assert entry["costs"] == told
+            assert all(costs["macs"] <= row["budget"]["macs"] for costs in told)
+
+
+def test_winners_are_those_of_one_supernet_per_seed(equal: Json, net: Supernet, data: Dataset, folder: Path) -> None:
+    assert len(list(folder.glob("jobs/supernet-*"))) == 1, "the first seed is the diagnosed one"
+    for row in equal["rows"]:
+        winner, alone = row["networks"][:2]
+        assert (winner["name"], alone["name"]) == (WINNER, ALONE)
+        assert winner["architectures"] == alone["architectures"]
+        before = evaluate(net, data.test, Architecture.from_dict(winner["architectures"][0])).accuracy
+        assert winner["inherited"][0] == pytest.approx(before)
+
+
+def test_differences_are_paired_by_seed(equal: Json) -> None:
+    gains = []
+    for row in equal["rows"]:
+        known = {entry["name"]: np.array(entry["test"]) for entry in row["networks"]}
+        hand = by_hand(row["networks"])["name"]
+        pairs = [(WINNER, UNIFORM), (WINNER, hand), (WINNER, STOPPED), (ALONE, hand)]
+        assert [(each["of"], each["minus"]) for each in row["differences"]] == pairs
+        for each in row["differences"]:
+            assert each["mean"]["value"] == pytest.approx(np.mean(known[each["of"]] - known[each["minus"]]))
+        gains.append(known[WINNER] - known[UNIFORM])
+    assert equal["gain"]["value"] == pytest.approx(np.mean(gains))
+
+
+def test_hand_scaled_vits_have_the_proportions_of_deit(space: SearchSpace) -> None:
+    for macs in (20_000, 40_000, 120_000):
+        for name, vit in hand_scaled(space, {"macs": macs}).items():
+            (heads,), (ratio,) = set(vit.num_heads), set(vit.mlp_ratio)
+            assert (vit.embed_dim, ratio) == (4 * heads, 4)
+            assert name == f"DeiT, patch {dict(vit.network)['patch_size']}"
+            assert 0.4 * macs < space.macs(vit) <= macs
+    wide = load_space("cifar10")
+    shapes = {vit.embed_dim / vit.depth for vit in hand_scaled(wide, {"macs": 8_000_000}).values()}
+    assert all(12 <= shape <= 40 for shape in shapes)
+
+
+def test_the_largest_uniform_vit_is_a_member(space: SearchSpace) -> None:
+    found = largest_uniform(space, {"macs": 40_000})
+    others = space.feasible(macs=40_000).uniform()
+    assert found in others
+    assert space.macs(found) == max(map(space.macs, others))
+    with pytest.raises(DiagnosisError, match=r"no uniform ViT of varied meets \{'macs': 9000\}"):
+        largest_uniform(space, {"macs": 9000})
+
+
+@pytest.mark.parametrize("macs", [2e6, 5e7])
+def test_early_stopping_stops_early_and_spends_no_more(
+    net: Supernet, data: Dataset, plan: Plan, tmp_path: Path, macs: float
+) -> None:
+    """Also where a network that is not stopped has more epochs than rungs."""
+    bench, budget = Bench(net, data, plan, tmp_path, "cpu"), {"macs": 9500}
+    told = EarlyStopping(budget, {**plan.recipe, "batch_size": 4 if macs < 1e7 else 64}, macs, 1).run(bench, tmp_path)
+    assert told["networks"] > 3, "three would have spent it all"
+    assert 0.9 * macs <= told["macs"] <= 1.15 * macs
+    assert net.space.macs(architecture(told)) <= 9500
+
+
+def test_a_recipe_costs_what_it_should(space: SearchSpace, recipe: Recipe) -> None:
+    for macs in (1e6, 3e6, 1e8):
+        made = costing(recipe.replace(batch_size=4), macs, 4000, 64)
+        assert made.epochs >= 20
+        assert 3 * 4000 * made.epochs * (made.epoch_images or 0) == pytest.approx(macs, rel=0.05)
+    with pytest.raises(DiagnosisError, match=r"1e\+05 multiply-accumulates train a network of 4,000 for fewer than 20"):
+        costing(recipe, 1e5, 4000, 64)
+
+
+# Fidelity, efficiency, images
 
 
 def test_inherited_accuracy_is_that_of_the_supernet_on_test_images(
     found: Json, net: Supernet, data: Dataset, space: SearchSpace
 ) -> None:
-    rows = found["pieces"]["fidelity"]["architectures"]
-    assert len({architecture(row) for row in rows}) == 5
-    for row in rows:
-        assert row["inherited"] == pytest.approx(evaluate(net, data.test, architecture(row)).accuracy)
-        assert row["params"] == space.params(architecture(row)) <= 5000
+    whole, band = found["pieces"]["fidelity"]["parts"]
+    assert [len({architecture(row) for row in part["rows"]}) for part in (whole, band)] == [5, 3]
+    for row in whole["rows"]:
+        score = evaluate(net, data.test, architecture(row))
+        assert row["inherited"] == pytest.approx(score.accuracy)
+        assert row["ranking"] == pytest.approx(-score.loss, rel=1e-4)
+        assert row["macs"] == space.macs(architecture(row)) <= 40_000
+    assert all(36_000 <= row["macs"] <= 44_000 for row in band["rows"])
 
 
-def test_retrained_accuracy_is_that_of_the_network_that_was_kept(found: Json, folder: Path, data: Dataset) -> None:
-    kept = [load_network(path) for path in (folder / "jobs").glob("retrain-*/network.safetensors")]
-    by_architecture: dict[Architecture, set[float]] = {}
-    for net in kept:
-        by_architecture.setdefault(net.architecture, set()).add(round(evaluate(net, data.test).accuracy, 6))
-    for row in found["pieces"]["fidelity"]["architectures"]:
-        assert round(row["retrained"], 6) in by_architecture[architecture(row)]
+def test_the_range_is_spread_over_the_budgets(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
+    bench = Bench(net, data, plan, tmp_path)
+    costs = [net.space.macs(each) for each in bench.spread(20, "range")]
+    assert sum(cost <= 20_000 for cost in costs) == 10
+    assert 10_000 <= min(costs) <= max(costs) <= 40_000
+    assert bench.spread(8, "range") == bench.spread(20, "range")[:8]
 
 
-def test_some_are_fine_tuned_and_the_gap_is_of_those(found: Json) -> None:
-    rows = found["pieces"]["fidelity"]["architectures"]
-    assert [row["finetuned"] is None for row in rows] == [False] * 3 + [True] * 2
-    by_pair = {(row["of"], row["minus"]): row for row in found["pieces"]["gap"]["differences"]}
-    assert {pair: row["n"] for pair, row in by_pair.items()} == {
-        ("retrained", "inherited"): 5,
-        ("retrained", "finetuned"): 3,
-        ("finetuned", "inherited"): 3,
-    }
-    differences = [row["retrained"] - row["inherited"] for row in rows]
-    told = by_pair["retrained", "inherited"]["mean"]
-    assert told["value"] == pytest.approx(np.mean(differences))
-    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert (told["low"], told["high"]) == pytest.approx((low, high))
+def test_the_gap_is_paired_and_at_equal_epochs(found: Json, folder: Path) -> None:
+    piece = found["pieces"]["fidelity"]
+    rows = [row for row in piece["parts"][0]["rows"] if "long" in row]
+    gaps = [row["long"] - row["inherited"] for row in rows]
+    assert piece["gap"]["n"] == len(gaps) == 2
+    assert piece["gap"]["mean"]["value"] == pytest.approx(np.mean(gaps))
+    assert piece["epochs"] == {"supernet": 3.0, "retrained": 2.0}
+    told = [json.loads(path.read_text()) for path in folder.glob("found/retrain-*.json")]
+    assert {row["long"] for row in rows} <= {each["accuracy"] for each in told if each["epochs"] == 3}
 
 
 def test_rank_correlations_are_scipys(found: Json) -> None:
-    piece = found["pieces"]["fidelity"]
-    row = next(each for each in piece["ranks"] if (each["of"], each["against"]) == ("inherited", "retrained"))
-    columns = [[each[name] for each in piece["architectures"]] for name in ("inherited", "retrained")]
-    assert np.ptp(columns[0]), "otherwise there is no rank to speak of"
-    assert np.ptp(columns[1])
-    expected = stats.kendalltau(*columns)
-    assert (row["kendall"]["value"], row["kendall"]["p"]) == pytest.approx((expected.statistic, expected.pvalue))
+    for part in found["pieces"]["fidelity"]["parts"]:
+        for row in part["ranks"]:
+            columns = [[each[name] for each in part["rows"]] for name in (row["of"], "retrained")]
+            for name, function in (("kendall", stats.kendalltau), ("spearman", stats.spearmanr)):
+                if min(map(np.ptp, columns)):
+                    expected = function(*columns)
+                    assert row[name]["value"] == pytest.approx(expected.statistic)
+                    assert row[name]["p"] == pytest.approx(expected.pvalue)
 
 
-def test_both_ways_of_sharing_are_trained_alike(found: Json, space: SearchSpace) -> None:
-    piece = found["pieces"]["sharing"]
-    entangled, classical = piece["rows"]
-    assert (entangled["name"], classical["name"]) == ("entangled", "classical")
-    assert entangled["parameters"] == space.params(space.supernet_architecture) < classical["parameters"]
-    assert [row["architecture"] for row in entangled["architectures"]] == [
-        row["architecture"] for row in found["pieces"]["fidelity"]["architectures"]
-    ]
-    cells = [(row["sharing"], row["strategy"]) for row in piece["ablation"]]
-    assert cells == [(a, b) for a in ("entangled", "classical") for b in ("random", "evolution")]
-    assert all(row["params"] <= 5000 for row in piece["ablation"])
-
-
-def test_a_supernet_that_was_trained_as_the_plan_says_is_not_trained_again(
-    net: Supernet, data: Dataset, plan: Plan, recipe: Recipe, tmp_path: Path
-) -> None:
-    same = replace(plan, sharing=recipe.to_dict(), pieces=("sharing",))
-    piece = diagnose(net, data, same, tmp_path, device="cpu", progress=False)["pieces"]["sharing"]
-    assert not list(tmp_path.glob("jobs/entangled-*"))
-    assert len(list(tmp_path.glob("jobs/classical-*"))) == 1
-    assert not any("kendall" in row for row in piece["rows"]), "nothing was retrained to compare with"
-
-
-def test_strategies_have_equal_evaluations(found: Json) -> None:
-    piece = found["pieces"]["strategies"]
-    assert [row["strategy"] for row in piece["rows"]] == ["evolution", "thompson", "random"]
+def test_searches_are_counted_until_they_pass_the_best_of_many(found: Json) -> None:
+    piece = found["pieces"]["efficiency"]
+    assert [row["strategy"] for row in piece["rows"]] == ["thompson", "evolution", "random"]
     for row in piece["rows"]:
-        assert [count for count, _ in row["curve"]] == [1, 2, 3, 4, 5, 6]
-        values = [value for _, value in row["curve"]]
-        assert values == sorted(values)
-        assert len(row["test"]) == len(row["search"]) == 3
-    assert [row["of"] for row in piece["differences"]] == ["evolution", "thompson"]
-
-
-def test_the_winner_meets_a_uniform_vit_of_the_nearest_cost(found: Json, space: SearchSpace) -> None:
-    best, plain = found["pieces"]["winner"]["rows"]
-    uniform = architecture(plain)
-    assert len(set(uniform.num_heads)) == len(set(uniform.mlp_ratio)) == 1
-    distance = abs(plain["params"] - best["params"])
-    others = space.feasible(params=5000).uniform()
-    assert distance == min(abs(space.params(each) - best["params"]) for each in others)
-    assert len(best["retrained"]) == len(plain["retrained"]) == 2
-    assert found["pieces"]["fidelity"]["noise"] is not None
+        for curve, count, target in zip(row["curves"], row["passed"], piece["targets"], strict=True):
+            assert len(curve) == 6
+            assert all(former <= latter for former, latter in pairwise(curve))
+            better = [value > target for value in curve]
+            assert count == (better.index(True) + 1 if any(better) else None)
+    assert piece["rows"][2]["passed"] == [None, None], "fewer of the same random ones"
 
 
 def test_more_images_rank_more_like_all(found: Json) -> None:
@@ -143,12 +211,7 @@ def test_more_images_rank_more_like_all(found: Json) -> None:
     assert -1 <= piece["rows"][0]["loss"]["low"] <= piece["rows"][0]["loss"]["high"] <= 1
 
 
-def test_the_best_of_more_looks_better_on_what_chose_it(found: Json) -> None:
-    rows = found["pieces"]["curse"]["rows"]
-    assert [row["evaluations"] for row in rows] == [1, 2, 5]
-    for fewer, more in pairwise(rows):
-        assert more["search"] >= fewer["search"]
-    assert all(row["difference"]["value"] == pytest.approx(row["search"] - row["test"]) for row in rows)
+# Stops, resumes, folders
 
 
 def test_what_is_measured_is_not_measured_again(
@@ -160,7 +223,7 @@ def test_what_is_measured_is_not_measured_again(
     assert files(folder) == before
 
 
-def test_a_stop_between_jobs_changes_nothing(
+def test_a_killed_piece_goes_on(
     found: Json, net: Supernet, data: Dataset, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nasformer.diagnose import jobs
@@ -180,23 +243,22 @@ def test_a_stop_between_jobs_changes_nothing(
     monkeypatch.setattr(jobs, "_finish", finish)
     kept = files(tmp_path)
     assert len(kept) == 4
-    resumed = diagnose(net, data, only, tmp_path, device="cpu", progress=False)["pieces"]
+    resumed = diagnose(net, data, only, tmp_path, device="cpu", progress=False)["pieces"]["fidelity"]
     assert kept.items() <= files(tmp_path).items()
-    assert resumed["fidelity"]["architectures"] == found["pieces"]["fidelity"]["architectures"]
-    assert resumed["gap"] == found["pieces"]["gap"]
+    assert _untimed(resumed) == _untimed(found["pieces"]["fidelity"])
 
 
 def test_a_stop_within_a_training_goes_on_from_its_last_epoch(
     found: Json, net: Supernet, data: Dataset, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(net, data, plan, tmp_path, "cpu")
-    row = found["pieces"]["fidelity"]["architectures"][0]
-    job = Alone("retrain", architecture(row), plan.recipe)
+    row = found["pieces"]["fidelity"]["parts"][0]["rows"][0]
+    job = Alone(architecture(row), plan.recipe)
     train, begun = Trainer._epoch, list[int]()
 
     def stopping(loop: Trainer, epoch: int, log: Any) -> Any:
         begun.append(epoch)
-        if len(begun) == 3:
+        if len(begun) == 2:
             raise KeyboardInterrupt
         return train(loop, epoch, log)
 
@@ -204,7 +266,7 @@ def test_a_stop_within_a_training_goes_on_from_its_last_epoch(
     with pytest.raises(KeyboardInterrupt):
         done(bench, [job], workers=1, progress=False, what="")
     (told,) = done(bench, [job], workers=1, progress=False, what="")
-    assert begun == [0, 1, 2, 2]
+    assert begun == [0, 1, 1]
     assert told["accuracy"] == row["retrained"]
 
 
@@ -222,59 +284,26 @@ def test_two_processes_find_what_one_finds(
     found: Json, net: Supernet, data: Dataset, plan: Plan, tmp_path: Path
 ) -> None:
     two = diagnose(net, data, plan, tmp_path, device="cpu", workers=2, progress=False)["pieces"]
-    for name in ("fidelity", "sharing", "strategies", "winner"):
-        assert _untimed(two[name]) == _untimed(found["pieces"][name])
-
-
-def test_other_settings_are_other_jobs(net: Supernet, data: Dataset, plan: Plan, folder: Path, found: Json) -> None:
-    other = replace(plan, pieces=("fidelity",), recipe={**plan.recipe, "epochs": 2})
-    before = files(folder)
-    diagnose(net, data, other, folder, device="cpu", progress=False)
-    assert len(files(folder)) == len(before) + 5
+    assert _untimed(two) == _untimed(found["pieces"])
 
 
 def test_pieces_are_declared_once() -> None:
     assert tuple(MEASURES) == PIECES
-    declared = {each.name for each in fields(Plan)} - {"budget", "pieces"}
+    declared = {each.name for each in fields(Plan)} - {"pieces"}
     assert {size for measure in MEASURES.values() for size in measure.sizes} == declared
-
-
-def test_a_longer_sample_goes_on_from_a_shorter_one(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
-    bench = Bench(net, data, plan, tmp_path)
-    drawn = bench.sample(30, "fidelity")
-    assert len(set(drawn)) == 30
-    assert bench.sample(10, "fidelity") == drawn[:10]
-    assert bench.sample(10, "pool") != drawn[:10]
 
 
 def test_one_piece_alone_keeps_those_that_are_there(
     found: Json, net: Supernet, data: Dataset, plan: Plan, folder: Path
 ) -> None:
     before = files(folder)
-    only = replace(plan, pieces=("curse",))
+    only = replace(plan, pieces=("images",))
     assert diagnose(net, data, only, folder, file="supernet.safetensors", device="cpu", progress=False) == found
-    smaller = replace(only, pool=6)
-    fewer = diagnose(net, data, smaller, folder, device="cpu", progress=False)["pieces"]
-    assert set(fewer) == {*PIECES, "gap"} - {"images"}, "its pool was another"
-    assert fewer["curse"]["architectures"] == 6
+    fewer = diagnose(net, data, replace(only, band=0, pool=6), folder, device="cpu", progress=False)["pieces"]
+    assert set(fewer) == {"images", "efficiency", "compute"}, "its band was another"
+    assert fewer["images"]["architectures"] == 6
     assert files(folder) == before
     diagnose(net, data, plan, folder, file="supernet.safetensors", device="cpu", progress=False)
-
-
-def test_each_kind_of_weights_ranks_what_was_retrained(found: Json) -> None:
-    alone = [row["retrained"] for row in found["pieces"]["fidelity"]["architectures"]]
-    for row in found["pieces"]["sharing"]["rows"]:
-        assert [each["retrained"] for each in row["architectures"]] == alone
-        inherited = [each["inherited"] for each in row["architectures"]]
-        assert row["kendall"]["value"] == kendall(inherited, alone)
-
-
-def test_seconds_are_those_of_the_jobs(found: Json, folder: Path) -> None:
-    told = {path.name: json.loads(path.read_text())["seconds"] for path in (folder / "found").iterdir()}
-    assert all(seconds > 0 for seconds in told.values())
-    searches = sum(seconds for name, seconds in told.items() if name.startswith(("evolution", "thompson", "random")))
-    assert 0 < found["pieces"]["strategies"]["seconds"] <= searches
-    assert found["pieces"]["fidelity"]["seconds"] <= sum(told.values())
 
 
 def test_a_moved_folder_is_still_whole(
@@ -284,34 +313,56 @@ def test_a_moved_folder_is_still_whole(
     shutil.copytree(folder, moved)
     shutil.rmtree(moved / "pieces")
     before = files(moved)
-    diagnose(net, data, replace(plan, pieces=("sharing",)), moved, device="cpu", progress=False)
+    diagnose(net, data, replace(plan, pieces=("compute",)), moved, device="cpu", progress=False)
     assert files(moved) == before
 
 
-def test_a_supernet_with_a_teacher_is_not_the_one_without(
-    net: Supernet, data: Dataset, plan: Plan, recipe: Recipe, tmp_path: Path
-) -> None:
-    training = net.metadata["training"]
-    bench = Bench(net, data, replace(plan, sharing=recipe.to_dict()), tmp_path)
-    assert _own(bench, "entangled") is not None
-    assert _own(bench, "classical") is None
-    for change in ({"teacher": "abc"}, {"data": {**training["data"], "mean": [0.3]}}):
-        other = copy(net)
-        other.metadata = {"training": {**training, **change}}
-        assert _own(replace(bench, net=other), "entangled") is None
+def test_seconds_are_those_of_the_jobs(found: Json, folder: Path) -> None:
+    told = {path.name: json.loads(path.read_text())["seconds"] for path in (folder / "found").iterdir()}
+    assert all(seconds > 0 for seconds in told.values())
+    searches = sum(seconds for name, seconds in told.items() if name.startswith(("evolution", "thompson", "random")))
+    assert found["pieces"]["efficiency"]["seconds"] == pytest.approx(searches)
 
 
-def test_a_budget_with_too_few_architectures(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
-    narrow = replace(plan, budget={"params": net.space.params(net.space.smallest)})
-    with pytest.raises(DiagnosisError, match=r"too few architectures: 1 were found instead of 5.*--pool"):
+# Bad input
+
+
+def test_a_supernet_that_does_not_count_its_compute(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
+    older = copy(net)
+    older.metadata = {"training": {**net.metadata["training"], "macs": None}}
+    for piece in ("fidelity", "compute"):
+        with pytest.raises(DiagnosisError, match="does not say how much its training computed; train it with this"):
+            diagnose(older, data, replace(plan, pieces=("images", piece)), tmp_path, device="cpu", progress=False)
+    assert not list(tmp_path.iterdir()), "before any work"
+
+
+def test_budgets_that_do_not_fit(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
+    narrow = replace(plan, budgets=({"macs": net.space.macs(net.space.smallest)},))
+    with pytest.raises(DiagnosisError, match=r"too few architectures: \d+ were found instead of 5.*--architectures"):
         diagnose(net, data, narrow, tmp_path, device="cpu", progress=False)
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(DiagnosisError, match="the budget macs >= 20000 has no upper bound"):
+        diagnose(net, data, replace(plan, budgets=({"macs": (20_000, None)},)), tmp_path, device="cpu", progress=False)
+    tiny = replace(plan, share=0.01, pieces=("compute",), seeds=1)
+    with pytest.raises(DiagnosisError, match="the search took all the compute of the fine-tuning; take a larger --sh"):
+        diagnose(net, data, tiny, tmp_path, device="cpu", progress=False)
+
+
+def test_budgets_are_spread_up_to_the_largest_network(space: SearchSpace) -> None:
+    for each in (space, load_space("cifar10")):
+        bounds = [budget["macs"].high or 0 for budget in spread_budgets(each)]
+        assert bounds[-1] == each.macs(each.largest)
+        ratios = [latter / former for former, latter in pairwise(bounds)]
+        assert ratios == pytest.approx([8**0.25] * 4, rel=1e-3)
+    few = SearchSpace("few", embed_dim=16, depth=choice(2, 3), num_heads=4, mlp_ratio=4, **GEOMETRY)
+    least, *_, most = (budget["macs"].high or 0 for budget in spread_budgets(few))
+    assert (least, most) == (few.macs(few.smallest), few.macs(few.largest))
+    one = SearchSpace("one", embed_dim=16, depth=2, num_heads=4, mlp_ratio=4, **GEOMETRY)
+    assert [budget["macs"].high for budget in spread_budgets(one)] == [one.macs(one.largest)]
 
 
 def test_images_of_another_space(net: Supernet, plan: Plan, tmp_path: Path) -> None:
     from nasformer.data import load_dataset
 
-    assert load_space("digits").geometry.image_size == 8
     with pytest.raises(DataError, match="image_size 8"):
         diagnose(net, load_dataset("digits"), plan, tmp_path, device="cpu", progress=False)
 
@@ -320,9 +371,11 @@ def test_images_of_another_space(net: Supernet, plan: Plan, tmp_path: Path) -> N
     ("change", "message"),
     [
         ({"architectures": 2}, "architectures must be at least 3, got 2"),
-        ({"searches": 1}, "searches must be at least 2, got 1"),
-        ({"finetuned": 6}, "finetuned is 6, of 5 architectures"),
-        ({"pieces": ()}, "at least one piece of images, curse"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"share": 0}, "share must be above 0 and at most 10, got 0"),
+        ({"long": 6}, "long is 6, of 5 architectures"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"pieces": ()}, "at least one piece of images, efficiency"),
         ({"pieces": ("fidelty",)}, "no piece 'fidelty'; did you mean 'fidelity'"),
     ],
 )
@@ -331,17 +384,19 @@ def test_a_plan_that_cannot_be(plan: Plan, change: Json, message: str) -> None:
         replace(plan, **change)
 
 
-def test_the_page_is_of_what_was_found(found: Json, tmp_path: Path) -> None:
+def test_a_plan_knows_a_recipe_that_is_none(plan: Plan) -> None:
+    assert replace(plan, finetuning={"learning_rate": 1e-4}).finetuning["epochs"] > 0
+    with pytest.raises(RecipeError, match="a recipe has no 'epoch'"):
+        replace(plan, recipe={"epoch": 3})
+
+
+def test_the_page_is_of_what_was_found(found: Json, equal: Json, tmp_path: Path) -> None:
     page = write_diagnosis_report(tmp_path, found, command="nasformer diagnose corners").read_text()
     for claim in found["claims"]:
         assert claim["claim"] in page
-    for row in found["pieces"]["winner"]["rows"]:
-        assert f"{row['mean']['value']:.2f}" in page
-
-
-def test_what_is_not_measured_asks_for_nothing(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
-    few = replace(plan, pool=10_000, pieces=("strategies",))
-    assert set(diagnose(net, data, few, tmp_path, device="cpu", progress=False)["pieces"]) == {"strategies"}
+    for row in equal["rows"]:
+        for entry in row["networks"]:
+            assert f"{np.mean(entry['test']):.2f} %" in page
 
 
 def test_images_of_files_are_not_the_first_class_alone() -> None:
@@ -353,14 +408,6 @@ def test_images_of_files_are_not_the_first_class_alone() -> None:
 
 def test_a_recipe_counts_seeds_from_its_own(recipe: Recipe) -> None:
     assert reseeded(recipe.replace(seed=7).to_dict(), 2).seed == 9
-
-
-def test_a_plan_knows_a_recipe_that_is_none(plan: Plan) -> None:
-    assert replace(plan, finetuning={"learning_rate": 1e-4}).finetuning["epochs"] > 0
-    with pytest.raises(RecipeError, match="a recipe has no 'epoch'"):
-        replace(plan, final={"epoch": 3})
-    with pytest.raises(DiagnosisError, match="seed must be at least 0, got -1"):
-        replace(plan, seed=-1)
 
 
 def test_chance_is_not_decided_by_a_bootstrap_of_few() -> None:

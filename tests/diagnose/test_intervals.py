@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 
 from nasformer.diagnose.claims import claims
-from nasformer.diagnose.intervals import difference_of, kendall, mean_of, ranks, spread_of
-from nasformer.diagnose.pieces.chosen import _best
+from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
 from nasformer.tasks import get_task
 
 
@@ -22,15 +21,6 @@ def test_a_mean_is_students() -> None:
 
 def test_one_value_has_no_interval() -> None:
     assert mean_of([3.0]) == {"value": 3.0, "low": None, "high": None}
-
-
-def test_a_difference_of_unpaired_means_is_welchs() -> None:
-    first, second = [5.0, 6.0, 8.0], [1.0, 1.5, 4.0, 2.0]
-    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    expected = {"value": np.mean(first) - np.mean(second), "low": low, "high": high}
-    assert difference_of(first, second) == pytest.approx(expected)
-    for few in ([3.0], [3.0, 3.0]):
-        assert difference_of(few, [1.0] * len(few)) == {"value": 2.0, "low": None, "high": None}
 
 
 def test_a_spread_is_of_the_values() -> None:
@@ -56,22 +46,54 @@ def test_no_order_agrees_with_none() -> None:
     assert ranks([1, 1, 1], [1, 2, 3])["spearman"]["value"] == 0.0
 
 
-def test_equals_look_unequal_to_who_chose_the_best() -> None:
-    draw = np.random.default_rng(0)
-    seen = np.where(draw.random((40, 5000)) < 0.8, 100.0, 0.0)
-    test = np.full(40, 80.0)
-    curse = {count: np.mean([_best(seen, test, count, 200, draw)[0] - 80.0 for _ in range(300)]) for count in (1, 40)}
-    error = 100 * np.sqrt(0.8 * 0.2 / 200)
-    assert abs(curse[1]) < 0.2 * error
-    assert curse[40] == pytest.approx(2.16 * error, rel=0.15), "the mean of the highest of 40 normal values"
-
-
 ACCURACY = get_task("classification").metrics[0]
-EPOCHS = {"supernet": 8, "finetuned": 1, "retrained": 4}
 
 
-def interval(value: float, half: float) -> dict[str, float]:
-    return {"value": value, "low": value - half, "high": value + half}
+def interval(value: float, half: float | None) -> dict[str, float | None]:
+    ends = (None, None) if half is None else (value - half, value + half)
+    return {"value": value, "low": ends[0], "high": ends[1]}
+
+
+def compute(*alone: float) -> dict[str, Any]:
+    """Return winners whose difference from the best by hand is as given, by budget."""
+    rows = [{"differences": [{"mean": interval(value, 0.5)} for value in (2.0, 0.1, 1.0, each)]} for each in alone]
+    return {"gain": interval(2.0, 0.5), "gain_by_hand": interval(-2.0, 0.5), "rows": rows}
+
+
+def fidelity(gap: float, half: float | None = 0.2, *, tau: float = 0.5, p: float = 0.01) -> dict[str, Any]:
+    found = {"kendall": {**interval(tau, 0.1), "p": p}}
+    part = {"name": "band", "rows": [{"long": -0.4}], "ranks": [{"of": of, **found} for of in ("ranking", "params")]}
+    return {"parts": [part], "gap": {"n": 5, "mean": interval(gap, half)}}
+
+
+def test_winners_are_better_above_zero() -> None:
+    uniform, hand, _ = claims({"compute": compute(1, 1)}, ACCURACY)
+    assert (uniform["verdict"], hand["verdict"]) == ("holds", "does not hold")
+    assert uniform["here"] == "+2.00 points (+1.50 to +2.50); significant at 2 of 2 budgets, worse at 0"
+    assert hand["here"] == "−2.00 points (−2.50 to −1.50); significant at 0 of 2 budgets, worse at 0"
+
+
+@pytest.mark.parametrize(
+    ("alone", "verdict"),
+    [
+        ((1, 1, 1, 0, -1), "holds"),
+        ((1, 1, 0, 0, 0), "not decided"),
+        ((-1, -1, -1, 1, 1), "does not hold"),
+    ],
+)
+def test_better_architectures_are_so_at_most_budgets(alone: tuple[float, ...], verdict: str) -> None:
+    assert claims({"compute": compute(*alone)}, ACCURACY)[2]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("tau", "p", "verdict"), [(0.5, 0.01, "holds"), (0.5, 0.06, "not decided"), (-0.5, 0.01, "does not hold")]
+)
+def test_a_ranking_is_judged_by_its_p_value(tau: float, p: float, verdict: str) -> None:
+    rank, _ = claims({"fidelity": fidelity(0, tau=tau, p=p)}, ACCURACY)
+    assert (rank["claim"], rank["verdict"]) == (
+        "Inherited weights rank architectures within 10 % of one budget",
+        verdict,
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,50 +101,33 @@ def interval(value: float, half: float) -> dict[str, float]:
     [
         (0.1, 0.2, "holds"),
         (2.0, 0.5, "does not hold"),
+        (-3.0, 1.0, "does not hold"),
         (0.5, 0.3, "not decided"),
-        (-0.4, 0.3, "not decided"),
-        (-3.0, 1.0, "not decided"),
+        (0.0, None, "not decided"),
     ],
 )
-def test_the_gap_is_none_within_the_tolerance(value: float, half: float, verdict: str) -> None:
-    row = {"of": "retrained", "minus": "inherited", "mean": interval(value, half)}
-    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}}, ACCURACY)
+def test_the_gap_is_none_within_the_tolerance(value: float, half: float | None, verdict: str) -> None:
+    claim = claims({"fidelity": fidelity(value, half)}, ACCURACY)[-1]
     assert claim["verdict"] == verdict
     assert f"{value:+.2f}".replace("-", "−") in claim["here"]
 
 
-@pytest.mark.parametrize(
-    ("value", "verdict", "why"),
-    [(0.0, "holds", "add little"), (2.0, "does not hold", "specialises"), (-2.0, "does not hold", "worse")],
-)
-def test_fine_tuning_adds_nothing_takes_nothing_away(value: float, verdict: str, why: str) -> None:
-    row = {"of": "finetuned", "minus": "inherited", "mean": interval(value, 0.3)}
-    (claim,) = claims({"gap": {"differences": [row], "epochs": EPOCHS}}, ACCURACY)
+@pytest.mark.parametrize(("value", "verdict"), [(0.0, "holds"), (0.004, "does not hold")])
+def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: str) -> None:
+    claim = claims({"fidelity": fidelity(value, 0.001)}, get_task("regression").metrics[-1])[-1]
     assert claim["verdict"] == verdict
-    assert why in claim["why"]
-    assert "1 epoch of fine-tuning, 8 of the supernet" in claim["here"]
+    assert claim["here"].startswith(f"retrained − inherited +{value:.4f} (")
+    assert ") of −loss, 5 architectures" in claim["here"]
 
 
-@pytest.mark.parametrize(
-    ("value", "half", "verdict"),
-    [(1.0, 0.5, "holds"), (-1.0, 0.5, "does not hold"), (0.1, 0.5, "not decided"), (0.0, 0.0, "not decided")],
-)
-def test_better_is_above_none(value: float, half: float, verdict: str) -> None:
-    difference: dict[str, Any] = {"mean": interval(value, half), "n": 3}
-    (claim,) = claims({"winner": {"difference": difference, "epochs": 4}}, ACCURACY)
+@pytest.mark.parametrize(("passed", "verdict"), [([3, 4], "holds"), ([3, None], "does not hold")])
+def test_a_search_passes_many_random_ones_with_every_seed(passed: list[int | None], verdict: str) -> None:
+    piece = {"evaluations": 9, "random": 1000, "rows": [{"strategy": "thompson", "passed": passed}]}
+    (claim,) = claims({"efficiency": piece}, ACCURACY)
     assert claim["verdict"] == verdict
+    assert claim["here"] == f"thompson: 3, {passed[1] or 'never'} evaluations"
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:
     assert claims({}, ACCURACY) == []
-
-
-@pytest.mark.parametrize(("value", "verdict"), [(0.0, "holds"), (0.004, "does not hold")])
-def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: str) -> None:
-    row = {"of": "retrained", "minus": "inherited", "mean": interval(value, 0.001)}
-    rows = [{"name": "inherited", "mean": interval(-0.4, 0.1)}]
-    gap = {"differences": [row], "rows": rows, "epochs": EPOCHS}
-    (claim,) = claims({"gap": gap}, get_task("regression").metrics[-1])
-    assert claim["verdict"] == verdict
-    assert claim["here"].startswith(f"retrained − inherited +{value:.4f} (")
-    assert ") of −loss; 4 epochs" in claim["here"]
+    assert len(claims({"fidelity": {**fidelity(0), "gap": None}}, ACCURACY)) == 1

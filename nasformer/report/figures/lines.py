@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
 from nasformer.report.figures.text import compact_ticks, label_ends
@@ -81,6 +82,7 @@ def draw_lines(
 def _frame(axes: Axes, lines: Sequence[Line], x: str, y: str, log: bool) -> None:
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.xaxis.set_minor_formatter(lambda value, position: "")
     else:
@@ -104,7 +106,7 @@ def _draw(axes: Axes, line: Line, number: int, steps: bool) -> None:
 
 
 def _notes(line: Line, x: str) -> list[str]:
-    notes = [f"{x} {at:,g}: {value:.5g}" for at, value in zip(line.x, line.y, strict=True)]
+    notes = [f"{x} {at:,.10g}: {value:.5g}" for at, value in zip(line.x, line.y, strict=True)]
     if not len(line.low):
         return notes
     edges = zip(notes, line.low, line.high, strict=True)

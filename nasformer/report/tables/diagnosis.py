@@ -1,33 +1,89 @@
-"""Tables of a diagnosis: measurements by piece, and the paper's claims."""
+"""Tables of a diagnosis: the tested claims, and the measurements by piece."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from nasformer.architecture import Architecture
-from nasformer.diagnose.claims import ABLATION
-from nasformer.report.notation import MISSING, duration, grouped
+from nasformer.report.notation import MISSING, compact, cost_name, duration, grouped, sentence
 from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, in_unit, number, without_empty
 from nasformer.tasks import Metric
 
+PARTS = {"range": "whole range", "band": "within 10 %"}
+"""Names of the samples of architectures."""
+
 _MOODS = {"holds": "good", "does not hold": "bad"}
 _FOLDED_FROM = 9
+_FIGURES = {"params": "number of parameters", "macs": "number of MACs"}
 Rows = Sequence[JsonObject]
+Series = Mapping[str, int]
+
+
+def target(budget: Mapping[str, Any]) -> str:
+    """Return a budget, briefly.
+
+    >>> target({"macs": 1_700_000}), target({"params": [1000, 2000], "macs": 5000})
+    ('1.7 M MACs', '1 k to 2 k parameters and 5 k MACs')
+    """
+    return " and ".join(f"{_ends(ends)} {cost_name(name)}" for name, ends in budget.items())
+
+
+def _ends(ends: Any) -> str:
+    known = [end for end in (ends if isinstance(ends, Sequence) else [ends]) if end is not None]
+    return " to ".join(map(compact, known))
+
+
+def cost_of(rows: Rows) -> str:
+    """Return the cost that orders the budgets: MACs, or the first one that is bounded."""
+    names = list(rows[0]["budget"])
+    return "macs" if "macs" in names else names[0]
+
+
+def by_kind(rows: Rows) -> dict[str, list[tuple[float, JsonObject]]]:
+    """Return the networks of each kind with their budgets, ascending; kinds in the order of a budget that has all."""
+    cost, found = cost_of(rows), dict[str, list[tuple[float, JsonObject]]]()
+    for row in sorted(rows, key=lambda each: -len(each["networks"])):
+        ends = row["budget"][cost]
+        for entry in row["networks"]:
+            found.setdefault(entry["name"], []).append((ends[-1] if isinstance(ends, Sequence) else ends, entry))
+    return {name: sorted(each, key=lambda pair: pair[0]) for name, each in found.items()}
+
+
+def numbers(pieces: Mapping[str, JsonObject]) -> dict[str, int]:
+    """Return a number, and thus a colour, for every name in the figures, the same in all of them."""
+    return {name: number for number, name in enumerate(dict.fromkeys(_names(pieces)))}
+
+
+def _names(pieces: Mapping[str, JsonObject]) -> Iterator[str]:
+    yield from by_kind(pieces["compute"]["rows"]) if "compute" in pieces else ()
+    if "efficiency" in pieces:
+        piece = pieces["efficiency"]
+        yield from (row["strategy"] for row in piece["rows"])
+        yield f"best of {piece['random']:,} random"
+    yield from (*PARTS.values(), "gap")
+    yield from ranked_by(pieces["images"]) if "images" in pieces else ()
+
+
+def ranked_by(piece: JsonObject) -> list[str]:
+    """Return the names of the metrics that ranked in the piece "images"."""
+    return [name for name, told in (piece["rows"] or ({},))[0].items() if isinstance(told, Mapping)]
 
 
 def claims_table(claims: Rows) -> Table:
-    """Return the paper's claims, the measurements, and whether the claims hold here."""
+    """Return the claims, the measurements, and whether the claims hold here."""
     rows = []
     for told in claims:
         verdict = Cell(str(told["verdict"]), mood=_MOODS.get(str(told["verdict"]), ""))
-        rows.append([str(told["claim"]), str(told["paper"]), str(told["here"]), verdict, str(told["why"])])
+        rows.append([str(told["claim"]), str(told["here"]), verdict])
     caption = (
-        "The paper's claims (its figures: ImageNet) and the measurements here. A verdict needs a 95 % interval that "
-        "excludes the opposite; rank correlations are tested with Kendall's test."
+        "What a search with a supernet claims. A verdict needs a 95 % interval that excludes the opposite; rank "
+        "correlations are tested with Kendall's test."
     )
-    return Table("claims", caption, ["claim", "paper", "here", "verdict", "why"], rows, wide=True, sortable=False)
+    return Table("claims", caption, ["claim", "here", "verdict"], rows, wide=True, sortable=False)
 
 
 def written(found: JsonObject | None, metric: Metric | None = None, *, sign: bool = False) -> str:
@@ -36,72 +92,95 @@ def written(found: JsonObject | None, metric: Metric | None = None, *, sign: boo
     >>> written({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), written({"value": 0.5, "low": None})
     ('+1.50 (−0.25 to +3.00)', '0.50')
     """
-    if not _known(found):
+    if found is None or found["value"] is None or not math.isfinite(found["value"]):
         return MISSING
-    assert found is not None
-    ends, decimals = [found.get(key) for key in ("value", "low", "high")], 2 if metric is None else metric.digits
-    value, low, high = (None if end is None else _signed(end, decimals, sign) for end in ends)
+    decimals = 2 if metric is None else metric.digits
+    told = (found.get(key) for key in ("value", "low", "high"))
+    value, low, high = (
+        None if end is None else f"{end:{'+' if sign else ''}.{decimals}f}".replace("-", "−") for end in told
+    )
     return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
 
 
-def _known(found: JsonObject | None) -> bool:
-    value = (found or {}).get("value")
-    return value is not None and math.isfinite(value)
+def _interval(found: JsonObject, metric: Metric | None = None, *, sign: bool = False, hint: str = "") -> Cell:
+    return Cell(written(found, metric, sign=sign), found["value"], hint=hint)
 
 
-def _signed(value: float, decimals: int, sign: bool) -> str:
-    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", "−")
+def spent(piece: JsonObject) -> tuple[float, float]:
+    """Return the least and the most that a network trained alone took of its part of the compute."""
+    shares = [
+        macs / piece["each"]
+        for row in piece["rows"]
+        for entry in row["networks"]
+        for macs in entry["macs"]
+        if "inherited" not in entry
+    ]
+    return min(shares), max(shares)
 
 
-def _interval(found: JsonObject | None, metric: Metric | None = None, *, sign: bool = False) -> Cell:
-    return Cell(written(found, metric, sign=sign), found["value"] if found is not None and _known(found) else None)
+def compute_table(piece: JsonObject, metric: Metric, series: Series) -> Table:
+    """Return the mean test value of every kind of network under each budget, with the span of the seeds."""
+    kinds, digits = by_kind(piece["rows"]), metric.digits
+    budgets = [row["budget"] for row in piece["rows"]]
+    rows = []
+    for name in kinds:
+        cells = [Cell(name, series=series[name])]
+        for row in piece["rows"]:
+            found = [entry["test"] for entry in row["networks"] if entry["name"] == name]
+            low, high = (min(found[0]), max(found[0])) if found else (0, 0)
+            cells.append(
+                in_unit(float(np.mean(found[0])), metric, f"{low:.{digits}f} to {high:.{digits}f}")
+                if found
+                else Cell(MISSING)
+            )
+        rows.append(cells)
+    caption = f"Test {metric.title} at equal compute, by budget: mean, least and most of the seeds."
+    return Table("compute", caption, ["network", *map(target, budgets)], rows)
 
 
-def _p(found: JsonObject | None) -> Cell:
-    p = (found or {}).get("p")
-    return Cell(MISSING) if p is None else Cell(f"{p:.2g}", p)
-
-
-def ranks_table(piece: JsonObject) -> Table:
-    """Return the rank correlations between evaluation methods."""
+def differences_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return the paired differences under each budget."""
     rows = [
         [
-            f"{_way(row['of'])} against {_way(row['against'])}",
-            number(row["n"]),
-            _interval(row["kendall"]),
-            _p(row["kendall"]),
-            _interval(row.get("spearman")),
-            _p(row.get("spearman")),
+            Cell(target(row["budget"])),
+            *(_interval(each["mean"], metric, sign=True, hint=each["minus"]) for each in row["differences"]),
         ]
-        for row in piece["ranks"]
+        for row in piece["rows"]
     ]
-    caption = (
-        "Rank correlations over the same architectures, with 95 % bootstrap intervals, which are too narrow for few "
-        "architectures; p-values are for the null hypothesis of no correlation."
-    )
-    return without_empty(
-        Table("ranks", caption, ["", "architectures", "Kendall τ", "p of τ", "Spearman ρ", "p of ρ"], rows)
-    )
+    header = [
+        "budget",
+        "winner − uniform",
+        "winner − best by hand",
+        "winner − early stopping",
+        "both alone: winner − best by hand",
+    ]
+    caption = f"Paired differences in test {metric.heading}, with 95 % intervals over seeds."
+    return Table("differences", caption, header, rows, sortable=False)
 
 
-def _way(name: str) -> str:
-    return {"finetuned": "fine-tuned", "params": "parameters", "macs": "MACs"}.get(name, name)
-
-
-def fidelity_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return every architecture with its values."""
+def networks_table(piece: JsonObject, metric: Metric, series: Series) -> Table:
+    """Return every network at equal compute."""
     rows = [
-        [_architecture(row), number(row["params"], grouped(row["params"])), number(row["macs"], grouped(row["macs"]))]
-        + [in_unit(row.get(key), metric) for key in ("inherited", "finetuned", "retrained")]
-        for row in piece["architectures"]
+        [
+            Cell(entry["name"], series=series[entry["name"]]),
+            Cell(target(row["budget"])),
+            *(number(costs[name], grouped(costs[name])) for name in ("params", "macs")),
+            number(entry["macs"][seed], compact(entry["macs"][seed])),
+            number(entry["epochs"][seed]),
+            in_unit(entry["test"][seed], metric),
+            _architecture(entry["architectures"][seed]),
+        ]
+        for row in piece["rows"]
+        for entry in row["networks"]
+        for seed, costs in enumerate(entry["costs"])
     ]
-    caption = f"Test {metric.title} of every architecture, over {piece['images']:,} examples."
-    header = ["architecture", "parameters", "MACs", "inherited", "fine-tuned", "retrained"]
-    return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
+    header = ["network", "budget", "parameters", "MACs", "MACs of training", "epochs", "test", "architecture"]
+    caption = f"Every network at equal compute, and its test {metric.title}; a winner's training is its fine-tuning."
+    return _folded(Table("networks", caption, header, rows), "networks")
 
 
-def _architecture(row: JsonObject) -> str:
-    return str(Architecture.from_dict(dict(row["architecture"])))
+def _architecture(told: JsonObject) -> str:
+    return str(Architecture.from_dict(dict(told)))
 
 
 def _folded(table: Table, what: str) -> Table:
@@ -109,156 +188,61 @@ def _folded(table: Table, what: str) -> Table:
     return Table(table.name, table.caption, table.header, table.rows, folded=folded)
 
 
-def gap_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return mean values by origin of the weights, and their paired differences."""
-    rows = [[_way(row["name"]), number(row["n"]), _interval(row["mean"], metric)] for row in piece["rows"]]
-    rows += [
-        [f"{_way(row['of'])} − {_way(row['minus'])}", number(row["n"]), _interval(row["mean"], metric, sign=True)]
-        for row in piece["differences"]
-    ]
-    caption = f"Mean test {metric.heading}, and paired differences, with 95 % intervals."
-    return Table("gap", caption, ["", "architectures", "mean"], rows, sortable=False)
-
-
-def sharing_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return both supernets: size, training time, inherited value and rank correlation."""
+def efficiency_table(piece: JsonObject, series: Series) -> Table:
+    """Return the evaluations of each strategy until it passed the winner of the random ones, by seed."""
     rows = [
-        [
-            row["name"],
-            number(row["parameters"], grouped(row["parameters"])),
-            number(row["seconds"], duration(row["seconds"])),
-            _interval(row["mean"], metric),
-            _interval(row.get("kendall")),
-        ]
+        [Cell(row["strategy"], series=series[row["strategy"]])]
+        + [Cell("never") if count is None else number(count) for count in row["passed"]]
         for row in piece["rows"]
     ]
-    difference = piece["difference"]
-    between = f"{difference['of']} − {difference['minus']}"
-    rows.append(
-        [between, Cell(MISSING), Cell(MISSING), _interval(difference["mean"], metric, sign=True), Cell(MISSING)]
-    )
-    caption = f"Supernets of both kinds, each trained for {piece['epochs']} epochs; intervals are over architectures."
-    header = ["weights", "parameters", "training", f"inherited {metric.heading}", "Kendall τ against retrained"]
-    return without_empty(Table("sharing", caption, header, rows, sortable=False))
+    most, random = piece["evaluations"], piece["random"]
+    caption = f"Evaluations, of {most:,}, until a search passed the best of {random:,} random ones."
+    return Table("efficiency", caption, ["strategy", *(f"seed {seed}" for seed in range(len(piece["targets"])))], rows)
 
 
-def shared_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return every architecture's value with weights of each supernet."""
-    columns = [row["architectures"] for row in piece["rows"]]
+def ranks_table(piece: JsonObject) -> Table:
+    """Return the rank correlations of each figure with retraining, by sample."""
+    names = {"ranking": f"inherited {piece['ranked_by']}", "inherited": "inherited objective", **_FIGURES}
     rows = [
-        [
-            _architecture(same[0]),
-            *(in_unit(each["inherited"], metric) for each in same),
-            in_unit(same[0].get("retrained"), metric),
+        [f"{sentence(PARTS[part['name']])}: {names[row['of']]}", number(row["n"])]
+        + [
+            cell
+            for key in ("kendall", "spearman")
+            for cell in (_interval(row[key]), number(row[key]["p"], f"{row[key]['p']:.2g}"))
         ]
-        for same in zip(*columns, strict=True)
+        for part in piece["parts"]
+        for row in part["ranks"]
     ]
-    header = ["architecture", *(str(row["name"]) for row in piece["rows"]), "retrained"]
-    caption = f"Inherited test {metric.title} of every architecture, by supernet."
-    return without_empty(_folded(Table("shared", caption, header, rows), "architectures"))
-
-
-def ablation_table(rows: Rows, metric: Metric) -> Table:
-    """Return the paper's ablation: each search's winner in each supernet."""
-    told = [
-        [
-            f"{row['sharing']}, {row['strategy']}",
-            number(row["params"], grouped(row["params"])),
-            in_unit(row["inherited"], metric),
-            in_unit(row["retrained"], metric),
-            _in_the_paper(row),
-            _architecture(row),
-        ]
-        for row in rows
-    ]
-    header = ["weights, search", "parameters", "inherited", "retrained", "paper: inherited → retrained", "architecture"]
-    caption = "The paper's ablation: the winner of a search in each supernet, on the test split (paper: ImageNet)."
-    return Table("ablation", caption, header, told)
-
-
-def _in_the_paper(row: JsonObject) -> str:
-    found = ABLATION.get((row["sharing"], row["strategy"]))
-    return MISSING if found is None else f"{found[0]:.1f} → {found[1]:.1f} %"
-
-
-def strategies_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return search and test values of the winners, by strategy."""
-    rows = [
-        [
-            row["strategy"],
-            number(len(row["test"])),
-            in_unit(median(row["search"]), metric),
-            in_unit(median(row["test"]), metric),
-            in_unit(max(row["test"]), metric),
-            _interval(row["mean"], metric),
-        ]
-        for row in piece["rows"]
-    ]
-    size = f"{piece['evaluations']:,} evaluations on {piece['images']:,} search examples"
-    caption = f"{metric.heading[:1].upper()}{metric.heading[1:]}, of the winners of {size}, by strategy."
-    header = ["strategy", "seeds", "search, median", "test, median", "best", "mean"]
-    return Table("strategies", caption, header, rows)
-
-
-def contests_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return the paired differences between strategies."""
-    rows = [
-        [f"{row['of']} − {row['minus']}", _interval(row["mean"], metric, sign=True), number(row.get("p"))]
-        for row in piece["differences"]
-    ]
-    caption = f"Test {metric.heading} of winners, paired by seed; p of Wilcoxon's signed-rank test."
-    return Table("contests", caption, ["", "mean difference", "p"], rows, sortable=False)
-
-
-def winner_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return the winner and its baseline."""
-    rows = [
-        [
-            row["name"],
-            number(row["params"], grouped(row["params"])),
-            number(row["macs"], grouped(row["macs"])),
-            in_unit(row["inherited"], metric),
-            _interval(row["mean"], metric),
-            ", ".join(f"{value:.{metric.digits}f}" for value in row["retrained"]),
-        ]
-        for row in piece["rows"]
-    ]
-    header = ["", "parameters", "MACs", "inherited", "retrained, mean", "each seed"]
     caption = (
-        f"Test {metric.heading}, inherited and after {piece['epochs']} epochs of retraining; 95 % intervals over seeds."
+        "Rank correlations with retraining, with 95 % bootstrap intervals, which are too narrow for few architectures; "
+        "p-values are for the null hypothesis of no correlation."
     )
-    return Table("winner", caption, header, rows)
+    return Table("ranks", caption, ["ranked by", "architectures", "Kendall τ", "p of τ", "Spearman ρ", "p of ρ"], rows)
 
 
-def ranked_by(piece: JsonObject) -> list[str]:
-    """Return the names of the metrics that ranked in the piece "images"."""
-    return [name for name, told in (piece["rows"] or ({},))[0].items() if isinstance(told, Mapping)]
+def fidelity_table(piece: JsonObject, metric: Metric) -> Table:
+    """Return every architecture with its values."""
+    rows = [
+        [_architecture(row["architecture"]), PARTS[part["name"]]]
+        + [number(row[name], grouped(row[name])) for name in ("params", "macs")]
+        + [in_unit(row.get(name), metric) for name in ("inherited", "retrained", "long")]
+        for part in piece["parts"]
+        for row in part["rows"]
+    ]
+    caption = f"Test {metric.title} of every architecture, over {piece['images']:,} examples."
+    header = ["architecture", "sample", "parameters", "MACs", "inherited", "retrained", "retrained as long"]
+    return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
 
 
 def images_table(piece: JsonObject) -> Table:
     """Return the agreement of rankings on subsets with that on all examples."""
     kinds = ranked_by(piece)
     rows = [
-        [Cell(grouped(row["images"]), row["images"]), *(_interval(row.get(kind)) for kind in kinds)]
+        [Cell(grouped(row["images"]), row["images"]), *(_interval(row[kind]) for kind in kinds)]
         for row in piece["rows"]
     ]
     caption = f"Kendall τ between rankings on n and on all {piece['full']:,} search examples; 95 % of random subsets."
-    return without_empty(Table("images", caption, ["examples", *(f"by {kind}" for kind in kinds)], rows))
-
-
-def curse_table(piece: JsonObject, metric: Metric) -> Table:
-    """Return search and test values of the best of several."""
-    rows = [
-        [
-            Cell(grouped(row["evaluations"]), row["evaluations"]),
-            in_unit(row["search"], metric),
-            in_unit(row["test"], metric),
-            _interval(row.get("difference"), metric, sign=True),
-        ]
-        for row in piece["rows"]
-    ]
-    caption = f"Mean {metric.title} of the best of n architectures on the search split, which selected it, and on test."
-    return without_empty(Table("curse", caption, ["best of", "search", "test", "search − test"], rows))
+    return Table("images", caption, ["examples", *(f"by {kind}" for kind in kinds)], rows)
 
 
 def supernet_table(supernet: JsonObject) -> Table:
@@ -267,7 +251,7 @@ def supernet_table(supernet: JsonObject) -> Table:
     rows = flattened({key: value for key, value in supernet.items() if key != "training"})
     if "seconds" in training:
         rows.append(["time", duration(training["seconds"])])
-    rows += flattened({key: training[key] for key in ("steps", "device", "processes") if key in training})
+    rows += flattened({key: training[key] for key in ("macs", "steps", "device", "processes") if key in training})
     return facts("supernet", "The supernet.", rows + flattened(training.get("recipe") or {}))
 
 
