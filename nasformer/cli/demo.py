@@ -29,6 +29,7 @@ SPACE = "digits-wide"
 BUDGETS = (8_000, 24_000, 72_000)
 EVALUATIONS = 120
 EPOCHS = 150
+WINNER, UNIFORM = "winner, fine-tuned", "uniform ViT, trained alone"
 SHARE = 1.5
 """Compute of search and fine-tuning, as a share of the supernet's training."""
 
@@ -151,8 +152,8 @@ def _finalists(
         uniform = largest_uniform(net.space, {"params": budget})
         tuned = finetune(winner.extract(net), data, _single(recipe, net, winner.architecture, tuning, data), **options)
         trained = retrain(uniform, net.space, data, _single(recipe, net, uniform, alone, data), **options)
-        scores = ((winner.architecture, tuned.figures, "winner"), (uniform, trained.figures, "uniform ViT"))
-        finalists += [_finalist(budget, net, data, *each) for each in scores]
+        both = ((WINNER, winner.architecture, tuned.figures), (UNIFORM, uniform, trained.figures))
+        finalists += [_finalist(kind, budget, net, data, *each) for kind, *each in both]
     return finalists
 
 
@@ -166,27 +167,23 @@ def _single(recipe: Recipe, net: Supernet, architecture: Architecture, macs: flo
 
 
 def _finalist(
-    budget: int, net: Supernet, data: Dataset, architecture: Architecture, figures: dict[str, Any], name: str
+    kind: str, budget: int, net: Supernet, data: Dataset, architecture: Architecture, figures: dict[str, Any]
 ) -> Finalist:
     from nasformer.report import Finalist
     from nasformer.training import evaluate
 
     return Finalist(
-        f"{name}, {budget:,}",
+        kind,
+        f"{budget:,}",
         architecture,
         params=net.space.params(architecture),
         macs=net.space.macs(architecture),
-        inherited={"test": evaluate(net, data.test, architecture, device="cpu").accuracy},
-        retrained={"test": figures["test"]["accuracy"]},
+        inherited=evaluate(net, data.test, architecture, device="cpu").accuracy,
+        trained=figures["test"]["accuracy"],
     )
 
 
 def _as_dict(finalist: Finalist) -> dict[str, object]:
-    return {
-        "label": finalist.label,
-        "architecture": finalist.architecture.to_dict(),
-        "params": finalist.params,
-        "macs": finalist.macs,
-        "inherited": dict(finalist.inherited),
-        "retrained": dict(finalist.retrained),
-    }
+    from dataclasses import asdict
+
+    return {**asdict(finalist), "architecture": finalist.architecture.to_dict()}

@@ -1,32 +1,30 @@
-"""Finalist: an architecture evaluated on the test split after the selection."""
+"""Finalist: a network that was trained and evaluated on the test split after the selection."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nasformer.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """The winner, or a baseline.
+    """A winner or its rival under a budget.
 
     Args:
-        label: Name in the report, such as ``"winner (evolution, seed 1)"``.
+        kind: Which, and how it was trained, such as ``"uniform ViT, trained alone"``; the first is of the winners.
+        budget: Its budget, such as ``"params <= 8K"``.
         architecture: The architecture.
         params: Number of parameters.
         macs: Multiply-accumulate operations per example.
-        inherited: With inherited weights: the objective, such as accuracy in percent, on the ``search`` and ``test``
-            splits.
-        retrained: After retraining: the objective on ``test``; empty if not retrained.
-        chosen: Whether it is the winner.
+        inherited: The objective on the test split with inherited weights, such as accuracy in percent.
+        trained: The objective on the test split after the training.
     """
 
-    label: str
+    kind: str
+    budget: str
     architecture: Architecture
     params: int
     macs: int
-    inherited: Mapping[str, float] = field(default_factory=dict)
-    retrained: Mapping[str, float] = field(default_factory=dict)
-    chosen: bool = False
+    inherited: float
+    trained: float

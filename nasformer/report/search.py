@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from nasformer._io import without_formulas
 from nasformer._provenance import machine
 from nasformer.compare import Comparison, from_results
-from nasformer.errors import NasformerError
 from nasformer.report import tables
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import budget, counted, grouped, short_budget
+from nasformer.report.notation import budget, counted, grouped, points, short_budget
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
-from nasformer.report.summary import caveats, summary
+from nasformer.report.summary import caveats, gains_of, summary
 from nasformer.search.rerank import BEFORE
 from nasformer.search.result import SearchResult
 
@@ -53,19 +52,11 @@ def write_report(
     Raises:
         NasformerError: The results do not belong together, or the folder cannot be written.
     """
-    chosen = _chosen(finalists)
-    searches = Searches.of(results, None if chosen is None else chosen.architecture)
+    searches = Searches.of(results)
     comparison = from_results(results, title=title, command=command, machine=machine())
     html, pictures = _html(searches, comparison, finalists, training, data)
     texts = {"cells.csv": without_formulas(comparison.cells).to_csv(index=False), "report.html": html}
     return write_files(folder, texts, pictures) / "report.html"
-
-
-def _chosen(finalists: Sequence[Finalist]) -> Finalist | None:
-    chosen = [finalist for finalist in finalists if finalist.chosen]
-    if len(chosen) > 1:
-        raise NasformerError(f"at most one finalist is the winner, got {len(chosen)}", chosen)
-    return chosen[0] if chosen else None
 
 
 def _html(
@@ -75,14 +66,15 @@ def _html(
     training: JsonObject | None,
     data: JsonObject | None,
 ) -> tuple[str, list[Picture]]:
-    from nasformer.report.figures import draw_learning_curve
+    from nasformer.report.figures import draw_finalists, draw_learning_curve
     from nasformer.report.statistics import analyse
 
     analysis = analyse(comparison)
     several = len(comparison.entrants) > 1
     section = task_section(comparison, analysis.tasks[0], 1, series_of(comparison), draw=False)
-    drawings, figures = _drawings(searches, finalists), _search_figures(searches, finalists)
-    front = [figures.pop(0)] if searches.budgets else []
+    drawings, figures = _drawings(searches), _search_figures(searches)
+    tested = draw_finalists(finalists, searches.finalist_metric, data)
+    front = [*([tested] if tested else []), *([figures.pop(0)] if searches.budgets else [])]
     learning = draw_learning_curve(training or {})
     pictures = [*front, *drawings, *figures, *section.pictures, *([learning] if learning else [])]
     html = render(
@@ -109,23 +101,22 @@ def _html(
     return html, pictures
 
 
-def _drawings(searches: Searches, finalists: Sequence[Finalist]) -> list[Picture]:
+def _drawings(searches: Searches) -> list[Picture]:
     from nasformer.report.figures import draw_architecture
 
     best = searches.winner.found.architecture
     winners = [(short_budget(own), each) for own, each in zip(searches.budgets, searches.winners, strict=True)]
-    found = [(label, winner.found.architecture) for label, winner in winners] or [("winner", best)]
-    drawn = [(finalist.label, finalist.architecture) for finalist in finalists] or found
+    drawn = [(label, winner.found.architecture) for label, winner in winners] or [("winner", best)]
     return [
         draw_architecture(searches.space, architecture, f"architecture-{number}", label)
         for number, (label, architecture) in enumerate(drawn, start=1)
     ]
 
 
-def _search_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[Picture]:
+def _search_figures(searches: Searches) -> list[Picture]:
     from nasformer.report.figures import draw_cost_scatter, draw_images_seen
 
-    shown = (draw_cost_scatter(searches, finalists), draw_images_seen(searches))
+    shown = (draw_cost_scatter(searches), draw_images_seen(searches))
     return [picture for picture in shown if picture is not None]
 
 
@@ -136,24 +127,15 @@ def _records(comparison: Comparison, data: JsonObject | None) -> list[tables.Tab
 
 def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
     """Return the key figures: name, value and remark."""
-    best, metric, test = searches.winner.found, searches.finalist_metric, _tested(finalists)
+    best, metric = searches.winner.found, searches.finalist_metric
     how = "fine-tuned" if BEFORE in searches.winner.trial.metrics else "confirmed"
     shown = [(searches.measure, searches.written(best.fitness), f"of the winner, {how}")]
-    if test is not None:
-        shown.append((f"test {metric.title}", metric.text(test[0]), test[1]))
+    gains = [gain for _, gain in gains_of(finalists)]
+    if gains:
+        mean = f"{sum(gains) / len(gains):+.{metric.digits}f}{points(metric)}".replace("-", "−")
+        shown.append((f"test {metric.title} over rivals", mean, f"mean of {counted(len(gains), 'budget')}"))
     limits = f"the best of {counted(len(searches.budgets), 'budget')}" if searches.budgets else budget(searches.limits)
     shown.append(("parameters", grouped(best.params), limits))
     runs = f"{len(searches.results)} run{'s' if len(searches.results) > 1 else ''}"
     shown.append(("evaluations", grouped(searches.evaluations), f"in {runs}"))
     return shown
-
-
-def _tested(finalists: Sequence[Finalist]) -> tuple[float, str] | None:
-    """Return the winner's objective on the test split, and with which weights."""
-    chosen = _chosen(finalists)
-    if chosen is None:
-        return None
-    if "test" in chosen.retrained:
-        return chosen.retrained["test"], "retrained"
-    value = chosen.inherited.get("test")
-    return None if value is None else (value, "with inherited weights")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from nasformer.architecture import Architecture
 from nasformer.compare.results import check_together, metric_of, strategy_labels
 from nasformer.cost import Limits, within
-from nasformer.errors import NasformerError
 from nasformer.report.notation import worth
 from nasformer.search.evaluation import Trial
 from nasformer.search.result import FoundArchitecture, SearchResult
@@ -73,16 +71,14 @@ class Searches:
     winner: Winner
 
     @classmethod
-    def of(cls, results: Sequence[SearchResult], chosen: Architecture | None = None) -> Searches:
+    def of(cls, results: Sequence[SearchResult]) -> Searches:
         """Check and group results.
 
         Args:
             results: Results of one or more strategies and seeds.
-            chosen: The winner over all runs; None: the best confirmed, then lower loss, then fewer parameters.
 
         Raises:
-            NasformerError: No results, one without confirmed winner, different spaces or limits,
-                a duplicate run, or ``chosen`` was confirmed by no run.
+            NasformerError: No results, one without confirmed winner, different spaces or limits, or a duplicate run.
         """
         check_together(results)
         groups: dict[str, list[SearchResult]] = {}
@@ -90,7 +86,7 @@ class Searches:
             groups.setdefault(label, []).append(result)
         by_seed = {label: tuple(sorted(members, key=lambda result: result.seed)) for label, members in groups.items()}
         ordered = tuple(Group(label, members) for label, members in by_seed.items())
-        return cls(tuple(results), ordered, _winner(ordered, chosen))
+        return cls(tuple(results), ordered, min(_confirmed(ordered), key=lambda winner: winner.trial.rank))
 
     @property
     def space(self) -> SearchSpace:
@@ -163,10 +159,3 @@ def _confirmed(groups: Sequence[Group]) -> list[Winner]:
         for trial in result.confirmed
         if trial.value is not None
     ]
-
-
-def _winner(groups: Sequence[Group], chosen: Architecture | None) -> Winner:
-    confirmed = [each for each in _confirmed(groups) if chosen in (None, each.trial.architecture)]
-    if not confirmed:
-        raise NasformerError(f"no run confirmed the winner {chosen}; choose among the confirmed", chosen)
-    return min(confirmed, key=lambda winner: winner.trial.rank)

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from nasformer.report.finalist import Finalist
-from nasformer.report.interval import interval, split_size
+from nasformer.report.interval import split_size
 from nasformer.report.notation import MISSING, budget, compact, cost_name, counted, grouped, listed, shortened
 from nasformer.report.searches import Searches
 from nasformer.search.result import SearchResult
@@ -18,12 +18,17 @@ _WIDTH = 80
 
 def summary(searches: Searches, finalists: Sequence[Finalist] = (), data: Mapping[str, Any] | None = None) -> list[str]:
     """Return the findings as paragraphs; only measured facts."""
-    chosen = next((finalist for finalist in finalists if finalist.chosen), None)
-    others = [finalist for finalist in finalists if not finalist.chosen and "test" in finalist.inherited]
-    paragraphs = [f"{_winner(searches)} {_test(searches.finalist_metric, chosen)}".strip(), _effort(searches)]
-    if chosen and others and "test" in chosen.inherited:
-        paragraphs.insert(1, _beside(searches.finalist_metric, chosen, others[0], split_size(data, "test")))
-    return [paragraph.strip() for paragraph in paragraphs]
+    tested = _tested(finalists, searches.finalist_metric, split_size(data, "test"))
+    return [f"{_winner(searches)} {tested}".strip(), _effort(searches)]
+
+
+def gains_of(finalists: Sequence[Finalist]) -> list[tuple[str, float]]:
+    """Return the budgets, and how far the winner of each is above its best rival after training."""
+    found = []
+    for own in dict.fromkeys(each.budget for each in finalists):
+        winner, *rivals = (each.trained for each in finalists if each.budget == own)
+        found += [(own, winner - max(rivals))] if rivals else []
+    return found
 
 
 def caveats(searches: Searches) -> list[str]:
@@ -63,30 +68,18 @@ def _share(searches: Searches) -> str:
     return f", {100 * searches.winner.found.params / limit.high:.1f} % of the budget"
 
 
-def _test(metric: Metric, chosen: Finalist | None) -> str:
-    if chosen is None or "test" not in chosen.inherited:
+def _tested(finalists: Sequence[Finalist], metric: Metric, examples: int | None) -> str:
+    if not finalists:
         return "It has not been evaluated on the test split."
-    value = metric.text(chosen.inherited["test"])
-    text = f"Its {metric.title} on the held-out test split is {value} with inherited weights"
-    if "test" in chosen.retrained:
-        text += f" and {metric.text(chosen.retrained['test'])} after retraining"
-    return f"{text}."
-
-
-def _beside(metric: Metric, chosen: Finalist, other: Finalist, examples: int | None) -> str:
-    key = "retrained" if "test" in chosen.retrained and "test" in other.retrained else "inherited"
-    how = "Retrained with the same recipe" if key == "retrained" else "With inherited weights"
-    mine, theirs = getattr(chosen, key)["test"], getattr(other, key)["test"]
-    text = f"{how}, the winner has a test {metric.title} of {metric.text(mine)} and {other.label} {metric.text(theirs)}"
-    text += ", from one training each."
-    first, second = (interval(metric, {metric.name: value}, examples) for value in (mine, theirs))
-    if first is None or second is None:
-        return text
-    settles = "overlap, so the difference is inconclusive" if first.overlaps(second) else "do not overlap"
-    return (
-        f"{text} One of the {examples:,} test examples is {100 / (examples or 1):.2f} percentage points; the two 95 % "
-        f"intervals {settles}."
+    kinds = list(dict.fromkeys(each.kind for each in finalists))
+    values = {kind: listed([metric.text(each.trained) for each in finalists if each.kind == kind]) for kind in kinds}
+    told = "; ".join(f"{kind}: {text}" for kind, text in values.items())
+    text = (
+        f"Test {metric.title} after one training each, under {listed([own for own, _ in gains_of(finalists)])}: {told}."
     )
+    if metric.proportion and examples:
+        text += f" One of the {examples:,} test examples is {100 / examples:.2f} percentage points."
+    return text
 
 
 def _effort(searches: Searches) -> str:
@@ -120,16 +113,12 @@ def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist]
         counts = [group.evaluations, group.count("duplicates"), group.count("infeasible")]
         lines.append(_row(group.label, [str(len(group.results)), *values, *map(compact, counts)]))
     if finalists:
-        lines += ["", _row("", [cost_name("params"), "MACs", "search", "test", "retrained"])]
-        lines += [_row(finalist.label, _scores(searches.finalist_metric, finalist)) for finalist in finalists]
+        metric = searches.finalist_metric
+        lines += ["", _row(f"test {metric.title}", [cost_name("params"), "MACs", "inherited", "trained"])]
+        for each in finalists:
+            cells = [grouped(each.params), compact(each.macs), metric.text(each.inherited), metric.text(each.trained)]
+            lines.append(_row(f"{each.budget}: {each.kind}", cells))
     return lines
-
-
-def _scores(metric: Metric, finalist: Finalist) -> list[str]:
-    inherited, retrained = finalist.inherited, finalist.retrained
-    values = [inherited.get("search"), inherited.get("test"), retrained.get("test")]
-    told = [MISSING if value is None else metric.text(value) for value in values]
-    return [grouped(finalist.params), compact(finalist.macs), *told]
 
 
 def _row(label: str, cells: Sequence[str]) -> str:

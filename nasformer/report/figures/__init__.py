@@ -6,6 +6,7 @@ from nasformer.report.figures.confusion import draw_confusion
 from nasformer.report.figures.cost_scatter import draw_cost_scatter
 from nasformer.report.figures.critical_difference import draw_critical_difference
 from nasformer.report.figures.diagnosis import draw_diagnosis
+from nasformer.report.figures.finalists import draw_finalists
 from nasformer.report.figures.finals import draw_curse, draw_finals
 from nasformer.report.figures.fronts import draw_fronts
 from nasformer.report.figures.images_seen import draw_images_seen
@@ -26,6 +27,7 @@ __all__ = [
     "draw_critical_difference",
     "draw_curse",
     "draw_diagnosis",
+    "draw_finalists",
     "draw_finals",
     "draw_fronts",
     "draw_images_seen",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from matplotlib.lines import Line2D
 from nasformer.cost import Limits
 from nasformer.report.figures.picture import Picture, belongs, picture
 from nasformer.report.figures.text import compact_ticks, key_above
-from nasformer.report.finalist import Finalist
 from nasformer.report.notation import compact, cost_name
 from nasformer.report.palette import INK, MUTED, PAPER, style
 from nasformer.report.searches import Group, Searches
@@ -32,7 +30,7 @@ class Mark(NamedTuple):
     note: str = ""
 
 
-def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) -> Picture:
+def draw_cost_scatter(searches: Searches) -> Picture:
     """Return the scatter plot; duplicates between the seeds of a strategy are drawn once."""
     cost, what = searches.cost_axis, cost_name(searches.cost_axis)
     points = [_points(group, cost) for group in searches.groups]
@@ -47,7 +45,7 @@ def draw_cost_scatter(searches: Searches, finalists: Sequence[Finalist] = ()) ->
             belongs(axes.scatter(xs, ys, **dots, rasterized=rasterized), index)
         _front(axes, np.concatenate(points))
         _budget(axes, searches)
-        named = dict(_mark(axes, mark) for mark in _marks(searches, finalists))
+        named = dict(_mark(axes, mark) for mark in _marks(searches))
         axes.xaxis.set_major_formatter(compact_ticks)
         axes.set_xlabel(what)
         axes.set_ylabel(_axis(searches.metric))
@@ -101,16 +99,8 @@ def _budget(axes: Axes, searches: Searches) -> None:
         )
 
 
-def _marks(searches: Searches, finalists: Sequence[Finalist]) -> list[Mark]:
+def _marks(searches: Searches) -> list[Mark]:
     cost = searches.cost_axis
-    if searches.metric:
-        named = [
-            Mark(each.label, searches.space.costs(each.architecture)[cost], searches.metric.sign * value, each.chosen)
-            for each in finalists
-            if (value := each.inherited.get("search")) is not None
-        ]
-        if named:
-            return named
     if searches.budgets:
         found = {winner.trial.architecture: winner.trial for winner in searches.winners}.values()
         values = [(trial, trial.value) for trial in found if trial.value is not None]

@@ -1,0 +1,32 @@
+"""Finalists: the test objective of trained winners and rivals against the size of their budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nasformer.report.figures.lines import Line, draw_lines
+from nasformer.report.figures.picture import Picture
+from nasformer.report.finalist import Finalist
+from nasformer.report.interval import interval, split_size
+from nasformer.tasks import Metric
+
+
+def draw_finalists(finalists: Sequence[Finalist], metric: Metric, data: Mapping[str, Any] | None) -> Picture | None:
+    """Return a line for each kind of finalist; None with fewer than two budgets."""
+    examples, lines = split_size(data, "test"), list[Line]()
+    for kind in dict.fromkeys(each.kind for each in finalists):
+        own = sorted((each for each in finalists if each.kind == kind), key=lambda each: each.params)
+        ends = [interval(metric, {metric.name: each.trained}, examples) for each in own]
+        edges = ([end and end.low for end in ends], [end and end.high for end in ends]) if all(ends) else ((), ())
+        lines.append(Line(kind, [each.params for each in own], [each.trained for each in own], *edges))
+    return draw_lines(
+        "finalists",
+        f"Test {metric.title} of the winners and their rivals",
+        f"Test {metric.title} after training, a point per budget; bands are 95 % intervals over test examples.",
+        lines,
+        {line.label: number for number, line in enumerate(lines)},
+        x="parameters",
+        y=f"test {metric.heading}",
+        log=True,
+    )
