@@ -74,9 +74,8 @@ def _tested(finalists: Sequence[Finalist], metric: Metric, examples: int | None)
     kinds = list(dict.fromkeys(each.kind for each in finalists))
     values = {kind: listed([metric.text(each.trained) for each in finalists if each.kind == kind]) for kind in kinds}
     told = "; ".join(f"{kind}: {text}" for kind, text in values.items())
-    text = (
-        f"Test {metric.title} after one training each, under {listed([own for own, _ in gains_of(finalists)])}: {told}."
-    )
+    budgets = listed(list(dict.fromkeys(each.budget for each in finalists)))
+    text = f"Test {metric.title} after one training each, under {budgets}: {told}."
     if metric.proportion and examples:
         text += f" One of the {examples:,} test examples is {100 / examples:.2f} percentage points."
     return text
