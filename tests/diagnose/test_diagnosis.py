@@ -122,7 +122,7 @@ def test_the_largest_uniform_vit_is_a_member(space: SearchSpace) -> None:
     assert found in others
     assert space.macs(found) == max(map(space.macs, others))
     skipping = load_space("cifar10")
-    with pytest.raises(DiagnosisError, match="no uniform ViT of cifar10 meets .*; take a larger budget"):
+    with pytest.raises(DiagnosisError, match=r"no uniform ViT of cifar10 meets .*; take a larger budget"):
         largest_uniform(skipping, {"macs": skipping.macs(skipping.smallest)})
 
 
