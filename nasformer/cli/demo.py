@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from nasformer.training import Recipe, TrainingResult
 
 SPACE = "digits-wide"
-BUDGETS = (8_000, 24_000, 72_000)
+BUDGETS = (100_000, 400_000, 1_600_000)
+"""Multiply-accumulates of an image."""
+
 EVALUATIONS = 120
 EPOCHS = 150
 WINNER, UNIFORM = "winner, fine-tuned", "uniform ViT, trained alone"
@@ -54,6 +56,7 @@ def demo(
     from nasformer.data import load_dataset
     from nasformer.fitness import InheritedFitness
     from nasformer.report import summary_lines, write_report
+    from nasformer.report.notation import compact
     from nasformer.space import load_space
     from nasformer.supernet import Supernet
 
@@ -67,7 +70,7 @@ def demo(
     training = _train(net, data, recipe, out, progress)
     fitness = InheritedFitness(net, data.search, data=data.record, objective="loss")
 
-    messages.print(f"2/4 one search for budgets of {', '.join(f'{budget:,}' for budget in BUDGETS)} parameters")
+    messages.print(f"2/4 one search for {', '.join(map(compact, BUDGETS))} multiply-accumulates")
     result = _search(net, fitness, evaluations, seed, out, progress)
 
     messages.print("3/4 fine-tuning the winners, and training the uniform ViTs alone for as much compute")
@@ -97,7 +100,7 @@ def _recipe(seed: int, epochs: int) -> Recipe:
     """Return the supernet's recipe: that of digits, with small networks as often as large ones."""
     from nasformer.training import Recipe
 
-    sampled: dict[str, Any] = {"sampling": "bins", "budget": {"params": [BUDGETS[0] // 2, BUDGETS[-1]]}}
+    sampled: dict[str, Any] = {"sampling": "bins", "budget": {"macs": [BUDGETS[0] // 2, BUDGETS[-1]]}}
     return Recipe.for_dataset("digits").replace(seed=seed, epochs=epochs, **sampled)
 
 
@@ -124,7 +127,7 @@ def _search(
     searcher = Searcher(net.space, "thompson", fitness, seed=seed)
     study = f"{searcher.default_study}-{evaluations}-{fitness.fingerprint}"
     result = searcher.run(
-        budgets=BUDGETS,
+        budgets=[{"macs": budget} for budget in BUDGETS],
         evaluations=evaluations,
         batch_size=10,
         storage=out / "studies.log",
@@ -149,7 +152,7 @@ def _finalists(
     options: dict[str, Any] = {"device": "cpu", "progress": progress}
     finalists = []
     for budget, winner in zip(BUDGETS, result.winners, strict=True):
-        uniform = largest_uniform(net.space, {"params": budget})
+        uniform = largest_uniform(net.space, {"macs": budget})
         tuned = finetune(winner.extract(net), data, _single(recipe, net, winner.architecture, tuning, data), **options)
         trained = retrain(uniform, net.space, data, _single(recipe, net, uniform, alone, data), **options)
         both = ((WINNER, winner.architecture, tuned.figures), (UNIFORM, uniform, trained.figures))
@@ -170,11 +173,12 @@ def _finalist(
     kind: str, budget: int, net: Supernet, data: Dataset, architecture: Architecture, figures: dict[str, Any]
 ) -> Finalist:
     from nasformer.report import Finalist
+    from nasformer.report.notation import compact
     from nasformer.training import evaluate
 
     return Finalist(
         kind,
-        f"{budget:,}",
+        f"{compact(budget)} MACs",
         architecture,
         params=net.space.params(architecture),
         macs=net.space.macs(architecture),

@@ -73,12 +73,12 @@ def diagnose(
     """Ask whether a search is worth its compute, and write a report.
 
     At equal total compute, are the winners of one supernet better than uniform
-    ViTs, ViTs scaled by hand, and random search with early stopping? Do inherited
-    weights rank architectures like retraining, and how much do they lose? How many
-    evaluations does a search need, and how many images an evaluation? Most time
-    goes into training: piece compute takes about seeds x (1 + share) supernets for
-    each kind of network, fidelity (architectures + band) x epochs. The same command
-    resumes.
+    ViTs, ViTs scaled by hand, and random search with early stopping? Do
+    inherited weights rank architectures like retraining, and how much do they
+    lose? How many evaluations does a search need, and how many images an
+    evaluation? Most time goes into training: piece compute takes about
+    seeds x (1 + share) supernets for each kind of network, piece fidelity
+    (architectures + band) x epochs. The same command resumes.
 
     Examples:
       nasformer diagnose cifar10 --workers 2

@@ -117,8 +117,8 @@ class EarlyStopping:
         drawn = space.feasible(**self.budget).sample(10 * _TRIALS * _RUNGS, seed=self.seed)
         pruner = optuna.pruners.HyperbandPruner(1, _RUNGS, 3)
         sampler = optuna.samplers.RandomSampler(self.seed)
-        named = {"study_name": "hyperband"}  # from which Hyperband draws a trial's bracket
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner, **named)
+        how: dict[str, Any] = {"study_name": "hyperband"}  # from which Hyperband draws a trial's bracket
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner, **how)
         watched = Dataset(
             train=data.train, search=some(data.search, bench.plan.search_images), test=data.test, task=data.task,
             **{key: getattr(data, key) for key in ("name", "record", "num_classes", "image_size", "in_channels")},
@@ -131,7 +131,7 @@ class EarlyStopping:
             recipe = for_compute(
                 reseeded(self.recipe, self.seed), self.macs / _TRIALS, forward, len(data.train), _RUNGS
             )
-            how: dict[str, Any] = {"device": bench.device, "progress": False, "readers": bench.readers}
+            how = {"device": bench.device, "progress": False, "readers": bench.readers}
             race = _Race(trial, bench, recipe.epochs, self.macs - spent)
             try:
                 result = retrain(architecture, space, watched, recipe.replace(validate_every=1), callback=race, **how)

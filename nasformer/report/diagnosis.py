@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
 def _tables(pieces: Pieces, metric: Metric) -> dict[str, list[tables.Table]]:
     """Return the tables of each piece."""
     series = told.numbers(pieces)
-    shown = {
+    shown: dict[str, Callable[[JsonObject], list[tables.Table]]] = {
         "compute": lambda piece: [
             told.compute_table(piece, metric, series),
             told.differences_table(piece, metric),

@@ -13,7 +13,7 @@ from nasformer.report.notation import worth
 from nasformer.search.evaluation import Trial
 from nasformer.search.result import FoundArchitecture, SearchResult
 from nasformer.space import SearchSpace
-from nasformer.tasks import Metric, get_task
+from nasformer.tasks import Metric, task_of
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ class Searches:
 
     @property
     def finalist_metric(self) -> Metric:
-        """The metric of finalists: that of the fitness, else accuracy."""
-        accuracy: Metric = get_task("classification").metrics[0]
-        return self.metric or accuracy
+        """The metric of finalists: the default objective of the task, which is accuracy if it is unknown."""
+        fitness = self.results[0].settings.get("fitness") or {}
+        return task_of(fitness.get("data") or {}).objective()
 
     @property
     def measure(self) -> str:

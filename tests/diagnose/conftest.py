@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,19 @@ import pytest
 import torch
 
 from nasformer.data import Dataset
-from nasformer.diagnose import Plan, diagnose
+from nasformer.diagnose import Plan, diagnose, intervals
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, train_supernet
 from tests.tiny import corners
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _few_resamples() -> Iterator[None]:
+    """Bootstrap less: it would take longer than the trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "_RESAMPLES", 200)
+        yield
 
 
 @pytest.fixture(scope="package")

@@ -70,7 +70,7 @@ def compute() -> Plain:
 
 
 def fidelity() -> Plain:
-    rng, parts = np.random.default_rng(0), []
+    rng, parts = np.random.default_rng(0), list[Plain]()
     for name, budget, tau in (("range", BUDGETS[2], 0.625), ("band", BUDGETS[1], 0.25)):
         rows = []
         for each in drawn(20, budget):
@@ -81,8 +81,8 @@ def fidelity() -> Plain:
         correlation = {"kendall": {**around(tau, 0.2), "p": 0.004}, "spearman": {**around(tau, 0.25), "p": 0.001}}
         figures = ("ranking", "inherited", "params", "macs")
         parts.append({"name": name, "rows": rows, "ranks": [{"of": of, "n": 20, **correlation} for of in figures]})
-    for each in parts[0]["rows"][:5]:
-        each["long"] = each["inherited"] - 1
+    for longer in parts[0]["rows"][:5]:
+        longer["long"] = longer["inherited"] - 1
     sizes = {"seconds": 3725.0, "images": 10_000, "epochs": {"supernet": 24.0, "retrained": 5.0}, "ranked_by": "loss"}
     return {**sizes, "parts": parts, "gap": {"n": 5, "mean": around(-1.0, 0.25)}}
 

@@ -76,8 +76,8 @@ def _ranks(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Pict
     clouds = []
     for part in piece["parts"]:
         tau = {row["of"]: row["kendall"]["value"] for row in part["ranks"]}["inherited"]
-        columns = ([row[name] for row in part["rows"]] for name in ("inherited", "retrained"))
-        clouds.append(Cloud(PARTS[part["name"]], *columns, list(map(_note, part["rows"])), f"τ {tau:.2f}"))
+        before, after = ([row[name] for row in part["rows"]] for name in ("inherited", "retrained"))
+        clouds.append(Cloud(PARTS[part["name"]], before, after, [*map(_note, part["rows"])], f"τ {tau:.2f}"))
     return draw_agreement(
         "fidelity",
         f"Retrained against inherited {metric.title}",
