@@ -30,9 +30,9 @@ BUDGETS = (100_000, 400_000, 1_600_000)
 """Multiply-accumulates of an image."""
 
 EVALUATIONS = 120
-EPOCHS = 150
+EPOCHS = 90
 WINNER, UNIFORM = "winner, fine-tuned", "uniform ViT, trained alone"
-SHARE = 1.5
+SHARE = 3.0
 """Compute of search and fine-tuning, as a share of the supernet's training."""
 
 
@@ -141,19 +141,22 @@ def _search(
 def _finalists(
     result: SearchResult, net: Supernet, data: Dataset, recipe: Recipe, training: TrainingResult, progress: bool
 ) -> list[Finalist]:
-    """Train each winner and the uniform ViT of its budget for equal shares of the compute, and test them."""
-    from nasformer.diagnose.rivals import largest_uniform
+    """Train the winners, and the uniform ViTs for the compute of all of it, and test them."""
+    from nasformer.diagnose.rivals import finetuning_parts, largest_uniform
     from nasformer.training import finetune, retrain
 
     assert training.macs is not None
     searched = len(data.search) * sum(trial.costs["macs"] for trial in result.trials)
-    tuning = max((SHARE * training.macs - searched) / len(BUDGETS), training.macs / 10)
+    tuning = max(SHARE * training.macs - searched, training.macs / 10)
     alone = (1 + SHARE) * training.macs / len(BUDGETS)
     options: dict[str, Any] = {"device": "cpu", "progress": progress}
     finalists = []
-    for budget, winner in zip(BUDGETS, result.winners, strict=True):
+    parts = finetuning_parts(net.space, [{"macs": budget} for budget in BUDGETS])
+    for budget, winner, part in zip(BUDGETS, result.winners, parts, strict=True):
         uniform = largest_uniform(net.space, {"macs": budget})
-        tuned = finetune(winner.extract(net), data, _single(recipe, net, winner.architecture, tuning, data), **options)
+        tuned = finetune(
+            winner.extract(net), data, _single(recipe, net, winner.architecture, part * tuning, data), **options
+        )
         trained = retrain(uniform, net.space, data, _single(recipe, net, uniform, alone, data), **options)
         both = ((WINNER, winner.architecture, tuned.figures), (UNIFORM, uniform, trained.figures))
         finalists += [_finalist(kind, budget, net, data, *each) for kind, *each in both]

@@ -267,7 +267,7 @@ def test_a_loss_is_shown_as_it_is_and_plotted_as_it_ranks(tmp_path: Path) -> Non
     assert "best −MAE seen" in (tmp_path / "figures" / "anytime-1.svg").read_text(encoding="utf-8")
     noisy = replace(plain, settings={**plain.settings, "fitness": {**described, "noise": {"sd": 0.1}}})
     assert f"a noisy search MAE of {-plain.best.fitness:.4f}" in read(write_report(tmp_path, [noisy], title="")).text
-    assert "Test MAE after one training each" in text
+    assert "Test loss after one training each" in text
     assert "0.7500" in text
     assert f"{-plain.best.fitness:.4f}" in summary_lines([plain])[1]
     assert "search −MAE" in (tmp_path / "figures" / "cost-scatter.svg").read_text(encoding="utf-8")

@@ -12,15 +12,12 @@ from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
 from nasformer.diagnose.jobs import JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
-from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.rivals import finetuning_parts, hand_scaled, largest_uniform
 from nasformer.diagnose.searches import FrontSearch
 from nasformer.diagnose.trainings import Alone, EarlyStopping, SupernetTraining
 from nasformer.errors import DiagnosisError
 
 WINNER, ALONE, UNIFORM, STOPPED = "winner", "winner, trained alone", "largest uniform ViT", "random, early stopping"
-
-_FALL = 1 / 3
-"""Exponent by which a winner's fine-tuning falls with its budget."""
 
 
 def compute(bench: Bench, do: Doing) -> Piece:
@@ -47,7 +44,7 @@ def compute(bench: Bench, do: Doing) -> Piece:
     left = [training * plan.share - result["macs"] for result in searches]
     if min(left) <= 0:
         raise DiagnosisError("the search took all the compute of the fine-tuning; take a larger --share", plan.share)
-    parts = _finetuning_parts(bench)
+    parts = finetuning_parts(space, plan.budgets)
     places = [(number, seed) for number in range(len(plan.budgets)) for seed in seeds]
     tuned = [Alone(winners[s][n], plan.finetuning, left[s] * parts[n], s, files[s]) for n, s in places]
     alone = [Alone(winners[s][n], plan.recipe, each, s) for n, s in places]
@@ -79,13 +76,6 @@ def compute(bench: Bench, do: Doing) -> Piece:
         "gain": _gain(rows, UNIFORM),
         "gain_by_hand": _gain(rows, None),
     }
-
-
-def _finetuning_parts(bench: Bench) -> list[float]:
-    """Return each winner's part of the fine-tuning: smaller networks get more, since the supernet gives them less."""
-    most = [bench.net.space.feasible(**budget).bounds("macs")[1] for budget in bench.plan.budgets]
-    weights = [float(macs) ** -_FALL for macs in most]
-    return [weight / sum(weights) for weight in weights]
 
 
 def _parts(results: Sequence[JobResult], count: int) -> tuple[Sequence[JobResult], Sequence[JobResult]]:
