@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer._io import without_formulas
 from nasformer._provenance import machine
+from nasformer.architecture import Architecture
 from nasformer.compare import Comparison, from_results
 from nasformer.report import tables
 from nasformer.report.finalist import Finalist
-from nasformer.report.notation import budget, counted, grouped, points, short_budget
+from nasformer.report.notation import budget, counted, grouped, listed, points, short_budget
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Searches
 from nasformer.report.section import series_of, task_section
@@ -73,7 +74,7 @@ def _html(
     several = len(comparison.entrants) > 1
     section = task_section(comparison, analysis.tasks[0], 1, series_of(comparison), draw=False)
     drawings, figures = _drawings(searches), _search_figures(searches)
-    tested = draw_finalists(finalists, searches.finalist_metric, data)
+    tested = draw_finalists(finalists, searches, data)
     front = [*([tested] if tested else []), *([figures.pop(0)] if searches.budgets else [])]
     learning = draw_learning_curve(training or {})
     pictures = [*front, *drawings, *figures, *section.pictures, *([learning] if learning else [])]
@@ -105,11 +106,12 @@ def _drawings(searches: Searches) -> list[Picture]:
     from nasformer.report.figures import draw_architecture
 
     best = searches.winner.found.architecture
-    winners = [(short_budget(own), each) for own, each in zip(searches.budgets, searches.winners, strict=True)]
-    drawn = [(label, winner.found.architecture) for label, winner in winners] or [("winner", best)]
+    drawn: dict[Architecture, list[str]] = {}
+    for own, winner in zip(searches.budgets, searches.winners, strict=True):
+        drawn.setdefault(winner.found.architecture, []).append(short_budget(own))
     return [
-        draw_architecture(searches.space, architecture, f"architecture-{number}", label)
-        for number, (label, architecture) in enumerate(drawn, start=1)
+        draw_architecture(searches.space, architecture, f"architecture-{number}", listed(labels))
+        for number, (architecture, labels) in enumerate((drawn or {best: ["winner"]}).items(), start=1)
     ]
 
 
@@ -132,7 +134,8 @@ def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tupl
     shown = [(searches.measure, searches.written(best.fitness), f"of the winner, {how}")]
     gains = [gain for _, gain in gains_of(finalists)]
     if gains:
-        mean = f"{sum(gains) / len(gains):+.{metric.digits}f}{points(metric)}".replace("-", "−")
+        unit = points(metric).replace(" percentage", "")
+        mean = f"{sum(gains) / len(gains):+.{metric.digits}f}{unit}".replace("-", "−")
         shown.append((f"test {metric.title} over rivals", mean, f"mean of {counted(len(gains), 'budget')}"))
     limits = f"the best of {counted(len(searches.budgets), 'budget')}" if searches.budgets else budget(searches.limits)
     shown.append(("parameters", grouped(best.params), limits))

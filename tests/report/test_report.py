@@ -88,7 +88,7 @@ def finalists(results: list[SearchResult]) -> list[Finalist]:
     best = Searches.of(results).winner.found.architecture
     uniform = SPACE.feasible(params=LIMIT).uniform()[-1]
     winner, rival = finalist(best, "winner, fine-tuned"), finalist(uniform, "uniform ViT, trained alone")
-    smaller = [replace(each, budget="30 K", params=each.params // 2, trained=90.0) for each in (winner, rival)]
+    smaller = [replace(each, budget="30 K", architecture=SPACE.smallest, trained=90.0) for each in (winner, rival)]
     return [*smaller, replace(winner, trained=95.0), rival]
 
 

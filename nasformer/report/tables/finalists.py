@@ -14,14 +14,13 @@ from nasformer.tasks import Metric
 def finalists_table(metric: Metric, finalists: Sequence[Finalist], data: JsonObject | None) -> Table:
     """Return the winners and their rivals, by budget."""
     examples, title = split_size(data, "test"), metric.title
-    header = ["budget", "", "parameters", "MACs", f"test {title}, inherited", f"test {title}, trained", "95 % interval"]
+    header = ["", "parameters", "MACs", f"test {title}, inherited", f"test {title}, trained", "95 % interval"]
     rows = []
     for finalist in finalists:
         ends = interval(metric, {metric.name: finalist.trained}, examples)
         rows.append(
             [
-                finalist.budget,
-                finalist.kind,
+                f"{finalist.budget}: {finalist.kind}",
                 number(finalist.params, grouped(finalist.params)),
                 number(finalist.macs, grouped(finalist.macs)),
                 in_unit(finalist.inherited, metric),
