@@ -44,7 +44,7 @@ def training_macs(
 
 
 def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, epochs: int = _EPOCHS) -> Recipe:
-    """Return a recipe that takes a given compute, in at least ``epochs`` epochs of equally many images.
+    """Return a recipe that takes a given compute, in ``epochs`` epochs or more, of equally many images.
 
     Args:
         recipe: The recipe.
@@ -60,15 +60,15 @@ def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, ep
     >>> recipe.epochs, recipe.epoch_images
     (100, 10000)
     """
-    images = macs / (PASSES * forward)
-    each = min(train_images, int(images / epochs)) // recipe.batch_size * recipe.batch_size
-    if not each:
+    steps = int(macs / (PASSES * forward * recipe.batch_size))
+    if not steps:
         raise RecipeError(
-            f"{macs:.3g} multiply-accumulates train a network of {forward:,} for fewer than {epochs} batches of "
-            f"{recipe.batch_size}; take more, smaller batches or a smaller network",
+            f"{macs:.3g} multiply-accumulates are less than a batch of {recipe.batch_size} of a network of {forward:,}; "
+            "take more, a smaller batch or a smaller network",
             macs,
         )
-    return recipe.replace(epochs=max(1, round(images / each)), epoch_images=each)
+    each = min(train_images // recipe.batch_size, max(1, steps // epochs))
+    return recipe.replace(epochs=max(1, round(steps / each)), epoch_images=each * recipe.batch_size)
 
 
 def _forward(net: VisionTransformer, architecture: Architecture | None = None) -> int:
