@@ -44,7 +44,7 @@ def training_macs(
 
 
 def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, epochs: int = _EPOCHS) -> Recipe:
-    """Return a recipe that takes a given compute, in ``epochs`` epochs or more, of equally many images.
+    """Return a recipe that takes a given compute, in ``epochs`` equal epochs or more.
 
     Args:
         recipe: The recipe.
@@ -63,8 +63,8 @@ def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, ep
     steps = int(macs / (PASSES * forward * recipe.batch_size))
     if not steps:
         raise RecipeError(
-            f"{macs:.3g} multiply-accumulates are less than a batch of {recipe.batch_size} of a network of {forward:,}; "
-            "take more, a smaller batch or a smaller network",
+            f"{macs:.3g} multiply-accumulates are less than a batch of {recipe.batch_size} of a network of {forward:,} "
+            "takes; take more, a smaller batch or a smaller network",
             macs,
         )
     each = min(train_images // recipe.batch_size, max(1, steps // epochs))
