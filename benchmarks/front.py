@@ -6,7 +6,7 @@ accuracies (``imagenet-inherited``) and tables of trained networks (``trained-ta
 evaluations has its reference at the largest budget and at the lowest value of 1,000 random architectures; it is printed
 as the mean over the cost axis of the best value within that cost: from the cheapest architecture (``whole``), and
 between the smallest and the largest budget (``range``). Prints the median over seeds, and in how many of them
-``thompson`` is ahead.
+``thompson`` is ahead. A run that was stopped resumes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -39,7 +40,7 @@ from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace, load_space
 from nasformer.strategies.optuna import Optuna
 
-RESULTS = Path(__file__).resolve().parent / "results" / "front"
+RESULTS = Path(__file__).resolve().parent / "results" / "front.md"
 DATA = Path(os.environ.get("NASFORMER_REFERENCE", "../shared"))
 BUDGETS = {
     "digits": "20K, 40K, 80K, 160K",
@@ -50,6 +51,11 @@ BUDGETS = {
     "hytas-indian": "400K, 800K, 1.6M, 3.2M",
     "hytas-pavia": "400K, 800K, 1.6M, 3.2M",
 }
+_HEAD = """# Pareto fronts at equal evaluations
+
+Mean over the parameters of the best value within them, median over seeds; behind the others, the seeds in which
+`thompson` is ahead.
+"""
 STRATEGIES = ("thompson", "nsga2", "motpe", "random")
 OURS = STRATEGIES[0]
 
@@ -140,7 +146,7 @@ def summarise(done: Sequence[tuple[FrontTask, Measured]]) -> list[dict[str, Any]
     """Return one row for each task and number of evaluations."""
     rows = []
     for key in dict.fromkeys(task[:2] for task, _ in done):
-        row: dict[str, Any] = {"task": key[0], "evaluations": key[1], "budgets": BUDGETS[key[0]]}
+        row: dict[str, Any] = {"task": key[0], "evaluations": key[1]}
         for kind in Measured._fields:
             found = {
                 name: np.array([getattr(m, kind) for t, m in done if t[:2] == key and t.strategy == name])
@@ -167,30 +173,41 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return markdown(["task", "evaluations", "costs", *names], cells)
 
 
+def measured(todo: Sequence[FrontTask], cells: Path, workers: int) -> list[tuple[FrontTask, Measured]]:
+    """Return the searches done; each is kept as a line of a file, and not done again."""
+    lines = cells.read_text().splitlines() if cells.is_file() else []
+    done = {FrontTask(*task): Measured(*values) for task, values in map(json.loads, lines)}
+    left = [task for task in todo if task not in done]
+    cells.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers) as pool, cells.open("a") as file:
+        running = {pool.submit(measure, task): task for task in left}
+        for each in track(as_completed(running), "searches", len(left), console=Console(stderr=True)):
+            done[running[each]] = each.result()
+            print(json.dumps([running[each], each.result()]), file=file, flush=True)
+    return [(task, done[task]) for task in todo]
+
+
 def main() -> None:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tasks", nargs="+", default=list(BUDGETS), choices=list(BUDGETS))
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
-    parser.add_argument("--evaluations", nargs="+", type=int, default=[50, 200])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="write the results of the repository")
+    parser.add_argument("--evaluations", nargs="+", type=int, default=[100])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--cells", type=Path, default=Path("runs/front.jsonl"), help="searches done; a run resumes")
+    parser.add_argument("--write", action="store_true", help="write the table of the repository")
     options = parser.parse_args()
     known = [task for task in options.tasks if task == "digits" or DATA.joinpath("trained-tables").is_dir()]
     if len(known) < len(options.tasks):
-        print(f"skipped: all but digits; no tables in {DATA} (set NASFORMER_REFERENCE)")
-    todo = [FrontTask(*each) for each in product(known, options.evaluations, options.strategies, range(options.seeds))]
-    with ProcessPoolExecutor(options.workers) as pool:
-        found = track(pool.map(measure, todo), "searches", len(todo), console=Console(stderr=True))
-        rows = summarise(list(zip(todo, found, strict=True)))
-    print(machine("optuna"))
-    print(table(rows))
+        print(f"skipped: all but digits; no tables in {DATA} (set NASFORMER_REFERENCE)", file=sys.stderr)
+    order = product(range(options.seeds), known, options.evaluations, options.strategies)
+    todo = [FrontTask(task, evaluations, strategy, seed) for seed, task, evaluations, strategy in order]
+    text = table(summarise(measured(todo, options.cells, options.workers)))
+    print(text)
     if options.write:
-        RESULTS.with_suffix(".json").write_text(
-            json.dumps({"machine": machine("optuna"), "rows": rows}, indent=1) + "\n"
-        )
-        RESULTS.with_suffix(".md").write_text(table(rows))
+        command = f"python benchmarks/front.py {shlex.join(sys.argv[1:])}"
+        RESULTS.write_text(f"{_HEAD}\n    {command}\n\n{machine('optuna')}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,11 @@ from nasformer.cost import (
     COSTS,
     LatencyTable,
     Limits,
-    as_budgets,
     as_limits,
     format_limits,
-    hull,
     merge,
-    within,
 )
-from nasformer.errors import BudgetError, FitnessError, StrategyError, StudyError, did_you_mean
+from nasformer.errors import StrategyError, StudyError, did_you_mean
 from nasformer.registry import (
     StrategyFactory,
     default_fitness,
@@ -38,7 +36,6 @@ from nasformer.registry import (
 from nasformer.search import (
     AsynchronousLoop,
     Fitness,
-    Run,
     SearchLoop,
     SearchResult,
     StoppingCriteria,
@@ -53,6 +50,7 @@ from nasformer.search.per_budget import for_budgets
 from nasformer.search.progress import ProgressBar
 from nasformer.search.rerank import Reranker, reranked
 from nasformer.search.study import Storage, Study
+from nasformer.search.targets import Targets
 from nasformer.search.warm_start import WarmStart, opened, warm_trials
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
@@ -64,8 +62,7 @@ class _PreparedSearch(NamedTuple):
 
     strategy: Strategy
     fitness: Fitness
-    feasible: FeasibleSet
-    targets: Sequence[FeasibleSet]
+    targets: Targets
     settings: dict[str, Any]
     record: TrialStore
     warm_start: int
@@ -182,9 +179,8 @@ class Searcher:
         spec = _renamed(fitness_spec, recipe)
         asked = (budget, budgets)
         prepared = self._prepare(asked, criteria, confirm, resolution, storage, study, spec, warm_start, wait, rerank)
-        strategy, record, fitness, feasible = prepared.strategy, prepared.record, prepared.fitness, prepared.feasible
-        targets = prepared.targets
-        limits = tuple(target.limits for target in targets)
+        strategy, record, fitness, targets = prepared.strategy, prepared.record, prepared.fitness, prepared.targets
+        feasible, limits = targets.feasible, targets.limits
         if evaluations is None and isinstance(record, Study):
             criteria = replace(criteria, evaluations=record.evaluations)  # raised by the leader that was waited for
         work = getattr(fitness, "work", None)
@@ -195,16 +191,18 @@ class Searcher:
                 record.set_asynchronous()
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             loop = AsynchronousLoop if record.asynchronous else SearchLoop
-            how = (accept_drift, retry_failed, targets)
+            how = (accept_drift, retry_failed, targets.budgets)
             run = loop(strategy, fitness, feasible, criteria, record, callbacks, *how).run()
             before = time.perf_counter()
             most = max(confirm, rerank.top if rerank else 0)
-            recommended = self._recommended(strategy, targets or [feasible], run, most)
+            recommended = targets.recommended(strategy, most, self.strategy)
+            if not recommended and len(run.failures) < len(run.trials):
+                raise StrategyError(f"{self.strategy} recommended nothing after {len(run.trials)} trials", strategy)
 
             def judge() -> tuple[Trial, ...]:
                 found = confirm_recommended(recommended, fitness, feasible, run)
                 found = reranked(rerank, found, feasible, record, bar.candidate, limits) if rerank else found
-                _check_winners(found, limits)
+                targets.check_winners(found)
                 return found
 
             settings = prepared.settings
@@ -278,15 +276,17 @@ class Searcher:
         """Validate all arguments, then open or create the study, and tell the strategy the warm start."""
         if confirm < 1:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
-        feasible, targets = self._feasible_sets(*asked, resolution)
+        bound = partial(self.feasible, fitness=self.fitness, resolution=resolution)
+        targets = Targets.of(*asked, self.space, bound)
+        feasible, limits = targets.feasible, targets.limits
         _LOGGER.info("searching %r", feasible)
-        if criteria.evaluations < len(targets):
-            raise StrategyError(f"{len(targets)} budgets take as many evaluations, got {criteria.evaluations}", targets)
-        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size, targets)  # before a warning
+        if criteria.evaluations < len(limits):
+            raise StrategyError(f"{len(limits)} budgets take as many evaluations, got {criteria.evaluations}", limits)
+        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size, targets.budgets)  # before a warning
         fitness = self.fitness or default_fitness(self.space)
         if self.fitness is None:
             _check_fitness(fitness, feasible)
-        settings = self._settings(feasible.limits, [target.limits for target in targets], criteria, confirm, fitness)
+        settings = self._settings(feasible.limits, limits, criteria, confirm, fitness)
         settings |= {"resolution": dict(resolution)} if resolution else {}
         settings |= {"rerank": {"top": rerank.top, **rerank.describe()}} if rerank else {}
         probes: Set[Architecture] = getattr(strategy, "probes", frozenset())
@@ -299,42 +299,15 @@ class Searcher:
         try:
             if isinstance(record, Study):
                 told = record.warm_start
-                strategy = self._planned(strategy, feasible, criteria, record.settings["evaluations"], targets)
+                strategy = self._planned(strategy, targets, criteria, record.settings["evaluations"])
             if told:
                 strategy.tell(told)
         except BaseException:
             record.close()
             raise
-        return _PreparedSearch(strategy, fitness, feasible, targets, settings, record, len(told))
+        return _PreparedSearch(strategy, fitness, targets, settings, record, len(told))
 
-    def _feasible_sets(
-        self, budget: object, budgets: object, resolution: Mapping[str, float] | None
-    ) -> tuple[FeasibleSet, Sequence[FeasibleSet]]:
-        """Return the set to search, and the set of each of several budgets; none for one budget."""
-        if budgets is None:
-            return self.feasible(budget, self.fitness, resolution), ()
-        if budget is not None:
-            raise BudgetError(f"give budget or budgets, got {budget!r} and {budgets!r}", budgets)
-        limits = as_budgets(budgets, self.space.known_costs, self.space.constraints)
-        if len(limits) == 1:
-            return self.feasible(limits[0], self.fitness, resolution), ()
-        targets = []
-        for number, own in enumerate(limits, 1):
-            try:
-                targets.append(self.feasible(own, self.fitness, resolution))
-            except BudgetError as error:
-                named = f"budget {number} of {len(limits)}, {format_limits(own)}: {error}"
-                raise BudgetError(named, error.value) from None
-        return self.feasible(hull(limits), self.fitness, resolution), targets
-
-    def _planned(
-        self,
-        strategy: Strategy,
-        feasible: FeasibleSet,
-        criteria: StoppingCriteria,
-        evaluations: int,
-        targets: Sequence[FeasibleSet],
-    ) -> Strategy:
+    def _planned(self, strategy: Strategy, targets: Targets, criteria: StoppingCriteria, evaluations: int) -> Strategy:
         """Return the strategy as the study began it: with the number of evaluations at that time."""
         if evaluations == criteria.evaluations:
             return strategy
@@ -345,7 +318,7 @@ class Searcher:
                 evaluations,
                 criteria.evaluations,
             )
-        return self.make(feasible, evaluations, criteria.batch_size, targets)
+        return self.make(targets.feasible, evaluations, criteria.batch_size, targets.budgets)
 
     @classmethod
     def open(
@@ -401,22 +374,6 @@ class Searcher:
             "storage": found.store,  # open already
             "study": name,
         }
-
-    def _recommended(self, strategy: Strategy, sets: Sequence[FeasibleSet], run: Run, k: int) -> list[Architecture]:
-        """Return the best few of each set."""
-        recommended: dict[Architecture, None] = {}
-        for feasible in sets:
-            if len(sets) > 1:
-                strategy.focus(feasible)  # type: ignore[attr-defined]
-            for architecture in (best := strategy.recommend(k)):
-                if architecture not in feasible:
-                    raise StrategyError(
-                        f"{self.strategy} recommended {architecture}, outside {feasible.describe()}", architecture
-                    )
-            recommended |= dict.fromkeys(best)
-        if not recommended and len(run.failures) < len(run.trials):
-            raise StrategyError(f"{self.strategy} recommended nothing after {len(run.trials)} trials", strategy)
-        return list(recommended)
 
     def _total(self, storage: Storage | None, study: str | None) -> int:
         if storage is None:
@@ -480,12 +437,6 @@ class Searcher:
             "fitness": describe_fitness(fitness),
             **({} if file is None else {"supernet": str(file)}),
         }
-
-
-def _check_winners(confirmed: Sequence[Trial], budgets: Sequence[Limits]) -> None:
-    for own in budgets:
-        if not any(within(trial.costs, own) for trial in confirmed):
-            raise FitnessError(f"no architecture within {format_limits(own)} has a fitness", own)
 
 
 def _opened(source: WarmStart) -> SearchResult | TrialStore | Fitness:

@@ -14,7 +14,8 @@ from nasformer.cli.output import console, messages, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
-    from nasformer.search import Evaluation, SearchResult
+    from nasformer.cost import Limits
+    from nasformer.search import Evaluation
     from nasformer.space import SearchSpace
     from nasformer.tasks import Task
 
@@ -31,6 +32,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Print the test metrics of inherited weights, and those of the uniform ViT of the same budget.
+
+    Of several budgets it prints those of all winners; RUN/winner-2.json is one of them.
 
     Test examples neither trained the supernet nor ranked architectures: use them once, at the end.
 
@@ -90,7 +93,7 @@ def _candidates(
     target: str, architecture: str | None, supernet: Path | None, data: str | None
 ) -> tuple[SearchSpace, dict[str, Architecture], dict[str, Any]]:
     """Return the space, the architectures by name, and the settings of the search; empty if none."""
-    from nasformer.cli.training import run_file
+    from nasformer.cli.training import run_file, winner_of
     from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
 
@@ -101,19 +104,22 @@ def _candidates(
                 f"a run has its own architectures, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(run)
-        chosen = {"winner": result.best.architecture, **_uniform(result)}
+        winner, limits = winner_of(result, target)
+        chosen = {"winner": winner, **_uniform(result.space, limits)}
+        if result.budgets and Path(target).suffix != ".json":
+            chosen = {f"winner {number}": each.architecture for number, each in enumerate(result.winners, 1)}
         return result.space, chosen, dict(result.settings)
     space = trained_space(target, supernet, data)
     return space, {"architecture": read_architecture(space, architecture or "largest")}, {}
 
 
-def _uniform(result: SearchResult) -> dict[str, Architecture]:
-    for name in result.limits:
-        if name not in result.space.known_costs:
+def _uniform(space: SearchSpace, limits: Limits) -> dict[str, Architecture]:
+    for name in limits:
+        if name not in space.known_costs:
             reason = f"the result does not hold the cost {name}, such as one made in Python or before version 0.2"
             messages.print(f"no uniform ViT: {reason}", soft_wrap=True)
             return {}
-    members = result.space.feasible(**result.limits).uniform()
+    members = space.feasible(**limits).uniform()
     return {"uniform ViT": members[-1]} if members else {}
 
 

@@ -198,10 +198,16 @@ def budget_of(params: str | None, macs: str | None, latency: str | None = None) 
 def budgets_of(space: SearchSpace, budgets: str | None, further: dict[str, str]) -> dict[str, Any]:
     """Return the arguments of a search: the budgets of ``--budgets`` with the other bounds, else the one budget."""
     from nasformer.cost import as_budgets, as_limits
+    from nasformer.errors import BudgetError
 
     if budgets is None:
         return {"budget": further or None}
-    return {"budgets": as_budgets(budgets, space.known_costs, as_limits(further, space.known_costs))}
+    for own in (found := as_budgets(budgets, space.known_costs)):
+        if both := own.keys() & further.keys():
+            name = both.pop()
+            option = {"latency_ms": "--latency"}.get(name, f"--{name}")
+            raise BudgetError(f"{option} {further[name]}: --budgets bounds {name} already; leave one out", further)
+    return {"budgets": as_budgets(found, space.known_costs, as_limits(further, space.known_costs))}
 
 
 def trained_space(space: str, supernet: Path | None = None, data: str | None = None) -> SearchSpace:

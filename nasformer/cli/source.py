@@ -94,8 +94,8 @@ def read_source(
     """Return the network of a target.
 
     Args:
-        target: A trained network or its folder, a search's folder or ``result.jsonl``, a study's storage, a space, or
-            an architecture as JSON or JSON file, with weights from ``supernet``.
+        target: A trained network or its folder, a search's folder, ``result.jsonl`` or winner's file, a study's
+            storage, a space, or an architecture as JSON or JSON file, with weights from ``supernet``.
         architecture: Architecture of a space.
         supernet: The supernet to inherit from; None: the weights of the search, or the kept ones of the space.
         study: Study name in the storage.
@@ -104,6 +104,7 @@ def read_source(
     Raises:
         NasformerError: It is none of these, unreadable, or the arguments conflict.
     """
+    from nasformer.cli.training import read_target, run_file
     from nasformer.errors import ArchitectureError
 
     path = Path(target)
@@ -113,15 +114,13 @@ def read_source(
     weights = path if path.suffix == ".safetensors" else _weights_in(path, supernet)
     if weights is not None:
         return _of_network(weights, architecture, supernet)
-    if _is_architecture(target):
+    if _is_architecture(target) and (supernet is not None or run_file(target) is None):
         _alone(target, architecture)
         if supernet is None:
             raise ArchitectureError(
                 f"the architecture {target[:60]!r} has no weights; give --supernet FILE, or its space before it", target
             )
         return _of_architecture(target, supernet)
-    from nasformer.cli.training import read_target
-
     _require_contents(target)
     return _inherited(*read_target(target, architecture, supernet, data), supernet, searched_with(target), data)
 

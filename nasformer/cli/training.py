@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +15,9 @@ from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
-    from nasformer.cost import Geometry
+    from nasformer.cost import Geometry, Limits
     from nasformer.data import Dataset
+    from nasformer.search import SearchResult
     from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
@@ -45,6 +47,8 @@ TeacherName = Annotated[
 TeacherWeights = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.", show_default=False)
 ]
+
+_WINNER = re.compile(r"winner(-([1-9]\d*))?\.json")
 
 
 def read_recipe(
@@ -145,15 +149,35 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
 
 
 def run_file(target: str) -> Path | None:
-    """Return the result file of a run; None for a space, even if a folder has its name."""
+    """Return the result file of a run, or of its winner's file; None for a space, even if a folder has its name."""
     from nasformer.cli.search import RESULT
     from nasformer.space import space_names
 
     path = Path(target)
     if path.suffix == ".jsonl":
         return path
+    if _WINNER.fullmatch(path.name) and (path.parent / RESULT).is_file():
+        return path.parent / RESULT
     file = path / RESULT
     return file if file.is_file() or (path.is_dir() and target not in space_names()) else None
+
+
+def winner_of(result: SearchResult, target: str) -> tuple[Architecture, Limits]:
+    """Return the winner of a run and its limits: of several budgets the best, or that of ``RUN/winner-2.json``.
+
+    Raises:
+        StudyError: The run has no such winner.
+    """
+    from nasformer.errors import StudyError
+
+    named = _WINNER.fullmatch(Path(target).name)
+    if named is None or named[2] is None:
+        return result.best.architecture, result.limits
+    number, count = int(named[2]), len(result.budgets)
+    if number > count:
+        winners = f"the winners of {count} budgets" if count else "one winner, winner.json"
+        raise StudyError(f"there is no {target}: the search has {winners}", target)
+    return result.winners[number - 1].architecture, result.budgets[number - 1]
 
 
 def read_target(
@@ -176,7 +200,7 @@ def read_target(
                 f"a run has its own architecture, got {architecture!r}; name its space instead", architecture
             )
         result = SearchResult.load(run)
-        return result.space, result.best.architecture, origin(result.space, result.settings)
+        return result.space, winner_of(result, target)[0], origin(result.space, result.settings)
     space = trained_space(target, supernet, data)
     return space, read_architecture(space, architecture or "largest"), origin(space)
 

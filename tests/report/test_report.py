@@ -15,6 +15,7 @@ from nasformer.cost import Bounds
 from nasformer.errors import NasformerError
 from nasformer.report import Finalist, Searches, summary_lines, write_report
 from nasformer.search import SearchResult, Trial
+from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, load_space
 from nasformer.tasks import get_task
 from tests.report.html import Page, read
@@ -345,3 +346,17 @@ def test_equal_accuracies_are_shown_on_a_narrow_axis(results: list[SearchResult]
     ticks = [float(text) for text in re.findall(r">(\d+\.?\d*)<", drawn)]
     assert ticks
     assert all(97 < tick < 100 for tick in ticks)
+
+
+def test_several_budgets_begin_with_the_front_and_its_winners(tmp_path: Path) -> None:
+    found = Searcher(SPACE, "thompson", accuracy).run(budgets="20K, 40K, 80K", evaluations=24, progress=False)
+    html = write_report(tmp_path, [found], title="Front").read_text(encoding="utf-8")
+    page = Page(html)
+    shown = re.findall(r'<figure[^>]* id="([^"]+)"', html)
+    assert shown[:3] == ["cost-scatter", "table-winners", "architecture-1"]
+    assert shown.count("cost-scatter") == 1
+    drawn = ElementTree.fromstring((tmp_path / "figures" / "cost-scatter.svg").read_text(encoding="utf-8"))
+    assert {"20 k", "40 k", "80 k"} <= {"".join(each.itertext()).strip() for each in drawn.iter() if "text" in each.tag}
+    for winner in found.winners:
+        assert str(winner.architecture) in page.text
+        assert f"{winner.params:,}" in page.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,16 +18,7 @@ from nasformer.report.searches import Group, Searches
 from nasformer.tasks import Metric
 
 _VECTOR_UP_TO = 4000
-
-
-class Mark(NamedTuple):
-    """An annotated architecture."""
-
-    label: str
-    cost: float
-    value: float
-    chosen: bool
-    note: str = ""
+_HALO = {"boxstyle": "square,pad=0.12", "facecolor": PAPER.light, "edgecolor": "none", "alpha": 0.75}
 
 
 def draw_cost_scatter(searches: Searches) -> Picture:
@@ -44,12 +35,12 @@ def draw_cost_scatter(searches: Searches) -> Picture:
             dots: dict[str, Any] = {"s": 9, "c": look.colour, "marker": look.marker, "alpha": 0.5, "linewidths": 0}
             belongs(axes.scatter(xs, ys, **dots, rasterized=rasterized), index)
         _front(axes, np.concatenate(points))
-        _budget(axes, searches)
-        named = dict(_mark(axes, mark) for mark in _marks(searches))
         axes.xaxis.set_major_formatter(compact_ticks)
+        _budgets(axes, searches)
+        winners = _winners(axes, searches)
         axes.set_xlabel(what)
         axes.set_ylabel(_axis(searches.metric))
-        key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], [*named.items()])
+        key_above(figure, [_entry(group, index) for index, group in enumerate(searches.groups)], [winners])
 
     measure = f"{searches.measure[:1].upper()}{searches.measure[1:]}"
     caption = f"{measure} against {what} of every evaluated architecture. Stepped line: the Pareto front of "
@@ -80,46 +71,27 @@ def _front(axes: Axes, points: np.ndarray[tuple[int, int], np.dtype[np.float64]]
     axes.plot(ordered[:, 0], best, color=INK.light, linewidth=0.9, drawstyle="steps-post")
 
 
-def _budget(axes: Axes, searches: Searches) -> None:
+def _budgets(axes: Axes, searches: Searches) -> None:
+    """Draw the budgets: one with its name, several as the ticks of a logarithmic axis."""
     limits: tuple[Limits, ...] = searches.budgets or (searches.limits,)
-    ends = [end for own in limits for end in own.get(searches.cost_axis, ()) if end is not None]
-    for end in dict.fromkeys(ends):
+    ends = dict.fromkeys(end for own in limits for end in own.get(searches.cost_axis, ()) if end is not None)
+    for end in ends:
         axes.axvline(end, color=MUTED.light, linewidth=0.7 if searches.budgets else 1, linestyle=(0, (4, 2)))
-        axes.annotate(
-            f"budget {compact(end)}",
-            (end, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4, 5),
-            textcoords="offset points",
-            rotation=90,
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            bbox=_halo(),
-        )
-
-
-def _marks(searches: Searches) -> list[Mark]:
-    cost = searches.cost_axis
     if searches.budgets:
-        found = {winner.trial.architecture: winner.trial for winner in searches.winners}.values()
-        values = [(trial, trial.value) for trial in found if trial.value is not None]
-        return [Mark("winners", each.costs[cost], value, True, searches.written(value)) for each, value in values]
-    best = searches.winner.found
-    return [Mark("winner", searches.space.costs(best.architecture)[cost], best.fitness, True)]
+        axes.set_xscale("log")
+        axes.set_xticks(list(ends), [compact(end) for end in ends])
+        axes.minorticks_off()
+        return
+    look: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "bottom", "fontsize": 8.5, "bbox": _HALO}
+    for end in ends:
+        place: dict[str, Any] = {"xytext": (-4, 5), "textcoords": "offset points"}
+        axes.annotate(f"budget {compact(end)}", (end, 0), xycoords=("data", "axes fraction"), **place, **look)
 
 
-def _mark(axes: Axes, mark: Mark) -> tuple[str, Line2D]:
-    """Draw a mark, and return its entry in the key."""
-    marker, size = ("*", 12) if mark.chosen else ("h", 8)
-    face = INK.light if mark.chosen else PAPER.light
-    look: dict[str, Any] = {"marker": marker, "markerfacecolor": face, "markeredgecolor": INK.light}
-    axes.plot(mark.cost, mark.value, markersize=size, linestyle="none", zorder=4, **look)
-    if mark.note:
-        place: dict[str, Any] = {"xytext": (-4, 6), "textcoords": "offset points", "ha": "right", "bbox": _halo()}
-        axes.annotate(mark.note, (mark.cost, mark.value), fontsize=8.5, zorder=5, **place)
-    return mark.label, Line2D([], [], markersize=0.75 * size, linestyle="none", **look)
-
-
-def _halo() -> dict[str, object]:
-    return {"boxstyle": "square,pad=0.12", "facecolor": PAPER.light, "edgecolor": "none", "alpha": 0.75}
+def _winners(axes: Axes, searches: Searches) -> tuple[str, Line2D]:
+    """Mark the winners, and return their entry in the key."""
+    winners, cost = [each.found for each in searches.winners or [searches.winner]], searches.cost_axis
+    look: dict[str, Any] = {"marker": "*", "color": INK.light, "linestyle": "none"}
+    costs = [searches.space.costs(each.architecture)[cost] for each in winners]
+    axes.plot(costs, [each.fitness for each in winners], markersize=12, zorder=4, **look)
+    return "winners" if searches.budgets else "winner", Line2D([], [], markersize=9, **look)
