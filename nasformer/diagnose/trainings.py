@@ -35,7 +35,8 @@ class SupernetTraining:
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        return f"supernet-{digest([bench.net.space.fingerprint, _changed(bench.training['recipe']), self.seed, bench.images])}"
+        how = [bench.net.space.fingerprint, _changed(bench.training["recipe"]), self.seed, bench.images]
+        return f"supernet-{digest(how)}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, and keep the weights."""

@@ -238,7 +238,7 @@ def test_other_samplers_learn_nothing(name: str) -> None:
 
 def test_candidates_are_the_best_of_each_bin_by_saliency() -> None:
     sampler = get_sampler("candidates")(DIGITS, Recipe(sampling="candidates", cost_bins=3, candidates=2))
-    scores = saliency(DIGITS)
+    scores = saliency(DIGITS).check(DIGITS.codec)
     assert sampler.candidates is not None
     assert len(sampler.candidates) == 6
     for number, own in enumerate(cost_bins(sampler, 3)):
@@ -261,9 +261,10 @@ def test_saliency_is_that_of_the_weights_that_a_choice_adds() -> None:
     net(images).sum().backward()
 
     def added(name: str, small: tuple[int, int], large: tuple[int, int]) -> float:
-        weight = net.get_parameter(f"blocks.1.{name}.weight")
-        assert weight.grad is not None
-        each = (weight * weight.grad).abs() / (weight.abs().sum() * weight.grad.abs().sum())
+        weight = net.get_parameter(f"blocks.1.{name}.weight").detach()
+        gradient = net.get_parameter(f"blocks.1.{name}.weight").grad
+        assert gradient is not None
+        each = (weight * gradient).abs() / (weight.abs().sum() * gradient.abs().sum())
         return float(each[: large[0], : large[1]].sum() - each[: small[0], : small[1]].sum())
 
     heads, ratios = scores.tables["num_heads"], scores.tables["mlp_ratio"]
