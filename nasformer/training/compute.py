@@ -68,7 +68,7 @@ def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, ep
             f"{recipe.batch_size}; take more, smaller batches or a smaller network",
             macs,
         )
-    return recipe.replace(epochs=max(1, round(images / each)), epoch_images=each)
+    return recipe.replace(epochs=round(images / each), epoch_images=each)
 
 
 def _forward(net: VisionTransformer, architecture: Architecture | None = None) -> int:

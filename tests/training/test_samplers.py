@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasformer.architecture import Architecture
+from nasformer.architecture import Architecture, uniform
 from nasformer.cost import FunctionCost
 from nasformer.errors import RecipeError
 from nasformer.space import SearchSpace, load_space
@@ -168,6 +168,19 @@ def test_bins_do_not_starve_small_subnets_of_a_wide_space() -> None:
     assert sum(cost < math.prod(ends) ** 0.5 for cost in drawn) / 800 == pytest.approx(0.5, abs=0.05)
 
 
+def test_the_lowest_bin_has_the_networks_of_fewest_macs_whatever_their_patches() -> None:
+    space = load_space("cifar10")
+    bins = cost_bins(get_sampler("uniform")(space, Recipe()), 8)
+    ends = [own.bounds("macs") for own in bins]
+    assert ends[0][0] == space.feasible().bounds("macs")[0]
+    assert ends[-1][1] == space.feasible().bounds("macs")[1]
+    assert all(first[1] < second[0] for first, second in pairwise(ends))
+    coarse = uniform(48, 2, 2, 1, patch_size=8)
+    assert coarse in bins[0]
+    assert {each.patch_size for each in bins[0].sample(50)} == {4, 8}
+    assert {each.patch_size for each in bins[-1].sample(50)} == {4}
+
+
 def test_bins_of_a_set_that_cannot_be_counted() -> None:
     space = DIGITS.with_cost(FunctionCost("heads", lambda arch: sum(arch.num_heads) % 4))
     recipe = Recipe(sampling="bins", budget={"heads": (3, 3)})
@@ -204,6 +217,8 @@ def test_shift_forgets_slowly_and_skips_epochs_without_steps() -> None:
     other.learn([{KEY: [2.0, 2.0]}, {KEY: [1.0, 1.0]}, {KEY: [None, 1.0]}])
     assert sampler.probabilities[0] > 0.5, "its progress is the later one"
     assert other.probabilities[0] > 0.5
+    sampler.learn([{KEY: [-1.0, 0.0]}, {KEY: [-2.0, 0.0]}])
+    assert sampler.probabilities.tolist() == pytest.approx([0.75, 0.25]), "a loss may be negative or 0"
     sampler.learn([{KEY: [None, None]}, {KEY: [1.0, None]}])
     assert sampler.probabilities.tolist() == [0.5, 0.5]
 
