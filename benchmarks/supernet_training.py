@@ -117,7 +117,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _mean(row: Mapping[str, Any]) -> float:
-    return statistics.mean(score for own in row["accuracies"] for score in own)
+    return float(statistics.mean(score for own in row["accuracies"] for score in own))
 
 
 def main() -> None:

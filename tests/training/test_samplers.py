@@ -147,7 +147,7 @@ def test_bins_train_rare_sizes_as_often_as_common_ones() -> None:
     def rare(sampling: str) -> float:
         drawn = SamplingSchedule(space, Recipe(sampling=sampling, cost_bins=8))(0, 800)
         edge = ends[0] * (ends[1] / ends[0]) ** 0.125
-        return sum(space.macs(each) < edge for (each,) in drawn) / 800
+        return float(sum(space.macs(each) < edge for (each,) in drawn) / 800)
 
     assert rare("bins") == pytest.approx(1 / 8, abs=0.04)
     assert rare("uniform") < 0.08
