@@ -26,7 +26,7 @@ import torch
 
 from benchmarks import _cifar10
 from benchmarks._marks import markdown
-from nasformer._io import write_file
+from nasformer._io import digest, write_file
 from nasformer._provenance import processor
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset
@@ -34,12 +34,14 @@ from nasformer.data.memory import ImagesInMemory
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, evaluate, train_supernet
+from nasformer.training.compute import for_compute
 from nasformer.training.sampling import SamplingSchedule
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "supernet_training.md"
+RECIPE, SPACE = HERE / "recipes" / "cifar10.yaml", "cifar10"
 ENDS = (0.5e6, 1.0e6, 1.7e6, 2.8e6, 4.8e6, 8.0e6)
-SUBNETS, TEST_IMAGES = 4, 4000
+SUBNETS, TEST_IMAGES, EPOCHS = 4, 4000, 20
 PROGRESSIVE: dict[str, Any] = {"sampling": "sandwich", "inplace_distillation": "next_larger", "sandwich_random": 2}
 WAYS: dict[str, dict[str, Any]] = {
     "uniform": {},
@@ -57,15 +59,13 @@ WAYS: dict[str, dict[str, Any]] = {
 Row = dict[str, Any]
 
 
-def schedule(space: SearchSpace, recipe: Recipe, macs: float) -> Recipe:
-    """Return the recipe with as many epochs as the compute allows."""
-    recipe = recipe.replace(epochs=20)
-    draws = SamplingSchedule(space, recipe)
-    steps = [subnets for epoch in range(20) for subnets in draws(epoch, 40)]
+def schedule(space: SearchSpace, recipe: Recipe, macs: float, images: int) -> Recipe:
+    """Return the recipe with as many epochs as the compute allows; validated is the last."""
+    draws = SamplingSchedule(space, recipe.replace(epochs=EPOCHS))
+    steps = [subnets for epoch in range(EPOCHS) for subnets in draws(epoch, 100)]
     each = sum(space.macs(subnet) for subnets in steps for subnet in subnets) / len(steps)
-    images = recipe.epoch_images or 1
-    epochs = round(macs / (3 * each * (images // recipe.batch_size) * recipe.batch_size))
-    return recipe.replace(epochs=max(2, epochs), warmup_epochs=max(1, round(epochs / 20)), validate_every=10**6)
+    images = min(images, recipe.epoch_images or images)
+    return for_compute(recipe, macs, round(each), images, EPOCHS).replace(validate_every=10**6)
 
 
 @cache
@@ -85,16 +85,15 @@ def data_of(folder: Path, images: Path | None) -> Dataset:
 
 def cell(way: str, seed: int, macs: float, out: Path, images: Path | None) -> Row:
     """Return a way's accuracies by range of cost, trained if they are not kept."""
-    kept = out / f"{way.replace(' ', '-').replace(',', '')}-{seed}-{macs:.3g}.json"
+    torch.set_num_threads(1)
+    space, data = load_space(SPACE), data_of(out, images)
+    recipe = Recipe.load(RECIPE).replace(sampling="uniform", seed=seed)
+    recipe = schedule(space, recipe.replace(**WAYS[way]), macs, len(data.train))
+    kept = out / f"{way.replace(' ', '-').replace(',', '')}-{seed}-{digest(recipe.to_dict())}.json"
     if kept.exists():
         return dict(json.loads(kept.read_text()))
-    torch.set_num_threads(1)
-    space, data = load_space("cifar10"), data_of(out, images)
-    recipe = Recipe.load(HERE / "recipes" / "cifar10.yaml").replace(sampling="uniform", seed=seed)
     net = Supernet(space, seed=seed)
-    found = train_supernet(
-        net, data, schedule(space, recipe.replace(**WAYS[way]), macs), device="cpu", progress=False, keep=False
-    )
+    found = train_supernet(net, data, recipe, device="cpu", progress=False, keep=False)
     scores = [[evaluate(net, data.test, each, device="cpu").accuracy for each in own] for own in judges(space)]
     row = {"way": way, "seed": seed, "macs": found.macs, "seconds": found.seconds, "accuracies": scores}
     write_file(kept, json.dumps(row) + "\n")
@@ -111,7 +110,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         error = f" ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}" if len(gains) > 1 else ""
         ranges = [statistics.mean(statistics.mean(row["accuracies"][n]) for row in own) for n in range(len(ENDS) - 1)]
         macs = statistics.mean(row["macs"] for row in own) / 1e12
-        lines.append([way, *(f"{each:.1f}" for each in ranges), f"{statistics.mean(gains):+.2f}{error}", f"{macs:.2f}"])
+        gain = f"{statistics.mean(gains):+.2f}{error}" if gains else "–"
+        lines.append([way, *(f"{each:.1f}" for each in ranges), gain, f"{macs:.2f}"])
     ends = [f"to {high / 1e6:g} M" for high in ENDS[1:]]
     return markdown(["way", *ends, "to uniform (± s.e.)", "10¹² MACs"], lines)
 

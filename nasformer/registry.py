@@ -131,6 +131,8 @@ def make_fitness(
 
     if kind == "inherited":
         net, dataset = open_supernet(space, supernet=supernet, data=data, root=root)
+        if chosen := net.metadata.get("training", {}).get("candidates"):
+            _LOGGER.warning("these weights trained %d candidates only; others are ranked without training", len(chosen))
         options: dict[str, Any] = {"data": dataset.record, "objective": objective, "racing": racing, "dtype": dtype}
         options["readers"] = readers
         build = partial(fitness.InheritedFitness, net, dataset.search, **options)

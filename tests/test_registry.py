@@ -181,3 +181,15 @@ def test_weights_without_a_record_judge_images_of_files(tmp_path: Path) -> None:
     path = Supernet(space).save(tmp_path / "net.safetensors")
     _, data = open_supernet(space, supernet=path, data=f"imagefolder:{tmp_path / 'images'}")
     assert (len(data.train), len(data.search), len(data.test)) == (18, 2, 20)
+
+
+def test_weights_of_candidates_say_that_others_are_not_trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = load_space("digits")
+    net = Supernet(space)
+    record = {"data": load_dataset("digits").record}
+    for trained, warned in ((record, False), ({**record, "candidates": [space.smallest.to_dict()] * 3}, True)):
+        net.metadata = {"training": trained}
+        make_fitness("inherited", space, supernet=net.save(tmp_path / "net.safetensors"), device="cpu")
+        assert ("these weights trained 3 candidates only" in caplog.text) == warned

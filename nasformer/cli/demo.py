@@ -158,8 +158,8 @@ def _finalists(
             winner.extract(net), data, _single(recipe, net, winner.architecture, part * tuning, data), **options
         )
         trained = retrain(uniform, net.space, data, _single(recipe, net, uniform, alone, data), **options)
-        both = ((WINNER, winner.architecture, tuned.figures), (UNIFORM, uniform, trained.figures))
-        finalists += [_finalist(kind, budget, net, data, *each) for kind, *each in both]
+        finalists.append(_finalist(WINNER, budget, net, data, winner.architecture, tuned.figures))
+        finalists.append(_finalist(UNIFORM, budget, net, data, uniform, trained.figures))
     return finalists
 
 

@@ -18,7 +18,8 @@ def space_names() -> list[str]:
     """Return the names of the built-in spaces.
 
     >>> space_names()
-    ['autoformer-base', 'autoformer-small', 'autoformer-tiny', 'digits', 'fashion-mnist', 'photos', 'series-96']
+    ['autoformer-base', 'autoformer-small', 'autoformer-tiny', 'cifar10', 'digits', 'digits-wide', 'fashion-mnist',
+     'fashion-mnist-wide', 'photos', 'series-96']
     """
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 

@@ -67,7 +67,7 @@ def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, ep
             "takes; take more, a smaller batch or a smaller network",
             macs,
         )
-    each = min(train_images // recipe.batch_size, max(1, steps // epochs))
+    each = max(1, min(train_images // recipe.batch_size, steps // epochs))
     return recipe.replace(epochs=max(1, round(steps / each)), epoch_images=each * recipe.batch_size)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from nasformer.data.dataset import Dataset
+from nasformer.data.memory import ImagesInMemory
 from nasformer.training.device import find_device
 from nasformer.training.log import logger
 from nasformer.training.recipe import NOT_AUGMENTED, Recipe
@@ -99,9 +100,9 @@ def family_recipe(data: Dataset, device: str | torch.device = "auto", given: Map
 def recorded_recipe(recorded: Mapping[str, Any], data: Dataset) -> Recipe:
     """Return the recipe that weights record, fitted to the data.
 
-    One without ``candidates`` is older than the augmentation of built-in images in memory, which it then does not mean.
+    One without ``candidates`` is older than the augmentation of images in memory, which it then does not mean.
     """
-    former = Recipe.is_built_in(data.name) and "candidates" not in recorded
+    former = isinstance(data.train, ImagesInMemory) and "candidates" not in recorded
     return fit_recipe(Recipe(**{**recorded, **(NOT_AUGMENTED if former else {})}), data)
 
 

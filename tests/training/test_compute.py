@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,10 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from nasformer.architecture import uniform
 from nasformer.cost import Geometry
 from nasformer.data import Dataset
+from nasformer.errors import RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, VisionTransformer
 from nasformer.training import Recipe, finetune, train_subnet, train_supernet
-from nasformer.training.compute import training_macs
+from nasformer.training.compute import for_compute, training_macs
 from nasformer.training.sampling import SamplingSchedule
 
 QUIET: dict[str, Any] = {"device": "cpu", "progress": False}
@@ -68,3 +71,36 @@ def test_the_count_is_that_of_torch() -> None:
     assert counted is not None
     by_images = 8 * geometry.patches * geometry.patch_dim * 32  # the gradient of the images, which nobody needs
     assert counted == pytest.approx(counter.get_total_flops() / 2 + by_images, rel=0.02)
+
+
+@given(st.floats(1e6, 1e10), st.integers(1000, 10**6), st.integers(16, 10**5), st.integers(1, 40))
+def test_a_recipe_takes_the_compute_in_whole_batches(macs: float, forward: int, images: int, epochs: int) -> None:
+    recipe = Recipe(batch_size=16)
+    if macs / (3 * forward) < 16 * epochs * (1 + 1e-9):
+        return
+    found = for_compute(recipe, macs, forward, images, epochs)
+    assert found.epoch_images is not None
+    assert found.epoch_images % 16 == 0
+    assert found.epoch_images <= images
+    assert found.epochs >= epochs
+    taken = 3 * forward * found.epochs * found.epoch_images
+    assert taken == pytest.approx(macs, rel=0.5 / epochs)
+
+
+@pytest.mark.parametrize("images", [400, 1000])
+def test_a_training_takes_the_compute(space: SearchSpace, data: Dataset, recipe: Recipe, images: int) -> None:
+    net, forward = Supernet(space).extract(space.smallest), space.macs(space.smallest)
+    macs = 3 * images * forward
+    found = train_subnet(net, data, for_compute(recipe, macs, forward, len(data.train)), **QUIET)
+    assert found.macs == pytest.approx(macs, rel=0.05)
+
+
+def test_too_little_compute_is_one_line() -> None:
+    words = "1e\\+05 multiply-accumulates are less than a batch of 50 of a network of 1,000 takes; take more, a smaller"
+    with pytest.raises(RecipeError, match=words):
+        for_compute(Recipe(batch_size=50), 1e5, 1000, 10_000)
+
+
+def test_little_compute_has_fewer_epochs() -> None:
+    found = for_compute(Recipe(batch_size=50), 6e5, 1000, 10_000)
+    assert (found.epochs, found.epoch_images) == (4, 50)

@@ -91,14 +91,14 @@ def test_the_warm_up_follows_the_number_of_epochs(epochs: int, warmup: int) -> N
 
 def test_the_recipes_that_are_kept_load(root: Path) -> None:
     kept = {path.stem: Recipe.load(path) for path in (root / "benchmarks" / "recipes").glob("*.yaml")}
-    assert kept["fashion-mnist-paper"].sampling == "uniform"
+    assert kept["cifar10"].sampling == "bins"
     assert kept["fashion-mnist"] == Recipe.for_dataset("fashion-mnist")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("sampling: both", "unknown sampling 'both'; known: bins, sandwich"),
+        ("sampling: both", "unknown sampling 'both'; known: bins, candidates, sandwich, shift, stratified"),
         ("ema_decay: 1", "recipe ema_decay: .*less than 1, got 1"),
         ("repeated_augmentation: 0", "recipe repeated_augmentation: .*got 0"),
         ("budget: 5", "recipe budget: .*dictionary, got 5"),

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasformer.architecture import Architecture
+from nasformer.architecture import Architecture, uniform
 from nasformer.cost import FunctionCost
 from nasformer.errors import RecipeError
 from nasformer.space import SearchSpace, load_space
@@ -147,7 +147,7 @@ def test_bins_train_rare_sizes_as_often_as_common_ones() -> None:
     def rare(sampling: str) -> float:
         drawn = SamplingSchedule(space, Recipe(sampling=sampling, cost_bins=8))(0, 800)
         edge = ends[0] * (ends[1] / ends[0]) ** 0.125
-        return sum(space.macs(each) < edge for (each,) in drawn) / 800
+        return sum(int(space.macs(each) < edge) for (each,) in drawn) / 800
 
     assert rare("bins") == pytest.approx(1 / 8, abs=0.04)
     assert rare("uniform") < 0.08
@@ -166,6 +166,19 @@ def test_bins_do_not_starve_small_subnets_of_a_wide_space() -> None:
     assert ends[1] > 10 * ends[0]
     drawn = [DIGITS.macs(each) for (each,) in SamplingSchedule(DIGITS, Recipe(sampling="bins"))(0, 800)]
     assert sum(cost < math.prod(ends) ** 0.5 for cost in drawn) / 800 == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_lowest_bin_has_the_networks_of_fewest_macs_whatever_their_patches() -> None:
+    space = load_space("cifar10")
+    bins = cost_bins(get_sampler("uniform")(space, Recipe()), 8)
+    ends = [own.bounds("macs") for own in bins]
+    assert ends[0][0] == space.feasible().bounds("macs")[0]
+    assert ends[-1][1] == space.feasible().bounds("macs")[1]
+    assert all(first[1] < second[0] for first, second in pairwise(ends))
+    coarse = uniform(48, 2, 2, 1, patch_size=8)
+    assert coarse in bins[0]
+    assert {each.patch_size for each in bins[0].sample(50)} == {4, 8}
+    assert {each.patch_size for each in bins[-1].sample(50)} == {4}
 
 
 def test_bins_of_a_set_that_cannot_be_counted() -> None:
@@ -204,6 +217,8 @@ def test_shift_forgets_slowly_and_skips_epochs_without_steps() -> None:
     other.learn([{KEY: [2.0, 2.0]}, {KEY: [1.0, 1.0]}, {KEY: [None, 1.0]}])
     assert sampler.probabilities[0] > 0.5, "its progress is the later one"
     assert other.probabilities[0] > 0.5
+    sampler.learn([{KEY: [-1.0, 0.0]}, {KEY: [-2.0, 0.0]}])
+    assert sampler.probabilities.tolist() == pytest.approx([0.75, 0.25]), "a loss may be negative or 0"
     sampler.learn([{KEY: [None, None]}, {KEY: [1.0, None]}])
     assert sampler.probabilities.tolist() == [0.5, 0.5]
 
@@ -238,7 +253,7 @@ def test_other_samplers_learn_nothing(name: str) -> None:
 
 def test_candidates_are_the_best_of_each_bin_by_saliency() -> None:
     sampler = get_sampler("candidates")(DIGITS, Recipe(sampling="candidates", cost_bins=3, candidates=2))
-    scores = saliency(DIGITS)
+    scores = saliency(DIGITS).check(DIGITS.codec)
     assert sampler.candidates is not None
     assert len(sampler.candidates) == 6
     for number, own in enumerate(cost_bins(sampler, 3)):
@@ -261,9 +276,10 @@ def test_saliency_is_that_of_the_weights_that_a_choice_adds() -> None:
     net(images).sum().backward()
 
     def added(name: str, small: tuple[int, int], large: tuple[int, int]) -> float:
-        weight = net.get_parameter(f"blocks.1.{name}.weight")
-        assert weight.grad is not None
-        each = (weight * weight.grad).abs() / (weight.abs().sum() * weight.grad.abs().sum())
+        weight = net.get_parameter(f"blocks.1.{name}.weight").detach()
+        gradient = net.get_parameter(f"blocks.1.{name}.weight").grad
+        assert gradient is not None
+        each = (weight * gradient).abs() / (weight.abs().sum() * gradient.abs().sum())
         return float(each[: large[0], : large[1]].sum() - each[: small[0], : small[1]].sum())
 
     heads, ratios = scores.tables["num_heads"], scores.tables["mlp_ratio"]

@@ -224,8 +224,10 @@ def test_a_recorded_recipe_of_a_former_version_keeps_its_meaning() -> None:
     data, recorded = load_dataset("digits"), Recipe().to_dict()
     assert recorded_recipe(recorded, data).horizontal_flip == 0.5
     del recorded["candidates"]
-    former = recorded_recipe(recorded, data)
-    assert (former.auto_augment, former.random_erasing, former.horizontal_flip) == (None, 0.0, 0.0)
+    for name in ("digits", "mine"):  # images in memory of any name
+        data.name = name
+        former = recorded_recipe(recorded, data)
+        assert (former.auto_augment, former.random_erasing, former.horizontal_flip) == (None, 0.0, 0.0)
 
 
 def test_the_default_recipe_translates_what_it_does_not_crop(tmp_path: Path) -> None:

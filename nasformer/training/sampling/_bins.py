@@ -1,7 +1,6 @@
 """Bins of MACs: the feasible sets of ranges of cost, so that sizes that are rare in a space train as often.
 
-The ends of a range have the same ratio in all bins. Ranges of equal width would starve small subnets: where the largest
-has 61 times the MACs of the smallest, 0.2 % of the draws would be within twice the smallest, instead of 14 %.
+The ends of a range have the same ratio in all bins; ranges of equal width would starve small subnets of wide spaces.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from nasformer.cost import Bounds, merge
 from nasformer.errors import BudgetError
 from nasformer.space import FeasibleSet
 from nasformer.space.bounded import bounded
+from nasformer.space.filtered import FilteredSet
 from nasformer.training.sampling._parts import without_skips
 from nasformer.training.sampling._sampler import SubnetSampler
 
@@ -30,10 +30,7 @@ def cost_bins(sampler: SubnetSampler, count: int) -> list[FeasibleSet]:
         BudgetError: MACs and budget have too many distinct sums.
     """
     space, limits = sampler.space, sampler.feasible.limits
-    try:
-        low, high = bounded(without_skips(space), limits).bounds("macs")
-    except BudgetError:  # only networks that skip a branch meet it
-        low, high = sampler.feasible.bounds("macs")
+    low, high = _ends(sampler)
     inner = [round(low * (high / low) ** (number / count)) for number in range(1, count)]
     found: list[FeasibleSet] = []
     for first, last in pairwise([None, *inner, None]):
@@ -45,3 +42,12 @@ def cost_bins(sampler: SubnetSampler, count: int) -> list[FeasibleSet]:
     if not found:
         raise fault
     return found
+
+
+def _ends(sampler: SubnetSampler) -> tuple[float, float]:
+    """Return the fewest and the most MACs of subnets that skip no branch; under a black-box cost bounds of them."""
+    try:
+        within = bounded(without_skips(sampler.space), sampler.feasible.limits)
+    except BudgetError:  # only networks that skip a branch meet it
+        within = sampler.feasible
+    return (within.proposed if isinstance(within, FilteredSet) and not within.countable else within).bounds("macs")

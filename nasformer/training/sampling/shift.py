@@ -27,6 +27,7 @@ KEY = "bin_losses"
 
 _FLOOR = 0.5  # share of the probability that all bins have equally
 _DECAY = 0.8  # of the average of the progress over the epochs
+_LEAST = 1e-6  # loss that progress is relative to
 
 
 class ShiftSampler(BinsSampler):
@@ -42,7 +43,7 @@ class ShiftSampler(BinsSampler):
         average, before = np.zeros(len(self._bins)), np.full(len(self._bins), np.nan)
         for row in rows:
             losses = np.array(row[KEY], dtype=np.float64)  # None becomes NaN
-            progress = (before - losses) / before
+            progress = (before - losses) / np.abs(before).clip(min=_LEAST)
             average = np.where(np.isnan(progress), average, _DECAY * average + (1 - _DECAY) * progress)
             before = np.where(np.isnan(losses), before, losses)
         gain = average.clip(min=0)
