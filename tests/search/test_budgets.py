@@ -22,7 +22,7 @@ BUDGETS = [20e3, 40e3, 80e3]
 
 def value(architecture: Architecture) -> float:
     """Grow with width and depth, with less from each further layer, and a rugged part."""
-    return architecture.embed_dim**0.5 + architecture.depth**0.5 + SPACE.params(architecture) % 11 / 20
+    return float(architecture.embed_dim**0.5 + architecture.depth**0.5 + SPACE.params(architecture) % 11 / 20)
 
 
 def search(strategy: str = "thompson", fitness: Any = value, budgets: object = BUDGETS, **options: Any) -> SearchResult:
