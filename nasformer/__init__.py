@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from nasformer.training import Recipe as Recipe
     from nasformer.training import bind_weights as bind_weights
     from nasformer.training import finetune as finetune
+    from nasformer.training import finetune_front as finetune_front
     from nasformer.training import repair as repair
     from nasformer.training import retrain as retrain
     from nasformer.training import train_supernet as train_supernet
@@ -97,7 +98,15 @@ _HOME = {
     ),
     "nasformer.supernet": ("Supernet",),
     "nasformer.tasks": ("Task", "get_task", "task_names"),
-    "nasformer.training": ("Recipe", "bind_weights", "finetune", "repair", "retrain", "train_supernet"),
+    "nasformer.training": (
+        "Recipe",
+        "bind_weights",
+        "finetune",
+        "finetune_front",
+        "repair",
+        "retrain",
+        "train_supernet",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

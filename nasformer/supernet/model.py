@@ -332,6 +332,23 @@ class VisionTransformer(nn.Module):
                 parameter.copy_(leading_slice(tensor, parameter.shape))
         return subnet
 
+    def absorb(self, subnet: VisionTransformer) -> None:
+        """Copy the weights of a standalone network back into this one: the inverse of ``extract``.
+
+        Networks that share slices with it change, so extract what must stay first. Positions on another grid and a head
+        of other classes are left out.
+
+        Raises:
+            ArchitectureError: The network is larger than this one.
+        """
+        self.require(subnet.architecture)
+        own = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, parameter in subnet.named_parameters():
+                shared = leading_slice(own[self.shared_name(name, subnet.architecture)], parameter.shape)
+                if shared.shape == parameter.shape:
+                    shared.copy_(parameter)
+
     def shared_name(self, name: str, architecture: Architecture) -> str:
         """Return this network's name of a parameter of the standalone ``architecture``."""
         stem, _, rest = self.sharing.shared_name(name, architecture).partition(".")

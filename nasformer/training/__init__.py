@@ -11,6 +11,7 @@ from nasformer.training.defaults import default_recipe, family_recipe
 from nasformer.training.device import find_device
 from nasformer.training.distributed import is_main_process, should_report
 from nasformer.training.finetune import FinetuneResult, finetune, retrain
+from nasformer.training.front import finetune_front
 from nasformer.training.recipe import Affine, Recipe
 from nasformer.training.repair import repair
 from nasformer.training.result import TrainingResult
@@ -34,6 +35,7 @@ __all__ = [
     "find_device",
     "find_weights",
     "finetune",
+    "finetune_front",
     "is_main_process",
     "load_teacher",
     "repair",

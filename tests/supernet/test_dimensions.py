@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet, VisionTransformer, load_network, to_autoformer
 from nasformer.supernet.attention import SlicedAttention
 from nasformer.supernet.latency import measure_blocks
+from nasformer.supernet.model import leading_slice
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training import Recipe, train_supernet
 from nasformer.training.sampling import SamplingSchedule, reference_subnets
@@ -308,3 +310,21 @@ def test_a_file_that_needs_a_dimension_of_another_package_says_so(
     for read, file in zip((Supernet.load, load_network), files, strict=True):
         with pytest.raises(CheckpointError, match=r"cannot build the .* of .*: .*'z_narrow'"):
             read(file)
+
+
+@SHARING
+def test_a_network_is_absorbed_where_it_came_from(weight_sharing: str) -> None:
+    net = deepcopy(NETS[weight_sharing])
+    for member in SPACE.sample(5, seed=1):
+        subnet = net.extract(member)
+        with torch.no_grad():
+            for parameter in subnet.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        net.absorb(subnet)
+        own = dict(net.named_parameters())
+        for name, parameter in subnet.named_parameters():
+            shared = leading_slice(own[net.shared_name(name, member)], parameter.shape)
+            assert shared.shape != parameter.shape or torch.equal(shared, parameter), name
+        if member.image_size == max(SPACE.image_size.values):
+            with torch.inference_mode():
+                torch.testing.assert_close(net(IMAGES, member), subnet(IMAGES))
