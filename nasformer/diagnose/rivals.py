@@ -15,7 +15,7 @@ _MLP_RATIO = 4
 _WIDTH_TO_DEPTH = 24
 """Width over depth, between those of DeiT-Ti (16) and DeiT-S (32)."""
 
-_FALL = 1 / 3
+_FALL = 2 / 3
 """Exponent by which a winner's fine-tuning falls with its budget."""
 
 _DEPTHS = range(2, 13)
@@ -25,7 +25,7 @@ _NEAR = 0.75
 
 
 def finetuning_parts(space: SearchSpace, budgets: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Return each winner's part of the fine-tuning: smaller networks get more, since the supernet gives them less."""
+    """Return each winner's part of the fine-tuning: more to smaller ones, from which larger ones start."""
     weights = [float(space.feasible(**budget).bounds("macs")[1]) ** -_FALL for budget in budgets]
     return [weight / sum(weights) for weight in weights]
 

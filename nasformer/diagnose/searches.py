@@ -1,54 +1,94 @@
-"""Searches of a diagnosis with inherited weights, by loss on some of the search images."""
+"""Searches of a diagnosis with inherited weights, by loss on some of the search images, and their fine-tuning."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nasformer._io import digest
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.jobs import JobResult
+from nasformer.diagnose.rivals import finetuning_parts
+from nasformer.diagnose.trainings import changed, options, passes, reseeded
+from nasformer.errors import DiagnosisError
 from nasformer.search import SearchResult
 from nasformer.searcher import Searcher
+from nasformer.training import finetune
+from nasformer.training.compute import for_compute
 
 STRATEGY = "thompson"
 _BATCH = 10
 
 
 @dataclass(frozen=True)
-class FrontSearch:
-    """One search for the winners of all budgets.
+class Front:
+    """The winners of all budgets, searched and fine-tuned in ascending order, each from what the smaller have learnt.
+
+    A winner takes more than the budget before. Its weights go back into a copy of the supernet, with which the next
+    budget is searched: what fits the winner is the best start of a larger network.
 
     Attributes:
-        seed: Seed of the search.
+        recipe: Recipe of the fine-tuning.
+        macs: Compute of searches and fine-tuning together.
+        seed: Seed of searches and fine-tuning.
         file: Weights in the diagnosis's folder; "": the diagnosed supernet.
     """
 
+    recipe: Mapping[str, Any]
+    macs: float
     seed: int
     file: str = ""
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
         size = bench.plan.identity("evaluations", "search_images", "budgets")
-        return f"front-{self.seed}-{digest([bench.weights_of(self.file), bench.identity, size])}"
+        how = [bench.weights_of(self.file), bench.identity, size, changed(self.recipe), self.macs]
+        return f"front-{self.seed}-{digest(how)}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Search, and return the winner of each budget and the compute of the evaluations."""
-        fitness = bench.fitness(bench.searched, bench.supernet(self.file), bench.ranking)
-        searcher = Searcher(bench.net.space, STRATEGY, fitness, self.seed)
-        result = searcher.run(
-            budgets=[dict(budget) for budget in bench.plan.budgets],
-            evaluations=bench.plan.evaluations,
-            batch_size=_BATCH,
-            storage=folder / "study.log",
-            study="front",
-            progress=False,
-        )
-        return {
-            "winners": [winner.architecture.to_dict() for winner in result.winners],
-            "macs": sum(trial.costs["macs"] for trial in result.trials) * len(bench.searched),
-            "seconds": _seconds(result),
-        }
+        """Search and fine-tune, and return the figures of each winner.
+
+        Raises:
+            DiagnosisError: The searches take all the compute.
+        """
+        space, data, shared = bench.net.space, bench.data, deepcopy(bench.supernet(self.file))
+        budgets = bench.plan.budgets
+        parts, left, before = finetuning_parts(space, budgets), self.macs, dict[str, float]()
+        rows, seconds = [], 0.0
+        for place, budget in enumerate(budgets):
+            result = Searcher(space, STRATEGY, bench.fitness(bench.searched, shared, bench.ranking), self.seed).run(
+                {name: (before.get(name), most) for name, most in bench.most(budget).items()},
+                evaluations=-(-bench.plan.evaluations // len(budgets)),
+                batch_size=_BATCH,
+                storage=folder / "study.log",
+                study=str(place),
+                progress=False,
+            )
+            left -= sum(trial.costs["macs"] for trial in result.trials) * len(bench.searched)
+            if left <= 0:
+                raise DiagnosisError("the searches take all the compute of the fine-tuning; take a larger share", left)
+            winner, part = result.best.architecture, parts[place] / sum(parts[place:])
+            (inherited,) = bench.judged([winner], data.test, shared)
+            recipe = for_compute(reseeded(self.recipe, self.seed), part * left, space.macs(winner), len(data.train))
+            recipe = recipe.replace(validate_every=recipe.epochs)
+            tuned = finetune(shared.extract(winner), data, recipe, **options(bench, folder / str(place)))
+            shared.absorb(tuned.net)
+            before = bench.most(budget)
+            left -= tuned.training.macs or 0
+            seconds += _seconds(result) + tuned.training.seconds
+            rows.append(
+                {
+                    "architecture": winner.to_dict(),
+                    "inherited": inherited.value,
+                    **{name: tuned.figures["test"][name] for name in data.task.objectives},
+                    "macs": tuned.training.macs,
+                    "epochs": passes(tuned.training, bench),
+                }
+            )
+        return {"winners": rows, "macs": self.macs - left, "seconds": seconds}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench, some
 from nasformer.diagnose.jobs import JobResult
 from nasformer.supernet import Supernet
-from nasformer.training import Recipe, finetune, retrain, train_supernet
+from nasformer.training import Recipe, retrain, train_supernet
 from nasformer.training.compute import for_compute
 from nasformer.training.log import Row
 from nasformer.training.result import TrainingResult
@@ -35,14 +35,14 @@ class SupernetTraining:
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        recipe = _changed(bench.training["recipe"])
+        recipe = changed(bench.training["recipe"])
         return f"supernet-{digest([bench.net.space.fingerprint, recipe, self.seed, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, and keep the weights."""
         recipe = reseeded(bench.training["recipe"], self.seed)
         net = Supernet(bench.net.space, seed=recipe.seed)
-        result = train_supernet(net, bench.data, recipe, keep=False, **_options(bench, folder))
+        result = train_supernet(net, bench.data, recipe, keep=False, **options(bench, folder))
         file = str((folder / WEIGHTS).relative_to(bench.folder))
         return {"file": file, "macs": result.macs, "seconds": result.seconds}
 
@@ -56,21 +56,17 @@ class Alone:
         recipe: Its recipe.
         macs: Compute, from which the epochs follow; None: the recipe's epochs.
         seed: Added to the recipe's seed.
-        file: Weights of the supernet from which it is fine-tuned, in the diagnosis's folder, "" for the diagnosed one;
-            None: it is trained from scratch.
     """
 
     architecture: Architecture
     recipe: Mapping[str, Any]
     macs: float | None = None
     seed: int = 0
-    file: str | None = None
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        start = bench.net.space.fingerprint if self.file is None else bench.weights_of(self.file)
-        how = [self.architecture.to_dict(), _changed(self.recipe), self.macs, self.seed]
-        return f"{'retrain' if self.file is None else 'finetune'}-{digest([*how, start, bench.images])}"
+        how = [self.architecture.to_dict(), changed(self.recipe), self.macs, self.seed]
+        return f"retrain-{digest([*how, bench.net.space.fingerprint, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
         """Train, evaluate, and keep only the figures."""
@@ -78,14 +74,10 @@ class Alone:
         if self.macs is not None:
             recipe = for_compute(recipe, self.macs, space.macs(self.architecture), len(bench.data.train))
         recipe = recipe.replace(validate_every=recipe.epochs)
-        options = _options(bench, folder)
-        if self.file is None:
-            result = retrain(self.architecture, space, bench.data, recipe, **options)
-        else:
-            result = finetune(bench.supernet(self.file).extract(self.architecture), bench.data, recipe, **options)
+        result = retrain(self.architecture, space, bench.data, recipe, **options(bench, folder))
         test, training = result.figures["test"], result.training
         scores = {name: test[name] for name in bench.data.task.objectives}
-        return {**scores, "macs": training.macs, "epochs": _passes(training, bench), "seconds": training.seconds}
+        return {**scores, "macs": training.macs, "epochs": passes(training, bench), "seconds": training.seconds}
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ class EarlyStopping:
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
-        how = [dict(self.budget), _changed(self.recipe), self.macs, self.seed, bench.plan.search_images]
+        how = [dict(self.budget), changed(self.recipe), self.macs, self.seed, bench.plan.search_images]
         return f"hyperband-{digest([*how, bench.net.space.fingerprint, bench.images])}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
@@ -179,17 +171,18 @@ def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
     return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
 
 
-def _passes(training: TrainingResult, bench: Bench) -> float:
+def passes(training: TrainingResult, bench: Bench) -> float:
     """Return how often a training saw the train images."""
     return training.steps * training.recipe.batch_size / len(bench.data.train)
 
 
-def _changed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def changed(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a recipe that are no defaults: later versions have further ones."""
     plain = Recipe().to_dict()
     return {name: value for name, value in recipe.items() if plain.get(name, value) != value}
 
 
-def _options(bench: Bench, folder: Path) -> dict[str, Any]:
+def options(bench: Bench, folder: Path) -> dict[str, Any]:
+    """Return how a training runs in a folder."""
     options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
     return options | {"readers": bench.readers}

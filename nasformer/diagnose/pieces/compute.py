@@ -12,8 +12,8 @@ from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
 from nasformer.diagnose.jobs import JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
-from nasformer.diagnose.rivals import finetuning_parts, hand_scaled, largest_uniform
-from nasformer.diagnose.searches import FrontSearch
+from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.searches import Front
 from nasformer.diagnose.trainings import Alone, EarlyStopping, SupernetTraining
 from nasformer.errors import DiagnosisError
 
@@ -39,24 +39,17 @@ def compute(bench: Bench, do: Doing) -> Piece:
     found = do(bench, [*trainings, *fixed, *stopped], "rivals")
     files = ["", *(result["file"] for result in found[: len(trainings)])]
     of_rivals, of_stopped = _parts(found[len(trainings) :], len(fixed))
-    searches = do(bench, [FrontSearch(seed, files[seed]) for seed in seeds], "searches")
-    winners = [[Architecture.from_dict(winner) for winner in result["winners"]] for result in searches]
-    left = [training * plan.share - result["macs"] for result in searches]
-    if min(left) <= 0:
-        raise DiagnosisError("the search took all the compute of the fine-tuning; take a larger --share", plan.share)
-    parts = finetuning_parts(space, plan.budgets)
-    places = [(number, seed) for number in range(len(plan.budgets)) for seed in seeds]
-    tuned = [Alone(winners[s][n], plan.finetuning, left[s] * parts[n], s, files[s]) for n, s in places]
-    alone = [Alone(winners[s][n], plan.recipe, each, s) for n, s in places]
-    after, scratch = _parts(do(bench, [*tuned, *alone], "winners"), len(tuned))
-    nets = [bench.supernet(file) for file in files]
-    inherited = [[told.value for told in bench.judged(winners[s], bench.data.test, nets[s])] for s in seeds]
+    fronts = do(bench, [Front(plan.finetuning, training * plan.share, seed, files[seed]) for seed in seeds], "fronts")
+    tuned = [[front["winners"][number] for front in fronts] for number in range(len(plan.budgets))]
+    winners = [[Architecture.from_dict(each["architecture"]) for each in own] for own in tuned]
+    alone = [Alone(winner, plan.recipe, each, seed) for own in winners for seed, winner in enumerate(own)]
+    scratch = do(bench, alone, "winners alone")
     rows = []
     for number, budget in enumerate(plan.budgets):
         own = slice(number * len(seeds), (number + 1) * len(seeds))
-        chosen = [winners[seed][number] for seed in seeds]
+        chosen, after = winners[number], tuned[number]
         entries = [
-            {**_entry(bench, WINNER, chosen, after[own]), "inherited": [inherited[seed][number] for seed in seeds]},
+            {**_entry(bench, WINNER, chosen, after), "inherited": [result["inherited"] for result in after]},
             _entry(bench, ALONE, chosen, scratch[own]),
         ]
         for place, (at, name) in enumerate(cells):
@@ -67,10 +60,9 @@ def compute(bench: Bench, do: Doing) -> Piece:
         entries.append(_entry(bench, STOPPED, [Architecture.from_dict(x["architecture"]) for x in last], last))
         rows.append({"budget": dict(budget), "networks": entries, "differences": _differences(entries)})
     return {
-        "seconds": seconds_of(found, searches, after, scratch),
+        "seconds": seconds_of(found, fronts, scratch),
         "training": [training, *(result["macs"] for result in found[: len(trainings)])],
-        "search": [result["macs"] for result in searches],
-        "finetuning": [[share * part for part in parts] for share in left],
+        "fronts": [result["macs"] for result in fronts],
         "each": each,
         "rows": rows,
         "gain": _gain(rows, UNIFORM),
