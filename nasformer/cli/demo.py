@@ -141,24 +141,24 @@ def _search(
 def _finalists(
     result: SearchResult, net: Supernet, data: Dataset, recipe: Recipe, training: TrainingResult, progress: bool
 ) -> list[Finalist]:
-    """Train the winners, and the uniform ViTs for the compute of all of it, and test them."""
+    """Train the winners in ascending order, and the uniform ViTs for the compute of all of it, and test them."""
     from nasformer.diagnose.rivals import finetuning_parts, largest_uniform
-    from nasformer.training import finetune, retrain
+    from nasformer.training import finetune_front, retrain
 
     assert training.macs is not None
     searched = len(data.search) * sum(trial.costs["macs"] for trial in result.trials)
     tuning = max(SHARE * training.macs - searched, training.macs / 10)
     alone = (1 + SHARE) * training.macs / len(BUDGETS)
     options: dict[str, Any] = {"device": "cpu", "progress": progress}
-    finalists = []
+    winners = [winner.architecture for winner in result.winners]
     parts = finetuning_parts(net.space, [{"macs": budget} for budget in BUDGETS])
-    for budget, winner, part in zip(BUDGETS, result.winners, parts, strict=True):
+    recipes = [_single(recipe, net, own, part * tuning, data) for own, part in zip(winners, parts, strict=True)]
+    tuned = finetune_front(net, winners, data, recipes, **options)
+    finalists = []
+    for budget, winner, own in zip(BUDGETS, winners, tuned, strict=True):
         uniform = largest_uniform(net.space, {"macs": budget})
-        tuned = finetune(
-            winner.extract(net), data, _single(recipe, net, winner.architecture, part * tuning, data), **options
-        )
         trained = retrain(uniform, net.space, data, _single(recipe, net, uniform, alone, data), **options)
-        finalists.append(_finalist(WINNER, budget, net, data, winner.architecture, tuned.figures))
+        finalists.append(_finalist(WINNER, budget, net, data, winner, own.figures))
         finalists.append(_finalist(UNIFORM, budget, net, data, uniform, trained.figures))
     return finalists
 

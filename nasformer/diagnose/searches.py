@@ -69,7 +69,9 @@ class Front:
             )
             left -= sum(trial.costs["macs"] for trial in result.trials) * len(bench.searched)
             if left <= 0:
-                raise DiagnosisError("the searches take all the compute of the fine-tuning; take a larger --share", left)
+                raise DiagnosisError(
+                    "the searches take all the compute of the fine-tuning; take more --share", left
+                )
             winner, part = result.best.architecture, parts[place] / sum(parts[place:])
             (inherited,) = bench.judged([winner], data.test, shared)
             recipe = for_compute(reseeded(self.recipe, self.seed), part * left, space.macs(winner), len(data.train))
