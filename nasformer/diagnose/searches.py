@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import digest
+from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.jobs import JobResult
 from nasformer.diagnose.rivals import finetuning_parts
@@ -16,6 +17,8 @@ from nasformer.diagnose.trainings import changed, options, passes, reseeded
 from nasformer.errors import DiagnosisError
 from nasformer.search import SearchResult
 from nasformer.searcher import Searcher
+from nasformer.space import FeasibleSet
+from nasformer.space.scores import distance_scores
 from nasformer.training import finetune
 from nasformer.training.compute import for_compute
 
@@ -28,7 +31,7 @@ class Front:
     """The winners of all budgets, searched and fine-tuned in ascending order, each from what the smaller have learnt.
 
     A winner takes more than the budget before. Its weights go back into a copy of the supernet, with which the next
-    budget is searched: what fits the winner is the best start of a larger network.
+    budget is searched: half of the evaluations are of the nearest larger networks, which have most of what it learnt.
 
     Attributes:
         recipe: Recipe of the fine-tuning.
@@ -56,29 +59,35 @@ class Front:
         """
         space, data, shared = bench.net.space, bench.data, deepcopy(bench.supernet(self.file))
         budgets = bench.plan.budgets
-        parts, left, before = finetuning_parts(space, budgets), self.macs, dict[str, float]()
-        rows, seconds = [], 0.0
+        each = -(-bench.plan.evaluations // len(budgets))
+        parts, left, images = finetuning_parts(space, budgets), self.macs, len(bench.searched)
+        rows, seconds, grown, below = [], 0.0, list[Architecture](), dict[str, float]()
         for place, budget in enumerate(budgets):
-            result = Searcher(space, STRATEGY, bench.fitness(bench.searched, shared, bench.ranking), self.seed).run(
-                {name: (before.get(name), most) for name, most in bench.most(budget).items()},
-                evaluations=-(-bench.plan.evaluations // len(budgets)),
+            limits = {name: (below.get(name), most) for name, most in bench.most(budget).items()}
+            fitness = bench.fitness(bench.searched, shared, bench.ranking)
+            near = self._near(space.feasible(**limits), grown[-1], each // 2) if grown else []
+            result = Searcher(space, STRATEGY, fitness, self.seed).run(
+                limits,
+                evaluations=each - len(near),
                 batch_size=_BATCH,
                 storage=folder / "study.log",
                 study=str(place),
                 progress=False,
             )
-            left -= sum(trial.costs["macs"] for trial in result.trials) * len(bench.searched)
+            told = list(fitness.evaluate([result.best.architecture, *near]))
+            winner = max(told, key=lambda evaluation: evaluation.value or float("-inf")).architecture
+            seen = {trial.architecture for trial in result.trials} | set(near)
+            left -= sum(map(space.macs, seen)) * images
             if left <= 0:
-                raise DiagnosisError(
-                    "the searches take all the compute of the fine-tuning; take more --share", left
-                )
-            winner, part = result.best.architecture, parts[place] / sum(parts[place:])
+                raise DiagnosisError("the searches take all the compute of the fine-tuning; take more --share", left)
             (inherited,) = bench.judged([winner], data.test, shared)
+            part = parts[place] / sum(parts[place:])
             recipe = for_compute(reseeded(self.recipe, self.seed), part * left, space.macs(winner), len(data.train))
             recipe = recipe.replace(validate_every=recipe.epochs)
             tuned = finetune(shared.extract(winner), data, recipe, **options(bench, folder / str(place)))
             shared.absorb(tuned.net)
-            before = bench.most(budget)
+            grown.append(winner)
+            below = bench.most(budget)
             left -= tuned.training.macs or 0
             seconds += _seconds(result) + tuned.training.seconds
             rows.append(
@@ -91,6 +100,11 @@ class Front:
                 }
             )
         return {"winners": rows, "macs": self.macs - left, "seconds": seconds}
+
+    @staticmethod
+    def _near(feasible: FeasibleSet, winner: Architecture, count: int) -> list[Architecture]:
+        """Return the members that are nearest to a smaller winner."""
+        return feasible.best(distance_scores(feasible.space.codec, winner), count)
 
 
 @dataclass(frozen=True)
