@@ -44,13 +44,13 @@ class Description:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.space.name}: {grouped(self.space.size())} architectures, fingerprint {self.space.fingerprint}"]
+        lines = [f"{self.space.name}: {grouped(self.space.size())} architectures"]
         lines += [f"  {d.name:<11}{getattr(self.space, d.name)}" for d in self.space.dimensions]
         lines.append(f"  {'':<11}{'params':>14} {'MACs':>18}")
         for name, (_, costs) in self.rows.items():
             lines.append(f"  {name:<11}{costs['params']:>14,} {costs['macs']:>18,}")
         budget = f"{grouped(self.feasible)} with {self.limits}" if self.obstacle is None else self.obstacle
-        return "\n".join([*lines, f"  feasible   {budget}"])
+        return "\n".join([*lines, f"  feasible   {budget}", f"  fingerprint {self.space.fingerprint}"])
 
 
 def describe(space: SearchSpace, budget: object = None) -> Description:
