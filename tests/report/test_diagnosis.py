@@ -24,7 +24,7 @@ FIGURES = {
     "images": {"images"},
 }
 SAID = {
-    "compute": "The supernet's training takes 10 T, the search 200 G, and the fine-tuning of each winner 1.6 T: 15 T "
+    "compute": "The supernet's training takes 10 T, the searches and the fine-tuning of all winners 5 T: 15 T "
     "in all, 1.5 times the training. Each network trained alone, and each random search with early stopping, has 5 T, "
     "33.3 % of that, and took 98 to 101 % of its part.",
     "fidelity": "20 architectures over the whole range of the budgets and 20 architectures within 10 % of the middle",
