@@ -20,4 +20,4 @@ def winners_table(searches: Searches) -> Table:
         value = number(found.fitness, searches.written(found.fitness))
         rows.append([short_budget(own), value, *figures, *by, str(found.architecture)])
     caption = f"{sentence(searches.measure)} and costs of the best confirmed architecture within each budget."
-    return Table("winners", caption, header, rows, wide=True)
+    return Table("winners", caption, header, rows)
