@@ -17,7 +17,6 @@ from nasformer.diagnose.trainings import changed, options, passes, reseeded
 from nasformer.errors import DiagnosisError
 from nasformer.search import SearchResult
 from nasformer.searcher import Searcher
-from nasformer.space import FeasibleSet
 from nasformer.space.scores import distance_scores
 from nasformer.training import finetune
 from nasformer.training.compute import for_compute
@@ -65,7 +64,9 @@ class Front:
         for place, budget in enumerate(budgets):
             limits = {name: (below.get(name), most) for name, most in bench.most(budget).items()}
             fitness = bench.fitness(bench.searched, shared, bench.ranking)
-            near = self._near(space.feasible(**limits), grown[-1], each // 2) if grown else []
+            near = list[Architecture]()
+            if grown:
+                near = space.feasible(**limits).best(distance_scores(space.codec, grown[-1]), each // 2)
             result = Searcher(space, STRATEGY, fitness, self.seed).run(
                 limits,
                 evaluations=each - len(near),
@@ -100,11 +101,6 @@ class Front:
                 }
             )
         return {"winners": rows, "macs": self.macs - left, "seconds": seconds}
-
-    @staticmethod
-    def _near(feasible: FeasibleSet, winner: Architecture, count: int) -> list[Architecture]:
-        """Return the members that are nearest to a smaller winner."""
-        return feasible.best(distance_scores(feasible.space.codec, winner), count)
 
 
 @dataclass(frozen=True)
