@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.options import Json, Seed
+from nasformer.cli.outcome import winners_of
 from nasformer.cli.output import command_line, console, messages, print_json
+from nasformer.cli.search import WINNERS
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -86,7 +88,7 @@ def demo(
         data=data.record,
         command=command_line(),
     )
-    write_file(out / "winners.json", json_module.dumps([each.architecture.to_dict() for each in result.winners]) + "\n")
+    write_file(out / WINNERS, json_module.dumps(winners_of(result), indent=1) + "\n")
     seconds = time.perf_counter() - start
     if json:
         print_json({"report": str(page), "seconds": seconds, "finalists": [_as_dict(item) for item in finalists]})
