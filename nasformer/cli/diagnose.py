@@ -100,7 +100,7 @@ def diagnose(
     alone = base.replace(epochs=epochs or base.epochs)
     plan = Plan(
         recipe=alone.to_dict(),
-        finetuning=alone.finetuning().to_dict(),
+        finetuning=alone.replace(warmup_epochs=0).to_dict(),
         budgets=tuple(
             {name: ends.high if ends.low is None else list(ends) for name, ends in budget.items()} for budget in given
         ),

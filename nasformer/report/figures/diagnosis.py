@@ -50,8 +50,8 @@ def _budgets(rows: Sequence[JsonObject], series: Mapping[str, int], metric: Metr
     return draw_lines(
         "budgets",
         f"Test {metric.title} at equal compute, by budget",
-        f"Test {metric.title} of every kind of network against the budget; the bands span the seeds. Every network "
-        "took the same compute, a winner its part of the supernet's.",
+        f"Test {metric.title} of every kind of network against the budget; the bands span the seeds. The networks "
+        "of each kind together took the same compute, that of the winners with their supernet and searches.",
         lines,
         series,
         x=f"budget: {cost_name(cost)}",
