@@ -20,12 +20,13 @@ FILE = "log.jsonl"
 Row = dict[str, Any]
 Callback = Callable[[Row], None]
 logger = logging.getLogger("nasformer.training")
+_LINES = 100
 
 
 class TrainingLog:
     """Shows, logs and writes one row per epoch.
 
-    On a terminal a bar moves with each step; elsewhere each epoch is a line.
+    On a terminal a bar moves with each step; elsewhere there are some hundred lines, one per epoch of short trainings.
 
     Args:
         folder: Folder of the JSONL file; None: no file.
@@ -94,7 +95,8 @@ class TrainingLog:
         epoch = f"{min(row['epoch'] + 1, self.epochs)}/{self.epochs}"
         self._bar.update(self._task, description=f"loss {row['train_loss']:.3f}{shown}", epoch=epoch)
         logger.info("epoch %d: %s", row["epoch"], describe(row, self.metric))
-        if self._progress and not self._console.is_terminal:
+        every = -(-self.epochs // _LINES)
+        if self._progress and not self._console.is_terminal and (row["epoch"] % every == 0 or "validation" in row):
             words = f"epoch {row['epoch']}/{self.epochs}: {describe(row, self.metric)}, {duration(row['seconds'])}"
             self._console.print(words, soft_wrap=True)
         if self._callback is not None:
