@@ -38,6 +38,7 @@ def _compute(piece: Mapping[str, Any] | None, metric: Metric) -> list[Claim]:
     pairs = [
         ("Winners are better than uniform ViTs at equal total compute", 0, piece["gain"]),
         ("Winners are better than the best hand-scaled ViTs at equal total compute", 1, piece["gain_by_hand"]),
+        ("Winners are better than one small ViT with the total compute", 4, piece["gain_over_single"]),
     ]
     told = [
         _claim(words, f"{_shown(mean, metric)}; {_better(piece['rows'], place)}", _above(mean))

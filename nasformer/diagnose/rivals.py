@@ -11,6 +11,9 @@ from nasformer.architecture import Architecture, uniform
 from nasformer.errors import DiagnosisError
 from nasformer.space import SearchSpace
 
+SINGLE = "one small ViT for all"
+"""The uniform ViT of the smallest budget, trained with the compute of all."""
+
 _MLP_RATIO = 4
 _WIDTH_TO_DEPTH = 24
 """Width over depth, between those of DeiT-Ti (16) and DeiT-S (32)."""

@@ -23,7 +23,7 @@ from nasformer.diagnose.intervals import ranks
 from nasformer.diagnose.jobs import done
 from nasformer.diagnose.pieces import MEASURES
 from nasformer.diagnose.pieces.compute import ALONE, STOPPED, UNIFORM, WINNER, by_hand
-from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
 from nasformer.diagnose.trainings import Alone, EarlyStopping, reseeded
 from nasformer.errors import DataError, DiagnosisError, RecipeError
 from nasformer.report import write_diagnosis_report
@@ -54,7 +54,7 @@ def equal(found: Json) -> Json:
 def test_every_piece_is_measured_and_kept(found: Json, folder: Path) -> None:
     assert tuple(found["pieces"]) == PIECES
     assert json.loads((folder / "diagnosis.json").read_text()) == found
-    assert len(found["claims"]) == 7
+    assert len(found["claims"]) == 8
 
 
 # Equal compute
@@ -68,7 +68,8 @@ def test_every_rival_takes_its_part_of_the_compute(equal: Json, net: Supernet) -
     for row in equal["rows"]:
         for entry in (each for each in row["networks"] if each["name"] != WINNER):
             slack = 0.25 if entry["name"] == STOPPED else 0.05  # the last network of a search is stopped at an epoch
-            assert entry["macs"] == pytest.approx([equal["each"]] * 2, rel=slack), entry["name"]
+            part = equal["each"] * (len(equal["rows"]) if entry["name"] == SINGLE else 1)
+            assert entry["macs"] == pytest.approx([part] * 2, rel=slack), entry["name"]
 
 
 def test_every_network_meets_its_budget(equal: Json, space: SearchSpace) -> None:
@@ -105,7 +106,7 @@ def test_differences_are_paired_by_seed(equal: Json) -> None:
     for row in equal["rows"]:
         known = {entry["name"]: np.array(entry["test"]) for entry in row["networks"]}
         hand = by_hand(row["networks"])["name"]
-        pairs = [(WINNER, UNIFORM), (WINNER, hand), (WINNER, STOPPED), (ALONE, hand)]
+        pairs = [(WINNER, UNIFORM), (WINNER, hand), (WINNER, STOPPED), (ALONE, hand), (WINNER, SINGLE)]
         assert [(each["of"], each["minus"]) for each in row["differences"]] == pairs
         for each in row["differences"]:
             assert each["mean"]["value"] == pytest.approx(np.mean(known[each["of"]] - known[each["minus"]]))

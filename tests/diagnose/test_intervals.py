@@ -56,8 +56,11 @@ def interval(value: float, half: float | None) -> dict[str, float | None]:
 
 def compute(*alone: float) -> dict[str, Any]:
     """Return winners whose difference from the best by hand is as given, by budget."""
-    rows = [{"differences": [{"mean": interval(value, 0.5)} for value in (2.0, 0.1, 1.0, each)]} for each in alone]
-    return {"gain": interval(2.0, 0.5), "gain_by_hand": interval(-2.0, 0.5), "rows": rows}
+    rows = [
+        {"differences": [{"mean": interval(value, 0.5)} for value in (2.0, 0.1, 1.0, each, -3.0)]} for each in alone
+    ]
+    gains = {"gain": interval(2.0, 0.5), "gain_by_hand": interval(-2.0, 0.5), "gain_over_single": interval(0.5, 1.0)}
+    return {**gains, "rows": rows}
 
 
 def fidelity(gap: float, half: float | None = 0.2, *, tau: float = 0.5, p: float = 0.01) -> dict[str, Any]:
@@ -67,8 +70,9 @@ def fidelity(gap: float, half: float | None = 0.2, *, tau: float = 0.5, p: float
 
 
 def test_winners_are_better_above_zero() -> None:
-    uniform, hand, _ = claims({"compute": compute(1, 1)}, ACCURACY)
-    assert (uniform["verdict"], hand["verdict"]) == ("holds", "does not hold")
+    uniform, hand, single, _ = claims({"compute": compute(1, 1)}, ACCURACY)
+    assert (uniform["verdict"], hand["verdict"], single["verdict"]) == ("holds", "does not hold", "not decided")
+    assert single["here"] == "+0.50 points (−0.50 to +1.50); significant at 0 of 2 budgets, worse at 2"
     assert uniform["here"] == "+2.00 points (+1.50 to +2.50); significant at 2 of 2 budgets, worse at 0"
     assert hand["here"] == "−2.00 points (−2.50 to −1.50); significant at 0 of 2 budgets, worse at 0"
 
@@ -82,7 +86,7 @@ def test_winners_are_better_above_zero() -> None:
     ],
 )
 def test_better_architectures_are_so_at_most_budgets(alone: tuple[float, ...], verdict: str) -> None:
-    assert claims({"compute": compute(*alone)}, ACCURACY)[2]["verdict"] == verdict
+    assert claims({"compute": compute(*alone)}, ACCURACY)[3]["verdict"] == verdict
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 
 from nasformer.architecture import Architecture
 from nasformer.diagnose.pieces.compute import ALONE, STOPPED, UNIFORM, WINNER
-from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
 from nasformer.space import load_space
 
 SPACE = load_space("cifar10")
@@ -48,8 +48,10 @@ def row(number: int, budget: Plain) -> Plain:
     entries = [{**network(WINNER, winners, base + 2), "inherited": [base - 1] * SEEDS}, network(ALONE, winners, base)]
     entries += [network(name, [each] * SEEDS, base - place) for place, (name, each) in enumerate(fixed.items())]
     entries.append(network(STOPPED, winners, base + 0.25))
+    single = network(SINGLE, [largest_uniform(SPACE, BUDGETS[0])] * SEEDS, 56)
+    entries.append({**single, "macs": [len(BUDGETS) * PART] * SEEDS})
     hand = list(fixed)[1]
-    pairs = [(WINNER, UNIFORM), (WINNER, hand), (WINNER, STOPPED), (ALONE, hand)]
+    pairs = [(WINNER, UNIFORM), (WINNER, hand), (WINNER, STOPPED), (ALONE, hand), (WINNER, SINGLE)]
     differences = [
         {"of": of, "minus": minus, "mean": around(2 + 0.25 * at, 1.5)} for at, (of, minus) in enumerate(pairs)
     ]
@@ -65,6 +67,7 @@ def compute() -> Plain:
         "rows": [row(number, budget) for number, budget in enumerate(BUDGETS)],
         "gain": around(2.25, 0.75),
         "gain_by_hand": around(1.375, 1.625),
+        "gain_over_single": around(1.125, 1.25),
     }
 
 

@@ -12,7 +12,7 @@ from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
 from nasformer.diagnose.jobs import JobResult
 from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
-from nasformer.diagnose.rivals import hand_scaled, largest_uniform
+from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
 from nasformer.diagnose.searches import Front
 from nasformer.diagnose.trainings import Alone, EarlyStopping, SupernetTraining
 from nasformer.errors import DiagnosisError
@@ -24,7 +24,8 @@ def compute(bench: Bench, do: Doing) -> Piece:
     """Compare the winners of all budgets with networks trained alone, at equal total compute.
 
     The supernet's training, the search and the fine-tuning of the winners take ``1 + plan.share`` times the training's
-    compute; each network trained alone, and each search with early stopping, takes an equal part of that total.
+    compute; each network trained alone, and each search with early stopping, takes an equal part of that total. The
+    uniform ViT of the smallest budget, which meets all of them, is also trained with the whole.
     """
     plan, space, seeds = bench.plan, bench.net.space, range(bench.plan.seeds)
     if not plan.budgets:
@@ -35,10 +36,13 @@ def compute(bench: Bench, do: Doing) -> Piece:
     cells = [(number, name) for number, named in enumerate(rivals) for name in named]
     trainings = [SupernetTraining(seed) for seed in seeds[1:]]
     fixed = [Alone(rivals[number][name], plan.recipe, each, seed) for number, name in cells for seed in seeds]
+    small = rivals[0][UNIFORM]
+    fixed += [Alone(small, plan.recipe, each * len(plan.budgets), seed) for seed in seeds]
     stopped = [EarlyStopping(budget, plan.recipe, each, seed) for budget in plan.budgets for seed in seeds]
     found = do(bench, [*trainings, *fixed, *stopped], "rivals")
     files = ["", *(result["file"] for result in found[: len(trainings)])]
     of_rivals, of_stopped = _parts(found[len(trainings) :], len(fixed))
+    single = _entry(bench, SINGLE, [small] * len(seeds), of_rivals[-len(seeds) :])
     fronts = do(bench, [Front(plan.finetuning, training * plan.share, seed, files[seed]) for seed in seeds], "fronts")
     tuned = [[front["winners"][number] for front in fronts] for number in range(len(plan.budgets))]
     winners = [[Architecture.from_dict(each["architecture"]) for each in own] for own in tuned]
@@ -58,6 +62,7 @@ def compute(bench: Bench, do: Doing) -> Piece:
                 entries.append(_entry(bench, name, [rivals[number][name]] * len(seeds), results))
         last = of_stopped[own]
         entries.append(_entry(bench, STOPPED, [Architecture.from_dict(x["architecture"]) for x in last], last))
+        entries.append(single)
         rows.append({"budget": dict(budget), "networks": entries, "differences": _differences(entries)})
     return {
         "seconds": seconds_of(found, fronts, scratch),
@@ -67,6 +72,7 @@ def compute(bench: Bench, do: Doing) -> Piece:
         "rows": rows,
         "gain": _gain(rows, UNIFORM),
         "gain_by_hand": _gain(rows, None),
+        "gain_over_single": _gain(rows, SINGLE),
     }
 
 
@@ -88,7 +94,7 @@ def _entry(bench: Bench, name: str, architectures: Sequence[Architecture], resul
 
 def by_hand(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the best of the ViTs that are no result of a search, by their mean test value."""
-    fixed = [entry for entry in entries if entry["name"] not in (WINNER, ALONE, STOPPED)]
+    fixed = [entry for entry in entries if entry["name"] not in (WINNER, ALONE, STOPPED, SINGLE)]
     return max(fixed, key=lambda entry: float(np.mean(entry["test"])))
 
 
@@ -97,6 +103,7 @@ def _differences(entries: Sequence[Mapping[str, Any]]) -> list[Piece]:
     known = {entry["name"]: entry for entry in entries}
     hand = by_hand(entries)
     pairs = [(WINNER, known[UNIFORM]), (WINNER, hand), (WINNER, known[STOPPED]), (ALONE, hand)]
+    pairs.append((WINNER, known[SINGLE]))
     return [
         {"of": of, "minus": other["name"], "mean": mean_of(np.subtract(known[of]["test"], other["test"]))}
         for of, other in pairs

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nasformer.architecture import Architecture
+from nasformer.diagnose.rivals import SINGLE
 from nasformer.report.notation import MISSING, compact, cost_name, duration, grouped, sentence
 from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, in_unit, number, without_empty
 from nasformer.tasks import Metric
@@ -113,7 +114,7 @@ def spent(piece: JsonObject) -> tuple[float, float]:
         for row in piece["rows"]
         for entry in row["networks"]
         for macs in entry["macs"]
-        if "inherited" not in entry
+        if "inherited" not in entry and entry["name"] != SINGLE
     ]
     return min(shares), max(shares)
 
@@ -153,6 +154,7 @@ def differences_table(piece: JsonObject, metric: Metric) -> Table:
         "winner − best by hand",
         "winner − early stopping",
         "both alone: winner − best by hand",
+        "winner − one small ViT for all",
     ]
     caption = f"Paired differences in test {metric.heading}, with 95 % intervals over seeds."
     return Table("differences", caption, header, rows, sortable=False)
