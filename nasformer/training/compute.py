@@ -27,8 +27,8 @@ def training_macs(
 ) -> int | None:
     """Return the MACs of training steps over all processes; None if those of the network are unknown.
 
-    A teacher's forward pass is included if it is a ``VisionTransformer``. Without trainable blocks the backward pass
-    ends at the head, and is not counted.
+    A teacher's forward pass is included if it is a ``VisionTransformer``. If the head alone is trained, the backward
+    pass ends there, and is not counted.
 
     Args:
         net: The network.
@@ -38,7 +38,8 @@ def training_macs(
     """
     if not isinstance(net, VisionTransformer):
         return None
-    passes = PASSES if any(parameter.requires_grad for parameter in net.blocks.parameters()) else 1
+    backbone = (parameter for name, parameter in net.named_parameters() if not name.startswith("head."))
+    passes = PASSES if any(parameter.requires_grad for parameter in backbone) else 1
     taught = _forward(teacher) if isinstance(teacher, VisionTransformer) else 0
     return sum(taught + passes * sum(_forward(net, each) for each in subnets) for subnets in steps) * batch_size
 

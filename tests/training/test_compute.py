@@ -18,7 +18,7 @@ from nasformer.architecture import uniform
 from nasformer.cost import Geometry
 from nasformer.data import Dataset
 from nasformer.errors import RecipeError
-from nasformer.space import SearchSpace
+from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, VisionTransformer
 from nasformer.training import Recipe, finetune, train_subnet, train_supernet
 from nasformer.training.compute import for_compute, training_macs
@@ -104,3 +104,10 @@ def test_too_little_compute_is_one_line() -> None:
 def test_little_compute_has_fewer_epochs() -> None:
     found = for_compute(Recipe(batch_size=50), 6e5, 1000, 10_000)
     assert (found.epochs, found.epoch_images) == (4, 50)
+
+
+def test_a_network_without_branches_has_a_backward_pass() -> None:
+    wide = load_space("digits-wide")
+    net = Supernet(wide).extract(wide.smallest)
+    assert not list(net.blocks.parameters())
+    assert training_macs(net, [(None,)], 2) == 3 * 2 * wide.macs(wide.smallest)
