@@ -61,15 +61,15 @@ def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, ep
     >>> recipe.epochs, recipe.epoch_images
     (100, 10000)
     """
-    steps = int(macs / (PASSES * forward * recipe.batch_size))
-    if not steps:
+    images, batch = macs / (PASSES * forward), recipe.batch_size
+    if images < batch:
         raise RecipeError(
-            f"{macs:.3g} multiply-accumulates are less than a batch of {recipe.batch_size} of a network of {forward:,} "
+            f"{macs:.3g} multiply-accumulates are less than a batch of {batch} of a network of {forward:,} "
             "takes; take more, a smaller batch or a smaller network",
             macs,
         )
-    each = max(1, min(train_images // recipe.batch_size, steps // epochs))
-    return recipe.replace(epochs=max(1, round(steps / each)), epoch_images=each * recipe.batch_size)
+    each = batch * max(1, min(train_images, int(images / epochs)) // batch)
+    return recipe.replace(epochs=max(1, round(images / each)), epoch_images=each)
 
 
 def _forward(net: VisionTransformer, architecture: Architecture | None = None) -> int:
