@@ -33,7 +33,7 @@ BUDGETS = (100_000, 400_000, 1_600_000)
 
 EVALUATIONS = 120
 EPOCHS = 90
-WINNER, UNIFORM = "winner, fine-tuned", "uniform ViT, trained alone"
+WINNER, UNIFORM = "winner, fine-tuned", "uniform ViT, alone"
 SHARE = 3.0
 """Compute of search and fine-tuning, as a share of the supernet's training."""
 

@@ -198,7 +198,7 @@ def test_demo(nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [each["architecture"] for each in kept] == [each["architecture"] for each in winners]
     for most, winner, rival in zip((1e5, 4e5, 1.6e6), winners, rivals, strict=True):
         assert max(winner["macs"], rival["macs"]) <= most
-        assert (winner["kind"], rival["kind"]) == ("winner, fine-tuned", "uniform ViT, trained alone")
+        assert (winner["kind"], rival["kind"]) == ("winner, fine-tuned", "uniform ViT, alone")
     result = SearchResult.load("demo/result.jsonl")
     assert len(result.trials) == 6
     assert [each.macs for each in result.winners] == [each["macs"] for each in winners]
