@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from nasformer.fitness import TableFitness as TableFitness
     from nasformer.fitness import TrainingFreeFitness as TrainingFreeFitness
     from nasformer.fitness.ray import RayFitness as RayFitness
+    from nasformer.growth import GrownFront as GrownFront
+    from nasformer.growth import grow_front as grow_front
     from nasformer.registry import get_strategy as get_strategy
     from nasformer.registry import strategy_names as strategy_names
     from nasformer.search import BaseStrategy as BaseStrategy
@@ -84,6 +86,7 @@ _HOME = {
         "TrainingFreeFitness",
     ),
     "nasformer.fitness.ray": ("RayFitness",),
+    "nasformer.growth": ("GrownFront", "grow_front"),
     "nasformer.registry": ("get_strategy", "strategy_names"),
     "nasformer.search": ("BaseStrategy", "Evaluation", "Fitness", "SearchResult", "Strategy", "Trial"),
     "nasformer.searcher": ("Searcher",),

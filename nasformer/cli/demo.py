@@ -144,8 +144,9 @@ def _finalists(
     result: SearchResult, net: Supernet, data: Dataset, recipe: Recipe, training: TrainingResult, progress: bool
 ) -> list[Finalist]:
     """Train the winners in ascending order, and the uniform ViTs for the compute of all of it, and test them."""
-    from nasformer.diagnose.rivals import finetuning_parts, largest_uniform
+    from nasformer.diagnose.rivals import largest_uniform
     from nasformer.training import finetune_front, retrain
+    from nasformer.training.front import compute_parts
 
     assert training.macs is not None
     searched = len(data.search) * sum(trial.costs["macs"] for trial in result.trials)
@@ -153,7 +154,7 @@ def _finalists(
     alone = (1 + SHARE) * training.macs / len(BUDGETS)
     options: dict[str, Any] = {"device": "cpu", "progress": progress}
     winners = [winner.architecture for winner in result.winners]
-    parts = finetuning_parts(net.space, [{"macs": budget} for budget in BUDGETS])
+    parts = compute_parts(net.space, [{"macs": budget} for budget in BUDGETS])
     recipes = [_single(recipe, net, own, part * tuning, data) for own, part in zip(winners, parts, strict=True)]
     tuned = finetune_front(net, winners, data, recipes, **options)
     finalists = []

@@ -39,7 +39,7 @@ def diagnose(
     ] = None,
     recipe: RecipeFile = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of retraining; default: the recipe's.", show_default=False)
+        int | None, typer.Option(min=1, help="Of a network in fidelity; default: the recipe's.", show_default=False)
     ] = None,
     share: Annotated[
         float, typer.Option(help="Compute of search and fine-tuning over that of the supernet's training.")
@@ -96,8 +96,7 @@ def diagnose(
     given = as_budgets(budgets, declared.known_costs) if budgets else spread_budgets(declared)
     file = supernet_file(declared, supernet, data)
     net, dataset = open_supernet(declared, supernet=file, data=data, root=root)
-    base = read_recipe(recipe, net.metadata.get("training", {}), dataset, device)
-    alone = base.replace(epochs=epochs or base.epochs)
+    alone = read_recipe(recipe, net.metadata.get("training", {}), dataset, device)
     plan = Plan(
         recipe=alone.to_dict(),
         finetuning=alone.replace(warmup_epochs=0).to_dict(),
@@ -105,6 +104,7 @@ def diagnose(
             {name: ends.high if ends.low is None else list(ends) for name, ends in budget.items()} for budget in given
         ),
         share=share,
+        epochs=epochs,
         architectures=architectures,
         band=band,
         long=min(long, architectures),

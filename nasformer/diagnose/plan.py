@@ -32,10 +32,11 @@ class Plan:
     """The measurements of a diagnosis.
 
     Attributes:
-        recipe: Recipe of networks trained alone, from ``Recipe.to_dict``; its epochs are those of ``fidelity``.
+        recipe: Recipe of networks trained alone, from ``Recipe.to_dict``.
         finetuning: Recipe of the winners' fine-tuning; its epochs follow from ``share``.
         budgets: Budgets, each as in ``SearchSpace.feasible``; the middle one is that of the band.
         share: Compute of search and fine-tuning together, as a share of the supernet's training.
+        epochs: Epochs of a network in ``fidelity``; None: those of the recipe.
         architectures: Number of retrained architectures over the whole range of the budgets.
         band: Number of retrained architectures within 10 % of the middle budget.
         long: Number of the former that are also retrained for as many epochs as the supernet.
@@ -56,6 +57,7 @@ class Plan:
     finetuning: Mapping[str, Any]
     budgets: tuple[Mapping[str, Any], ...] = ()
     share: float = 0.6
+    epochs: int | None = None
     architectures: int = 20
     band: int = 20
     long: int = 5

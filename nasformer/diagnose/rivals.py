@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -18,19 +18,10 @@ _MLP_RATIO = 4
 _WIDTH_TO_DEPTH = 24
 """Width over depth, between those of DeiT-Ti (16) and DeiT-S (32)."""
 
-_FALL = 2 / 3
-"""Exponent by which a winner's fine-tuning falls with its budget."""
-
 _DEPTHS = range(2, 13)
 _HEADS = range(2, 25)
 _NEAR = 0.75
 """Least share of the most that such a ViT can use of a budget."""
-
-
-def finetuning_parts(space: SearchSpace, budgets: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Return each winner's part of the fine-tuning: more to smaller ones, from which larger ones start."""
-    weights = [float(space.feasible(**budget).bounds("macs")[1]) ** -_FALL for budget in budgets]
-    return [weight / sum(weights) for weight in weights]
 
 
 def largest_uniform(space: SearchSpace, budget: Mapping[str, Any]) -> Architecture:

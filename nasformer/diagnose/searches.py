@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nasformer._io import digest
-from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.jobs import JobResult
-from nasformer.diagnose.rivals import finetuning_parts
 from nasformer.diagnose.trainings import changed, options, passes, reseeded
-from nasformer.errors import DiagnosisError
+from nasformer.growth import grow_front
 from nasformer.search import SearchResult
 from nasformer.searcher import Searcher
-from nasformer.space.scores import distance_scores
-from nasformer.training import finetune
-from nasformer.training.compute import for_compute
 
 STRATEGY = "thompson"
 _BATCH = 10
@@ -27,10 +21,7 @@ _BATCH = 10
 
 @dataclass(frozen=True)
 class Front:
-    """The winners of all budgets, searched and fine-tuned in ascending order, each from what the smaller have learnt.
-
-    A winner takes more than the budget before. Its weights go back into a copy of the supernet, with which the next
-    budget is searched: half of the evaluations are of the nearest larger networks, which have most of what it learnt.
+    """The winners of all budgets, grown from one supernet (``grow_front``).
 
     Attributes:
         recipe: Recipe of the fine-tuning.
@@ -51,56 +42,33 @@ class Front:
         return f"front-{self.seed}-{digest(how)}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Search and fine-tune, and return the figures of each winner.
-
-        Raises:
-            DiagnosisError: The searches take all the compute.
-        """
-        space, data, shared = bench.net.space, bench.data, deepcopy(bench.supernet(self.file))
-        budgets = bench.plan.budgets
-        each = -(-bench.plan.evaluations // len(budgets))
-        parts, left, images = finetuning_parts(space, budgets), self.macs, len(bench.searched)
-        rows, seconds, grown, below = [], 0.0, list[Architecture](), dict[str, float]()
-        for place, budget in enumerate(budgets):
-            limits = {name: (below.get(name), most) for name, most in bench.most(budget).items()}
-            fitness = bench.fitness(bench.searched, shared, bench.ranking)
-            near = list[Architecture]()
-            if grown:
-                near = space.feasible(**limits).best(distance_scores(space.codec, grown[-1]), each // 2)
-            result = Searcher(space, STRATEGY, fitness, self.seed).run(
-                limits,
-                evaluations=each - len(near),
-                batch_size=_BATCH,
-                storage=folder / "study.log",
-                study=str(place),
-                progress=False,
-            )
-            told = list(fitness.evaluate([result.best.architecture, *near]))
-            winner = max(told, key=lambda evaluation: evaluation.value or float("-inf")).architecture
-            seen = {trial.architecture for trial in result.trials} | set(near)
-            left -= sum(map(space.macs, seen)) * images
-            if left <= 0:
-                raise DiagnosisError("the searches take all the compute of the fine-tuning; take more --share", left)
-            (inherited,) = bench.judged([winner], data.test, shared)
-            part = parts[place] / sum(parts[place:])
-            recipe = for_compute(reseeded(self.recipe, self.seed), part * left, space.macs(winner), len(data.train))
-            recipe = recipe.replace(validate_every=recipe.epochs)
-            tuned = finetune(shared.extract(winner), data, recipe, **options(bench, folder / str(place)))
-            shared.absorb(tuned.net)
-            grown.append(winner)
-            below = bench.most(budget)
-            left -= tuned.training.macs or 0
-            seconds += _seconds(result) + tuned.training.seconds
-            rows.append(
-                {
-                    "architecture": winner.to_dict(),
-                    "inherited": inherited.value,
-                    **{name: tuned.figures["test"][name] for name in data.task.objectives},
-                    "macs": tuned.training.macs,
-                    "epochs": passes(tuned.training, bench),
-                }
-            )
-        return {"winners": rows, "macs": self.macs - left, "seconds": seconds}
+        """Search and fine-tune, and return the figures of each winner."""
+        task = bench.data.task
+        front = grow_front(
+            bench.supernet(self.file),
+            bench.data,
+            bench.plan.budgets,
+            reseeded(self.recipe, self.seed),
+            macs=self.macs,
+            evaluations=bench.plan.evaluations,
+            images=bench.searched,
+            objective=bench.ranking,
+            strategy=STRATEGY,
+            seed=self.seed,
+            **options(bench, folder),
+        )
+        rows = [
+            {
+                "architecture": winner.architecture.to_dict(),
+                "inherited": task.objective().sign * winner.tuned.figures["before"][task.objective().name],
+                **{name: winner.tuned.figures["test"][name] for name in task.objectives},
+                "macs": winner.tuned.training.macs,
+                "epochs": passes(winner.tuned.training, bench),
+            }
+            for winner in front.winners
+        ]
+        seconds = sum(_seconds(each.search) + each.tuned.training.seconds for each in front.grown)
+        return {"winners": rows, "macs": front.macs, "seconds": seconds}
 
 
 @dataclass(frozen=True)

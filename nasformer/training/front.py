@@ -15,9 +15,19 @@ from typing import Any
 from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.errors import RecipeError
+from nasformer.space import SearchSpace
 from nasformer.supernet.supernet import Supernet
 from nasformer.training.finetune import FinetuneResult, finetune
 from nasformer.training.recipe import Recipe
+
+_FALL = 2 / 3
+"""Exponent by which a network's compute falls with its budget."""
+
+
+def compute_parts(space: SearchSpace, budgets: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return each budget's part of the compute of all fine-tunings: more for smaller ones, from which larger start."""
+    weights = [float(space.feasible(**budget).bounds("macs")[1]) ** -_FALL for budget in budgets]
+    return [weight / sum(weights) for weight in weights]
 
 
 def finetune_front(

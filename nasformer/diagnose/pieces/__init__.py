@@ -19,7 +19,7 @@ _SEARCH = ("search_images", "budgets")
 MEASURES = {
     "images": Measure(images, ("pool", "seed")),
     "efficiency": Measure(efficiency, (*_SEARCH, "evaluations", "random", "seeds")),
-    "fidelity": Measure(fidelity, ("recipe", "architectures", "band", "long", "budgets", "seed")),
+    "fidelity": Measure(fidelity, ("recipe", "epochs", "architectures", "band", "long", "budgets", "seed")),
     "compute": Measure(compute, (*_SEARCH, "recipe", "finetuning", "share", "evaluations", "seeds")),
 }
 """Measurements by name, in execution order."""

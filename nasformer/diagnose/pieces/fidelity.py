@@ -23,9 +23,10 @@ def fidelity(bench: Bench, do: Doing) -> Piece:
         "band": bench.sample(plan.band, "band", bench.band) if plan.band else [],
     }
     everything = [each for sample in samples.values() for each in sample]
+    short = {**plan.recipe, "epochs": plan.epochs or plan.recipe["epochs"]}
     long = {**plan.recipe, "epochs": bench.training["recipe"]["epochs"]}
     long |= {key: bench.training["recipe"][key] for key in ("epoch_images", "warmup_epochs")}
-    jobs = [Alone(each, plan.recipe) for each in everything]
+    jobs = [Alone(each, short) for each in everything]
     jobs += [Alone(each, long) for each in samples["range"][: plan.long]]
     found = do(bench, jobs, "trained alone")
     alone, longer = found[: len(everything)], found[len(everything) :]

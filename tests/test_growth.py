@@ -1,0 +1,106 @@
+"""grow_front: the networks of several budgets, each from what the smaller ones have learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nasformer as nf
+from nasformer.cost import Bounds
+from nasformer.errors import BudgetError, RecipeError
+from nasformer.space import SearchSpace, choice, per_layer
+from nasformer.training import evaluate
+from tests.tiny import corners
+from tests.training.conftest import Stop
+
+MACS = 4e8
+QUIET: dict[str, Any] = {"macs": MACS, "evaluations": 8, "device": "cpu", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def net() -> nf.Supernet:
+    space = SearchSpace(
+        "varied",
+        embed_dim=choice(8, 16),
+        depth=choice(1, 2),
+        num_heads=per_layer(2, 4),
+        mlp_ratio=per_layer(1, 4),
+        head_dim=4,
+        image_size=4,
+        patch_size=1,
+        in_channels=1,
+        num_classes=4,
+    )
+    return nf.Supernet(space, seed=0)
+
+
+@pytest.fixture(scope="module")
+def data() -> nf.Dataset:
+    splits = {name: corners(64, place, noise=0.5) for place, name in enumerate(("train", "search", "test"))}
+    return nf.Dataset(**splits, name="corners")
+
+
+@pytest.fixture(scope="module")
+def recipe() -> nf.Recipe:
+    return nf.Recipe(epochs=2, batch_size=8, learning_rate=1e-2, warmup_epochs=0, mixup=0, cutmix=0, drop_path=0)
+
+
+@pytest.fixture(scope="module")
+def budgets(net: nf.Supernet) -> list[dict[str, float]]:
+    low, high = net.space.feasible().bounds("macs")
+    return [{"macs": high}, {"macs": (low + high) / 2}]
+
+
+@pytest.fixture(scope="module")
+def front(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any) -> nf.GrownFront:
+    return nf.grow_front(net, data, budgets, recipe, **QUIET)
+
+
+def test_networks_are_searched_between_the_budgets(front: nf.GrownFront, budgets: Any, net: nf.Supernet) -> None:
+    most, middle = (each["macs"] for each in budgets)
+    assert [each.limits for each in front.grown] == [{"macs": Bounds(None, middle)}, {"macs": Bounds(middle, most)}]
+    for each in front.grown:
+        assert net.space.macs(each.architecture) in each.limits["macs"]
+
+
+def test_a_winner_is_the_best_within_its_budget(front: nf.GrownFront, data: nf.Dataset) -> None:
+    small, large = front.grown
+    values = [-evaluate(each.tuned.net, data.search).loss for each in (small, large)]
+    assert [each.evaluation.value for each in (small, large)] == pytest.approx(values, abs=1e-5)
+    best = large if values[1] > values[0] else small
+    assert front.winners == (best, small), "in the order of the budgets"
+
+
+def test_a_larger_network_starts_from_the_smaller_one(front: nf.GrownFront, net: nf.Supernet, data: nf.Dataset) -> None:
+    small, large = front.grown
+    copy = nf.Supernet(net.space, seed=0)
+    copy.absorb(small.tuned.net)
+    before = evaluate(copy, data.test, large.architecture).loss
+    assert large.tuned.figures["before"]["loss"] == pytest.approx(before, abs=1e-5)
+
+
+def test_the_compute_is_that_asked_for(front: nf.GrownFront) -> None:
+    assert front.macs == pytest.approx(MACS, rel=0.05)
+    assert front.grown[0].macs > front.grown[1].macs
+
+
+def test_a_stopped_call_goes_on(
+    net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any, front: nf.GrownFront, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        nf.grow_front(net, data, budgets, recipe, out=tmp_path, callback=Stop(3), **QUIET)
+    again = nf.grow_front(net, data, budgets, recipe, out=tmp_path, resume=True, **QUIET)
+    assert [each.architecture for each in again.grown] == [each.architecture for each in front.grown]
+    assert [each.evaluation.value for each in again.grown] == [each.evaluation.value for each in front.grown]
+
+
+def test_too_little_compute_is_refused(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any) -> None:
+    with pytest.raises(RecipeError, match="the searches take all of 1e\\+06"):
+        nf.grow_front(net, data, budgets, recipe, **{**QUIET, "macs": 1e6})
+
+
+def test_a_budget_without_upper_bound_is_refused(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe) -> None:
+    with pytest.raises(BudgetError, match="no upper bound"):
+        nf.grow_front(net, data, [{"macs": (1, None)}, {"macs": 60_000}], recipe, **QUIET)
