@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from nasformer.data import Dataset
 from nasformer.data.dataset import Split
 from nasformer.errors import BudgetError, FitnessError, RecipeError
 from nasformer.fitness import InheritedFitness
-from nasformer.search import Evaluation, SearchResult
+from nasformer.registry import get_strategy
+from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
-from nasformer.space import SearchSpace
+from nasformer.space import FeasibleSet, SearchSpace
 from nasformer.space.scores import distance_scores
 from nasformer.supernet import Supernet
 from nasformer.training import FinetuneResult, Recipe, finetune
@@ -87,8 +88,8 @@ def grow_front(
     """Search and fine-tune a network for each budget, each from what the smaller ones have learnt.
 
     The weights of a fine-tuned network go back into a copy of the supernet (``Supernet.absorb``), with which the next
-    budget is searched; half of its evaluations are of the nearest larger networks, which have most of what it learnt
-    (networks grow as in Net2Net, Chen et al., ICLR 2016). Small networks take more of the compute.
+    budget is searched; the first half of its evaluations are the nearest larger networks, which have most of what it
+    learnt (networks grow as in Net2Net, Chen et al., ICLR 2016). Small networks take more of the compute.
 
     Args:
         net: The supernet; not modified.
@@ -132,31 +133,65 @@ def grow_front(
             below = {name: bounds.high for name, bounds in ascending[place - 1].items()}
             limits = {name: Bounds(below.get(name), bounds.high) for name, bounds in upper.items()}
             near = space.feasible(**limits).best(distance_scores(space.codec, grown[-1].architecture), each // 2)
-        fitness = InheritedFitness(shared, judged, **how)
-        result = Searcher(space, strategy, fitness, seed).run(
+        first = {"then": strategy, "first": [own.to_dict() for own in near]}
+        result = Searcher(space, _FirstThese, InheritedFitness(shared, judged, **how), seed, **first).run(
             limits,
-            evaluations=each - len(near),
+            evaluations=each,
             batch_size=_BATCH,
             storage=None if out is None else Path(out) / "study.log",
             study=str(place + 1),
             progress=False,
         )
-        winner = max(_evaluated(fitness, [result.best.architecture, *near]), key=_value).architecture
-        seen = {trial.architecture for trial in result.trials} | set(near)
-        spent = float(sum(map(space.macs, seen)) * len(judged))
+        winner = result.best.architecture
+        spent = float(sum(trial.costs["macs"] for trial in result.trials) * len(judged))
         if spent >= left:
             raise RecipeError(f"the searches take all of {macs:.3g} multiply-accumulates; take more", macs)
         part = parts[place] / sum(parts[place:]) * (left - spent)
         lasting = for_compute(recipe, part, space.macs(winner), len(data.train))
-        lasting = lasting.replace(validate_every=lasting.epochs)
         folder = None if out is None else Path(out) / str(place + 1)
+        lasting = lasting.replace(validate_every=lasting.epochs)
         tuned = finetune(shared.extract(winner), data, lasting, out=folder, **options)
         shared.absorb(tuned.net)
-        (after,) = _evaluated(InheritedFitness(shared, judged, **how), [winner])
+        (after,) = InheritedFitness(shared, judged, **how).evaluate([winner])
+        if after.value is None:
+            raise FitnessError(f"{winner} cannot be evaluated: {after.error}", after)
         spent += tuned.training.macs or 0
         left -= spent
         grown.append(GrownNetwork(limits, result, tuned, after, spent))
     return GrownFront(tuple(grown), tuple(_best(grown, upper, space) for upper in uppers))
+
+
+class _FirstThese:
+    """A strategy that asks for given architectures first, and then as another strategy that was told of them."""
+
+    def __init__(
+        self,
+        feasible: FeasibleSet,
+        *,
+        seed: int,
+        evaluations: int | None = None,
+        batch_size: int = 1,
+        then: str = "thompson",
+        first: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        make = get_strategy(then)
+        self.inner = make(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
+        self.probes = getattr(self.inner, "probes", frozenset())
+        self.uses_evaluations = getattr(self.inner, "uses_evaluations", True)
+        self._first = [Architecture.from_dict(each) for each in first]
+
+    def ask(self, n: int = 1) -> list[Architecture]:
+        """Return the next of the given architectures, if any are left, else those of the other strategy."""
+        asked, self._first = self._first[:n], self._first[n:]
+        return asked or self.inner.ask(n)
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Tell the other strategy."""
+        self.inner.tell(trials)
+
+    def recommend(self, k: int = 1) -> list[Architecture]:
+        """Return what the other strategy recommends."""
+        return self.inner.recommend(k)
 
 
 def _upper(limits: Limits) -> Limits:
@@ -168,14 +203,6 @@ def _upper(limits: Limits) -> Limits:
     found = {name: Bounds(None, bounds.high) for name, bounds in limits.items() if bounds.high is not None}
     if not found:
         raise BudgetError(f"the budget {format_limits(limits)} has no upper bound; give one", limits)
-    return found
-
-
-def _evaluated(fitness: InheritedFitness, architectures: Sequence[Architecture]) -> list[Evaluation]:
-    found = list(fitness.evaluate(list(dict.fromkeys(architectures))))
-    for each in found:
-        if each.value is None:
-            raise FitnessError(f"{each.architecture} cannot be evaluated: {each.error}", each)
     return found
 
 
