@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import to_json, write_file
+from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, as_budgets, format_limits, within
 from nasformer.data import Dataset
 from nasformer.data.dataset import Split
 from nasformer.errors import BudgetError, FitnessError, RecipeError
-from nasformer.fitness import InheritedFitness
+from nasformer.fitness import Finetuning, InheritedFitness
 from nasformer.registry import get_strategy
 from nasformer.search import Evaluation, SearchResult, Trial
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace
 from nasformer.space.scores import distance_scores
 from nasformer.supernet import Supernet
-from nasformer.training import FinetuneResult, Recipe, finetune
-from nasformer.training.compute import for_compute
+from nasformer.training import FinetuneResult, Recipe, finetune, repair
+from nasformer.training.compute import PASSES, for_images
 from nasformer.training.front import compute_parts
+from nasformer.training.pace import seconds_per_image
+from nasformer.training.repair import repairs_by_default
+from nasformer.training.subnet import train_subnet
 
 _BATCH = 10
+_CONFIRM = 0.1
+_SEARCH = 0.3
+_TRIED = 50
+_STEP = "step.json"
 
 
 @dataclass(frozen=True)
@@ -36,14 +45,14 @@ class GrownNetwork:
         search: The search, with inherited weights.
         tuned: The fine-tuning.
         evaluation: What it reaches on the search images with the weights of the fine-tuning.
-        macs: Multiply-accumulates of search and fine-tuning.
+        spent: Compute of search and fine-tuning, in multiply-accumulates or seconds.
     """
 
     limits: Limits
     search: SearchResult
     tuned: FinetuneResult
     evaluation: Evaluation
-    macs: float
+    spent: float
 
     @property
     def architecture(self) -> Architecture:
@@ -65,9 +74,9 @@ class GrownFront:
     winners: tuple[GrownNetwork, ...]
 
     @property
-    def macs(self) -> float:
-        """Multiply-accumulates of all searches and fine-tunings."""
-        return sum(each.macs for each in self.grown)
+    def spent(self) -> float:
+        """Compute of all searches and fine-tunings, in multiply-accumulates or seconds."""
+        return sum(each.spent for each in self.grown)
 
 
 def grow_front(
@@ -76,11 +85,14 @@ def grow_front(
     budgets: object,
     recipe: Recipe,
     *,
-    macs: float,
+    macs: float | None = None,
+    seconds: float | None = None,
     evaluations: int = 100,
     images: Split | None = None,
     objective: str | None = None,
     strategy: str = "thompson",
+    confirm: int = 1,
+    keeps: Callable[[Architecture, Limits], bool] | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     **options: Any,
@@ -95,18 +107,22 @@ def grow_front(
         net: The supernet; not modified.
         data: The dataset.
         budgets: Budgets, as for ``Searcher.run``, each with an upper bound.
-        recipe: Recipe of the fine-tunings; its epochs follow from ``macs``.
+        recipe: Recipe of the fine-tunings; its epochs follow from ``macs`` or ``seconds``.
         macs: Multiply-accumulates of all searches and fine-tunings, forward and backward passes.
+        seconds: Instead of ``macs``, their time on this machine: the speed of each training is measured first, and a
+            search ends after three tenths of its share.
         evaluations: Evaluations of all searches.
         images: Search images; None: those of ``data``.
         objective: Objective of the searches; None: the loss, if the task has it.
         strategy: Strategy of the searches.
+        confirm: Number of the best of each search that a tenth of its compute fine-tunes before the winner is named.
+        keeps: Whether a network keeps its budget in fact, such as a measured latency; the best that does is taken.
         seed: Seed of the searches.
         out: Folder of the study and, by number from 1, of the networks; None: nothing is written.
         **options: Options of ``finetune``; with ``resume`` a stopped call goes on.
 
     Raises:
-        BudgetError: A budget has no upper bound, cannot be met, or allows no more than the one before.
+        BudgetError: A budget has no upper bound, cannot be met, or none of the best networks keeps it.
         FitnessError: A network cannot be evaluated.
         RecipeError: The searches take all the compute.
 
@@ -118,47 +134,189 @@ def grow_front(
     >>> [space.macs(each.architecture) <= most for each, most in zip(front.winners, (400e3, 800e3))]
     [True, True]
     """
-    space, shared, left = net.space, deepcopy(net), macs
-    judged = data.search if images is None else images
-    ranked = objective or ("loss" if "loss" in data.task.objectives else None)
-    how: dict[str, Any] = {name: options[name] for name in ("device", "readers") if name in options}
-    how |= {"task": data.task, "data": data.record, "objective": ranked}
+    if (macs is None) == (seconds is None):
+        raise RecipeError(f"give macs or seconds, got {macs!r} and {seconds!r}", macs)
+    space, judged = net.space, data.search if images is None else images
     uppers = [_upper(own) for own in as_budgets(budgets, space.known_costs, space.constraints)]
     ascending = sorted(uppers, key=lambda upper: space.feasible(**upper).bounds("macs")[1])
-    parts, each = compute_parts(space, ascending), -(-evaluations // len(ascending))
-    grown = list[GrownNetwork]()
+    compute: _Macs | _Seconds = _Macs(space, data, macs) if macs is not None else _Seconds(data, float(seconds or 0))
+    search = _Search(strategy, -(-evaluations // len(uppers)), judged, objective, confirm, keeps, seed)
+    growth = _Growth(deepcopy(net), data, recipe, compute, search, None if out is None else Path(out), options)
+    parts = compute_parts(space, ascending)
     for place, upper in enumerate(ascending):
-        limits, near = upper, list[Architecture]()
-        if grown:
-            below = {name: bounds.high for name, bounds in ascending[place - 1].items()}
-            limits = {name: Bounds(below.get(name), bounds.high) for name, bounds in upper.items()}
-            near = space.feasible(**limits).best(distance_scores(space.codec, grown[-1].architecture), each // 2)
-        first = {"then": strategy, "first": [own.to_dict() for own in near]}
-        result = Searcher(space, _FirstThese, InheritedFitness(shared, judged, **how), seed, **first).run(
-            limits,
-            evaluations=each,
-            batch_size=_BATCH,
-            storage=None if out is None else Path(out) / "study.log",
-            study=str(place + 1),
-            progress=False,
-        )
-        winner = result.best.architecture
-        spent = float(sum(trial.costs["macs"] for trial in result.trials) * len(judged))
-        if spent >= left:
-            raise RecipeError(f"the searches take all of {macs:.3g} multiply-accumulates; take more", macs)
-        part = parts[place] / sum(parts[place:]) * (left - spent)
-        lasting = for_compute(recipe, part, space.macs(winner), len(data.train))
-        folder = None if out is None else Path(out) / str(place + 1)
-        lasting = lasting.replace(validate_every=lasting.epochs)
-        tuned = finetune(shared.extract(winner), data, lasting, out=folder, **options)
-        shared.absorb(tuned.net)
-        (after,) = InheritedFitness(shared, judged, **how).evaluate([winner])
+        growth.step(upper, ascending[place - 1] if place else {}, parts[place] / sum(parts[place:]))
+    return GrownFront(tuple(growth.grown), tuple(_best(growth.grown, upper, space) for upper in uppers))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How each budget is searched; attributes as arguments of ``grow_front``."""
+
+    strategy: str
+    evaluations: int
+    images: Split
+    objective: str | None
+    confirm: int
+    keeps: Callable[[Architecture, Limits], bool] | None
+    seed: int
+
+
+class _Growth:
+    """The state between two budgets."""
+
+    def __init__(
+        self,
+        net: Supernet,
+        data: Dataset,
+        recipe: Recipe,
+        compute: _Macs | _Seconds,
+        search: _Search,
+        out: Path | None,
+        options: dict[str, Any],
+    ) -> None:
+        self.net, self.data, self.recipe, self.compute, self.search = net, data, recipe, compute, search
+        self.out, self.options = out, options
+        self.grown: list[GrownNetwork] = []
+
+    def step(self, upper: Limits, below: Limits, share: float) -> None:
+        """Search between two budgets, and fine-tune the winner for a share of what is left of the compute."""
+        limits = {name: Bounds(below[name].high if name in below else None, own.high) for name, own in upper.items()}
+        folder = None if self.out is None else self.out / str(len(self.grown) + 1)
+        result = self._searched(limits, share)
+        kept = _read_step(folder)
+        winner = kept[0] if kept else self._winner(result, upper)
+        searched = kept[2] if kept else self.compute.of_search(result, len(self.search.images))
+        recipe = kept[1] if kept else self._recipe(winner, share * self.compute.after(searched))
+        if folder is not None and not kept:
+            record = {"architecture": winner.to_dict(), "recipe": recipe.to_dict(), "searched": searched}
+            folder.mkdir(parents=True, exist_ok=True)
+            write_file(folder / _STEP, to_json(record, indent=1) + "\n")
+        repairs = repairs_by_default(self.net, self.data)
+        start = repair(self.net, winner, self.data) if repairs else self.net.extract(winner)
+        tuned = finetune(start, self.data, recipe, out=folder, **self.options)
+        self.net.absorb(tuned.net)
+        (after,) = self._fitness().evaluate([winner])
         if after.value is None:
             raise FitnessError(f"{winner} cannot be evaluated: {after.error}", after)
-        spent += tuned.training.macs or 0
-        left -= spent
-        grown.append(GrownNetwork(limits, result, tuned, after, spent))
-    return GrownFront(tuple(grown), tuple(_best(grown, upper, space) for upper in uppers))
+        spent = searched + self.compute.of_training(tuned)
+        self.compute.left -= spent
+        self.grown.append(GrownNetwork(limits, result, tuned, after, spent))
+
+    def _fitness(self) -> InheritedFitness:
+        data, how = self.data, {name: self.options[name] for name in ("device", "readers") if name in self.options}
+        objective = self.search.objective or ("loss" if "loss" in data.task.objectives else None)
+        return InheritedFitness(
+            self.net, self.search.images, task=data.task, data=data.record, objective=objective, **how
+        )
+
+    def _searched(self, limits: Limits, share: float) -> SearchResult:
+        space, search, near = self.net.space, self.search, list[Architecture]()
+        if self.grown:
+            scores = distance_scores(space.codec, self.grown[-1].architecture)
+            near = space.feasible(**limits).best(scores, search.evaluations // 2)
+        first = {"then": search.strategy, "first": [each.to_dict() for each in near]}
+        return Searcher(space, _FirstThese, self._fitness(), search.seed, **first).run(
+            limits,
+            evaluations=search.evaluations,
+            batch_size=_BATCH,
+            seconds=self.compute.of_evaluations(share),
+            rerank=self._reranker(limits, share) if search.confirm > 1 else None,
+            storage=None if self.out is None else self.out / "study.log",
+            study=str(len(self.grown) + 1),
+            progress=False,
+        )
+
+    def _reranker(self, limits: Limits, share: float) -> Finetuning:
+        """Return a fine-tuning of the best that takes a tenth of the share."""
+        most = self.net.space.feasible(**limits).uniform() or self.net.space.feasible(**limits).sample(1)
+        short = self._recipe(most[-1], _CONFIRM * share * self.compute.left / self.search.confirm)
+        how = {name: self.options[name] for name in ("device", "readers") if name in self.options}
+        return Finetuning(self.net, self.data, top=self.search.confirm, epochs=short.epochs, recipe=short, **how)
+
+    def _recipe(self, architecture: Architecture, part: float) -> Recipe:
+        """Return the recipe of a fine-tuning that takes a part of the compute."""
+        images = part / self.compute.of_image(self.net, architecture, self.recipe, self.options)
+        lasting = for_images(self.recipe, images, len(self.data.train))
+        return lasting.replace(validate_every=lasting.epochs)
+
+    def _winner(self, result: SearchResult, upper: Limits) -> Architecture:
+        """Return the best network of a search that keeps its budget.
+
+        Raises:
+            BudgetError: None of the best does.
+        """
+        known = sorted((trial for trial in result.trials if trial.eligible), key=lambda trial: trial.rank)
+        ranked = dict.fromkeys(trial.architecture for trial in (*result.confirmed, *known))
+        tried = list(ranked)[:_TRIED]
+        for architecture in tried:
+            if self.search.keeps is None or self.search.keeps(architecture, upper):
+                return architecture
+        words = f"none of the best {len(tried)} networks keeps {format_limits(upper)} in fact; take a larger budget"
+        raise BudgetError(words, upper)
+
+
+@dataclass
+class _Macs:
+    """Compute in multiply-accumulates."""
+
+    space: SearchSpace
+    data: Dataset
+    left: float
+
+    def after(self, searched: float) -> float:
+        """Return what a search leaves.
+
+        Raises:
+            RecipeError: Nothing.
+        """
+        if searched >= self.left:
+            raise RecipeError(
+                f"the searches take all of the compute, {self.left:.3g} multiply-accumulates; take more", self.left
+            )
+        return self.left - searched
+
+    def of_evaluations(self, share: float) -> float | None:
+        return None
+
+    def of_search(self, result: SearchResult, images: int) -> float:
+        return float(sum(trial.costs["macs"] for trial in result.trials) * images)
+
+    def of_image(self, net: Supernet, architecture: Architecture, recipe: Recipe, options: Mapping[str, Any]) -> float:
+        return PASSES * self.space.macs(architecture)
+
+    def of_training(self, tuned: FinetuneResult) -> float:
+        return tuned.training.macs or 0
+
+
+@dataclass
+class _Seconds:
+    """Compute in seconds of this machine."""
+
+    data: Dataset
+    left: float
+
+    def after(self, searched: float) -> float:
+        return max(0.0, self.left - searched)
+
+    def of_evaluations(self, share: float) -> float | None:
+        return _SEARCH * share * self.left
+
+    def of_search(self, result: SearchResult, images: int) -> float:
+        return result.seconds["total"]
+
+    def of_image(self, net: Supernet, architecture: Architecture, recipe: Recipe, options: Mapping[str, Any]) -> float:
+        return seconds_per_image(train_subnet, net.extract(architecture), self.data, recipe, **options)
+
+    def of_training(self, tuned: FinetuneResult) -> float:
+        return tuned.training.seconds
+
+
+def _read_step(folder: Path | None) -> tuple[Architecture, Recipe, float] | None:
+    """Return winner, recipe and compute of the search, if a step was begun."""
+    if folder is None or not (folder / _STEP).is_file():
+        return None
+    known = parse_json(read_text(folder / _STEP))
+    return Architecture.from_dict(known["architecture"]), Recipe(**known["recipe"]), float(known["searched"])
 
 
 class _FirstThese:
@@ -176,7 +334,7 @@ class _FirstThese:
     ) -> None:
         make = get_strategy(then)
         self.inner = make(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
-        self.probes = getattr(self.inner, "probes", frozenset())
+        self.probes: Set[Architecture] = getattr(self.inner, "probes", frozenset())
         self.uses_evaluations = getattr(self.inner, "uses_evaluations", True)
         self._first = [Architecture.from_dict(each) for each in first]
 

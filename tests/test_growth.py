@@ -82,8 +82,8 @@ def test_a_larger_network_starts_from_the_smaller_one(front: nf.GrownFront, net:
 
 
 def test_the_compute_is_that_asked_for(front: nf.GrownFront) -> None:
-    assert front.macs == pytest.approx(MACS, rel=0.05)
-    assert front.grown[0].macs > front.grown[1].macs
+    assert front.spent == pytest.approx(MACS, rel=0.05)
+    assert front.grown[0].spent > front.grown[1].spent
 
 
 def test_a_stopped_call_goes_on(
@@ -97,8 +97,39 @@ def test_a_stopped_call_goes_on(
 
 
 def test_too_little_compute_is_refused(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any) -> None:
-    with pytest.raises(RecipeError, match="the searches take all of 1e\\+06"):
+    with pytest.raises(RecipeError, match="take all of the compute, 1e\\+06"):
         nf.grow_front(net, data, budgets, recipe, **{**QUIET, "macs": 1e6})
+
+
+def test_seconds_are_kept_and_resumed(
+    net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any, tmp_path: Path
+) -> None:
+    how = {**QUIET, "macs": None, "seconds": 4.0, "confirm": 2, "out": tmp_path}
+    front = nf.grow_front(net, data, budgets, recipe, **how)
+    assert all(len(each.search.confirmed) == 2 for each in front.grown)
+    again = nf.grow_front(net, data, budgets, recipe, **how, resume=True)
+    assert [each.tuned.training.recipe for each in again.grown] == [each.tuned.training.recipe for each in front.grown]
+    assert [each.evaluation.value for each in again.grown] == [each.evaluation.value for each in front.grown]
+
+
+def test_the_best_that_keeps_its_budget_wins(
+    net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any, front: nf.GrownFront
+) -> None:
+    best = front.grown[0].architecture
+
+    def keeps(architecture: nf.Architecture, limits: Any) -> bool:
+        return architecture != best and limits["macs"].high == budgets[1]["macs"]
+
+    other = nf.grow_front(net, data, budgets[1:], recipe, keeps=keeps, **{**QUIET, "evaluations": 4})
+    ranked = [trial.architecture for trial in sorted(other.grown[0].search.trials, key=lambda trial: trial.rank)]
+    assert other.winners[0].architecture == next(each for each in ranked if each != best)
+    with pytest.raises(BudgetError, match="none of the best 4 networks keeps macs <= "):
+        nf.grow_front(net, data, budgets[1:], recipe, keeps=lambda *_: False, **{**QUIET, "evaluations": 4})
+
+
+def test_macs_and_seconds_are_refused(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any) -> None:
+    with pytest.raises(RecipeError, match="give macs or seconds, got 400000000.0 and 1"):
+        nf.grow_front(net, data, budgets, recipe, seconds=1, **QUIET)
 
 
 def test_a_budget_without_upper_bound_is_refused(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe) -> None:

@@ -61,13 +61,30 @@ def for_compute(recipe: Recipe, macs: float, forward: int, train_images: int, ep
     >>> recipe.epochs, recipe.epoch_images
     (100, 10000)
     """
-    images, batch = macs / (PASSES * forward), recipe.batch_size
-    if images < batch:
+    images = macs / (PASSES * forward)
+    if images < recipe.batch_size:
         raise RecipeError(
-            f"{macs:.3g} multiply-accumulates are less than a batch of {batch} of a network of {forward:,} "
+            f"{macs:.3g} multiply-accumulates are less than a batch of {recipe.batch_size} of a network of {forward:,} "
             "takes; take more, a smaller batch or a smaller network",
             macs,
         )
+    return for_images(recipe, images, train_images, epochs)
+
+
+def for_images(recipe: Recipe, images: float, train_images: int, epochs: int = _EPOCHS) -> Recipe:
+    """Return a recipe that trains on a number of images, in ``epochs`` equal epochs or more.
+
+    Args:
+        recipe: The recipe.
+        images: Images to train on, each as often as it is seen; at least a batch is.
+        train_images: Train images.
+        epochs: Least number of epochs.
+
+    >>> recipe = for_images(Recipe(batch_size=50), 1_000_000, 10_000)
+    >>> recipe.epochs, recipe.epoch_images
+    (100, 10000)
+    """
+    batch = recipe.batch_size
     each = batch * max(1, min(train_images, int(images / epochs)) // batch)
     return recipe.replace(epochs=max(1, round(images / each)), epoch_images=each)
 
