@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nasformer.fitness.ray import RayFitness as RayFitness
     from nasformer.growth import GrownFront as GrownFront
     from nasformer.growth import grow_front as grow_front
+    from nasformer.pipeline import fit as fit
     from nasformer.registry import get_strategy as get_strategy
     from nasformer.registry import strategy_names as strategy_names
     from nasformer.search import BaseStrategy as BaseStrategy
@@ -87,6 +88,7 @@ _HOME = {
     ),
     "nasformer.fitness.ray": ("RayFitness",),
     "nasformer.growth": ("GrownFront", "grow_front"),
+    "nasformer.pipeline": ("fit",),
     "nasformer.registry": ("get_strategy", "strategy_names"),
     "nasformer.search": ("BaseStrategy", "Evaluation", "Fitness", "SearchResult", "Strategy", "Trial"),
     "nasformer.searcher": ("Searcher",),

@@ -91,6 +91,7 @@ def grow_front(
     images: Split | None = None,
     objective: str | None = None,
     strategy: str = "thompson",
+    racing: bool = False,
     confirm: int = 1,
     keeps: Callable[[Architecture, Limits], bool] | None = None,
     seed: int = 0,
@@ -115,6 +116,7 @@ def grow_front(
         images: Search images; None: those of ``data``.
         objective: Objective of the searches; None: the loss, if the task has it.
         strategy: Strategy of the searches.
+        racing: Whether searches drop inferior architectures early.
         confirm: Number of the best of each search that a tenth of its compute fine-tunes before the winner is named.
         keeps: Whether a network keeps its budget in fact, such as a measured latency; the best that does is taken.
         seed: Seed of the searches.
@@ -140,7 +142,7 @@ def grow_front(
     uppers = [_upper(own) for own in as_budgets(budgets, space.known_costs, space.constraints)]
     ascending = sorted(uppers, key=lambda upper: space.feasible(**upper).bounds("macs")[1])
     compute: _Macs | _Seconds = _Macs(space, data, macs) if macs is not None else _Seconds(data, float(seconds or 0))
-    search = _Search(strategy, -(-evaluations // len(uppers)), judged, objective, confirm, keeps, seed)
+    search = _Search(strategy, -(-evaluations // len(uppers)), judged, objective, racing, confirm, keeps, seed)
     growth = _Growth(deepcopy(net), data, recipe, compute, search, None if out is None else Path(out), options)
     parts = compute_parts(space, ascending)
     for place, upper in enumerate(ascending):
@@ -156,6 +158,7 @@ class _Search:
     evaluations: int
     images: Split
     objective: str | None
+    racing: bool
     confirm: int
     keeps: Callable[[Architecture, Limits], bool] | None
     seed: int
@@ -206,7 +209,13 @@ class _Growth:
         data, how = self.data, {name: self.options[name] for name in ("device", "readers") if name in self.options}
         objective = self.search.objective or ("loss" if "loss" in data.task.objectives else None)
         return InheritedFitness(
-            self.net, self.search.images, task=data.task, data=data.record, objective=objective, **how
+            self.net,
+            self.search.images,
+            task=data.task,
+            data=data.record,
+            objective=objective,
+            racing=self.search.racing,
+            **how,
         )
 
     def _searched(self, limits: Limits, share: float) -> SearchResult:
@@ -299,7 +308,7 @@ class _Seconds:
         return max(0.0, self.left - searched)
 
     def of_evaluations(self, share: float) -> float | None:
-        return _SEARCH * share * self.left
+        return max(1.0, _SEARCH * share * self.left)
 
     def of_search(self, result: SearchResult, images: int) -> float:
         return result.seconds["total"]

@@ -22,6 +22,7 @@ from nasformer.cli.evaluate import evaluate
 from nasformer.cli.export import export
 from nasformer.cli.export_autoformer import export_autoformer
 from nasformer.cli.finetune import finetune
+from nasformer.cli.fit import fit
 from nasformer.cli.from_timm import from_timm
 from nasformer.cli.import_autoformer import import_autoformer
 from nasformer.cli.latency import latency
@@ -45,6 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 _COMMANDS = (
+    fit,
     demo,
     spaces,
     data,

@@ -147,3 +147,13 @@ def _text(value: object) -> str:
         if "," in each:
             raise DataError(f"the column {each!r} cannot be named, as commas separate names; rename it", each)
     return ",".join(names)
+
+
+def slug(name: str) -> str:
+    """Return a dataset's name as that of a file.
+
+    >>> slug("imagefolder:/data/Pets and more"), slug("digits")
+    ('Pets-and-more', 'digits')
+    """
+    last = Path(name.partition("?")[0].partition(":")[2] or name).stem
+    return "".join(letter if letter.isalnum() else "-" for letter in last).strip("-") or "data"

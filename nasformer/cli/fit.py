@@ -1,0 +1,147 @@
+"""``nasformer fit``: from a dataset and budgets to exported networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasformer.cli.options import Device, Json, Quiet, Readers, Seed, Strategy, readers_of
+from nasformer.cli.output import command_line, console, messages, print_json, print_table
+
+if TYPE_CHECKING:
+    from nasformer.pipeline import FitResult
+
+_BUDGET, _DATA, _START, _OUTPUT = "Budgets", "Data", "Weights and search", "Output"
+
+
+def fit(
+    data: Annotated[str, typer.Argument(metavar="PHOTOS", help="A folder of images, a label table, or a dataset.")],
+    params: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Most parameters, e.g. 2M.", rich_help_panel=_BUDGET, show_default=False),
+    ] = None,
+    macs: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Most multiply-accumulates.", rich_help_panel=_BUDGET, show_default=False),
+    ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Most milliseconds here, e.g. 2,4,8.", rich_help_panel=_BUDGET, show_default=False
+        ),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(help="Time of all; default: as the recipe.", rich_help_panel=_BUDGET, show_default=False),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Pixels.", rich_help_panel=_DATA, show_default=False)
+    ] = None,
+    readers: Readers = "auto",
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="SPACE", help="Default: by the data.", rich_help_panel=_START, show_default=False),
+    ] = None,
+    from_timm: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A trained model to shrink.", rich_help_panel=_START, show_default=False),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its state dict.", rich_help_panel=_START, show_default=False),
+    ] = None,
+    transformers: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of save_pretrained.", rich_help_panel=_START, show_default=False),
+    ] = None,
+    strategy: Strategy = "thompson",
+    evaluations: Annotated[
+        int, typer.Option("--evaluations", "-n", min=1, help="Of all searches.", rich_help_panel=_START)
+    ] = 100,
+    seed: Seed = 0,
+    format: Annotated[
+        str | None,
+        typer.Option(help="Default: onnx if installed.", rich_help_panel=_OUTPUT, show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Default: runs/NAME-fit.", rich_help_panel=_OUTPUT, show_default=False),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print equivalent commands.", rich_help_panel=_OUTPUT)
+    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Make the best ViTs for your images within budgets, as files.
+
+    Looks at the data, chooses a space and a recipe, trains a supernet,
+    searches it, fine-tunes the network of each budget, exports and reports.
+    Each stage says what it decided. The same command goes on after a stop.
+
+    Examples:
+      nasformer fit PHOTOS --latency 3
+
+      nasformer fit PHOTOS --params 1M,2M,4M --hours 1
+
+      nasformer fit PHOTOS --macs 300M --from-timm deit_tiny_patch16_224
+    """
+    from nasformer.pipeline import fit as run
+    from nasformer.pipeline.commands import commands
+
+    found = run(
+        data,
+        params=_values(params),
+        macs=_values(macs),
+        latency_ms=_values(latency),
+        hours=hours,
+        space=space,
+        timm=from_timm,
+        weights=weights,
+        transformers=transformers,
+        image_size=image_size,
+        format=format,
+        evaluations=evaluations,
+        strategy=strategy,
+        seed=seed,
+        out=out,
+        device=device,
+        readers=readers_of(readers),
+        progress=not (quiet or json),
+        say=lambda line: None if json else console.print(line, soft_wrap=True),
+        command=command_line(),
+    )
+    if json:
+        models = [model.to_dict() for model in found.models]
+        print_json({"folder": str(found.folder), "report": str(found.page), "seconds": found.seconds, "models": models})
+        return
+    _show(found)
+    if explain:
+        messages.print("\n".join(commands(found.folder)), soft_wrap=True)
+
+
+def _values(text: str | None) -> list[float] | float | None:
+    """Parse a list of numbers, such as 1M,2M."""
+    from nasformer.cost.budget import parse_number
+
+    if text is None:
+        return None
+    values = [float(parse_number(part.strip().removesuffix("ms"))) for part in text.split(",")]
+    return values if len(values) > 1 else values[0]
+
+
+def _show(found: FitResult) -> None:
+    from nasformer.search.progress import duration
+
+    timed = any(model.measured_ms is not None for model in found.models)
+    rows = []
+    for model in found.models:
+        budget = ", ".join(f"{name} <= {most:g}" for name, most in model.budget.items())
+        metric, score = next((name, value) for name, value in model.test.items() if name != "images")
+        row = [budget, f"{metric} {score:.4g}", f"{model.costs['params']:,.0f}", f"{model.costs['macs']:,.0f}"]
+        rows.append([*row, *([f"{model.measured_ms:.2f}"] if timed else []), str(model.file)])
+    print_table("", ("budget", "test", "params", "MACs", *(["ms"] if timed else []), "file"), rows, left=2)
+    console.print(f"{duration(found.seconds)}. Report: {found.page}", soft_wrap=True)

@@ -1,0 +1,128 @@
+"""Report of a run of ``fit``: the network of each budget, the front, and how they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nasformer._provenance import machine, versions
+from nasformer.architecture import Architecture
+from nasformer.cost import COSTS, Bounds
+from nasformer.report import tables
+from nasformer.report.figures import Line, draw_learning_curve, draw_lines, draw_network
+from nasformer.report.interval import interval
+from nasformer.report.notation import amount, budget, compact, cost_name, grouped
+from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.plain import plain
+from nasformer.report.tables.table import Table, facts, flattened, in_unit, number
+from nasformer.space import SearchSpace
+from nasformer.tasks import Metric, task_of
+
+JsonObject = Mapping[str, Any]
+
+
+def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, command: str = "") -> Path:
+    """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
+
+    Args:
+        folder: Output folder.
+        found: Plain values: ``space``; ``models``, each with budget, architecture, costs, measured_ms, test, bytes and
+            file; ``stages``, the line of each; ``training``, of ``TrainingResult.to_dict``; ``seconds``.
+        title: Heading of the page.
+        command: The shell command.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        NasformerError: The folder cannot be written.
+    """
+    training = found["training"]
+    task, space, models = task_of(training["data"]), SearchSpace.from_dict(dict(found["space"])), found["models"]
+    metric, examples = task.metrics[0], training["data"]["splits"]["test"]
+    curve, front = draw_learning_curve(training), _front(models, metric, examples)
+    distinct = {json.dumps(model["architecture"]): model for model in models}.values()
+    drawings = [
+        draw_network(
+            space.geometry,
+            Architecture.from_dict(dict(model["architecture"])),
+            {name: model["costs"][name] for name in COSTS},
+            f"network-{number}",
+            f"the network of {_budget(model)}",
+            space.largest,
+        )
+        for number, model in enumerate(distinct, 1)
+    ]
+    pictures = [picture for picture in (front, curve, *drawings) if picture is not None]
+    text = json.dumps(plain(found), indent=1) + "\n"
+    html = render(
+        "fit.html.j2",
+        Subject(title, command, Download("fit.json", "Download all figures as JSON", "application/json", text)),
+        pictures,
+        [tables.data_table(training["data"]), _machine()],
+        summary=[],
+        metric=metric,
+        examples=examples,
+        of=task.examples,
+        models=models,
+        key_figures=[_tile(model, metric, examples) for model in models],
+        warnings=[],
+        chapters=[],
+        front=front,
+        curve=curve,
+        drawings=drawings,
+        networks=_networks(models, metric, examples),
+        stages=facts("stages", "What each stage decided.", [[name, line] for name, line in found["stages"].items()]),
+        training=tables.training_table(training),
+        space=tables.space_table(space),
+    )
+    return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _budget(model: JsonObject) -> str:
+    return budget({name: Bounds(None, most) for name, most in model["budget"].items()})
+
+
+def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, str]:
+    """Return the tile of a budget: bound, test metric, and what the network takes of it."""
+    ends = interval(metric, model["test"], examples)
+    taken = [
+        f"{amount(model['costs'][name])} {cost_name(name)}{' predicted' if name not in COSTS else ''}"
+        for name in model["budget"]
+    ]
+    measured = [] if model["measured_ms"] is None else [f"{model['measured_ms']:.2f} ms measured"]
+    words = "; ".join([*taken, *measured, *([] if ends is None else [f"95 % interval {ends}"])])
+    return _budget(model), metric.text(model["test"][metric.name]), words
+
+
+def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Any:
+    """Return the test metric against the cost of the budgets; None with fewer than two networks."""
+    cost = next(iter(models[0]["budget"]))
+    own = sorted({model["costs"][cost]: model for model in models}.items())
+    ends = [interval(metric, model["test"], examples) for _, model in own]
+    edges = ([end and end.low for end in ends], [end and end.high for end in ends]) if all(ends) else ((), ())
+    line = Line("networks", [x for x, _ in own], [model["test"][metric.name] for _, model in own], *edges)
+    caption = f"Test {metric.title} of the networks, with 95 % intervals over the test images."
+    x, y = cost_name(cost), f"test {metric.heading}"
+    return draw_lines("front", "The networks", caption, [line], {"networks": 0}, x=x, y=y, log=True)
+
+
+def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Table:
+    timed = any(model["measured_ms"] is not None for model in models)
+    header = ["budget", f"test {metric.title}", "95 % interval", "parameters", "MACs"]
+    header += ["predicted ms", "measured ms"] if timed else []
+    rows = []
+    for model in models:
+        ends, costs = interval(metric, model["test"], examples), model["costs"]
+        row = [_budget(model), in_unit(model["test"][metric.name], metric), "" if ends is None else str(ends)]
+        row += [number(costs["params"], grouped(costs["params"])), number(costs["macs"], grouped(costs["macs"]))]
+        row += [number(costs.get("latency_ms")), number(model["measured_ms"])] if timed else []
+        rows.append([*row, f"{compact(model['bytes'])}B", str(model["file"])])
+    caption = "The network of each budget. Test images influenced no choice."
+    return Table("networks", caption, [*header, "size", "file"], rows)
+
+
+def _machine() -> Table:
+    return facts("versions", "Versions and machine.", flattened({**versions(), **machine()}))
