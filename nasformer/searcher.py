@@ -46,7 +46,7 @@ from nasformer.search import (
 from nasformer.search.confirm import confirm_recommended
 from nasformer.search.evaluation import Trial, describe_fitness
 from nasformer.search.loop import Callback
-from nasformer.search.per_budget import for_budgets
+from nasformer.search.per_budget import for_budgets, has_focus
 from nasformer.search.progress import ProgressBar
 from nasformer.search.rerank import Reranker, reranked
 from nasformer.search.study import Storage, Study
@@ -191,7 +191,7 @@ class Searcher:
                 record.set_asynchronous()
             callbacks = [bar.update] if callback is None else [bar.update, callback]
             loop = AsynchronousLoop if record.asynchronous else SearchLoop
-            how = (accept_drift, retry_failed, targets.budgets)
+            how = (accept_drift, retry_failed, targets.turns)
             run = loop(strategy, fitness, feasible, criteria, record, callbacks, *how).run()
             before = time.perf_counter()
             most = max(confirm, rerank.top if rerank else 0)
@@ -277,12 +277,12 @@ class Searcher:
         if confirm < 1:
             raise StrategyError(f"confirm must be at least 1, got {confirm}", confirm)
         bound = partial(self.feasible, fitness=self.fitness, resolution=resolution)
-        targets = Targets.of(*asked, self.space, bound)
+        targets = Targets.of(*asked, self.space, bound, has_focus(self.factory))
         feasible, limits = targets.feasible, targets.limits
         _LOGGER.info("searching %r", feasible)
         if criteria.evaluations < len(limits):
             raise StrategyError(f"{len(limits)} budgets take as many evaluations, got {criteria.evaluations}", limits)
-        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size, targets.budgets)  # before a warning
+        strategy = self.make(feasible, criteria.evaluations, criteria.batch_size, targets.turns)  # before a warning
         fitness = self.fitness or default_fitness(self.space)
         if self.fitness is None:
             _check_fitness(fitness, feasible)
@@ -318,7 +318,7 @@ class Searcher:
                 evaluations,
                 criteria.evaluations,
             )
-        return self.make(targets.feasible, evaluations, criteria.batch_size, targets.budgets)
+        return self.make(targets.feasible, evaluations, criteria.batch_size, targets.turns)
 
     @classmethod
     def open(

@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from lark import Lark, Token, Tree
@@ -292,6 +293,24 @@ def hull(budgets: Sequence[Limits]) -> Limits:
         bounds = Bounds(None if None in lows else min(lows), None if None in highs else max(highs))
         loosest |= {name: bounds} if bounds != (None, None) else {}
     return loosest
+
+
+def between(budgets: Sequence[Limits]) -> list[Limits]:
+    """Return a budget midway between each and the next tighter one, if they differ in one upper bound alone.
+
+    >>> [each["params"].high for each in between(as_budgets([1e6, 4e6, 2e6], ["params"]))]
+    [1500000.0, 3000000.0]
+    """
+    names = {name for limits in budgets for name in limits if any(own.get(name) != limits[name] for own in budgets)}
+    if len(names) != 1:
+        return []
+    (name,) = names
+    bounds = sorted((limits[name] for limits in budgets if name in limits), key=lambda own: own.high or math.inf)
+    return [
+        {**budgets[0], name: Bounds(loose.low, (tight.high + loose.high) / 2)}
+        for tight, loose in pairwise(bounds)
+        if tight.low == loose.low and tight.high is not None and loose.high is not None
+    ]
 
 
 def within(costs: Mapping[str, float], limits: Mapping[str, Bounds]) -> bool:

@@ -12,6 +12,11 @@ from nasformer.search.strategy import Strategy
 from nasformer.space import FeasibleSet
 
 
+def has_focus(factory: object) -> bool:
+    """Whether a strategy's class, or a partial of it, knows several budgets."""
+    return hasattr(getattr(factory, "func", factory), "focus")
+
+
 def for_budgets(
     factory: object,
     make: Callable[[FeasibleSet, int], Strategy],
@@ -28,7 +33,7 @@ def for_budgets(
         targets: The set of each of several budgets; none for one.
         evaluations: Number of evaluations of the search.
     """
-    if len(targets) > 1 and not hasattr(getattr(factory, "func", factory), "focus"):
+    if len(targets) > 1 and not has_focus(factory):
         return PerBudget(make, targets, evaluations)
     made = make(feasible, evaluations)
     for target in targets:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nasformer.architecture import Architecture
-from nasformer.cost import Limits, as_budgets, format_limits, hull, within
+from nasformer.cost import Limits, as_budgets, between, format_limits, hull, within
 from nasformer.errors import BudgetError, FitnessError, StrategyError
 from nasformer.search.evaluation import Trial
 from nasformer.search.strategy import Strategy
@@ -19,10 +19,12 @@ class Targets(NamedTuple):
     Attributes:
         feasible: The set to search, which contains the others.
         budgets: The set of each of several budgets; none for one budget.
+        turns: The sets that the strategy is asked for in turn: those of several budgets, and between them.
     """
 
     feasible: FeasibleSet
     budgets: Sequence[FeasibleSet] = ()
+    turns: Sequence[FeasibleSet] = ()
 
     @classmethod
     def of(
@@ -31,6 +33,7 @@ class Targets(NamedTuple):
         budgets: object,
         space: SearchSpace,
         bound: Callable[[object], FeasibleSet],
+        midway: bool,
     ) -> Targets:
         """Return the targets of a budget, or of several.
 
@@ -39,6 +42,7 @@ class Targets(NamedTuple):
             budgets: Several, as ``as_budgets`` takes them; None: one.
             space: The space.
             bound: Makes the feasible set of a budget.
+            midway: Whether to take turns between the budgets too, for the front there.
 
         Raises:
             BudgetError: Both are given, or one cannot be met.
@@ -57,7 +61,7 @@ class Targets(NamedTuple):
             except BudgetError as error:
                 named = f"budget {number} of {len(limits)}, {format_limits(own)}: {error}"
                 raise BudgetError(named, error.value) from None
-        return cls(bound(hull(limits)), sets)
+        return cls(bound(hull(limits)), sets, [*sets, *map(bound, between(limits) if midway else ())])
 
     @property
     def limits(self) -> tuple[Limits, ...]:

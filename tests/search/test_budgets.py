@@ -13,6 +13,7 @@ from nasformer.architecture import Architecture
 from nasformer.cost import FunctionCost, Limits, within
 from nasformer.errors import BudgetError, FitnessError, StrategyError, StudyError
 from nasformer.search import CallableFitness, Evaluation, Run, SearchResult, Trial
+from nasformer.search.targets import Targets
 from nasformer.searcher import Searcher
 from nasformer.space import load_space
 
@@ -48,6 +49,27 @@ def test_a_search_spends_evenly() -> None:
     cheap, middle = (sum(trial.costs["params"] <= most for trial in found.trials) for most in BUDGETS[:2])
     assert cheap >= 10
     assert middle >= 20
+
+
+@pytest.mark.parametrize(
+    ("budgets", "limits"),
+    [
+        ([80e3, 20e3, 40e3], [80_000, 20_000, 40_000, 30_000, 60_000]),
+        ([20_000, 20_001], [20_000, 20_001, 20_000]),
+        ([(15e3, 20e3), (16e3, 40e3)], [20_000, 40_000]),
+    ],
+)
+def test_turns_are_midway_between_the_budgets_too(budgets: object, limits: list[int]) -> None:
+    targets = Targets.of(None, budgets, SPACE, Searcher(SPACE).feasible, midway=True)
+    assert [each.limits["params"].high for each in targets.turns] == limits
+    assert [each["params"].high for each in targets.limits] == limits[: len(targets.limits)]
+    plain = Targets.of(None, budgets, SPACE, Searcher(SPACE).feasible, midway=False)
+    assert plain.turns == plain.budgets
+
+
+def test_budgets_that_differ_in_two_costs_have_nothing_between() -> None:
+    targets = Targets.of(None, [{"params": 4e4}, {"macs": 6e5}], SPACE, Searcher(SPACE).feasible, midway=True)
+    assert targets.turns == list(targets.budgets)
 
 
 def test_the_best_of_a_tight_budget_wins_the_loose_ones_too() -> None:
