@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.cost import read_architecture
+from nasformer.cli.networks import NetworkFigures, evaluate_network, is_network, most_mistaken
 from nasformer.cli.options import Data, Device, Json, OfSpace, Readers, Root, SupernetPath, readers_of, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="A search's folder, or a space.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|MODEL|SPACE", help="A search, a trained or exported network, or a space.")
+    ],
     architecture: OfSpace = None,
     supernet: SupernetPath = None,
     data: Data = None,
@@ -31,14 +34,19 @@ def evaluate(
     readers: Readers = "auto",
     json: Json = False,
 ) -> None:
-    """Print the test metrics of inherited weights, and those of the uniform ViT of the same budget.
+    """Print the test metrics of a network.
 
-    Of several budgets it prints those of all winners; RUN/winner-2.json is one of them.
+    Of a search: of its winner with inherited weights, and of the uniform ViT
+    of the same budget; of several budgets those of all winners. Of a trained
+    or exported network also those of each class; --data FOLDER names other
+    labelled images.
 
     Test examples neither trained the supernet nor ranked architectures: use them once, at the end.
 
     Examples:
       nasformer evaluate runs/digits-tpe-seed0
+
+      nasformer evaluate runs/digits-finetune --data MORE
 
       nasformer evaluate digits largest --split search
     """
@@ -49,6 +57,9 @@ def evaluate(
 
     if split not in ("test", "search"):
         raise DataError(f"--split is test or search, got {split!r}", split)
+    if architecture is None and supernet is None and is_network(Path(target)):
+        _show_network(target, evaluate_network(target, data, root, split, device, readers_of(readers)), json)
+        return
     space, candidates, searched = _candidates(target, architecture, supernet, data)
     file = supernet_file(space, supernet, data, searched=searched)
     net, dataset = open_supernet(space, supernet=file, data=data, root=root)
@@ -80,6 +91,25 @@ def evaluate(
     table = [(title, *(row[name] for row in rows)) for name, title in costs.items()]
     table += [(each.title, *(each.text(row[each.name]) for row in rows)) for each in metrics]
     print_table(f"{len(images):,} {split} {judge.task.examples}", ("", *(row["name"] for row in rows)), table)
+
+
+def _show_network(target: str, found: NetworkFigures, json: bool) -> None:
+    """Print the figures of a trained or exported network, and of its classes."""
+    if json:
+        print_json({"model": target, "data": found.data, "split": found.split, **found.about, **found.figures})
+        return
+    task, figures = found.task, found.figures
+    rows = [(each.title, each.text(figures[each.name])) for each in task.metrics if figures.get(each.name) is not None]
+    count = figures[task.examples]
+    print_table(f"{count:,} {found.split} {task.examples} of {found.data}", ("", target), rows)
+    if "confusion" in figures:
+        names = [str(row["class"]) for row in figures["per_class"]]
+        classes = [
+            (row["class"], row["images"], f"{row['accuracy']:.1f}", most_mistaken(counts, place, names))
+            for place, (row, counts) in enumerate(zip(figures["per_class"], figures["confusion"], strict=True))
+            if row["images"]
+        ]
+        print_table("", ("class", "images", "%", "taken for"), classes)
 
 
 def _metrics(task: Task, evaluation: Evaluation) -> dict[str, float]:

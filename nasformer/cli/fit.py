@@ -9,6 +9,7 @@ import typer
 
 from nasformer.cli.options import Device, Json, Quiet, Readers, Seed, Strategy, readers_of
 from nasformer.cli.output import command_line, console, messages, print_json, print_table
+from nasformer.cli.searching import read_options
 
 if TYPE_CHECKING:
     from nasformer.pipeline import FitResult
@@ -51,6 +52,10 @@ def fit(
     weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Its state dict.", rich_help_panel=_START, show_default=False),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model.", rich_help_panel=_START),
     ] = None,
     transformers: Annotated[
         Path | None,
@@ -101,6 +106,7 @@ def fit(
         space=space,
         timm=from_timm,
         weights=weights,
+        timm_options=read_options(option or []),
         transformers=transformers,
         image_size=image_size,
         format=format,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nasformer.data.batches import Readers
 from nasformer.data.names import slug, with_prefix
@@ -22,6 +23,7 @@ def fit(
     space: str | Path | None = None,
     timm: str | None = None,
     weights: str | Path | None = None,
+    timm_options: Mapping[str, Any] | None = None,
     transformers: str | Path | None = None,
     image_size: int | None = None,
     format: str | None = None,
@@ -49,6 +51,7 @@ def fit(
         space: A space, by name or file; None: one for the data and the budgets, or around a checkpoint.
         timm: A trained model of timm to make smaller, by name.
         weights: Its state dict; None: timm's own.
+        timm_options: Arguments of ``timm.create_model``.
         transformers: Instead, a folder of a trained model of transformers.
         image_size: Pixels of images from files; None: 64 or the median, whichever is less; of a checkpoint its own.
         format: Format of the files; None: "onnx" where it is installed, else "safetensors".
@@ -73,6 +76,7 @@ def fit(
         **{name: None if value is None else str(value) for name, value in
            {"space": space, "weights": weights, "transformers": transformers}.items()},
         timm=timm,
+        timm_options=dict(timm_options or {}),
         image_size=image_size,
         format=format,
         evaluations=evaluations,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -63,6 +63,7 @@ class Settings:
     space: str | None = None
     timm: str | None = None
     weights: str | None = None
+    timm_options: Mapping[str, Any] = field(default_factory=dict)
     transformers: str | None = None
     image_size: int | None = None
     format: str | None = None
@@ -147,7 +148,9 @@ class Run:
         given = self.settings
         if given.transformers is not None:
             return read_transformers(given.transformers).at(given.image_size)
-        return None if given.timm is None else read_timm(load_timm(given.timm, given.weights)).at(given.image_size)
+        if given.timm is None:
+            return None
+        return read_timm(load_timm(given.timm, given.weights, **given.timm_options)).at(given.image_size)
 
     # Supernet
 
