@@ -109,14 +109,13 @@ class Run:
         given, trained = self.settings, self.folder / "supernet" / WEIGHTS
         size = self.journal.stage("size", self._image_size)["pixels"] if resizable(given.data) else None
         if trained.is_file():
-            header, _ = read_checkpoint(trained, "supernet")
-            known = header["metadata"]
+            known = read_checkpoint(trained, "supernet")[0]["metadata"]
             record, held_out = known.get("training", {}).get("data", {}), known.get("held_out")
             data = open_dataset(given.data, record, trained, held_out=held_out, seed=given.seed, image_size=size)
-            return examined(data, progress=self.how["progress"])
-        known = (source.source.get("preprocessing") or {}) if (source := self._checkpoint) else {}
-        steps = {"crop_pct": CROP, **known} if known else None
-        data = load_dataset(given.data, seed=given.seed, image_size=size, preprocessing=steps)
+        else:
+            known = (source.source.get("preprocessing") or {}) if (source := self._checkpoint) else {}
+            steps = {"crop_pct": CROP, **known} if known else None
+            data = load_dataset(given.data, seed=given.seed, image_size=size, preprocessing=steps)
         data = examined(data, progress=self.how["progress"])
 
         def looked() -> tuple[Decision, str]:
