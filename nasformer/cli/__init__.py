@@ -45,27 +45,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-_COMMANDS = (
-    fit,
-    demo,
-    spaces,
-    data,
-    cost,
-    latency,
-    train,
-    from_timm,
-    search,
-    compare,
-    surrogate,
-    evaluate,
-    finetune,
-    retrain,
-    diagnose,
-)
-for _command in (*_COMMANDS, export, predict, benchmark, import_autoformer, export_autoformer):
-    app.command()(stoppable(_command))
-app.add_typer(study)
-app.add_typer(weights)
+_COMMANDS = {
+    "Start here": (fit, demo),
+    "Look": (spaces, data, cost, latency),
+    "Make a supernet": (train, from_timm, import_autoformer, export_autoformer),
+    "Search": (search, compare, surrogate, diagnose),
+    "Use a network": (finetune, retrain, evaluate, export, predict, benchmark),
+}
+for _panel, _group in _COMMANDS.items():
+    for _command in _group:
+        app.command(rich_help_panel=_panel)(stoppable(_command))
+app.add_typer(study, rich_help_panel="Search")
+app.add_typer(weights, rich_help_panel="Make a supernet")
 
 
 @app.callback(invoke_without_command=True)

@@ -7,75 +7,88 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasformer.cli.options import Device, Json, Quiet, Readers, Seed, Strategy, readers_of
+from nasformer.cli.options import (
+    BUDGET,
+    DATA,
+    OUTPUT,
+    SEARCH,
+    WEIGHTS,
+    Device,
+    Json,
+    Quiet,
+    Readers,
+    Seed,
+    Strategy,
+    readers_of,
+)
 from nasformer.cli.output import command_line, console, messages, print_json, print_table
 from nasformer.cli.searching import read_options
 
 if TYPE_CHECKING:
     from nasformer.pipeline import FitResult
 
-_BUDGET, _DATA, _START, _OUTPUT = "Budgets", "Data", "Weights and search", "Output"
-
 
 def fit(
     data: Annotated[str, typer.Argument(metavar="PHOTOS", help="A folder of images, a label table, or a dataset.")],
     params: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="Most parameters, e.g. 2M.", rich_help_panel=_BUDGET, show_default=False),
+        typer.Option(metavar="LIST", help="Most parameters, e.g. 2M.", rich_help_panel=BUDGET, show_default=False),
     ] = None,
     macs: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="Most multiply-accumulates.", rich_help_panel=_BUDGET, show_default=False),
+        typer.Option(metavar="LIST", help="Most multiply-accumulates.", rich_help_panel=BUDGET, show_default=False),
     ] = None,
     latency: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="Most milliseconds here, e.g. 2,4,8.", rich_help_panel=_BUDGET, show_default=False
+            metavar="LIST", help="Most milliseconds here, e.g. 2,4,8.", rich_help_panel=BUDGET, show_default=False
         ),
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(help="Time of all; default: as the recipe.", rich_help_panel=_BUDGET, show_default=False),
+        typer.Option(
+            metavar="H", help="Time of all; default: as the recipe.", rich_help_panel=BUDGET, show_default=False
+        ),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Pixels.", rich_help_panel=_DATA, show_default=False)
+        int | None, typer.Option(metavar="N", min=1, help="Pixels.", rich_help_panel=DATA, show_default=False)
     ] = None,
     readers: Readers = "auto",
     space: Annotated[
         str | None,
-        typer.Option(metavar="SPACE", help="Default: by the data.", rich_help_panel=_START, show_default=False),
+        typer.Option(metavar="SPACE", help="Default: by the data.", rich_help_panel=WEIGHTS, show_default=False),
     ] = None,
     from_timm: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A trained model to shrink.", rich_help_panel=_START, show_default=False),
+        typer.Option(metavar="NAME", help="A trained model to shrink.", rich_help_panel=WEIGHTS, show_default=False),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Its state dict.", rich_help_panel=_START, show_default=False),
+        typer.Option(metavar="FILE", help="Its state dict.", rich_help_panel=WEIGHTS, show_default=False),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model.", rich_help_panel=_START),
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model.", rich_help_panel=WEIGHTS),
     ] = None,
     transformers: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Of save_pretrained.", rich_help_panel=_START, show_default=False),
+        typer.Option(metavar="FOLDER", help="Of save_pretrained.", rich_help_panel=WEIGHTS, show_default=False),
     ] = None,
     strategy: Strategy = "thompson",
     evaluations: Annotated[
-        int, typer.Option("--evaluations", "-n", min=1, help="Of all searches.", rich_help_panel=_START)
+        int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Of all searches.", rich_help_panel=SEARCH)
     ] = 100,
     seed: Seed = 0,
     format: Annotated[
         str | None,
-        typer.Option(help="Default: onnx if installed.", rich_help_panel=_OUTPUT, show_default=False),
+        typer.Option(metavar="NAME", help="Default: onnx if installed.", rich_help_panel=OUTPUT, show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Default: runs/NAME-fit.", rich_help_panel=_OUTPUT, show_default=False),
+        typer.Option(metavar="DIR", help="Default: runs/NAME-fit.", rich_help_panel=OUTPUT, show_default=False),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print equivalent commands.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--explain", help="Print equivalent commands.", rich_help_panel=OUTPUT)
     ] = False,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -96,7 +96,7 @@ def _exported(path: Path, data: str | None, root: Path | None, split: str) -> Ne
     if name is None:
         raise DataError(f"{path} does not record its dataset; give --data NAME", path)
     channels, *_, size = known.input_shape
-    shape = {"image_size": size if resizable(name) else None, "in_channels": channels, "root": root}
+    shape: dict[str, Any] = {"image_size": size if resizable(name) else None, "in_channels": channels, "root": root}
     steps = known.preprocessing
     trained_on = {**record, **({} if steps is None else steps.to_dict())}
     dataset = open_dataset(name, trained_on, model.path, **shape).learnt_by(record, model.path)
@@ -117,7 +117,8 @@ def _judged(dataset: Dataset, trained_on: Mapping[str, Any], split: str) -> tupl
     if same_data(dataset.name, trained_on):
         found.test = getattr(dataset, split)
         return found, split
-    found.test = ConcatDataset([*dataset.splits.values()])
+    splits: list[Any] = [*dataset.splits.values()]
+    found.test = ConcatDataset(splits)
     return found, "all"
 
 

@@ -66,29 +66,21 @@ def search(
 ) -> None:
     """Search a space for the best architecture within a budget.
 
-    The default fitness is a metric of the task, with weights inherited from the
-    supernet of the space; without weights, a training-free score, with a warning. Trials are
-    stored as they finish; the same command resumes the search, and with a
-    larger -n continues it.
+    Architectures are judged with weights inherited from the supernet of the
+    space; without weights by a training-free score, with a warning. Trials
+    are stored as they finish; the same command resumes the search, and with
+    a larger -n continues it.
 
     Examples:
       nasformer search digits --strategy tpe --params 60e3 -n 300
 
       nasformer search autoformer-tiny --params 5e6:6e6 --macs 1.4G -n 100
 
-      nasformer search digits --strategy thompson --budgets 20k,40k,80k,160k -n 200
+      nasformer search digits --strategy thompson --budgets 20k,40k,80k
 
-      nasformer search autoformer-small --params 18M:23M --fitness table:accuracies.jsonl
+      nasformer search digits --params 60e3 --fitness table:digits-exhaustive
 
-      nasformer search digits --params 60e3 --fitness table:digits-exhaustive --noise 1
-
-      nasformer search digits --strategy nevergrad -o optimizer=TwoPointsDE
-
-      nasformer search fashion-mnist --params 300e3 --batch-size 50 --objective loss --racing
-
-      nasformer search fashion-mnist --params 300e3 --batch-size 50 --workers 2
-
-      nasformer search digits --params 60e3 --confirm-epochs 5 --confirm-top 3
+      nasformer search fashion-mnist --params 300e3 --batch-size 50 --racing
     """
     searcher, fitness_spec = make_searcher(
         space,
