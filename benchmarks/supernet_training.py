@@ -54,6 +54,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "opening over half": {"open_choices": 0.5},
     "without EMA": {"ema_decay": None},
     "RandAugment": {"auto_augment": "rand-m5-n2"},
+    "bfloat16": {"amp": "bf16"},
 }
 
 Row = dict[str, Any]
@@ -101,8 +102,9 @@ def cell(way: str, seed: int, macs: float, out: Path, images: Path | None) -> Ro
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a row per way: mean accuracy by range, and the difference to uniform sampling, seed by seed."""
+    """Return a row per way: mean accuracy by range, difference and time to uniform sampling, seed by seed."""
     base = {row["seed"]: _mean(row) for row in rows if row["way"] == "uniform"}
+    clock = {row["seed"]: row["seconds"] for row in rows if row["way"] == "uniform"}
     lines = []
     for way in dict.fromkeys(row["way"] for row in rows):
         own = [row for row in rows if row["way"] == way]
@@ -110,10 +112,19 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         error = f" ± {statistics.stdev(gains) / len(gains) ** 0.5:.2f}" if len(gains) > 1 else ""
         ranges = [statistics.mean(statistics.mean(row["accuracies"][n]) for row in own) for n in range(len(ENDS) - 1)]
         macs = statistics.mean(row["macs"] for row in own) / 1e12
+        times = [row["seconds"] / clock[row["seed"]] for row in own if row["seed"] in clock]
         gain = f"{statistics.mean(gains):+.2f}{error}" if gains else "–"
-        lines.append([way, *(f"{each:.1f}" for each in ranges), gain, f"{macs:.2f}"])
+        lines.append(
+            [
+                way,
+                *(f"{each:.1f}" for each in ranges),
+                gain,
+                f"{macs:.2f}",
+                f"{statistics.median(times):.2f}" if times else "–",
+            ]
+        )
     ends = [f"to {high / 1e6:g} M" for high in ENDS[1:]]
-    return markdown(["way", *ends, "to uniform (± s.e.)", "10¹² MACs"], lines)
+    return markdown(["way", *ends, "to uniform (± s.e.)", "10¹² MACs", "time, to uniform"], lines)
 
 
 def _mean(row: Mapping[str, Any]) -> float:
