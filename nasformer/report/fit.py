@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,7 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         Subject(title, command, Download("fit.json", "Download all figures as JSON", "application/json", text)),
         pictures,
         [tables.data_table(training["data"]), _machine()],
-        summary=[],
-        metric=metric,
-        examples=examples,
-        of=task.examples,
-        models=models,
+        summary=[_lead(models, metric, examples, task.examples)],
         key_figures=[_tile(model, metric, examples) for model in models],
         warnings=[],
         chapters=[],
@@ -75,10 +72,20 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         drawings=drawings,
         networks=_networks(models, metric, examples),
         stages=facts("stages", "What each stage decided.", [[name, line] for name, line in found["stages"].items()]),
-        training=tables.training_table(training),
+        training=replace(tables.training_table(training), folded="Recipe and result"),
         space=tables.space_table(space),
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _lead(models: Sequence[JsonObject], metric: Metric, examples: int, of: str) -> str:
+    last, title = models[-1], metric.title
+    ends = interval(metric, last["test"], examples)
+    within = "" if ends is None else f", 95 % interval {ends}"
+    return (
+        f"The network of {_budget(last)} has {metric.text(last['test'][metric.name])} {title} on {examples:,} test "
+        f"{of}{within}. Test {of} influenced no choice."
+    )
 
 
 def _budget(model: JsonObject) -> str:
@@ -120,7 +127,7 @@ def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Ta
         row += [number(costs["params"], grouped(costs["params"])), number(costs["macs"], grouped(costs["macs"]))]
         row += [number(costs.get("latency_ms")), number(model["measured_ms"])] if timed else []
         rows.append([*row, f"{compact(model['bytes'])}B", str(model["file"])])
-    caption = "The network of each budget. Test images influenced no choice."
+    caption = "The network of each budget."
     return Table("networks", caption, [*header, "size", "file"], rows)
 
 
