@@ -130,18 +130,24 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("evolutoin", ["random", "evolution"])
     "did you mean 'evolution'?"
+    >>> did_you_mean("lr", ["learning_rate", "epochs"])
+    "did you mean 'learning_rate'?"
     >>> did_you_mean("xyz", ["random", "evolution"])
     'known: evolution, random'
     >>> did_you_mean("xyz", [f"choice{number}" for number in range(40)])
     'known: choice0, choice1, choice10, choice11, choice12, choice13, choice14, choice15 and 32 more'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name, names, n=1) or [each for each in names if _initials(each) == name]
     if close:
         return f"did you mean {close[0]!r}?"
     shown = names if len(names) <= _MAX_LISTED else names[: _MAX_LISTED // 4]
     more = len(names) - len(shown)
     return f"known: {', '.join(shown)}{f' and {more} more' if more else ''}"
+
+
+def _initials(name: str) -> str:
+    return "".join(part[:1] for part in name.split("_")) if "_" in name else ""
 
 
 def first_fault(error: ValidationError) -> tuple[str, str, str, Any]:

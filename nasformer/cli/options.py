@@ -266,7 +266,7 @@ def run_folder(name: str) -> Path:
 
 def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:
     """Return the budget of ``--params``, ``--macs`` and ``--latency``."""
-    given = {"params": params, "macs": macs, "latency_ms": latency}
+    given = {"params": params, "macs": macs, "latency_ms": None if latency is None else latency.replace("ms", "")}
     return {name: value for name, value in given.items() if value is not None}
 
 

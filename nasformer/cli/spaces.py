@@ -16,6 +16,7 @@ def spaces(
     macs: Macs = None,
     latency: Latency = None,
     latency_table: LatencyTable = None,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Print the declaration, to change and save it.")] = False,
     json: Json = False,
 ) -> None:
     """List the search spaces, or describe one and its feasible set under a budget.
@@ -24,10 +25,19 @@ def spaces(
       nasformer spaces
 
       nasformer spaces autoformer-small --params 18e6:23e6
+
+      nasformer spaces photos --yaml > mine.yaml
     """
+    from nasformer._parse import to_yaml
+    from nasformer.errors import SpaceError
     from nasformer.space import load_space, space_names
     from nasformer.space.description import describe
 
+    if yaml:
+        if space is None:
+            raise SpaceError("--yaml prints one space; give its name", space)
+        print(to_yaml(load_space(space).to_dict(), default_flow_style=None), end="")
+        return
     budget = budget_of(params, macs, latency)
     names = [space] if space else space_names()
     descriptions = [describe(timed_space(load_space(name), latency_table, latency), budget) for name in names]

@@ -110,7 +110,7 @@ def train(
     declared = load_space(_required(space)).for_data(**shape) if initial is None else initial.space
     trained: dict[str, Any] = {} if initial is None else dict(initial.metadata.get("training", {}).get("data", {}))
     folder = out or run_folder(f"{declared.name}-supernet")
-    name, shown = data or trained.get("name") or declared.name, not (quiet or json)
+    name, shown = data or trained.get("name") or _named_dataset(declared.name), not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     if initial is not None:
         how |= {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
@@ -165,6 +165,20 @@ def train(
         f"Searches of this space will use them. Next: nasformer search {shlex.join(again)} --strategy evolution",
         soft_wrap=True,
     )
+
+
+def _named_dataset(name: str) -> str:
+    """Return the dataset that has the name of a space.
+
+    Raises:
+        DataError: There is none.
+    """
+    from nasformer.data.names import IN_MEMORY, TRANSFER
+    from nasformer.errors import DataError
+
+    if name not in (*IN_MEMORY, *TRANSFER):
+        raise DataError(f"the space {name!r} has no dataset of its name; give --data PHOTOS", name)
+    return name
 
 
 def _required(space: str | None) -> str:

@@ -95,7 +95,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "storage": ("search digits -n 2 --fitness training-free --storage redis://x", "redis://x"),
     "evaluations": ("search digits -n 0", "--evaluations"),
     "dataset": ("train digits --data digit", "unknown dataset 'digit'; did you mean 'digits'"),
-    "dataset of space": ("train autoformer-tiny", "unknown dataset 'autoformer-tiny'"),
+    "latency without table": ("search digits --latency 3ms", "--latency 3ms needs --latency-table FILE"),
+    "dataset of space": (
+        "train autoformer-tiny",
+        "the space 'autoformer-tiny' has no dataset of its name; give --data PHOTOS",
+    ),
     "image size": (
         "train autoformer-tiny --data digits",
         "does not fit num_classes 10, image_size 8, in_channels 1: patch_size 16 does not divide",

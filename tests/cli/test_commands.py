@@ -203,3 +203,9 @@ def test_demo(nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(result.trials) == 6
     assert [each.macs for each in result.winners] == [each["macs"] for each in winners]
     assert find_weights(load_space("digits-wide")) is not None
+
+
+def test_a_declaration_is_printed_to_be_changed(nasformer: Command, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(nasformer("spaces", "photos", "--yaml").out)
+    assert load_space(file) == load_space("photos")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -100,6 +101,24 @@ def test_predictions_are_those_of_the_network(nasformer: Command, exported: Path
     found = json.loads(nasformer("predict", exported, "five.png", "--top", 10, "--json").out)[0]["classes"]
     for guess in found:
         assert guess["probability"] == pytest.approx(float(expected[int(guess["class"])]), abs=1e-5)
+
+
+def test_folders_and_patterns_are_read_past_a_bad_image(nasformer: Command, exported: Path) -> None:
+    Path("seen/inner").mkdir(parents=True)
+    for place, path in enumerate(("seen/a.png", "seen/inner/b.png")):
+        digit(place, path)
+    Path("seen/c.png").write_text("no image")
+    done = nasformer("predict", exported, "seen", "--top", 2, "--out", "found.csv")
+    assert done.code == 2
+    assert "cannot read the image seen/c.png" in done.err
+    found = pd.read_csv("found.csv")
+    assert list(found["image"]) == ["seen/a.png", "seen/inner/b.png"]
+    assert list(found.columns[1:]) == ["class_1", "probability_1", "class_2", "probability_2"]
+    assert nasformer("predict", exported, "seen/*/*.png", "--out", "found.jsonl").code == 0
+    (line,) = Path("found.jsonl").read_text().splitlines()
+    first = json.loads(line)
+    assert first["image"] == "seen/inner/b.png"
+    assert str(first["classes"][0]["class"]) == str(found["class_1"][1])
 
 
 def test_every_target_is_a_network_with_its_origin(nasformer: Command, weights: Path) -> None:
@@ -267,6 +286,8 @@ def test_what_is_no_image_or_no_model_is_said_in_one_line(refused: Refused, expo
     Path("torn.pt2").write_bytes(b"PK")
     refused(r"cannot read the image text.png: Pillow cannot identify it", "predict", exported, "0.png", "text.png")
     refused(r"there is no image absent.png", "predict", exported, "absent.png")
+    refused(r"there is no image in \*.jpeg", "predict", exported, "*.jpeg")
+    refused(r"--out found.txt is a .csv or .jsonl file", "predict", exported, "0.png", "--out", "found.txt")
     refused(r"there is no model absent", "predict", "absent", "0.png")
     refused(r"network.safetensors has no metadata", "predict", "fine/network.safetensors", "0.png")
     refused(r"has none of model.safetensors, model.onnx, model.pt2", "benchmark", "fine")

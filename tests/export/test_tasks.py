@@ -277,7 +277,7 @@ def test_options_and_files_of_other_tasks_are_refused(
     images, series = (written(name, "onnx", "fp32").folder for name in ("regression", "forecasting"))
     file, _ = inputs_of("regression")
     for message, arguments in (
-        ("--out and --time are for forecasts", (images, file, "--out", "next.csv")),
+        ("--time is for forecasts", (images, file, "--time", "when")),
         ("a forecast is of one series, got 2 files", (series, "a.csv", "b.csv")),
         ("a series is .csv or .parquet, got 'image.png'", (series, file)),
     ):
