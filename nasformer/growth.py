@@ -45,14 +45,14 @@ class GrownNetwork:
         search: The search, with inherited weights.
         tuned: The fine-tuning.
         evaluation: What it reaches on the search images with the weights of the fine-tuning.
-        spent: Compute of search and fine-tuning, in multiply-accumulates or seconds.
+        macs: Multiply-accumulates of search and fine-tuning.
     """
 
     limits: Limits
     search: SearchResult
     tuned: FinetuneResult
     evaluation: Evaluation
-    spent: float
+    macs: float
 
     @property
     def architecture(self) -> Architecture:
@@ -74,9 +74,9 @@ class GrownFront:
     winners: tuple[GrownNetwork, ...]
 
     @property
-    def spent(self) -> float:
-        """Compute of all searches and fine-tunings, in multiply-accumulates or seconds."""
-        return sum(each.spent for each in self.grown)
+    def macs(self) -> float:
+        """Multiply-accumulates of all searches and fine-tunings."""
+        return sum(each.macs for each in self.grown)
 
 
 def grow_front(
@@ -188,7 +188,8 @@ class _Growth:
         result = self._searched(limits, share)
         kept = _read_step(folder)
         winner = kept[0] if kept else self._winner(result, upper)
-        searched = kept[2] if kept else self.compute.of_search(result, len(self.search.images))
+        confirming = _CONFIRM * share * self.compute.left if self.search.confirm > 1 else 0.0
+        searched = kept[2] if kept else self.compute.of_search(result, len(self.search.images), confirming)
         recipe = kept[1] if kept else self._recipe(winner, share * self.compute.after(searched))
         if folder is not None and not kept:
             record = {"architecture": winner.to_dict(), "recipe": recipe.to_dict(), "searched": searched}
@@ -201,9 +202,9 @@ class _Growth:
         (after,) = self._fitness().evaluate([winner])
         if after.value is None:
             raise FitnessError(f"{winner} cannot be evaluated: {after.error}", after)
-        spent = searched + self.compute.of_training(tuned)
-        self.compute.left -= spent
-        self.grown.append(GrownNetwork(limits, result, tuned, after, spent))
+        self.compute.left -= searched + self.compute.of_training(tuned)
+        evaluated = sum(trial.costs["macs"] for trial in result.trials) * len(self.search.images)
+        self.grown.append(GrownNetwork(limits, result, tuned, after, evaluated + (tuned.training.macs or 0)))
 
     def _fitness(self) -> InheritedFitness:
         data, how = self.data, {name: self.options[name] for name in ("device", "readers") if name in self.options}
@@ -287,8 +288,8 @@ class _Macs:
     def of_evaluations(self, share: float) -> float | None:
         return None
 
-    def of_search(self, result: SearchResult, images: int) -> float:
-        return float(sum(trial.costs["macs"] for trial in result.trials) * images)
+    def of_search(self, result: SearchResult, images: int, confirming: float) -> float:
+        return float(sum(trial.costs["macs"] for trial in result.trials) * images) + confirming
 
     def of_image(self, net: Supernet, architecture: Architecture, recipe: Recipe, options: Mapping[str, Any]) -> float:
         return PASSES * self.space.macs(architecture)
@@ -310,7 +311,7 @@ class _Seconds:
     def of_evaluations(self, share: float) -> float | None:
         return max(1.0, _SEARCH * share * self.left)
 
-    def of_search(self, result: SearchResult, images: int) -> float:
+    def of_search(self, result: SearchResult, images: int, confirming: float) -> float:
         return result.seconds["total"]
 
     def of_image(self, net: Supernet, architecture: Architecture, recipe: Recipe, options: Mapping[str, Any]) -> float:

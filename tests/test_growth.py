@@ -82,8 +82,8 @@ def test_a_larger_network_starts_from_the_smaller_one(front: nf.GrownFront, net:
 
 
 def test_the_compute_is_that_asked_for(front: nf.GrownFront) -> None:
-    assert front.spent == pytest.approx(MACS, rel=0.05)
-    assert front.grown[0].spent > front.grown[1].spent
+    assert front.macs == pytest.approx(MACS, rel=0.05)
+    assert front.grown[0].macs > front.grown[1].macs
 
 
 def test_a_stopped_call_goes_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,6 +78,14 @@ def fit(
     evaluations: Annotated[
         int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Of all searches.", rich_help_panel=SEARCH)
     ] = 100,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Of the supernet.", rich_help_panel=WEIGHTS, show_default=False),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Train uniform ViTs alone too, for equal compute.", rich_help_panel=SEARCH),
+    ] = False,
     seed: Seed = 0,
     format: Annotated[
         str | None,
@@ -107,39 +115,49 @@ def fit(
 
       nasformer fit PHOTOS --macs 300M --from-timm deit_tiny_patch16_224
     """
-    from nasformer.pipeline import fit as run
     from nasformer.pipeline.commands import commands
 
-    found = run(
-        data,
-        params=_values(params),
-        macs=_values(macs),
-        latency_ms=_values(latency),
-        hours=hours,
-        space=space,
-        timm=from_timm,
-        weights=weights,
-        timm_options=read_options(option or []),
-        transformers=transformers,
-        image_size=image_size,
-        format=format,
-        evaluations=evaluations,
-        strategy=strategy,
-        seed=seed,
-        out=out,
-        device=device,
-        readers=readers_of(readers),
-        progress=not (quiet or json),
-        say=lambda line: None if json else console.print(line, soft_wrap=True),
-        command=command_line(),
-    )
+    asked = {
+        "params": _values(params),
+        "macs": _values(macs),
+        "latency_ms": _values(latency),
+        "hours": hours,
+        "space": space,
+        "timm": from_timm,
+        "weights": weights,
+        "timm_options": read_options(option or []),
+        "transformers": transformers,
+        "image_size": image_size,
+        "format": format,
+        "epochs": epochs,
+        "evaluations": evaluations,
+        "compare": compare,
+        "strategy": strategy,
+        "seed": seed,
+        "out": out,
+        "device": device,
+        "readers": readers_of(readers),
+    }
+    found = fit_and_show(data, asked, quiet=quiet, json=json)
+    if explain:
+        messages.print("\n".join(commands(found.folder)), soft_wrap=True)
+
+
+def fit_and_show(data: str, asked: dict[str, Any], *, quiet: bool, json: bool) -> FitResult:
+    """Run ``fit``, say what each stage decided, and print the networks."""
+    from nasformer.pipeline import fit as run
+
+    def say(line: str) -> None:
+        if not json:
+            console.print(line, soft_wrap=True)
+
+    found = run(data, **asked, progress=not (quiet or json), say=say, command=command_line())
     if json:
         models = [model.to_dict() for model in found.models]
         print_json({"folder": str(found.folder), "report": str(found.page), "seconds": found.seconds, "models": models})
-        return
-    _show(found)
-    if explain:
-        messages.print("\n".join(commands(found.folder)), soft_wrap=True)
+    else:
+        _show(found)
+    return found
 
 
 def _values(text: str | None) -> list[float] | float | None:
@@ -155,12 +173,16 @@ def _values(text: str | None) -> list[float] | float | None:
 def _show(found: FitResult) -> None:
     from nasformer.search.progress import duration
 
-    timed = any(model.measured_ms is not None for model in found.models)
+    first = found.models[0]
+    metric = next(name for name, value in first.test.items() if isinstance(value, float))
     rows = []
     for model in found.models:
-        budget = ", ".join(f"{name} <= {most:g}" for name, most in model.budget.items())
-        metric, score = next((name, value) for name, value in model.test.items() if name != "images")
-        row = [budget, f"{metric} {score:.4g}", f"{model.costs['params']:,.0f}", f"{model.costs['macs']:,.0f}"]
-        rows.append([*row, *([f"{model.measured_ms:.2f}"] if timed else []), str(model.file)])
-    print_table("", ("budget", "test", "params", "MACs", *(["ms"] if timed else []), "file"), rows, left=2)
-    console.print(f"{duration(found.seconds)}. Report: {found.page}", soft_wrap=True)
+        row = [", ".join(f"{name} <= {most:,.10g}" for name, most in model.budget.items())]
+        row += [f"{model.test[metric]:.4g}", *([f"{model.rival['test'][metric]:.4g}"] if model.rival else [])]
+        row += [f"{model.costs['params']:,.0f}", f"{model.costs['macs']:,.0f}"]
+        rows.append([*row, *([] if model.measured_ms is None else [f"{model.measured_ms:.2f}"])])
+    columns = ["budget", metric, *(["uniform ViT"] if first.rival else []), "params", "MACs"]
+    print_table("on test examples", (*columns, *([] if first.measured_ms is None else ["ms"])), rows)
+    for folder in dict.fromkeys(model.folder for model in found.models):
+        console.print(f"{folder}", soft_wrap=True)
+    console.print(f"{duration(found.seconds)}. Open {found.page.resolve()}", soft_wrap=True)

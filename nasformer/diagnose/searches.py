@@ -68,7 +68,7 @@ class Front:
             for winner in front.winners
         ]
         seconds = sum(_seconds(each.search) + each.tuned.training.seconds for each in front.grown)
-        return {"winners": rows, "macs": front.spent, "seconds": seconds}
+        return {"winners": rows, "macs": front.macs, "seconds": seconds}
 
 
 @dataclass(frozen=True)

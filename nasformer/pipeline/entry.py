@@ -27,8 +27,10 @@ def fit(
     transformers: str | Path | None = None,
     image_size: int | None = None,
     format: str | None = None,
+    epochs: int | None = None,
     evaluations: int = 100,
     strategy: str = "thompson",
+    compare: bool = False,
     seed: int = 0,
     out: str | Path | None = None,
     device: str = "auto",
@@ -55,8 +57,10 @@ def fit(
         transformers: Instead, a folder of a trained model of transformers.
         image_size: Pixels of images from files; None: 64 or the median, whichever is less; of a checkpoint its own.
         format: Format of the files; None: "onnx" where it is installed, else "safetensors".
+        epochs: Epochs of the supernet; None: those of the default recipe.
         evaluations: Evaluations of the searches, over all budgets.
         strategy: Strategy of the searches.
+        compare: Whether to train the largest uniform ViT of each budget alone too, for its part of the compute.
         seed: Seed of splits, weights and searches.
         out: Folder of the run; None: "runs/NAME-fit".
         device: "auto" is the first available of cuda, mps and cpu.
@@ -79,8 +83,10 @@ def fit(
         timm_options=dict(timm_options or {}),
         image_size=image_size,
         format=format,
+        epochs=epochs,
         evaluations=evaluations,
         strategy=strategy,
+        compare=compare,
         seed=seed,
     )  # fmt: skip
     folder = Path(out) if out is not None else Path("runs") / f"{slug(settings.data)}-fit"

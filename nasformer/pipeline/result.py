@@ -22,6 +22,7 @@ class FittedModel:
         measured_ms: Its measured latency; None: the budget has none.
         test: Metrics on the test split.
         bytes: Size of the file.
+        rival: Architecture, costs and test metrics of the uniform ViT trained alone; None: not asked for.
     """
 
     budget: dict[str, float]
@@ -32,6 +33,7 @@ class FittedModel:
     measured_ms: float | None
     test: dict[str, Any]
     bytes: int
+    rival: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

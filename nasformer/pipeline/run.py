@@ -16,6 +16,7 @@ from nasformer.data import Dataset, load_dataset, resizable
 from nasformer.data.data_config import CROP
 from nasformer.data.examine import examine, examined
 from nasformer.data.names import slug
+from nasformer.diagnose.rivals import largest_uniform
 from nasformer.export.description import FILE as RECORD
 from nasformer.export.exporter import export
 from nasformer.export.formats import default_format
@@ -34,23 +35,23 @@ from nasformer.supernet.family import Checkpoint
 from nasformer.supernet.from_timm import load_timm, read_timm
 from nasformer.supernet.from_transformers import read_transformers
 from nasformer.supernet.latency import check_prediction, measure_blocks, measure_networks
-from nasformer.training import Recipe, default_recipe, find_device, train_supernet
-from nasformer.training.compute import for_images
+from nasformer.training import FinetuneResult, Recipe, default_recipe, find_device, retrain, train_supernet
+from nasformer.training.compute import for_compute, for_images
 from nasformer.training.defaults import family_recipe
 from nasformer.training.family import family_of
 from nasformer.training.pace import seconds_per_image
 from nasformer.training.supernet import FILE as WEIGHTS
 from nasformer.training.teacher import from_checkpoint
 
-SUPERNET_SHARE = 0.35
-"""Share of the time that trains the supernet."""
+SUPERNET_SHARE = 0.25
+"""Share of the compute that trains the supernet; searches and fine-tunings have the rest."""
 
 _IMAGE_SIZE = 64
 _EXPORT_SECONDS = 12
 _CONFIRMED = 3
 _REPEATS = 20
 _SPACE, _RECIPE, _TABLE = "space.yaml", "recipe.yaml", "latency.json"
-_FAMILY, _NETWORKS, _MODELS = "family.safetensors", "networks", "models"
+_FAMILY, _NETWORKS, _RIVALS, _MODELS = "family.safetensors", "networks", "rivals", "models"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Settings:
     transformers: str | None = None
     image_size: int | None = None
     format: str | None = None
+    epochs: int | None = None
     evaluations: int = 100
     strategy: str = "thompson"
+    compare: bool = False
     seed: int = 0
 
 
@@ -97,7 +100,8 @@ class Run:
         self.space = net.space
         recipe = self._train(net, data)
         front = self._grow(net, data, recipe)
-        models = tuple(self._models(front, data))
+        rivals = self._rivals(front, net, data, recipe)
+        models = tuple(self._models(front, rivals, data))
         page = self._page(models, net)
         self.journal.save()
         return FitResult(self.folder, models, page, self.journal.seconds)
@@ -232,6 +236,8 @@ class Run:
                 spans = [net.space.feasible(**limits).bounds("macs") for limits in self._limits()]
                 recipe = recipe.replace(sampling="bins", budget={"macs": [min(spans)[1] / 2, max(spans)[1]]})
             pace = seconds_per_image(train_supernet, net, data, recipe, **self.how)
+            if self.settings.epochs is not None:
+                recipe = recipe.replace(epochs=self.settings.epochs)
             images = float(recipe.epochs * len(data.train))
             if self.settings.hours is not None:
                 images = min(images, SUPERNET_SHARE * self._left() / pace)
@@ -255,34 +261,34 @@ class Run:
         return recipe
 
     def _left(self) -> float:
-        """Return the seconds left for trainings."""
+        """Return the seconds left for the networks; rivals take as long again as everything before."""
         assert self.settings.hours is not None
         reserved = _EXPORT_SECONDS * (1 + len(self.settings.budgets))
-        return max(1.0, 3600 * self.settings.hours - self.journal.seconds - reserved)
+        rivals = 2 if self.settings.compare else 1
+        return max(1.0, 3600 * self.settings.hours / rivals - self.journal.seconds - reserved)
 
     # Networks
 
     def _grow(self, net: Supernet, data: Dataset, recipe: Recipe) -> GrownFront:
         """Search and fine-tune the network of each budget."""
-        supernet = self.journal.known["stages"]["training"]["decision"]["seconds"]
+        ratio = (1 - SUPERNET_SHARE) / SUPERNET_SHARE
 
         def planned() -> tuple[Decision, str]:
-            seconds = supernet if self.settings.hours is None else self._left()
-            words = f"{len(self.settings.budgets)} budgets, {self.settings.evaluations} evaluations"
-            return {"seconds": seconds}, f"{words}, about {duration(seconds)} with their fine-tuning"
+            words = (
+                f"{len(self.settings.budgets)} budgets, {self.settings.evaluations} evaluations and fine-tuning, about "
+            )
+            if self.settings.hours is not None:
+                return {"seconds": self._left()}, f"{words}{duration(self._left())}"
+            training = net.metadata["training"]
+            return {"macs": ratio * training["macs"]}, f"{words}{duration(ratio * training['seconds'])}"
 
-        seconds = self.journal.stage("search", planned)["seconds"]
-        single = (
-            recipe.finetuning()
-            if from_checkpoint(net)
-            else recipe.finetuning().replace(learning_rate=recipe.learning_rate)
-        )
+        compute = self.journal.stage("search", planned)
         front = grow_front(
             net,
             data,
             self._limits(),
-            single,
-            seconds=seconds,
+            self._single(net, recipe),
+            **compute,
             evaluations=self.settings.evaluations,
             strategy=self.settings.strategy,
             racing=True,
@@ -303,6 +309,33 @@ class Run:
         self.journal.stage("networks", found)
         return front
 
+    @staticmethod
+    def _single(net: Supernet, recipe: Recipe) -> Recipe:
+        """Return the recipe of one network: of a trained checkpoint at a tenth of the learning rate."""
+        single = recipe.finetuning()
+        return single if from_checkpoint(net) else single.replace(learning_rate=recipe.learning_rate)
+
+    def _rivals(self, front: GrownFront, net: Supernet, data: Dataset, recipe: Recipe) -> list[FinetuneResult]:
+        """Train the largest uniform ViT of each budget alone, for its part of the compute of everything."""
+        if not self.settings.compare:
+            return []
+        each = (net.metadata["training"]["macs"] + front.macs) / len(self.settings.budgets)
+        found = []
+        for number, limits in enumerate(self._limits(), 1):
+            uniform = largest_uniform(net.space, limits)
+            lasting = for_compute(self._single(net, recipe), each, net.space.macs(uniform), len(data.train))
+            lasting = lasting.replace(validate_every=lasting.epochs)
+            folder = self.folder / _RIVALS / str(number)
+            found.append(retrain(uniform, net.space, data, lasting, out=folder, resume=folder.is_dir(), **self.how))
+
+        def trained() -> tuple[Decision, str]:
+            metric = data.task.metrics[0]
+            told = [metric.text(rival.figures["test"][metric.name]) for rival in found]
+            return {}, f"uniform ViTs, each trained alone for {compact(each)} MACs: {', '.join(told)}"
+
+        self.journal.stage("rivals", trained)
+        return found
+
     def _keeps(self, architecture: Architecture, limits: Limits) -> bool:
         """Whether a whole network keeps its latency as measured."""
         most = float(limits["latency_ms"].high or 0) * self.scale
@@ -315,7 +348,7 @@ class Run:
 
     # Files
 
-    def _models(self, front: GrownFront, data: Dataset) -> Iterator[FittedModel]:
+    def _models(self, front: GrownFront, rivals: Sequence[FinetuneResult], data: Dataset) -> Iterator[FittedModel]:
         """Export the network of each budget."""
 
         def chosen() -> tuple[Decision, str]:
@@ -323,7 +356,7 @@ class Run:
             return {"format": format}, f"{format}, in {self.folder / _MODELS}"
 
         format = self.journal.stage("files", chosen)["format"]
-        for own, winner in zip(self.settings.budgets, front.winners, strict=True):
+        for number, (own, winner) in enumerate(zip(self.settings.budgets, front.winners, strict=True)):
             folder = self.folder / _MODELS / "-".join(f"{name}-{value:g}" for name, value in own.items())
             if not folder.is_dir():
                 export(winner.tuned.net, data, folder, format=format, provenance={"budget": dict(own)})
@@ -337,7 +370,16 @@ class Run:
                 self._latency(winner.architecture) if "latency_ms" in own else None,
                 record["test"],
                 record["bytes"],
+                self._rival(rivals[number]) if rivals else None,
             )
+
+    def _rival(self, rival: FinetuneResult) -> dict[str, Any]:
+        architecture = rival.net.architecture
+        return {
+            "architecture": architecture.to_dict(),
+            "costs": self.space.costs(architecture),
+            "test": rival.figures["test"],
+        }
 
     def _page(self, models: Sequence[FittedModel], net: Supernet) -> Path:
         """Write the report."""

@@ -22,6 +22,7 @@ from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
 
 JsonObject = Mapping[str, Any]
+_NETWORKS, _RIVALS = "networks", "uniform ViT, alone"
 
 
 def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, command: str = "") -> Path:
@@ -29,8 +30,8 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
 
     Args:
         folder: Output folder.
-        found: Plain values: ``space``; ``models``, each with budget, architecture, costs, measured_ms, test, bytes and
-            file; ``stages``, the line of each; ``training``, of ``TrainingResult.to_dict``; ``seconds``.
+        found: Plain values: ``space``; ``models``, each with budget, architecture, costs, measured_ms, test, bytes,
+            file and rival; ``stages``, the line of each; ``training``, of ``TrainingResult.to_dict``; ``seconds``.
         title: Heading of the page.
         command: The shell command.
 
@@ -107,27 +108,36 @@ def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, s
 def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Any:
     """Return the test metric against the cost of the budgets; None with fewer than two networks."""
     cost = next(iter(models[0]["budget"]))
-    own = sorted({model["costs"][cost]: model for model in models}.items())
-    ends = [interval(metric, model["test"], examples) for _, model in own]
-    edges = ([end and end.low for end in ends], [end and end.high for end in ends]) if all(ends) else ((), ())
-    line = Line("networks", [x for x, _ in own], [model["test"][metric.name] for _, model in own], *edges)
-    caption = f"Test {metric.title} of the networks, with 95 % intervals over the test images."
+    kinds = {_NETWORKS: models, _RIVALS: [model["rival"] for model in models if model["rival"]]}
+    lines = []
+    for kind, those in kinds.items():
+        own = sorted({each["costs"][cost]: each["test"] for each in those}.items())
+        ends = [interval(metric, test, examples) for _, test in own]
+        edges = ([end and end.low for end in ends], [end and end.high for end in ends]) if all(ends) else ((), ())
+        lines.append(Line(kind, [x for x, _ in own], [test[metric.name] for _, test in own], *edges))
+    caption = f"Test {metric.title} by {cost_name(cost)}; bands are 95 % intervals over the test examples."
+    series = {kind: number for number, kind in enumerate(kinds)}
     x, y = cost_name(cost), f"test {metric.heading}"
-    return draw_lines("front", "The networks", caption, [line], {"networks": 0}, x=x, y=y, log=True)
+    return draw_lines("front", "The networks", caption, lines, series, x=x, y=y, log=True)
 
 
 def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Table:
     timed = any(model["measured_ms"] is not None for model in models)
     header = ["budget", f"test {metric.title}", "95 % interval", "parameters", "MACs"]
     header += ["predicted ms", "measured ms"] if timed else []
+    rivals = any(model["rival"] for model in models)
+    header += [_RIVALS] if rivals else []
     rows = []
     for model in models:
         ends, costs = interval(metric, model["test"], examples), model["costs"]
         row = [_budget(model), in_unit(model["test"][metric.name], metric), "" if ends is None else str(ends)]
         row += [number(costs["params"], grouped(costs["params"])), number(costs["macs"], grouped(costs["macs"]))]
         row += [number(costs.get("latency_ms")), number(model["measured_ms"])] if timed else []
+        row += [in_unit(model["rival"]["test"][metric.name], metric)] if rivals else []
         rows.append([*row, f"{compact(model['bytes'])}B", str(model["file"])])
     caption = "The network of each budget."
+    if rivals:
+        caption += " Uniform ViTs were trained alone, each for an equal part of the compute of all stages."
     return Table("networks", caption, [*header, "size", "file"], rows)
 
 
