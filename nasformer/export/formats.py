@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,6 +48,11 @@ def require_format(format: str, dtype: str, net: VisionTransformer | None = None
     if format == "onnx":
         for module in ("onnx", "onnxscript", "onnxruntime"):
             need(module)
+
+
+def default_format() -> str:
+    """Return "onnx" where its packages are installed, else "safetensors"."""
+    return "onnx" if all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))) else "safetensors"
 
 
 def write(net: VisionTransformer, folder: Path, description: Description, plain: Path | None = None) -> Path:
