@@ -10,10 +10,14 @@ Key = TypeVar("Key")
 Pass = Callable[[], object]
 
 _WARM_UP = 3
+_CALLS = 3
 
 
 def rounds(passes: Mapping[Key, Pass], repeats: int, wait: Pass = lambda: None) -> dict[Key, list[float]]:
     """Return the seconds of each pass in every round, after warm-up rounds.
+
+    A round calls each pass once to warm the caches, then a few times, of which the fastest counts: other programs on
+    the machine interrupt the others.
 
     Args:
         passes: Measured functions by name.
@@ -26,10 +30,16 @@ def rounds(passes: Mapping[Key, Pass], repeats: int, wait: Pass = lambda: None) 
     times: dict[Key, list[float]] = {key: [] for key in passes}
     for number in range(_WARM_UP + repeats):
         for key, run in passes.items():
-            wait()
-            start = time.perf_counter()
             run()
-            wait()
+            seconds = min(_seconds(run, wait) for _ in range(_CALLS))
             if number >= _WARM_UP:
-                times[key].append(time.perf_counter() - start)
+                times[key].append(seconds)
     return times
+
+
+def _seconds(run: Pass, wait: Pass) -> float:
+    wait()
+    start = time.perf_counter()
+    run()
+    wait()
+    return time.perf_counter() - start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from nasformer.tasks import Task
 
 _FILES = ("network.safetensors", "model.safetensors", "model.onnx", "model.pt2")
-_AT_A_TIME = 256
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,11 @@ def _trained(
 
 
 def _exported(path: Path, data: str | None, root: Path | None, split: str) -> NetworkFigures:
-    import torch
-
     from nasformer.data import resizable
-    from nasformer.data.batches import iterate
     from nasformer.errors import DataError
+    from nasformer.export.assessment import assess_model
     from nasformer.export.opened import open_model
     from nasformer.registry import open_dataset
-    from nasformer.training.assessment import assess
 
     model = open_model(path)
     known, record = model.description, model.description.provenance.get("data", {})
@@ -101,25 +96,16 @@ def _exported(path: Path, data: str | None, root: Path | None, split: str) -> Ne
     trained_on = {**record, **({} if steps is None else steps.to_dict())}
     dataset = open_dataset(name, trained_on, model.path, **shape).learnt_by(record, model.path)
     dataset, judged = _judged(dataset, record, split)
-    parts = [(torch.from_numpy(model.run(x.numpy())), targets) for x, targets in iterate(dataset.test, _AT_A_TIME)]
-    outputs, targets = (torch.cat(column) for column in zip(*parts, strict=True))
     about = {"format": known.format, "dtype": known.dtype}
-    return NetworkFigures(dataset.name, judged, dataset.task, about, assess(dataset.task, outputs, targets))
+    return NetworkFigures(dataset.name, judged, dataset.task, about, assess_model(model, dataset))
 
 
 def _judged(dataset: Dataset, trained_on: Mapping[str, Any], split: str) -> tuple[Dataset, str]:
     """Return a dataset whose test split is judged, and what it is: all examples of data that trained nothing."""
-    from torch.utils.data import ConcatDataset
-
     from nasformer.registry import same_data
 
-    found: Any = copy(dataset)
-    if same_data(dataset.name, trained_on):
-        found.test = getattr(dataset, split)
-        return found, split
-    splits: list[Any] = [*dataset.splits.values()]
-    found.test = ConcatDataset(splits)
-    return found, "all"
+    judged = split if same_data(dataset.name, trained_on) else "all"
+    return dataset.testing(judged), judged
 
 
 def most_mistaken(counts: Sequence[int], place: int, names: Sequence[str]) -> str:

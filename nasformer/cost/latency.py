@@ -2,7 +2,7 @@
 
 The stem (everything outside the layers) is measured for each choice of the network, a layer for each choice of
 network, heads and MLP width; skipped layers take no time. Latencies are integer microseconds, so their sums are
-countable. This module holds the data; ``nasformer.supernet.latency`` measures.
+countable. This module holds the data; ``nasformer.latency`` measures.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ FORMAT = 1
 """File format version; others are rejected."""
 
 _SCALE = 1000  # microseconds in a millisecond
+_SETTINGS = ("runtime", "threads", "dtype")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class LatencyTable:
         spread: Largest relative interquartile range of a block's measurements; None: unknown.
         network: Names of the further network dimensions, in the order of the keys.
         layers: Names of the further layer dimensions.
+        runtime: The runtime, as of ``nasformer.latency``.
+        threads: CPU threads; None: unknown, as in tables before version 0.2.
+        dtype: Compute precision.
 
     Raises:
         BudgetError: A latency is not a non-negative integer of microseconds.
@@ -59,6 +63,9 @@ class LatencyTable:
     spread: float | None = None
     network: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    runtime: str = "torch"
+    threads: int | None = None
+    dtype: str = "fp32"
 
     def __post_init__(self) -> None:
         for part, times in (("stem", self.stem), ("layer", self.layer)):
@@ -162,6 +169,7 @@ class LatencyTable:
             "stem_us": [[*(block if self.network else (block,)), time] for block, time in sorted(self.stem.items())],
             "layer_us": [[*block, time] for block, time in sorted(self.layer.items())],
             **({"network": list(self.network), "layers": list(self.layers)} if self.network or self.layers else {}),
+            **({name: getattr(self, name) for name in _SETTINGS} if self.threads is not None else {}),
         }
 
     @classmethod
@@ -181,7 +189,8 @@ class LatencyTable:
             named = {key if network else key[0]: time for key, time in stem.items()}
             facts = (data["batch_size"], data["repeats"], data["spread"])
             geometry = Geometry.from_dict(data["geometry"])
-            return cls(str(data["device"]), geometry, named, layer, *facts, network, layers)
+            settings = {name: data[name] for name in _SETTINGS if name in data}
+            return cls(str(data["device"]), geometry, named, layer, *facts, network, layers, **settings)
         except KeyError as error:
             raise BudgetError(f"the latency table lacks {error}", data) from error
         except (TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from nasformer.data.memory import ImagesInMemory
 from nasformer.data.splits import fingerprint
@@ -130,6 +130,12 @@ class Dataset:
         other = copy(self)
         other.task, other.record = task, {**self.record, **task.record()}
         return other
+
+    def testing(self, split: str) -> Dataset:
+        """Return this dataset with another split, or with "all" examples, as its test split."""
+        found: Any = copy(self)
+        found.test = ConcatDataset(list[Any](self.splits.values())) if split == "all" else self.splits[split]
+        return found  # type: ignore[no-any-return]
 
     def check(self, space: SearchSpace) -> None:
         """Check that networks of ``space`` take these images.

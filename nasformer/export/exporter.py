@@ -19,11 +19,11 @@ from nasformer._console import printable
 from nasformer._io import atomic, to_json
 from nasformer._provenance import versions
 from nasformer.cost import COSTS
-from nasformer.data.batches import iterate
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import ImageFiles, Plain
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DataError, ExportError
+from nasformer.export.assessment import assess_model
 from nasformer.export.card import model_card
 from nasformer.export.description import FILE, Description
 from nasformer.export.formats import OPSET, require_format, write
@@ -33,11 +33,9 @@ from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
 from nasformer.supernet.layers import resize_images
 from nasformer.supernet.model import VisionTransformer
-from nasformer.training.assessment import assess
 
 CARD = "README.md"
 _PACKAGES = ("timm", "safetensors", "onnx", "onnxscript", "onnxruntime")
-_AT_A_TIME = 256
 
 
 @dataclass(frozen=True)
@@ -216,9 +214,7 @@ def _measured(model: Model, data: Dataset, plain: Path | None, repeats: int) -> 
 
 def _tested(model: Model, data: Dataset) -> dict[str, Any]:
     """Return the number of test examples and every metric of the task."""
-    batches = iterate(data.test, _AT_A_TIME)
-    pairs = [(torch.from_numpy(model.run(inputs.numpy())), targets) for inputs, targets in batches]
-    found = assess(data.task, *(torch.cat(column) for column in zip(*pairs, strict=True)))
+    found = assess_model(model, data)
     names = (data.task.examples, *(metric.name for metric in data.task.metrics))
     return {name: found[name] for name in names if name in found}
 

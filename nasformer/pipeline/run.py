@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from nasformer.export.description import FILE as RECORD
 from nasformer.export.exporter import export
 from nasformer.export.formats import default_format
 from nasformer.growth import GrownFront, grow_front
+from nasformer.latency import measure_blocks, measure_deployed
 from nasformer.pipeline.journal import Decision, Journal
 from nasformer.pipeline.result import FitResult, FittedModel
 from nasformer.pipeline.space import space_for
@@ -34,8 +36,7 @@ from nasformer.supernet.checkpoint import read_checkpoint
 from nasformer.supernet.family import Checkpoint
 from nasformer.supernet.from_timm import load_timm, read_timm
 from nasformer.supernet.from_transformers import read_transformers
-from nasformer.supernet.latency import check_prediction, measure_blocks, measure_networks
-from nasformer.training import FinetuneResult, Recipe, default_recipe, find_device, retrain, train_supernet
+from nasformer.training import FinetuneResult, Recipe, default_recipe, retrain, train_supernet
 from nasformer.training.compute import for_compute, for_images
 from nasformer.training.defaults import family_recipe
 from nasformer.training.family import family_of
@@ -50,6 +51,7 @@ _IMAGE_SIZE = 64
 _EXPORT_SECONDS = 12
 _CONFIRMED = 3
 _REPEATS = 20
+_CHECKED = 8
 _SPACE, _RECIPE, _TABLE = "space.yaml", "recipe.yaml", "latency.json"
 _FAMILY, _NETWORKS, _RIVALS, _MODELS = "family.safetensors", "networks", "rivals", "models"
 
@@ -195,13 +197,15 @@ class Run:
         most = {name: max(each[name] for each in bounds) for name in bounds[0]}
         if (latency := most.pop("latency_ms", None)) is not None:
             some = space_for(data, {}, data.name)
-            (micros,) = measure_networks(some.geometry, [some.largest], device=self._device, repeats=_REPEATS)
-            most["macs"] = some.macs(some.largest) * latency * 1000 / micros
+            (timing,) = measure_deployed([some.largest], geometry=some.geometry, **self._deployed)
+            most["macs"] = some.macs(some.largest) * latency / timing.median_ms
         return space_for(data, most, self.folder.name)
 
     @property
-    def _device(self) -> Any:
-        return find_device(self.how["device"])
+    def _deployed(self) -> dict[str, Any]:
+        """How networks are deployed: exported to ONNX in onnxruntime, other formats in torch."""
+        runtime = "onnxruntime" if (self.settings.format or default_format()) == "onnx" else "torch"
+        return {"runtime": runtime, "repeats": _REPEATS}
 
     def _timed(self, net: Supernet) -> Supernet:
         """Return the supernet in a space with measured latencies, if a budget bounds them."""
@@ -210,11 +214,10 @@ class Run:
         path = self.folder / _TABLE
 
         def measured() -> tuple[Decision, str]:
-            table = measure_blocks(net.space, device=self._device, repeats=_REPEATS)
+            table, found = measure_blocks(net.space, networks=_CHECKED, max_spread=math.inf, **self._deployed)
             table.save(path)
-            found = check_prediction(table, net.space, device=self._device)
             scale = median(m / p for m, p in zip(found.measured, found.predicted, strict=True))
-            words = f"{table.device}: whole networks take {scale:.2f} times the sum of their blocks"
+            words = f"{table.runtime} on {table.device}: whole networks take {scale:.2f} times the sum of their blocks"
             return {"scale": scale}, f"{words}; median error {100 * found.median_error:.0f} %"
 
         self.scale = float(self.journal.stage("latency", measured)["scale"])
@@ -343,8 +346,8 @@ class Run:
 
     def _latency(self, architecture: Architecture) -> float:
         """Return the measured milliseconds of a whole network."""
-        (micros,) = measure_networks(self.space.geometry, [architecture], device=self._device, repeats=_REPEATS)
-        return micros / 1000
+        (timing,) = measure_deployed([architecture], geometry=self.space.geometry, **self._deployed)
+        return timing.median_ms
 
     # Files
 

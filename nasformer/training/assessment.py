@@ -9,7 +9,7 @@ import torch
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.errors import RecipeError
-from nasformer.supernet.latency import describe_device, measure_networks
+from nasformer.latency.measure import make_runtime, measure_in
 from nasformer.supernet.model import VisionTransformer
 from nasformer.tasks import Task
 from nasformer.training.validation import outputs_of
@@ -51,13 +51,12 @@ def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str
 
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:
     """Return latency (ms, batch size 1) and throughput (images/s) on this machine, as medians."""
-    options: dict[str, Any] = {"device": device, "repeats": repeats}
-    one = measure_networks(net.geometry, [net.architecture], **options)[0]
-    many = measure_networks(net.geometry, [net.architecture], batch_size=THROUGHPUT_BATCH, **options)[0]
+    engine = make_runtime("torch", None, "fp32", device)
+    one, many = (measure_in(engine, [net], None, size, repeats)[0].median_ms for size in (1, THROUGHPUT_BATCH))
     return {
-        "device": describe_device(device),
-        "latency_ms": one / 1e3,
-        "images_per_second": THROUGHPUT_BATCH / (many / 1e6),
+        "device": engine.describe(),
+        "latency_ms": one,
+        "images_per_second": 1e3 * THROUGHPUT_BATCH / many,
         "batch_size": THROUGHPUT_BATCH,
         "repeats": repeats,
     }

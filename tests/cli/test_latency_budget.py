@@ -67,9 +67,14 @@ def test_a_folder_is_refused_before_anything_is_measured(
     tmp_path: Path,
 ) -> None:
     refused("is a folder; give a file", "latency", "digits", "--out", tmp_path)
+    refused("unknown runtime 'tflite'", "latency", "digits", "--runtime", "tflite", "--out", tmp_path / "t.json")
     out = tmp_path / "new" / "table.json"
-    assert nasformer("latency", "digits", "--repeats", 1, "--check", 1, "--out", out).code == 0
-    assert LatencyTable.load(out).stem
+    options = ("--runtime", "torch", "--threads", 1, "--repeats", 1, "--check", 1)
+    shown = nasformer("latency", "digits", *options, "--out", out)
+    assert shown.code == 0
+    assert "exported files usually run in onnxruntime" in shown.err
+    table = LatencyTable.load(out)
+    assert (table.runtime, table.threads, table.dtype) == ("torch", 1, "fp32")
 
 
 def test_the_uniform_vit_of_a_loaded_result_meets_the_latency_budget(

@@ -24,6 +24,9 @@ TABLES = st.builds(
     batch_size=SIZES,
     repeats=SIZES,
     spread=st.none() | st.floats(0, 1),
+    runtime=st.just("torch") | st.just("onnxruntime"),
+    threads=SIZES,
+    dtype=st.just("fp32") | st.just("int8"),
 )
 TABLE = LatencyTable("a model", Geometry(), {64: 200}, {(64, 2, 128): 350, (64, 2, 256): 500})
 
@@ -33,6 +36,11 @@ def test_a_table_is_read_back_as_written(table: LatencyTable) -> None:
     copy = LatencyTable.from_dict(json.loads(json.dumps(table.to_dict())))
     assert copy == table
     assert (copy.identity, hash(copy)) == (table.identity, hash(table))
+
+
+def test_a_table_of_version_0_1_keeps_its_identity() -> None:
+    assert not {"runtime", "threads", "dtype"} & {*TABLE.to_dict()}
+    assert LatencyTable.from_dict(TABLE.to_dict()) == TABLE
 
 
 def test_a_network_takes_the_time_of_its_blocks(tmp_path: Path) -> None:

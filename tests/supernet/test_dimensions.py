@@ -25,10 +25,10 @@ from nasformer.errors import ArchitectureError, CheckpointError, DataError
 from nasformer.fitness import InheritedFitness
 from nasformer.fitness.population import walk
 from nasformer.fitness.prefix_tree import PrefixTree
+from nasformer.latency import measure_blocks
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet, VisionTransformer, load_network, to_autoformer
 from nasformer.supernet.attention import SlicedAttention
-from nasformer.supernet.latency import measure_blocks
 from nasformer.supernet.model import leading_slice
 from nasformer.supernet.relative_position import PatchGrid
 from nasformer.training import Recipe, train_supernet
@@ -188,7 +188,7 @@ def test_where_all_must_skip_the_reference_subnets_skip() -> None:
 
 
 def test_a_latency_table_has_a_time_for_every_block_and_none_for_skipped_layers(tmp_path: Path) -> None:
-    table = measure_blocks(SPACE, repeats=1)
+    table, _ = measure_blocks(SPACE, runtime="torch", repeats=1)
     table.save(tmp_path / "t.json")
     assert LatencyTable.load(tmp_path / "t.json") == table
     assert (table.network, len(table.stem), len(table.layer)) == (("image_size", "patch_size"), 8, 8 * 8)

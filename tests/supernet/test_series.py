@@ -18,10 +18,10 @@ from nasformer.cost import Geometry, LatencyTable, Pooling, Series, macs, params
 from nasformer.errors import CheckpointError, DataError
 from nasformer.fitness.population import walk
 from nasformer.fitness.prefix_tree import PrefixTree
+from nasformer.latency import measure_blocks, measure_deployed
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.supernet import Supernet, VisionTransformer, load_network, parameter_shapes, to_autoformer
 from nasformer.supernet.adapt import adapted
-from nasformer.supernet.latency import measure_blocks, measure_networks
 from nasformer.supernet.relative_position import PatchGrid
 
 SETTINGS = settings(max_examples=25, deadline=None)
@@ -216,13 +216,14 @@ def test_files_give_the_same_outputs(net: Supernet, tmp_path: Path) -> None:
 
 def test_blocks_and_networks_are_measured(tmp_path: Path) -> None:
     space = SPACES[1]
-    table = measure_blocks(space, repeats=1)
+    table, _ = measure_blocks(space, runtime="torch", repeats=1)
     table.save(tmp_path / "t.json")
     assert LatencyTable.load(tmp_path / "t.json") == table
     assert (table.network, len(table.stem)) == (("patch_size",), 6)
     timed = space.with_cost(table.cost())
     assert all(timed.costs(member)["latency_ms"] > 0 for member in timed.feasible(latency_ms=1e6).sample(5))
-    assert min(measure_networks(space.geometry, space.sample(2), repeats=1)) > 0
+    options: dict[str, Any] = {"geometry": space.geometry, "runtime": "torch", "repeats": 1}
+    assert min(timing.median_ms for timing in measure_deployed(space.sample(2), **options)) > 0
 
 
 @pytest.mark.parametrize("net", NETS[:8:2], ids=["mean", "flatten", "channels", "cls"])
