@@ -44,7 +44,7 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_e
     warmup = recipe.warmup_epochs * steps_per_epoch
     return CosineLRScheduler(
         optimizer,
-        t_initial=recipe.epochs * steps_per_epoch,
+        t_initial=max(2, recipe.epochs * steps_per_epoch),  # timm warns of a schedule of one step
         lr_min=recipe.min_learning_rate,
         warmup_t=warmup,
         warmup_lr_init=recipe.warmup_learning_rate if warmup else 0.0,
