@@ -22,8 +22,8 @@ def export(
         typer.Argument(metavar="MODEL|RUN|STUDY|SPACE|ARCH", help="Result of finetune, retrain or search, or a space."),
     ],
     architecture: OfSpace = None,
-    format: Annotated[str, typer.Option(help="safetensors, timm, onnx or torch-export.")] = "safetensors",
-    dtype: Annotated[str, typer.Option(help="fp32, bf16 or int8 (onnx).")] = "fp32",
+    format: Annotated[str, typer.Option(help="safetensors, timm, onnx, onnx-pixels or torch-export.")] = "safetensors",
+    dtype: Annotated[str, typer.Option(help="fp32, bf16 (torch) or int8 (ONNX).")] = "fp32",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-FORMAT-DTYPE.", show_default=False)
     ] = None,
@@ -55,6 +55,8 @@ def export(
       nasformer export runs/digits-finetune --format onnx
 
       nasformer export runs/digits-tpe-seed0 --format onnx --dtype int8
+
+      nasformer export runs/digits-finetune --format onnx-pixels
 
       nasformer export digits.log --study mine --format torch-export
 

@@ -1,8 +1,8 @@
 """Export of networks to other formats and libraries.
 
 ``export`` writes a network as a folder, ``open_model`` loads one, ``push`` uploads it. Read ``description`` first
-(metadata of a file), then ``preprocessing``, ``formats`` (writers), ``opened`` (loaders), ``verify`` (comparison in
-a fresh process), ``measure``, ``card`` and ``exporter`` (the pipeline).
+(metadata of a file), then ``preprocessing``, ``formats`` (one per file), ``opened`` (loading), ``verify``
+(comparison in a fresh process), ``measure``, ``card`` and ``exporter`` (the pipeline).
 
 ``nasformer.export.timm`` registers AutoFormer's released subnets with timm and turns any subnet into a
 model for timm's tools; ``python -m nasformer.export.timm SCRIPT`` runs a script with them registered.

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from nasformer.export.formats import get_format
 from nasformer.tasks import Task, task_of
 
 _TAGS = {
@@ -36,7 +37,7 @@ def model_card(record: Mapping[str, Any]) -> str:
         "tag": _TAGS.get(task.name) if record["preprocessing"] or task.name == "forecasting" else None,
         "examples": task.examples,
         "number": _number(task),
-        "use": _use(record["format"], inputs, task.output),
+        "use": get_format(record["format"]).snippet(inputs, task.output),
         "metrics": _metrics(task, record["test"]),
         "fp32": _metrics(task, record.get("against_fp32", {}).get("test", {})),
         "apart": _apart(trainings, record["provenance"]["data"]["fingerprint"], task.examples),
@@ -49,21 +50,6 @@ def _number(task: Task) -> str:
     """Return the number of outputs in words."""
     one, several = _OUTPUTS.get(task.name, ("output", "outputs"))
     return f"{len(task.outputs)} {one if len(task.outputs) == 1 else several}"
-
-
-def _use(format: str, inputs: str, outputs: str) -> str:
-    """Return code that runs a file of a format."""
-    uses = {
-        "safetensors": "from nasformer.supernet import load_network\n\n"
-        f'net = load_network("model.safetensors")  # a torch module: {inputs} to {outputs}',
-        "timm": "import timm\nimport nasformer.export.timm\n\n"
-        'model = timm.create_model("local-dir:.", pretrained=True).eval()',
-        "onnx": 'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
-        f'{outputs} = session.run(["{outputs}"], {{"{inputs}": {inputs}}})[0]  # float32, any number of {inputs}',
-        "torch-export": 'import torch\n\nmodel = torch.export.load("model.pt2").module()\n'
-        f"{outputs} = model({inputs})  # float32, any number of {inputs}",
-    }
-    return uses[format]
 
 
 def _metrics(task: Task, test: Mapping[str, Any]) -> str:

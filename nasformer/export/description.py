@@ -16,6 +16,7 @@ from nasformer._parse import parse_json
 from nasformer.cost.geometry import Geometry
 from nasformer.data.picture import CROP_MODES, INTERPOLATIONS
 from nasformer.errors import ExportError, shown
+from nasformer.export.formats import DTYPES, format_names
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.tasks import Task, task_of
 
@@ -26,15 +27,6 @@ KEY = "nasformer"
 """Metadata key in the file."""
 
 FILE = "nasformer.json"
-FORMATS = {
-    "safetensors": "model.safetensors",
-    "timm": "model.safetensors",
-    "onnx": "model.onnx",
-    "torch-export": "model.pt2",
-}
-"""File name of each format."""
-
-DTYPES = ("fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -43,8 +35,8 @@ class Description:
 
     Args:
         name: Name of the network.
-        format: One of ``FORMATS``.
-        dtype: Compute precision, one of ``DTYPES``; inputs and outputs are float32.
+        format: One of ``formats.format_names()``.
+        dtype: Compute precision, one of ``formats.DTYPES``; inputs and outputs are float32.
         preprocessing: Preprocessing of images; None: series, which the task's mean and standard deviation standardise.
         task: What was learnt: the names and the meaning of the outputs.
         network: Architecture, geometry, pooling, params and macs.
@@ -117,7 +109,7 @@ def _check_values(found: Description) -> None:
     ):
         if not isinstance(value, kind):
             raise TypeError(f"{name} is {shown(value)}")
-    if found.format not in FORMATS or found.dtype not in DTYPES:
+    if found.format not in format_names() or found.dtype not in DTYPES:
         raise ValueError(f"format is {shown(found.format)}, dtype {shown(found.dtype)}")
     channels, size = found.input_shape[0], found.input_shape[-1]
     if (steps := found.preprocessing) is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
@@ -26,9 +27,9 @@ from nasformer.errors import DataError, ExportError
 from nasformer.export.assessment import assess_model
 from nasformer.export.card import model_card
 from nasformer.export.description import FILE, Description
-from nasformer.export.formats import OPSET, require_format, write
+from nasformer.export.formats import Array, Format, require_format
 from nasformer.export.measure import latencies, machine, ratios
-from nasformer.export.opened import Array, Model, open_model
+from nasformer.export.opened import Model, open_model
 from nasformer.export.preprocessing import Preprocessing
 from nasformer.export.verify import verify
 from nasformer.supernet.layers import resize_images
@@ -70,7 +71,7 @@ def export(
         net: The network; not modified.
         data: Its dataset, whose test examples verify and measure the file.
         out: The folder, missing or empty.
-        format: "safetensors", "timm", "onnx" or "torch-export".
+        format: One of ``formats.format_names()``, such as "safetensors", "timm" or "onnx".
         dtype: "fp32", "bf16" or "int8"; the latter two are also compared with fp32 in the main metric and speed.
         name: Name of the network; None: the folder's name.
         provenance: Provenance to record.
@@ -82,7 +83,7 @@ def export(
         DataError: The dataset does not fit the network.
         ExportError: Unknown or unfit format, missing packages, non-empty ``out``, or failed verification.
     """
-    require_format(format, dtype, net)
+    writer = require_format(format, dtype, net, data.task)
     _require_fit(net, data)
     if data.image_size != net.geometry.image_size:
         data = _resized(data, net.geometry.image_size)
@@ -92,15 +93,15 @@ def export(
     _require_free(folder)
     with atomic(folder) as draft:
         draft.mkdir()
-        plain = _plain(net, draft, description)
-        file = write(net, draft, description, plain)
-        inputs, expected = _compared(net, data, images)
+        plain = _plain(net, writer, draft, description)
+        file = _write(net, writer, draft, description, plain)
+        inputs, expected = _compared(net, writer, description, data, images)
         verification = verify(draft, description, inputs, expected, tolerance=tolerance)
         record = {
             **description.to_dict(),
             "file": file.name,
             "bytes": file.stat().st_size,
-            "opset": OPSET if format == "onnx" else None,
+            "opset": writer.opset,
             "verification": verification.to_dict(),
             **_measured(open_model(draft), data, plain, repeats),
         }
@@ -172,26 +173,38 @@ def _sizes(net: VisionTransformer) -> dict[str, Any]:
     }
 
 
-def _compared(net: VisionTransformer, data: Dataset, count: int) -> tuple[Array, Array]:
-    """Return evenly spaced test examples, and the network's outputs."""
+def _compared(
+    net: VisionTransformer, writer: Format, description: Description, data: Dataset, count: int
+) -> tuple[Array, Array]:
+    """Return evenly spaced test examples as the format takes them, and the network's outputs."""
     places = np.unique(np.linspace(0, len(data.test) - 1, min(count, len(data.test))).astype(int))
-    inputs = torch.stack([data.test[int(place)][0] for place in places])
+    inputs = torch.from_numpy(
+        writer.taken(torch.stack([data.test[int(place)][0] for place in places]).numpy(), description)
+    )
     training = net.training
     try:
         with torch.inference_mode():
             expected = net.eval()(inputs.to(next(net.parameters()).device)).float().cpu()
     finally:
         net.train(training)
-    return inputs.numpy(), expected.numpy()
+    return inputs.numpy(), writer.given(expected.numpy())
 
 
-def _plain(net: VisionTransformer, draft: Path, description: Description) -> Path | None:
+def _write(
+    net: VisionTransformer, writer: Format, folder: Path, description: Description, plain: Path | None = None
+) -> Path:
+    path = folder / writer.file
+    writer.write(deepcopy(net).cpu().float().eval(), path, description, plain)
+    return path
+
+
+def _plain(net: VisionTransformer, writer: Format, draft: Path, description: Description) -> Path | None:
     """Write the fp32 reference of another dtype; None for fp32."""
     if description.dtype == "fp32":
         return None
     folder = draft / "fp32"
     folder.mkdir()
-    return write(net, folder, replace(description, dtype="fp32"))
+    return _write(net, writer, folder, replace(description, dtype="fp32"))
 
 
 def _measured(model: Model, data: Dataset, plain: Path | None, repeats: int) -> dict[str, Any]:

@@ -7,11 +7,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nasformer._provenance import machine as computer
 from nasformer._timing import Pass, rounds
 from nasformer.errors import ExportError
+from nasformer.export.formats import get_format
 from nasformer.export.opened import Model
 
 BATCH_SIZES = (1, 8, 64)
@@ -72,8 +71,7 @@ def memory() -> dict[str, float]:
 
 
 def _pass(model: Model, batch_size: int) -> Pass:
-    shape = batch_size, *model.description.input_shape
-    inputs = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    inputs = get_format(model.description.format).example(model.description, batch_size)
     return lambda: model.run(inputs)
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from nasformer.errors import ExportError, NasformerError
 from nasformer.export.description import Description
-from nasformer.export.opened import Array, open_model
+from nasformer.export.formats import Array
+from nasformer.export.opened import open_model
 
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.25}
 """Maximal difference relative to the largest output, allowing for rounding only."""

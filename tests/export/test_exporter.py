@@ -20,13 +20,14 @@ from nasformer.data import Dataset, load_dataset
 from nasformer.errors import ArchitectureError, CheckpointError, DataError, ExportError
 from nasformer.export.description import Description
 from nasformer.export.exporter import Exported, export
-from nasformer.export.formats import require_format, write
+from nasformer.export.formats import format_names, get_format, require_format
 from nasformer.export.measure import latencies
-from nasformer.export.opened import open_model
+from nasformer.export.opened import Model, open_model
 from nasformer.export.verify import verify
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet, VisionTransformer
 from nasformer.supernet.adapt import adapted
+from nasformer.tasks import get_task
 from nasformer.training import Recipe, finetune, train_subnet
 from nasformer.training.validation import evaluate
 
@@ -62,7 +63,7 @@ def written(net: VisionTransformer, data: Dataset, tmp_path_factory: pytest.Temp
     place, made = tmp_path_factory.mktemp("exports"), dict[tuple[str, str], Exported]()
 
     def make(format: str, dtype: str) -> Exported:
-        if format == "onnx":
+        if format.startswith("onnx"):
             for module in ("onnx", "onnxscript", "onnxruntime"):
                 pytest.importorskip(module, reason=f"{module} comes with nasformer[onnx]")
         if (format, dtype) not in made:
@@ -173,6 +174,46 @@ def test_onnx_takes_a_batch_of_any_size_by_name(written: Written) -> None:
     assert opset.version == done.record["opset"] == 20
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+def test_pixels_give_the_probabilities_of_the_plain_file(dtype: str, written: Written, data: Dataset) -> None:
+    done, plain = written("onnx-pixels", dtype), open_model(written("onnx", dtype).folder)
+    session = pytest.importorskip("onnxruntime").InferenceSession(done.folder / "model.onnx")
+    (put,) = session.get_inputs()
+    assert (put.name, put.type, put.shape) == ("images", "tensor(uint8)", ["batch", 8, 8, 1])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["outputs"]) == data.classes
+    pixels = np.random.default_rng(1).integers(0, 256, (7, 8, 8, 1), dtype=np.uint8)
+    steps = plain.description.preprocessing
+    assert steps is not None
+    images = steps.normalised(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+    expected = F.softmax(torch.from_numpy(plain.run(images)), dim=1).numpy()
+    (found,) = session.run(["probabilities"], {"images": pixels})
+    assert found == pytest.approx(expected, abs=1e-6 if dtype == "fp32" else 0.01)
+    model = open_model(done.folder)
+    assert model.run(pixels) == pytest.approx(found)
+    assert np.exp(model.run(images)) == pytest.approx(found, abs=1e-6)
+    assert len(latencies({"pixels": model}, batch_sizes=(2,), repeats=2)["pixels"]) == 1
+    assert "uint8 (batch, height, width, channels)" in (done.folder / "README.md").read_text()
+    assert done.record["test"]["accuracy"] == pytest.approx(plain_accuracy(plain, data), abs=1)
+
+
+def plain_accuracy(model: Model, data: Dataset) -> float:
+    inputs, labels = zip(*data.test, strict=True)
+    return 100 * float((model.run(torch.stack(inputs).numpy()).argmax(axis=1) == np.array(labels)).mean())
+
+
+def test_pixels_are_of_classified_images(net: VisionTransformer) -> None:
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(module, reason=f"{module} comes with nasformer[onnx]")
+    with pytest.raises(ExportError, match="onnx-pixels is for the classification of images; take format safetensors"):
+        require_format("onnx-pixels", "fp32", net, get_task("regression")(targets=("age",), mean=(0.0,), std=(1.0,)))
+
+
+def test_every_format_is_found_by_its_name() -> None:
+    assert {"onnx", "onnx-pixels", "safetensors", "timm", "torch-export"} <= {*format_names()}
+    for name in format_names():
+        assert get_format(name).file.startswith("model.")
+
+
 def test_timm_opens_a_folder_with_its_own_factory(written: Written, net: VisionTransformer, data: Dataset) -> None:
     import nasformer.export.timm  # noqa: F401 (registers the model)
 
@@ -214,7 +255,7 @@ def test_other_weights_are_found_out_and_nothing_is_left(
     inputs, expected = logits(net, data, 9)
     stranger = VisionTransformer(space.geometry, space.smallest, seed=4)
     description = open_model(written("torch-export", "fp32").folder).description
-    write(stranger, tmp_path, description)
+    get_format("torch-export").write(stranger.eval(), tmp_path / "model.pt2", description, None)
     with pytest.raises(ExportError, match=r"torch-export file in fp32 differs from the network by .* on 9 images"):
         verify(tmp_path, description, inputs, expected)
     with pytest.raises(ExportError, match=r"differs from the network"):
@@ -258,11 +299,11 @@ def test_classes_sizes_and_channels_that_do_not_fit_are_named(
 
 
 def test_a_format_or_dtype_that_there_is_not_is_named() -> None:
-    with pytest.raises(ExportError, match=r"--format is safetensors, timm, onnx, torch-export, got 'tflite'"):
+    with pytest.raises(ExportError, match=r"unknown format 'tflite'; .*safetensors"):
         require_format("tflite", "fp32")
     with pytest.raises(ExportError, match=r"--dtype is fp32, bf16, int8, got 'int4'"):
         require_format("onnx", "int4")
-    with pytest.raises(ExportError, match=r"torch-export does not support int8; int8 is for onnx"):
+    with pytest.raises(ExportError, match=r"torch-export does not support int8; int8 is for onnx, onnx-pixels"):
         require_format("torch-export", "int8")
 
 
@@ -286,7 +327,7 @@ def test_files_that_are_torn_or_no_exports_are_named(written: Written, net: Visi
         open_model(tmp_path / "network.safetensors")
     with pytest.raises(ExportError, match=r"there is no model .*absent.onnx"):
         open_model(tmp_path / "absent.onnx")
-    with pytest.raises(ExportError, match=r"has none of model.safetensors, model.onnx, model.pt2"):
+    with pytest.raises(ExportError, match=r"has none of model.onnx, model.safetensors, model.pt2"):
         open_model(tmp_path.parent)
     with pytest.raises(ExportError, match=r"--device cuda is for model.safetensors"):
         open_model(written("torch-export", "fp32").folder, device="cuda")
