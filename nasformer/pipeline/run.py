@@ -20,9 +20,8 @@ from nasformer.data.names import slug
 from nasformer.diagnose.rivals import largest_uniform
 from nasformer.export.description import FILE as RECORD
 from nasformer.export.exporter import export
-from nasformer.export.formats import default_format
 from nasformer.growth import GrownFront, grow_front
-from nasformer.latency import measure_blocks, measure_deployed
+from nasformer.latency import default_runtime, measure_blocks, measure_deployed
 from nasformer.pipeline.journal import Decision, Journal
 from nasformer.pipeline.result import FitResult, FittedModel
 from nasformer.pipeline.space import space_for
@@ -204,8 +203,13 @@ class Run:
     @property
     def _deployed(self) -> dict[str, Any]:
         """How networks are deployed: exported to ONNX in onnxruntime, other formats in torch."""
-        runtime = "onnxruntime" if (self.settings.format or default_format()) == "onnx" else "torch"
+        runtime = "onnxruntime" if self._format.startswith("onnx") else "torch"
         return {"runtime": runtime, "repeats": _REPEATS}
+
+    @property
+    def _format(self) -> str:
+        """The format of the files: ONNX where it is installed."""
+        return self.settings.format or ("onnx" if default_runtime() == "onnxruntime" else "safetensors")
 
     def _timed(self, net: Supernet) -> Supernet:
         """Return the supernet in a space with measured latencies, if a budget bounds them."""
@@ -355,8 +359,7 @@ class Run:
         """Export the network of each budget."""
 
         def chosen() -> tuple[Decision, str]:
-            format = self.settings.format or default_format()
-            return {"format": format}, f"{format}, in {self.folder / _MODELS}"
+            return {"format": self._format}, f"{self._format}, in {self.folder / _MODELS}"
 
         format = self.journal.stage("files", chosen)["format"]
         for number, (own, winner) in enumerate(zip(self.settings.budgets, front.winners, strict=True)):
