@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from nasformer._io import without_formulas
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
-from nasformer.report import tables
 from nasformer.report.markdown import markdown
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.plain import plain_json
-from nasformer.report.section import Section, Series, series_of, task_section
+from nasformer.report.section import series_of, task_section
+from nasformer.report.tables import pairs
+from nasformer.report.tables.record import checklist_table, geometry_table, run_tables, space_table
+from nasformer.report.tables.table import Series
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -86,15 +88,15 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
         "comparison.html.j2",
         Subject.of(comparison),
         pictures,
-        [tables.settings_table(comparison), tables.versions_table(comparison)],
-        summary=list(analysis.summary),
+        run_tables(comparison),
+        [(section.name, section.title) for section in sections],
+        summary=analysis.summary,
         key_figures=_key_figures(comparison),
         warnings=analysis.warnings,
-        chapters=_chapters(sections),
         across=across,
         sections=sections,
-        checklist=tables.checklist_table(analysis.checklist),
-        spaces=[(tables.space_table(space), tables.geometry_table(space)) for space in spaces.values()],
+        checklist=checklist_table(analysis.checklist),
+        spaces=[(space_table(space), geometry_table(space)) for space in spaces.values()],
     )
     return html, pictures
 
@@ -103,9 +105,9 @@ def _across(across: Across, analysis: Analysis, series: Series) -> dict[str, Any
     from nasformer.report.figures import draw_critical_difference
 
     return {
-        "leaderboard": tables.leaderboard_table(across, analysis.tasks, series),
+        "leaderboard": pairs.leaderboard_table(across, analysis.tasks, series),
         "diagram": draw_critical_difference(across, series) if len(across.ranks) > 2 else None,
-        "tally": tables.tally_table(across, series),
+        "tally": pairs.tally_table(across, series),
         "words": across.words,
     }
 
@@ -120,7 +122,3 @@ def _key_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
         ("runs", f"{runs:,}", missing),
         ("evaluations", f"{evaluations:,}", "distinct within a run"),
     ]
-
-
-def _chapters(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    return [(section.name, section.title) for section in sections]

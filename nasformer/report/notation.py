@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from nasformer import _io
 from nasformer._console import printable
@@ -70,6 +71,11 @@ def fitting(metric: Metric, values: Iterable[float]) -> Metric:
     return metric if span <= 0 else replace(metric, digits=min(9, max(least, math.ceil(1.5 - math.log10(span)))))
 
 
+def written(value: float | None, metric: Metric) -> str:
+    """Return a value of a metric; None: unknown."""
+    return MISSING if value is None else metric.text(value)
+
+
 def worth(metric: Metric, fitness: float) -> str:
     """Return a fitness as its metric: a fitness is negative where less is better.
 
@@ -100,6 +106,22 @@ def points(metric: Metric) -> str:
     (' percentage points', ' nats', '')
     """
     return " percentage points" if metric.unit == "%" else f" {metric.unit}".rstrip()
+
+
+def estimate(found: Mapping[str, Any] | None, metric: Metric | None = None, sign: bool = False) -> str:
+    """Return a figure with its interval, with the digits of a metric, if given.
+
+    >>> estimate({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), estimate({"value": 0.5, "low": None})
+    ('+1.50 (−0.25 to +3.00)', '0.50')
+    """
+    if found is None or found["value"] is None or not math.isfinite(found["value"]):
+        return MISSING
+    decimals = 2 if metric is None else metric.digits
+    told = (found.get(key) for key in ("value", "low", "high"))
+    value, low, high = (
+        None if end is None else f"{end:{'+' if sign else ''}.{decimals}f}".replace("-", "−") for end in told
+    )
+    return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
 
 
 def p_value(p: float) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,28 +20,13 @@ from nasformer._console import printable
 from nasformer._io import without_formulas, write_file
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
-from nasformer.report import palette, tables
+from nasformer.report import palette
+from nasformer.report.plain import plain
+from nasformer.report.tables.table import Table, as_cell
+from nasformer.report.words import FILTERS
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
-
-
-@dataclass
-class Numbering:
-    """Numbers figures and tables in page order."""
-
-    figures: int = 0
-    tables: int = 0
-
-    def figure(self) -> int:
-        """Return the next figure's number."""
-        self.figures += 1
-        return self.figures
-
-    def table(self) -> int:
-        """Return the next table's number."""
-        self.tables += 1
-        return self.tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +44,12 @@ class Download:
     words: str
     kind: str
     text: str
+
+    @classmethod
+    def of_json(cls, name: str, figures: Any) -> Download:
+        """Return figures as a JSON file."""
+        text = json.dumps(plain(figures), indent=1) + "\n"
+        return cls(name, "Download all figures as JSON", "application/json", text)
 
     @property
     def link(self) -> str:
@@ -91,7 +84,12 @@ class Subject:
 
 
 def render(
-    template: str, subject: Subject, pictures: Iterable[Picture], records: Sequence[tables.Table], **shown: Any
+    template: str,
+    subject: Subject,
+    pictures: Iterable[Picture],
+    records: Sequence[Table],
+    chapters: Sequence[tuple[str, str]] = (),
+    **shown: Any,
 ) -> str:
     """Return the page.
 
@@ -100,6 +98,7 @@ def render(
         subject: Title, command, data and strategies.
         pictures: All figures of the page.
         records: Tables for reproduction.
+        chapters: Id and title of each chapter, for a list of contents.
         **shown: Further template variables.
     """
     script = _resource("script.js")
@@ -108,7 +107,8 @@ def render(
         subject=subject,
         records=records,
         traces={picture.name: picture.traces for picture in pictures if picture.traces},
-        count=Numbering(),
+        numbers={"Figure": count(1), "Table": count(1)},
+        chapters=chapters,
         policy=_policy(script),
         script=Markup(script),
         style=Markup(_resource("style.css")),
@@ -139,12 +139,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = tables.as_cell
+    environment.filters |= {**FILTERS, "cell": as_cell, "next": next}
     return environment
 
 
 def _shown(value: object) -> object:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value if isinstance(value, Markup) else printable(str(value))
 
 
 def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture]) -> Path:

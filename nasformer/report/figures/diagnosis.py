@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from nasformer.architecture import Architecture
-from nasformer.report.figures.agreement import Cloud, draw_agreement
 from nasformer.report.figures.architecture import draw_architecture
-from nasformer.report.figures.dots import Row, draw_dots
 from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
-from nasformer.report.notation import amount, cost_name
+from nasformer.report.figures.rows import Row, draw_rows
+from nasformer.report.figures.scatter import Cloud, draw_agreement
+from nasformer.report.notation import amount, cost_name, estimate
 from nasformer.report.tables.diagnosis import PARTS, by_kind, cost_of, numbers, ranked_by, target
+from nasformer.report.words import say
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, Task
 
@@ -50,8 +51,7 @@ def _budgets(rows: Sequence[JsonObject], series: Mapping[str, int], metric: Metr
     return draw_lines(
         "budgets",
         f"Test {metric.title} at equal compute, by budget",
-        f"Test {metric.title} of every kind of network against the budget; the bands span the seeds. The networks "
-        "of each kind together took the same compute, that of the winners with their supernet and searches.",
+        say("figure_budgets", metric=metric),
         lines,
         series,
         x=f"budget: {cost_name(cost)}",
@@ -93,14 +93,16 @@ def _gap(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Pictur
     known = [row for part in piece["parts"] for row in part["rows"] if "long" in row]
     gaps = [row["long"] - row["inherited"] for row in known]
     notes = [f"{gap:+.{metric.digits}f}: {_note(row)}" for gap, row in zip(gaps, known, strict=True)]
-    return draw_dots(
+    mean = piece["gap"]["mean"]
+    box = (mean["low"], mean["value"], mean["high"])
+    return draw_rows(
         "gap",
         f"Retrained minus inherited {metric.title} at equal epochs",
-        "Each dot is an architecture, retrained for as many epochs as the supernet.",
-        [Row("gap", gaps, notes, piece["gap"]["mean"])],
+        "Each dot is an architecture, retrained for as many epochs as the supernet; bar and box: mean, 95 % interval.",
+        [Row("gap", gaps, notes, box, remark=f"mean {estimate(mean, metric)}")],
         series,
         x=f"retrained − inherited, {metric.heading}",
-        zero=True,
+        mark=0,
     )
 
 
@@ -139,8 +141,7 @@ def _images(piece: JsonObject, series: Mapping[str, int]) -> Picture | None:
     return draw_lines(
         "images",
         "Agreement of the ranking on a subset of images with that on all",
-        f"Kendall's τ between the ranking of {piece['architectures']} architectures on a subset of search images and "
-        f"that on all {piece['full']:,}; the bands hold 95 % of random subsets.",
+        say("figure_images", piece=piece),
         lines,
         series,
         x="images",
