@@ -80,7 +80,7 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
     series = series_of(comparison)
     sections = [task_section(comparison, task, n, series) for n, task in enumerate(analysis.tasks, start=1)]
     across = None if analysis.across is None else _across(analysis.across, analysis, series)
-    pictures = [picture for section in sections for picture in section.pictures]
+    pictures = [picture for section in sections for picture in section["pictures"]]
     if across and across["diagram"]:
         pictures.insert(0, across["diagram"])
     spaces = {task.record.space.fingerprint: task.record.space for task in analysis.tasks}
@@ -89,9 +89,9 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
         Subject.of(comparison),
         pictures,
         run_tables(comparison),
-        [(section.name, section.title) for section in sections],
+        [(section["name"], section["title"]) for section in sections],
         summary=analysis.summary,
-        key_figures=_key_figures(comparison),
+        comparison=comparison,
         warnings=analysis.warnings,
         across=across,
         sections=sections,
@@ -110,15 +110,3 @@ def _across(across: Across, analysis: Analysis, series: Series) -> dict[str, Any
         "tally": pairs.tally_table(across, series),
         "words": across.words,
     }
-
-
-def _key_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
-    strategies, tasks, seeds = len(comparison.entrants), len(comparison.tasks), len(comparison.seeds)
-    runs, evaluations = len(comparison.cells), int(comparison.cells.evaluations.sum())
-    missing = f"{comparison.missing:,} are missing" if comparison.missing else "all complete"
-    return [
-        ("strategies", f"{strategies:,}", f"on {tasks:,} task{'s' if tasks > 1 else ''}"),
-        ("seeds", f"{seeds:,}", "paired between strategies"),
-        ("runs", f"{runs:,}", missing),
-        ("evaluations", f"{evaluations:,}", "distinct within a run"),
-    ]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.diagnose.claims import claims
-from nasformer.report.notation import estimate, points
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.tables import diagnosis as told
 from nasformer.report.tables.record import data_table, geometry_table, space_table, versions_table
-from nasformer.report.tables.table import Table, facts, flattened
+from nasformer.report.tables.table import Series, Table, facts, flattened, numbered
 from nasformer.report.words import say
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
@@ -45,9 +44,10 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
     pieces, space = diagnosis["pieces"], SearchSpace.from_dict(dict(diagnosis["space"]))
     task = task_of(diagnosis.get("data") or {})
     metric, tested = task.objective().fitness, claims(pieces, task.objective())
-    drawn, supernet = draw_diagnosis(pieces, space, task), diagnosis.get("supernet") or {}
+    series, supernet = numbered(), diagnosis.get("supernet") or {}
+    drawn = draw_diagnosis(pieces, space, task, series)
     learning = draw_learning_curve(supernet.get("training") or {})
-    pictures = [*(each for several in drawn.values() for each in several), *([learning] if learning else [])]
+    pictures = [*(each for several in drawn.values() for each in several), learning]
     html = render(
         "diagnosis.html.j2",
         Subject(diagnosis["title"], command, Download.of_json("diagnosis.json", diagnosis)),
@@ -55,13 +55,13 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
         _records(diagnosis),
         [(name, title) for name, title in _TITLES.items() if name in pieces],
         summary=_summary(diagnosis, tested),
-        key_figures=_key_figures(pieces, metric),
+        parts=told.PARTS,
         warnings=_warnings(pieces),
         titles=_TITLES,
         claims=told.claims_table(tested, task.objective()) if tested else None,
         pieces=pieces,
         drawn=drawn,
-        tables=_tables(pieces, metric),
+        tables=_tables(pieces, metric, series),
         share=(diagnosis.get("sizes") or {}).get("share"),
         spent=told.spent(pieces["compute"]) if "compute" in pieces else None,
         kinds=told.ranked_by(pieces["images"]) if "images" in pieces else (),
@@ -74,9 +74,8 @@ def write_diagnosis_report(folder: str | Path, diagnosis: JsonObject, *, command
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
 
-def _tables(pieces: Pieces, metric: Metric) -> dict[str, list[Table]]:
+def _tables(pieces: Pieces, metric: Metric, series: Series) -> dict[str, list[Table]]:
     """Return the tables of each piece."""
-    series = told.numbers(pieces)
     shown: dict[str, Callable[[JsonObject], list[Table]]] = {
         "compute": lambda piece: [
             told.compute_table(piece, metric, series),
@@ -95,31 +94,6 @@ def _summary(diagnosis: JsonObject, tested: Sequence[JsonObject]) -> list[str]:
     budgets = [told.target(each) for each in diagnosis.get("budgets") or ()]
     lead = say("worth_its_compute", space=diagnosis["space"]["name"], data=data, budgets=budgets)
     return [lead, *([say("verdicts", claims=tested)] if tested else [])]
-
-
-def _key_figures(pieces: Pieces, metric: Metric) -> list[tuple[str, str, str]]:
-    """Return the key figures: name, value and remark."""
-    compute = pieces.get("compute") or {}
-    found: list[tuple[str, Any, Metric | None]] = [
-        ("gain over uniform ViTs", compute.get("gain"), metric),
-        ("gain over hand-scaled ViTs", compute.get("gain_by_hand"), metric),
-    ]
-    for part in (pieces.get("fidelity") or {}).get("parts") or ():
-        tau = next(row["kendall"] for row in part["ranks"] if row["of"] == "ranking")
-        found.append((f"τ, {told.PARTS[part['name']]}", tau, None))
-    shown = [_key_figure(name, figure, of) for name, figure, of in found if figure]
-    if "efficiency" in pieces:
-        piece = pieces["efficiency"]
-        row = piece["rows"][0]
-        counts = ", ".join("never" if count is None else str(count) for count in row["passed"])
-        shown.append((f"evaluations to pass {piece['random']:,} random", counts, f"{row['strategy']}, by seed"))
-    return shown
-
-
-def _key_figure(name: str, figure: JsonObject, metric: Metric | None) -> tuple[str, str, str]:
-    value, _, ends = estimate(figure, metric, metric is not None).partition(" ")
-    remark = ends.strip("()") or "no interval"
-    return name, value, remark if metric is None else f"{remark}{points(metric)}"
 
 
 def _warnings(pieces: Pieces) -> list[str]:

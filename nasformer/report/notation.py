@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from nasformer import _io
@@ -68,7 +68,11 @@ def fitting(metric: Metric, values: Iterable[float]) -> Metric:
     known = [value for value in values if math.isfinite(value)]
     span = max(known, default=0.0) - min(known, default=0.0)
     least = 2 if metric.unit == "%" else 0
-    return metric if span <= 0 else replace(metric, digits=min(9, max(least, math.ceil(1.5 - math.log10(span)))))
+    return (
+        metric
+        if span <= 0
+        else dataclasses.replace(metric, digits=min(9, max(least, math.ceil(1.5 - math.log10(span)))))
+    )
 
 
 def written(value: float | None, metric: Metric) -> str:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
@@ -86,7 +87,7 @@ class Subject:
 def render(
     template: str,
     subject: Subject,
-    pictures: Iterable[Picture],
+    pictures: Iterable[Picture | None],
     records: Sequence[Table],
     chapters: Sequence[tuple[str, str]] = (),
     **shown: Any,
@@ -96,7 +97,7 @@ def render(
     Args:
         template: Template file, which extends ``base.html.j2``.
         subject: Title, command, data and strategies.
-        pictures: All figures of the page.
+        pictures: All figures of the page; None: not drawn.
         records: Tables for reproduction.
         chapters: Id and title of each chapter, for a list of contents.
         **shown: Further template variables.
@@ -106,7 +107,7 @@ def render(
     return page.render(
         subject=subject,
         records=records,
-        traces={picture.name: picture.traces for picture in pictures if picture.traces},
+        traces={picture.name: picture.traces for picture in pictures if picture and picture.traces},
         numbers={"Figure": count(1), "Table": count(1)},
         chapters=chapters,
         policy=_policy(script),
@@ -130,6 +131,7 @@ def _policy(script: str) -> str:
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("nasformer.report"),
@@ -147,7 +149,7 @@ def _shown(value: object) -> object:
     return value if isinstance(value, Markup) else printable(str(value))
 
 
-def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture]) -> Path:
+def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture | None]) -> Path:
     """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``.
 
     Returns:
@@ -159,7 +161,7 @@ def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Pi
     folder = Path(folder)
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        for picture in pictures:
+        for picture in filter(None, pictures):
             picture.save(folder / "figures")
         for name, text in texts.items():
             write_file(folder / name, text)

@@ -11,7 +11,7 @@ from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.compare import from_results
 from nasformer.report.interval import split_size
-from nasformer.report.notation import budget, counted, grouped, listed, points, short_budget
+from nasformer.report.notation import listed, short_budget
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.searches import Finalist, Searches, gains_of
 from nasformer.report.section import series_of, task_section
@@ -60,7 +60,7 @@ def write_report(
 
 def _html(
     searches: Searches, finalists: Sequence[Finalist], training: JsonObject | None, data: JsonObject | None
-) -> tuple[str, list[Picture]]:
+) -> tuple[str, list[Picture | None]]:
     from nasformer.report import figures
     from nasformer.report.statistics import analyse
 
@@ -68,22 +68,23 @@ def _html(
     analysis, several = analyse(comparison), len(comparison.entrants) > 1
     section = task_section(comparison, analysis.tasks[0], 1, series_of(comparison), draw=False)
     drawings, learning = _drawings(searches), figures.draw_learning_curve(training or {})
-    shown = [each for each in (figures.draw_cost_scatter(searches), figures.draw_images_seen(searches)) if each]
+    scatter, seen = figures.draw_cost_scatter(searches), figures.draw_images_seen(searches)
     tested = figures.draw_finalists(finalists, searches, examples)
-    front = [*([tested] if tested else []), *([shown.pop(0)] if searches.budgets else [])]
-    pictures = [*front, *drawings, *shown, *section.pictures, *([learning] if learning else [])]
+    pictures = [tested, scatter, *drawings, seen, *section["pictures"], learning]
     html = render(
         "search.html.j2",
         Subject.of(comparison),
         pictures,
         [*([record.data_table(data)] if data else []), *record.run_tables(comparison)],
         summary=[*searches.summary(finalists, examples), *(analysis.summary if several else ())],
-        key_figures=_key_figures(searches, finalists),
+        searches=searches,
+        tuned=BEFORE in searches.winner.trial.metrics,
+        gains=gains_of(finalists),
         warnings=[*searches.caveats(), *(analysis if several else analysis.tasks[0]).warnings],
-        front=front,
+        front=[tested, scatter if searches.budgets else None],
         winners=winners.winners_table(searches) if searches.budgets else None,
         drawings=drawings,
-        search_figures=shown,
+        search_figures=[None if searches.budgets else scatter, seen],
         section=section,
         finalists=winners.finalists_table(searches.finalist_metric, finalists, examples) if finalists else None,
         checklist=record.checklist_table(analysis.checklist if several else ()),
@@ -107,19 +108,3 @@ def _drawings(searches: Searches) -> list[Picture]:
             (drawn or {searches.winner.trial.architecture: ["winner"]}).items(), start=1
         )
     ]
-
-
-def _key_figures(searches: Searches, finalists: Sequence[Finalist]) -> list[tuple[str, str, str]]:
-    """Return the key figures: name, value and remark."""
-    best, metric, cells = searches.winner.trial, searches.finalist_metric, searches.comparison.cells
-    how = "fine-tuned" if BEFORE in best.metrics else "confirmed"
-    shown = [(searches.measure, searches.written(best.value or 0.0), f"of the winner, {how}")]
-    if gains := gains_of(finalists):
-        unit = points(metric).replace(" percentage", "")
-        mean = f"{sum(gains) / len(gains):+.{metric.digits}f}{unit}".replace("-", "−")
-        shown.append((f"test {metric.title} over rivals", mean, f"mean of {counted(len(gains), 'budget')}"))
-    limits = f"the best of {counted(len(searches.budgets), 'budget')}" if searches.budgets else budget(searches.limits)
-    shown.append(("parameters", grouped(best.costs["params"]), limits))
-    runs = f"{len(cells)} run{'s' if len(cells) > 1 else ''}"
-    shown.append(("evaluations", grouped(cells.evaluations.sum()), f"in {runs}"))
-    return shown

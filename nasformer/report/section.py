@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
@@ -30,36 +28,10 @@ def series_of(comparison: Comparison) -> Series:
     return {label: number for number, label in enumerate(comparison.labels)}
 
 
-@dataclass(frozen=True)
-class Section:
-    """The section of a task.
-
-    Args:
-        name: Id in the page.
-        title: Name of the task.
-        power: Power statement; empty if nothing was tested.
-        figures: Figures by name.
-        tables: Tables by name.
-        drawings: Drawings of the best architectures.
-    """
-
-    name: str
-    title: str
-    power: str
-    figures: Mapping[str, Picture]
-    tables: Mapping[str, Table]
-    drawings: list[Picture]
-
-    @property
-    def pictures(self) -> list[Picture]:
-        """All figures, in the order of the page."""
-        return [*self.figures.values(), *self.drawings]
-
-
 def task_section(
     comparison: Comparison, task: TaskAnalysis, number: int, series: Series, *, draw: bool = True
-) -> Section:
-    """Return the section of a task.
+) -> dict[str, Any]:
+    """Return the section of a task: its id, title, power statement, figures and tables by name, and drawings.
 
     Args:
         comparison: The runs.
@@ -69,9 +41,16 @@ def task_section(
         draw: Whether to draw the best architectures.
     """
     end = f"-{number}"
-    drawings = _drawings(comparison, task, end) if draw else []
-    figures, tables = _figures(comparison, task, series, end), _tables(comparison, task, series, end)
-    return Section(f"task{end}", task.record.name, power_statement(task), figures, tables, drawings)
+    figures, drawings = _figures(comparison, task, series, end), _drawings(comparison, task, end) if draw else []
+    return {
+        "name": f"task{end}",
+        "title": task.record.name,
+        "power": power_statement(task),
+        "figures": figures,
+        "tables": _tables(comparison, task, series, end),
+        "drawings": drawings,
+        "pictures": [*figures.values(), *drawings],
+    }
 
 
 def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Picture]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
-from nasformer.report.interval import interval
-from nasformer.report.notation import compact, duration, grouped, written
+from nasformer.report.interval import MetricInterval, interval
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.tables import training as tables
 from nasformer.report.tables.record import data_table, versions_table
-from nasformer.report.tables.table import Table, facts, flattened
+from nasformer.report.tables.table import Table, facts, flattened, numbered
 from nasformer.report.words import say
 from nasformer.tasks import Task, task_of
 
@@ -49,12 +48,12 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     parts = "" if not part else "classes" if part == "class" else f"{part}s"
     costs = {name: figures[name] for name in COSTS}
     network = Geometry.from_dict(figures["geometry"]), Architecture.from_dict(dict(figures["architecture"])), costs
-    drawings = [draw_network(*network, "architecture", "the network")]
+    drawing = draw_network(*network, "architecture", "the network")
     curves = draw_progress(task, training.get("history") or ())
-    confusion = [draw_confusion(test["confusion"], [str(row["class"]) for row in rows])] if "confusion" in test else []
-    profile = _profile(task, part, rows)
-    pictures = [*drawings, *curves, *confusion, *profile]
-    data = training.get("data")
+    names = [str(row["class"]) for row in rows] if "confusion" in test else []
+    confusion, profile = draw_confusion(test["confusion"], names) if names else None, _profile(task, part, rows)
+    pictures = [drawing, *curves, confusion, profile]
+    data, ends = training.get("data"), interval(task.metrics[0], test, test[task.examples])
     html = render(
         "training.html.j2",
         Subject(title, command, Download.of_json(f"{figures.get('kind', 'training')}.json", figures)),
@@ -63,10 +62,12 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
             *([data_table(data)] if data else []),
             versions_table({**(figures.get("versions") or {}), **machine()}),
         ],
-        summary=_summary(task, figures),
-        key_figures=_key_figures(task, figures),
+        summary=_summary(task, figures, ends),
+        task=task,
+        trained=figures,
+        ends=ends,
         warnings=_warnings(parts, rows),
-        drawings=drawings,
+        drawing=drawing,
         curves=curves,
         parts=parts,
         confusion=confusion,
@@ -91,16 +92,15 @@ def _done(figures: JsonObject) -> str:
     return _DONE.get(figures.get("kind", ""), "trained")
 
 
-def _profile(task: Task, part: str, rows: Sequence[Any]) -> list[Picture]:
+def _profile(task: Task, part: str, rows: Sequence[Any]) -> Picture | None:
     """Return the main metric by output, where outputs are ordered: plain numbers."""
     from nasformer.report.figures import Line, draw_lines
 
     if not rows or isinstance(rows[0], Mapping):
-        return []
+        return None
     metric, places = task.metrics[0], range(1, len(rows) + 1)
     title, caption = f"{metric.title} by {part}", f"{metric.title} of each {part}, over the test {task.examples}."
-    picture = draw_lines("profile", title, caption, [Line("test", places, rows)], {"test": 0}, x=part, y=metric.heading)
-    return [] if picture is None else [picture]
+    return draw_lines("profile", title, caption, [Line("test", places, rows)], numbered(), x=part, y=metric.heading)
 
 
 def _details(task: Task, part: str, test: JsonObject) -> Table | None:
@@ -110,9 +110,8 @@ def _details(task: Task, part: str, test: JsonObject) -> Table | None:
     return tables.parts_table(task, part, rows) if rows and isinstance(rows[0], Mapping) else None
 
 
-def _summary(task: Task, figures: JsonObject) -> list[str]:
+def _summary(task: Task, figures: JsonObject, ends: MetricInterval | None) -> list[str]:
     test, before = figures["test"], figures.get("before") or {}
-    ends = interval(task.metrics[0], test, test[task.examples])
     found = [say("trained", task=task, figures=figures, done=_done(figures), ends=ends)]
     metric = next((each for each in task.metrics if each.name in before), None)
     if metric is not None:
@@ -134,19 +133,6 @@ def paired_verdict(task: Task, paired: Mapping[str, Any]) -> str:
     "29 images are right only after, 8 only before (McNemar's exact test, p = 0.00076): the difference is significant."
     """
     return say("paired_verdict", task=task, paired=paired)
-
-
-def _key_figures(task: Task, figures: JsonObject) -> list[tuple[str, str, str]]:
-    """Return the key figures: name, value and remark."""
-    test, speed, metric = figures["test"], figures.get("speed"), task.metrics[0]
-    ends = interval(metric, test, test[task.examples])
-    shown = [(f"test {metric.title}", written(test.get(metric.name), metric), "" if ends is None else str(ends))]
-    shown.append(("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per {task.example}"))
-    if speed:
-        shown.append(("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
-        batch = f"{task.examples}/s, batch size {speed['batch_size']}"
-        shown.append(("throughput here", f"{speed['images_per_second']:,.0f}", batch))
-    return shown
 
 
 def _warnings(parts: str, rows: Sequence[Any]) -> list[str]:

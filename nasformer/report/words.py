@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nasformer.report import notation
 
-FILTERS = {
-    name: getattr(notation, name)
-    for name in (
-        *(
-            "amount",
-            "budget",
-            "compact",
-            "cost_name",
-            "counted",
-            "duration",
-            "estimate",
-            "grouped",
-            "listed",
-            "p_value",
-        ),
-        *("points", "sentence", "signed", "worded", "worth", "written"),
-    )
-}
-"""Number formats by name, for every template."""
+FILTERS = {name: of for name, of in vars(notation).items() if isinstance(of, FunctionType)}
+"""The number formats by name, for every template."""
 
 
 def say(macro: str, **values: Any) -> str:

@@ -38,7 +38,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
 
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
-        axes.imshow(np.dstack([colours, np.where(counts > 0, shades, 0)]), interpolation="nearest")
+        axes.imshow(np.dstack([colours, np.where(counts > 0, shades, 0)]), interpolation="nearest", zorder=1)
         if number <= _WRITTEN_UP_TO:
             for row, column in np.argwhere(counts):
                 text = f"{counts[row, column]:,}"

@@ -23,9 +23,9 @@ def draw_critical_difference(across: Across, series: Series) -> Picture:
     from scikit_posthocs import critical_difference_diagram
 
     labels = list(across.ranks)
-    chances = pd.DataFrame(across.p_values).reindex(index=labels, columns=labels)
-    if not across.significant:
-        chances[:] = 1.0
+    chances = pd.DataFrame(1.0, index=labels, columns=labels)
+    if across.significant:
+        chances = pd.DataFrame(across.p_values).loc[labels, labels]
     joined = bool((chances.to_numpy() > across.level).sum() > len(labels))
 
     def paint(figure: Figure) -> Iterator[Trace]:

@@ -14,7 +14,8 @@ from nasformer.report.figures.picture import Picture
 from nasformer.report.figures.rows import Row, draw_rows
 from nasformer.report.figures.scatter import Cloud, draw_agreement
 from nasformer.report.notation import amount, cost_name, estimate
-from nasformer.report.tables.diagnosis import PARTS, by_kind, cost_of, numbers, ranked_by, target
+from nasformer.report.tables.diagnosis import PARTS, by_kind, cost_of, ranked_by, target
+from nasformer.report.tables.table import Series
 from nasformer.report.words import say
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, Task
@@ -23,9 +24,9 @@ JsonObject = Mapping[str, Any]
 Pieces = Mapping[str, JsonObject]
 
 
-def draw_diagnosis(pieces: Pieces, space: SearchSpace, task: Task) -> dict[str, list[Picture]]:
+def draw_diagnosis(pieces: Pieces, space: SearchSpace, task: Task, series: Series) -> dict[str, list[Picture | None]]:
     """Return the figures of every present piece, by its name; of "compute" the accuracies, as "budgets", apart."""
-    series, metric = numbers(pieces), task.objective().fitness
+    metric = task.objective().fitness
     drawn: dict[str, list[Picture | None]] = {}
     if "compute" in pieces:
         rows = pieces["compute"]["rows"]
@@ -39,10 +40,10 @@ def draw_diagnosis(pieces: Pieces, space: SearchSpace, task: Task) -> dict[str, 
         drawn["efficiency"] = [_efficiency(piece, series, task.objective(piece["ranked_by"]).fitness)]
     if "images" in pieces:
         drawn["images"] = [_images(pieces["images"], series)]
-    return {name: [each for each in pictures if each is not None] for name, pictures in drawn.items()}
+    return drawn
 
 
-def _budgets(rows: Sequence[JsonObject], series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _budgets(rows: Sequence[JsonObject], series: Series, metric: Metric) -> Picture | None:
     cost = cost_of(rows)
     lines = [
         _spread(name, [most for most, _ in found], [entry["test"] for _, entry in found])
@@ -72,7 +73,7 @@ def _winner(row: JsonObject, number: int, space: SearchSpace) -> Picture:
     return draw_architecture(space, winner, f"winner-{number}", f"winner under {target(row['budget'])}")
 
 
-def _ranks(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _ranks(piece: JsonObject, series: Series, metric: Metric) -> Picture | None:
     clouds = []
     for part in piece["parts"]:
         tau = {row["of"]: row["kendall"]["value"] for row in part["ranks"]}["inherited"]
@@ -89,7 +90,7 @@ def _ranks(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Pict
     )
 
 
-def _gap(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _gap(piece: JsonObject, series: Series, metric: Metric) -> Picture | None:
     known = [row for part in piece["parts"] for row in part["rows"] if "long" in row]
     gaps = [row["long"] - row["inherited"] for row in known]
     notes = [f"{gap:+.{metric.digits}f}: {_note(row)}" for gap, row in zip(gaps, known, strict=True)]
@@ -110,7 +111,7 @@ def _note(row: JsonObject) -> str:
     return f"{Architecture.from_dict(dict(row['architecture']))}, {amount(row['macs'])} MACs"
 
 
-def _efficiency(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _efficiency(piece: JsonObject, series: Series, metric: Metric) -> Picture | None:
     counts = range(1, piece["evaluations"] + 1)
     lines = [
         _spread(
@@ -131,7 +132,7 @@ def _efficiency(piece: JsonObject, series: Mapping[str, int], metric: Metric) ->
     )
 
 
-def _images(piece: JsonObject, series: Mapping[str, int]) -> Picture | None:
+def _images(piece: JsonObject, series: Series) -> Picture | None:
     rows = piece["rows"]
     ends = ("value", "low", "high")
     lines = [

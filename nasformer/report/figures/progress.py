@@ -15,7 +15,7 @@ History = Sequence[Mapping[str, Any]]
 _SERIES = {"training": 0, "validation": 1, "learning rate": 2}
 
 
-def draw_progress(task: Task, history: History) -> list[Picture]:
+def draw_progress(task: Task, history: History) -> list[Picture | None]:
     """Return the curves with at least two known epochs: losses, other validated metrics, learning rate."""
     loss, *others = map(task.metric, sorted(task.objectives, key=lambda name: name != "loss"))
     where = f"on validation {task.examples} (the search split), which are not trained on"
@@ -25,8 +25,7 @@ def draw_progress(task: Task, history: History) -> list[Picture]:
         line = _line(history, "validation", "validation", metric.name)
         drawn.append(_curves(metric.name, metric.heading, [line], f"{sentence(metric.title)} {where}."))
     rate = [_line(history, "learning rate", "learning_rate")]
-    drawn.append(_curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."))
-    return [figure for figure in drawn if figure is not None]
+    return [*drawn, _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch.")]
 
 
 def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:

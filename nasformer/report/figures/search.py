@@ -20,6 +20,7 @@ from nasformer.report.interval import interval
 from nasformer.report.notation import compact, cost_name, sentence
 from nasformer.report.palette import INK, MUTED, PAPER
 from nasformer.report.searches import Finalist, Searches
+from nasformer.report.tables.table import numbered
 from nasformer.report.words import say
 from nasformer.search.front import undominated
 
@@ -137,7 +138,7 @@ def draw_finalists(finalists: Sequence[Finalist], searches: Searches, examples: 
         f"Test {metric.title} of the winners and their rivals",
         f"Test {metric.title} after training, a point per budget; bands are 95 % intervals over test examples.",
         lines,
-        {line.label: number for number, line in enumerate(lines)},
+        numbered(),
         x=cost_name(cost),
         y=f"test {metric.heading}",
         log=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,21 +63,6 @@ def by_kind(rows: Rows) -> dict[str, list[tuple[float, JsonObject]]]:
         for entry in row["networks"]:
             found.setdefault(entry["name"], []).append((ends[-1] if isinstance(ends, Sequence) else ends, entry))
     return {name: sorted(each, key=lambda pair: pair[0]) for name, each in found.items()}
-
-
-def numbers(pieces: Mapping[str, JsonObject]) -> dict[str, int]:
-    """Return a number, and thus a colour, for every name in the figures, the same in all of them."""
-    return {name: number for number, name in enumerate(dict.fromkeys(_names(pieces)))}
-
-
-def _names(pieces: Mapping[str, JsonObject]) -> Iterator[str]:
-    yield from by_kind(pieces["compute"]["rows"]) if "compute" in pieces else ()
-    if "efficiency" in pieces:
-        piece = pieces["efficiency"]
-        yield from (row["strategy"] for row in piece["rows"])
-        yield f"best of {piece['random']:,} random"
-    yield from (*PARTS.values(), "gap")
-    yield from ranked_by(pieces["images"]) if "images" in pieces else ()
 
 
 def ranked_by(piece: JsonObject) -> list[str]:

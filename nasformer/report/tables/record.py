@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nasformer.architecture import Architecture
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.cost import Geometry
 from nasformer.report.history import followed, last_validation
@@ -22,23 +21,19 @@ _ANSWERS = {"yes": "●", "partly": "◐", "no": "○", "unknown": "?"}
 
 def space_table(space: SearchSpace) -> Table:
     """Return the space's dimensions, and its smallest, centroid and largest member."""
-    names = [dimension.name for dimension in space.dimensions]
     rows = [["choices", *map(_choices, space.dimensions), MISSING, MISSING]]
     for name, (architecture, costs) in describe(space).rows.items():
-        rows.append([name, *_sizes(space, architecture), grouped(costs["params"]), grouped(costs["macs"])])
+        sizes = [getattr(architecture, dimension.name) for dimension in space.dimensions]
+        shown = [f"{size[0] if isinstance(size, tuple) else size:g}" for size in sizes]
+        rows.append([name, *shown, grouped(costs["params"]), grouped(costs["macs"])])
     caption = "The space. In the lower rows, layer dimensions are equal in all layers; the supernet holds the weights."
-    header = ["", *names, "parameters", "MACs"]
+    header = ["", *(dimension.name for dimension in space.dimensions), "parameters", "MACs"]
     return Table(f"space-{space.fingerprint}", caption, header, rows, sortable=False)
 
 
 def _choices(dimension: Dimension) -> str:
     values = ", ".join(f"{value:g}" for value in dimension.values)
     return values if dimension.tied else f"{values} per layer"
-
-
-def _sizes(space: SearchSpace, architecture: Architecture) -> list[str]:
-    sizes = (getattr(architecture, dimension.name) for dimension in space.dimensions)
-    return [f"{size[0] if isinstance(size, tuple) else size:g}" for size in sizes]
 
 
 def geometry_table(space: SearchSpace) -> Table:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count as natural
 from typing import Any
 
+from nasformer.report.interval import MetricInterval
 from nasformer.report.notation import MISSING
 from nasformer.tasks import Metric
 
@@ -16,6 +19,11 @@ Series = Mapping[str, int]
 """Number of each strategy, by label."""
 
 _FOLDED_FROM = 9
+
+
+def numbered() -> Series:
+    """Return a number for every label, in the order of first use."""
+    return defaultdict(natural().__next__)
 
 
 class Cell(str):
@@ -111,6 +119,11 @@ def in_unit(value: float | None, metric: Metric, hint: object = None) -> Cell:
     """Return a value of a metric as a cell, with a second line if known."""
     cell = number(value, metric.text)
     return Cell(cell, cell.key, hint="" if hint is None else str(hint))
+
+
+def bounds(found: MetricInterval | None) -> Cell:
+    """Return an interval as a cell, sorted by its lower end."""
+    return Cell(MISSING) if found is None else Cell(str(found), found.low)
 
 
 def flattened(record: JsonObject, prefix: str = "") -> list[list[str]]:

@@ -9,9 +9,20 @@ import numpy as np
 
 from nasformer.cost import Geometry
 from nasformer.report.interval import interval
-from nasformer.report.notation import MISSING, duration, grouped
+from nasformer.report.notation import duration, grouped
 from nasformer.report.tables.record import effort_rows, input_rows
-from nasformer.report.tables.table import Cell, JsonObject, Table, columns, facts, flattened, folded, in_unit, number
+from nasformer.report.tables.table import (
+    Cell,
+    JsonObject,
+    Table,
+    bounds,
+    columns,
+    facts,
+    flattened,
+    folded,
+    in_unit,
+    number,
+)
 from nasformer.report.words import say
 from nasformer.tasks import Metric, Task
 
@@ -58,10 +69,6 @@ def classes_table(task: Task, test: JsonObject) -> Table:
     told, main, counts = test["per_class"], task.metrics[0], np.asarray(test["confusion"])
     taken, errors = counts.sum(axis=0), counts * ~np.eye(len(counts), dtype=bool)
 
-    def ends(place: int) -> Cell:
-        found = interval(main, told[place], told[place]["images"])
-        return Cell(MISSING) if found is None else Cell(str(found), found.low)
-
     def mistaken(place: int) -> Cell:
         most = int(errors[place].argmax())
         return number(errors[place, most] or None, lambda count: f"{told[most]['class']} ({int(count):,})")
@@ -70,7 +77,7 @@ def classes_table(task: Task, test: JsonObject) -> Table:
         "class": lambda place: str(told[place]["class"]),
         "images": lambda place: number(told[place]["images"], grouped),
         "accuracy": lambda place: in_unit(told[place]["accuracy"], main),
-        "95 % interval": ends,
+        "95 % interval": lambda place: bounds(interval(main, told[place], told[place]["images"])),
         "precision": lambda at: in_unit(100.0 * counts[at, at] / taken[at] if taken[at] else None, main),
         "most often confused with": mistaken,
     }

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from nasformer.report.interval import interval
-from nasformer.report.notation import MISSING, amount, cost_name, grouped, sentence, short_budget
+from nasformer.report.notation import amount, cost_name, grouped, sentence, short_budget
 from nasformer.report.searches import Finalist, Searches
-from nasformer.report.tables.table import Cell, Table, columns, in_unit, number
+from nasformer.report.tables.table import Cell, Table, bounds, columns, in_unit, number
 from nasformer.report.words import say
 from nasformer.tasks import Metric
 
@@ -33,17 +33,12 @@ def winners_table(searches: Searches) -> Table:
 
 def finalists_table(metric: Metric, finalists: Sequence[Finalist], examples: int | None) -> Table:
     """Return the winners and their rivals, by budget, with the number of test examples, if known."""
-
-    def ends(finalist: Finalist) -> Cell:
-        found = interval(metric, {metric.name: finalist.trained}, examples)
-        return Cell(MISSING) if found is None else Cell(str(found), found.low)
-
     cells = {
         "": lambda each: f"{each.budget}: {each.kind}",
         "parameters": lambda each: number(each.params, grouped),
         "MACs": lambda each: number(each.macs, grouped),
         f"test {metric.title}, inherited": lambda each: in_unit(each.inherited, metric),
         f"test {metric.title}, trained": lambda each: in_unit(each.trained, metric),
-        "95 % interval": ends,
+        "95 % interval": lambda each: bounds(interval(metric, {metric.name: each.trained}, examples)),
     }
     return columns("finalists", say("table_finalists", metric=metric), finalists, cells)
