@@ -25,9 +25,12 @@ from benchmarks import _cifar10
 from benchmarks._marks import markdown, put
 from nasformer.data import Dataset, load_dataset
 from nasformer.diagnose import PIECES, Plan, diagnose
+from nasformer.diagnose.claims import claims
 from nasformer.errors import NasformerError
+from nasformer.report.tables.diagnosis import claims_table
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
+from nasformer.tasks import task_of
 from nasformer.training import Recipe, train_supernet
 
 HERE = Path(__file__).parent
@@ -68,8 +71,9 @@ def trained(name: str, data: Dataset, recipe: Recipe, out: Path) -> Supernet:
 def tables(found: JsonObject) -> dict[str, str]:
     """Return the tables of a diagnosis by the name of their place."""
     name = found["space"]["name"]
-    claims = [[claim[column] for column in ("claim", "here", "verdict")] for claim in found["claims"]]
-    told = {f"{name} claims": markdown(["claim", "here", "verdict"], claims)}
+    metric = task_of(found["data"]).objective()
+    shown = claims_table(claims(found["pieces"], metric), metric)
+    told = {f"{name} claims": markdown(shown.header, shown.rows)}
     if "compute" in found["pieces"]:
         told[f"{name} compute"] = compute(found["pieces"]["compute"])
     return told

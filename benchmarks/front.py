@@ -34,8 +34,8 @@ from benchmarks._marks import markdown
 from benchmarks._timing import machine
 from nasformer.architecture import Architecture
 from nasformer.fitness import SurrogateFitness, TableFitness
-from nasformer.report.statistics.fronts import hypervolume, undominated
 from nasformer.search import Fitness
+from nasformer.search.front import hypervolume, undominated
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, SearchSpace, load_space
 from nasformer.strategies.optuna import Optuna

@@ -171,9 +171,10 @@ def _run(
 def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
     """Write the report and print its summary."""
     from nasformer.errors import ExperimentError
-    from nasformer.report import tables, write_comparison
+    from nasformer.report import write_comparison
     from nasformer.report.notation import worth
     from nasformer.report.statistics import analyse
+    from nasformer.report.tables.outcome import metric_of
 
     if comparison.cells.empty:
         reasons = "; ".join(f"{each.strategy}: {each.reason}" for each in comparison.left_out[:1])
@@ -181,10 +182,10 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
     analysis = analyse(comparison, front=front)
     path = write_comparison(folder, comparison, formats=formats, analysis=analysis)
     if json:
-        print_json({"report": str(path), "summary": list(analysis.summary), "warnings": list(analysis.warnings)})
+        print_json({"report": str(path), "summary": analysis.summary, "warnings": [*map(str, analysis.warnings)]})
         return
     for task in analysis.tasks:
-        text = partial(worth, replace(tables.metric_of(task), unit=""))
+        text = partial(worth, replace(metric_of(task), unit=""))
         rows = [
             (each.label, each.n, text(each.median), text(each.worst), text(each.best), each.ms_per_ask or 0.0)
             for each in task.ranking

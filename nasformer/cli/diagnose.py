@@ -132,11 +132,14 @@ def diagnose(
 
 def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
     from nasformer.report import write_diagnosis_report
+    from nasformer.report.tables.diagnosis import claims_table
+    from nasformer.tasks import task_of
 
     page = write_diagnosis_report(folder, found, command=command_line())
     if json:
         print_json({"folder": str(folder), "report": str(page), **found})
         return
-    rows = [(claim["verdict"], claim["claim"], claim["here"]) for claim in found["claims"]]
+    table = claims_table(found["claims"], task_of(found["data"]).objective())
+    rows = [(verdict, claim, here) for claim, here, verdict in table.rows]
     print_table(found["title"], ("", "claim", "here"), rows, left=3)
     console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", soft_wrap=True)

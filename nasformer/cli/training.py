@@ -233,7 +233,7 @@ def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dic
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
     """Write the report of a training, and print a summary."""
     from nasformer.report import paired_verdict, write_training_report
-    from nasformer.report.tables.training_result import start_of
+    from nasformer.report.tables.training import start_of
     from nasformer.tasks import task_of
 
     page = write_training_report(folder, result.to_dict(), title=title, command=command_line())

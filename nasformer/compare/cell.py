@@ -138,7 +138,7 @@ def is_complete(folder: Path, cell: Cell, task: ComparisonTask) -> bool:
     Raises:
         ExperimentError: It is damaged, or was run with other settings.
     """
-    kept = _read(cell_file(folder, cell), with_trials=False)
+    kept = load_cell(folder, cell, with_trials=False)
     if kept is not None and kept.get("identity") != cell.identity(task):
         path = cell_file(folder, cell)
         raise ExperimentError(
@@ -148,16 +148,13 @@ def is_complete(folder: Path, cell: Cell, task: ComparisonTask) -> bool:
     return kept is not None
 
 
-def load_cell(folder: Path, cell: Cell) -> dict[str, Any] | None:
+def load_cell(folder: Path, cell: Cell, with_trials: bool = True) -> dict[str, Any] | None:
     """Return the result of ``run_cell``: ``cell``, ``versions`` and ``trials``; None if incomplete.
 
     Raises:
         ExperimentError: It is damaged.
     """
-    return _read(cell_file(folder, cell), with_trials=True)
-
-
-def _read(path: Path, with_trials: bool) -> dict[str, Any] | None:
+    path = cell_file(folder, cell)
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             kept: dict[str, Any] = json.loads(file.readline())

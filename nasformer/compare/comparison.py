@@ -51,40 +51,12 @@ from nasformer.tasks import Metric
 if TYPE_CHECKING:
     import pandas as pd
 
-TRIAL_COLUMNS = (
-    "task",
-    "strategy",
-    "seed",
-    "evaluation",
-    "architecture",
-    "value",
-    "true",
-    "loss",
-    "params",
-    "macs",
-    "seconds",
-)
+_RUN = ("task", "strategy", "seed")
+TRIAL_COLUMNS = (*_RUN, "evaluation", "architecture", "value", "true", "loss", "params", "macs", "seconds")
 CELL_COLUMNS = (
-    "task",
-    "strategy",
-    "seed",
-    "architecture",
-    "params",
-    "macs",
-    "confirmed",
-    "true",
-    "test",
-    "observed",
-    "regret",
-    "evaluations",
-    "duplicates",
-    "infeasible",
-    "replaced",
-    "failed",
-    "strategy_seconds",
-    "evaluation_seconds",
-    "total_seconds",
-    "stopped",
+    *(*_RUN, "architecture", "params", "macs", "confirmed", "true", "test", "observed", "regret", "evaluations"),
+    *("duplicates", "infeasible", "replaced", "failed"),
+    *("strategy_seconds", "evaluation_seconds", "total_seconds", "stopped"),
 )
 
 VALUE = Metric("value", "value", higher_is_better=True)

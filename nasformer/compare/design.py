@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,9 @@ from nasformer.architecture import Architecture
 from nasformer.registry import StrategyFactory
 from nasformer.search import Strategy, Trial
 from nasformer.space import FeasibleSet
+
+_OPTIONAL = ("keeps", "probes", "counts")
+"""Optional members of a strategy, which are those of the wrapped one."""
 
 
 class SharedDesign:
@@ -43,21 +46,10 @@ class SharedDesign:
         known = {"seed": seed, "evaluations": evaluations, "batch_size": batch_size}
         self._strategy: Strategy = factory(feasible, **known, **options)
 
-    @property
-    def keeps(self) -> int:
-        """The strategy's number of trials to evaluate in full."""
-        return int(getattr(self._strategy, "keeps", 1))
-
-    @property
-    def probes(self) -> Set[Architecture]:
-        """The strategy's probes."""
-        found: Set[Architecture] = getattr(self._strategy, "probes", frozenset())
-        return found
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The strategy's counts."""
-        return dict(getattr(self._strategy, "counts", {}))
+    def __getattr__(self, name: str) -> Any:
+        if name in _OPTIONAL and "_strategy" in vars(self):
+            return getattr(self._strategy, name)
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Return the design, then the strategy's proposals."""

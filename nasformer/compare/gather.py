@@ -29,7 +29,7 @@ def gather(
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     known: dict[str, dict[str, None]] = {}
-    records = {name: task.record(_evaluations(experiment, name)) for name, task in tasks.items()}
+    records = [tasks[task.name].record(experiment.evaluations_of(task)) for task in experiment.tasks]
     for cell in cells:
         kept = load_cell(folder, cell)
         if kept is not None:
@@ -41,7 +41,7 @@ def gather(
     shared = experiment.to_dict()
     return Comparison(
         title=experiment.title,
-        tasks=tuple(records.values()),
+        tasks=tuple(records),
         entrants=experiment.entrants,
         seeds=experiment.seeds,
         trials=trial_table(runs),
@@ -52,10 +52,6 @@ def gather(
         versions={name: ", ".join(values) for name, values in known.items()} or versions(),
         machine=machine(),
     )
-
-
-def _evaluations(experiment: Experiment, name: str) -> int:
-    return next(experiment.evaluations_of(task) for task in experiment.tasks if task.name == name)
 
 
 def write_tables(folder: Path, comparison: Comparison, parquet: bool) -> None:

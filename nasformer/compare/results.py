@@ -56,8 +56,8 @@ def from_results(
         feasible=first.feasible,
         remarks=tuple(remarks),
     )
-    entrants = {label: _entrant(label, result) for label, result in zip(labels, results, strict=True)}
     runs = list(zip(labels, results, strict=True))
+    entrants = {label: Entrant(label, run.strategy, _options(run)) for label, run in runs}
     cells = [cell_row(run, record.name, label, truth=truth, test=test, optimum=optimum) for label, run in runs]
     return Comparison(
         title=title,
@@ -109,8 +109,7 @@ def strategy_labels(results: Sequence[SearchResult]) -> list[str]:
     for result, text in zip(results, options, strict=True):
         variants.setdefault(result.strategy, set()).add(text)
     return [
-        result.strategy if len(variants[result.strategy]) == 1 else f"{result.strategy} {_plain(json.loads(text))}"
-        for result, text in zip(results, options, strict=True)
+        f"{each.strategy} {_plain(each)}" if len(variants[each.strategy]) > 1 else each.strategy for each in results
     ]
 
 
@@ -118,37 +117,32 @@ def _options(result: SearchResult) -> dict[str, Any]:
     return dict(result.settings.get("options") or {})
 
 
-def _plain(options: Mapping[str, object]) -> str:
-    return f"({', '.join(f'{key}={value}' for key, value in options.items()) or 'defaults'})"
-
-
-def _entrant(label: str, result: SearchResult) -> Entrant:
-    return Entrant(label, result.strategy, _options(result))
+def _plain(result: SearchResult) -> str:
+    return f"({', '.join(f'{key}={value}' for key, value in _options(result).items()) or 'defaults'})"
 
 
 def metric_of(results: Sequence[SearchResult]) -> Metric | None:
     """Return the metric that the values are, up to its sign; None: unknown, or not the same."""
-    if all(map(_all_accuracies, results)):
+    trials = [trial for result in results for trial in result.trials if trial.value is not None]
+    if all(trial.metrics.get("accuracy") == trial.value for trial in trials):
         accuracy: Metric = get_task("classification").metrics[0]
         return accuracy
     first, *others = [measured_metric(result.settings.get("fitness")) for result in results]
     return first if all(other == first for other in others) else None
 
 
-def _all_accuracies(result: SearchResult) -> bool:
-    return all(trial.metrics.get("accuracy") == trial.value for trial in result.trials if trial.value is not None)
-
-
 def shared_settings(results: Sequence[SearchResult]) -> dict[str, Any]:
     """Return the settings of the searches; all values where runs differ."""
     known = ("strategy", "options", "space", "fitness", "seed")
-    shown = [{key: value for key, value in result.settings.items() if key not in known} for result in results]
-    return _together([settings | _findings(result) for settings, result in zip(shown, results, strict=True)])
-
-
-def _findings(result: SearchResult) -> dict[str, Any]:
-    """Return the findings of a strategy, by one name each."""
-    return {f"{name} {key}": value for name, found in result.findings.items() for key, value in found.items()}
+    return _together(
+        [
+            {
+                **{key: value for key, value in result.settings.items() if key not in known},
+                **{f"{name} {key}": value for name, found in result.findings.items() for key, value in found.items()},
+            }
+            for result in results
+        ]
+    )
 
 
 def _together(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -119,14 +119,12 @@ def _run(
 ) -> list[LeftOut]:
     """Run cells; failures do not stop the others."""
     failed: list[LeftOut] = []
-    bar = progress_bar(progress)
-    with pool_of(processes) as pool, bar:
+    with pool_of(processes) as pool, progress_bar(progress) as bar:
         row = bar.add_task("runs", total=total, completed=total - len(cells), last="")
         futures = {pool.submit(run_cell, cell, folder, keep_studies): cell for cell in cells}
         for future in as_completed(futures):
             cell = futures[future]
-            reason = _reason(future, cell, folder)
-            if reason is not None:
+            if (reason := _reason(future, cell, folder)) is not None:
                 failed.append(LeftOut(cell.task.name, cell.entrant.label, reason, cell.seed))
             bar.update(row, advance=1, last=str(cell))
     return failed

@@ -112,10 +112,6 @@ class Bench:
         """Return the supernet of a file in the folder; of "" the diagnosed one."""
         return Supernet.load(self.folder / file, self.net.space) if file else self.net
 
-    def weights_of(self, file: str) -> str:
-        """Return what identifies the weights of a file: the hash of the diagnosed ones, else its name, a hash too."""
-        return file or self.weights
-
     @cached_property
     def weights(self) -> str:
         """Hash of the supernet's weights."""
@@ -130,7 +126,7 @@ class Bench:
     @property
     def images(self) -> list[Any]:
         """Identity of the dataset: splits and normalisation."""
-        return told_of(self.data.record)
+        return [self.data.record.get(key) for key in ("fingerprint", "mean", "std")]
 
     def sample(self, count: int, name: str, feasible: FeasibleSet | None = None) -> list[Architecture]:
         """Return distinct architectures under the paper's prior, seeded by name; fewer if the set is too small."""
@@ -158,47 +154,43 @@ class Bench:
         """The objective that ranks in searches: the loss, which needs fewer images, where the task has it."""
         return "loss" if "loss" in self.data.task.objectives else None
 
-    def fitness(self, split: Split, net: Supernet | None = None, objective: str | None = None) -> InheritedFitness:
-        """Return the fitness on a split with the weights of ``net``; None: the diagnosed supernet."""
+    def fitness(self, split: Split, objective: str | None = None) -> InheritedFitness:
+        """Return the fitness on a split with the weights of the diagnosed supernet."""
         options: dict[str, Any] = {"device": self.device, "task": self.data.task, "data": self.data.record}
         options |= {"objective": objective, "decoded": False, "readers": self.readers}
-        return InheritedFitness(net or self.net, split, **options)
+        return InheritedFitness(self.net, split, **options)
 
     def value(self, scores: Mapping[str, float]) -> float:
         """Return the value of a network trained alone, from its test metrics by name."""
         return self.metric.sign * scores[self.metric.name]
 
-    def judged(
-        self, architectures: Sequence[Architecture], split: Split, net: Supernet | None = None
-    ) -> list[Evaluation]:
+    def judged(self, architectures: Sequence[Architecture], split: Split) -> list[Evaluation]:
         """Return the evaluations with inherited weights.
 
         Raises:
             FitnessError: An evaluation failed.
         """
-        judge = self.fitness(split, net)
-        found = {each.architecture: each for each in judge.evaluate(list(architectures))}
+        found = {each.architecture: each for each in self.fitness(split).evaluate(list(architectures))}
         for each in found.values():
             if each.value is None:
                 raise FitnessError(f"{each.architecture} cannot be evaluated: {each.error}", each)
         return [found[architecture] for architecture in architectures]
 
-    def outcomes(self, architectures: Sequence[Architecture], split: str) -> list[Outcome]:
-        """Return the per-image outcomes of each architecture on a split, cached in a file."""
-        content = [
-            self.identity,
-            split,
-            self.data.task.objectives,
-            [architecture.to_dict() for architecture in architectures],
-        ]
-        path = self.folder / "outcomes" / f"{split}-{digest(content)}.npz"
+    def outcomes(self, architectures: Sequence[Architecture]) -> list[Outcome]:
+        """Return the per-image outcomes of each architecture on the search split, cached in a file."""
+        content = [self.identity, "search", self.data.task.objectives, [each.to_dict() for each in architectures]]
+        path = self.folder / "outcomes" / f"search-{digest(content)}.npz"
         if path.exists():
             with np.load(path) as kept:
                 return [Outcome({name: kept[name][row] for name in kept}) for row in range(len(architectures))]
-        images = getattr(self.data, split)
-        judge = self.fitness(images)
-        found = judge.outcomes(in_tree_order(list(architectures)), 0, len(images))
-        told = [_outcome(architecture, found[architecture]) for architecture in architectures]
+        judge = self.fitness(self.data.search)
+        found = judge.outcomes(in_tree_order(list(architectures)), 0, len(self.data.search))
+        told = []
+        for architecture in architectures:
+            outcome = found[architecture]
+            if isinstance(outcome, Exception):
+                raise FitnessError(f"{architecture} cannot be evaluated: {outcome}", architecture) from outcome
+            told.append(outcome)
         columns: dict[str, Any] = {name: np.stack([each.scores[name] for each in told]) for name in told[0].scores}
         with atomic(path) as draft, draft.open("wb") as file:
             np.savez_compressed(file, **columns)
@@ -217,11 +209,6 @@ class Bench:
         return some(self.data.search, self.plan.search_images)
 
 
-def told_of(record: Mapping[str, Any]) -> list[Any]:
-    """Return the identity of a dataset from its record."""
-    return [record.get(key) for key in ("fingerprint", "mean", "std")]
-
-
 def some(split: Split, count: int) -> Split:
     """Return a subset of a split: the first images; of image files, sorted by class, evenly spaced ones."""
     if count >= len(split):
@@ -230,9 +217,3 @@ def some(split: Split, count: int) -> Split:
         return ImagesInMemory(split.images[:count], split.labels[:count])
     spaced = [int(place) for place in np.linspace(0, len(split) - 1, count).round()]
     return Subset(split, spaced)  # type: ignore[arg-type]  # a Split is all that it needs
-
-
-def _outcome(architecture: Architecture, found: Outcome | Exception) -> Outcome:
-    if isinstance(found, Exception):
-        raise FitnessError(f"{architecture} cannot be evaluated: {found}", architecture) from found
-    return found

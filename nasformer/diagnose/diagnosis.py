@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.claims import claims
-from nasformer.diagnose.pieces import MEASURES, Doing, Piece
+from nasformer.diagnose.jobs import JobResult, done
+from nasformer.diagnose.pieces import MEASURES
 from nasformer.diagnose.plan import Plan
 from nasformer.errors import DiagnosisError
 from nasformer.supernet import Supernet
@@ -63,13 +65,12 @@ def diagnose(
     data.check(net.space)
     bench = Bench(net, data, plan, Path(out), device, readers)
     _require_enough(bench)
-    do = Doing(workers, progress)
-    pieces = {name: kept for name in MEASURES if (kept := _kept(bench, name)) is not None}
-    for name in MEASURES:
-        if name in plan.pieces and name not in pieces:
-            pieces[name] = _measured(bench, name, do)
-            _write(bench, pieces, file)
-    return _write(bench, pieces, file)
+    do = partial(done, workers=workers, progress=progress)
+    for name, measure in MEASURES.items():
+        if name in plan.pieces and not _path(bench, name).exists():
+            replace_file(_path(bench, name), json.dumps(measure.of(bench, do), indent=1) + "\n")
+            _write(bench, file)
+    return _write(bench, file)
 
 
 def _require_enough(bench: Bench) -> None:
@@ -99,26 +100,16 @@ def _path(bench: Bench, name: str) -> Path:
     return bench.folder / "pieces" / f"{name}-{digest([bench.identity, settings])}.json"
 
 
-def _kept(bench: Bench, name: str) -> Piece | None:
-    path = _path(bench, name)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _measured(bench: Bench, name: str, do: Doing) -> Piece:
-    found = MEASURES[name].of(bench, do)
-    replace_file(_path(bench, name), json.dumps(found, indent=1) + "\n")
-    return found
-
-
-def _write(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
+def _write(bench: Bench, file: str) -> dict[str, Any]:
     """Write all results, and return them."""
-    told = {name: pieces[name] for name in MEASURES if name in pieces}
-    found = _record(bench, told, file)
+    paths = {name: _path(bench, name) for name in MEASURES}
+    pieces = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    found = _record(bench, pieces, file)
     replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
     return found
 
 
-def _record(bench: Bench, pieces: Mapping[str, Piece], file: str) -> dict[str, Any]:
+def _record(bench: Bench, pieces: Mapping[str, JobResult], file: str) -> dict[str, Any]:
     plan, space = bench.plan, bench.net.space
     return {
         "title": f"Diagnosis of a supernet of {space.name} on {bench.data.name}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -24,6 +24,9 @@ _LOGGER = logging.getLogger(__name__)
 
 JobResult = dict[str, Any]
 
+Doing = Callable[..., list[JobResult]]
+"""``done`` with a number of workers: from a bench, jobs and a title to the results."""
+
 
 class Job(Protocol):
     """A resumable unit of work."""
@@ -35,7 +38,7 @@ class Job(Protocol):
         """Run or resume it in ``folder``, and return plain values."""
 
 
-def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, what: str) -> list[JobResult]:
+def done(bench: Bench, jobs: Sequence[Job], what: str, *, workers: int, progress: bool) -> list[JobResult]:
     """Return the result of each job, running the missing ones in processes.
 
     Raises:
@@ -44,8 +47,7 @@ def done(bench: Bench, jobs: Sequence[Job], *, workers: int, progress: bool, wha
     """
     names = [job.name(bench) for job in jobs]
     waiting = {name: job for name, job in zip(names, jobs, strict=True) if not _file(bench, name).exists()}
-    bar = progress_bar(progress)
-    with bar:
+    with progress_bar(progress) as bar:
         row = bar.add_task(what, total=len(jobs), completed=len(jobs) - len(waiting), last="")
         for name in _run(bench, waiting, min(workers, len(waiting))):
             bar.update(row, advance=1, last=name)
@@ -92,3 +94,8 @@ def _finish(bench: Bench, name: str, job: Job) -> None:
 
 def _file(bench: Bench, name: str) -> Path:
     return bench.folder / "found" / f"{name}.json"
+
+
+def seconds_of(*jobs: Sequence[JobResult]) -> float:
+    """Return the sequential time of jobs."""
+    return sum(float(each["seconds"]) for several in jobs for each in several)

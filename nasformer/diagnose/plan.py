@@ -15,16 +15,8 @@ from nasformer.space import SearchSpace
 PIECES = ("images", "efficiency", "fidelity", "compute")
 """The pieces of a diagnosis, cheap ones first; each can be requested separately."""
 
-_LEAST = {
-    "architectures": 3,
-    "band": 0,
-    "long": 0,
-    "pool": 3,
-    "search_images": 1,
-    "evaluations": 1,
-    "random": 1,
-    "seeds": 1,
-}
+_LEAST = {"architectures": 3, "pool": 3, "band": 0, "long": 0}
+_LEAST |= dict.fromkeys(("search_images", "evaluations", "random", "seeds"), 1)
 
 
 @dataclass(frozen=True)

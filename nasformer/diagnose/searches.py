@@ -38,7 +38,8 @@ class Front:
     def name(self, bench: Bench) -> str:
         """Return its file name."""
         size = bench.plan.identity("evaluations", "search_images", "budgets")
-        how = [bench.weights_of(self.file), bench.identity, size, changed(self.recipe), self.macs]
+        weights = self.file or bench.weights  # the name of a file is a hash too
+        how = [weights, bench.identity, size, changed(self.recipe), self.macs]
         return f"front-{self.seed}-{digest(how)}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:

@@ -1,23 +1,18 @@
 """Reports: one self-contained HTML page, figures, and a text summary.
 
-``searches`` checks and groups results, ``statistics`` analyses them, ``summary`` words the findings, ``tables``
-and ``figures`` present them, ``section`` builds the section of a task and ``page`` renders the page.
+``statistics`` analyses comparisons, ``tables`` and ``figures`` present them, ``words`` says the findings in the
+sentences of ``templates/words.j2``, ``section`` builds the section of a task and ``page`` renders the page.
 Matplotlib is imported only to draw figures.
 """
 
 from nasformer.report.comparison import write_comparison
 from nasformer.report.diagnosis import write_diagnosis_report
-from nasformer.report.finalist import Finalist
-from nasformer.report.paired import paired_verdict
 from nasformer.report.search import write_report
-from nasformer.report.searches import Group, Searches
-from nasformer.report.summary import summary_lines
-from nasformer.report.training import write_training_report
+from nasformer.report.searches import Finalist, summary_lines
+from nasformer.report.training import paired_verdict, write_training_report
 
 __all__ = [
     "Finalist",
-    "Group",
-    "Searches",
     "paired_verdict",
     "summary_lines",
     "write_comparison",

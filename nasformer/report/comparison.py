@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from nasformer._io import without_formulas
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
-from nasformer.report import tables
 from nasformer.report.markdown import markdown
 from nasformer.report.page import Subject, render, write_files
 from nasformer.report.plain import plain_json
-from nasformer.report.section import Section, Series, series_of, task_section
+from nasformer.report.section import series_of, task_section
+from nasformer.report.tables import pairs
+from nasformer.report.tables.record import checklist_table, geometry_table, run_tables, space_table
+from nasformer.report.tables.table import Series
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
@@ -78,7 +80,7 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
     series = series_of(comparison)
     sections = [task_section(comparison, task, n, series) for n, task in enumerate(analysis.tasks, start=1)]
     across = None if analysis.across is None else _across(analysis.across, analysis, series)
-    pictures = [picture for section in sections for picture in section.pictures]
+    pictures = [picture for section in sections for picture in section["pictures"]]
     if across and across["diagram"]:
         pictures.insert(0, across["diagram"])
     spaces = {task.record.space.fingerprint: task.record.space for task in analysis.tasks}
@@ -86,15 +88,15 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
         "comparison.html.j2",
         Subject.of(comparison),
         pictures,
-        [tables.settings_table(comparison), tables.versions_table(comparison)],
-        summary=list(analysis.summary),
-        key_figures=_key_figures(comparison),
+        run_tables(comparison),
+        [(section["name"], section["title"]) for section in sections],
+        summary=analysis.summary,
+        comparison=comparison,
         warnings=analysis.warnings,
-        chapters=_chapters(sections),
         across=across,
         sections=sections,
-        checklist=tables.checklist_table(analysis.checklist),
-        spaces=[(tables.space_table(space), tables.geometry_table(space)) for space in spaces.values()],
+        checklist=checklist_table(analysis.checklist),
+        spaces=[(space_table(space), geometry_table(space)) for space in spaces.values()],
     )
     return html, pictures
 
@@ -103,24 +105,8 @@ def _across(across: Across, analysis: Analysis, series: Series) -> dict[str, Any
     from nasformer.report.figures import draw_critical_difference
 
     return {
-        "leaderboard": tables.leaderboard_table(across, analysis.tasks, series),
+        "leaderboard": pairs.leaderboard_table(across, analysis.tasks, series),
         "diagram": draw_critical_difference(across, series) if len(across.ranks) > 2 else None,
-        "tally": tables.tally_table(across, series),
+        "tally": pairs.tally_table(across, series),
         "words": across.words,
     }
-
-
-def _key_figures(comparison: Comparison) -> list[tuple[str, str, str]]:
-    strategies, tasks, seeds = len(comparison.entrants), len(comparison.tasks), len(comparison.seeds)
-    runs, evaluations = len(comparison.cells), int(comparison.cells.evaluations.sum())
-    missing = f"{comparison.missing:,} are missing" if comparison.missing else "all complete"
-    return [
-        ("strategies", f"{strategies:,}", f"on {tasks:,} task{'s' if tasks > 1 else ''}"),
-        ("seeds", f"{seeds:,}", "paired between strategies"),
-        ("runs", f"{runs:,}", missing),
-        ("evaluations", f"{evaluations:,}", "distinct within a run"),
-    ]
-
-
-def _chapters(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    return [(section.name, section.title) for section in sections]

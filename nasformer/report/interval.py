@@ -22,10 +22,6 @@ class MetricInterval(NamedTuple):
         digits, unit = max(0, self.metric.digits - 1), self.metric.unit
         return f"{self.low:.{digits}f} – {self.high:.{digits}f}{' ' if unit else ''}{unit}"
 
-    def overlaps(self, other: MetricInterval) -> bool:
-        """Whether two intervals overlap."""
-        return self.low <= other.high and other.low <= self.high
-
 
 def interval(metric: Metric, scores: Mapping[str, Any], examples: int | None) -> MetricInterval | None:
     """Return the 95 % interval of a metric for examples from the same distribution; None: unknown.

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from nasformer._console import printable
 from nasformer.compare import Comparison
-from nasformer.report import tables
-from nasformer.report.section import Series, power_statement, series_of
+from nasformer.report.section import power_statement, series_of
 from nasformer.report.statistics import Analysis, TaskAnalysis
+from nasformer.report.tables import outcome, pairs
+from nasformer.report.tables.record import checklist_table, run_tables
+from nasformer.report.tables.table import Series, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
@@ -19,30 +21,26 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
     series = series_of(comparison)
     blocks = [f"# {escaped(comparison.title)}", *map(escaped, analysis.summary)]
     if analysis.warnings:
-        blocks += ["**Warnings**", _items(analysis.warnings)]
+        blocks += ["**Warnings**", "\n".join(f"- {escaped(str(each))}" for each in analysis.warnings)]
     if analysis.across is not None:
-        leaders = tables.leaderboard_table(analysis.across, analysis.tasks, series)
+        leaders = pairs.leaderboard_table(analysis.across, analysis.tasks, series)
         blocks += ["## All tasks", _table(leaders), escaped(analysis.across.words)]
     for task in analysis.tasks:
         blocks += _task(task, series)
-    blocks += ["## Was it fair?", _table(tables.checklist_table(analysis.checklist))]
+    blocks += ["## Was it fair?", _table(checklist_table(analysis.checklist))]
     blocks += ["## Reproduction", f"    {printable(comparison.command)}" if comparison.command else ""]
-    blocks += [_table(tables.settings_table(comparison)), _table(tables.versions_table(comparison))]
+    blocks += map(_table, run_tables(comparison))
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def _task(task: TaskAnalysis, series: Series) -> list[str]:
-    blocks = [f"## {escaped(task.record.name)}", _table(tables.ranking_table(task, series, ""))]
+    blocks = [f"## {escaped(task.record.name)}", _table(outcome.ranking_table(task, series, ""))]
     if task.pairs:
-        blocks += [_table(tables.pairs_table(task, series, "")), escaped(power_statement(task))]
-    return [*blocks, _table(tables.effort_table(task, series, ""))]
+        blocks += [_table(pairs.pairs_table(task, series, "")), escaped(power_statement(task))]
+    return [*blocks, _table(outcome.effort_table(task, series, ""))]
 
 
-def _items(texts: Sequence[str]) -> str:
-    return "\n".join(f"- {escaped(text)}" for text in texts)
-
-
-def _table(shown: tables.Table) -> str:
+def _table(shown: Table) -> str:
     first = "| :-- " + ("| :-- " if shown.wide else "| --: ") * (len(shown.header) - 1) + "|"
     rows = [_row(shown.header), first, *map(_row, shown.rows)]
     return f"{escaped(shown.caption)}\n\n" + "\n".join(rows)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from nasformer import _io
 from nasformer._console import printable
@@ -67,7 +68,16 @@ def fitting(metric: Metric, values: Iterable[float]) -> Metric:
     known = [value for value in values if math.isfinite(value)]
     span = max(known, default=0.0) - min(known, default=0.0)
     least = 2 if metric.unit == "%" else 0
-    return metric if span <= 0 else replace(metric, digits=min(9, max(least, math.ceil(1.5 - math.log10(span)))))
+    return (
+        metric
+        if span <= 0
+        else dataclasses.replace(metric, digits=min(9, max(least, math.ceil(1.5 - math.log10(span)))))
+    )
+
+
+def written(value: float | None, metric: Metric) -> str:
+    """Return a value of a metric; None: unknown."""
+    return MISSING if value is None else metric.text(value)
 
 
 def worth(metric: Metric, fitness: float) -> str:
@@ -100,6 +110,22 @@ def points(metric: Metric) -> str:
     (' percentage points', ' nats', '')
     """
     return " percentage points" if metric.unit == "%" else f" {metric.unit}".rstrip()
+
+
+def estimate(found: Mapping[str, Any] | None, metric: Metric | None = None, sign: bool = False) -> str:
+    """Return a figure with its interval, with the digits of a metric, if given.
+
+    >>> estimate({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), estimate({"value": 0.5, "low": None})
+    ('+1.50 (−0.25 to +3.00)', '0.50')
+    """
+    if found is None or found["value"] is None or not math.isfinite(found["value"]):
+        return MISSING
+    decimals = 2 if metric is None else metric.digits
+    told = (found.get(key) for key in ("value", "low", "high"))
+    value, low, high = (
+        None if end is None else f"{end:{'+' if sign else ''}.{decimals}f}".replace("-", "−") for end in told
+    )
+    return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
 
 
 def p_value(p: float) -> str:

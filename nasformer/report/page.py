@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,28 +21,13 @@ from nasformer._console import printable
 from nasformer._io import without_formulas, write_file
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
-from nasformer.report import palette, tables
+from nasformer.report import palette
+from nasformer.report.plain import plain
+from nasformer.report.tables.table import Table, as_cell
+from nasformer.report.words import FILTERS
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
-
-
-@dataclass
-class Numbering:
-    """Numbers figures and tables in page order."""
-
-    figures: int = 0
-    tables: int = 0
-
-    def figure(self) -> int:
-        """Return the next figure's number."""
-        self.figures += 1
-        return self.figures
-
-    def table(self) -> int:
-        """Return the next table's number."""
-        self.tables += 1
-        return self.tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +45,12 @@ class Download:
     words: str
     kind: str
     text: str
+
+    @classmethod
+    def of_json(cls, name: str, figures: Any) -> Download:
+        """Return figures as a JSON file."""
+        text = json.dumps(plain(figures), indent=1) + "\n"
+        return cls(name, "Download all figures as JSON", "application/json", text)
 
     @property
     def link(self) -> str:
@@ -91,15 +85,21 @@ class Subject:
 
 
 def render(
-    template: str, subject: Subject, pictures: Iterable[Picture], records: Sequence[tables.Table], **shown: Any
+    template: str,
+    subject: Subject,
+    pictures: Iterable[Picture | None],
+    records: Sequence[Table],
+    chapters: Sequence[tuple[str, str]] = (),
+    **shown: Any,
 ) -> str:
     """Return the page.
 
     Args:
         template: Template file, which extends ``base.html.j2``.
         subject: Title, command, data and strategies.
-        pictures: All figures of the page.
+        pictures: All figures of the page; None: not drawn.
         records: Tables for reproduction.
+        chapters: Id and title of each chapter, for a list of contents.
         **shown: Further template variables.
     """
     script = _resource("script.js")
@@ -107,8 +107,9 @@ def render(
     return page.render(
         subject=subject,
         records=records,
-        traces={picture.name: picture.traces for picture in pictures if picture.traces},
-        count=Numbering(),
+        traces={picture.name: picture.traces for picture in pictures if picture and picture.traces},
+        numbers={"Figure": count(1), "Table": count(1)},
+        chapters=chapters,
         policy=_policy(script),
         script=Markup(script),
         style=Markup(_resource("style.css")),
@@ -130,6 +131,7 @@ def _policy(script: str) -> str:
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("nasformer.report"),
@@ -139,15 +141,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = tables.as_cell
+    environment.filters |= {**FILTERS, "cell": as_cell, "next": next}
     return environment
 
 
 def _shown(value: object) -> object:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value if isinstance(value, Markup) else printable(str(value))
 
 
-def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture]) -> Path:
+def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture | None]) -> Path:
     """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``.
 
     Returns:
@@ -159,7 +161,7 @@ def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Pi
     folder = Path(folder)
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        for picture in pictures:
+        for picture in filter(None, pictures):
             picture.save(folder / "figures")
         for name, text in texts.items():
             write_file(folder / name, text)

@@ -21,7 +21,8 @@ def plain_json(comparison: Comparison, analysis: Analysis) -> str:
     kept = ("title", "command", "seeds", "settings", "versions", "machine", "tasks", "entrants")
     record = {name: plain(getattr(comparison, name)) for name in kept}
     cells = plain(comparison.cells.to_dict(orient="records"))
-    return to_json({**record, "cells": cells, "analysis": plain(analysis)}, indent=1) + "\n"
+    said = {"summary": analysis.summary, "warnings": [str(each) for each in analysis.warnings]}
+    return to_json({**record, "cells": cells, "analysis": {**plain(analysis), **said}}, indent=1) + "\n"
 
 
 def plain(value: Any) -> Any:

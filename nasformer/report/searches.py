@@ -1,92 +1,93 @@
-"""Searches: results of several strategies and seeds on one task, checked and grouped."""
+"""Searches: finished searches of one task, their tables, and the architectures that they confirmed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from statistics import median
+from typing import Any, NamedTuple
 
-from nasformer.compare.results import check_together, metric_of, strategy_labels
+from nasformer.architecture import Architecture
+from nasformer.compare import Comparison, from_results
+from nasformer.compare.comparison import VALUE
+from nasformer.compare.results import strategy_labels
 from nasformer.cost import Limits, within
-from nasformer.report.notation import worth
+from nasformer.report.notation import MISSING, compact, cost_name, grouped, shortened, worth
+from nasformer.report.words import say
 from nasformer.search.evaluation import Trial
-from nasformer.search.result import FoundArchitecture, SearchResult
+from nasformer.search.result import SearchResult
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
 
+_WIDTH = 80
 
-@dataclass(frozen=True)
-class Group:
-    """The runs of one strategy with one set of options.
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A winner or its rival under a budget, trained and evaluated on the test split after the selection.
 
     Args:
-        label: The strategy's name, with its options if needed to distinguish it.
-        results: Its runs, by seed.
+        kind: Which, and how it was trained, such as ``"uniform ViT, trained alone"``; the first is of the winners.
+        budget: Its budget, such as ``"params <= 8K"``.
+        architecture: The architecture.
+        params: Number of parameters.
+        macs: Multiply-accumulate operations per example.
+        inherited: The objective on the test split with inherited weights, such as accuracy in percent.
+        trained: The objective on the test split after the training.
     """
+
+    kind: str
+    budget: str
+    architecture: Architecture
+    params: int
+    macs: int
+    inherited: float
+    trained: float
+
+
+class Confirmed(NamedTuple):
+    """A confirmed architecture, and the run that found it."""
 
     label: str
-    results: tuple[SearchResult, ...]
-
-    @property
-    def confirmed(self) -> list[float]:
-        """Confirmed fitness of each run's winner."""
-        return [result.best.fitness for result in self.results]
-
-    @property
-    def evaluations(self) -> int:
-        """Architectures evaluated in all runs."""
-        return sum(len(result.trials) for result in self.results)
-
-    def count(self, name: str) -> int:
-        """Return a count such as ``duplicates``, summed over the runs."""
-        return sum(result.counts.get(name, 0) for result in self.results)
-
-
-class Winner(NamedTuple):
-    """The winner over all runs, and the run that found it."""
-
-    group: Group
-    result: SearchResult
+    seed: int
     trial: Trial
 
-    @property
-    def found(self) -> FoundArchitecture:
-        """The confirmed architecture with its fitness and costs."""
-        return FoundArchitecture.from_trial(self.trial)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Searches:
-    """Comparable results.
+    """Comparable results with their tables.
 
     Args:
-        results: In the given order.
-        groups: By strategy, in order of the first result.
-        winner: The confirmed winner over all runs.
+        results: Results of one or more strategies and seeds.
+        comparison: The same as tables.
     """
 
-    results: tuple[SearchResult, ...]
-    groups: tuple[Group, ...]
-    winner: Winner
+    results: Sequence[SearchResult]
+    comparison: Comparison
 
-    @classmethod
-    def of(cls, results: Sequence[SearchResult]) -> Searches:
-        """Check and group results.
+    @cached_property
+    def confirmed(self) -> list[Confirmed]:
+        """All confirmed architectures, best first."""
+        runs = zip(strategy_labels(self.results), self.results, strict=True)
+        found = [Confirmed(label, run.seed, each) for label, run in runs for each in run.confirmed]
+        return sorted((each for each in found if each.trial.value is not None), key=lambda each: each.trial.rank)
 
-        Args:
-            results: Results of one or more strategies and seeds.
+    @property
+    def winner(self) -> Confirmed:
+        """The confirmed winner over all runs."""
+        return self.confirmed[0]
 
-        Raises:
-            NasformerError: No results, one without confirmed winner, different spaces or limits, or a duplicate run.
-        """
-        check_together(results)
-        groups: dict[str, list[SearchResult]] = {}
-        for label, result in zip(strategy_labels(results), results, strict=True):
-            groups.setdefault(label, []).append(result)
-        by_seed = {label: tuple(sorted(members, key=lambda result: result.seed)) for label, members in groups.items()}
-        ordered = tuple(Group(label, members) for label, members in by_seed.items())
-        return cls(tuple(results), ordered, min(_confirmed(ordered), key=lambda winner: winner.trial.rank))
+    @property
+    def winners(self) -> list[Confirmed]:
+        """The confirmed winner over all runs within each of several budgets, in their order."""
+        return [next(each for each in self.confirmed if within(each.trial.costs, own)) for own in self.budgets]
+
+    @property
+    def tied(self) -> list[str]:
+        """Other strategies with a winner of the same confirmed fitness."""
+        best, winner = self.comparison.cells.groupby("strategy", sort=False)["confirmed"].max(), self.winner
+        return [str(label) for label, value in best.items() if value == winner.trial.value and label != winner.label]
 
     @property
     def space(self) -> SearchSpace:
@@ -104,33 +105,15 @@ class Searches:
         return self.results[0].budgets
 
     @property
-    def winners(self) -> list[Winner]:
-        """The confirmed winner over all runs within each budget, in their order."""
-        known = _confirmed(self.groups)
-        inside = ([each for each in known if within(each.trial.costs, own)] for own in self.budgets)
-        return [min(found, key=lambda winner: winner.trial.rank) for found in inside]
-
-    @property
-    def evaluations(self) -> int:
-        """Architectures evaluated in all runs."""
-        return sum(group.evaluations for group in self.groups)
-
-    @property
-    def tied(self) -> list[Group]:
-        """Other strategies with a winner of the same confirmed fitness."""
-        others = (group for group in self.groups if group is not self.winner.group)
-        return [group for group in others if max(group.confirmed) == self.winner.trial.value]
-
-    @cached_property
     def metric(self) -> Metric | None:
         """The metric that the fitness is, up to its sign; None: unknown."""
-        return metric_of(self.results)
+        metric = self.comparison.tasks[0].metric
+        return None if metric == VALUE else metric
 
     @property
     def finalist_metric(self) -> Metric:
         """The metric of finalists: the default objective of the task, which is accuracy if it is unknown."""
-        fitness = self.results[0].settings.get("fitness") or {}
-        return task_of(fitness.get("data") or {}).objective()
+        return task_of(self.comparison.tasks[0].fitness.get("data") or {}).objective()
 
     @property
     def measure(self) -> str:
@@ -150,12 +133,56 @@ class Searches:
         known = [name for name in self.limits if name in self.space.known_costs]
         return "params" if "params" in known or not known else known[0]
 
+    def summary(self, finalists: Sequence[Finalist], examples: int | None) -> list[str]:
+        """Return the findings as paragraphs, with those of the finalists on so many test examples."""
+        tested = say("tested", finalists=finalists, metric=self.finalist_metric, examples=examples)
+        cells = self.comparison.cells
+        seeds = cells.groupby("strategy", sort=False).size().tolist()
+        effort = {"evaluations": cells.evaluations.tolist(), "seeds": seeds, "runs": len(cells)}
+        return [f"{say('winner', searches=self)} {tested}", say("effort", labels=self.comparison.labels, **effort)]
 
-def _confirmed(groups: Sequence[Group]) -> list[Winner]:
-    return [
-        Winner(group, result, trial)
-        for group in groups
-        for result in group.results
-        for trial in result.confirmed
-        if trial.value is not None
-    ]
+    def caveats(self) -> list[str]:
+        """Return caveats that the tables do not show."""
+        different = len({repr(result.settings.get("fitness")) for result in self.results}) > 1
+        resumed = any(result.counts.get("replayed") for result in self.results)
+        return [*([say("caveat_fitness")] if different else []), *([say("caveat_resumed")] if resumed else [])]
+
+
+def gains_of(finalists: Sequence[Finalist]) -> list[float]:
+    """Return, for each budget, how far its winner is above its best rival after training."""
+    found = []
+    for own in dict.fromkeys(each.budget for each in finalists):
+        winner, *rivals = (each.trained for each in finalists if each.budget == own)
+        found += [winner - max(rivals)] if rivals else []
+    return found
+
+
+def summary_lines(results: Sequence[SearchResult], finalists: Sequence[Finalist] = ()) -> list[str]:
+    """Return tables of the strategies and of the finalists as plain text, at most 80 columns wide.
+
+    Args:
+        results: Of one or more strategies, on the same space and limits.
+        finalists: The winner and baselines.
+
+    Raises:
+        NasformerError: The results do not belong together.
+    """
+    searches = Searches(results, from_results(results))
+    lines = [_row("strategy", ["seeds", "median", "best", "worst", "evals", "dupl.", "infeas."])]
+    for label, cells in searches.comparison.cells.groupby("strategy", sort=False):
+        values = [searches.written(of(cells.confirmed)) for of in (median, max, min)]
+        counts = [compact(cells[name].sum()) for name in ("evaluations", "duplicates", "infeasible")]
+        lines.append(_row(str(label), [str(len(cells)), *values, *counts]))
+    if finalists:
+        metric = searches.finalist_metric
+        lines += ["", _row(f"test {metric.title}", [cost_name("params"), "MACs", "inherited", "trained"])]
+        for each in finalists:
+            values = [grouped(each.params), compact(each.macs), metric.text(each.inherited), metric.text(each.trained)]
+            lines.append(_row(f"{each.budget}: {each.kind}", values))
+    return lines
+
+
+def _row(label: str, cells: Sequence[Any]) -> str:
+    columns = " ".join(f"{cell or MISSING:>{8 if len(cells) > 5 else 10}}" for cell in cells)
+    space = _WIDTH - len(columns) - 1
+    return f"{shortened(label, space):<{space}} {columns}".rstrip()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
-from nasformer.report import tables
-from nasformer.report.notation import listed, points, signed, worth
+from nasformer.report.notation import listed, worth
+from nasformer.report.tables import outcome, pairs
+from nasformer.report.tables.record import task_table
+from nasformer.report.tables.table import Series, Table
+from nasformer.report.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nasformer.report.figures import Picture
     from nasformer.report.statistics import TaskAnalysis
 
-Series = Mapping[str, int]
 _DRAWN = 4
 _NAMED = 3
 
@@ -28,36 +28,10 @@ def series_of(comparison: Comparison) -> Series:
     return {label: number for number, label in enumerate(comparison.labels)}
 
 
-@dataclass(frozen=True)
-class Section:
-    """The section of a task.
-
-    Args:
-        name: Id in the page.
-        title: Name of the task.
-        power: Power statement; empty if nothing was tested.
-        figures: Figures by name.
-        tables: Tables by name.
-        drawings: Drawings of the best architectures.
-    """
-
-    name: str
-    title: str
-    power: str
-    figures: Mapping[str, Picture]
-    tables: Mapping[str, tables.Table]
-    drawings: tuple[Picture, ...] = ()
-
-    @property
-    def pictures(self) -> list[Picture]:
-        """All figures, in the order of the page."""
-        return [*self.figures.values(), *self.drawings]
-
-
 def task_section(
     comparison: Comparison, task: TaskAnalysis, number: int, series: Series, *, draw: bool = True
-) -> Section:
-    """Return the section of a task.
+) -> dict[str, Any]:
+    """Return the section of a task: its id, title, power statement, figures and tables by name, and drawings.
 
     Args:
         comparison: The runs.
@@ -67,24 +41,24 @@ def task_section(
         draw: Whether to draw the best architectures.
     """
     end = f"-{number}"
-    drawings = tuple(_drawings(comparison, task, end)) if draw else ()
-    return Section(
-        f"task{end}",
-        task.record.name,
-        power_statement(task),
-        _figures(comparison, task, series, end),
-        _tables(comparison, task, series, end),
-        drawings,
-    )
+    figures, drawings = _figures(comparison, task, series, end), _drawings(comparison, task, end) if draw else []
+    return {
+        "name": f"task{end}",
+        "title": task.record.name,
+        "power": power_statement(task),
+        "figures": figures,
+        "tables": _tables(comparison, task, series, end),
+        "drawings": drawings,
+        "pictures": [*figures.values(), *drawings],
+    }
 
 
 def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Picture]:
     from nasformer.report import figures
 
-    runs = sum(standing.n for standing in task.ranking)
     shown = {
         "anytime": figures.draw_anytime(task, series, f"anytime{end}"),
-        "finals": figures.draw_finals(task, comparison.cells, series, f"finals{end}") if runs > 1 else None,
+        "finals": figures.draw_finals(task, comparison.cells, series, f"finals{end}"),
         "curse": figures.draw_curse(task, comparison.cells, series, f"curse{end}"),
         "time_spent": figures.draw_time_spent(task, series, f"time-spent{end}"),
         "fronts": figures.draw_fronts(task, series, f"fronts{end}"),
@@ -92,48 +66,38 @@ def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: st
     return {name: picture for name, picture in shown.items() if picture is not None}
 
 
-def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, tables.Table]:
+def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Table]:
     shown = {
-        "effort": tables.effort_table(task, series, f"effort{end}"),
-        "runs": tables.runs_table(comparison, task, series, f"runs{end}"),
-        "task": tables.task_table(task.record, f"record{end}"),
+        "effort": outcome.effort_table(task, series, f"effort{end}"),
+        "runs": outcome.runs_table(comparison, task, series, f"runs{end}"),
+        "task": task_table(task.record, f"record{end}"),
     }
     if sum(standing.n for standing in task.ranking) > 1:
-        shown["ranking"] = tables.ranking_table(task, series, f"ranking{end}")
+        shown["ranking"] = outcome.ranking_table(task, series, f"ranking{end}")
     if task.pairs:
-        shown["pairs"] = tables.pairs_table(task, series, f"pairs{end}")
+        shown["pairs"] = pairs.pairs_table(task, series, f"pairs{end}")
     if len(task.ranking) > 2 and any(pair.p is not None for pair in task.pairs):
-        shown["matrix"] = tables.matrix_table(task, series, f"matrix{end}")
+        shown["matrix"] = pairs.matrix_table(task, series, f"matrix{end}")
     if task.fronts:
-        shown["fronts"] = tables.fronts_table(task, series, f"hypervolume{end}")
+        shown["fronts"] = outcome.fronts_table(task, series, f"hypervolume{end}")
     return shown
 
 
 def power_statement(task: TaskAnalysis) -> str:
     """Return the power statement: the detectable difference; empty if there is nothing to compare."""
-    power = task.power
-    if not task.pairs:
-        return ""
-    if power.difference is None:
-        return f"{power.seeds} seeds cannot show any difference. {power.words}"
-    what = signed(power.difference).lstrip("+")
-    return (
-        f"With {power.seeds} seeds the test detects a paired difference of {what}{points(task.record.metric)} with "
-        f"{100 * power.probability:.0f} % power; smaller ones may go undetected. {power.words}"
-    )
+    return say("power", power=task.power, metric=task.record.metric) if task.pairs else ""
 
 
 def _drawings(comparison: Comparison, task: TaskAnalysis, end: str) -> list[Picture]:
     from nasformer.report import figures
 
-    mine = comparison.cells[comparison.cells.task == task.record.name]
-    column = "true" if task.knows_true and mine["true"].notna().all() else "confirmed"
+    mine, column = task.finals(comparison.cells)
     told = mine[mine[column].notna() & (mine["architecture"] != "")]
     best = told.sort_values([column, "params"], ascending=[False, True], kind="stable")
     shown = []
     for number, (text, runs) in enumerate(list(best.groupby("architecture", sort=False))[:_DRAWN], start=1):
         architecture = Architecture.from_dict(json.loads(str(text)))
-        title = f"{worth(tables.metric_of(task), float(runs[column].iloc[0]))}, found by {_finders(runs)}"
+        title = f"{worth(outcome.metric_of(task), float(runs[column].iloc[0]))}, found by {_finders(runs)}"
         shown.append(figures.draw_architecture(task.record.space, architecture, f"best{end}-{number}", title))
     return shown
 
@@ -141,7 +105,6 @@ def _drawings(comparison: Comparison, task: TaskAnalysis, end: str) -> list[Pict
 def _finders(runs: pd.DataFrame) -> str:
     names = list(dict.fromkeys(runs["strategy"]))
     if len(names) == 1:
-        count = len(runs)
-        return f"{names[0]} ({f'seed {runs.seed.iloc[0]}' if count == 1 else f'{count} seeds'})"
+        return f"{names[0]} ({f'seed {runs.seed.iloc[0]}' if len(runs) == 1 else f'{len(runs)} seeds'})"
     rest = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
     return listed([*names[:_NAMED], *rest])

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
+
 from nasformer._io import to_json, write_file
 from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, LatencyTable, Limits, within
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.evaluation import Trial
+from nasformer.search.front import undominated
 from nasformer.search.rerank import reranking
 from nasformer.space import SearchSpace
 
@@ -157,14 +160,11 @@ class SearchResult:
         Raises:
             StudyError: The trials have no such cost.
         """
-        valued = [trial for trial in self.trials if trial.eligible]
-        front: list[Trial] = []
-        for trial in sorted(valued, key=lambda each: (-(each.value or 0.0), _cost(each, cost), each.number)):
-            last = front[-1] if front else None
-            equal = last is not None and (last.value, _cost(last, cost)) == (trial.value, _cost(trial, cost))
-            if last is None or equal or _cost(trial, cost) < _cost(last, cost):
-                front.append(trial)
-        return front
+        valued = [(_cost(trial, cost), trial.value or 0.0, trial) for trial in self.trials if trial.eligible]
+        costs, values = np.array([each[:2] for each in valued], dtype=float).reshape(-1, 2).T
+        best = set(map(tuple, undominated(costs, values).T.tolist()))
+        front = [trial for own, value, trial in valued if (own, value) in best]
+        return sorted(front, key=lambda trial: (-(trial.value or 0.0), trial.number))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per trial: dimensions, value, metrics, costs, seconds and incumbent value."""

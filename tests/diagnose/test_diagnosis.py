@@ -27,6 +27,7 @@ from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
 from nasformer.diagnose.trainings import Alone, EarlyStopping, reseeded
 from nasformer.errors import DataError, DiagnosisError, RecipeError
 from nasformer.report import write_diagnosis_report
+from nasformer.report.words import say
 from nasformer.space import SearchSpace, choice, load_space
 from nasformer.supernet import Supernet, load_network
 from nasformer.training import Recipe, evaluate
@@ -395,7 +396,7 @@ def test_a_plan_knows_a_recipe_that_is_none(plan: Plan) -> None:
 def test_the_page_is_of_what_was_found(found: Json, equal: Json, tmp_path: Path) -> None:
     page = write_diagnosis_report(tmp_path, found, command="nasformer diagnose corners").read_text()
     for claim in found["claims"]:
-        assert claim["claim"] in page
+        assert say("claim", told=claim) in page
     for row in equal["rows"]:
         for entry in row["networks"]:
             assert f"{np.mean(entry['test']):.2f} %" in page

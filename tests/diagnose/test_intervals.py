@@ -10,6 +10,7 @@ from scipy import stats
 
 from nasformer.diagnose.claims import claims
 from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
+from nasformer.report.words import say
 from nasformer.tasks import get_task
 
 
@@ -72,9 +73,9 @@ def fidelity(gap: float, half: float | None = 0.2, *, tau: float = 0.5, p: float
 def test_winners_are_better_above_zero() -> None:
     uniform, hand, single, _ = claims({"compute": compute(1, 1)}, ACCURACY)
     assert (uniform["verdict"], hand["verdict"], single["verdict"]) == ("holds", "does not hold", "not decided")
-    assert single["here"] == "+0.50 points (−0.50 to +1.50); significant at 0 of 2 budgets, worse at 2"
-    assert uniform["here"] == "+2.00 points (+1.50 to +2.50); significant at 2 of 2 budgets, worse at 0"
-    assert hand["here"] == "−2.00 points (−2.50 to −1.50); significant at 0 of 2 budgets, worse at 0"
+    assert (single["effect"], single["better"], single["worse"]) == (interval(0.5, 1.0), 0, 2)
+    assert (uniform["effect"], uniform["better"], uniform["worse"]) == (interval(2.0, 0.5), 2, 0)
+    assert (hand["effect"], hand["better"], hand["budgets"]) == (interval(-2.0, 0.5), 0, 2)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +95,7 @@ def test_better_architectures_are_so_at_most_budgets(alone: tuple[float, ...], v
 )
 def test_a_ranking_is_judged_by_its_p_value(tau: float, p: float, verdict: str) -> None:
     rank, _ = claims({"fidelity": fidelity(0, tau=tau, p=p)}, ACCURACY)
-    assert (rank["claim"], rank["verdict"]) == (
-        "Inherited weights rank architectures within 10 % of one budget",
-        verdict,
-    )
+    assert (rank["claim"], rank["params"], rank["verdict"]) == ("ranks_band", tau, verdict)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +111,17 @@ def test_a_ranking_is_judged_by_its_p_value(tau: float, p: float, verdict: str) 
 def test_the_gap_is_none_within_the_tolerance(value: float, half: float | None, verdict: str) -> None:
     claim = claims({"fidelity": fidelity(value, half)}, ACCURACY)[-1]
     assert claim["verdict"] == verdict
-    assert f"{value:+.2f}".replace("-", "−") in claim["here"]
+    assert (claim["claim"], claim["effect"]["value"], claim["n"]) == ("gap", value, 5)
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(0.0, "holds"), (0.004, "does not hold")])
 def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: str) -> None:
-    claim = claims({"fidelity": fidelity(value, 0.001)}, get_task("regression").metrics[-1])[-1]
+    metric = get_task("regression").metrics[-1]
+    claim = claims({"fidelity": fidelity(value, 0.001)}, metric)[-1]
     assert claim["verdict"] == verdict
-    assert claim["here"].startswith(f"retrained − inherited +{value:.4f} (")
-    assert ") of −loss, 5 architectures" in claim["here"]
+    here = say("here", told=claim, metric=metric)
+    assert here.startswith(f"retrained − inherited +{value:.4f} (")
+    assert here.endswith(") of −loss, 5 architectures")
 
 
 @pytest.mark.parametrize(("passed", "verdict"), [([3, 4], "holds"), ([3, None], "does not hold")])
@@ -129,7 +129,7 @@ def test_a_search_passes_many_random_ones_with_every_seed(passed: list[int | Non
     piece = {"evaluations": 9, "random": 1000, "rows": [{"strategy": "thompson", "passed": passed}]}
     (claim,) = claims({"efficiency": piece}, ACCURACY)
     assert claim["verdict"] == verdict
-    assert claim["here"] == f"thompson: 3, {passed[1] or 'never'} evaluations"
+    assert say("here", told=claim, metric=ACCURACY) == f"thompson: 3, {passed[1] or 'never'} evaluations"
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:

@@ -51,9 +51,10 @@ def test_a_regression_is_diagnosed(data: Dataset, tmp_path: Path) -> None:
         assert row["retrained"] < 0
     assert set(found["images"]["rows"][0]) == {"images", "loss", "mae"}
     told = json.loads((tmp_path / "diagnosis.json").read_text())
-    assert told["claims"][-1]["here"].startswith("retrained − inherited")
-    assert "points" not in told["claims"][-1]["here"]
+    assert told["claims"][-1]["claim"] == "gap"
     text = read(write_diagnosis_report(tmp_path / "page", told)).text
     assert f"{whole['rows'][0]['inherited']:.4f}" in text
     assert "by loss by mae" in text
+    assert "retrained − inherited" in text
+    assert "points" not in text
     assert "accuracy" not in text

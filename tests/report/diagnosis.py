@@ -135,14 +135,4 @@ def diagnosis() -> Plain:
         "versions": {"nasformer": "0.1.0"},
         "machine": "two cores",
         "pieces": {make.__name__: make() for make in makers},
-        "claims": [
-            _claim("Winners are better than uniform ViTs", "+2.25 points (+1.50 to +3.00)", "holds"),
-            _claim("Winners are better than hand-scaled ViTs", "+1.38 points (−0.25 to +3.00)", "not decided"),
-            _claim("Inherited weights rank architectures", "Kendall τ 0.63 (0.43 to 0.83)", "holds"),
-            _claim("Inherited weights are as good", "retrained − inherited −1.00 points", "does not hold"),
-        ],
     }
-
-
-def _claim(claim: str, here: str, verdict: str) -> Plain:
-    return {"claim": claim, "here": here, "verdict": verdict}

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from nasformer.architecture import Architecture
+from nasformer.compare import from_results
 from nasformer.cost import Bounds
 from nasformer.errors import NasformerError
-from nasformer.report import Finalist, Searches, summary_lines, write_report
+from nasformer.report import Finalist, summary_lines, write_report
 from nasformer.search import SearchResult, Trial
 from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, load_space
@@ -86,7 +87,7 @@ def results() -> list[SearchResult]:
 
 @pytest.fixture(scope="module")
 def finalists(results: list[SearchResult]) -> list[Finalist]:
-    best = Searches.of(results).winner.found.architecture
+    best = min((each.best for each in results), key=lambda found: -found.fitness).architecture
     uniform = SPACE.feasible(params=LIMIT).uniform()[-1]
     winner, rival = finalist(best, "winner, fine-tuned"), finalist(uniform, "uniform ViT, trained alone")
     smaller = [replace(each, budget="30 K", architecture=SPACE.smallest, trained=90.0) for each in (winner, rival)]
@@ -209,7 +210,7 @@ def test_the_same_results_draw_the_same_figures(folder: Path, tmp_path: Path, re
 
 def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
     results = [result(HOSTILE), result("_underscored")]
-    winner = finalist(Searches.of(results).winner.found.architecture, HOSTILE)
+    winner = finalist(results[0].best.architecture, HOSTILE)
     path = write_report(
         tmp_path,
         results,
@@ -277,8 +278,7 @@ def test_a_loss_is_shown_as_it_is_and_plotted_as_it_ranks(tmp_path: Path) -> Non
 def test_options_tell_variants_of_a_strategy_apart() -> None:
     first = result("nevergrad", 0)
     second = replace(first, settings={**first.settings, "options": {"optimizer": "PSO"}})
-    labels = [group.label for group in Searches.of([first, second]).groups]
-    assert labels == ["nevergrad (defaults)", "nevergrad (optimizer=PSO)"]
+    assert from_results([first, second]).labels == ["nevergrad (defaults)", "nevergrad (optimizer=PSO)"]
 
 
 def test_mixed_spaces_are_refused(tmp_path: Path) -> None:
@@ -295,11 +295,11 @@ def test_mixed_limits_are_refused(tmp_path: Path) -> None:
 
 def test_nothing_and_doubles_and_unconfirmed_are_refused() -> None:
     with pytest.raises(NasformerError, match=r"at least one search result, got none"):
-        Searches.of([])
+        from_results([])
     with pytest.raises(NasformerError, match=r"random with seed 0 occurs 2 times"):
-        Searches.of([result(), result()])
+        from_results([result(), result()])
     with pytest.raises(NasformerError, match=r"random with seed 0 has no confirmed winner"):
-        Searches.of([replace(result(), confirmed=())])
+        from_results([replace(result(), confirmed=())])
 
 
 def test_the_first_figure_is_of_the_trained_networks(folder: Path) -> None:

@@ -13,7 +13,7 @@ from nasformer.architecture import Architecture
 from nasformer.cli import app
 from nasformer.compare import from_results
 from nasformer.errors import StrategyError, StudyError
-from nasformer.report.figures.cost_scatter import _points
+from nasformer.report.figures.search import evaluated
 from nasformer.report.searches import Searches
 from nasformer.search import BaseStrategy, Evaluation, Run, SearchResult, Trial
 from nasformer.search.study import Study, import_study, read_lines
@@ -64,8 +64,8 @@ def test_comparisons_and_figures_leave_them_out() -> None:
     probes = [trial.probe for trial in result.trials]
     assert comparison.trials["value"].isna().tolist() == probes
     assert comparison.cells["observed"].tolist() == [result.best.fitness]
-    searches = Searches.of([result])
-    assert len(_points(searches.groups[0], "params")) == probes.count(False)
+    drawn = evaluated(Searches([result], comparison), result.strategy, "params")
+    assert len(drawn.x) == probes.count(False)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])

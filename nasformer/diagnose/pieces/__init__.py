@@ -6,13 +6,23 @@ Values are of the task's default objective, negated unless higher is better, on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+from nasformer.diagnose.bench import Bench
+from nasformer.diagnose.jobs import Doing, JobResult
 from nasformer.diagnose.pieces.compute import compute
 from nasformer.diagnose.pieces.efficiency import efficiency
 from nasformer.diagnose.pieces.fidelity import fidelity
 from nasformer.diagnose.pieces.images import images
-from nasformer.diagnose.pieces.piece import Doing, Measure, Piece
 
-__all__ = ["MEASURES", "Doing", "Measure", "Piece"]
+
+class Measure(NamedTuple):
+    """The measurement of a piece: a function from a bench to plain values, and the attributes of the plan it reads."""
+
+    of: Callable[[Bench, Doing], JobResult]
+    sizes: tuple[str, ...]
+
 
 _SEARCH = ("search_images", "budgets")
 

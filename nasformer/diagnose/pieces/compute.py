@@ -10,8 +10,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
-from nasformer.diagnose.jobs import JobResult
-from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
+from nasformer.diagnose.jobs import Doing, JobResult, seconds_of
 from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
 from nasformer.diagnose.searches import Front
 from nasformer.diagnose.trainings import Alone, EarlyStopping, SupernetTraining
@@ -20,7 +19,7 @@ from nasformer.errors import DiagnosisError
 WINNER, ALONE, UNIFORM, STOPPED = "winner", "winner, trained alone", "largest uniform ViT", "random, early stopping"
 
 
-def compute(bench: Bench, do: Doing) -> Piece:
+def compute(bench: Bench, do: Doing) -> JobResult:
     """Compare the winners of all budgets with networks trained alone, at equal total compute.
 
     The supernet's training, the search and the fine-tuning of the winners take ``1 + plan.share`` times the training's
@@ -41,7 +40,8 @@ def compute(bench: Bench, do: Doing) -> Piece:
     stopped = [EarlyStopping(budget, plan.recipe, each, seed) for budget in plan.budgets for seed in seeds]
     found = do(bench, [*trainings, *fixed, *stopped], "rivals")
     files = ["", *(result["file"] for result in found[: len(trainings)])]
-    of_rivals, of_stopped = _parts(found[len(trainings) :], len(fixed))
+    alone_done = len(trainings) + len(fixed)
+    of_rivals, of_stopped = found[len(trainings) : alone_done], found[alone_done:]
     single = _entry(bench, SINGLE, [small] * len(seeds), of_rivals[-len(seeds) :])
     fronts = do(bench, [Front(plan.finetuning, training * plan.share, seed, files[seed]) for seed in seeds], "fronts")
     tuned = [[front["winners"][number] for front in fronts] for number in range(len(plan.budgets))]
@@ -76,11 +76,7 @@ def compute(bench: Bench, do: Doing) -> Piece:
     }
 
 
-def _parts(results: Sequence[JobResult], count: int) -> tuple[Sequence[JobResult], Sequence[JobResult]]:
-    return results[:count], results[count:]
-
-
-def _entry(bench: Bench, name: str, architectures: Sequence[Architecture], results: Sequence[JobResult]) -> Piece:
+def _entry(bench: Bench, name: str, architectures: Sequence[Architecture], results: Sequence[JobResult]) -> JobResult:
     """Return the networks of one kind under one budget, one for each seed."""
     return {
         "name": name,
@@ -98,7 +94,7 @@ def by_hand(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max(fixed, key=lambda entry: float(np.mean(entry["test"])))
 
 
-def _differences(entries: Sequence[Mapping[str, Any]]) -> list[Piece]:
+def _differences(entries: Sequence[Mapping[str, Any]]) -> list[JobResult]:
     """Return the paired differences of a budget: winner and rivals, and both trained alone alike."""
     known = {entry["name"]: entry for entry in entries}
     hand = by_hand(entries)

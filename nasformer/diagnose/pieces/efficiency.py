@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
+from nasformer.diagnose.jobs import Doing, JobResult, seconds_of
 from nasformer.diagnose.searches import STRATEGY, SearchCurve
 
 STRATEGIES = (STRATEGY, "evolution", "random")
 
 
-def efficiency(bench: Bench, do: Doing) -> Piece:
+def efficiency(bench: Bench, do: Doing) -> JobResult:
     """Count the evaluations under the middle budget until strategies pass the winner of ``plan.random`` random ones."""
     plan, seeds = bench.plan, range(bench.plan.seeds)
     rivals = [SearchCurve("random", plan.random, seed) for seed in seeds]

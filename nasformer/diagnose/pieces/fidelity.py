@@ -8,14 +8,13 @@ from typing import Any
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of, ranks
-from nasformer.diagnose.jobs import JobResult
-from nasformer.diagnose.pieces.piece import Doing, Piece, seconds_of
+from nasformer.diagnose.jobs import Doing, JobResult, seconds_of
 from nasformer.diagnose.trainings import Alone
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def fidelity(bench: Bench, do: Doing) -> Piece:
+def fidelity(bench: Bench, do: Doing) -> JobResult:
     """Measure inherited and retrained values of random architectures, their rank correlations, and the gap."""
     plan = bench.plan
     samples = {
@@ -61,7 +60,7 @@ def _rows(bench: Bench, architectures: Sequence[Architecture], alone: Sequence[J
     ]
 
 
-def _ranks(rows: Rows) -> list[Piece]:
+def _ranks(rows: Rows) -> list[JobResult]:
     """Return the rank correlation of each figure with the retrained values."""
     retrained = [row["retrained"] for row in rows]
     figures = ("ranking", "inherited", "params", "macs")

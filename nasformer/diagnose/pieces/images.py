@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import IntervalEstimate, kendall, spread_of
-from nasformer.diagnose.pieces.piece import Doing, Piece
+from nasformer.diagnose.jobs import Doing, JobResult
 
 _SUBSETS = (50, 100, 200, 500, 1000, 2000, 5000)
 _DRAWS = 200
 
 
-def images(bench: Bench, do: Doing) -> Piece:
+def images(bench: Bench, do: Doing) -> JobResult:
     """Measure the agreement of rankings on subsets of the search images with that on all of them."""
     pool = bench.sample(bench.plan.pool, "pool")
-    told = bench.outcomes(pool, "search")
+    told = bench.outcomes(pool)
     task = bench.data.task
     means = [task.objective(name) for name in task.objectives if name in told[0].scores]  # on a part of the images too
     columns = {each.name: np.stack([outcome.values(task, each) for outcome in told]) for each in means}

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from nasformer.architecture import Architecture
-from nasformer.report.figures.agreement import Cloud, draw_agreement
 from nasformer.report.figures.architecture import draw_architecture
-from nasformer.report.figures.dots import Row, draw_dots
 from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
-from nasformer.report.notation import amount, cost_name
-from nasformer.report.tables.diagnosis import PARTS, by_kind, cost_of, numbers, ranked_by, target
+from nasformer.report.figures.rows import Row, draw_rows
+from nasformer.report.figures.scatter import Cloud, draw_agreement
+from nasformer.report.notation import amount, cost_name, estimate
+from nasformer.report.tables.diagnosis import PARTS, by_kind, cost_of, ranked_by, target
+from nasformer.report.tables.table import Series
+from nasformer.report.words import say
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, Task
 
@@ -22,9 +24,9 @@ JsonObject = Mapping[str, Any]
 Pieces = Mapping[str, JsonObject]
 
 
-def draw_diagnosis(pieces: Pieces, space: SearchSpace, task: Task) -> dict[str, list[Picture]]:
+def draw_diagnosis(pieces: Pieces, space: SearchSpace, task: Task, series: Series) -> dict[str, list[Picture | None]]:
     """Return the figures of every present piece, by its name; of "compute" the accuracies, as "budgets", apart."""
-    series, metric = numbers(pieces), task.objective().fitness
+    metric = task.objective().fitness
     drawn: dict[str, list[Picture | None]] = {}
     if "compute" in pieces:
         rows = pieces["compute"]["rows"]
@@ -38,10 +40,10 @@ def draw_diagnosis(pieces: Pieces, space: SearchSpace, task: Task) -> dict[str, 
         drawn["efficiency"] = [_efficiency(piece, series, task.objective(piece["ranked_by"]).fitness)]
     if "images" in pieces:
         drawn["images"] = [_images(pieces["images"], series)]
-    return {name: [each for each in pictures if each is not None] for name, pictures in drawn.items()}
+    return drawn
 
 
-def _budgets(rows: Sequence[JsonObject], series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _budgets(rows: Sequence[JsonObject], series: Series, metric: Metric) -> Picture | None:
     cost = cost_of(rows)
     lines = [
         _spread(name, [most for most, _ in found], [entry["test"] for _, entry in found])
@@ -50,8 +52,7 @@ def _budgets(rows: Sequence[JsonObject], series: Mapping[str, int], metric: Metr
     return draw_lines(
         "budgets",
         f"Test {metric.title} at equal compute, by budget",
-        f"Test {metric.title} of every kind of network against the budget; the bands span the seeds. The networks "
-        "of each kind together took the same compute, that of the winners with their supernet and searches.",
+        say("figure_budgets", metric=metric),
         lines,
         series,
         x=f"budget: {cost_name(cost)}",
@@ -72,7 +73,7 @@ def _winner(row: JsonObject, number: int, space: SearchSpace) -> Picture:
     return draw_architecture(space, winner, f"winner-{number}", f"winner under {target(row['budget'])}")
 
 
-def _ranks(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _ranks(piece: JsonObject, series: Series, metric: Metric) -> Picture | None:
     clouds = []
     for part in piece["parts"]:
         tau = {row["of"]: row["kendall"]["value"] for row in part["ranks"]}["inherited"]
@@ -89,18 +90,20 @@ def _ranks(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Pict
     )
 
 
-def _gap(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _gap(piece: JsonObject, series: Series, metric: Metric) -> Picture | None:
     known = [row for part in piece["parts"] for row in part["rows"] if "long" in row]
     gaps = [row["long"] - row["inherited"] for row in known]
     notes = [f"{gap:+.{metric.digits}f}: {_note(row)}" for gap, row in zip(gaps, known, strict=True)]
-    return draw_dots(
+    mean = piece["gap"]["mean"]
+    box = (mean["low"], mean["value"], mean["high"])
+    return draw_rows(
         "gap",
         f"Retrained minus inherited {metric.title} at equal epochs",
-        "Each dot is an architecture, retrained for as many epochs as the supernet.",
-        [Row("gap", gaps, notes, piece["gap"]["mean"])],
+        "Each dot is an architecture, retrained for as many epochs as the supernet; bar and box: mean, 95 % interval.",
+        [Row("gap", gaps, notes, box, remark=f"mean {estimate(mean, metric)}")],
         series,
         x=f"retrained − inherited, {metric.heading}",
-        zero=True,
+        mark=0,
     )
 
 
@@ -108,7 +111,7 @@ def _note(row: JsonObject) -> str:
     return f"{Architecture.from_dict(dict(row['architecture']))}, {amount(row['macs'])} MACs"
 
 
-def _efficiency(piece: JsonObject, series: Mapping[str, int], metric: Metric) -> Picture | None:
+def _efficiency(piece: JsonObject, series: Series, metric: Metric) -> Picture | None:
     counts = range(1, piece["evaluations"] + 1)
     lines = [
         _spread(
@@ -129,7 +132,7 @@ def _efficiency(piece: JsonObject, series: Mapping[str, int], metric: Metric) ->
     )
 
 
-def _images(piece: JsonObject, series: Mapping[str, int]) -> Picture | None:
+def _images(piece: JsonObject, series: Series) -> Picture | None:
     rows = piece["rows"]
     ends = ("value", "low", "high")
     lines = [
@@ -139,8 +142,7 @@ def _images(piece: JsonObject, series: Mapping[str, int]) -> Picture | None:
     return draw_lines(
         "images",
         "Agreement of the ranking on a subset of images with that on all",
-        f"Kendall's τ between the ranking of {piece['architectures']} architectures on a subset of search images and "
-        f"that on all {piece['full']:,}; the bands hold 95 % of random subsets.",
+        say("figure_images", piece=piece),
         lines,
         series,
         x="images",

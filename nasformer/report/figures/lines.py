@@ -1,20 +1,22 @@
-"""Line plot with direct labels and optional error bands."""
+"""Line plot with a key beside it and optional error bands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import compact_ticks, label_ends
+from nasformer.report.figures.text import entry, key
 from nasformer.report.palette import style
 
-_MARKED_UP_TO = 40
+_MARKED_UP_TO = 12
+_APART, _SHIFT = 0.14, 0.02  # of the axes, between the markers of a longer curve, and of one curve and the next
+_NOTES = 60
 
 
 class Line(NamedTuple):
@@ -47,8 +49,11 @@ def draw_lines(
     log: bool = False,
     steps: bool = False,
     height: float = 2.8,
+    least: int = 2,
+    text: Callable[[float], str] = "{:.5g}".format,
+    frame: Callable[[Axes], None] | None = None,
 ) -> Picture | None:
-    """Return the curves with at least two points; None if there are none.
+    """Return the curves with enough points; None if there are none.
 
     Args:
         name: Stem of the files.
@@ -61,53 +66,61 @@ def draw_lines(
         log: Whether the x axis is logarithmic.
         steps: Whether curves are step functions.
         height: In inches.
+        least: Number of points of a curve that is shown.
+        text: Format of values in tooltips.
+        frame: Sets the limits of the axes; None: x from zero, or as Matplotlib does if logarithmic.
     """
-    shown = [line for line in lines if len(line.x) > 1]
+    shown = [line for line in lines if len(line.x) >= least]
     if not shown:
         return None
 
     def paint(figure: Figure) -> Iterator[Trace]:
         axes = figure.add_subplot()
-        for line in shown:
-            _draw(axes, line, series[line.label], steps)
-        _frame(axes, shown, x, y, log)
+        for turn, line in enumerate(shown):
+            _draw(axes, line, series[line.label], steps, turn, clipped=frame is not None)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        if log or frame:
+            axes.xaxis.set_major_formatter(EngFormatter())
+        else:
+            axes.set_xlim(left=0)
+        if frame:
+            frame(axes)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        ordered = sorted(shown, key=lambda line: -line.y[-1])
+        looks = [{"linestyle": style(series[line.label]).line, "linewidth": 1.4} for line in ordered]
         if len(shown) > 1:
-            label_ends(axes, {line.label: line.y[-1] for line in shown}, series)
+            entries = [entry(line.label, series[line.label], **look) for line, look in zip(ordered, looks, strict=True)]
+            key(figure, entries, beside=True)
         for line in shown:
-            yield Trace(axes, series[line.label], line.label, line.x, line.y, _notes(line, x.partition(",")[0]))
+            yield _trace(axes, line, series[line.label], x.partition(",")[0], text)
 
     return picture(name, title, caption, paint, height=height)
 
 
-def _frame(axes: Axes, lines: Sequence[Line], x: str, y: str, log: bool) -> None:
-    if log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(compact_ticks)
-        axes.xaxis.set_minor_formatter(lambda value, position: "")
-    else:
-        axes.set_xlim(left=0)
-    if len(lines) > 1:
-        axes.set_xlim(right=max(max(line.x) for line in lines))
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.set_ylim(*axes.get_ylim())
-
-
-def _draw(axes: Axes, line: Line, number: int, steps: bool) -> None:
+def _draw(axes: Axes, line: Line, number: int, steps: bool, turn: int, clipped: bool) -> None:
     look = style(number)
-    marker = look.marker if len(line.x) <= _MARKED_UP_TO else None
-    options: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4, "markersize": 3.5}
-    options |= {"marker": marker, "clip_on": False, "drawstyle": "steps-post" if steps else "default"}
+    options: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.5, "markersize": 3.8}
+    options |= {"marker": look.marker, "clip_on": clipped, "drawstyle": "steps-post" if steps else "default"}
+    if len(line.x) > _MARKED_UP_TO:
+        options["markevery"] = (_SHIFT * turn % _APART, _APART)
     belongs(axes.plot(line.x, line.y, **options), number)
     if len(line.low):
         low, high = (np.array(edge, dtype=float) for edge in (line.low, line.high))
-        belongs(axes.fill_between(line.x, low, high, color=look.colour, alpha=0.12, linewidth=0), number)
+        step: Any = "post" if steps else None
+        belongs(axes.fill_between(line.x, low, high, step=step, color=look.colour, alpha=0.11, linewidth=0), number)
 
 
-def _notes(line: Line, x: str) -> list[str]:
-    notes = [f"{x} {at:,.10g}: {value:.5g}" for at, value in zip(line.x, line.y, strict=True)]
-    if not len(line.low):
-        return notes
-    edges = zip(notes, line.low, line.high, strict=True)
-    return [note if low is None or high is None else f"{note} ({low:.4g} to {high:.4g})" for note, low, high in edges]
+def _trace(axes: Axes, line: Line, number: int, x: str, text: Callable[[float], str]) -> Trace:
+    places = np.unique(np.linspace(0, len(line.x) - 1, _NOTES).astype(int))
+    notes = []
+    for place in places:
+        note = f"{x} {line.x[place]:,.10g}: {text(line.y[place])}"
+        ends = dict.fromkeys(
+            end for edge in (line.low, line.high) for end in edge[place : place + 1] if end is not None
+        )
+        notes.append(f"{note} ({' to '.join(map(text, ends))})" if len(ends) > 1 else note)
+    return Trace(axes, number, line.label, [line.x[n] for n in places], [line.y[n] for n in places], notes)

@@ -7,35 +7,29 @@ from typing import Any
 
 from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
+from nasformer.report.notation import sentence
+from nasformer.report.words import say
 from nasformer.tasks import Task
 
 History = Sequence[Mapping[str, Any]]
 _SERIES = {"training": 0, "validation": 1, "learning rate": 2}
 
 
-def draw_progress(task: Task, history: History) -> list[Picture]:
+def draw_progress(task: Task, history: History) -> list[Picture | None]:
     """Return the curves with at least two known epochs: losses, other validated metrics, learning rate."""
     loss, *others = map(task.metric, sorted(task.objectives, key=lambda name: name != "loss"))
     where = f"on validation {task.examples} (the search split), which are not trained on"
     lines = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", loss.name)]
-    words = (
-        f"Training loss, with augmentation, mixing and label smoothing if the recipe has them, and {loss.title} {where}"
-    )
-    drawn = [_curves("loss", loss.heading, lines, f"{words}; their minima differ.")]
+    drawn = [_curves("loss", loss.heading, lines, say("figure_loss", loss=loss.title, where=where))]
     for metric in others:
         line = _line(history, "validation", "validation", metric.name)
-        drawn.append(_curves(metric.name, metric.heading, [line], f"{_sentence(metric.title)} {where}."))
+        drawn.append(_curves(metric.name, metric.heading, [line], f"{sentence(metric.title)} {where}."))
     rate = [_line(history, "learning rate", "learning_rate")]
-    drawn.append(_curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch."))
-    return [figure for figure in drawn if figure is not None]
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+    return [*drawn, _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch.")]
 
 
 def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:
-    title = f"{_sentence(what.partition(',')[0])} by epoch"
+    title = f"{sentence(what.partition(',')[0])} by epoch"
     return draw_lines(f"training-{name}", title, caption, lines, _SERIES, x="epoch", y=what, height=2.6)
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nasformer.report.notation import counted, listed
 from nasformer.report.statistics.pairs import BETTER, UNTESTED, WORSE
 from nasformer.report.statistics.runs import Floats
 from nasformer.report.statistics.task import TaskAnalysis
+from nasformer.report.words import say
 
 _FEWEST = 3
 """Minimal number of strategies for Friedman's test."""
@@ -43,10 +43,9 @@ class Across:
         p: Its p-value.
         critical_difference: Smallest significant difference of average ranks (Nemenyi).
         p_values: Nemenyi's p-values by pair of labels; empty if Friedman's test is not applicable.
-        groups: Groups of labels without significant difference, best first: the bars of the critical-difference
-            diagram. One group of all labels if Friedman's test is not significant.
         tallies: Verdicts over all tasks by pair of labels.
-        words: Description of the test, or why there was none.
+        level: Significance level.
+        absent: Labels that are not ranked, as missing on some tasks.
     """
 
     tasks: tuple[str, ...]
@@ -55,9 +54,35 @@ class Across:
     p: float | None
     critical_difference: float | None
     p_values: Mapping[str, Mapping[str, float]]
-    groups: tuple[tuple[str, ...], ...]
     tallies: Mapping[str, Mapping[str, Tally]]
-    words: str
+    level: float
+    absent: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """Description of the test, or why there was none."""
+        return say("ranks_over_tasks", across=self, fewest=fewest_tasks(len(self.ranks), self.level))
+
+    @property
+    def labels(self) -> list[str]:
+        """All strategies, ranked ones first."""
+        return list(dict.fromkeys([*self.ranks, *self.tallies]))
+
+    @property
+    def significant(self) -> bool:
+        """Whether Friedman's test finds a difference."""
+        return self.p is not None and self.p <= self.level
+
+    @property
+    def below(self) -> list[str]:
+        """Labels ranked significantly below the best."""
+        return [label for label in self.ranks if label not in [next(iter(self.ranks)), *self.level_with]]
+
+    @property
+    def level_with(self) -> list[str]:
+        """Labels of other strategies that the best does not rank significantly above."""
+        best, *others = self.ranks
+        return [label for label in others if not self.significant or self.p_values[best][label] > self.level]
 
 
 def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: float) -> Across | None:
@@ -66,7 +91,6 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
         return None
     medians = [{standing.label: standing.median for standing in task.ranking} for task in tasks]
     everywhere = [label for label in labels if all(label in found for found in medians)]
-    absent = [label for label in labels if label not in everywhere]
     everyone, labels = labels, everywhere if len(everywhere) >= _FEWEST else labels
     whole = [number for number, found in enumerate(medians) if set(labels) <= set(found)]
     names = tuple(tasks[number].record.name for number in whole)
@@ -76,11 +100,8 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
     parts: tuple[float | None, Mapping[str, Mapping[str, float]]] = (None, {})
     if p is not None:
         parts = _critical_difference(len(labels), len(whole), level), _nemenyi(table, labels)
-    groups = _groups(ranks, parts[0] if p is not None and p <= level else None)
-    words = _words(len(whole), len(labels), p, level)
-    if len(labels) < len(everyone):
-        words += f" Not ranked, as missing on some tasks: {listed(absent)}."
-    return Across(names, ranks, statistic, p, *parts, groups, _tallies(tasks, everyone), words)
+    absent = tuple(label for label in everyone if label not in labels)
+    return Across(names, ranks, statistic, p, *parts, _tallies(tasks, everyone), level, absent)
 
 
 def fewest_tasks(strategies: int, level: float) -> int:
@@ -91,7 +112,7 @@ def fewest_tasks(strategies: int, level: float) -> int:
     """
     from scipy.stats import chi2
 
-    return math.ceil(float(chi2.isf(level, strategies - 1)) / (strategies - 1))
+    return math.ceil(float(chi2.isf(level, strategies - 1)) / (strategies - 1)) if strategies > 1 else 0
 
 
 def _ranks(table: Floats, resolutions: Sequence[float], labels: Sequence[str]) -> Mapping[str, float]:
@@ -128,20 +149,6 @@ def _critical_difference(strategies: int, tasks: int, level: float) -> float:
     return quantile * math.sqrt(strategies * (strategies + 1) / (12 * tasks))
 
 
-def _groups(ranks: Mapping[str, float], critical: float | None) -> tuple[tuple[str, ...], ...]:
-    """Return the maximal groups of labels whose ranks span less than the critical difference.
-
-    >>> _groups({"a": 1.0, "b": 1.8, "c": 2.6, "d": 4.6}, 1.0)
-    (('a', 'b'), ('b', 'c'), ('d',))
-    """
-    labels, values = list(ranks), np.array(list(ranks.values()))
-    if critical is None:
-        return (tuple(labels),) if labels else ()
-    ends = [int(np.searchsorted(values, value + critical, side="left")) for value in values]
-    firsts = [start for start, end in enumerate(ends) if start == 0 or end > ends[start - 1]]
-    return tuple(tuple(labels[start : ends[start]]) for start in firsts)
-
-
 def _tallies(tasks: Sequence[TaskAnalysis], labels: Sequence[str]) -> Mapping[str, Mapping[str, Tally]]:
     verdicts: dict[tuple[str, str], list[str]] = {(a, b): [] for a in labels for b in labels if a != b}
     for pair in (pair for task in tasks for pair in task.pairs):
@@ -153,16 +160,3 @@ def _tallies(tasks: Sequence[TaskAnalysis], labels: Sequence[str]) -> Mapping[st
 def _tally(verdicts: Sequence[str]) -> Tally:
     wins, losses, untested = (verdicts.count(verdict) for verdict in (BETTER, WORSE, UNTESTED))
     return Tally(wins, len(verdicts) - wins - losses - untested, losses, untested)
-
-
-def _words(tasks: int, strategies: int, p: float | None, level: float) -> str:
-    if tasks < 2:
-        return "Fewer than two tasks have a final value of every strategy, so ranks over tasks are not tested."
-    if strategies < 3:
-        return "Friedman's test needs three strategies; two are compared by wins and losses over tasks."
-    if p is None:
-        return "All strategies have equal medians on every task, so there is nothing to rank."
-    found = "do not differ significantly" if p > level else "differ significantly"
-    said = f"Average ranks over {counted(tasks, 'task')} {found} (Friedman's test on medians over seeds, p = {p:.2g})."
-    fewest = fewest_tasks(strategies, level)
-    return said if tasks >= fewest else f"{said} Significance needs at least {counted(fewest, 'task')}."

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from nasformer.compare.comparison import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report.statistics.across import Across, compare_tasks
-from nasformer.report.statistics.cautions import comparison_warnings
+from nasformer.report.statistics.cautions import Caution, comparison_cautions
 from nasformer.report.statistics.checklist import Check, checklist
-from nasformer.report.statistics.conclusion import conclude
+from nasformer.report.statistics.pairs import NOT_SHOWN, UNTESTED
 from nasformer.report.statistics.runs import Runs, read_runs
 from nasformer.report.statistics.task import TaskAnalysis, analyse_task
+from nasformer.report.words import say
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +23,27 @@ class Analysis:
     Args:
         tasks: Analysis of each task with complete runs, in the order of the comparison.
         across: Analysis over all tasks; None with fewer than two.
-        warnings: Threats to validity, a sentence each.
-        summary: Findings, a sentence each, the conclusion first.
+        warnings: Threats to validity.
         checklist: The checklist of docs/comparing.md, answered from the comparison.
         level: Significance level of the tests; intervals have 1 minus it.
     """
 
     tasks: tuple[TaskAnalysis, ...]
     across: Across | None
-    warnings: tuple[str, ...]
-    summary: tuple[str, ...]
+    warnings: tuple[Caution, ...]
     checklist: tuple[Check, ...]
     level: float
+
+    @property
+    def summary(self) -> list[str]:
+        """Findings, a sentence each, the conclusion first; they claim no more than was tested."""
+        compared = [task for task in self.tasks if len(task.ranking) > 1]
+        if not compared:
+            return [say("nothing_compared", tasks=self.tasks)]
+        over = [] if self.across is None else [say("over_tasks", across=self.across)]
+        open_ended = any(pair.verdict in (NOT_SHOWN, UNTESTED) for task in compared for pair in task.pairs)
+        found = [say("on_task", task=task, level=self.level) for task in compared]
+        return [*over, *found, *([say("may_differ")] if open_ended else [])]
 
 
 def analyse(
@@ -44,7 +54,7 @@ def analyse(
     Args:
         comparison: The runs.
         level: Significance level of each family of tests: the pairs of a task, corrected jointly, and ranks over tasks.
-        resamples: Resamples of bootstrap intervals and power statement.
+        resamples: Resamples of the power statement.
         seed: Seed of the resampling; the tests are deterministic.
         front: A cost, such as ``params``, for Pareto fronts and hypervolumes; None: none.
 
@@ -57,9 +67,8 @@ def analyse(
         raise NasformerError(f"resamples must be 1 or more, got {resamples}; 2000 is usual", resamples)
     tasks = tuple(analyse_task(runs, level, resamples, seed, front) for runs in _runs(comparison))
     across = compare_tasks(tasks, comparison.labels, level)
-    warnings = (*comparison_warnings(comparison), *(text for task in tasks for text in task.warnings))
-    summary = tuple(conclude(tasks, across, level))
-    return Analysis(tasks, across, warnings, summary, checklist(comparison, tasks), level)
+    warnings = (*comparison_cautions(comparison), *(each for task in tasks for each in task.warnings))
+    return Analysis(tasks, across, warnings, checklist(comparison, tasks), level)
 
 
 def _runs(comparison: Comparison) -> Iterator[Runs]:

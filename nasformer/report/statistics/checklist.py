@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nasformer.compare.comparison import Comparison
-from nasformer.report.notation import counted, grouped, listed
 from nasformer.report.statistics.pairs import UNTESTED
 from nasformer.report.statistics.task import TaskAnalysis
+from nasformer.report.words import say
 
 _PROXIES = {"inherited", "surrogate", "training-free"}  # fitnesses that approximate retraining
 
@@ -20,100 +21,73 @@ class Check:
     Args:
         name: The item, as in docs/comparing.md.
         answer: ``yes``, ``no``, ``partly``, or ``unknown`` if the comparison cannot tell.
-        detail: Reason, in a sentence.
+        names: Tasks, strategies or parts that the answer is about.
+        count: Figure that the answer is about.
     """
 
     name: str
     answer: str
-    detail: str
+    names: Sequence[str] = ()
+    count: Any = 0
+
+    @property
+    def detail(self) -> str:
+        """Reason, in a sentence."""
+        return say("check", name=self.name, answer=self.answer, names=list(self.names), count=self.count)
 
 
 def checklist(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> tuple[Check, ...]:
     """Return every item with its answer."""
-    return tuple(answer for part in (_design, _values, _analysis, _account) for answer in part(comparison, tasks))
+    return tuple(Check(*each) for part in (_design, _values, _account) for each in part(comparison, tasks))
 
 
-def _design(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[Check]:
-    yield Check(
-        "Same space and budget for all", "yes", "All strategies of a task have the same space and feasible set."
-    )
+def _design(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[tuple[Any, ...]]:
+    yield "Same space and budget for all", "yes"
     medians = comparison.cells.groupby(["task", "strategy"], observed=True)["evaluations"].median()
     unequal = [str(name) for name, found in medians.groupby("task") if found.nunique() > 1]
-    detail = f"They differ on {listed(unequal)}." if unequal else "Equal medians of distinct evaluations on every task."
-    yield Check("Same number of evaluations for all", _answer(len(unequal), len(tasks)), detail)
-    missing = comparison.missing
-    detail = f"{grouped(missing)} runs are missing." if missing else "Every strategy ran every seed of every task."
-    yield Check("Every run complete, paired by seed", "partly" if missing else "yes", detail)
-    short = [task.record.name for task in tasks if task.power.seeds < task.power.fewest]
-    fewest = max((task.power.fewest for task in tasks), default=0)
-    detail = f"{counted(len(comparison.seeds), 'seed')}; tests need at least {fewest} to be significant."
-    yield Check("Enough seeds for a test", _answer(len(short), len(tasks)), detail)
+    yield "Same number of evaluations for all", _answer(len(unequal), len(tasks)), unequal
+    missing, powers = comparison.missing, [task.power for task in tasks]
+    yield "Every run complete, paired by seed", "partly" if missing else "yes", (), missing
+    short, fewest = sum(power.seeds < power.fewest for power in powers), max((p.fewest for p in powers), default=0)
+    yield "Enough seeds for a test", _answer(short, len(tasks)), comparison.seeds, fewest
     drawn = [entrant.label for entrant in comparison.entrants if entrant.strategy == "random"]
-    detail = f"As {listed(drawn)}." if drawn else "Without it the gain over random search is unknown."
-    yield Check("Random search included", "yes" if drawn else "no", detail)
-    detail = "One task cannot show that a ranking generalises." if len(tasks) < 2 else _count_tasks(tasks)
-    yield Check("More than one task", "yes" if len(tasks) > 1 else "no", detail)
+    yield "Random search included", "yes" if drawn else "no", drawn
+    yield "More than one task", "yes" if len(tasks) > 1 else "no", (), len(tasks)
     given = [entrant.label for entrant in comparison.entrants if entrant.options]
-    detail = (
-        f"Options were set for {listed(given)}; how they were tuned is not recorded."
-        if given
-        else ("All strategies ran with defaults; how those were tuned is not recorded.")
-    )
-    yield Check("Options tuned with equal effort", "unknown", detail)
+    yield "Options tuned with equal effort", "unknown", given
 
 
-def _values(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[Check]:
+def _values(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[tuple[Any, ...]]:
     cells = comparison.cells
     noisy = {task.record.name for task in tasks if task.record.noise > 0}
-    kept = cells[cells["task"].isin(noisy) & (cells["confirmed"] == cells["observed"])]
-    detail = (
-        f"{grouped(len(kept))} winners keep the noisy value that selected them."
-        if len(kept)
-        else ("The tests use confirmed values, or true ones if known.")
-    )
-    yield Check("Winners re-evaluated after the selection", "partly" if len(kept) else "yes", detail)
+    kept = int((cells["task"].isin(noisy) & (cells["confirmed"] == cells["observed"])).sum())
+    yield "Winners re-evaluated after the selection", "partly" if kept else "yes", (), kept
     tested = cells.groupby("task", observed=True)["test"].agg(lambda values: bool(values.notna().all()))
     without = [str(name) for name, known in tested.items() if not known]
-    detail = f"No test values on {listed(without)}." if without else "Test values influenced no selection."
-    yield Check("Winners evaluated on held-out test data", _answer(len(without), len(tasks)), detail)
+    yield "Winners evaluated on held-out test data", _answer(len(without), len(tasks)), without
     unknown = [task.record.name for task in tasks if task.record.optimum is None]
-    detail = f"Unknown on {listed(unknown)}: no regret there." if unknown else "True regret on every task."
-    yield Check("Optimum known", _answer(len(unknown), len(tasks)), detail)
-
-
-def _analysis(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[Check]:
+    yield "Optimum known", _answer(len(unknown), len(tasks)), unknown
     pairs = [pair for task in tasks for pair in task.pairs]
     untested = sum(pair.verdict == UNTESTED for pair in pairs)
-    detail = f"{grouped(len(pairs) - untested)} of {grouped(len(pairs))} pairs: signed-rank tests, Holm's correction."
     answer = _answer(untested, len(pairs)) if pairs else "no"
-    yield Check("Differences tested, with correction for multiple comparisons", answer, detail)
-    detail = "Anytime curves with quartiles over seeds, and evaluations to target."
-    yield Check("Anytime performance reported", "yes" if tasks else "no", detail)
+    counts = (len(pairs) - untested, len(pairs))
+    yield "Differences tested, with correction for multiple comparisons", answer, (), counts
+    yield "Anytime performance reported", "yes" if tasks else "no"
     easy = [task.record.name for task in tasks if len({s.median for s in task.ranking}) < 2 and len(task.ranking) > 1]
-    detail = f"All medians are equal on {listed(easy)}." if easy else "Medians differ on every task."
-    yield Check("Tasks distinguish the strategies", _answer(len(easy), len(tasks)), detail)
+    yield "Tasks distinguish the strategies", _answer(len(easy), len(tasks)), easy
 
 
-def _account(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[Check]:
+def _account(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[tuple[Any, ...]]:
     timed = bool(len(comparison.cells)) and bool(comparison.cells["strategy_seconds"].notna().all())
-    detail = "Time in the strategy and in the evaluation, by strategy." if timed else "Some runs have no times."
-    yield Check("Overhead of the strategies reported", "yes" if timed else "partly", detail)
+    yield "Overhead of the strategies reported", "yes" if timed else "partly"
     parts = {"command": comparison.command, "versions": comparison.versions, "machine": comparison.machine}
     absent = [name for name, found in parts.items() if not found]
-    detail = f"Not recorded: {listed(absent)}." if absent else "Command, versions, seeds and machine are reported."
-    yield Check("Reproducible from the report", _answer(len(absent), len(parts)), detail)
-    outside = [entrant.label for entrant in comparison.entrants if ":" in entrant.strategy]
+    yield "Reproducible from the report", _answer(len(absent), len(parts)), absent
     kinds = sorted({str(task.record.fitness.get("kind", "unnamed")) for task in tasks})
-    answer = "no" if kinds and set(kinds) <= _PROXIES else "unknown"
-    detail = f"Values are of kind {listed(kinds)}; retraining may rank differently." if kinds else ""
-    yield Check("Values measured by retraining", answer, detail)
-    detail = f"{listed(outside)}: third-party code." if outside else "All strategies are nasformer's own."
-    yield Check("Code of all strategies available", "unknown" if outside else "yes", detail)
+    yield "Values measured by retraining", "no" if kinds and set(kinds) <= _PROXIES else "unknown", kinds
+    outside = [entrant.label for entrant in comparison.entrants if ":" in entrant.strategy]
+    yield "Code of all strategies available", "unknown" if outside else "yes", outside
 
 
 def _answer(lacking: int, whole: int) -> str:
     return "yes" if not lacking else "no" if lacking >= whole else "partly"
-
-
-def _count_tasks(tasks: Sequence[TaskAnalysis]) -> str:
-    return f"{counted(len(tasks), 'task').capitalize()}."

@@ -17,32 +17,25 @@ _POINTS = 200
 class Curve:
     """An anytime curve of one strategy over its seeds.
 
-    A run has no value before its first successful evaluation. Quantiles treat that as minus infinity; the
-    mean is NaN until all runs have a value.
+    A run has no value before its first successful evaluation. Quantiles treat that as minus infinity.
 
     Args:
         evaluations: (n,) log-spaced evaluations, including first and last.
         median: (n,).
         low: (n,) lower quartile.
         high: (n,) upper quartile.
-        mean: (n,).
-        mean_low: (n,) lower end of the mean's bootstrap interval.
-        mean_high: (n,) upper end.
     """
 
     evaluations: NDArray[np.int64]
     median: Floats
     low: Floats
     high: Floats
-    mean: Floats
-    mean_low: Floats
-    mean_high: Floats
 
 
-def curves(runs: Runs, level: float, resamples: int, seed: int) -> Mapping[str, Curve]:
+def curves(runs: Runs) -> Mapping[str, Curve]:
     """Return the curve of each strategy, in values."""
     return {
-        label: _curve(values[complete], level, resamples, seed)
+        label: _curve(values[complete])
         for label, values, complete in zip(runs.labels, runs.curve, runs.complete, strict=True)
     }
 
@@ -61,34 +54,16 @@ def points(evaluations: int) -> NDArray[np.int64]:
     return np.unique(np.round(np.geomspace(1, evaluations, _POINTS)).astype(np.int64))
 
 
-def _curve(values: Floats, level: float, resamples: int, seed: int) -> Curve:
+def _curve(values: Floats) -> Curve:
     at = points(values.shape[-1])
     drawn = values[:, at - 1]
-    low, median, high = _quartiles(drawn)
-    mean = drawn.mean(axis=0)
-    return Curve(at, median, low, high, mean, *_mean_interval(drawn, mean, level, resamples, seed))
-
-
-def _quartiles(values: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
-        found = np.quantile(np.where(np.isnan(values), -np.inf, values), (0.25, 0.5, 0.75), axis=0)
-    return np.where(np.isfinite(found), found, np.nan)
-
-
-def _mean_interval(values: Floats, mean: Floats, level: float, resamples: int, seed: int) -> tuple[Floats, Floats]:
-    from scipy.stats import bootstrap
-
-    if len(values) < 2:
-        return mean, mean
-    known, low, high = ~np.isnan(mean), mean.copy(), mean.copy()
-    if known.any():
-        options = {"n_resamples": resamples, "confidence_level": 1 - level, "method": "percentile"}
-        drawn = bootstrap((values[:, known],), np.mean, axis=0, rng=np.random.default_rng(seed), **options)
-        low[known], high[known] = drawn.confidence_interval
-    return low, high
+        found = np.quantile(np.where(np.isnan(drawn), -np.inf, drawn), (0.25, 0.5, 0.75), axis=0)
+    low, median, high = np.where(np.isfinite(found), found, np.nan)
+    return Curve(at, median, low, high)
 
 
 def _regret(curve: Curve, optimum: float) -> Curve:
     """Return a curve as regret; upper and lower ends swap."""
-    flipped = (curve.median, curve.high, curve.low, curve.mean, curve.mean_high, curve.mean_low)
+    flipped = (curve.median, curve.high, curve.low)
     return Curve(curve.evaluations, *(np.maximum(0.0, optimum - values) for values in flipped))

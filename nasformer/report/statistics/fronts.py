@@ -1,4 +1,4 @@
-"""Pareto fronts of value and cost, and their hypervolume."""
+"""Pareto fronts of the strategies on a task, and their hypervolume."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from nasformer.errors import NasformerError
 from nasformer.report.statistics.runs import Floats, Runs
+from nasformer.search.front import hypervolume, undominated
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,31 +55,6 @@ def fronts(runs: Runs, cost: str) -> Mapping[str, Front]:
         return {}
     reference, ideal = (float(ends[0].max()), float(ends[1].min())), (float(ends[0].min()), float(ends[1].max()))
     return {label: _front(cost, found, reference, ideal) for label, found in single.items()}
-
-
-def undominated(costs: Floats, values: Floats) -> Floats:
-    """Return the non-dominated points (2, n) by ascending cost; points with NaN are dropped.
-
-    >>> undominated(np.array([3.0, 1.0, 2.0, 2.0]), np.array([9.0, 4.0, 4.0, 6.0])).tolist()
-    [[1.0, 2.0, 3.0], [4.0, 6.0, 9.0]]
-    """
-    known = ~(np.isnan(costs) | np.isnan(values))
-    costs, values = costs[known], values[known]
-    order = np.lexsort((-values, costs))
-    costs, values = costs[order], values[order]
-    before = np.r_[-np.inf, np.maximum.accumulate(values)[:-1]] if len(values) else values
-    return np.stack([costs[values > before], values[values > before]])
-
-
-def hypervolume(front: Floats, reference: tuple[float, float]) -> float:
-    """Return the area dominated by a front (2, n), by ascending cost, relative to a reference (cost, value).
-
-    >>> hypervolume(np.array([[1.0, 3.0], [2.0, 5.0]]), reference=(4.0, 0.0))
-    9.0
-    """
-    costs, values = front
-    widths = np.diff(np.r_[costs, reference[0]])
-    return float(np.sum(widths * (values - reference[1])))
 
 
 def _values(runs: Runs) -> Floats:

@@ -8,7 +8,6 @@ is the difference detected with 80 % power. No search over d is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -27,42 +26,31 @@ class Power:
     Args:
         difference: Detectable paired difference (with power ``probability``): the median over pairs; None
             if no pair can be tested or none varies.
-        low: The smallest over pairs.
-        high: The largest over pairs.
-        by_pair: Detectable difference of each testable, varying pair (a, b).
         probability: The power.
         level: Significance level of the tests.
         pairs: Divisor of the level, for the strictest step of Holm's correction.
         seeds: Smallest number of common seeds of a pair.
         fewest: Number of seeds needed for significance among so many pairs.
-        words: Description of the method, in a sentence.
+        resamples: Simulated samples of each pair.
     """
 
     difference: float | None
-    low: float | None
-    high: float | None
-    by_pair: Mapping[tuple[str, str], float]
     probability: float
     level: float
     pairs: int
     seeds: int
     fewest: int
-    words: str
+    resamples: int
 
 
 def power(runs: Runs, level: float, resamples: int, seed: int) -> Power:
     """Return the power of the runs' number of seeds."""
-    indices = list(combinations(range(len(runs.labels)), 2))
-    count = max(1, len(indices))
-    samples = {(runs.labels[a], runs.labels[b]): differences(runs, a, b) for a, b in indices}
-    seeds = min((len(values) for values in samples.values()), default=0)
-    fewest = fewest_seeds(level, count)
-    found = {names: detectable(values, level / count, resamples, seed) for names, values in samples.items()}
-    by_pair = {names: difference for names, difference in found.items() if difference is not None}
-    typical = float(np.median(list(by_pair.values()))) if by_pair else None
-    low, high = min(by_pair.values(), default=None), max(by_pair.values(), default=None)
-    words = _words(count, fewest, level, resamples)
-    return Power(typical, low, high, by_pair, PROBABILITY, level, count, seeds, fewest, words)
+    samples = [differences(runs, a, b) for a, b in combinations(range(len(runs.labels)), 2)]
+    count, seeds = max(1, len(samples)), min(map(len, samples), default=0)
+    found = [detectable(values, level / count, resamples, seed) for values in samples]
+    known = [difference for difference in found if difference is not None]
+    typical = float(np.median(known)) if known else None
+    return Power(typical, PROBABILITY, level, count, seeds, fewest_seeds(level, count), resamples)
 
 
 def detectable(values: Floats, level: float, resamples: int, seed: int) -> float | None:
@@ -95,12 +83,3 @@ def critical_value(n: int, level: float) -> int:
         chances = np.convolve(chances, np.r_[0.5, np.zeros(rank - 1), 0.5])
     tails = np.cumsum(chances[::-1])[::-1]
     return int(np.argmax(tails <= level / 2 * (1 + 1e-9)))
-
-
-def _words(pairs: int, fewest: int, level: float, resamples: int) -> str:
-    return (
-        f"Estimated per pair from {resamples:,} resamples of its centred paired differences with random signs: the "
-        f"shift that a signed-rank test at {level:g} / {pairs} (Holm's strictest step) detects with "
-        f"{100 * PROBABILITY:.0f} % power; the median over pairs is given. "
-        f"With fewer than {fewest} seeds nothing is significant at that level."
-    )

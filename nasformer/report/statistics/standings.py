@@ -83,13 +83,13 @@ def choose_target(runs: Runs) -> Target:
 
 def standings(runs: Runs, target: float) -> tuple[Standing, ...]:
     """Return the standing of each strategy with a final value: highest median first, then highest mean."""
-    found = [_standing(runs, strategy, target) for strategy in range(len(runs.labels)) if _finals(runs, strategy).size]
-    means = {
-        runs.labels[s]: float(runs.rounded(np.nanmean(runs.final[s])))
-        for s in range(len(runs.labels))
-        if _finals(runs, s).size
-    }
-    return tuple(sorted(found, key=lambda standing: (-float(runs.rounded(standing.median)), -means[standing.label])))
+    known = [strategy for strategy in range(len(runs.labels)) if _finals(runs, strategy).size]
+
+    def order(strategy: int) -> tuple[float, float]:
+        finals = _finals(runs, strategy)
+        return -float(runs.rounded(np.median(finals))), -float(runs.rounded(finals.mean()))
+
+    return tuple(_standing(runs, strategy, target) for strategy in sorted(known, key=order))
 
 
 def reach(runs: Runs, strategy: int, target: float) -> tuple[Floats, Floats]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nasformer.compare.comparison import TaskRecord
-from nasformer.report.statistics.cautions import task_warnings
+from nasformer.report.statistics.cautions import Caution, task_cautions
 from nasformer.report.statistics.curves import Curve, curves, regret_curves
 from nasformer.report.statistics.fronts import Front, fronts
 from nasformer.report.statistics.pairs import Pair, compare_pairs
 from nasformer.report.statistics.power import Power, power
 from nasformer.report.statistics.runs import Runs
 from nasformer.report.statistics.standings import Standing, choose_target, standings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,7 @@ class TaskAnalysis:
     fronts: Mapping[str, Front]
     knows_true: bool
     resolution: float
-    warnings: tuple[str, ...]
+    warnings: tuple[Caution, ...]
 
     def pair(self, a: str, b: str) -> Pair:
         """Return the comparison of ``a`` with ``b``."""
@@ -54,11 +58,28 @@ class TaskAnalysis:
                 return pair if pair.a == a else pair.mirrored()
         raise KeyError((a, b))
 
+    def finals(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+        """Return the task's cells of a comparison, and the column of their final values: without noise if known."""
+        mine = cells[cells.task == self.record.name]
+        return mine, "true" if self.knows_true and mine["true"].notna().all() else "confirmed"
+
+    @property
+    def of_best(self) -> list[Pair]:
+        """The comparisons of the first in the ranking with each other, in its order."""
+        best, *others = (standing.label for standing in self.ranking)
+        return [self.pair(best, other) for other in others]
+
+    @property
+    def equals(self) -> list[str]:
+        """The strategies whose median is that of the first in the ranking."""
+        best, *others = self.ranking
+        return [each.label for each in others if abs(each.median - best.median) <= self.resolution]
+
 
 def analyse_task(runs: Runs, level: float, resamples: int, seed: int, front: str | None = None) -> TaskAnalysis:
     """Analyse the runs of one task."""
     target = choose_target(runs)
-    drawn = curves(runs, level, resamples, seed)
+    drawn = curves(runs)
     strength = power(runs, level, resamples, seed)
     return TaskAnalysis(
         record=runs.record,
@@ -72,5 +93,5 @@ def analyse_task(runs: Runs, level: float, resamples: int, seed: int, front: str
         fronts={} if front is None else fronts(runs, front),
         knows_true=runs.knows_true,
         resolution=runs.resolution,
-        warnings=tuple(task_warnings(runs, strength)),
+        warnings=tuple(task_cautions(runs, strength)),
     )

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nasformer.architecture import Architecture
 from nasformer.diagnose.rivals import SINGLE
-from nasformer.report.notation import MISSING, compact, cost_name, duration, grouped, sentence
-from nasformer.report.tables.table import Cell, JsonObject, Table, facts, flattened, in_unit, number, without_empty
+from nasformer.report.notation import MISSING, compact, cost_name, estimate, grouped, sentence
+from nasformer.report.tables.record import effort_rows
+from nasformer.report.tables.table import (
+    Cell,
+    JsonObject,
+    Series,
+    Table,
+    columns,
+    facts,
+    flattened,
+    folded,
+    in_unit,
+    named,
+    number,
+)
+from nasformer.report.words import say
 from nasformer.tasks import Metric
 
 PARTS = {"range": "whole range", "band": "within 10 %"}
 """Names of the samples of architectures."""
 
 _MOODS = {"holds": "good", "does not hold": "bad"}
-_FOLDED_FROM = 9
 _FIGURES = {"params": "number of parameters", "macs": "number of MACs"}
 Rows = Sequence[JsonObject]
-Series = Mapping[str, int]
 
 
 def target(budget: Mapping[str, Any]) -> str:
@@ -54,57 +65,23 @@ def by_kind(rows: Rows) -> dict[str, list[tuple[float, JsonObject]]]:
     return {name: sorted(each, key=lambda pair: pair[0]) for name, each in found.items()}
 
 
-def numbers(pieces: Mapping[str, JsonObject]) -> dict[str, int]:
-    """Return a number, and thus a colour, for every name in the figures, the same in all of them."""
-    return {name: number for number, name in enumerate(dict.fromkeys(_names(pieces)))}
-
-
-def _names(pieces: Mapping[str, JsonObject]) -> Iterator[str]:
-    yield from by_kind(pieces["compute"]["rows"]) if "compute" in pieces else ()
-    if "efficiency" in pieces:
-        piece = pieces["efficiency"]
-        yield from (row["strategy"] for row in piece["rows"])
-        yield f"best of {piece['random']:,} random"
-    yield from (*PARTS.values(), "gap")
-    yield from ranked_by(pieces["images"]) if "images" in pieces else ()
-
-
 def ranked_by(piece: JsonObject) -> list[str]:
     """Return the names of the metrics that ranked in the piece "images"."""
     return [name for name, told in (piece["rows"] or ({},))[0].items() if isinstance(told, Mapping)]
 
 
-def claims_table(claims: Rows) -> Table:
+def claims_table(claims: Rows, metric: Metric) -> Table:
     """Return the claims, the measurements, and whether the claims hold here."""
-    rows = []
-    for told in claims:
-        verdict = Cell(str(told["verdict"]), mood=_MOODS.get(str(told["verdict"]), ""))
-        rows.append([str(told["claim"]), str(told["here"]), verdict])
-    caption = (
-        "What a search with a supernet claims. A verdict needs a 95 % interval that excludes the opposite; rank "
-        "correlations are tested with Kendall's test."
-    )
-    return Table("claims", caption, ["claim", "here", "verdict"], rows, wide=True, sortable=False)
+    cells = {
+        "claim": lambda told: say("claim", told=told),
+        "here": lambda told: say("here", told=told, metric=metric),
+        "verdict": lambda told: Cell(told["verdict"], mood=_MOODS.get(told["verdict"], "")),
+    }
+    return columns("claims", say("table_claims"), claims, cells, wide=True, sortable=False)
 
 
-def written(found: JsonObject | None, metric: Metric | None = None, *, sign: bool = False) -> str:
-    """Return a figure with its interval, with the digits of a metric, if given.
-
-    >>> written({"value": 1.5, "low": -0.25, "high": 3.0}, sign=True), written({"value": 0.5, "low": None})
-    ('+1.50 (−0.25 to +3.00)', '0.50')
-    """
-    if found is None or found["value"] is None or not math.isfinite(found["value"]):
-        return MISSING
-    decimals = 2 if metric is None else metric.digits
-    told = (found.get(key) for key in ("value", "low", "high"))
-    value, low, high = (
-        None if end is None else f"{end:{'+' if sign else ''}.{decimals}f}".replace("-", "−") for end in told
-    )
-    return f"{value}" if low is None or high is None else f"{value} ({low} to {high})"
-
-
-def _interval(found: JsonObject, metric: Metric | None = None, *, sign: bool = False, hint: str = "") -> Cell:
-    return Cell(written(found, metric, sign=sign), found["value"], hint=hint)
+def _interval(found: JsonObject, metric: Metric | None = None, *, sign: bool = True, hint: str = "") -> Cell:
+    return Cell(estimate(found, metric, sign), found["value"], hint=hint)
 
 
 def spent(piece: JsonObject) -> tuple[float, float]:
@@ -121,79 +98,66 @@ def spent(piece: JsonObject) -> tuple[float, float]:
 
 def compute_table(piece: JsonObject, metric: Metric, series: Series) -> Table:
     """Return the mean test value of every kind of network under each budget, with the span of the seeds."""
-    kinds, digits = by_kind(piece["rows"]), metric.digits
-    budgets = [row["budget"] for row in piece["rows"]]
-    rows = []
-    for name in kinds:
-        cells = [Cell(name, series=series[name])]
-        for row in piece["rows"]:
-            found = [entry["test"] for entry in row["networks"] if entry["name"] == name]
-            low, high = (min(found[0]), max(found[0])) if found else (0, 0)
-            cells.append(
-                in_unit(float(np.mean(found[0])), metric, f"{low:.{digits}f} to {high:.{digits}f}")
-                if found
-                else Cell(MISSING)
-            )
-        rows.append(cells)
+    digits, rows = metric.digits, piece["rows"]
+
+    def value(name: str, row: JsonObject) -> Cell:
+        found = next((entry["test"] for entry in row["networks"] if entry["name"] == name), None)
+        if found is None:
+            return Cell(MISSING)
+        return in_unit(float(np.mean(found)), metric, f"{min(found):.{digits}f} to {max(found):.{digits}f}")
+
+    cells = [[named(name, series), *(value(name, row) for row in rows)] for name in by_kind(rows)]
     caption = f"Test {metric.title} at equal compute, by budget: mean, least and most of the seeds."
-    return Table("compute", caption, ["network", *map(target, budgets)], rows)
+    return Table("compute", caption, ["network", *(target(row["budget"]) for row in rows)], cells)
 
 
 def differences_table(piece: JsonObject, metric: Metric) -> Table:
     """Return the paired differences under each budget."""
+    rivals = ("uniform", "best by hand", "early stopping", "best by hand", "one small ViT for all")
+    header = [f"{'both alone: ' if place == 3 else ''}winner − {rival}" for place, rival in enumerate(rivals)]
     rows = [
-        [
-            Cell(target(row["budget"])),
-            *(_interval(each["mean"], metric, sign=True, hint=each["minus"]) for each in row["differences"]),
-        ]
+        [target(row["budget"]), *(_interval(each["mean"], metric, hint=each["minus"]) for each in row["differences"])]
         for row in piece["rows"]
     ]
-    header = [
-        "budget",
-        "winner − uniform",
-        "winner − best by hand",
-        "winner − early stopping",
-        "both alone: winner − best by hand",
-        "winner − one small ViT for all",
-    ]
     caption = f"Paired differences in test {metric.heading}, with 95 % intervals over seeds."
-    return Table("differences", caption, header, rows, sortable=False)
+    shown = max((len(row) for row in rows), default=1)
+    return Table("differences", caption, ["budget", *header][:shown], rows, sortable=False)
 
 
 def networks_table(piece: JsonObject, metric: Metric, series: Series) -> Table:
     """Return every network at equal compute."""
-    rows = [
-        [
-            Cell(entry["name"], series=series[entry["name"]]),
-            Cell(target(row["budget"])),
-            *(number(costs[name], grouped(costs[name])) for name in ("params", "macs")),
-            number(entry["macs"][seed], compact(entry["macs"][seed])),
-            number(entry["epochs"][seed]),
-            in_unit(entry["test"][seed], metric),
-            _architecture(entry["architectures"][seed]),
-        ]
+    items = [
+        (target(row["budget"]), entry, seed)
         for row in piece["rows"]
         for entry in row["networks"]
-        for seed, costs in enumerate(entry["costs"])
+        for seed in range(len(entry["costs"]))
     ]
-    header = ["network", "budget", "parameters", "MACs", "MACs of training", "epochs", "test", "architecture"]
+
+    def cell(key: str, of: Callable[[Any], str]) -> Callable[[Any], str]:
+        return lambda item: of(item[1][key][item[2]])
+
+    cells = {
+        "network": lambda item: named(item[1]["name"], series),
+        "budget": lambda item: str(item[0]),
+        "parameters": cell("costs", lambda costs: number(costs["params"], grouped)),
+        "MACs": cell("costs", lambda costs: number(costs["macs"], grouped)),
+        "MACs of training": cell("macs", lambda macs: number(macs, compact)),
+        "epochs": cell("epochs", number),
+        "test": cell("test", lambda value: in_unit(value, metric)),
+        "architecture": cell("architectures", _architecture),
+    }
     caption = f"Every network at equal compute, and its test {metric.title}; a winner's training is its fine-tuning."
-    return _folded(Table("networks", caption, header, rows), "networks")
+    return columns("networks", caption, items, cells, folded=folded(len(items), "networks"))
 
 
 def _architecture(told: JsonObject) -> str:
     return str(Architecture.from_dict(dict(told)))
 
 
-def _folded(table: Table, what: str) -> Table:
-    folded = f"All {len(table.rows):,} {what}" if len(table.rows) >= _FOLDED_FROM else ""
-    return Table(table.name, table.caption, table.header, table.rows, folded=folded)
-
-
 def efficiency_table(piece: JsonObject, series: Series) -> Table:
     """Return the evaluations of each strategy until it passed the winner of the random ones, by seed."""
     rows = [
-        [Cell(row["strategy"], series=series[row["strategy"]])]
+        [named(row["strategy"], series)]
         + [Cell("never") if count is None else number(count) for count in row["passed"]]
         for row in piece["rows"]
     ]
@@ -205,55 +169,51 @@ def efficiency_table(piece: JsonObject, series: Series) -> Table:
 def ranks_table(piece: JsonObject) -> Table:
     """Return the rank correlations of each figure with retraining, by sample."""
     names = {"ranking": f"inherited {piece['ranked_by']}", "inherited": "inherited objective", **_FIGURES}
-    rows = [
-        [f"{sentence(PARTS[part['name']])}: {names[row['of']]}", number(row["n"])]
-        + [
-            cell
-            for key in ("kendall", "spearman")
-            for cell in (_interval(row[key]), number(row[key]["p"], f"{row[key]['p']:.2g}"))
-        ]
-        for part in piece["parts"]
-        for row in part["ranks"]
-    ]
-    caption = (
-        "Rank correlations with retraining, with 95 % bootstrap intervals, which are too narrow for few architectures; "
-        "p-values are for the null hypothesis of no correlation."
-    )
-    return Table("ranks", caption, ["ranked by", "architectures", "Kendall τ", "p of τ", "Spearman ρ", "p of ρ"], rows)
+    items = [(PARTS[part["name"]], row) for part in piece["parts"] for row in part["ranks"]]
+    cells = {
+        "ranked by": lambda item: f"{sentence(item[0])}: {names[item[1]['of']]}",
+        "architectures": lambda item: number(item[1]["n"]),
+        "Kendall τ": lambda item: _interval(item[1]["kendall"], sign=False),
+        "p of τ": lambda item: number(item[1]["kendall"]["p"], "{:.2g}"),
+        "Spearman ρ": lambda item: _interval(item[1]["spearman"], sign=False),
+        "p of ρ": lambda item: number(item[1]["spearman"]["p"], "{:.2g}"),
+    }
+    return columns("ranks", say("table_ranks"), items, cells)
 
 
 def fidelity_table(piece: JsonObject, metric: Metric) -> Table:
     """Return every architecture with its values."""
-    rows = [
-        [_architecture(row["architecture"]), PARTS[part["name"]]]
-        + [number(row[name], grouped(row[name])) for name in ("params", "macs")]
-        + [in_unit(row.get(name), metric) for name in ("inherited", "retrained", "long")]
-        for part in piece["parts"]
-        for row in part["rows"]
-    ]
+    items = [(PARTS[part["name"]], row) for part in piece["parts"] for row in part["rows"]]
+    cells = {
+        "architecture": lambda item: _architecture(item[1]["architecture"]),
+        "sample": lambda item: item[0],
+        "parameters": lambda item: number(item[1]["params"], grouped),
+        "MACs": lambda item: number(item[1]["macs"], grouped),
+        "inherited": lambda item: in_unit(item[1]["inherited"], metric),
+        "retrained": lambda item: in_unit(item[1]["retrained"], metric),
+        "retrained as long": lambda item: in_unit(item[1].get("long"), metric),
+    }
     caption = f"Test {metric.title} of every architecture, over {piece['images']:,} examples."
-    header = ["architecture", "sample", "parameters", "MACs", "inherited", "retrained", "retrained as long"]
-    return without_empty(_folded(Table("fidelity", caption, header, rows), "architectures"))
+    return columns("fidelity", caption, items, cells, folded=folded(len(items), "architectures"))
 
 
 def images_table(piece: JsonObject) -> Table:
     """Return the agreement of rankings on subsets with that on all examples."""
-    kinds = ranked_by(piece)
-    rows = [
-        [Cell(grouped(row["images"]), row["images"]), *(_interval(row[kind]) for kind in kinds)]
-        for row in piece["rows"]
-    ]
+
+    def agreement(kind: str) -> Callable[[Any], str]:
+        return lambda row: _interval(row[kind], sign=False)
+
+    kinds = {f"by {kind}": agreement(kind) for kind in ranked_by(piece)}
+    cells = {"examples": lambda row: number(row["images"], grouped), **kinds}
     caption = f"Kendall τ between rankings on n and on all {piece['full']:,} search examples; 95 % of random subsets."
-    return Table("images", caption, ["examples", *(f"by {kind}" for kind in kinds)], rows)
+    return columns("images", caption, piece["rows"], cells)
 
 
 def supernet_table(supernet: JsonObject) -> Table:
     """Return the diagnosed supernet and its training."""
     training = supernet.get("training") or {}
     rows = flattened({key: value for key, value in supernet.items() if key != "training"})
-    if "seconds" in training:
-        rows.append(["time", duration(training["seconds"])])
-    rows += flattened({key: training[key] for key in ("macs", "steps", "device", "processes") if key in training})
+    rows += effort_rows(training, ("macs", "steps", "device", "processes"))
     return facts("supernet", "The supernet.", rows + flattened(training.get("recipe") or {}))
 
 

@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from nasformer.architecture import Architecture
 from nasformer.compare import Comparison
-from nasformer.report.notation import MISSING, amount, cost_name, duration, fitting, grouped, sentence, signed, worth
-from nasformer.report.tables.table import Cell, Table, count, in_unit, number, without_empty
+from nasformer.report.notation import MISSING, duration, fitting, grouped, signed
+from nasformer.report.tables.table import Cell, Series, Table, columns, count, folded, in_unit, named, number
+from nasformer.report.words import say
 from nasformer.tasks import Metric
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from nasformer.report.statistics import Standing, TaskAnalysis
+    from nasformer.report.statistics import TaskAnalysis
 
 _SHOWN = 12
-_SAID = {
-    "mean over run": "Mean over run: the incumbent's {0.title} averaged over all evaluations; better if good "
-    "architectures are found early.",
-    "observed − true": "Observed − true: selection bias of the best observed value under noise, median over seeds.",
-    "search − test": "Search − test: the winner's {0.fitness.title} on the search split minus that on the test "
-    "split, median over seeds.",
-}
-Series = Mapping[str, int]
-"""Number of each strategy, by label."""
-
-
-def named(label: str, series: Series) -> Cell:
-    """Return a strategy's name as a cell, highlighted with it."""
-    return Cell(label, series=series[label])
 
 
 def metric_of(task: TaskAnalysis) -> Metric:
@@ -41,130 +27,104 @@ def metric_of(task: TaskAnalysis) -> Metric:
     return fitting(task.record.metric, (end for each in task.ranking for end in (each.best, each.worst)))
 
 
-def difference(value: float | None) -> Cell:
-    """Return a difference as a cell."""
-    return number(value, None if value is None else signed(value))
-
-
 def ranking_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return the ranking of the strategies."""
     metric = metric_of(task)
-    unit = f", {metric.unit}" if metric.unit else ""
-    header = ["strategy", "seeds", f"median{unit}", f"quartiles{unit}", "best", "worst", "median regret", "mean regret"]
-    header += ["optimum found", "mean over run", "observed − true", "search − test"]
-    rows = [_standing(standing, series, replace(metric, unit="")) for standing in task.ranking]
-    table = without_empty(Table(name, "", header, rows))
-    said = [f"{sentence(metric.title)} of the confirmed winners over seeds, best median first."]
-    said += [text.format(metric) for column, text in _SAID.items() if column in table.header]
-    return replace(table, caption=" ".join(said))
+    bare, unit = replace(metric, unit=""), f", {metric.unit}" if metric.unit else ""
 
+    def value(fitness: float | None) -> Cell:
+        return in_unit(None if fitness is None else metric.sign * fitness, bare)
 
-def _standing(standing: Standing, series: Series, metric: Metric) -> list[str]:
-    low, high = sorted(metric.sign * end for end in standing.quartiles)
-    ends = Cell(f"{metric.text(low)} – {metric.text(high)}", low) if standing.n > 1 else Cell(MISSING)
-    median, best, worst, mean = (
-        in_unit(None if value is None else metric.sign * value, metric)
-        for value in (standing.median, standing.best, standing.worst, standing.auc)
+    table = columns(
+        name,
+        "",
+        task.ranking,
+        {
+            "strategy": lambda s: named(s.label, series),
+            "seeds": lambda s: count(s.n),
+            f"median{unit}": lambda s: value(s.median),
+            f"quartiles{unit}": lambda s: _span([metric.sign * q for q in s.quartiles], bare.text, shown=s.n > 1),
+            "best": lambda s: value(s.best),
+            "worst": lambda s: value(s.worst),
+            "median regret": lambda s: number(s.median_regret, _three),
+            "mean regret": lambda s: number(s.mean_regret, _three),
+            "optimum found": lambda s: number(s.optimum_found, _share),
+            "mean over run": lambda s: value(s.auc),
+            "observed − true": lambda s: number(s.observed_bias, signed),
+            "search − test": lambda s: number(s.curse, signed),
+        },
     )
-    return [
-        named(standing.label, series),
-        count(standing.n),
-        median,
-        ends,
-        best,
-        worst,
-        number(standing.median_regret, _three(standing.median_regret)),
-        number(standing.mean_regret, _three(standing.mean_regret)),
-        _share(standing.optimum_found),
-        mean,
-        difference(standing.observed_bias),
-        difference(standing.curse),
-    ]
+    return replace(table, caption=say("table_ranking", metric=metric, header=table.header))
 
 
-def _three(value: float | None) -> str | None:
-    return None if value is None else "0" if value == 0 else f"{value:#.3g}".rstrip(".")
+def _span(ends: Sequence[float], text: Any, shown: bool = True) -> Cell:
+    low, high = sorted(ends)
+    return Cell(f"{text(low)} – {text(high)}", low) if shown else Cell(MISSING)
 
 
-def _share(share: float | None) -> Cell:
-    return number(share, None if share is None else f"{100 * share:.0f} %")
+def _three(value: float) -> str:
+    return "0" if value == 0 else f"{value:#.3g}".rstrip(".")
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return evaluations and time to target, if there is a target, and the effort of each strategy."""
-    runs = sum(standing.n for standing in task.ranking)
+    runs, metric = sum(standing.n for standing in task.ranking), metric_of(task)
     aimed = math.isfinite(task.target) and (task.record.target is not None or runs > 1)
-    header = ["duplicates", "infeasible", "failed", "evaluation time", "strategy time", "ask + tell"]
-    caption = "Effort of each strategy, median over seeds. "
-    if aimed:
-        header = ["reached", "evaluations to target", "time to target", *header]
-        caption = (
-            f"Evaluations and time to the target {task.record.metric.title} of {worth(metric_of(task), task.target)} "
-            f"({task.target_rule}), and effort. All but the share of seeds that reach it are medians over "
-            "seeds; a seed that never reaches it counts as infinite. "
-        )
-    caption += "Duplicate and infeasible proposals cost no evaluation; ask + tell is the strategy's time per evaluated "
-    caption += "architecture."
-    rows = [
-        [named(standing.label, series), *(_aim(standing) if aimed else ()), *_spent(standing)]
-        for standing in task.ranking
-    ]
-    return without_empty(Table(name, caption, ["strategy", *header], rows))
-
-
-def _aim(standing: Standing) -> list[Cell]:
-    return [_share(standing.reached), count(standing.evaluations_to_target), _time(standing.seconds_to_target)]
-
-
-def _spent(standing: Standing) -> list[Cell]:
-    return [
-        *map(count, (standing.duplicates, standing.infeasible, standing.failed)),
-        _time(standing.evaluation_seconds),
-        _time(standing.strategy_seconds),
-        number(standing.ms_per_ask, None if standing.ms_per_ask is None else f"{standing.ms_per_ask:.2f} ms"),
-    ]
-
-
-def _time(seconds: float | None) -> Cell:
-    return number(seconds, None if seconds is None else duration(seconds))
+    aim = {
+        "reached": lambda s: number(s.reached, _share),
+        "evaluations to target": lambda s: count(s.evaluations_to_target),
+        "time to target": lambda s: number(s.seconds_to_target, duration),
+    }
+    spent = {
+        "duplicates": lambda s: count(s.duplicates),
+        "infeasible": lambda s: count(s.infeasible),
+        "failed": lambda s: count(s.failed),
+        "evaluation time": lambda s: number(s.evaluation_seconds, duration),
+        "strategy time": lambda s: number(s.strategy_seconds, duration),
+        "ask + tell": lambda s: number(s.ms_per_ask, "{:.2f} ms"),
+    }
+    cells = {"strategy": lambda s: named(s.label, series), **(aim if aimed else {}), **spent}
+    return columns(name, say("table_effort", task=task, metric=metric, aimed=aimed), task.ranking, cells)
 
 
 def runs_table(comparison: Comparison, task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return every run's winner."""
-    mine = comparison.cells[comparison.cells.task == task.record.name]
-    header = ["strategy", "seed", "confirmed", "true value", "test", "best observed", "parameters", "MACs"]
-    caption = (
-        f"{sentence(task.record.metric.title)} of every run's winner. With a noisy fitness the best observed value is "
-        "too good; the confirmed one counts."
-    )
-    rows = [_run(run, series, metric_of(task)) for _, run in mine.iterrows()]
-    table = Table(name, caption, [*header, "architecture"], rows)
-    return without_empty(table if len(rows) <= _SHOWN else replace(table, folded=f"All {len(rows):,} runs"))
+    runs = [run for _, run in comparison.cells[comparison.cells.task == task.record.name].iterrows()]
+    metric = metric_of(task)
 
+    def value(column: str, run: Any) -> Cell:
+        return in_unit(metric.sign * float(run[column]), metric)
 
-def _run(run: pd.Series, series: Series, metric: Metric) -> list[str]:
-    values = [in_unit(metric.sign * float(run[name]), metric) for name in ("confirmed", "true", "test", "observed")]
-    told = bool(run["architecture"])
-    costs = [number(run[name], grouped(int(run[name]))) if told else MISSING for name in ("params", "macs")]
-    found = Architecture.from_dict(json.loads(run["architecture"])) if told else MISSING
-    return [named(run["strategy"], series), number(run["seed"], str(run["seed"])), *values, *costs, str(found)]
+    def cost(column: str, run: Any) -> Cell:
+        return number(run[column] if run["architecture"] else None, lambda cost: grouped(int(cost)))
+
+    cells: dict[str, Any] = {
+        "strategy": lambda run: named(run["strategy"], series),
+        "seed": lambda run: number(run["seed"], "{}"),
+        "confirmed": partial(value, "confirmed"),
+        "true value": partial(value, "true"),
+        "test": partial(value, "test"),
+        "best observed": partial(value, "observed"),
+        "parameters": partial(cost, "params"),
+        "MACs": partial(cost, "macs"),
+        "architecture": lambda run: str(
+            Architecture.from_dict(json.loads(run["architecture"])) if run["architecture"] else MISSING
+        ),
+    }
+    caption = say("table_runs", metric=task.record.metric)
+    return columns(name, caption, runs, cells, folded=folded(len(runs), "runs", _SHOWN))
 
 
 def fronts_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return the hypervolume of each strategy's fronts."""
-    first = next(iter(task.fronts.values()))
-    (cost, value), what = first.reference, cost_name(first.cost)
-    rows = [
-        [named(label, series), number(front.hypervolume, f"{front.hypervolume:.3f}"), _ends(front.quartiles)]
-        for label, front in sorted(task.fronts.items(), key=lambda item: -item[1].hypervolume)
-    ]
-    caption = (
-        f"Hypervolume of a run's front, median over seeds, normalised to the box between the reference "
-        f"({amount(cost)} {what}, {task.record.metric.fitness.title} {value:.5g}) and the ideal "
-        f"({amount(first.ideal[0])}, {first.ideal[1]:.5g}), the extremes over all runs."
-    )
-    return Table(name, caption, ["strategy", "hypervolume", "quartiles"], rows)
-
-
-def _ends(quartiles: tuple[float, float]) -> Cell:
-    return Cell(f"{quartiles[0]:.3f} – {quartiles[1]:.3f}", quartiles[0])
+    ordered = sorted(task.fronts.items(), key=lambda item: -item[1].hypervolume)
+    cells = {
+        "strategy": lambda item: named(item[0], series),
+        "hypervolume": lambda item: number(item[1].hypervolume, "{:.3f}"),
+        "quartiles": lambda item: _span(item[1].quartiles, "{:.3f}".format),
+    }
+    return columns(name, say("table_fronts", front=ordered[0][1], metric=task.record.metric), ordered, cells)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nasformer.report.notation import MISSING, counted, signed
-from nasformer.report.tables.outcome import Series, difference, named
-from nasformer.report.tables.table import Cell, Table, count, number, without_empty
+from nasformer.report.notation import MISSING, signed
+from nasformer.report.tables.table import Cell, Series, Table, columns, count, folded, named, number
+from nasformer.report.words import say
 
 if TYPE_CHECKING:
     from nasformer.report.statistics import Across, Pair, TaskAnalysis
@@ -20,18 +20,13 @@ _MOODS = {"better": "good", "worse": "bad"}
 def matrix_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return the verdicts as a matrix, the row's strategy against the column's."""
     labels = [standing.label for standing in task.ranking]
-    sides = {(pair.a, pair.b): pair for each in task.pairs for pair in (each, each.mirrored())}
-    rows = [[named(row, series), *(_verdict(sides.get((row, column))) for column in labels)] for row in labels]
-    caption = (
-        "Each strategy (row) against each other (column): ▲ better, ▼ worse, ○ no difference shown, = identical runs, "
-        "· untested; with the median paired difference, the probability that a run of the row beats one of the column "
-        "(A: Vargha and Delaney's A₁₂, 0.5 is a draw) and the Holm-corrected p-value of Wilcoxon's signed-rank test."
-    )
+    rows = [[named(row, series), *(_verdict(task, row, column) for column in labels)] for row in labels]
     header = ["", *(named(label, series) for label in labels)]
-    return Table(name, caption, header, rows, sortable=False)
+    return Table(name, say("table_matrix"), header, rows, sortable=False)
 
 
-def _verdict(pair: Pair | None) -> Cell:
+def _verdict(task: TaskAnalysis, row: str, column: str) -> Cell:
+    pair = None if row == column else task.pair(row, column)
     if pair is None or pair.median_difference is None:
         return Cell("")
     effect = "" if pair.effect_a12 is None else f"A {pair.effect_a12:.2f}"
@@ -42,76 +37,61 @@ def _verdict(pair: Pair | None) -> Cell:
 
 def pairs_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     """Return each pair's test in detail."""
-    header = ["strategy", "against", "verdict", "median difference", "95 % interval", "A₁₂", "p, Holm", "p"]
-    header += ["wins", "ties", "losses", "seeds"]
-    rows = [_pair(pair, series) for pair in task.pairs]
-    caption = (
-        "Paired test of every pair. The difference is the median of the first strategy's "
-        f"{task.record.metric.fitness.title} minus the second's with the same seed; its interval is exact and "
-        "uncorrected; wins, ties and losses count seeds."
-    )
-    folded = f"All {len(rows)} pairs with their tests" if len(rows) > 6 else ""
-    return Table(name, caption, header, rows, folded=folded)
+    cells = {
+        "strategy": lambda pair: named(pair.a, series),
+        "against": lambda pair: named(pair.b, series),
+        "verdict": lambda pair: Cell(f"{_SIGNS[pair.verdict]} {pair.verdict}", mood=_MOODS.get(pair.verdict, "")),
+        "median difference": lambda pair: number(pair.median_difference, signed),
+        "95 % interval": _interval,
+        "A₁₂": lambda pair: number(pair.effect_a12, "{:.2f}"),
+        "p, Holm": lambda pair: _probability(pair.p_holm),
+        "p": lambda pair: _probability(pair.p),
+        "wins": lambda pair: count(pair.wins),
+        "ties": lambda pair: count(pair.ties),
+        "losses": lambda pair: count(pair.losses),
+        "seeds": lambda pair: count(pair.n),
+    }
+    caption, pairs = say("table_pairs", metric=task.record.metric), task.pairs
+    return columns(name, caption, pairs, cells, folded=folded(len(pairs), "pairs with their tests", 6))
 
 
-def _pair(pair: Pair, series: Series) -> list[str]:
-    interval = pair.interval
-    return [
-        named(pair.a, series),
-        named(pair.b, series),
-        Cell(f"{_SIGNS[pair.verdict]} {pair.verdict}", mood=_MOODS.get(pair.verdict, "")),
-        difference(pair.median_difference),
-        Cell(MISSING) if interval is None else Cell(f"{signed(interval[0])} to {signed(interval[1])}", interval[0]),
-        number(pair.effect_a12, None if pair.effect_a12 is None else f"{pair.effect_a12:.2f}"),
-        _probability(pair.p_holm),
-        _probability(pair.p),
-        *map(count, (pair.wins, pair.ties, pair.losses, pair.n)),
-    ]
+def _interval(pair: Pair) -> Cell:
+    ends = pair.interval
+    return Cell(MISSING) if ends is None else Cell(f"{signed(ends[0])} to {signed(ends[1])}", ends[0])
 
 
 def _probability(p: float | None) -> Cell:
     """Return a probability with two digits, or "< 0.0001"."""
-    if p is None:
-        return Cell(MISSING)
-    return number(p, "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.0995 else f"{p:.2f}")
+    return number(p, lambda p: "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.0995 else f"{p:.2f}")
 
 
 def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Series) -> Table:
     """Return the strategies by their average rank over the tasks."""
-    header = ["strategy", "average rank", "wins", "ties", "losses", "untested", "ask + tell"]
-    labels = list(dict.fromkeys([*across.ranks, *across.tallies]))
-    rows = [_leader(label, across, tasks, series) for label in labels]
-    caption = (
-        f"Over {counted(len(tasks), 'task')}. Average rank of the median over seeds, 1 is best; wins and losses are "
-        "significant paired tests against each other strategy on each task, ties are tests without significant "
-        "difference. Ask + tell: the strategy's time per evaluated architecture, median over tasks."
-    )
-    return without_empty(Table("leaderboard", caption, header, rows))
 
+    def total(label: str, outcome: str) -> int:
+        return sum(getattr(tally, outcome) for tally in across.tallies[label].values())
 
-def _leader(label: str, across: Across, tasks: Sequence[TaskAnalysis], series: Series) -> list[str]:
-    rank, tallies = across.ranks.get(label), across.tallies[label].values()
-    sums = [sum(tally[place] for tally in tallies) for place in range(4)]
-    asks = [s.ms_per_ask for task in tasks for s in task.ranking if s.label == label and s.ms_per_ask is not None]
-    own = median(asks) if asks else None
-    return [
-        named(label, series),
-        number(rank, None if rank is None else f"{rank:.2f}"),
-        *map(count, sums[:3]),
-        count(sums[3] or None),
-        number(own, None if own is None else f"{own:.2f} ms"),
-    ]
+    def own(label: str) -> float | None:
+        asks = [s.ms_per_ask for task in tasks for s in task.ranking if s.label == label and s.ms_per_ask is not None]
+        return median(asks) if asks else None
+
+    cells: dict[str, Any] = {
+        "strategy": lambda label: named(label, series),
+        "average rank": lambda label: number(across.ranks.get(label), "{:.2f}"),
+        "wins": lambda label: count(total(label, "wins")),
+        "ties": lambda label: count(total(label, "ties")),
+        "losses": lambda label: count(total(label, "losses")),
+        "untested": lambda label: count(total(label, "untested") or None),
+        "ask + tell": lambda label: number(own(label), "{:.2f} ms"),
+    }
+    return columns("leaderboard", say("table_leaderboard", tasks=len(tasks)), across.labels, cells)
 
 
 def tally_table(across: Across, series: Series) -> Table:
     """Return wins, ties and losses over tasks of each strategy (row) against each other (column)."""
-    labels = list(dict.fromkeys([*across.ranks, *across.tallies]))
+    labels = across.labels
     rows = [[named(a, series), *(_tally(across, a, b) for b in labels)] for a in labels]
-    caption = (
-        "Wins–ties–losses of the row against the column, in tasks, by the paired tests on each task; "
-        "a tie is a test without significant difference."
-    )
-    return Table("tally", caption, ["", *(named(label, series) for label in labels)], rows, sortable=False)
+    return Table("tally", say("table_tally"), ["", *(named(label, series) for label in labels)], rows, sortable=False)
 
 
 def _tally(across: Across, a: str, b: str) -> Cell:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nasformer.architecture import Architecture
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.cost import Geometry
 from nasformer.report.history import followed, last_validation
@@ -22,23 +21,19 @@ _ANSWERS = {"yes": "●", "partly": "◐", "no": "○", "unknown": "?"}
 
 def space_table(space: SearchSpace) -> Table:
     """Return the space's dimensions, and its smallest, centroid and largest member."""
-    names = [dimension.name for dimension in space.dimensions]
     rows = [["choices", *map(_choices, space.dimensions), MISSING, MISSING]]
     for name, (architecture, costs) in describe(space).rows.items():
-        rows.append([name, *_sizes(space, architecture), grouped(costs["params"]), grouped(costs["macs"])])
+        sizes = [getattr(architecture, dimension.name) for dimension in space.dimensions]
+        shown = [f"{size[0] if isinstance(size, tuple) else size:g}" for size in sizes]
+        rows.append([name, *shown, grouped(costs["params"]), grouped(costs["macs"])])
     caption = "The space. In the lower rows, layer dimensions are equal in all layers; the supernet holds the weights."
-    header = ["", *names, "parameters", "MACs"]
+    header = ["", *(dimension.name for dimension in space.dimensions), "parameters", "MACs"]
     return Table(f"space-{space.fingerprint}", caption, header, rows, sortable=False)
 
 
 def _choices(dimension: Dimension) -> str:
     values = ", ".join(f"{value:g}" for value in dimension.values)
     return values if dimension.tied else f"{values} per layer"
-
-
-def _sizes(space: SearchSpace, architecture: Architecture) -> list[str]:
-    sizes = (getattr(architecture, dimension.name) for dimension in space.dimensions)
-    return [f"{size[0] if isinstance(size, tuple) else size:g}" for size in sizes]
 
 
 def geometry_table(space: SearchSpace) -> Table:
@@ -73,12 +68,12 @@ def input_rows(geometry: Geometry, choices: Mapping[str, Sequence[Any]] | None =
 
 def task_table(record: TaskRecord, name: str = "task") -> Table:
     """Return the task: space, budget, evaluations and fitness."""
-    size, feasible = record.space.size(), record.feasible
+    size, feasible, limits = record.space.size(), record.feasible, record.limits.items()
     within = f"{grouped(feasible)} of {grouped(size)} ({100 * feasible / size:.3g} %)" if feasible else MISSING
     rows = [
         ["space", record.space.name],
         ["architectures within the budget", within],
-        *([f"limit on {cost_name(cost)}", f"{_end(low)} to {_end(high)}"] for cost, (low, high) in _limits(record)),
+        *([f"limit on {cost_name(name)}", f"{_end(low)} to {_end(high)}"] for name, (low, high) in limits),
         ["evaluations of a run", grouped(record.evaluations)],
         ["optimum", "unknown" if record.optimum is None else f"{record.optimum:.6g}, known exactly"],
         ["noise", f"standard deviation {record.noise:g}" if record.noise else "none"],
@@ -86,10 +81,6 @@ def task_table(record: TaskRecord, name: str = "task") -> Table:
         *(["remark", remark] for remark in record.remarks),
     ]
     return facts(name, "The task: space, budget and fitness.", rows)
-
-
-def _limits(record: TaskRecord) -> Sequence[tuple[str, tuple[float | None, float | None]]]:
-    return [(name, (bounds.low, bounds.high)) for name, bounds in record.limits.items()]
 
 
 def _end(bound: float | None) -> str:
@@ -100,13 +91,18 @@ def training_table(training: JsonObject) -> Table:
     """Return the supernet's training, and the final validation of its smallest, centroid and largest subnet."""
     metric = followed(training)
     rows = [[f"{name} subnet", metric.text(value)] for name, value in last_validation(training).items()]
-    if isinstance(training.get("seconds"), (int, float)):
-        rows.append(["time", duration(training["seconds"])])
     known = ("history", "validation", "seconds", "data", "recipe", "candidates")
-    rows += flattened({key: value for key, value in training.items() if key not in known})
+    rows += effort_rows(training, [key for key in training if key not in known])
     rows += flattened(training.get("recipe") or {})
     caption = f"The supernet's training. Of subnets the {metric.title} in the final validation, on the search split."
     return facts("training", caption, rows)
+
+
+def effort_rows(training: JsonObject, known: Sequence[str]) -> list[list[str]]:
+    """Return the time of a training, and some of its figures."""
+    seconds = training.get("seconds")
+    time = [["time", duration(seconds)]] if isinstance(seconds, (int, float)) else []
+    return time + flattened({key: training[key] for key in known if key in training})
 
 
 def data_table(data: JsonObject) -> Table:
@@ -115,12 +111,13 @@ def data_table(data: JsonObject) -> Table:
     return facts("data", caption, flattened(data))
 
 
-def settings_table(comparison: Comparison) -> Table:
-    """Return the settings of the searches; all values if runs differ."""
+def run_tables(comparison: Comparison) -> list[Table]:
+    """Return the settings of the searches, all values if runs differ, and software versions and the machine."""
     seeds = [["seeds", ", ".join(map(str, comparison.seeds))]]
     options = [[f"options of {entrant.label}", _options(entrant)] for entrant in comparison.entrants]
     rows = [*seeds, *flattened(comparison.settings), *options]
-    return facts("settings", "Settings of the searches, including seeds.", rows)
+    settings = facts("settings", "Settings of the searches, including seeds.", rows)
+    return [settings, versions_table({**comparison.versions, **comparison.machine})]
 
 
 def _options(entrant: Entrant) -> str:
@@ -128,10 +125,9 @@ def _options(entrant: Entrant) -> str:
     return name + (", ".join(f"{key} = {value}" for key, value in flattened(entrant.options)) or "defaults")
 
 
-def versions_table(comparison: Comparison) -> Table:
+def versions_table(versions: JsonObject) -> Table:
     """Return software versions and the machine."""
-    rows = [*flattened(comparison.versions), *flattened(comparison.machine)]
-    return facts("versions", "Software versions and machine.", rows)
+    return facts("versions", "Software versions and machine.", flattened(versions))
 
 
 def checklist_table(checks: Sequence[Check]) -> Table:

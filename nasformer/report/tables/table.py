@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count as natural
 from typing import Any
 
+from nasformer.report.interval import MetricInterval
 from nasformer.report.notation import MISSING
 from nasformer.tasks import Metric
 
 JsonObject = Mapping[str, Any]
+
+Series = Mapping[str, int]
+"""Number of each strategy, by label."""
+
+_FOLDED_FROM = 9
+
+
+def numbered() -> Series:
+    """Return a number for every label, in the order of first use."""
+    return defaultdict(natural().__next__)
 
 
 class Cell(str):
@@ -70,29 +83,47 @@ def facts(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:
     return Table(name, caption, ["", ""], rows, wide=True, sortable=False)
 
 
-def number(value: float | None, text: str | None = None) -> Cell:
-    """Return a number as a cell, as the given text or with four digits."""
+def columns(
+    name: str, caption: str, items: Iterable[Any], cells: Mapping[str, Callable[[Any], str]], **options: Any
+) -> Table:
+    """Return a table with a row for each item, given the cell of every column; columns without a value are dropped."""
+    rows = [[cell(item) for cell in cells.values()] for item in items]
+    kept = [n for n, title in enumerate(cells) if n == 0 or any(row[n] != MISSING for row in rows)]
+    header = [title for n, title in enumerate(cells) if n in kept]
+    return Table(name, caption, header, [[row[n] for n in kept] for row in rows], **options)
+
+
+def folded(rows: int, what: str, most: int = _FOLDED_FROM - 1) -> str:
+    """Return the label of a table that is folded as it has more than ``most`` rows; else empty."""
+    return f"All {rows:,} {what}" if rows > most else ""
+
+
+def named(label: str, series: Series) -> Cell:
+    """Return a strategy's name as a cell, highlighted with it."""
+    return Cell(label, series=series[label])
+
+
+def number(value: float | None, form: str | Callable[[Any], str] = "{:.4g}") -> Cell:
+    """Return a number as a cell, in a form."""
     if value is None or not math.isfinite(value):
         return Cell(MISSING)
-    return Cell(f"{value:.4g}" if text is None else text, float(value))
+    return Cell(form.format(value) if isinstance(form, str) else form(value), float(value))
 
 
 def count(value: float | None) -> Cell:
     """Return a count as a cell; medians may be half-integers."""
-    return number(value, None if value is None else f"{value:,.1f}".removesuffix(".0"))
+    return number(value, lambda median: f"{median:,.1f}".removesuffix(".0"))
 
 
 def in_unit(value: float | None, metric: Metric, hint: object = None) -> Cell:
     """Return a value of a metric as a cell, with a second line if known."""
-    cell = number(value, None if value is None else metric.text(value))
+    cell = number(value, metric.text)
     return Cell(cell, cell.key, hint="" if hint is None else str(hint))
 
 
-def without_empty(table: Table) -> Table:
-    """Drop columns without any value."""
-    kept = [i for i in range(len(table.header)) if i == 0 or any(row[i] != MISSING for row in table.rows)]
-    header = [table.header[index] for index in kept]
-    return replace(table, header=header, rows=[[row[index] for index in kept] for row in table.rows])
+def bounds(found: MetricInterval | None) -> Cell:
+    """Return an interval as a cell, sorted by its lower end."""
+    return Cell(MISSING) if found is None else Cell(str(found), found.low)
 
 
 def flattened(record: JsonObject, prefix: str = "") -> list[list[str]]:

@@ -31,26 +31,26 @@ def test_ranks_statistic_and_critical_difference_of_a_table() -> None:
     assert across.p == pytest.approx(expected.pvalue)
     # q for four strategies at 0.05 is 2.569 (Demšar 2006, table 5a)
     assert across.critical_difference == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 6)), rel=1e-3)
-    assert across.groups == (("a", "b", "c"), ("b", "c", "d"))
+    assert (across.level_with, across.below) == (["b", "c"], ["d"])
 
 
-def test_groups_agree_with_nemenyis_p_values() -> None:
+def test_the_critical_difference_agrees_with_nemenyis_p_values() -> None:
     rng = np.random.default_rng(1)
     table = [tuple(np.arange(6) + rng.normal(scale=1.2, size=6)) for _ in range(12)]
     across = over(*table)
     assert across.p is not None
     assert across.p < 0.05
-    together = {(a, b) for group in across.groups for a in group for b in group}
-    for a in across.ranks:
-        for b in across.ranks:
-            assert ((a, b) in together) == (across.p_values[a][b] > 0.05), (a, b)
+    assert across.critical_difference is not None
+    for a, first in across.ranks.items():
+        for b, second in across.ranks.items():
+            assert (abs(first - second) < across.critical_difference) == (across.p_values[a][b] > 0.05), (a, b)
 
 
-def test_without_a_finding_all_are_in_one_group() -> None:
+def test_without_a_finding_the_best_is_above_none() -> None:
     across = over((1.0, 2, 3), (3.0, 2, 1), (2.0, 1, 3), (2.0, 3, 1))
     assert across.p is not None
     assert across.p > 0.05
-    assert [set(group) for group in across.groups] == [{"a", "b", "c"}]
+    assert (len(across.level_with), across.below) == (2, [])
 
 
 def test_equal_medians_share_a_rank() -> None:
@@ -95,4 +95,4 @@ def test_one_task_has_no_across() -> None:
 def test_ranks_without_any_difference_are_not_tested() -> None:
     across = over((1.0, 1, 1), (2.0, 2, 2))
     assert (across.p, across.p_values) == (None, {})
-    assert across.groups == (("a", "b", "c"),)
+    assert (across.level_with, across.below) == (["b", "c"], [])

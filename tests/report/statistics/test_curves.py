@@ -1,10 +1,8 @@
-"""Curves follow the incumbent, bear failures and early ends, and agree with NumPy and SciPy."""
+"""Curves follow the incumbent, bear failures and early ends, and agree with NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from scipy.stats import bootstrap
 
 from nasformer.report.statistics import analyse
 from tests.report.statistics.comparisons import compared
@@ -43,19 +41,12 @@ def test_failed_evaluations_and_early_ends_keep_the_incumbent() -> None:
 def test_a_run_without_a_value_counts_as_lower_than_any() -> None:
     curve = analyse(compared({"a": [[NAN, 4.0], [2.0, 2.0], [1.0, 3.0]]}), resamples=50).tasks[0].curves["a"]
     np.testing.assert_array_equal(curve.median, [1.0, 3.0])
-    np.testing.assert_array_equal(curve.mean, [NAN, 3.0])
 
 
-def test_quartiles_and_means_are_numpys_and_the_interval_is_scipys() -> None:
+def test_quartiles_are_numpys() -> None:
     values = np.maximum.accumulate(np.random.default_rng(0).normal(size=(9, 30)), axis=1)
-    curve = analyse(compared({"a": values}), resamples=4000, seed=3).tasks[0].curves["a"]
+    curve = analyse(compared({"a": values}), resamples=20).tasks[0].curves["a"]
     np.testing.assert_allclose([curve.low, curve.median, curve.high], np.quantile(values, (0.25, 0.5, 0.75), axis=0))
-    np.testing.assert_allclose(curve.mean, values.mean(axis=0))
-    for place in (0, 17, 29):
-        ends = bootstrap((values[:, place],), np.mean, n_resamples=20_000, method="percentile", rng=1)
-        low, high = ends.confidence_interval
-        assert curve.mean_low[place] == pytest.approx(low, abs=0.05 * (high - low))
-        assert curve.mean_high[place] == pytest.approx(high, abs=0.05 * (high - low))
 
 
 def test_long_curves_are_thinned_evenly_in_the_logarithm() -> None:
@@ -72,5 +63,4 @@ def test_regret_curves_mirror_the_values() -> None:
     curve, regret = analysis.curves["a"], analysis.regret_curves["a"]
     np.testing.assert_allclose(regret.median, 5 - curve.median)
     np.testing.assert_allclose(regret.low, 5 - curve.high)
-    np.testing.assert_allclose(regret.mean_high, 5 - curve.mean_low)
     assert analyse(compared({"a": values}), resamples=20).tasks[0].regret_curves == {}

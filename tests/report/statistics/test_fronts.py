@@ -7,7 +7,7 @@ import pytest
 
 from nasformer.errors import NasformerError
 from nasformer.report.statistics import analyse
-from nasformer.report.statistics.fronts import hypervolume, undominated
+from nasformer.search.front import hypervolume, undominated
 from tests.report.statistics.comparisons import compared
 
 

@@ -78,5 +78,5 @@ def test_a_strategy_without_any_value_is_not_ranked() -> None:
     analysis = analyse(compared({"a": [[1.0, 2.0]] * 6, "b": [[NAN, NAN]] * 6}), resamples=20)
     assert [found.label for found in analysis.tasks[0].ranking] == ["a"]
     assert analysis.tasks[0].pairs[0].verdict == "untested"
-    assert any("six runs of b ended without a value" in warning for warning in analysis.warnings)
+    assert any("six runs of b ended without a value" in str(warning) for warning in analysis.warnings)
     assert "nothing is compared" in analysis.summary[0]
