@@ -38,8 +38,8 @@ def net() -> nf.Supernet:
 
 @pytest.fixture(scope="module")
 def data() -> nf.Dataset:
-    splits = {name: corners(64, place, noise=0.5) for place, name in enumerate(("train", "search", "test"))}
-    return nf.Dataset(**splits, name="corners")
+    train, search, test = (corners(64, seed, noise=0.5) for seed in range(3))
+    return nf.Dataset(train=train, search=search, test=test, name="corners")
 
 
 @pytest.fixture(scope="module")

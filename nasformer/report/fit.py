@@ -11,13 +11,12 @@ from typing import Any
 from nasformer._provenance import machine, versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Bounds
-from nasformer.report import tables
 from nasformer.report.figures import Line, draw_learning_curve, draw_lines, draw_network
 from nasformer.report.interval import interval
-from nasformer.report.notation import amount, budget, compact, cost_name, grouped
+from nasformer.report.notation import amount, budget, compact, cost_name
 from nasformer.report.page import Download, Subject, render, write_files
-from nasformer.report.plain import plain
-from nasformer.report.tables.table import Table, facts, flattened, in_unit, number
+from nasformer.report.tables.record import data_table, space_table, training_table, versions_table
+from nasformer.report.tables.table import Table, bounds, count, facts, in_unit, number
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
 
@@ -58,12 +57,11 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         for number, model in enumerate(distinct, 1)
     ]
     pictures = [picture for picture in (front, curve, *drawings) if picture is not None]
-    text = json.dumps(plain(found), indent=1) + "\n"
     html = render(
         "fit.html.j2",
-        Subject(title, command, Download("fit.json", "Download all figures as JSON", "application/json", text)),
+        Subject(title, command, Download.of_json("fit.json", found)),
         pictures,
-        [tables.data_table(training["data"]), _machine()],
+        [data_table(training["data"]), versions_table({**versions(), **machine()})],
         summary=[_lead(models, metric, examples, task.examples)],
         key_figures=[_tile(model, metric, examples) for model in models],
         warnings=[],
@@ -73,8 +71,8 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         drawings=drawings,
         networks=_networks(models, metric, examples),
         stages=facts("stages", "What each stage decided.", [[name, line] for name, line in found["stages"].items()]),
-        training=replace(tables.training_table(training), folded="Recipe and result"),
-        space=tables.space_table(space),
+        training=replace(training_table(training), folded="Recipe and result"),
+        space=space_table(space),
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 
@@ -130,8 +128,13 @@ def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Ta
     rows = []
     for model in models:
         ends, costs = interval(metric, model["test"], examples), model["costs"]
-        row = [_budget(model), in_unit(model["test"][metric.name], metric), "" if ends is None else str(ends)]
-        row += [number(costs["params"], grouped(costs["params"])), number(costs["macs"], grouped(costs["macs"]))]
+        row = [
+            _budget(model),
+            in_unit(model["test"][metric.name], metric),
+            bounds(ends),
+            count(costs["params"]),
+            count(costs["macs"]),
+        ]
         row += [number(costs.get("latency_ms")), number(model["measured_ms"])] if timed else []
         row += [in_unit(model["rival"]["test"][metric.name], metric)] if rivals else []
         rows.append([*row, f"{compact(model['bytes'])}B", str(model["file"])])
@@ -139,7 +142,3 @@ def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Ta
     if rivals:
         caption += " Uniform ViTs were trained alone, each for an equal part of the compute of all stages."
     return Table("networks", caption, [*header, "size", "file"], rows)
-
-
-def _machine() -> Table:
-    return facts("versions", "Versions and machine.", flattened({**versions(), **machine()}))

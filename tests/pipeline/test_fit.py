@@ -36,7 +36,7 @@ num_classes: 2
 max_distance: null
 """
 MODEL = "vit_base_patch16_clip_224"
-OPTIONS = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "num_heads": 3, "depth": 2}
+OPTIONS: dict[str, Any] = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "num_heads": 3, "depth": 2}
 HOURS = 0.004
 BUDGETS = (60_000, 300_000)
 STAGES = ("size", "data", "space", "training", "supernet", "search", "networks", "files")
