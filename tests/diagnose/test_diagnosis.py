@@ -350,7 +350,7 @@ def test_budgets_that_do_not_fit(net: Supernet, data: Dataset, plan: Plan, tmp_p
     with pytest.raises(DiagnosisError, match="the budget macs >= 20000 has no upper bound"):
         diagnose(net, data, replace(plan, budgets=({"macs": (20_000, None)},)), tmp_path, device="cpu", progress=False)
     tiny = replace(plan, share=0.01, pieces=("compute",), seeds=1)
-    with pytest.raises(RecipeError, match="the searches take all of the compute, .* multiply-accumulates; take more"):
+    with pytest.raises(RecipeError, match=r"the searches take all of the compute, .* multiply-accumulates; take more"):
         diagnose(net, data, tiny, tmp_path, device="cpu", progress=False)
 
 
