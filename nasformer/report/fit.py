@@ -11,7 +11,7 @@ from typing import Any
 from nasformer._provenance import machine, versions
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Bounds
-from nasformer.report.figures import Line, draw_learning_curve, draw_lines, draw_network
+from nasformer.report.figures import Line, Picture, draw_learning_curve, draw_lines, draw_network
 from nasformer.report.interval import interval
 from nasformer.report.notation import amount, budget, compact, cost_name
 from nasformer.report.page import Download, Subject, render, write_files
@@ -63,9 +63,8 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         pictures,
         [data_table(training["data"]), versions_table({**versions(), **machine()})],
         summary=[_lead(models, metric, examples, task.examples)],
-        key_figures=[_tile(model, metric, examples) for model in models],
+        tiles=[_tile(model, metric, examples) for model in models],
         warnings=[],
-        chapters=[],
         front=front,
         curve=curve,
         drawings=drawings,
@@ -103,19 +102,28 @@ def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, s
     return _budget(model), metric.text(model["test"][metric.name]), words
 
 
-def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Any:
-    """Return the test metric against the cost of the budgets; None with fewer than two networks."""
-    cost = next(iter(models[0]["budget"]))
-    kinds = {_NETWORKS: models, _RIVALS: [model["rival"] for model in models if model["rival"]]}
+def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Picture | None:
+    """Return the test metric by budget; None with fewer than two budgets."""
+    budgets = [set(model["budget"].items()) for model in models]
+    differing = {name for own in budgets for name, _ in own if any(own != other for other in budgets)}
+    cost = next((name for name in models[0]["budget"] if name in differing), "")
+    if not cost:
+        return None
+    ordered = sorted(models, key=lambda model: float(model["budget"][cost]))
+    kinds = {
+        _NETWORKS: [model["test"] for model in ordered],
+        _RIVALS: [(model["rival"] or {}).get("test") for model in ordered],
+    }
     lines = []
-    for kind, those in kinds.items():
-        own = sorted({each["costs"][cost]: each["test"] for each in those}.items())
-        ends = [interval(metric, test, examples) for _, test in own]
-        edges = ([end and end.low for end in ends], [end and end.high for end in ends]) if all(ends) else ((), ())
-        lines.append(Line(kind, [x for x, _ in own], [test[metric.name] for _, test in own], *edges))
-    caption = f"Test {metric.title} by {cost_name(cost)}; bands are 95 % intervals over the test examples."
+    for kind, tests in kinds.items():
+        if all(tests):
+            ends = [interval(metric, test, examples) for test in tests]
+            edges = ([end and end.low for end in ends], [end and end.high for end in ends]) if all(ends) else ((), ())
+            at = [model["budget"][cost] for model in ordered]
+            lines.append(Line(kind, at, [test[metric.name] for test in tests], *edges))
+    caption = f"Test {metric.title} by budget in {cost_name(cost)}; bands are 95 % intervals over the test examples."
     series = {kind: number for number, kind in enumerate(kinds)}
-    x, y = cost_name(cost), f"test {metric.heading}"
+    x, y = f"budget, {cost_name(cost)}", f"test {metric.heading}"
     return draw_lines("front", "The networks", caption, lines, series, x=x, y=y, log=True)
 
 
@@ -137,7 +145,7 @@ def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Ta
         ]
         row += [number(costs.get("latency_ms")), number(model["measured_ms"])] if timed else []
         row += [in_unit(model["rival"]["test"][metric.name], metric)] if rivals else []
-        rows.append([*row, f"{compact(model['bytes'])}B", str(model["file"])])
+        rows.append([*row, f"{compact(model['bytes'])}B", Path(model["file"]).parent.name])
     caption = "The network of each budget."
     if rivals:
         caption += " Uniform ViTs were trained alone, each for an equal part of the compute of all stages."
