@@ -363,7 +363,7 @@ class Run:
 
         format = self.journal.stage("files", chosen)["format"]
         for number, (own, winner) in enumerate(zip(self.settings.budgets, front.winners, strict=True)):
-            folder = self.folder / _MODELS / "-".join(f"{name}-{value:g}" for name, value in own.items())
+            folder = self.folder / _MODELS / "-".join(f"{name}-{value:.10g}" for name, value in own.items())
             if not folder.is_dir():
                 export(winner.tuned.net, data, folder, format=format, provenance={"budget": dict(own)})
             record = parse_json(read_text(folder / RECORD))
