@@ -38,7 +38,7 @@ DOCUMENT = HERE.parent / "docs" / "diagnosis.md"
 ALONE = {"sampling": "uniform", "budget": None, "batch_size": 64, "learning_rate": 2e-3, "epochs": 5}
 FINETUNING = {**ALONE, "warmup_epochs": 0}
 BUDGETS = {"cifar10": (1.0e6, 1.7e6, 2.8e6, 4.8e6, 8.0e6), "fashion-mnist-wide": (0.5e6, 0.84e6, 1.4e6, 2.4e6, 4.0e6)}
-SIZES: dict[str, Any] = {"search_images": 1000, "share": 3.0, "epochs": 1}
+SIZES: dict[str, Any] = {"search_images": 1000, "share": 3.0, "epochs": 9}
 
 JsonObject = dict[str, Any]
 

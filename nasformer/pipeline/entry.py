@@ -9,8 +9,9 @@ from typing import Any
 from nasformer.data.batches import Readers
 from nasformer.data.names import slug, with_prefix
 from nasformer.errors import BudgetError
+from nasformer.pipeline.context import RunContext, Settings
 from nasformer.pipeline.result import FitResult
-from nasformer.pipeline.run import Run, Settings
+from nasformer.pipeline.run import finish
 
 
 def fit(
@@ -90,7 +91,9 @@ def fit(
         seed=seed,
     )  # fmt: skip
     folder = Path(out) if out is not None else Path("runs") / f"{slug(settings.data)}-fit"
-    return Run(settings, folder, {"device": device, "readers": readers, "progress": progress}, say, command).result()
+    return finish(
+        RunContext(settings, folder, {"device": device, "readers": readers, "progress": progress}, say), command
+    )
 
 
 def _budgets(given: Mapping[str, float | Sequence[float] | None]) -> tuple[Mapping[str, float], ...]:
