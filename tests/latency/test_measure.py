@@ -69,7 +69,8 @@ def test_torch_compiles(space: SearchSpace) -> None:
 
 def test_the_median_and_the_quartiles_count() -> None:
     timing = Timing.of([4e-3, 1e-3, 2e-3, 3e-3, 5e-3])
-    assert (timing.median_ms, timing.spread) == (pytest.approx(3.0), pytest.approx(2 / 3))
+    assert timing.median_ms == pytest.approx(3.0)
+    assert timing.spread == pytest.approx(2 / 3)
     assert Timing.of([2e-3]) == Timing(2.0, 0.0)
 
 
