@@ -138,7 +138,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'known: choice0, choice1, choice10, choice11, choice12, choice13, choice14, choice15 and 32 more'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1) or [each for each in names if _initials(each) == name]
+    close = difflib.get_close_matches(name, names, n=1) or [each for each in names if name and _initials(each) == name]
     if close:
         return f"did you mean {close[0]!r}?"
     shown = names if len(names) <= _MAX_LISTED else names[: _MAX_LISTED // 4]

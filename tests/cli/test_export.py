@@ -236,7 +236,7 @@ def test_what_cannot_be_exported_is_said_in_one_line(
     Path("model").mkdir()
     other = json.dumps({**ARCHITECTURE, "embed_dim": 640})
     for message, arguments in (
-        (r"--format is safetensors, timm, onnx, torch-export, got 'tflite'", ("fine", "--format", "tflite")),
+        (r"unknown format 'tflite'; known: onnx, onnx-pixels, safetensors, timm, torch-export", ("fine", "--format", "tflite")),
         (r"does not support int8; int8 is for onnx", ("fine", "--dtype", "int8")),
         (r"is a network with its own architecture, got also 'smallest'", ("fine", "smallest")),
         (r"is a network with its own architecture", ("fine", "--supernet", weights)),
@@ -290,7 +290,7 @@ def test_what_is_no_image_or_no_model_is_said_in_one_line(refused: Refused, expo
     refused(r"--out found.txt is a .csv or .jsonl file", "predict", exported, "0.png", "--out", "found.txt")
     refused(r"there is no model absent", "predict", "absent", "0.png")
     refused(r"network.safetensors has no metadata", "predict", "fine/network.safetensors", "0.png")
-    refused(r"has none of model.safetensors, model.onnx, model.pt2", "benchmark", "fine")
+    refused(r"has none of model.onnx, model.safetensors, model.pt2", "benchmark", "fine")
     refused(r"cannot open torn.pt2: truncated", "benchmark", "torn.pt2")
     refused(r"Missing argument 'IMAGE", "predict", exported)
 
