@@ -151,7 +151,8 @@ class Preparation:
             table.save(path)
             scale = median(m / p for m, p in zip(found.measured, found.predicted, strict=True))
             words = f"{table.runtime} on {table.device}: whole networks take {scale:.2f} times the sum of their blocks"
-            return {"scale": scale}, f"{words}; median error {100 * found.median_error:.0f} %"
+            error, spread = f"{100 * found.median_error:.0f} %", f"{100 * (table.spread or 0):.0f} %"
+            return {"scale": scale}, f"{words}; median error {error}, widest spread of a block {spread}"
 
         self.run.scale = float(self.run.journal.stage("latency", measured)["scale"])
         net.space = net.space.with_cost(LatencyTable.load(path).cost())
