@@ -236,7 +236,10 @@ def test_what_cannot_be_exported_is_said_in_one_line(
     Path("model").mkdir()
     other = json.dumps({**ARCHITECTURE, "embed_dim": 640})
     for message, arguments in (
-        (r"unknown format 'tflite'; known: onnx, onnx-pixels, safetensors, timm, torch-export", ("fine", "--format", "tflite")),
+        (
+            r"unknown format 'tflite'; known: onnx, onnx-pixels, safetensors, timm, torch-export",
+            ("fine", "--format", "tflite"),
+        ),
         (r"does not support int8; int8 is for onnx", ("fine", "--dtype", "int8")),
         (r"is a network with its own architecture, got also 'smallest'", ("fine", "smallest")),
         (r"is a network with its own architecture", ("fine", "--supernet", weights)),

@@ -12,11 +12,11 @@ from nasformer.data import load_dataset
 
 MACS = 1.5e9
 ROWS: list[dict[str, Any]] = [
-    {"way": "uniform", "seed": 0, "macs": 1e12, "accuracies": [[50.0, 52.0], [60.0, 62.0]]},
-    {"way": "uniform", "seed": 1, "macs": 1e12, "accuracies": [[54.0, 56.0], [64.0, 66.0]]},
-    {"way": "bins", "seed": 0, "macs": 2e12, "accuracies": [[53.0, 53.0], [61.0, 61.0]]},
-    {"way": "bins", "seed": 1, "macs": 2e12, "accuracies": [[58.0, 58.0], [66.0, 66.0]]},
-    {"way": "shift", "seed": 7, "macs": 1e12, "accuracies": [[53.0, 53.0], [61.0, 61.0]]},
+    {"way": "uniform", "seed": 0, "seconds": 10, "macs": 1e12, "accuracies": [[50.0, 52.0], [60.0, 62.0]]},
+    {"way": "uniform", "seed": 1, "seconds": 20, "macs": 1e12, "accuracies": [[54.0, 56.0], [64.0, 66.0]]},
+    {"way": "bins", "seed": 0, "seconds": 15, "macs": 2e12, "accuracies": [[53.0, 53.0], [61.0, 61.0]]},
+    {"way": "bins", "seed": 1, "seconds": 50, "macs": 2e12, "accuracies": [[58.0, 58.0], [66.0, 66.0]]},
+    {"way": "shift", "seed": 7, "seconds": 9, "macs": 1e12, "accuracies": [[53.0, 53.0], [61.0, 61.0]]},
 ]
 
 
@@ -50,6 +50,6 @@ def test_every_way_takes_the_compute_and_is_kept(small: Path, way: str, monkeypa
 def test_the_table_compares_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "ENDS", (0.5e6, 1e6, 1.7e6))
     *_, uniform, bins, shift = ways.table(ROWS).splitlines()
-    assert uniform == "| uniform | 53.0 | 63.0 | +0.00 ± 0.00 | 1.00 |"
-    assert bins == "| bins | 55.5 | 63.5 | +1.50 ± 0.50 | 2.00 |"
-    assert shift == "| shift | 53.0 | 61.0 | – | 1.00 |", "there is no uniform training of this seed"
+    assert uniform == "| uniform | 53.0 | 63.0 | +0.00 ± 0.00 | 1.00 | 1.00 |"
+    assert bins == "| bins | 55.5 | 63.5 | +1.50 ± 0.50 | 2.00 | 2.00 |"
+    assert shift == "| shift | 53.0 | 61.0 | – | 1.00 | – |", "there is no uniform training of this seed"
