@@ -10,6 +10,8 @@ import pytest
 import nasformer as nf
 from nasformer.cost import Bounds
 from nasformer.errors import BudgetError, RecipeError
+from nasformer.fitness import Finetuning
+from nasformer.growth.first import FirstThese
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.training import evaluate
 from tests.tiny import corners
@@ -102,14 +104,24 @@ def test_too_little_compute_is_refused(net: nf.Supernet, data: nf.Dataset, recip
 
 
 def test_seconds_are_kept_and_resumed(
-    net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any, tmp_path: Path
+    net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = {**QUIET, "macs": None, "seconds": 4.0, "confirm": 2, "out": tmp_path}
     front = nf.grow_front(net, data, budgets, recipe, **how)
     assert all(len(each.search.confirmed) == 2 for each in front.grown)
+    monkeypatch.setattr(Finetuning, "confirm", None)  # what was confirmed is not fine-tuned again
     again = nf.grow_front(net, data, budgets, recipe, **how, resume=True)
     assert [each.tuned.training.recipe for each in again.grown] == [each.tuned.training.recipe for each in front.grown]
     assert [each.evaluation.value for each in again.grown] == [each.evaluation.value for each in front.grown]
+
+
+def test_what_another_strategy_has_is_its_own(net: nf.Supernet) -> None:
+    made = FirstThese(
+        net.space.feasible(), seed=0, evaluations=20, then="evolution", first=[net.space.smallest.to_dict()]
+    )
+    assert made.keeps == made.inner.keeps > 1, "races keep the parents"
+    assert made.ask(2) == [net.space.smallest]
+    assert not hasattr(made, "nothing")
 
 
 def test_the_best_that_keeps_its_budget_wins(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasformer.architecture import Architecture
@@ -26,9 +26,11 @@ class FirstThese:
     ) -> None:
         make = get_strategy(then)
         self.inner = make(feasible, seed=seed, evaluations=evaluations, batch_size=batch_size)
-        self.probes: Set[Architecture] = getattr(self.inner, "probes", frozenset())
-        self.uses_evaluations = getattr(self.inner, "uses_evaluations", True)
         self._first = [Architecture.from_dict(each) for each in first]
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what only the other strategy has, such as ``probes``, ``keeps`` and ``counts``."""
+        return getattr(self.__dict__["inner"], name)
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Return the next of the given architectures, if any are left, else those of the other strategy."""

@@ -90,8 +90,8 @@ class Growth:
         """Search between two budgets, and fine-tune the winner for a share of what is left of the compute."""
         limits = {name: Bounds(below[name].high if name in below else None, own.high) for name, own in upper.items()}
         folder = None if self.out is None else self.out / str(len(self.grown) + 1)
-        result = self._searched(limits, share)
         kept = _read_step(folder)
+        result = self._searched(limits, share, confirmed=kept is not None)
         winner = kept[0] if kept else self._winner(result, upper)
         confirming = _CONFIRM * share * self.compute.left if self.search.confirm > 1 else 0.0
         searched = kept[2] if kept else self.compute.of_search(result, len(self.search.images), confirming)
@@ -124,7 +124,8 @@ class Growth:
             **how,
         )
 
-    def _searched(self, limits: Limits, share: float) -> SearchResult:
+    def _searched(self, limits: Limits, share: float, *, confirmed: bool) -> SearchResult:
+        """Search, or replay a search whose winner is known and is not fine-tuned again."""
         space, search, near = self.net.space, self.search, list[Architecture]()
         if self.grown:
             scores = distance_scores(space.codec, self.grown[-1].architecture)
@@ -135,7 +136,7 @@ class Growth:
             evaluations=search.evaluations,
             batch_size=_BATCH,
             seconds=self.compute.seconds(share),
-            rerank=self._reranker(limits, share) if search.confirm > 1 else None,
+            rerank=self._reranker(limits, share) if search.confirm > 1 and not confirmed else None,
             storage=None if self.out is None else self.out / "study.log",
             study=str(len(self.grown) + 1),
             progress=False,
