@@ -24,17 +24,17 @@ def commands(folder: Path) -> list[str]:
     if given["timm"] or given["transformers"]:
         model = ["--transformers", given["transformers"]] if given["transformers"] else [given["timm"]]
         model += ["--weights", given["weights"]] if given["weights"] else []
+        model += [text for name, value in given["timm_options"].items() for text in ("-o", f"{name}={value}")]
         told.append(["from-timm", *model, "--data", data, "--out", f"{folder}/family"])
         start = ["--supernet", f"{folder}/family/supernet.safetensors"]
     told.append(["train", *start, "--data", data, "--recipe", f"{folder}/recipe.yaml", "--out", f"{folder}/supernet"])
     table = ["--latency-table", f"{folder}/latency.json"] if "latency" in stages else []
     if table:
         told.append(["latency", space, "--out", f"{folder}/latency.json"])
-    limits = [", ".join(f"{name} <= {most:.10g}" for name, most in each.items()) for each in given["budgets"]]
     for number, each in enumerate(given["budgets"], 1):
         bounds = [text for name, most in each.items() for text in (f"--{name.removesuffix('_ms')}", f"{most:.10g}")]
         search = ["search", space, "--supernet", weights, "--strategy", given["strategy"], "--objective", "loss"]
-        share = str(max(1, given["evaluations"] // len(limits)))
+        share = str(max(1, given["evaluations"] // len(given["budgets"])))
         told.append(
             [*search, "--racing", "--batch-size", "10", "-n", share, *bounds, *table, "--out", f"{folder}/{number}"]
         )
