@@ -23,6 +23,7 @@ SHORTER = {
     "deit_small_patch16_224": f"deit_small_patch16_224 {' '.join(f'-o {key}={size}' for key, size in SIZES.items())}",
     "--evaluations 200": "--evaluations 12",
     "--epochs 5": "--epochs 1",
+    "nasformer latency": "nasformer latency --repeats 3 --max-spread inf",
 }
 BUDGETS = {"--latency 8": "latency_ms", "--params 11M": "params"}
 WITH_A_BAR = ("from-timm", "train", "search", "finetune")
