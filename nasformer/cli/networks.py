@@ -38,7 +38,7 @@ def is_network(target: Path) -> bool:
     """Whether a target is the file of a trained or exported network, or a folder of one that is no search."""
     if target.is_dir():
         has = [name for name in _FILES if (target / name).is_file()]
-        return bool(has) and not (target / "result.jsonl").is_file()
+        return any(target.glob("models/*")) or (bool(has) and not (target / "result.jsonl").is_file())
     return target.suffix in (".safetensors", ".onnx", ".pt2") and target.is_file()
 
 

@@ -11,6 +11,7 @@ from nasformer.data import Dataset, load_dataset, resizable
 from nasformer.data.data_config import CROP
 from nasformer.data.examine import examine, examined
 from nasformer.latency import measure_blocks, measure_deployed
+from nasformer.latency.memory import BYTES, memory_cost
 from nasformer.pipeline.context import RunContext
 from nasformer.pipeline.journal import Decision
 from nasformer.pipeline.space import space_for
@@ -138,11 +139,16 @@ class Preparation:
             some = space_for(data, {}, data.name)
             (timing,) = measure_deployed([some.largest], geometry=some.geometry, **self.run.deployed)
             most["macs"] = some.macs(some.largest) * latency / timing.median_ms
+        if (memory := most.pop("memory", None)) is not None:
+            most["params"] = min(most.get("params", math.inf), memory / BYTES["fp32"])
         return space_for(data, most, self.run.folder.name)
 
-    def timed(self, net: Supernet) -> Supernet:
-        """Return the supernet in a space with measured latencies, if a budget bounds them."""
-        if not any("latency_ms" in each for each in self.run.settings.budgets):
+    def measured(self, net: Supernet) -> Supernet:
+        """Return the supernet in a space with the measured costs that budgets bound."""
+        bounded = self.run.settings.budgets[0]
+        if "memory" in bounded:
+            net.space = net.space.with_cost(memory_cost(net.space))
+        if "latency_ms" not in bounded:
             return net
         path = self.run.folder / _TABLE
 
