@@ -105,7 +105,7 @@ def table(found: nf.FitResult, rival: FinetuneResult, out: Path) -> str:
     rows = [
         [
             name,
-            f"{100 * test['accuracy']:.2f}",
+            f"{test['accuracy']:.2f}",
             f"{costs['params'] / 1e6:.2f} M",
             f"{costs['macs'] / 1e6:.1f} M",
             f"{timed[name][0]['median_ms']:.2f}",

@@ -76,7 +76,10 @@ class Networks:
             metric = self.data.task.metrics[0]
             names = [format_limits(self.net.space.feasible(**each).limits) for each in self.run.settings.budgets]
             told = [metric.text(each.tuned.figures["test"][metric.name]) for each in front.winners]
-            return {}, "; ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True))
+            words = "; ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True))
+            largest = max(self.space.feasible(**each).bounds("macs")[1] for each in self.run.limits())
+            short = f" (this compute trains networks of up to {compact(front.most)} MACs well)"
+            return {}, words + (short if front.most < largest else "")
 
         self.run.journal.stage("networks", found)
         return front

@@ -10,6 +10,8 @@ from nasformer.cost import LatencyTable
 from nasformer.data import Dataset, load_dataset, resizable
 from nasformer.data.data_config import CROP
 from nasformer.data.examine import examine, examined
+from nasformer.growth.affordable import affordable_macs, default_epochs
+from nasformer.growth.compute import SecondsCompute
 from nasformer.latency import measure_blocks, measure_deployed
 from nasformer.latency.memory import BYTES, memory_cost
 from nasformer.pipeline.context import RunContext
@@ -164,6 +166,18 @@ class Preparation:
         net.space = net.space.with_cost(LatencyTable.load(path).cost())
         return net
 
+    def _span(self, net: Supernet, data: Dataset, recipe: Recipe) -> list[float]:
+        """Return the MACs of the subnets to train: from half the smallest budget to what can be afforded."""
+        limits = [net.space.feasible(**each).limits for each in self.run.limits()]
+        highs = sorted(net.space.feasible(**each).bounds("macs")[1] for each in limits)
+        most = highs[-1]
+        if self.run.settings.hours is not None:
+            compute = SecondsCompute(data, (1 - SUPERNET_SHARE) * self.run.left())
+            largest = max(limits, key=lambda each: net.space.feasible(**each).bounds("macs")[1])
+            epochs = default_epochs(len(data.train))
+            most = affordable_macs(net, largest, compute, epochs, recipe.finetuning(), self.run.how)
+        return [min(highs[0], most) / 2, most]
+
     def train(self, net: Supernet, data: Dataset) -> Recipe:
         """Train the supernet, and return the recipe."""
 
@@ -171,8 +185,7 @@ class Preparation:
             family = from_checkpoint(net)
             recipe = (family_recipe if family else default_recipe)(data, self.run.how["device"])
             if not family:
-                spans = [net.space.feasible(**limits).bounds("macs") for limits in self.run.limits()]
-                recipe = recipe.replace(sampling="bins", budget={"macs": [min(spans)[1] / 2, max(spans)[1]]})
+                recipe = recipe.replace(sampling="bins", budget={"macs": self._span(net, data, recipe)})
             pace = seconds_per_image(train_supernet, net, data, recipe, **self.run.how)
             if self.run.settings.epochs is not None:
                 recipe = recipe.replace(epochs=self.run.settings.epochs)
