@@ -17,7 +17,6 @@ from nasformer.latency.memory import BYTES, memory_cost
 from nasformer.pipeline.context import RunContext
 from nasformer.pipeline.journal import Decision
 from nasformer.pipeline.space import space_for
-from nasformer.registry import open_dataset
 from nasformer.report.notation import compact
 from nasformer.search.progress import duration
 from nasformer.space import SearchSpace, load_space, space_names
@@ -30,6 +29,7 @@ from nasformer.training import Recipe, default_recipe, train_supernet
 from nasformer.training.compute import for_images
 from nasformer.training.defaults import family_recipe
 from nasformer.training.family import family_of
+from nasformer.training.opening import open_dataset
 from nasformer.training.pace import seconds_per_image
 from nasformer.training.supernet import FILE as WEIGHTS
 from nasformer.training.teacher import from_checkpoint
