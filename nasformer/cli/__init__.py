@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import os
@@ -63,6 +64,7 @@ app.add_typer(weights, rich_help_panel="Make a supernet")
 def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log progress."),
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    trust: list[str] = typer.Option([], metavar="MODULE", help="Import MODULE, which files may then name; repeatable."),
 ) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("%(levelname)s %(message)s"))
@@ -72,6 +74,11 @@ def _options(
 
         print(library_version())
         raise typer.Exit
+    for module in trust:
+        try:
+            importlib.import_module(module)
+        except (ImportError, ValueError) as error:
+            raise typer.BadParameter(f"--trust {module}: {error}") from None
 
 
 class _PlainFormatter(logging.Formatter):
