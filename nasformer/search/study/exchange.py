@@ -80,7 +80,7 @@ def _read(data: Mapping[str, Any]) -> tuple[Trial, int | None] | None:
 
 def _require_free(store: Store, name: str, settings: Mapping[str, Any], trials: list[Trial]) -> None:
     """Refuse a name that is taken, unless it holds the beginning of the same study, as after a full disk."""
-    studies = {study.study_name: study.user_attrs for study in store.run(lambda: store.optuna.get_all_studies())}
+    studies = {str(study.study_name): study.user_attrs for study in store.run(lambda: store.optuna.get_all_studies())}
     if name in studies:
         known = [trial for trial, _ in Study.load(store, name).history()] if SETTINGS in studies[name] else []
         if studies[name].get(SETTINGS, settings) != settings or known != trials[: len(known)] or known == trials:

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from nasformer.errors import NasformerError, StudyError
-from nasformer.search.study.journal import JournalLock
+from nasformer.search.study.journal_file import JournalFile
 from nasformer.search.study.leader import AdvisoryLock, FileLock, LeaderLock
 
 if TYPE_CHECKING:
@@ -91,6 +90,11 @@ class Store:
         if path is not None and not (create or path.exists()):
             raise StudyError(f"storage {self.name!r} {_MISSING}", storage)
 
+    @property
+    def journal(self) -> Path | None:
+        """The journal file; None: it is a database or an object."""
+        return self.path if self._url is None else None
+
     @cached_property
     def optuna(self) -> BaseStorage:
         """Optuna's storage, opened on first use."""
@@ -102,7 +106,7 @@ class Store:
             return database
         assert self.path is not None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(self.path), lock_obj=JournalLock(self.path)))
+        return JournalStorage(JournalFile(self.path))
 
     def leader(self, study: str) -> LeaderLock:
         """Return the lock of the process that runs a study."""
