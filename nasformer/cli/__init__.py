@@ -60,11 +60,14 @@ app.add_typer(study, rich_help_panel="Search")
 app.add_typer(weights, rich_help_panel="Make a supernet")
 
 
+_TRUST = typer.Option([], metavar="MODULE", help="Import MODULE, which files may then name; repeatable.")
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log progress."),
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-    trust: list[str] = typer.Option([], metavar="MODULE", help="Import MODULE, which files may then name; repeatable."),
+    trust: list[str] = _TRUST,
 ) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("%(levelname)s %(message)s"))

@@ -18,7 +18,17 @@ HOSTILE: tuple[Any, ...] = (
     *([], {}, [[]], [None], [1] * 1000, {"a": {"b": []}}, DEEP, {"": 1}),
 )
 FRAGMENTS = (
-    *("[" * 2000, "{" * 2000, "9" * 5000, "1e999", "NaN", "-Infinity", "&a [*a]", "!!python/object:os.system", "!!int x"),
+    *(
+        "[" * 2000,
+        "{" * 2000,
+        "9" * 5000,
+        "1e999",
+        "NaN",
+        "-Infinity",
+        "&a [*a]",
+        "!!python/object:os.system",
+        "!!int x",
+    ),
     *("<<: 3", "\x00", "\x1b[31m", "\ufeff", "\n", ",", '"', ": ", "- ", "2001-99-99", "\u202e", "\\ud800", "null"),
 )
 

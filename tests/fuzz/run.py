@@ -62,9 +62,12 @@ def failures(inputs: int, first: int = 0, only: str = "") -> Iterator[dict[str, 
     """Yield the inputs that end badly, in turn over all targets."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        os.environ["NASFORMER_HOME"] = f"{folder}/home"
+        os.environ |= {"NASFORMER_HOME": f"{folder}/home", "ARROW_DEFAULT_MEMORY_POOL": "system"}
         (Path(folder) / "examples").mkdir()
         targets = [each for each in make_targets(Path(folder) / "examples") if only in each.name]
+        for target in targets:  # the examples are valid, and libraries are loaded before memory is limited
+            (Path(folder) / target.name).write_bytes(target.example)
+            target.read(Path(folder) / target.name)
         _limit_memory()
         for number in range(first, first + inputs):
             target, work = targets[number % len(targets)], Path(folder) / "work"
@@ -86,5 +89,5 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGALRM, _hang)
     arguments = sys.argv[1:]
-    for found in failures(int(arguments[0]), *map(int, arguments[1:2]), *arguments[2:3]):
+    for found in failures(int(arguments[0]), int([*arguments, 0][1]), [*arguments, "", ""][2]):
         print(json.dumps(found), flush=True)

@@ -116,7 +116,7 @@ def _records(folder: Path) -> Iterable[Target]:
         nf.Searcher.open(path)
 
     yield Target("study.log", storage.read_bytes(), mutations.of_lines, load)
-    table = "".join(to_json({**each.to_dict(), "top1": 90.0, "loss": 1.0}) + "\n" for each in space.sample(20, seed=0))
+    table = "".join(to_json({**each.to_dict(), "top1": 90.0, "loss": 1.0}) + "\n" for each in space.sample(60, seed=0))
     yield Target("table.jsonl", table.encode(), mutations.of_lines, nf.TableFitness)
     (folder / "fit.jsonl").write_text(table)
     nf.SurrogateFitness.fit(folder / "fit.jsonl").save(folder / "surrogate.json")
@@ -128,7 +128,9 @@ def _records(folder: Path) -> Iterable[Target]:
 
     yield Target("surrogate.json", (folder / "surrogate.json").read_bytes(), mutations.of_json, surrogate)
     latency = Path(__file__).parent.parent / "compatibility" / "files_of_0_1" / "latency.json"
-    yield Target("latency.json", latency.read_bytes(), mutations.of_json, lambda path: nf.LatencyTable.load(path).cost())
+    yield Target(
+        "latency.json", latency.read_bytes(), mutations.of_json, lambda path: nf.LatencyTable.load(path).cost()
+    )
 
 
 def _weights(folder: Path) -> Iterable[Target]:
@@ -157,7 +159,9 @@ def _weights(folder: Path) -> Iterable[Target]:
         load_network(path)
         read_source(str(path), None, None, None)
 
-    yield Target("network.safetensors", (folder / "network.safetensors").read_bytes(), mutations.of_safetensors, network)
+    yield Target(
+        "network.safetensors", (folder / "network.safetensors").read_bytes(), mutations.of_safetensors, network
+    )
     write_autoformer(net, folder / "official.pth")
 
     def official(path: Path) -> None:
@@ -213,10 +217,17 @@ def _texts() -> Iterable[Target]:
     def of_text(read: Callable[[str], Any]) -> Callable[[Path], object]:
         return lambda path: read(path.read_text(encoding="utf-8", errors="replace"))
 
-    yield Target("budget.txt", b"5e6 <= params <= 6M, macs <= 1.4G", mutations.of_plain, of_text(lambda text: as_limits(text, {})))
+    yield Target(
+        "budget.txt",
+        b"5e6 <= params <= 6M, macs <= 1.4G",
+        mutations.of_plain,
+        of_text(lambda text: as_limits(text, {})),
+    )
     yield Target("budgets.txt", b"macs <= 1M, 2M, 4M", mutations.of_plain, of_text(lambda text: as_budgets(text, {})))
     yield Target("option.txt", b"a=[1, {b: 0.5}]", mutations.of_plain, of_text(lambda text: read_options([text])))
-    yield Target("name.txt", b"labels.csv?task=multi-label", mutations.of_plain, of_text(lambda t: parse_name(f"table:{t}")))
+    yield Target(
+        "name.txt", b"labels.csv?task=multi-label", mutations.of_plain, of_text(lambda t: parse_name(f"table:{t}"))
+    )
     yield Target("path.txt", b"./photos/pets", mutations.of_plain, of_text(with_prefix))
     held = b"c$~Ebu};_F5QX<y_$~?yN"
     yield Target("held.txt", held, mutations.of_plain, of_text(read_held_out))

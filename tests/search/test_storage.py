@@ -167,13 +167,40 @@ def test_ctrl_c_is_heard_while_a_database_is_silent(tmp_path: Path, root: Path) 
     with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert f"waiting for {url}: no answer yet; Ctrl-C stops, all finished trials are kept" in line
+        assert f"waiting for {url}: no answer yet; " in line
+        assert "Ctrl-C stops, all finished trials are kept" in line
+        if Path("/proc/locks").exists():
+            assert f"process {os.getpid()} has locked it" in line
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.wait(30)
         assert time.monotonic() - began < 20, "SQLite gives up after a minute"
         assert "KeyboardInterrupt" in process.stderr.read()
     holder.close()
+
+
+def test_a_frozen_writer_of_a_journal_is_named(
+    tmp_path: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(storage, "_ANNOUNCE_AFTER_S", 1)
+    monkeypatch.setattr(storage, "_PATIENCE_S", 3)
+    begin(tmp_path / "study.log", space)
+    hold = (
+        "import sys, time; from pathlib import Path; from nasformer.search.study.journal import JournalLock;"
+        "JournalLock(Path(sys.argv[1])).acquire(); print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / "study.log")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        named = f"; process {process.pid} has locked it" if Path("/proc/locks").exists() else ""
+        with pytest.raises(StudyError, match=rf"study\.log': no answer yet{named}, for 0 minutes"):
+            begin(tmp_path / "study.log", space, "another")
+        process.kill()
+    assert f"study.log: no answer yet{named}; Ctrl-C stops" in caplog.text
+    begin(tmp_path / "study.log", space, "another")
 
 
 def test_a_lost_connection_is_made_again(postgresql: str, space: SearchSpace) -> None:

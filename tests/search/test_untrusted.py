@@ -65,7 +65,7 @@ def test_a_study_starts_no_processes_and_names_no_cluster(key: str, lines: Lines
     with pytest.raises(StudyError, match=words):
         Searcher.open(kept(evil, tmp_path))
     with pytest.raises(StudyError, match=words):
-        Searcher("digits", "random", len).run(  # type: ignore[arg-type]
+        Searcher("digits", "random", len).run(
             storage=tmp_path / "own.log", fitness_spec={"fitness": {"spec": "inherited", **SPECS[key]}}, progress=False
         )
 

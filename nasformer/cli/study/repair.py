@@ -25,4 +25,6 @@ def repair(storage: Storage) -> None:
         console.print(f"{store.name} is whole", soft_wrap=True)
         return
     lines = ", ".join(map(str, damaged[:20])) + (" …" if len(damaged) > 20 else "")
-    console.print(f"{len(damaged)} damaged lines of {store.name}: {lines}; the damaged file is {backup}", soft_wrap=True)
+    console.print(
+        f"{len(damaged)} damaged lines of {store.name}: {lines}; the damaged file is {backup}", soft_wrap=True
+    )

@@ -1,7 +1,8 @@
 """Study: the persistent trials of a search on an Optuna storage.
 
 ``storage`` opens a storage, ``leader`` is the lock of the one process that runs a study, ``journal`` that of a journal
-file, ``journal_file`` its entries. ``study`` builds on them; ``trials`` and ``parameters`` are its encoding; ``exchange`` exports and imports.
+file, ``journal_file`` its entries. ``study`` builds on them; ``trials`` and ``parameters`` are its encoding, and
+``schema`` what is accepted; ``exchange`` exports and imports.
 """
 
 from nasformer.search.study.exchange import delete_study, export_study, import_study, read_lines

@@ -1,7 +1,7 @@
 """JournalFile: Optuna's journal file, in which each entry of ours has a checksum, which plain Optuna ignores.
 
-An entry ends with ``"nasformer:sum":"BEFORE-OWN"``: ``OWN`` is the hash of the entry, ``BEFORE`` the ``OWN`` of the last
-entry of ours before it. So a flipped bit, a lost line and a doubled one are found, and named.
+An entry ends with ``"nasformer:sum":"BEFORE-OWN"``: ``OWN`` is the hash of the entry, ``BEFORE`` the ``OWN`` of our
+last entry before it. So a flipped bit, a lost line and a doubled one are found, and named.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class JournalFile(BaseJournalBackend):
         number, place, before = self._known
         with self._path.open("rb") as file:
             file.seek(place)
-            for line, log, before, damage in _entries(file, before):
+            for line, log, last, damage in _entries(file, before):
                 number += 1
                 if damage:
                     raise StudyError(
@@ -59,7 +59,7 @@ class JournalFile(BaseJournalBackend):
                         self._path,
                     )
                 place += len(line)
-                self._known = (number, place, before)
+                self._known = (number, place, last)
                 if number > log_number_from:
                     yield log
 

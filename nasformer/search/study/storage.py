@@ -23,6 +23,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.study import StudyDirection
 
 from nasformer.errors import NasformerError, StudyError
+from nasformer.search.study.journal import holder
 from nasformer.search.study.journal_file import JournalFile
 from nasformer.search.study.leader import AdvisoryLock, FileLock, LeaderLock
 
@@ -160,13 +161,22 @@ class Store:
                     return running.result()
                 failure = _reason(error)
             if waited > _PATIENCE_S:
-                raise StudyError(f"storage {self.name!r}: {failure}, for {waited / 60:.0f} minutes", self._given)
+                raise StudyError(
+                    f"storage {self.name!r}: {failure}{self._holder()}, for {waited / 60:.0f} minutes", self._given
+                )
             if waited > _ANNOUNCE_AFTER_S and not told:
-                _LOGGER.warning("waiting for %s: %s; Ctrl-C stops, all finished trials are kept", self.name, failure)
+                words = f"{failure}{self._holder()}; Ctrl-C stops, all finished trials are kept"
+                _LOGGER.warning("waiting for %s: %s", self.name, words)
                 told = True
             if running.done():
                 time.sleep(_PAUSE_S)
                 running = self._in_thread(body)
+
+    def _holder(self) -> str:
+        """Return who has locked the file, as far as the system tells."""
+        files = [] if self.path is None else [self.path, Path(f"{self.path}-shm")]
+        found = holder(*files)
+        return f"; {found} has locked it" if found else ""
 
     def _in_thread(self, body: Callable[[], Kept]) -> Future[Kept]:
         future: Future[Kept] = Future()
