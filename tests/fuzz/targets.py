@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,10 +197,12 @@ def _data(folder: Path) -> Iterable[Target]:
 
     def labels(path: Path) -> None:
         table = LabelTable.read(path)
-        for name in table.columns:
+        for name in [*table.columns][1:]:
             read_targets(table, [name], infer_task(table, [name]))
 
-    rows = "image,label,age\n" + "".join(f"{number}.png,cat dog,{number}.5\n" for number in range(20))
+    rows = "image,label,age\n" + "".join(
+        f"{number}.png,{'cat' if number % 3 else 'dog'},{number}.5\n" for number in range(20)
+    )
     yield Target("labels.csv", rows.encode(), mutations.of_plain, labels)
     times = "time,a,b\n" + "".join(f"2024-01-{day:02d},{day},{day / 3}\n" for day in range(1, 25))
     yield Target("series.csv", times.encode(), mutations.of_plain, read_series)
@@ -217,17 +221,20 @@ def _texts() -> Iterable[Target]:
     def of_text(read: Callable[[str], Any]) -> Callable[[Path], object]:
         return lambda path: read(path.read_text(encoding="utf-8", errors="replace"))
 
+    costs = nf.load_space("digits").known_costs
     yield Target(
         "budget.txt",
-        b"5e6 <= params <= 6M, macs <= 1.4G",
+        b"5e6 <= params <= 6M and macs <= 1.4G",
         mutations.of_plain,
-        of_text(lambda text: as_limits(text, {})),
+        of_text(lambda text: as_limits(text, costs)),
     )
-    yield Target("budgets.txt", b"macs <= 1M, 2M, 4M", mutations.of_plain, of_text(lambda text: as_budgets(text, {})))
+    yield Target(
+        "budgets.txt", b"macs <= 1M, 2M, 4M", mutations.of_plain, of_text(lambda text: as_budgets(text, costs))
+    )
     yield Target("option.txt", b"a=[1, {b: 0.5}]", mutations.of_plain, of_text(lambda text: read_options([text])))
     yield Target(
         "name.txt", b"labels.csv?task=multi-label", mutations.of_plain, of_text(lambda t: parse_name(f"table:{t}"))
     )
-    yield Target("path.txt", b"./photos/pets", mutations.of_plain, of_text(with_prefix))
-    held = b"c$~Ebu};_F5QX<y_$~?yN"
+    yield Target("path.txt", b"/tmp", mutations.of_plain, of_text(with_prefix))
+    held = base64.b85encode(zlib.compress(b'{"search": ["a.png"], "test": ["b.png"]}'))
     yield Target("held.txt", held, mutations.of_plain, of_text(read_held_out))

@@ -58,7 +58,7 @@ def test_every_flipped_bit_is_found_and_repaired(whole: bytes, journal: Path) ->
             found = Study.load(journal).trials()
             assert sitting.what(found) == kept, "a flip that changes a trial is found"
             continue
-        words = rf"line ({number}|{number + 1}) of .*'nasformer study repair --storage"
+        words = rf"study\.log'?: line ({number}|{number + 1}) is damaged: .*'nasformer study repair --storage"
         with pytest.raises(StudyError, match=words):
             Study.load(journal)
         repair_journal(journal)
@@ -75,7 +75,7 @@ def test_lost_and_doubled_lines_are_found(journal: Path) -> None:
     lines = lines_of(journal)
     for damaged in (lines[:8] + lines[9:], lines[:8] + lines[7:], [*lines[:7], lines[8], lines[7], *lines[9:]]):
         journal.write_bytes(b"".join(damaged))
-        with pytest.raises(StudyError, match=r"line \d+ of .* is damaged: it is there twice, or lines before it"):
+        with pytest.raises(StudyError, match=r"line \d+ is damaged: it is there twice, or lines before it"):
             Study.load(journal)
         repair_journal(journal)
         assert len(Study.load(journal).trials()) >= TRIALS - 1
@@ -98,6 +98,13 @@ def test_a_repaired_search_goes_on_to_the_same_trials(journal: Path, capsys: pyt
     )
     assert run(["study", "repair", "--storage", str(journal)]) == 0
     assert "is whole" in capsys.readouterr().out
+
+
+def test_what_is_no_journal_is_not_repaired(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear all,\nthis is the end.\n")
+    with pytest.raises(StudyError, match=r"letter\.txt has no whole entry of a journal"):
+        repair_journal(tmp_path / "letter.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_a_study_that_runs_is_not_repaired(journal: Path) -> None:

@@ -32,10 +32,11 @@ class JournalFile(BaseJournalBackend):
 
     Args:
         path: The file, made if missing.
+        name: The storage for display.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, JournalLock(path)
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name, self._lock = path, name, JournalLock(path)
         self._path.touch()
         self._known = (0, 0, b"")  # entries read, their bytes, and the last checksum
 
@@ -54,8 +55,8 @@ class JournalFile(BaseJournalBackend):
                 number += 1
                 if damage:
                     raise StudyError(
-                        f"line {number} of {self._path} is damaged: {damage}; 'nasformer study repair --storage "
-                        f"{self._path}' keeps what is whole",
+                        f"storage {self._name!r}: line {number} is damaged: {damage}; 'nasformer study repair "
+                        f"--storage {self._name}' keeps what is whole",
                         self._path,
                     )
                 place += len(line)
@@ -131,6 +132,7 @@ def repair(path: Path) -> tuple[list[int], Path]:
 
     Raises:
         LeaderError: A process runs a study of the journal.
+        StudyError: Nothing is whole.
     """
     for leader in path.parent.glob(f"{glob.escape(path.name)}.*.leader"):
         FileLock.require_free(leader)
@@ -138,6 +140,8 @@ def repair(path: Path) -> tuple[list[int], Path]:
     lock.acquire()
     try:
         damaged, kept = _mended(path)
+        if damaged and not kept:
+            raise StudyError(f"{path} has no whole entry of a journal", path)
         names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
         backup = next(each for each in names if not each.exists())
         if damaged:

@@ -107,7 +107,7 @@ class Store:
             return database
         assert self.path is not None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFile(self.path))
+        return JournalStorage(JournalFile(self.path, self.name))
 
     def leader(self, study: str) -> LeaderLock:
         """Return the lock of the process that runs a study."""
