@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from nasformer.errors import StudyError
 from nasformer.search.study import Store, Study, storage
+from nasformer.search.study import journal as journal_module
 from nasformer.search.study.journal import JournalLock
 from nasformer.space import SearchSpace
 from tests.search import sitting
@@ -182,12 +183,12 @@ def test_ctrl_c_is_heard_while_a_database_is_silent(tmp_path: Path, root: Path) 
 def test_a_frozen_writer_of_a_journal_is_named(
     tmp_path: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(storage, "_ANNOUNCE_AFTER_S", 1)
-    monkeypatch.setattr(storage, "_PATIENCE_S", 3)
+    monkeypatch.setattr(journal_module, "_ANNOUNCE_AFTER_S", 1)
+    monkeypatch.setattr(journal_module, "_PATIENCE_S", 3)
     begin(tmp_path / "study.log", space)
     hold = (
         "import sys, time; from pathlib import Path; from nasformer.search.study.journal import JournalLock;"
-        "JournalLock(Path(sys.argv[1])).acquire(); print('held', flush=True); time.sleep(600)"
+        "lock = JournalLock(Path(sys.argv[1])); lock.acquire(); print('held', flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", hold, str(tmp_path / "study.log")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -195,11 +196,13 @@ def test_a_frozen_writer_of_a_journal_is_named(
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         process.send_signal(signal.SIGSTOP)
-        named = f"; process {process.pid} has locked it" if Path("/proc/locks").exists() else ""
-        with pytest.raises(StudyError, match=rf"study\.log': no answer yet{named}, for 0 minutes"):
-            begin(tmp_path / "study.log", space, "another")
-        process.kill()
-    assert f"study.log: no answer yet{named}; Ctrl-C stops" in caplog.text
+        named = f"process {process.pid}" if Path("/proc/locks").exists() else "another process"
+        try:
+            with pytest.raises(StudyError, match=rf"study\.log: {named} has locked it, for 0 minutes"):
+                begin(tmp_path / "study.log", space, "another")
+        finally:
+            process.kill()
+    assert f"study.log: {named} has locked it; Ctrl-C stops" in caplog.text
     begin(tmp_path / "study.log", space, "another")
 
 

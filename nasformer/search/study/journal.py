@@ -9,6 +9,7 @@ or a full disk is removed before anything is appended.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import time
 from contextlib import suppress
@@ -17,7 +18,12 @@ from pathlib import Path
 
 from optuna.storages.journal import JournalFileSymlinkLock
 
+from nasformer.errors import StudyError
+
 _FIRST = b'{"op_code"'
+_PATIENCE_S, _ANNOUNCE_AFTER_S = 600.0, 10.0
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class JournalLock(JournalFileSymlinkLock):
@@ -61,10 +67,18 @@ class JournalLock(JournalFileSymlinkLock):
             self._file = None
 
     def _lock(self, file: FileIO) -> None:
+        began, told = time.monotonic(), False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                waited = time.monotonic() - began
+                if waited > (_PATIENCE_S if told else _ANNOUNCE_AFTER_S):
+                    words = f"{self._journal}: {holder(self._journal) or 'another process'} has locked it"
+                    if told:
+                        raise StudyError(f"storage {words}, for {waited / 60:.0f} minutes", self._journal) from None
+                    _LOGGER.warning("waiting for %s; Ctrl-C stops", words)
+                    told = True
                 time.sleep(0.01)
             except OSError:  # a file system without flock: the link alone has to do
                 return
