@@ -16,8 +16,6 @@ from typing import Any, ClassVar
 
 import yaml
 
-from nasformer.errors import NasformerError, shown
-
 _MAX_BYTES = 2**28
 _MAX_YAML = 2**18  # characters; PyYAML reads some 100,000 a second
 _MAX_VALUES = 100_000
@@ -103,30 +101,6 @@ def parse_json(text: str, *, finite: bool = True) -> Any:
         if not level:
             return data
     raise ValueError(_TOO_DEEP)
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Return the mapping of a JSON file that nasformer wrote; a key that it lacks raises NasformerError too.
-
-    Raises:
-        NasformerError: It is missing, damaged, or no mapping.
-    """
-    try:
-        data = parse_json(read_text(path), finite=False)
-    except (OSError, ValueError) as error:
-        raise NasformerError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}", path) from error
-    if not isinstance(data, dict):
-        raise NasformerError(f"{path} is damaged: it holds {shown(data)}, not a mapping", path)
-    return _Record(path, data)
-
-
-class _Record(dict[str, Any]):
-    def __init__(self, path: str | Path, data: dict[str, Any]) -> None:
-        super().__init__(data)
-        self._path = path
-
-    def __missing__(self, key: str) -> Any:
-        raise NasformerError(f"{self._path} is damaged: it lacks {key!r}", self._path)
 
 
 def parse_yaml(text: str) -> Any:

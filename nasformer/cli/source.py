@@ -168,7 +168,7 @@ def _weights_in(folder: Path, supernet: Path | None) -> Path | None:
 
 def _search_of(weights: Path) -> SearchResult | None:
     """Return the search whose winner has these weights from its confirmation; None: it has another by now."""
-    from nasformer._parse import read_record
+    from nasformer._record import read_record
     from nasformer.cli.search import RESULT
     from nasformer.search import SearchResult
 

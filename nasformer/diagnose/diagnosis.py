@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import digest, to_json
-from nasformer._parse import read_record
 from nasformer._provenance import machine, versions
+from nasformer._record import read_record
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from nasformer._parse import read_record
+from nasformer._record import read_record
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError

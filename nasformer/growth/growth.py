@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import to_json, write_file
-from nasformer._parse import read_record
+from nasformer._record import read_record
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, format_limits
 from nasformer.data import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from nasformer._parse import read_record
+from nasformer._record import read_record
 from nasformer.latency.memory import BYTES
 from nasformer.pipeline.journal import FILE
 

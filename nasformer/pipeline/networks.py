@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nasformer._parse import read_record
+from nasformer._record import read_record
 from nasformer.architecture import Architecture
 from nasformer.cost import Limits, format_limits
 from nasformer.data import Dataset

@@ -88,6 +88,6 @@ def _limit_memory() -> None:
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     signal.signal(signal.SIGALRM, _hang)
-    arguments = sys.argv[1:]
-    for found in failures(int(arguments[0]), int([*arguments, 0][1]), [*arguments, "", ""][2]):
+    inputs, first, only, *_ = [*sys.argv[1:], *("0", "")[len(sys.argv) - 2 :]]
+    for found in failures(int(inputs), int(first), only):
         print(json.dumps(found), flush=True)
