@@ -64,7 +64,7 @@ def of_tree(rng: random.Random, tree: Any) -> Any:
 def _value(rng: random.Random, value: Any, tree: Any) -> Any:
     kind = rng.randrange(6)
     if kind == 0 and isinstance(value, (int, float)):
-        return rng.choice((value + 1, -value, value * 10**6, value / 3, str(value)))
+        return rng.choice((value + 1, -value, value * 10**6, value // 3, str(value)))
     if kind == 1 and isinstance(value, list) and value:
         return rng.choice((value * 3, value[:-1], value[::-1], value[0], dict(enumerate(map(str, value)))))
     if kind == 2:
