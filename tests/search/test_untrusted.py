@@ -89,7 +89,10 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "none": (lambda found: found[SETTINGS].pop("confirm"), "lacks confirm"),
     "space": (lambda found: found[SETTINGS].update(space=[]), r"settings.space: .*\[\]"),
     "rerank": (lambda found: found[SPEC].update(rerank={"epochs": 10**9, "top": 1}), "rerank.epochs: .*1000000000"),
-    "warm start": (lambda found: found.update({"nasformer:warm-start": [{"a": 1}]}), "is damaged: KeyError"),
+    "warm start": (
+        lambda found: found.update({"nasformer:warm-start": [{"a": 1}]}),
+        "trial is damaged: 'architecture'",
+    ),
     "confirmed": (lambda found: found.update({"nasformer:confirmed": [1]}), r"confirmed: .*\[1\]"),
     "reranked": (lambda found: found.update({"nasformer:reranked": {"a": 1}}), "reranked.a: .*1"),
     "total": (lambda found: found.update({"nasformer:evaluations": "x"}), "evaluations: .*'x'"),
