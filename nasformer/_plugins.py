@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from nasformer.errors import NasformerError, did_you_mean
+from nasformer.errors import NasformerError, did_you_mean, shown
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,20 @@ class Plugins:
         except (ImportError, AttributeError) as error:
             raise self.error(f"{self.kind} {name!r} cannot be imported: {error}", name) from error
         raise self.error(f"unknown {self.kind} {name!r}; {did_you_mean(name, self.names())}", name)
+
+    def require_imported(self, name: object) -> None:
+        """Refuse a part that a file names by a module that is not imported: a file does not choose what runs.
+
+        Raises:
+            NasformerError: It does.
+        """
+        module, colon, _ = str(name).partition(":")
+        if colon and module not in self.own and module not in sys.modules:
+            raise self.error(
+                f"the {self.kind} {shown(name)} is named by a file, but its module is not imported; if you trust it, "
+                f"import it first, or run: nasformer --trust {shown(module)[1:-1]} …",
+                name,
+            )
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

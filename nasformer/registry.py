@@ -54,6 +54,15 @@ def get_strategy(name: str) -> StrategyFactory:
     return _STRATEGIES.get(name)  # type: ignore[no-any-return]
 
 
+def check_strategy_of_file(name: str) -> None:
+    """Refuse a strategy that a file names by a module that is not imported: a file does not choose what runs.
+
+    Raises:
+        StrategyError: It does.
+    """
+    _STRATEGIES.require_imported(name)
+
+
 def _missing_methods(loaded: object) -> str:
     missing = [method for method in ("ask", "tell", "recommend") if not hasattr(loaded, method)]
     return ", ".join(missing) or ("" if callable(loaded) else "a constructor")

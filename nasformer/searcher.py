@@ -26,6 +26,7 @@ from nasformer.cost import (
 from nasformer.errors import StrategyError, StudyError, did_you_mean
 from nasformer.registry import (
     StrategyFactory,
+    check_strategy_of_file,
     default_fitness,
     fitness_notation,
     get_strategy,
@@ -54,6 +55,7 @@ from nasformer.search.warm_start import WarmStart, opened, warm_trials
 from nasformer.space import FeasibleSet, SearchSpace, bounded, load_space
 
 _LOGGER = logging.getLogger(__name__)
+_SETTINGS = ("strategy", "options", "seed", "limits", "batch_size", "confirm", "fitness")
 
 
 class _PreparedSearch(NamedTuple):
@@ -344,6 +346,10 @@ class Searcher:
         """
         found = Study.load(storage, study, trials=False)
         name, settings, fitness_spec, space = found.name, found.settings, found.fitness_spec, found.space
+        for key in _SETTINGS:
+            if key not in settings:
+                raise StudyError(f"study {name!r} lacks {key}; it was not made by a search", name)
+        check_strategy_of_file(settings["strategy"])
         if fitness_spec.get("latency_table"):
             space = space.with_cost(LatencyTable.from_dict(fitness_spec["latency_table"]).cost())
         missing = [cost for cost in settings.get("costs", {}) if cost not in space.known_costs]
@@ -371,7 +377,7 @@ class Searcher:
             **again,
             "rerank": make_reranker(space, **short, out=out, **options) if short else None,
             "resolution": settings.get("resolution"),
-            "max_failures": fitness_spec["max_failures"],
+            "max_failures": fitness_spec.get("max_failures", 10),
             "storage": found.store,  # open already
             "study": name,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import os
@@ -59,10 +60,14 @@ app.add_typer(study, rich_help_panel="Search")
 app.add_typer(weights, rich_help_panel="Make a supernet")
 
 
+_TRUST = typer.Option([], metavar="MODULE", help="Import MODULE, which files may then name; repeatable.")
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log progress."),
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    trust: list[str] = _TRUST,
 ) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("%(levelname)s %(message)s"))
@@ -72,6 +77,11 @@ def _options(
 
         print(library_version())
         raise typer.Exit
+    for module in trust:
+        try:
+            importlib.import_module(module)
+        except (ImportError, ValueError) as error:
+            raise typer.BadParameter(f"--trust {module}: {error}") from None
 
 
 class _PlainFormatter(logging.Formatter):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nasformer._io import make_folder
-from nasformer.cli.options import Data, Json, Seed, Space, SupernetPath, trained_space
+from nasformer.cli.options import Data, Json, Seed, Space, SupernetPath, file_name, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
 
 
@@ -53,7 +53,7 @@ def latency(
     from nasformer.training.device import find_device
 
     declared, where = trained_space(space, supernet, data), find_device(device)
-    path = out or Path(f"{declared.name}-latency.json")
+    path = out or Path(file_name(f"{declared.name}-latency.json"))
     if path.is_dir():
         raise BudgetError(f"--out {path} is a folder; give a file", path)
     make_folder(path.parent)

@@ -256,12 +256,17 @@ def readers_of(text: str) -> ReaderCount:
 
 
 def run_folder(name: str) -> Path:
-    """Return the default folder of a run; a name from a file never leads out of ``runs``.
+    """Return the default folder of a run."""
+    return Path("runs") / file_name(name)
 
-    >>> run_folder("../../digits-supernet").as_posix()
-    'runs/-..-digits-supernet'
+
+def file_name(name: str) -> str:
+    """Return a name, which may come from a file, as that of a file: it leads to no other folder.
+
+    >>> file_name("../../digits-supernet")
+    '-..-digits-supernet'
     """
-    return Path("runs") / (re.sub(r"[/\\\x00-\x1f\x7f]+", "-", name).lstrip(".")[:200] or "run")
+    return re.sub(r"[/\\\x00-\x1f\x7f]+", "-", name).lstrip(".")[:200] or "run"
 
 
 def budget_of(params: str | None, macs: str | None, latency: str | None = None) -> dict[str, str]:

@@ -168,7 +168,7 @@ def _weights_in(folder: Path, supernet: Path | None) -> Path | None:
 
 def _search_of(weights: Path) -> SearchResult | None:
     """Return the search whose winner has these weights from its confirmation; None: it has another by now."""
-    from nasformer._parse import parse_json, read_text
+    from nasformer._record import read_record
     from nasformer.cli.search import RESULT
     from nasformer.search import SearchResult
 
@@ -176,7 +176,7 @@ def _search_of(weights: Path) -> SearchResult | None:
     if not (run.is_file() and record.is_file()):
         return None
     result = SearchResult.load(run)
-    winner = parse_json(read_text(record)).get("architecture")
+    winner = read_record(record).get("architecture")
     return result if result.reranking and result.best.architecture.to_dict() == winner else None
 
 

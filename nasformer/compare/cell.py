@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import inspect
-import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import atomic, digest, text_digest, to_json
+from nasformer._parse import parse_json
 from nasformer.compare.comparison import Entrant
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration
@@ -157,12 +157,12 @@ def load_cell(folder: Path, cell: Cell, with_trials: bool = True) -> dict[str, A
     path = cell_file(folder, cell)
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            kept: dict[str, Any] = json.loads(file.readline())
+            kept: dict[str, Any] = dict(parse_json(file.readline(), finite=False))
             if with_trials:
-                kept["trials"] = json.loads(file.readline())
+                kept["trials"] = parse_json(file.readline(), finite=False)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise ExperimentError(f"{path} cannot be read ({error}); delete it to rerun", path) from error
     return kept
 

@@ -19,6 +19,7 @@ from nasformer._console import printable
 from nasformer._parse import parse_document, read_text
 from nasformer.compare.comparison import Entrant
 from nasformer.errors import ExperimentError, did_you_mean, first_fault, shown
+from nasformer.registry import check_strategy_of_file
 
 _MOST = 10**9
 _MOST_SEEDS = 10_000
@@ -198,6 +199,7 @@ def read_declaration(path: Path) -> Any:
 
     Raises:
         ExperimentError: It is missing, unreadable, or not a mapping.
+        StrategyError: It names a strategy of a module that is not imported.
     """
     try:
         values = parse_document(read_text(path), path.suffix)
@@ -209,6 +211,9 @@ def read_declaration(path: Path) -> Any:
         ) from error
     if not isinstance(values, Mapping):
         raise ExperimentError(f"{path.name} must be a mapping with 'tasks' and 'strategies', got {shown(values)}", path)
+    strategies = values.get("strategies")
+    for each in strategies if isinstance(strategies, list) else ():
+        check_strategy_of_file(str(each.get("name") if isinstance(each, Mapping) else each))
     return values
 
 

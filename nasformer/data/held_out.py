@@ -15,6 +15,7 @@ from contextlib import suppress
 from copy import copy
 from typing import Any
 
+from nasformer._parse import parse_json
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import ImageFiles, described
 from nasformer.data.splits import fingerprint
@@ -22,6 +23,7 @@ from nasformer.errors import DataError
 from nasformer.tasks import task_of
 
 _HELD_OUT = ("search", "test")
+_MAX_BYTES = 2**28
 _LOGGER = logging.getLogger("nasformer.data")
 
 HeldOut = dict[str, list[str]]
@@ -47,7 +49,7 @@ def read_held_out(text: str) -> HeldOut:
         DataError: It is damaged.
     """
     try:
-        names = json.loads(zlib.decompress(base64.b85decode(text)))
+        names = parse_json(zlib.decompressobj().decompress(base64.b85decode(text), _MAX_BYTES).decode())
         return {key: [str(name) for name in names[key]] for key in _HELD_OUT}
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise DataError("the names of the search images in the weights' file are damaged", text[:20]) from error

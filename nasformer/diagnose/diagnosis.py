@@ -10,6 +10,7 @@ from typing import Any
 
 from nasformer._io import digest, to_json
 from nasformer._provenance import machine, versions
+from nasformer._record import read_record
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
@@ -103,7 +104,7 @@ def _path(bench: Bench, name: str) -> Path:
 def _write(bench: Bench, file: str) -> dict[str, Any]:
     """Write all results, and return them."""
     paths = {name: _path(bench, name) for name in MEASURES}
-    pieces = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    pieces = {name: read_record(path) for name, path in paths.items() if path.exists()}
     found = _record(bench, pieces, file)
     replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
     return found

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from nasformer._record import read_record
 from nasformer.compare.pool import pool_of, progress_bar
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError
@@ -51,7 +52,7 @@ def done(bench: Bench, jobs: Sequence[Job], what: str, *, workers: int, progress
         row = bar.add_task(what, total=len(jobs), completed=len(jobs) - len(waiting), last="")
         for name in _run(bench, waiting, min(workers, len(waiting))):
             bar.update(row, advance=1, last=name)
-    return [json.loads(_file(bench, name).read_text(encoding="utf-8")) for name in names]
+    return [read_record(_file(bench, name)) for name in names]
 
 
 def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str]:

@@ -6,6 +6,7 @@ part in progress is repeated.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import deque
@@ -25,7 +26,10 @@ TIMEOUT = 300.0
 
 _MAX_STARTUP_FAILURES = 3
 _LEAST_LOAD = 0.01  # of a processor: less is that of idle background threads
-_CHECKS = 10  # in a timeout
+_CHECKS = 10  # in a timeout, at least
+_ANNOUNCE_AFTER_S = 10.0
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Worker(Protocol):
@@ -49,6 +53,7 @@ class _Call:
     part: Part | None = None
     used: float = 0.0
     silent: float = 0.0
+    told: bool = False
     checked: float = field(default_factory=time.monotonic)
 
 
@@ -135,7 +140,7 @@ class Pool:
 
     def _wait(self) -> Iterator[tuple[Architecture, Answer]]:
         """Wait until a worker has answered or is due for a check, and yield the answers."""
-        interval = None if self.timeout is None else self.timeout / _CHECKS
+        interval = None if self.timeout is None else min(self.timeout / _CHECKS, _ANNOUNCE_AFTER_S)
         wait([call.future for call in self._calls.values()], interval, FIRST_COMPLETED)
         for number, call in list(self._calls.items()):
             if self._calls.get(number) is not call:  # closed in the meantime
@@ -143,12 +148,20 @@ class Pool:
             if call.future.done():
                 del self._calls[number]
                 yield from self._finish(number, call)
-            elif interval is not None and time.monotonic() - call.checked >= interval:
+            elif self.timeout is not None and interval is not None and time.monotonic() - call.checked >= interval:
                 call.silent = self._silence(number, call, interval)
-                if call.silent >= _CHECKS * interval:
+                if call.silent >= self.timeout:
                     yield from self._replace(
                         number, call, f"hung: neither answered nor computed for {self.timeout:g} s"
                     )
+                elif call.silent >= _ANNOUNCE_AFTER_S and not call.told:
+                    call.told = True
+                    words = "waiting for %s, which neither answers nor computes; it is replaced after %g s"
+                    _LOGGER.warning(words, self._name(number), self.timeout)
+
+    def _name(self, number: int) -> str:
+        ready = self.ready.get(number)
+        return f"worker {number}" if ready is None else f"worker {number} (process {ready.pid} on {ready.place})"
 
     def _silence(self, number: int, call: _Call, interval: float) -> float:
         """Return the seconds since a worker last computed; a pause of this process is no pause of the worker."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import to_json, write_file
-from nasformer._parse import parse_json, read_text
+from nasformer._record import read_record
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, format_limits
 from nasformer.data import Dataset
@@ -175,5 +175,5 @@ def _read_step(folder: Path | None) -> tuple[Architecture, Recipe, float] | None
     """Return winner, recipe and compute of the search, if a step was begun."""
     if folder is None or not (folder / _STEP).is_file():
         return None
-    known = parse_json(read_text(folder / _STEP))
+    known = read_record(folder / _STEP)
     return Architecture.from_dict(known["architecture"]), Recipe(**known["recipe"]), float(known["searched"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from nasformer._parse import parse_json, read_text
+from nasformer._record import read_record
 from nasformer.latency.memory import BYTES
 from nasformer.pipeline.journal import FILE
 
@@ -16,7 +16,7 @@ def commands(folder: Path) -> list[str]:
     Args:
         folder: A finished run.
     """
-    run = parse_json(read_text(folder / FILE))
+    run = read_record(folder / FILE)
     given, stages = run["arguments"], run["stages"]
     data = str(given["data"]).removeprefix("imagefolder:")
     space, weights = f"{folder}/space.yaml", f"{folder}/supernet/supernet.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import to_json, write_file
-from nasformer._parse import parse_json, read_text
+from nasformer._record import read_record
 from nasformer.errors import NasformerError
 
 FILE = "fit.json"
@@ -31,7 +31,7 @@ class Journal:
         self.file, self.say, self._began = folder / FILE, say, time.monotonic()
         self.known: dict[str, Any] = {"arguments": dict(arguments), "stages": {}, "seconds": 0.0}
         if self.file.is_file():
-            self.known = parse_json(read_text(self.file))
+            self.known = read_record(self.file)
             _require_same(self.known["arguments"], arguments, folder)
         elif folder.is_dir() and any(folder.iterdir()):
             raise NasformerError(f"{folder} is not empty, and no run of fit; choose another with --out", folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nasformer._parse import parse_json, read_text
+from nasformer._record import read_record
 from nasformer.architecture import Architecture
 from nasformer.cost import Limits, format_limits
 from nasformer.data import Dataset
@@ -133,7 +133,7 @@ class Networks:
             folder = self.run.folder / _MODELS / "-".join(f"{name}-{value:.10g}" for name, value in own.items())
             if not folder.is_dir():
                 export(winner.tuned.net, self.data, folder, format=format, provenance={"budget": dict(own)})
-            record = parse_json(read_text(folder / RECORD))
+            record = read_record(folder / RECORD)
             yield FittedModel(
                 dict(own),
                 folder,

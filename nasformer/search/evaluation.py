@@ -129,8 +129,15 @@ class Trial(Sampled):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Trial:
-        """Read what ``to_dict`` wrote."""
-        return cls(**{**data, "architecture": Architecture.from_dict(data["architecture"])})
+        """Read what ``to_dict`` wrote.
+
+        Raises:
+            StudyError: It has other keys.
+        """
+        try:
+            return cls(**{**data, "architecture": Architecture.from_dict(data["architecture"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StudyError(f"a stored trial is damaged: {error}", data) from error
 
 
 @runtime_checkable

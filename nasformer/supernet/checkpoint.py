@@ -208,4 +208,4 @@ def _header(path: str | Path, kind: str, metadata: Mapping[str, str]) -> dict[st
         )
     if found != kind:
         raise CheckpointError(f"{path} holds a {found}, not a {kind}", path)
-    return dict(header)
+    return {"metadata": {}, **header}

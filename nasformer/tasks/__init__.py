@@ -7,12 +7,11 @@ evaluation, reports and exports ask the task of their dataset. Other packages re
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from nasformer._plugins import Plugins
-from nasformer.errors import DataError
+from nasformer.errors import DataError, shown
 from nasformer.tasks._checks import require_columns, require_finite, require_shape
 from nasformer.tasks._task import Estimate, Metric, Task
 
@@ -74,14 +73,12 @@ def task_from_dict(data: Mapping[str, Any]) -> Task:
     if not isinstance(data, Mapping):
         raise DataError(f"a task is read from a mapping such as {{'name': 'regression', …}}, got {data!r}", data)
     name = str(data.get("name"))
-    module, colon, _ = name.partition(":")
-    if colon and module not in sys.modules:  # a file does not choose what is imported
-        raise DataError(f"the task {name!r} is of a module that is not imported; import {module} first", name)
+    _TASKS.require_imported(name)
     factory = get_task(name)
     try:
         found: Task = factory(**{key: value for key, value in data.items() if key != "name"})
     except TypeError as error:
-        raise DataError(f"the task {dict(data)!r} cannot be read: {error}", data) from error
+        raise DataError(f"the task {shown(dict(data))} cannot be read: {error}", data) from error
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from nasformer.cli.options import run_folder
+from nasformer.cli.options import file_name, run_folder
 from nasformer.space import load_space
 
 Refused = Callable[..., None]
@@ -321,6 +321,7 @@ def test_a_name_leads_to_no_other_folder(name: str, tmp_path: Path, weights: Pat
     folder = run_folder(f"{name}-supernet")
     assert folder.resolve().parent == tmp_path / "runs"
     assert run_folder("digits-supernet") == Path("runs/digits-supernet")
+    assert Path(file_name(f"{name}-latency.json")).resolve().parent == tmp_path
 
 
 def test_a_space_of_more_members_than_python_writes(nasformer: Any) -> None:

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,36 @@ def test_a_dashboard_that_is_not_installed_is_one_line(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna_dashboard", None)
     refused(r"pip install 'nasformer\[dashboard\]'", "study", "dashboard", "--storage", made)
+
+
+def test_the_dashboard_answers_under_its_own_names_only(tmp_path: Path) -> None:
+    """A page elsewhere whose name leads to this machine (DNS rebinding) would delete studies."""
+    from nasformer.cli.study.dashboard import only_for
+
+    told: list[str] = []
+    served = only_for("box.lan", lambda environ, start_response: [b"studies"])
+    for host, answered in {
+        "127.0.0.1:8080": True,
+        "localhost": True,
+        "[::1]:8080": True,
+        "box.lan:8080": True,
+        "192.0.2.1": True,
+        "evil.example:8080": False,
+        "": False,
+    }.items():
+        assert (list(served({"HTTP_HOST": host}, lambda status, _: told.append(status))) == [b"studies"]) == answered
+    assert told == ["403 Forbidden"] * 2
+
+
+def test_a_module_is_trusted_by_name(tmp_path: Path, nasformer: Any, refused: Any, monkeypatch: Any) -> None:
+    (tmp_path / "my_search.py").write_text("from nasformer.strategies.random import Random as Mine")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    create = ("study", "create", "digits", "--storage", "a.log", "--fitness", "training-free", "-n", 2)
+    assert nasformer(*create, "--strategy", "my_search:Mine").code == 0
+    monkeypatch.delitem(sys.modules, "my_search")
+    Path("e.yaml").write_text("tasks: [{space: digits, fitness: training-free}]\nstrategies: [my_search:Mine, random]")
+    refused("'my_search:Mine' is named by a file.*--trust my_search", "study", "run", "--storage", "a.log", "-q")
+    refused("'my_search:Mine' is named by a file.*--trust my_search", "compare", "e.yaml")
+    refused("--trust no_such: No module named 'no_such'", "--trust", "no_such", "spaces")
+    assert nasformer("--trust", "my_search", "study", "run", "--storage", "a.log", "-q").code == 0

@@ -22,7 +22,7 @@ import torch
 from nasformer.architecture import Architecture, uniform
 from nasformer.data import Dataset, ImagesInMemory
 from nasformer.errors import FitnessError
-from nasformer.fitness import InheritedFitness, ParallelFitness
+from nasformer.fitness import InheritedFitness, ParallelFitness, pool
 from nasformer.search import CallableFitness, Evaluation, Fitness, evaluate_each
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
@@ -138,7 +138,10 @@ def test_a_death_that_does_not_come_again_costs_nothing(tmp_path: Path) -> None:
     assert found == values(Faulty("cpu"), LINE)
 
 
-def test_a_stopped_process_is_replaced_and_nothing_is_lost() -> None:
+def test_a_stopped_process_is_named_and_replaced_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "_ANNOUNCE_AFTER_S", 0.5)
     with faulty(timeout=2, seconds=0.2) as fitness:
         evaluations = fitness.evaluate(LINE)
         found = [next(evaluations)]
@@ -146,6 +149,8 @@ def test_a_stopped_process_is_replaced_and_nothing_is_lost() -> None:
         os.kill(stopped, signal.SIGSTOP)
         found.extend(evaluations)
         assert gone([stopped])
+        assert f"(process {stopped} on " in caplog.text
+        assert "which neither answers nor computes; it is replaced after 2 s" in caplog.text
         assert stopped not in [worker.pid for worker in fitness.workers]
     assert values_of(found) == values(Faulty("cpu"), LINE)
 

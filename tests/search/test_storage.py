@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from nasformer.errors import StudyError
 from nasformer.search.study import Store, Study, storage
+from nasformer.search.study import journal as journal_module
 from nasformer.search.study.journal import JournalLock
 from nasformer.space import SearchSpace
 from tests.search import sitting
@@ -167,13 +168,42 @@ def test_ctrl_c_is_heard_while_a_database_is_silent(tmp_path: Path, root: Path) 
     with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert f"waiting for {url}: no answer yet; Ctrl-C stops, all finished trials are kept" in line
+        assert f"waiting for {url}: no answer yet; " in line
+        assert "Ctrl-C stops, all finished trials are kept" in line
+        if Path("/proc/locks").exists():
+            assert f"process {os.getpid()} has locked it" in line
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.wait(30)
         assert time.monotonic() - began < 20, "SQLite gives up after a minute"
         assert "KeyboardInterrupt" in process.stderr.read()
     holder.close()
+
+
+def test_a_frozen_writer_of_a_journal_is_named(
+    tmp_path: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal_module, "_ANNOUNCE_AFTER_S", 1)
+    monkeypatch.setattr(journal_module, "_PATIENCE_S", 3)
+    begin(tmp_path / "study.log", space)
+    hold = (
+        "import sys, time; from pathlib import Path; from nasformer.search.study.journal import JournalLock;"
+        "lock = JournalLock(Path(sys.argv[1])); lock.acquire(); print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / "study.log")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        named = f"process {process.pid}" if Path("/proc/locks").exists() else "another process"
+        try:
+            with pytest.raises(StudyError, match=rf"study\.log: {named} has locked it, for 0 minutes"):
+                begin(tmp_path / "study.log", space, "another")
+        finally:
+            process.kill()
+    assert f"study.log: {named} has locked it; Ctrl-C stops" in caplog.text
+    begin(tmp_path / "study.log", space, "another")
 
 
 def test_a_lost_connection_is_made_again(postgresql: str, space: SearchSpace) -> None:
@@ -226,7 +256,8 @@ def test_a_server_that_stops_for_a_while_is_outlived(
 
 def test_a_server_that_stays_away_is_one_line(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "_PATIENCE_S", 2)
-    with pytest.raises(StudyError, match=r"storage 'postgresql://.*': OperationalError: .*, for 0 minutes$"):
+    words = r"storage 'postgresql://.*': (OperationalError: .*|no answer yet), for 0 minutes$"
+    with pytest.raises(StudyError, match=words):
         sitting.search(own_server.url, "random", Disturbed(3, lambda: own_server.stop("fast")))
 
 

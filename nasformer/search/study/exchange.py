@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from nasformer._parse import parse_json
 from nasformer.errors import StudyError
 from nasformer.search.evaluation import Trial
+from nasformer.search.study.schema import check_attributes
 from nasformer.search.study.settings import FITNESS_SPEC, PREFIX, SETTINGS, check_format
 from nasformer.search.study.storage import Store
 from nasformer.search.study.study import Study
@@ -48,6 +49,7 @@ def import_study(store: Store, lines: Iterable[Mapping[str, Any]], name: str | N
     try:
         attributes = dict(head["study"]["attributes"])
         name = name or str(head["study"]["name"])
+        check_attributes(name, attributes)
         settings, fitness_spec = attributes.pop(SETTINGS), attributes.pop(FITNESS_SPEC, {})
         trials = [found for line in rest if (found := _read(line["trial"])) is not None]
         check_format(name, settings)
@@ -78,7 +80,7 @@ def _read(data: Mapping[str, Any]) -> tuple[Trial, int | None] | None:
 
 def _require_free(store: Store, name: str, settings: Mapping[str, Any], trials: list[Trial]) -> None:
     """Refuse a name that is taken, unless it holds the beginning of the same study, as after a full disk."""
-    studies = {study.study_name: study.user_attrs for study in store.run(lambda: store.optuna.get_all_studies())}
+    studies = {str(study.study_name): study.user_attrs for study in store.run(lambda: store.optuna.get_all_studies())}
     if name in studies:
         known = [trial for trial, _ in Study.load(store, name).history()] if SETTINGS in studies[name] else []
         if studies[name].get(SETTINGS, settings) != settings or known != trials[: len(known)] or known == trials:

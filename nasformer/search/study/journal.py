@@ -18,8 +18,10 @@ from pathlib import Path
 
 from optuna.storages.journal import JournalFileSymlinkLock
 
+from nasformer.errors import StudyError
+
 _FIRST = b'{"op_code"'
-_PATIENCE_S = 10.0
+_PATIENCE_S, _ANNOUNCE_AFTER_S = 600.0, 10.0
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -70,8 +72,12 @@ class JournalLock(JournalFileSymlinkLock):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not told and time.monotonic() - began > _PATIENCE_S:
-                    _LOGGER.warning("waiting for %s: another process is writing; Ctrl-C stops", self._journal)
+                waited = time.monotonic() - began
+                if waited > (_PATIENCE_S if told else _ANNOUNCE_AFTER_S):
+                    words = f"{self._journal}: {holder(self._journal) or 'another process'} has locked it"
+                    if told:
+                        raise StudyError(f"storage {words}, for {waited / 60:.0f} minutes", self._journal) from None
+                    _LOGGER.warning("waiting for %s; Ctrl-C stops", words)
                     told = True
                 time.sleep(0.01)
             except OSError:  # a file system without flock: the link alone has to do
@@ -93,3 +99,14 @@ def _drop_torn_line(file: FileIO) -> None:
         return
     file.seek(0)
     file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def holder(*paths: Path) -> str:
+    """Return which process has locked one of some files; empty: the system does not tell, or none has."""
+    with suppress(OSError):
+        files = {str(path.stat().st_ino) for path in paths if path.exists()}
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            *_, process, file, _, _ = line.split()
+            if " WRITE " in line and file.rpartition(":")[2] in files and process not in ("0", "-1", str(os.getpid())):
+                return f"process {process}"
+    return ""

@@ -117,6 +117,15 @@ class FileLock(LeaderLock):
         file.close()
         return False
 
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """Raise LeaderError if a process holds a lock, given its file."""
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LeaderError(f"a process runs a study, as {path} says; stop it first", path) from None
+
     def release(self) -> None:
         """Remove and unlock the file."""
         if self._file is not None:

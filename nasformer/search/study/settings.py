@@ -65,7 +65,9 @@ def find(storage: Store, name: str | None) -> tuple[str, Mapping[str, Any]]:
     Raises:
         StudyError: There is no such study, or no name and several studies.
     """
-    studies = {study.study_name: study.user_attrs for study in storage.run(lambda: storage.optuna.get_all_studies())}
+    studies = {
+        str(study.study_name): study.user_attrs for study in storage.run(lambda: storage.optuna.get_all_studies())
+    }
     if name is None and len(studies) == 1:
         return next(iter(studies.items()))
     if name is None:

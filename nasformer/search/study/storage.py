@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from nasformer.errors import NasformerError, StudyError
-from nasformer.search.study.journal import JournalLock
+from nasformer.search.study.journal import holder
+from nasformer.search.study.journal_file import JournalFile
 from nasformer.search.study.leader import AdvisoryLock, FileLock, LeaderLock
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class Store:
         if path is not None and not (create or path.exists()):
             raise StudyError(f"storage {self.name!r} {_MISSING}", storage)
 
+    @property
+    def journal(self) -> Path | None:
+        """The journal file; None: it is a database or an object."""
+        return self.path if self._url is None else None
+
     @cached_property
     def optuna(self) -> BaseStorage:
         """Optuna's storage, opened on first use."""
@@ -102,7 +107,7 @@ class Store:
             return database
         assert self.path is not None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(self.path), lock_obj=JournalLock(self.path)))
+        return JournalStorage(JournalFile(self.path, self.name))
 
     def leader(self, study: str) -> LeaderLock:
         """Return the lock of the process that runs a study."""
@@ -156,13 +161,22 @@ class Store:
                     return running.result()
                 failure = _reason(error)
             if waited > _PATIENCE_S:
-                raise StudyError(f"storage {self.name!r}: {failure}, for {waited / 60:.0f} minutes", self._given)
+                raise StudyError(
+                    f"storage {self.name!r}: {failure}{self._holder()}, for {waited / 60:.0f} minutes", self._given
+                )
             if waited > _ANNOUNCE_AFTER_S and not told:
-                _LOGGER.warning("waiting for %s: %s; Ctrl-C stops, all finished trials are kept", self.name, failure)
+                words = f"{failure}{self._holder()}; Ctrl-C stops, all finished trials are kept"
+                _LOGGER.warning("waiting for %s: %s", self.name, words)
                 told = True
             if running.done():
                 time.sleep(_PAUSE_S)
                 running = self._in_thread(body)
+
+    def _holder(self) -> str:
+        """Return who has locked the file, as far as the system tells."""
+        files = [] if self.path is None else [self.path, Path(f"{self.path}-shm")]
+        found = holder(*files)
+        return f"; {found} has locked it" if found else ""
 
     def _in_thread(self, body: Callable[[], Kept]) -> Future[Kept]:
         future: Future[Kept] = Future()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nasformer.errors import LeaderError, StudyError
 from nasformer.search.evaluation import Trial
 from nasformer.search.study.leader import LeaderLock
 from nasformer.search.study.parameters import distributions
+from nasformer.search.study.schema import check_attributes
 from nasformer.search.study.settings import (
     ASYNCHRONOUS,
     CONFIRMED,
@@ -65,6 +67,11 @@ class Study(TrialStore):
         super().__init__()
         self.store, self.id, self.name, self._leader = store, study_id, name, leader
         kept = store.run(lambda: store.optuna.get_study_user_attrs(study_id))
+        check_attributes(name, kept)
+        with _named(name):
+            self._take(kept)
+
+    def _take(self, kept: Mapping[str, Any]) -> None:
         self.settings, self.fitness_spec = kept[SETTINGS], kept.get(FITNESS_SPEC, {})
         self.space = SearchSpace.from_dict(self.settings["space"])
         self.asynchronous = bool(kept.get(ASYNCHRONOUS))
@@ -109,6 +116,7 @@ class Study(TrialStore):
         try:
             attributes: dict[str, Any] = {FITNESS_SPEC: dict(fitness_spec or {})}
             attributes |= {WARM_START: [trial.to_dict() for trial in warm_start]} if warm_start else {}
+            check_attributes(name, {SETTINGS: plain, **attributes})
             attributes[SETTINGS] = {"package": library_version(), **plain}  # last: without them it is not ours
             study_id, kept = store.run(lambda: _create(store, name, attributes))
             check_format(name, kept)
@@ -183,8 +191,9 @@ class Study(TrialStore):
 
     def _read(self) -> None:
         for frozen in self.store.run(lambda: self.store.optuna.get_all_trials(self.id, deepcopy=False)):
-            if (found := read_trial(frozen.user_attrs, frozen.state, frozen.values)) is not None:
-                super().add(*found)
+            with _named(f"{self.name}, trial {frozen.number}"):
+                if (found := read_trial(frozen.user_attrs, frozen.state, frozen.values)) is not None:
+                    super().add(*found)
 
     def set(self, key: str, value: object) -> None:
         """Store an attribute of the study."""
@@ -235,6 +244,15 @@ def _acquire(store: Store, leader: LeaderLock, wait: bool) -> None:
             time.sleep(0.5)
         else:
             return
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Name a study whose data do not mean what they should."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StudyError(f"study {what} is damaged: {type(error).__name__}: {error}", what) from error
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

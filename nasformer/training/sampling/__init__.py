@@ -7,8 +7,6 @@ entry-point group ``nasformer.training.sampling``. Listing names imports nothing
 
 from __future__ import annotations
 
-import sys
-
 from nasformer._plugins import Plugins
 from nasformer.errors import RecipeError
 from nasformer.training.sampling._references import reference_subnets
@@ -44,8 +42,6 @@ def get_sampler(name: str) -> type[SubnetSampler]:
     >>> get_sampler("uniform").__name__
     'UniformSampler'
     """
-    module, colon, _ = name.partition(":")
-    if colon and module not in sys.modules:  # a recipe does not choose what is imported
-        raise RecipeError(f"sampling {name!r} is of a module that is not imported; import {module or 'it'} first", name)
+    _SAMPLERS.require_imported(name)
     found: type[SubnetSampler] = _SAMPLERS.get(name)
     return found
