@@ -25,6 +25,8 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
     if analysis.across is not None:
         leaders = pairs.leaderboard_table(analysis.across, analysis.tasks, series)
         blocks += ["## All tasks", _table(leaders), escaped(analysis.across.words)]
+    if analysis.held_out is not None:
+        blocks.append(_table(pairs.leaderboard_table(analysis.held_out, analysis.tasks, series, "held-out")))
     for task in analysis.tasks:
         blocks += _task(task, series)
     blocks += ["## Was it fair?", _table(checklist_table(analysis.checklist))]
