@@ -99,6 +99,11 @@ class TaskRecord:
     additivity: Mapping[str, float] | None = None
 
     @property
+    def title(self) -> str:
+        """The name, marked if held out."""
+        return f"{self.name} (held out)" if self.held_out else self.name
+
+    @property
     def nearly_additive(self) -> bool | None:
         """Whether an additive model explains 95 % of what trees explain; None: unknown."""
         found = self.additivity

@@ -117,7 +117,11 @@ class ComparisonTask:
             return None
         if self._description["kind"] == "surrogate" and "model" not in self._description:
             return {"additive": 1.0, "trees": 1.0}
-        codes = self.feasible.codes() if isinstance(self.feasible, EnumeratedSet) else self.feasible.sample_codes(_MOST)
+        codes = (
+            self.feasible.codes(2**63)
+            if isinstance(self.feasible, EnumeratedSet)
+            else self.feasible.sample_codes(_MOST)
+        )
         drawn = np.random.default_rng(0).permutation(np.unique(codes, axis=0))[:_MOST]
         values = {each: self.truth(each) for each in self.space.decode(drawn)}
         rows = {each: value for each, value in values.items() if value is not None}

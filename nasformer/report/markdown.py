@@ -36,7 +36,7 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
 
 
 def _task(task: TaskAnalysis, series: Series) -> list[str]:
-    blocks = [f"## {escaped(task.record.name)}", _table(outcome.ranking_table(task, series, ""))]
+    blocks = [f"## {escaped(task.record.title)}", _table(outcome.ranking_table(task, series, ""))]
     if task.pairs:
         blocks += [_table(pairs.pairs_table(task, series, "")), escaped(power_statement(task))]
     return [*blocks, _table(outcome.effort_table(task, series, ""))]

@@ -75,7 +75,7 @@ def test_options_declare_one_task(table: Path, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give an EXPERIMENT.yaml, or --space with --strategy and --fitness"),
+        ([], "give an EXPERIMENT.yaml, --task, or --space with --strategy and --fitness"),
         (["--space", "digits"], "strategies: .* at least 1"),
         (["{file}", "--noise", "1"], "tasks are declared in mine.yaml; omit --noise"),
         (["{file}", "-s", "random"], "the strategy 'random' occurs 2 times"),
@@ -103,7 +103,7 @@ def test_bad_input_is_one_line(
 
 def test_tables_are_tasks_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space, rng = load_space("digits"), np.random.default_rng(0)
-    drawn = [each for each in dict.fromkeys(space.sample(100, seed=1)) for _ in range(2)]
+    drawn = [each for each in dict.fromkeys(space.sample(300, seed=1)) for _ in range(2)]
     rows = [{**each.to_dict(), "perplexity": -20 - each.depth + rng.normal(scale=0.5)} for each in drawn]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     space.save(tmp_path / "space.yaml")

@@ -97,7 +97,7 @@ def test_tasks_of_one_table_count_as_one() -> None:
     assert (apart.sources, joined.sources, len(joined.tasks)) == (5, 2, 5)
     assert joined.ranks == {"a": 2.0, "b": 2.0, "c": 2.0} != apart.ranks
     assert joined.p == pytest.approx(1.0)
-    assert "5 tasks of 2 sources, where the tasks of one table count as one, do not differ" in joined.words
+    assert "five tasks of two sources, where the tasks of one table count as one, do not differ" in joined.words
     assert joined.tallies["a"]["b"].wins == 4
 
 
