@@ -18,11 +18,12 @@ from nasformer.fitness import InheritedFitness
 from nasformer.fitness.outcome import Outcome
 from nasformer.fitness.population import population_outcomes
 from nasformer.fitness.prefix_tree import PrefixTree
-from nasformer.registry import get_strategy, load_supernet
+from nasformer.registry import get_strategy
 from nasformer.search import Evaluation, Fitness, Trial
 from nasformer.space import FeasibleSet, load_space
 from nasformer.supernet import Supernet
 from nasformer.tasks import get_task
+from nasformer.training.opening import load_supernet
 
 TASK = get_task("classification")()
 

@@ -31,7 +31,6 @@ from nasformer.registry import (
     get_strategy,
     make_fitness,
     make_reranker,
-    supernet_file,
 )
 from nasformer.search import (
     AsynchronousLoop,
@@ -357,6 +356,8 @@ class Searcher:
             )
         asked = fitness_spec["fitness"] | {key: value for key, value in how.items() if value is not None}
         if asked["spec"] == "inherited":
+            from nasformer.training.opening import supernet_file
+
             kept = {"supernet": fitness_spec["fitness"].get("supernet"), **settings}
             asked["supernet"] = supernet_file(space, how.get("supernet"), searched=kept)
         fitness = make_fitness(space=space, **asked)

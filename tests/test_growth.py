@@ -11,6 +11,7 @@ import nasformer as nf
 from nasformer.cost import Bounds
 from nasformer.errors import BudgetError, RecipeError
 from nasformer.fitness import Finetuning
+from nasformer.growth.affordable import affordable_limits
 from nasformer.growth.first import FirstThese
 from nasformer.space import SearchSpace, choice, per_layer
 from nasformer.training import evaluate
@@ -18,7 +19,7 @@ from tests.tiny import corners
 from tests.training.conftest import Stop
 
 MACS = 4e8
-QUIET: dict[str, Any] = {"macs": MACS, "evaluations": 8, "device": "cpu", "progress": False}
+QUIET: dict[str, Any] = {"macs": MACS, "evaluations": 8, "device": "cpu", "progress": False, "least_epochs": 0}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,34 @@ def test_a_stopped_call_goes_on(
     again = nf.grow_front(net, data, budgets, recipe, out=tmp_path, resume=True, **QUIET)
     assert [each.architecture for each in again.grown] == [each.architecture for each in front.grown]
     assert [each.evaluation.value for each in again.grown] == [each.evaluation.value for each in front.grown]
+
+
+def test_networks_that_the_compute_trains_too_shortly_are_not_searched(
+    net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any, tmp_path: Path
+) -> None:
+    low, high = net.space.feasible().bounds("macs")
+    most = 0.6 * low + 0.4 * high
+    how = {**QUIET, "least_epochs": MACS / (3 * 64 * most)}
+    front = nf.grow_front(net, data, budgets, recipe, out=tmp_path, **how)
+    assert front.most == pytest.approx(most)
+    assert [each.limits for each in front.grown] == [{"macs": Bounds(None, front.most)}], "both budgets are beyond"
+    assert front.winners == (front.grown[0], front.grown[0])
+    assert front.grown[0].tuned.training.recipe.epochs > 0
+    assert front.macs == pytest.approx(MACS, rel=0.05), "one network has all of it"
+
+
+def test_only_steps_that_are_worth_it_are_left(net: nf.Supernet, budgets: Any) -> None:
+    small, large = ({"macs": Bounds(None, each["macs"])} for each in reversed(budgets))
+    reached = net.space.feasible(**small).bounds("macs")[1]
+    assert affordable_limits(net.space, [small, large], 1e9) == [small, large]
+    assert affordable_limits(net.space, [small, large], 1.1 * reached) == [small]
+    assert affordable_limits(net.space, [small, large], 1.3 * reached) == [
+        small, {"macs": Bounds(None, 1.3 * reached)},
+    ]  # fmt: skip
+    other = {"params": Bounds(None, net.space.feasible().bounds("params")[1])}
+    assert affordable_limits(net.space, [small, other], 1.1 * reached) == [
+        small, {**other, "macs": Bounds(None, 1.1 * reached)},
+    ], "networks of a budget of another kind may be outside"  # fmt: skip
 
 
 def test_too_little_compute_is_refused(net: nf.Supernet, data: nf.Dataset, recipe: nf.Recipe, budgets: Any) -> None:

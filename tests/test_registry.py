@@ -13,12 +13,13 @@ from nasformer.data import load_dataset
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
 from nasformer.fitness import NoisyFitness, SurrogateFitness, TableFitness, TrainingFreeFitness
 from nasformer.fitness.regression import RegressionFitness
-from nasformer.registry import get_strategy, make_fitness, open_supernet, strategy_names
+from nasformer.registry import get_strategy, make_fitness, strategy_names
 from nasformer.search import BaseStrategy
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.space.declaration import write_space
 from nasformer.supernet import Supernet
 from nasformer.training import bind_weights
+from nasformer.training.opening import open_supernet
 
 MODULE = '''
 from nasformer.search import BaseStrategy

@@ -90,7 +90,7 @@ def diagnose(
     from nasformer.cost import as_budgets
     from nasformer.diagnose import PIECES, Plan, spread_budgets
     from nasformer.diagnose import diagnose as measure
-    from nasformer.registry import open_supernet, supernet_file
+    from nasformer.training.opening import open_supernet, supernet_file
 
     declared = trained_space(space, supernet, data)
     given = as_budgets(budgets, declared.known_costs) if budgets else spread_budgets(declared)

@@ -53,7 +53,7 @@ def evaluate(
     from nasformer.cli.training import require_same_weights
     from nasformer.errors import DataError
     from nasformer.fitness import InheritedFitness
-    from nasformer.registry import open_supernet, supernet_file
+    from nasformer.training.opening import open_supernet, supernet_file
 
     if split not in ("test", "search"):
         raise DataError(f"--split is test or search, got {split!r}", split)

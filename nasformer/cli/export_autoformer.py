@@ -24,9 +24,9 @@ def export_autoformer(
 
       nasformer export-autoformer digits digits.pth --supernet runs/digits/supernet.safetensors
     """
-    from nasformer.registry import load_supernet
     from nasformer.space import load_space
     from nasformer.supernet import write_autoformer
+    from nasformer.training.opening import load_supernet
 
     net, source = load_supernet(load_space(space), supernet)
     write_autoformer(net, out)

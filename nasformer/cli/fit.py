@@ -44,6 +44,10 @@ def fit(
             metavar="LIST", help="Most milliseconds here, e.g. 2,4,8.", rich_help_panel=BUDGET, show_default=False
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Most bytes in use, e.g. 8M.", rich_help_panel=BUDGET, show_default=False),
+    ] = None,
     hours: Annotated[
         float | None,
         typer.Option(
@@ -121,6 +125,7 @@ def fit(
         "params": _values(params),
         "macs": _values(macs),
         "latency_ms": _values(latency),
+        "memory": _values(memory),
         "hours": hours,
         "space": space,
         "timm": from_timm,

@@ -38,7 +38,7 @@ def is_network(target: Path) -> bool:
     """Whether a target is the file of a trained or exported network, or a folder of one that is no search."""
     if target.is_dir():
         has = [name for name in _FILES if (target / name).is_file()]
-        return bool(has) and not (target / "result.jsonl").is_file()
+        return any(target.glob("models/*")) or (bool(has) and not (target / "result.jsonl").is_file())
     return target.suffix in (".safetensors", ".onnx", ".pt2") and target.is_file()
 
 
@@ -83,7 +83,7 @@ def _exported(path: Path, data: str | None, root: Path | None, split: str) -> Ne
     from nasformer.errors import DataError
     from nasformer.export.assessment import assess_model
     from nasformer.export.opened import open_model
-    from nasformer.registry import open_dataset
+    from nasformer.training.opening import open_dataset
 
     model = open_model(path)
     known, record = model.description, model.description.provenance.get("data", {})
@@ -102,7 +102,7 @@ def _exported(path: Path, data: str | None, root: Path | None, split: str) -> Ne
 
 def _judged(dataset: Dataset, trained_on: Mapping[str, Any], split: str) -> tuple[Dataset, str]:
     """Return a dataset whose test split is judged, and what it is: all examples of data that trained nothing."""
-    from nasformer.registry import same_data
+    from nasformer.training.opening import same_data
 
     judged = split if same_data(dataset.name, trained_on) else "all"
     return dataset.testing(judged), judged

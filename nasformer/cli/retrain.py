@@ -85,9 +85,9 @@ def retrain(
       nasformer retrain my-space.yaml largest --data /data/pets --image-size 64
     """
     from nasformer.cli.source import searched_with
-    from nasformer.registry import is_same
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
+    from nasformer.training.opening import is_same
 
     space, chosen, origin = read_target(target, architecture, supernet, data)
     trained, held_out = _of_supernet(space, supernet, data, searched_with(target))
@@ -130,9 +130,9 @@ def _of_supernet(
 ) -> tuple[dict[str, Any], str | None]:
     """Return the training record and held-out names of the supernet of a space, or of a search; empty without one."""
     from nasformer.errors import CheckpointError, FitnessError
-    from nasformer.registry import supernet_file
     from nasformer.supernet import Supernet
     from nasformer.training import find_weights
+    from nasformer.training.opening import supernet_file
 
     fitness = searched.get("fitness", {})
     try:

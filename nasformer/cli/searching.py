@@ -125,7 +125,7 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
 
 def show_weights(space: SearchSpace, fitness_spec: dict[str, Any]) -> None:
     """Print the space, the weights of an inherited fitness and the data that trained them."""
-    from nasformer.registry import supernet_file, weights_line
+    from nasformer.training.opening import supernet_file, weights_line
 
     asked = fitness_spec.get("fitness", {})
     if asked.get("spec") == "inherited":

@@ -77,7 +77,7 @@ class Source:
         """
         from nasformer.data import resizable
         from nasformer.errors import DataError
-        from nasformer.registry import open_dataset
+        from nasformer.training.opening import open_dataset
 
         wanted = name or self.data.get("name")
         if wanted is None:
@@ -268,7 +268,7 @@ def _inherited(
     searched: Mapping[str, Any] | None = None,
     data: str | None = None,
 ) -> Source:
-    from nasformer.registry import load_supernet, supernet_file
+    from nasformer.training.opening import load_supernet, supernet_file
 
     net, path = load_supernet(space, supernet_file(space, supernet, data, searched=searched))
     training = net.metadata.get("training", {})

@@ -121,8 +121,8 @@ def read_data(
     """
     from nasformer.data import resizable
     from nasformer.data.examine import examined
-    from nasformer.registry import open_dataset
     from nasformer.training import is_main_process
+    from nasformer.training.opening import open_dataset
 
     if not is_main_process():
         logging.getLogger("nasformer.data").setLevel(logging.ERROR)  # the main process says it

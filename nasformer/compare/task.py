@@ -19,7 +19,7 @@ from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
 from nasformer.fitness.regression import additivity
 from nasformer.fitness.tables import table_names, table_record
-from nasformer.registry import default_fitness, make_fitness, measured_metric, open_supernet
+from nasformer.registry import default_fitness, make_fitness, measured_metric
 from nasformer.search import Fitness
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.known import optimum, test_value, true_value
@@ -92,6 +92,7 @@ class ComparisonTask:
     def _on_test_split(self) -> Judge:
         from nasformer.fitness import InheritedFitness
         from nasformer.training import evaluate
+        from nasformer.training.opening import open_supernet
 
         net, data = open_supernet(self.space, **_weights(self.declared))
         task, metric = data.task, data.task.ranking(self._description.get("objective"))

@@ -12,6 +12,7 @@ from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.jobs import JobResult
 from nasformer.diagnose.trainings import changed, options, passes, reseeded
 from nasformer.growth import grow_front
+from nasformer.growth.affordable import default_epochs
 from nasformer.search import SearchResult
 from nasformer.searcher import Searcher
 
@@ -39,7 +40,7 @@ class Front:
         """Return its file name."""
         size = bench.plan.identity("evaluations", "search_images", "budgets")
         weights = self.file or bench.weights  # the name of a file is a hash too
-        how = [weights, bench.identity, size, changed(self.recipe), self.macs]
+        how = [weights, bench.identity, size, changed(self.recipe), self.macs, default_epochs(len(bench.data.train))]
         return f"front-{self.seed}-{digest(how)}"
 
     def run(self, bench: Bench, folder: Path) -> JobResult:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.errors import ExportError, NasformerError
-from nasformer.export.description import Description
+from nasformer.export.description import FILE, Description
 from nasformer.export.formats import Array, Run, format_names, format_of, get_format
 
 
@@ -61,11 +61,24 @@ def open_model(path: str | Path, *, format: str | None = None, device: str = "cp
 
 def _file(path: Path) -> Path:
     if path.is_dir():
+        path = _of_run(path)
         known = dict.fromkeys(get_format(name).file for name in format_names())
         found = [path / name for name in known if (path / name).is_file()]
         if not found:
-            raise ExportError(f"{path} has none of {', '.join(known)}; export first", path)
+            raise ExportError(f"{path} has none of {', '.join(known)}; export it first: nasformer export {path}", path)
         return found[0]
     if not path.is_file():
         raise ExportError(f"there is no model {path}; create it with 'nasformer export'", path)
     return path
+
+
+def _of_run(path: Path) -> Path:
+    """Return the exported folder of a run of ``fit``; other folders unchanged.
+
+    Raises:
+        ExportError: The run has several.
+    """
+    found = sorted(each.parent for each in path.glob(f"models/*/{FILE}"))
+    if len(found) > 1:
+        raise ExportError(f"{path} has {len(found)} networks; give one: {', '.join(map(str, found))}", path)
+    return found[0] if found else path

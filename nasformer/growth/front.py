@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasformer._io import to_json, write_file
+from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, as_budgets, format_limits, within
 from nasformer.data import Dataset
 from nasformer.data.dataset import Split
 from nasformer.errors import BudgetError, RecipeError
+from nasformer.growth.affordable import affordable_limits, affordable_macs, default_epochs
 from nasformer.growth.compute import MacsCompute, SecondsCompute
 from nasformer.growth.growth import GrownNetwork, Growth, SearchSettings
 from nasformer.search import Evaluation
@@ -20,6 +24,9 @@ from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe
 from nasformer.training.front import compute_parts
+from nasformer.training.teacher import from_checkpoint
+
+_AFFORDABLE = "affordable.json"
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,12 @@ class GrownFront:
         grown: One that was searched for each budget, ascending.
         winners: The best of them within each budget on the search images, in the order of the budgets. A larger
             network that is no better does not replace a smaller one.
+        most: Most MACs of a network that the compute trains well; larger ones were not searched.
     """
 
     grown: tuple[GrownNetwork, ...]
     winners: tuple[GrownNetwork, ...]
+    most: float
 
     @property
     def macs(self) -> float:
@@ -56,6 +65,7 @@ def grow_front(
     racing: bool = False,
     confirm: int = 1,
     keeps: Callable[[Architecture, Limits], bool] | None = None,
+    least_epochs: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     **options: Any,
@@ -81,6 +91,9 @@ def grow_front(
         racing: Whether searches drop inferior architectures early.
         confirm: Number of the best of each search that a tenth of its compute fine-tunes before the winner is named.
         keeps: Whether a network keeps its budget in fact, such as a measured latency; the best that does is taken.
+        least_epochs: Passes over the train images that the compute should allow a network. Larger networks are not
+            searched, since they would learn less. 0: no limit. None: no limit for a family from a trained checkpoint,
+            else as many passes as two million images are, from 20 to 300.
         seed: Seed of the searches.
         out: Folder of the study and, by number from 1, of the networks; None: nothing is written.
         **options: Options of ``finetune``; with ``resume`` a stopped call goes on.
@@ -104,12 +117,19 @@ def grow_front(
     uppers = [_upper(own) for own in as_budgets(budgets, space.known_costs, space.constraints)]
     ascending = sorted(uppers, key=lambda upper: space.feasible(**upper).bounds("macs")[1])
     compute = MacsCompute(data, macs) if macs is not None else SecondsCompute(data, seconds or 0.0)
-    search = SearchSettings(strategy, -(-evaluations // len(uppers)), judged, objective, racing, confirm, keeps, seed)
-    growth = Growth(deepcopy(net), data, recipe, compute, search, None if out is None else Path(out), options)
-    parts = compute_parts(space, ascending)
-    for place, upper in enumerate(ascending):
-        growth.step(upper, ascending[place - 1] if place else {}, parts[place] / sum(parts[place:]))
-    return GrownFront(tuple(growth.grown), tuple(_best(growth.grown, upper, space) for upper in uppers))
+    folder = None if out is None else Path(out)
+    if least_epochs is None:
+        least_epochs = 0 if from_checkpoint(net) else default_epochs(len(data.train))
+    most = math.inf
+    if least_epochs:
+        most = _kept(folder, lambda: affordable_macs(net, ascending[-1], compute, least_epochs, recipe, options))
+    steps = affordable_limits(space, ascending, most)
+    search = SearchSettings(strategy, -(-evaluations // len(steps)), judged, objective, racing, confirm, keeps, seed)
+    growth = Growth(deepcopy(net), data, recipe, compute, search, folder, options)
+    parts = compute_parts(space, steps)
+    for place, upper in enumerate(steps):
+        growth.step(upper, steps[place - 1] if place else {}, parts[place] / sum(parts[place:]))
+    return GrownFront(tuple(growth.grown), tuple(_best(growth.grown, upper, space) for upper in uppers), most)
 
 
 def _upper(limits: Limits) -> Limits:
@@ -122,6 +142,16 @@ def _upper(limits: Limits) -> Limits:
     if not found:
         raise BudgetError(f"the budget {format_limits(limits)} has no upper bound; give one", limits)
     return found
+
+
+def _kept(folder: Path | None, measure: Callable[[], float]) -> float:
+    """Return the MACs of the largest network that was affordable in an earlier call, else measure them."""
+    if folder is None:
+        return measure()
+    if not (folder / _AFFORDABLE).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / _AFFORDABLE, to_json({"macs": measure()}) + "\n")
+    return float(parse_json(read_text(folder / _AFFORDABLE))["macs"])
 
 
 def _value(evaluation: Evaluation) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, FunctionCost, Geometry
+from nasformer.architecture import uniform
+from nasformer.cost import COSTS, AdditiveCost, Network
 from nasformer.space import SearchSpace
 from nasformer.supernet.model import VisionTransformer
 
@@ -29,7 +30,7 @@ def peak_activation_bytes(net: VisionTransformer) -> int:
 
     Scratch memory within an operator is not counted.
 
-    >>> from nasformer.architecture import uniform
+    >>> from nasformer.cost import Geometry
     >>> geometry = Geometry(image_size=8, patch_size=2, in_channels=1, num_classes=10, head_dim=16, max_distance=None)
     >>> peak_activation_bytes(VisionTransformer(geometry, uniform(32, 2, 2, 2))) > 4 * 2 * 17 * 32
     True
@@ -70,8 +71,11 @@ def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def memory_cost(space: SearchSpace, dtype: str = "fp32") -> FunctionCost:
-    """Return ``memory`` as a cost: bytes of the weights, and an upper estimate of the activations for one input.
+def memory_cost(space: SearchSpace, dtype: str = "fp32") -> AdditiveCost:
+    """Return ``memory`` as a cost: bytes of the weights, and of the activations for one input.
+
+    The peak of the activations is measured (``peak_activation_bytes``) with the largest layers of the space, so that
+    no network of it needs more.
 
     >>> from nasformer.space import load_space
     >>> space = load_space("digits")
@@ -79,21 +83,17 @@ def memory_cost(space: SearchSpace, dtype: str = "fp32") -> FunctionCost:
     >>> all(4 * space.params(each) < 300e3 for each in small.sample(5))
     True
     """
+    size, params, layer = BYTES[dtype], COSTS["params"], space.largest.layers[0]
 
-    def memory(architecture: Architecture) -> float:
-        values = COSTS["params"](space.geometry, architecture) + _activations(space.geometry, architecture)
-        return BYTES[dtype] * values
+    @cache
+    def peak(network: Network) -> int:
+        sizes = {"num_heads": layer.num_heads, "mlp_ratio": layer.mlp_ratio, **dict(layer.further)}
+        largest = uniform(network.embed_dim, 1, **sizes, **dict(network.further))
+        return peak_activation_bytes(VisionTransformer(space.geometry, largest))
 
-    return FunctionCost("memory", memory, dtype)
-
-
-def _activations(geometry: Geometry, architecture: Architecture) -> int:
-    """Return the largest number of values that live at once, at most: in the embedding or in a branch."""
-    g = geometry.of(architecture)
-    stream, positions = g.tokens * architecture.embed_dim, 0 if g.max_distance is None else 4 * g.axes * g.grid + 16
-    stages = [2 * g.patches * g.patch_dim + 3 * stream]
-    for layer in architecture.layers:
-        head = 8 * g.head_dim + 4 * positions + 2 * g.tokens  # q, k, v twice, offsets, scores, output
-        stages.append(3 * stream + layer.num_heads * g.tokens * head)
-        stages.append(3 * stream + (2 + g.variant.gated_mlp) * g.tokens * layer.hidden_dim)
-    return max(stages)
+    return AdditiveCost(
+        "memory",
+        lambda network: size * params.stem_count(network) + size * peak(network) // BYTES["fp32"],
+        lambda network, layer: size * params.layer_count(network, layer),
+        identity=dtype,
+    )

@@ -1,7 +1,8 @@
 """Latency tables: the blocks of a space, measured in whole networks.
 
-The stem is a network of a skipped layer. A layer's latency is what a stack of equal layers adds to it, divided by
-their number, so that calls of the runtime count once and weights are not unrealistically cached.
+The stem is a network of a skipped layer. A branch's latency is what a stack of layers with this branch alone adds to
+it, divided by their number, so that calls of the runtime count once and weights are not unrealistically cached. A
+layer's latency is the sum of its branches'.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SPREAD = 0.5
 
 ATTEMPTS = 3
 """Measurements of a block before a wider spread is refused."""
+
+Sizes = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,10 @@ def measure_blocks(
         BudgetError: As of ``measure_deployed``, or a spread is too wide.
         ExportError: As of ``measure_deployed``.
     """
-    blocks: dict[tuple[tuple[float, ...], ...], Architecture] = {}
-    for stem in _stems(space):
-        key = stem.embed_dim, *(value for _, value in stem.network)
-        blocks[(key,)] = stem
-        for stack in _stacks(space, stem):
-            layer = stack.layers[0]
-            sizes = layer.num_heads, layer.hidden_dim, *(value for _, value in layer.further)
-            blocks.setdefault((key, sizes), stack)  # ratios may round to one width
+    stems = {(stem.embed_dim, *(value for _, value in stem.network)): stem for stem in _stems(space)}
+    stacks = [(key, stack) for key, stem in stems.items() for stack in _stacks(space, stem)]
+    blocks: dict[tuple[Sizes, Sizes], Architecture] = {(key, ()): stem for key, stem in stems.items()}
+    blocks |= {(key, _sizes(branch)): branch for key, stack in stacks for branch in _branches(stack)}
     engine = make_runtime(runtime, threads, dtype, device)
     drawn = space.sample(networks, seed=seed)
     everything = [*blocks.values(), *drawn]
@@ -107,16 +106,16 @@ def measure_blocks(
             spread,
         )
     micros = {block: 1e3 * timing.median_ms for block, timing in found.items()}
+    added = {(key, sizes): max(0.0, (time - micros[key, ()]) / STACK) for (key, sizes), time in micros.items()}
     further = space.dimensions[len(BASIC) :]
     network = tuple(dimension.name for dimension in further if dimension.scope == "network")
     table = LatencyTable(
         device=engine.describe(),
         geometry=space.geometry,
-        stem={(block[0] if network else block[0][0]): round(micros[block]) for block in found if len(block) == 1},
+        stem={key if network else key[0]: round(micros[key, ()]) for key in stems},
         layer={
-            (*block[0], *block[1]): max(0, round((micros[block] - micros[block[:1]]) / STACK))
-            for block in found
-            if len(block) == 2
+            (*key, *_sizes(stack)): round(sum(added[key, _sizes(branch)] for branch in _branches(stack)))
+            for key, stack in stacks
         },
         batch_size=batch_size,
         repeats=repeats,
@@ -146,6 +145,18 @@ def _stacks(space: SearchSpace, stem: Architecture) -> Iterator[Architecture]:
         layer = {d.name: (value,) * STACK for d, value in zip(codec.layer, choices, strict=True)}
         if layer["num_heads"][0] or layer["mlp_ratio"][0]:
             yield stem.replace(**layer)
+
+
+def _branches(stack: Architecture) -> list[Architecture]:
+    """Return the stacks of each branch alone."""
+    alone = [stack.replace(**{other: (0,) * STACK}) for other in ("mlp_ratio", "num_heads")]
+    return [each for each in alone if any(each.num_heads) or any(each.mlp_ratio)]
+
+
+def _sizes(stack: Architecture) -> Sizes:
+    """Return the sizes of a stack's layers."""
+    layer = stack.layers[0]
+    return layer.num_heads, layer.hidden_dim, *(value for _, value in layer.further)
 
 
 def measured_cost(

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from nasformer._parse import parse_json, read_text
+from nasformer.latency.memory import BYTES
 from nasformer.pipeline.journal import FILE
 
 
@@ -32,7 +33,10 @@ def commands(folder: Path) -> list[str]:
     if table:
         told.append(["latency", space, "--out", f"{folder}/latency.json"])
     for number, each in enumerate(given["budgets"], 1):
-        bounds = [text for name, most in each.items() for text in (f"--{name.removesuffix('_ms')}", f"{most:.10g}")]
+        own = dict(each)
+        if (memory := own.pop("memory", None)) is not None:  # a search bounds the weights, which are most of it
+            own["params"] = min(own.get("params", memory), memory // BYTES["fp32"])
+        bounds = [text for name, most in own.items() for text in (f"--{name.removesuffix('_ms')}", f"{most:.10g}")]
         search = ["search", space, "--supernet", weights, "--strategy", given["strategy"], "--objective", "loss"]
         share = str(max(1, given["evaluations"] // len(given["budgets"])))
         told.append(

@@ -20,6 +20,7 @@ def fit(
     params: float | Sequence[float] | None = None,
     macs: float | Sequence[float] | None = None,
     latency_ms: float | Sequence[float] | None = None,
+    memory: float | Sequence[float] | None = None,
     hours: float | None = None,
     space: str | Path | None = None,
     timm: str | None = None,
@@ -48,8 +49,9 @@ def fit(
         data: A folder of images with a folder per class, a label table, or a dataset's name, as for ``load_dataset``.
         params: Most parameters, or several budgets.
         macs: Most multiply-accumulates per image, or several budgets.
-        latency_ms: Most milliseconds per image on this machine, or several budgets. One of these has several values
-            at most; the others hold for each.
+        latency_ms: Most milliseconds per image on this machine, or several budgets.
+        memory: Most bytes of weights and activations for one image, or several budgets. One of these has several
+            values at most; the others hold for each.
         hours: Time of the run, to which trainings are cut; None: as long as the default recipe takes.
         space: A space, by name or file; None: one for the data and the budgets, or around a checkpoint.
         timm: A trained model of timm to make smaller, by name.
@@ -76,7 +78,7 @@ def fit(
     """
     settings = Settings(
         data=with_prefix(str(data)),
-        budgets=_budgets({"params": params, "macs": macs, "latency_ms": latency_ms}),
+        budgets=_budgets({"params": params, "macs": macs, "latency_ms": latency_ms, "memory": memory}),
         hours=hours,
         **{name: None if value is None else str(value) for name, value in
            {"space": space, "weights": weights, "transformers": transformers}.items()},
@@ -106,7 +108,8 @@ def _budgets(given: Mapping[str, float | Sequence[float] | None]) -> tuple[Mappi
     many = {name: list(value) for name, value in known.items() if isinstance(value, Sequence)}
     if not known or len(many) > 1:
         raise BudgetError(
-            f"give a budget, params, macs or latency_ms, of which one may have several values, got {known}", known
+            f"give a budget, params, macs, latency_ms or memory, of which one may have several values, got {known}",
+            known,
         )
     if not many:
         return ({**known},)  # type: ignore[dict-item]  # numbers only

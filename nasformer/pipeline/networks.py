@@ -7,7 +7,7 @@ from typing import Any
 
 from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, Limits, format_limits
+from nasformer.cost import Limits, format_limits
 from nasformer.data import Dataset
 from nasformer.diagnose.rivals import largest_uniform
 from nasformer.export.description import FILE as RECORD
@@ -65,7 +65,7 @@ class Networks:
             strategy=self.run.settings.strategy,
             racing=True,
             confirm=_CONFIRMED,
-            keeps=self._keeps if self.net.space.known_costs.keys() - COSTS.keys() else None,
+            keeps=self._keeps if "latency_ms" in self.net.space.known_costs else None,
             seed=self.run.settings.seed,
             out=self.run.folder / _NETWORKS,
             resume=True,
@@ -76,7 +76,10 @@ class Networks:
             metric = self.data.task.metrics[0]
             names = [format_limits(self.net.space.feasible(**each).limits) for each in self.run.settings.budgets]
             told = [metric.text(each.tuned.figures["test"][metric.name]) for each in front.winners]
-            return {}, "; ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True))
+            words = "; ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True))
+            largest = max(self.space.feasible(**each).bounds("macs")[1] for each in self.run.limits())
+            short = f" (this compute trains networks of up to {compact(front.most)} MACs well)"
+            return {}, words + (short if front.most < largest else "")
 
         self.run.journal.stage("networks", found)
         return front

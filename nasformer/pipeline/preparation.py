@@ -10,11 +10,13 @@ from nasformer.cost import LatencyTable
 from nasformer.data import Dataset, load_dataset, resizable
 from nasformer.data.data_config import CROP
 from nasformer.data.examine import examine, examined
+from nasformer.growth.affordable import affordable_macs, default_epochs
+from nasformer.growth.compute import SecondsCompute
 from nasformer.latency import measure_blocks, measure_deployed
+from nasformer.latency.memory import BYTES, memory_cost
 from nasformer.pipeline.context import RunContext
 from nasformer.pipeline.journal import Decision
 from nasformer.pipeline.space import space_for
-from nasformer.registry import open_dataset
 from nasformer.report.notation import compact
 from nasformer.search.progress import duration
 from nasformer.space import SearchSpace, load_space, space_names
@@ -27,6 +29,7 @@ from nasformer.training import Recipe, default_recipe, train_supernet
 from nasformer.training.compute import for_images
 from nasformer.training.defaults import family_recipe
 from nasformer.training.family import family_of
+from nasformer.training.opening import open_dataset
 from nasformer.training.pace import seconds_per_image
 from nasformer.training.supernet import FILE as WEIGHTS
 from nasformer.training.teacher import from_checkpoint
@@ -138,11 +141,16 @@ class Preparation:
             some = space_for(data, {}, data.name)
             (timing,) = measure_deployed([some.largest], geometry=some.geometry, **self.run.deployed)
             most["macs"] = some.macs(some.largest) * latency / timing.median_ms
+        if (memory := most.pop("memory", None)) is not None:
+            most["params"] = min(most.get("params", math.inf), memory / BYTES["fp32"])
         return space_for(data, most, self.run.folder.name)
 
-    def timed(self, net: Supernet) -> Supernet:
-        """Return the supernet in a space with measured latencies, if a budget bounds them."""
-        if not any("latency_ms" in each for each in self.run.settings.budgets):
+    def measured(self, net: Supernet) -> Supernet:
+        """Return the supernet in a space with the measured costs that budgets bound."""
+        bounded = self.run.settings.budgets[0]
+        if "memory" in bounded:
+            net.space = net.space.with_cost(memory_cost(net.space))
+        if "latency_ms" not in bounded:
             return net
         path = self.run.folder / _TABLE
 
@@ -158,6 +166,18 @@ class Preparation:
         net.space = net.space.with_cost(LatencyTable.load(path).cost())
         return net
 
+    def _span(self, net: Supernet, data: Dataset, recipe: Recipe) -> list[float]:
+        """Return the MACs of the subnets to train: from half the smallest budget to what can be afforded."""
+        limits = [net.space.feasible(**each).limits for each in self.run.limits()]
+        highs = sorted(net.space.feasible(**each).bounds("macs")[1] for each in limits)
+        most = highs[-1]
+        if self.run.settings.hours is not None:
+            compute = SecondsCompute(data, (1 - SUPERNET_SHARE) * self.run.left())
+            largest = max(limits, key=lambda each: net.space.feasible(**each).bounds("macs")[1])
+            epochs = default_epochs(len(data.train))
+            most = affordable_macs(net, largest, compute, epochs, recipe.finetuning(), self.run.how)
+        return [min(highs[0], most) / 2, most]
+
     def train(self, net: Supernet, data: Dataset) -> Recipe:
         """Train the supernet, and return the recipe."""
 
@@ -165,8 +185,7 @@ class Preparation:
             family = from_checkpoint(net)
             recipe = (family_recipe if family else default_recipe)(data, self.run.how["device"])
             if not family:
-                spans = [net.space.feasible(**limits).bounds("macs") for limits in self.run.limits()]
-                recipe = recipe.replace(sampling="bins", budget={"macs": [min(spans)[1] / 2, max(spans)[1]]})
+                recipe = recipe.replace(sampling="bins", budget={"macs": self._span(net, data, recipe)})
             pace = seconds_per_image(train_supernet, net, data, recipe, **self.run.how)
             if self.run.settings.epochs is not None:
                 recipe = recipe.replace(epochs=self.run.settings.epochs)

@@ -23,7 +23,7 @@ def finish(run: RunContext, command: str = "") -> FitResult:
     """
     preparation = Preparation(run)
     data = preparation.data()
-    net = preparation.timed(preparation.net(data))
+    net = preparation.measured(preparation.net(data))
     networks = Networks(run, net, data, preparation.train(net, data))
     front = networks.grow()
     models = tuple(networks.models(front, networks.rivals(front)))

@@ -94,7 +94,7 @@ def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, s
     """Return the tile of a budget: bound, test metric, and what the network takes of it."""
     ends = interval(metric, model["test"], examples)
     taken = [
-        f"{amount(model['costs'][name])} {cost_name(name)}{' predicted' if name not in COSTS else ''}"
+        f"{amount(model['costs'][name])} {cost_name(name)}{' predicted' if name == 'latency_ms' else ''}"
         for name in model["budget"]
     ]
     measured = [] if model["measured_ms"] is None else [f"{model['measured_ms']:.2f} ms measured"]

@@ -16,7 +16,7 @@ from nasformer.tasks import Metric
 MISSING = "–"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_COST_NAMES = {"params": "parameters", "macs": "MACs"}
+_COST_NAMES = {"params": "parameters", "macs": "MACs", "memory": "bytes in use"}
 
 
 def compact(number: float) -> str:

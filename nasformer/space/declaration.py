@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasformer._io import to_json
+from nasformer._io import to_json, write_file
 from nasformer._parse import parse_document, read_text, to_yaml
 from nasformer.errors import SpaceError, did_you_mean
 from nasformer.space.searchspace import SearchSpace
@@ -50,7 +50,10 @@ def write_space(space: SearchSpace, path: str | Path) -> None:
         text = to_yaml(data, default_flow_style=None)
     else:
         raise SpaceError(f"a space is written as .yaml or .json, got {path.name!r}", path)
-    path.write_text(text, encoding="utf-8")
+    try:
+        write_file(path, text)
+    except OSError as error:
+        raise SpaceError(f"cannot write the space {str(path)!r}: {error.strerror}", path) from error
 
 
 def from_official(data: Mapping[str, Any], name: str) -> SearchSpace:

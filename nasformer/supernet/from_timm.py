@@ -7,6 +7,7 @@ discarded. Parts that supernets do not have are refused by name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isqrt
 from pathlib import Path
 from typing import Any, cast
 
@@ -326,6 +327,13 @@ def load_timm(name: str, weights: str | Path | None = None, **options: Any) -> n
 
 
 def _shape(state: Mapping[str, Any]) -> dict[str, int]:
-    """Return the classes and channels of a vision transformer's state dict; empty of another model's."""
-    head, patches = state.get("head.weight"), state.get("patch_embed.proj.weight")
-    return {} if patches is None else {"num_classes": 0 if head is None else len(head), "in_chans": patches.shape[1]}
+    """Return classes, channels and image size of a vision transformer's state dict; empty of another model's."""
+    head, patches, positions = (state.get(name) for name in ("head.weight", "patch_embed.proj.weight", "pos_embed"))
+    if patches is None:
+        return {}
+    shape = {"num_classes": 0 if head is None else len(head), "in_chans": patches.shape[1]}
+    if positions is None or positions.ndim != 3:
+        return shape
+    prefix = sum(state[name].shape[1] for name in ("cls_token", "dist_token", "reg_token") if name in state)
+    sides = (isqrt(count) for count in (positions.shape[1] - prefix, positions.shape[1]) if isqrt(count) ** 2 == count)
+    return {**shape, **({"img_size": side * patches.shape[-1]} if (side := next(sides, None)) else {})}

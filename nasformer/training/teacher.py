@@ -52,13 +52,14 @@ class Teacher:
 
     @classmethod
     def of(cls, net: nn.Module | Teacher, task: Task | None = None) -> Teacher:
-        """Return a network as a teacher: ours at their image size, timm's with their pretrained configuration."""
+        """Return a network as a teacher: at its image size, timm's with their pretrained normalisation."""
         if isinstance(net, Teacher):
             return net
         if isinstance(net, VisionTransformer):
             return cls(net, image_size=net.geometry.image_size, task=task)
         config: dict[str, Any] = getattr(net, "pretrained_cfg", None) or {}
-        size = config.get("input_size") if config.get("fixed_input_size") else None
+        own = getattr(getattr(net, "patch_embed", None), "img_size", None)
+        size = own or (config.get("input_size") if config.get("fixed_input_size") else None)
         return cls(net, image_size=size[-1] if size else None, mean=config.get("mean"), std=config.get("std"))
 
     @cached_property

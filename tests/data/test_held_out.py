@@ -17,7 +17,7 @@ from nasformer.data.examine import examine, examined
 from nasformer.data.held_out import as_recorded, held_out, is_of, ranked_as_recorded, read_held_out, without
 from nasformer.data.image_files import ImageFiles
 from nasformer.errors import DataError
-from nasformer.registry import open_dataset
+from nasformer.training.opening import open_dataset
 from tests.data.test_image_folder import fill, image, load, names
 
 

@@ -15,7 +15,7 @@ from nasformer.data import iterate, load_dataset
 from nasformer.data.examine import examine, examined
 from nasformer.data.held_out import held_out, image_splits
 from nasformer.errors import DataError
-from nasformer.registry import open_dataset
+from nasformer.training.opening import open_dataset
 
 datasets = pytest.importorskip("datasets", reason="datasets comes with nasformer[datasets]")
 

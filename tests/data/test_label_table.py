@@ -21,7 +21,7 @@ from nasformer.data.decoded import DecodedImages, decode_once
 from nasformer.data.names import OPTIONS, TABLE, join_name, parse_name, source_of
 from nasformer.data.splits import stratified_labels
 from nasformer.errors import DataError
-from nasformer.registry import require_same_splits
+from nasformer.training.opening import require_same_splits
 
 IMAGES = 24
 Write = Callable[[str], Path]

@@ -18,8 +18,8 @@ from nasformer.data import iterate, load_dataset
 from nasformer.data.series import SeriesWindows, load_series
 from nasformer.data.series_file import fill, read_series
 from nasformer.errors import DataError
-from nasformer.registry import require_same_splits
 from nasformer.tasks import task_of
+from nasformer.training.opening import require_same_splits
 
 REFERENCE = Path(os.environ.get("NASFORMER_REFERENCE", "../shared")) / "series"
 

@@ -18,6 +18,7 @@ import nasformer as nf
 from nasformer.cli import run as command
 from nasformer.errors import BudgetError, NasformerError
 from nasformer.export import open_model
+from nasformer.latency.memory import peak_activation_bytes, weight_bytes
 from nasformer.pipeline.commands import commands
 from nasformer.pipeline.space import space_for
 from nasformer.supernet import load_network
@@ -126,6 +127,13 @@ def test_other_labelled_images_are_all_evaluated(
         assert [len(row) for row in told["confusion"]] == [2, 2]
 
 
+def test_a_run_of_several_networks_asks_which(run: Any, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result, _ = run
+    for name, *more in (["predict", str(photos)], ["benchmark"], ["evaluate"]):
+        assert command([name, str(result.folder), *more]) == 2
+        assert f"has 2 networks; give one: {result.folder}" in capsys.readouterr().err
+
+
 def test_the_commands_are_named(run: Any) -> None:
     result, _ = run
     assert [shlex.split(line)[1] for line in commands(result.folder)] == [
@@ -180,7 +188,7 @@ def test_a_budget_is_needed(photos: Path, tmp_path: Path) -> None:
         nf.fit(photos, params=[1, 2], macs=[1, 2], out=tmp_path / "run")
 
 
-def test_a_checkpoint_becomes_smaller_and_keeps_a_latency(photos: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_becomes_smaller_and_keeps_latency_and_memory(photos: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model: Any = timm.create_model(MODEL, num_classes=2, **OPTIONS)
     save_file(model.state_dict(), tmp_path / "model.safetensors")
@@ -188,6 +196,7 @@ def test_a_checkpoint_becomes_smaller_and_keeps_a_latency(photos: Path, tmp_path
     result = nf.fit(
         photos,
         latency_ms=1000,
+        memory=200e3,
         timm=MODEL,
         weights=tmp_path / "model.safetensors",
         timm_options=OPTIONS,
@@ -202,6 +211,10 @@ def test_a_checkpoint_becomes_smaller_and_keeps_a_latency(photos: Path, tmp_path
     (model,) = result.models
     assert 0 < model.measured_ms <= 1000
     assert model.costs["latency_ms"] <= 1000
+    net = load_network(tmp_path / "run" / "networks" / "1" / "network.safetensors")
+    assert weight_bytes(net) + peak_activation_bytes(net) <= model.costs["memory"] <= 200e3
+    for name, *more in (["predict", str(photos / "dark")], ["evaluate"], ["benchmark", "--repeats", "2"]):
+        assert command([name, str(tmp_path / "run"), *more]) == 0
     assert any(line.startswith("latency") for line in lines)
     assert "the largest is the model" in next(line for line in lines if line.startswith("space"))
     assert "latency" in (tmp_path / "run" / "report.html").read_text()

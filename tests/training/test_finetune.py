@@ -15,6 +15,7 @@ from nasformer.data import Dataset, ImagesInMemory
 from nasformer.errors import CheckpointError, DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet, VisionTransformer, load_network
+from nasformer.supernet.from_timm import load_timm
 from nasformer.training import Recipe, evaluate, finetune, load_teacher, retrain, train_subnet
 from nasformer.training.loop import Trainer, TrainingTask
 from nasformer.training.teacher import Teacher
@@ -213,6 +214,20 @@ def test_teachers_are_found_by_name(net: VisionTransformer, space: SearchSpace, 
     torch.save(tiny.state_dict(), tmp_path / "tiny.pt")
     loaded = load_teacher("timm:test_vit", weights=tmp_path / "tiny.pt", num_classes=4)
     assert same(loaded.net, tiny)
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "vit_base_patch16_224_miil", "deit_tiny_distilled_patch16_224"]
+)
+def test_a_teacher_sees_the_size_of_its_weights(name: str, tmp_path: Path) -> None:
+    import timm
+
+    own = timm.create_model(name, num_classes=4, img_size=48, embed_dim=24, num_heads=3, depth=1).eval()
+    assert Teacher.of(own).image_size == 48
+    torch.save(own.state_dict(), tmp_path / "own.pt")
+    found = load_timm(name, tmp_path / "own.pt", embed_dim=24, num_heads=3, depth=1)
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(Teacher.of(found).logits(images, False), Teacher.of(own).logits(images, False))
 
 
 def test_what_does_not_fit_is_one_line(net: VisionTransformer, data: Dataset, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import torch
 
 from nasformer.data import Dataset
 from nasformer.errors import CheckpointError, FitnessError
-from nasformer.registry import supernet_file
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
 from nasformer.training import Recipe, bind_weights, find_weights, train_supernet
+from nasformer.training.opening import supernet_file
 from nasformer.training.weights import find_kept, keep_weights, kept_supernets, name_weights, named_weights
 from tests.tiny import tiny_space
 
