@@ -41,7 +41,7 @@ def surrogate(
     from nasformer.fitness.regression import MODELS, fit_surrogate
 
     rows = TableFitness(table, value=column)
-    named = MODELS if model == "auto" else dict.fromkeys((model, "additive", "trees"))
+    named = list(MODELS if model == "auto" else dict.fromkeys((model, "additive", "trees")))
     tried = {name: fit_surrogate(rows, name) for name in named}
     chosen = max(tried, key=lambda name: tried[name].quality["r2"]) if model == "auto" else model
     fitted = tried[chosen]

@@ -41,7 +41,7 @@ def test_interactions_are_learnt(
     additive = SurrogateFitness.fit(bent, folds=3)
     assert additive.quality["r2"] < 0.6 < 0.9 < fitted.quality["r2"]
     unseen = [each for each in dict.fromkeys(space.sample(300, seed=2)) if each not in bent]
-    predicted = [evaluation.value for evaluation in fitted.evaluate(unseen)]
+    predicted = np.array([evaluation.value for evaluation in fitted.evaluate(unseen)], dtype=float)
     truth = np.array([interacting(each) for each in unseen])
     assert np.mean((predicted - truth) ** 2) < 0.2 * truth.var()
 
