@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from nasformer._plugins import Plugins
 from nasformer.errors import FitnessError, NasformerError, StrategyError, did_you_mean
@@ -83,6 +84,28 @@ def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFac
 FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH", "fit:TABLE")
 """Fitness specifications; a table is a file, or the name of a built-in one."""
 
+_SPEC_OPTIONS = {"table": ("column",), "fit": ("column", "model")}
+
+
+def split_fitness(spec: str) -> tuple[str, str, dict[str, str]]:
+    """Split the specification of a fitness into kind, path and options; ``%3F`` is a ``?`` of the path.
+
+    Raises:
+        FitnessError: An option is unknown.
+
+    >>> split_fitness("fit:t.jsonl?column=top5&model=trees")
+    ('fit', 't.jsonl', {'column': 'top5', 'model': 'trees'})
+    """
+    kind, _, rest = spec.partition(":")
+    if (known := _SPEC_OPTIONS.get(kind)) is None:
+        return kind, rest, {}
+    path, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for key in options:
+        if key not in known:
+            raise FitnessError(f"fitness {spec!r} has no option {key!r}; {did_you_mean(key, known)}", key)
+    return kind, path.replace("%3F", "?"), options
+
 
 def make_fitness(
     spec: str,
@@ -105,7 +128,8 @@ def make_fitness(
 
     Args:
         spec: The specification. A table is a file or a built-in one, as in ``table:digits-exhaustive``;
-            ``fit:TABLE`` fits an additive surrogate to it.
+            ``fit:TABLE`` fits a surrogate to it, additive or with ``?model=`` another of ``fit_surrogate``;
+            ``?column=NAME`` is the column of values of either.
         space: The search space.
         supernet: Checkpoint of ``inherited``; None: the kept weights of the space (``supernet_file``).
         data: Dataset of ``inherited``; None: the training dataset of the supernet.
@@ -124,7 +148,7 @@ def make_fitness(
     Raises:
         FitnessError: Unknown specification, no weights for this space, or an option of ``inherited`` for another.
     """
-    kind, _, path = spec.partition(":")
+    kind, path, of_table = split_fitness(spec)
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate", "fit")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
@@ -147,7 +171,7 @@ def make_fitness(
         build = partial(fitness.InheritedFitness, net, dataset.search, **options)
         made = _inherited(build, device, workers, ray)
     else:
-        made = _of_file(kind, path) if path else fitness.TrainingFreeFitness(space)
+        made = _of_file(kind, path, **of_table) if path else fitness.TrainingFreeFitness(space)
     return fitness.NoisyFitness(made, noise, noise_seed) if noise else made
 
 
@@ -179,15 +203,17 @@ def make_reranker(
     return Finetuning(net, dataset, epochs=epochs, top=top, out=out, **options)
 
 
-def _of_file(kind: str, path: str) -> Fitness:
+def _of_file(kind: str, path: str, column: str = "top1", model: str = "additive") -> Fitness:
     """Return a table, a surrogate, or a surrogate fitted to a table."""
-    from nasformer.fitness import SurrogateFitness, TableFitness
+    from nasformer.fitness import TableFitness
+    from nasformer.fitness.regression import fit_surrogate, load_surrogate
 
-    if kind == "table":
-        return TableFitness(path)
     if kind == "surrogate":
-        return SurrogateFitness.load(path)
-    surrogate = SurrogateFitness.fit(path)
+        return load_surrogate(path)
+    table = TableFitness(path, column)
+    if kind == "table":
+        return table
+    surrogate = fit_surrogate(table, model)
     quality = ", ".join(f"{name} {figure:.3g}" for name, figure in surrogate.quality.items())
     _LOGGER.info("surrogate of %s, cross-validation: %s", path, quality)
     return surrogate

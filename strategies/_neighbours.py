@@ -1,13 +1,15 @@
 """Neighbours: the feasible single-gene mutations of an architecture, in random order.
 
 Infeasible mutations are repaired by mutating a second gene or, if the first is a network dimension, by the fewest
-further steps. The rows of a table are rarely that close: there, the nearest rows are the neighbours.
+further steps. The rows of a table are rarely that close: there, the nearest rows are the neighbours, in a sparse one
+the nearest that were not asked before.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +37,22 @@ class Neighbours:
         self.genes = Genes(feasible.space)
         self._network = [d.name for d in feasible.space.dimensions if d.scope == "network"]
 
-    def of(self, architecture: Architecture, rng: random.Random) -> Iterator[Architecture]:
+    def of(
+        self, architecture: Architecture, rng: random.Random, asked: Collection[Architecture] = ()
+    ) -> Iterator[Architecture]:
         """Yield feasible neighbours in random order; each mutation is tried once.
 
         Args:
             architecture: A member of the set.
             rng: Random generator of the order and of the repairs.
+            asked: Architectures that are no neighbours in a sparse set.
         """
         if isinstance(self.feasible, EnumeratedSet):
-            yield from self._nearest_rows(architecture, rng)
+            passed = {architecture, *(asked if self.feasible.sparse else ())}
+            rows = (each for each in self.feasible.nearest(architecture) if each not in passed)
+            neighbours = list(islice(rows, _NEAREST))
+            rng.shuffle(neighbours)
+            yield from neighbours
             return
         parent = self.genes.encode(architecture, rng)
         for name, choice in self._steps(parent, architecture.depth, rng):
@@ -97,11 +106,3 @@ class Neighbours:
         tables[name] = np.where(np.array(own) == value, 0.0, -1e6)
         member = self.feasible.argmax(Scores(tables))
         return member if getattr(member, name) == value else None
-
-    def _nearest_rows(self, architecture: Architecture, rng: random.Random) -> list[Architecture]:
-        codes = self.feasible.codes()
-        steps = np.abs(codes - self.space.encode([architecture])).sum(axis=1)
-        rows = np.argsort(steps, kind="stable")[1 : 1 + _NEAREST]
-        neighbours = self.space.decode(codes[rows])
-        rng.shuffle(neighbours)
-        return neighbours

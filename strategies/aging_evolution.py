@@ -58,7 +58,7 @@ class AgingEvolution(BaseStrategy):
             return self.draw()
         drawn = self.rng.sample(self.members, min(self.sample, len(self.members)))
         parent = min(drawn, key=lambda trial: trial.rank).architecture
-        children = self._neighbours.of(parent, self.rng)
+        children = self._neighbours.of(parent, self.rng, self._asked)
         return next((child for child in children if child not in self._asked), parent)
 
     def tell(self, trials: Sequence[Trial]) -> None:

@@ -107,7 +107,8 @@ class Evolution(BaseStrategy):
         if self.infeasible == "reject" or child in self.feasible:
             return child
         self.counts[_HANDLING[self.infeasible]] += 1
-        return self.feasible.repair(child) if self.infeasible == "repair" else self._resample(child, parents)
+        resampled = self.infeasible == "resample" and not self.feasible.sparse
+        return self._resample(child, parents) if resampled else self.repair(child)
 
     def mutate(self, parent: Architecture) -> Architecture:
         """Resample some dimensions of a parent, in the official order; a value may stay the same."""

@@ -60,7 +60,8 @@ class LocalSearch(BaseStrategy):
             self.optima.append(self._incumbent)
             self._restart()
         if child is None:
-            child = self.draw()  # a start; or a filler while the last neighbours of a climb are evaluated
+            self.counts["replaced"] += len(self._visited) >= self.starts  # the last neighbours are being evaluated
+            child = self.draw()
         self._visited[child] = None
         return child
 
@@ -68,7 +69,7 @@ class LocalSearch(BaseStrategy):
         told = [self.told[architecture] for architecture in self._visited if architecture in self.told]
         top = min((trial for trial in told if trial.value is not None), key=lambda trial: trial.rank, default=None)
         if top is not None and top != self._incumbent:
-            self._incumbent, self._unexplored = top, self._neighbours.of(top.architecture, self.rng)
+            self._incumbent, self._unexplored = top, self._neighbours.of(top.architecture, self.rng, self._asked)
 
     def _next_neighbour(self) -> Architecture | None:
         return next((child for child in self._unexplored if child not in self._asked), None)

@@ -86,7 +86,7 @@ class Nevergrad(BaseStrategy):
         candidate = self._call(self._optimizer.ask) if self._prefetched is None else self._prefetched
         self._prefetched = None
         indices = dict(zip(self._genes.choices, candidate.value.astype(int).tolist(), strict=False))
-        architecture = self.feasible.repair(self._genes.decode(indices))
+        architecture = self.repair(self._genes.decode(indices))
         self._pending[architecture].append(candidate)
         return architecture
 

@@ -88,7 +88,7 @@ class Optuna(BaseStrategy):
             return self.draw()
         trial = self._call(self._study.ask, self._distributions)
         suggested = self._genes.decode(trial.params)
-        architecture = self.draw() if len(self._asked) < self.startup else self.feasible.repair(suggested)
+        architecture = self.draw() if len(self._asked) < self.startup else self.repair(suggested)
         if architecture != suggested and architecture not in self._asked:
             trial = self._call(self._study.tell, trial, state=TrialState.FAIL)
         self._pending[architecture].append(trial)

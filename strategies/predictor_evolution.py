@@ -74,7 +74,10 @@ class PredictorEvolution(BaseStrategy):
             if len(trials) < self.startup:
                 return self.draw()
             self._queue = self._select(trials)
-        return self._queue.pop(0) if self._queue else self.draw()
+        if self._queue:
+            return self._queue.pop(0)
+        self.counts["replaced"] += 1  # no candidate is left
+        return self.draw()
 
     def recommend(self, k: int = 1) -> list[Architecture]:
         """Return, alternating, the best by prediction and the best by value, which noise may have favoured."""
@@ -114,7 +117,7 @@ class PredictorEvolution(BaseStrategy):
             parents = dict.fromkeys([*self._best_by_sample(list(pool), draws), *self._best_of_each_size(pool, model)])
             share = -(-self.candidates // len(parents))
             for parent in parents:
-                pool |= dict.fromkeys(islice(self._neighbours.of(parent, self.rng), share))
+                pool |= dict.fromkeys(islice(self._neighbours.of(parent, self.rng, self._asked), share))
         self._population = self._best_of_each_size(pool, model)
         return [*self._unseen_sizes(), *self._best_by_sample([each for each in pool if each not in self._asked], draws)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from nasformer.data import load_dataset
 from nasformer.errors import DataError, FitnessError, SpaceError, StrategyError
 from nasformer.fitness import NoisyFitness, SurrogateFitness, TableFitness, TrainingFreeFitness
+from nasformer.fitness.regression import RegressionFitness
 from nasformer.registry import get_strategy, make_fitness, strategy_names
 from nasformer.search import BaseStrategy
 from nasformer.space import SearchSpace, load_space, space_names
@@ -129,6 +131,36 @@ def test_a_table_of_ours_comes_by_name_and_is_fitted_by_name() -> None:
     assert isinstance(fitted, SurrogateFitness)
     assert fitted.quality["rmse"] > 0
     assert len(table.architectures) == space.size()
+
+
+def test_a_column_and_a_model_come_with_the_name_of_a_table(tmp_path: Path) -> None:
+    space, path = load_space("digits"), tmp_path / "t?.jsonl"
+    rows = [
+        {**each.to_dict(), "top 5": each.embed_dim + each.depth} for each in dict.fromkeys(space.sample(60, seed=1))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = str(path).replace("?", "%3F")
+    table = make_fitness(f"table:{named}?column=top+5", space)
+    assert isinstance(table, TableFitness)
+    assert table.value == "top 5"
+    fitted = make_fitness(f"fit:{named}?column=top 5&model=trees", space)
+    assert isinstance(fitted, RegressionFitness)
+    assert fitted.describe()["model"] == "trees"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("table:t.jsonl?colum=x", "has no option 'colum'; did you mean 'column'"),
+        ("table:t.jsonl?model=trees", "has no option 'model'; known: column"),
+        ("fit:t.jsonl?trees", "has no option 'trees'; known: column, model"),
+        ("fit:digits-exhaustive?model=tree", "unknown model 'tree'; did you mean 'trees'"),
+        ("table:digits-exhaustive?column=top5", "no column 'top5'; it has "),
+    ],
+)
+def test_a_wrong_option_of_a_table_is_named(spec: str, words: str) -> None:
+    with pytest.raises(FitnessError, match=words):
+        make_fitness(spec, load_space("digits"))
 
 
 def test_noise_comes_with_any_fitness() -> None:

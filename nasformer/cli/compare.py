@@ -27,6 +27,15 @@ def compare(
         list[str] | None,
         typer.Option("--strategy", "-s", metavar="NAME", help="A name or module:Class, then KEY=VALUE; repeatable."),
     ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="NAME=FITNESS@SPACE",
+            help="A task, such as mine=table:FILE@space.yaml, with the other options; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     space: Annotated[str | None, typer.Option(help="Built-in name or file.", show_default=False)] = None,
     fitness: options.FitnessKind = None,
     params: options.Params = None,
@@ -78,6 +87,9 @@ def compare(
       nasformer compare --space digits --fitness table:digits-exhaustive
       --params 54e3 -s random -s tpe -s "thompson startup=10" --seeds 20
 
+      nasformer compare --task "a=table:a.jsonl@space.yaml" --task "b=table:b.csv?column=acc@space.yaml" -s random
+      -s evolution
+
       nasformer compare my.yaml -s random -s mypackage.mymodule:MyStrategy
     """
     from nasformer.compare.experiment import Experiment
@@ -97,10 +109,10 @@ def compare(
         "root": root,
     }
     shared = {"seeds": seeds, "evaluations": evaluations, "batch_size": batch_size, "initial_design": initial_design}
-    values = _declared(experiment, strategy or [], _given(task), _given(shared))
+    values = _declared(experiment, strategy or [], [*map(_task, tasks or [])], _given(task), _given(shared))
     where, start = (experiment.name, experiment.parent) if experiment else ("the options", None)
     declared = Experiment.of(values, where, start)
-    folder = out or options.run_folder(f"compare-{experiment.stem if experiment else space}")
+    folder = out or options.run_folder(f"compare-{experiment.stem if experiment else space or 'tables'}")
     comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
     _report(comparison, folder, kinds, front, json)
     _raise_if_failed(comparison)
@@ -111,20 +123,43 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _declared(
-    experiment: Path | None, strategies: list[str], task: dict[str, Any], shared: dict[str, Any]
+    experiment: Path | None,
+    strategies: list[str],
+    tasks: list[dict[str, Any]],
+    task: dict[str, Any],
+    shared: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the declaration of the file, with changes by options, or of the options alone."""
     from nasformer.compare.experiment import read_declaration
     from nasformer.errors import ExperimentError
 
-    if experiment is None and "space" not in task:
-        raise ExperimentError("give an EXPERIMENT.yaml, or --space with --strategy and --fitness", None)
-    if experiment is not None and task:
+    if experiment is None and not tasks and "space" not in task:
+        raise ExperimentError("give an EXPERIMENT.yaml, --task, or --space with --strategy and --fitness", None)
+    if tasks and (twice := {"space", "fitness"} & {*task}):
+        raise ExperimentError(f"--task names space and fitness; omit --{min(twice)}", task)
+    if experiment is not None and not tasks and task:
         key = next(iter(task)).replace("_", "-")
         raise ExperimentError(f"tasks are declared in {experiment.name}; omit --{key} or EXPERIMENT", task)
-    values = {"tasks": [task]} if experiment is None else dict(read_declaration(experiment))
+    values = {} if experiment is None else dict(read_declaration(experiment))
+    own = [{**task, **each} for each in tasks] or ([task] if experiment is None else [])
+    values["tasks"] = [*(values.get("tasks") or []), *own]
     added = [_strategy(each) for each in strategies]
     return {**values, "strategies": [*(values.get("strategies") or []), *added], **shared}
+
+
+def _task(text: str) -> dict[str, Any]:
+    """Parse a task.
+
+    >>> _task("mine=table:t.jsonl?column=acc@space.yaml")
+    {'name': 'mine', 'fitness': 'table:t.jsonl?column=acc', 'space': 'space.yaml'}
+    """
+    from nasformer.errors import ExperimentError
+
+    name, _, rest = text.partition("=")
+    fitness, _, space = rest.rpartition("@")
+    if not (name and fitness and space):
+        raise ExperimentError(f"--task is NAME=FITNESS@SPACE, as mine=table:t.jsonl@space.yaml, got {text!r}", text)
+    return {"name": name, "fitness": fitness, "space": space}
 
 
 def _strategy(text: str) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _absolute(name: str | None) -> str | None:
     from nasformer.fitness.tables import table_names
 
     kind, colon, path = (name or "").partition(":")
-    shipped = kind in ("table", "fit") and path in table_names()
+    shipped = kind in ("table", "fit") and path.partition("?")[0] in table_names()
     return f"{kind}:{absolute(path)}" if colon and not shipped else name
 
 

@@ -40,6 +40,7 @@ stopped               reason of the end, as in ``SearchResult``
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,8 @@ class TaskRecord:
         feasible: Number of feasible architectures; 0 if unknown.
         target: Target value of "evaluations to target"; None: derived from the runs.
         remarks: Notes for readers, a sentence each: origin of values, splits.
+        held_out: Whether no strategy was developed on the task.
+        additivity: Cross-validated R² of an ``additive`` model of the values and of boosted ``trees``; None: unknown.
     """
 
     name: str
@@ -92,6 +95,25 @@ class TaskRecord:
     feasible: int = 0
     target: float | None = None
     remarks: tuple[str, ...] = ()
+    held_out: bool = False
+    additivity: Mapping[str, float] | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, marked if held out."""
+        return f"{self.name} (held out)" if self.held_out else self.name
+
+    @property
+    def nearly_additive(self) -> bool | None:
+        """Whether an additive model explains 95 % of what trees explain; None: unknown."""
+        found = self.additivity
+        return None if found is None else found["additive"] >= 0.95 * max(found.values())
+
+    @property
+    def source(self) -> str:
+        """What the values are read from, if known: tasks of one table, surrogate or supernet are not independent."""
+        known = [self.fitness[name] for name in ("file", "weights", "sha256") if name in self.fitness][:1]
+        return json.dumps([self.space.fingerprint, *known], default=str) if known else self.name
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""

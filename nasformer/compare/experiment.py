@@ -1,7 +1,8 @@
 """Experiment: tasks × strategies × seeds, declared in YAML or by command-line options.
 
 Paths in a declaration may contain ``~`` and environment variables ``${NAME}``; other relative paths are relative to
-the declaration's folder. An ``optional`` task is skipped if its files are missing.
+the declaration's folder. A ``fitness`` with a ``*`` is a task for each file that it matches. An ``optional`` task is
+skipped if its files are missing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ class TaskDeclaration(_Declared):
         fitness: Specification for ``make_fitness``; None: the default weights of the space, else a training-free score.
         budget: Cost bounds: a number, a (lower, upper) pair, a mapping by cost, or a line.
         evaluations: Maximal number of distinct evaluations per run; None: the experiment's.
-        noise: Standard deviation of noise on told values.
+        noise: Standard deviation of noise on told values; None: that of repeated rows of a table, else none.
         target: Target value of "evaluations to target"; None: derived from the runs.
         in_percent: Whether values are in percent; None: true for inherited metrics in percent and ``top1`` of
             tables.
@@ -57,6 +59,7 @@ class TaskDeclaration(_Declared):
         latency_table: File of ``nasformer latency``, for a budget in ``latency_ms``.
         optional: Whether to skip the task if its files are missing.
         aggregates_only: Whether the report omits architectures, for tables whose rows must not be redistributed.
+        held_out: Whether no strategy was developed on the task; reports tell such tasks apart.
     """
 
     name: str = Field("", pattern=r"^[^\n]*$")
@@ -64,7 +67,7 @@ class TaskDeclaration(_Declared):
     fitness: str | None = None
     budget: Any = None
     evaluations: int | None = Field(None, ge=1, le=_MOST)
-    noise: float = Field(0.0, ge=0, allow_inf_nan=False)
+    noise: float | None = Field(None, ge=0, allow_inf_nan=False)
     target: float | None = Field(None, allow_inf_nan=False)
     in_percent: bool | None = None
     supernet: str | None = None
@@ -75,6 +78,7 @@ class TaskDeclaration(_Declared):
     latency_table: str | None = None
     optional: bool = False
     aggregates_only: bool = False
+    held_out: bool = False
 
     @property
     def label(self) -> str:
@@ -142,9 +146,7 @@ class Experiment(_Declared):
     def _consistent(self) -> Experiment:
         labels = [each.entrant.label for each in self.strategies]
         for what, names in (("task", [task.label for task in self.tasks]), ("strategy", labels), ("seed", self.seeds)):
-            name, times = Counter(names).most_common(1)[0]
-            if times > 1:
-                raise ValueError(f"the {what} {name!r} occurs {times} times; names must be unique")
+            _require_unique(what, names, ValueError)
         for seed in self.seeds:
             if not 0 <= seed < 2**63:
                 raise ValueError(f"seeds are 0 or more, got {shown(seed)}; take one below 2**63")
@@ -177,7 +179,11 @@ class Experiment(_Declared):
             declared = cls(**{str(key): value for key, value in values.items()})
         except ValidationError as error:
             raise ExperimentError(f"{where}: {_one_line(error)}", values) from None
-        return declared.model_copy(update={"tasks": tuple(_with_paths(task, folder) for task in declared.tasks)})
+        tasks = tuple(each for task in declared.tasks for each in _of_pattern(_with_paths(task, folder)))
+        _require_unique(
+            "task", [task.name for task in tasks], lambda words: ExperimentError(f"{where}: {words}", values)
+        )
+        return declared.model_copy(update={"tasks": tasks})
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
@@ -226,11 +232,31 @@ def _with_paths(task: TaskDeclaration, folder: Path | None) -> TaskDeclaration:
     changes = {key: _path(getattr(task, key), folder) for key in _FILES if getattr(task, key)}
     for key in _NAMED:
         kind, colon, path = (getattr(task, key) or "").partition(":")
-        if colon and _is_file(path):
+        if colon and _is_file(path.partition("?")[0]):
             changes[key] = f"{kind}:{_path(path, folder)}"
     if Path(task.space).suffix:
         changes["space"] = _path(task.space, folder)
     return task.model_copy(update={**changes, "name": printable(task.label)})
+
+
+def _file_of(name: str | None) -> str:
+    """Return the path in ``KIND:PATH?OPTIONS``."""
+    return (name or "").partition(":")[2].partition("?")[0]
+
+
+def _of_pattern(task: TaskDeclaration) -> list[TaskDeclaration]:
+    """Return a task for each table that the pattern of a task's fitness matches, named by its file."""
+    pattern = _file_of(task.fitness)
+    found = sorted(glob(pattern)) if "*" in pattern else []
+    fitness = str(task.fitness)
+    changes = ({"fitness": fitness.replace(pattern, path), "name": printable(Path(path).stem)} for path in found)
+    return [task.model_copy(update=each) for each in changes] or [task]
+
+
+def _require_unique(what: str, names: Iterable[object], refusal: Callable[[str], Exception]) -> None:
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise refusal(f"the {what} {name!r} occurs {times} times; names must be unique")
 
 
 def _is_file(name: str) -> bool:
@@ -245,7 +271,7 @@ def _path(text: str, folder: Path | None) -> str:
 def absent_files(task: TaskDeclaration) -> Sequence[str]:
     """Return the missing files of a task, each with a remedy."""
     named = [getattr(task, key) for key in _FILES] + [task.space if Path(task.space).suffix else None]
-    named += [path for key in _NAMED if _is_file(path := (getattr(task, key) or "").partition(":")[2])]
+    named += [path for key in _NAMED if _is_file(path := _file_of(getattr(task, key)))]
     found = []
     for path in filter(None, named):
         unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]

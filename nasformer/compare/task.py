@@ -9,22 +9,27 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nasformer._io import digest
 from nasformer.compare.comparison import VALUE, TaskRecord
 from nasformer.compare.experiment import TaskDeclaration
 from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
+from nasformer.fitness.regression import additivity
 from nasformer.fitness.tables import table_names, table_record
 from nasformer.registry import default_fitness, make_fitness, measured_metric
 from nasformer.search import Fitness
 from nasformer.search.evaluation import describe_fitness
 from nasformer.search.known import optimum, test_value, true_value
 from nasformer.searcher import Searcher
-from nasformer.space import FeasibleSet, SearchSpace, load_space
+from nasformer.space import EnumeratedSet, FeasibleSet, SearchSpace, load_space
 from nasformer.tasks import Metric
 
 _SLOW = ("inherited", "training-free")
+_MOST, _FEWEST = 1000, 50
+"""Architectures from which a task's additivity is estimated."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,13 @@ class ComparisonTask:
 
     def judge(self, seed: int) -> Fitness:
         """Return the fitness of a run; noise depends on the seed, not on the strategy."""
-        if not self.declared.noise:
-            return self.fitness
-        return NoisyFitness(self.fitness, self.declared.noise, seed)
+        return NoisyFitness(self.fitness, self.noise, seed) if self.noise else self.fitness
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise: the declared one, else that of a table's repeated rows."""
+        declared = self.declared.noise
+        return float(getattr(self.fitness, "spread", 0.0)) if declared is None else declared
 
     @cached_property
     def truth(self) -> Judge | None:
@@ -100,7 +109,24 @@ class ComparisonTask:
     def identity(self) -> str:
         """A hash of everything that results on this task depend on, except strategy and seed."""
         limits = {name: list(bounds) for name, bounds in self.feasible.limits.items()}
-        return digest([self.space.to_dict(), limits, self._description, self.declared.noise])
+        return digest([self.space.to_dict(), limits, self._description, self.noise])
+
+    @cached_property
+    def additivity(self) -> Mapping[str, float] | None:
+        """R² of an additive model and of boosted trees on up to 1,000 architectures within the budget, if free."""
+        if self.truth is None or not hasattr(self.fitness, "optimum"):
+            return None
+        if self._description["kind"] == "surrogate" and "model" not in self._description:
+            return {"additive": 1.0, "trees": 1.0}
+        codes = (
+            self.feasible.codes(2**63)
+            if isinstance(self.feasible, EnumeratedSet)
+            else self.feasible.sample_codes(_MOST)
+        )
+        drawn = np.random.default_rng(0).permutation(np.unique(codes, axis=0))[:_MOST]
+        values = {each: self.truth(each) for each in self.space.decode(drawn)}
+        rows = {each: value for each, value in values.items() if value is not None}
+        return additivity(rows) if len(rows) >= _FEWEST else None
 
     @cached_property
     def optimum(self) -> float | None:
@@ -116,19 +142,21 @@ class ComparisonTask:
             fitness=self._description,
             evaluations=evaluations,
             optimum=self.optimum,
-            metric=_metric(self._description, self.declared.in_percent),
-            noise=self.declared.noise,
+            metric=_metric(self._description, self.declared.in_percent, self.optimum),
+            noise=self.noise,
             feasible=self.feasible.count() if self.feasible.countable else 0,
             target=self.declared.target,
-            remarks=tuple(_remarks(self._description, self.declared.noise, self.test is not None)),
+            remarks=tuple(_remarks(self._description, self.noise, self.test is not None)),
+            held_out=self.declared.held_out,
+            additivity=self.additivity,
         )
 
 
-def _metric(fitness: Mapping[str, Any], in_percent: bool | None) -> Metric:
+def _metric(fitness: Mapping[str, Any], in_percent: bool | None, optimum: float | None) -> Metric:
     metric = measured_metric(fitness)
     if metric is not None and in_percent in (None, metric.unit == "%"):
         return metric
-    top1 = (fitness["kind"], fitness.get("column")) == ("table", "top1")
+    top1 = (fitness["kind"], fitness.get("column")) == ("table", "top1") and (optimum or 0) >= 0
     return replace(VALUE, unit="%", digits=2) if (top1 if in_percent is None else in_percent) else VALUE
 
 
@@ -138,9 +166,12 @@ def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator
         known = {name: fitness[name] for name in ("r2", "kendall_tau", "rmse", "mae") if name in fitness}
         quality = ", ".join(f"{name.replace('_', ' ')} {figure:.3g}" for name, figure in known.items())
         shown = f" (cross-validated: {quality})" if known else ""
-        yield f"Values are predictions of an additive surrogate, not measurements{shown}."
+        model = fitness.get("model", "additive")
+        yield f"Values are predictions of a surrogate ({model}), not measurements{shown}."
     elif fitness["kind"] == "table":
         yield f"Values are read from the table {fitness['file']}, {fitness['rows']:,} architectures."
+        if "spread" in fitness:
+            yield f"Rows of one architecture are averaged; their pooled standard deviation is {fitness['spread']:.3g}."
         if fitness["file"] in table_names():
             yield table_record(fitness["file"])["remark"]
     elif fitness["kind"] == "training-free":

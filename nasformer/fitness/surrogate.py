@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,8 @@ class SurrogateFitness:
         Path(path).write_text(to_json(data, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def fit(cls, table: TableFitness | str | Path, folds: int = 10) -> SurrogateFitness:
-        """Fit a table by ridge regression; the penalty is chosen by cross-validation.
+    def fit(cls, table: TableFitness | str | Path | Mapping[Architecture, float], folds: int = 10) -> SurrogateFitness:
+        """Fit a table, or values by architecture, by ridge regression; the penalty is chosen by cross-validation.
 
         ``quality`` has the metrics of ``folds``-fold predictions: ``r2``, ``kendall_tau``, and in the value's unit the
         root mean square error ``rmse`` and the mean absolute error ``mae``.
@@ -101,13 +101,14 @@ class SurrogateFitness:
         Raises:
             FitnessError: The table has fewer rows than folds.
         """
-        table = table if isinstance(table, TableFitness) else TableFitness(table)
-        architectures = table.architectures
-        if len(architectures) < folds:
-            raise FitnessError(f"{table.path} has {len(architectures)} rows, too few for {folds} folds", table)
-        values = np.array([evaluation.value for evaluation in table.evaluate(architectures)], dtype=np.float64)
-        names = sorted({name for architecture in architectures for name in _terms(architecture)})
-        return _fit(names, _one_hot(names, architectures), values, folds)
+        rows = values_of(table, folds)
+        names = _term_names(rows)
+        return _fit(names, _one_hot(names, list(rows)), np.array(list(rows.values())), folds)
+
+    @classmethod
+    def of_choices(cls, architectures: Iterable[Architecture]) -> SurrogateFitness:
+        """Return a model of zeros that knows the choices of some architectures."""
+        return _from_terms(0.0, dict.fromkeys(_term_names(architectures), 0.0), {})
 
     @property
     def dimensions(self) -> list[str]:
@@ -122,7 +123,7 @@ class SurrogateFitness:
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Yield the model's value of each architecture; unknown choices are failures."""
         for architecture in architectures:
-            unknown = self._unknown(architecture)
+            unknown = self.unknown(architecture)
             error = f"the surrogate does not know {unknown}" if unknown else None
             yield Evaluation(architecture, self.true_value(architecture), error)
 
@@ -151,7 +152,7 @@ class SurrogateFitness:
 
     def true_value(self, architecture: Architecture) -> float | None:
         """Return the model's value, or None if a choice is unknown."""
-        return None if self._unknown(architecture) else self._predict(architecture)
+        return None if self.unknown(architecture) else self._predict(architecture)
 
     def optimum(self, feasible: FeasibleSet) -> float | None:
         """Return the model's exact maximum over a set.
@@ -179,7 +180,8 @@ class SurrogateFitness:
             total += sum(terms[getattr(architecture, name)[place]] for name, terms in layer.items())
         return total
 
-    def _unknown(self, architecture: Architecture) -> str | None:
+    def unknown(self, architecture: Architecture) -> str | None:
+        """Return the first choice that has no term, in words; None: it can be evaluated."""
         known = self.dimensions
         for name in known:
             if not hasattr(architecture, name):
@@ -200,17 +202,42 @@ class SurrogateFitness:
         return None
 
 
-def _fit(names: list[str], features: NDArray[np.float64], values: NDArray[np.float64], folds: int) -> SurrogateFitness:
+def values_of(table: TableFitness | str | Path | Mapping[Architecture, float], folds: int) -> dict[Architecture, float]:
+    """Return the values of a table by architecture.
+
+    Raises:
+        FitnessError: It has fewer rows than folds.
+    """
+    if isinstance(table, Mapping):
+        name, rows = "the table", dict(table)
+    else:
+        table = table if isinstance(table, TableFitness) else TableFitness(table)
+        name, rows = str(table.path), table.values
+    if len(rows) < folds:
+        raise FitnessError(f"{name} has {len(rows)} rows, too few for {folds} folds", table)
+    return rows
+
+
+def cross_validated(
+    model: Any, features: NDArray[np.float64], values: NDArray[np.float64], folds: int
+) -> dict[str, float]:
+    """Return ``r2``, ``rmse``, ``mae`` and ``kendall_tau`` of a scikit-learn model's predictions of held-out folds."""
     from scipy.stats import kendalltau
-    from sklearn.linear_model import RidgeCV
     from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
     from sklearn.model_selection import KFold, cross_val_predict
 
-    ridge = RidgeCV(alphas=np.logspace(-3, 3, 13))
-    predicted = cross_val_predict(ridge, features, values, cv=KFold(folds, shuffle=True, random_state=0))
+    predicted = cross_val_predict(model, features, values, cv=KFold(folds, shuffle=True, random_state=0))
     measures = {"r2": r2_score, "rmse": root_mean_squared_error, "mae": mean_absolute_error}
     quality = {name: float(measure(values, predicted)) for name, measure in measures.items()}
-    quality["kendall_tau"] = float(kendalltau(values, predicted).statistic)
+    tau = float(kendalltau(values, predicted).statistic)
+    return {**quality, "kendall_tau": 0.0 if math.isnan(tau) else tau}  # NaN: all predictions are equal
+
+
+def _fit(names: list[str], features: NDArray[np.float64], values: NDArray[np.float64], folds: int) -> SurrogateFitness:
+    from sklearn.linear_model import RidgeCV
+
+    ridge = RidgeCV(alphas=np.logspace(-3, 3, 13))
+    quality = cross_validated(ridge, features, values, folds)
     ridge.fit(features, values)
     return _from_terms(float(ridge.intercept_), dict(zip(names, ridge.coef_.tolist(), strict=True)), quality)
 
@@ -222,6 +249,10 @@ def _terms(architecture: Architecture) -> list[str]:
         layers = enumerate(value) if isinstance(value, list) else None
         terms += [f"{name}={value}"] if layers is None else [f"{name}.{layer}={each}" for layer, each in layers]
     return terms
+
+
+def _term_names(architectures: Iterable[Architecture]) -> list[str]:
+    return sorted({name for architecture in architectures for name in _terms(architecture)})
 
 
 def _one_hot(names: list[str], architectures: Sequence[Architecture]) -> NDArray[np.float64]:

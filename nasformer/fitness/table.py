@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from nasformer._io import text_digest
@@ -19,7 +20,7 @@ from nasformer.space import FeasibleSet
 
 
 class _Row(NamedTuple):
-    """The values of one architecture."""
+    """The values of a row, or their means over the rows of one architecture."""
 
     value: float
     metrics: dict[str, float]
@@ -33,11 +34,14 @@ class TableFitness:
         path: JSON lines, CSV or Parquet; each row has an architecture's dimensions (in CSV, lists as JSON) and the
             value, optionally ``loss`` and the value on test images, in the value's column prefixed with ``test_``;
             other columns are ignored. Or the name of a built-in table, ``digits-exhaustive``.
-        value: The value's column; higher is better.
+        value: The value's column; higher is better. The value of an architecture with several rows, such as trainings
+            with several seeds, is their mean.
+
+    Attributes:
+        spread: Standard deviation of the rows of one architecture, pooled over those with several; else 0.
 
     Raises:
-        FitnessError: The file cannot be read, a row is not an architecture or has no value, or an architecture has
-            two values.
+        FitnessError: The file cannot be read, or a row is not an architecture or has no value.
 
     >>> table = TableFitness("digits-exhaustive")
     >>> len(table.architectures)
@@ -46,19 +50,25 @@ class TableFitness:
 
     def __init__(self, path: str | Path, value: str = "top1") -> None:
         self.path, self.value = Path(path), value
-        self._rows: dict[Architecture, _Row] = {}
         rows = table_rows(str(path)) if str(path) in table_names() else read_rows(self.path)
+        found: dict[Architecture, list[_Row]] = {}
         for number, row in enumerate(rows, start=1):
             architecture, entry = self._parse(number, row)
-            if self._rows.setdefault(architecture, entry) != entry:
-                raise FitnessError(f"{self.path} row {number}: {architecture} has a second value", row)
-        if not self._rows:
+            found.setdefault(architecture, []).append(entry)
+        if not found:
             raise FitnessError(f"{self.path} holds no rows", path)
+        self._rows = {architecture: _mean(entries) for architecture, entries in found.items()}
+        self.spread = _spread([entry.value for entry in entries] for entries in found.values())
 
     @property
     def architectures(self) -> list[Architecture]:
         """The architectures of the table."""
         return list(self._rows)
+
+    @property
+    def values(self) -> dict[Architecture, float]:
+        """The value of each architecture."""
+        return {architecture: row.value for architecture, row in self._rows.items()}
 
     def evaluate(self, architectures: Sequence[Architecture]) -> Iterator[Evaluation]:
         """Look up each architecture; missing ones are failures."""
@@ -90,6 +100,7 @@ class TableFitness:
             "file": self.path.name,
             "column": self.value,
             "rows": len(self._rows),
+            **({"spread": self.spread} if self.spread else {}),
             "sha256": self._digest,
         }
 
@@ -113,6 +124,20 @@ class TableFitness:
             raise FitnessError(f"{self.path} row {number} has no column {self.value!r}; it has {known}", row) from None
         except (ArchitectureError, TypeError, ValueError) as error:
             raise FitnessError(f"{self.path} row {number}: {error}", row) from error
+
+
+def _mean(rows: Sequence[_Row]) -> _Row:
+    if len(rows) == 1:
+        return rows[0]
+    losses, tests = [r.metrics["loss"] for r in rows if r.metrics], [r.test for r in rows if r.test is not None]
+    metrics = {"loss": fmean(losses)} if losses else {}
+    return _Row(fmean(row.value for row in rows), metrics, fmean(tests) if tests else None)
+
+
+def _spread(groups: Iterable[Sequence[float]]) -> float:
+    repeated = [values for values in groups if len(values) > 1]
+    squares = sum((value - fmean(values)) ** 2 for values in repeated for value in values)
+    return math.sqrt(squares / max(1, sum(len(values) - 1 for values in repeated)))
 
 
 def _optional_number(row: Mapping[str, Any], column: str) -> float | None:

@@ -104,7 +104,9 @@ def _html(comparison: Comparison, analysis: Analysis) -> tuple[str, list[Picture
 def _across(across: Across, analysis: Analysis, series: Series) -> dict[str, Any]:
     from nasformer.report.figures import draw_critical_difference
 
+    held_out = analysis.held_out and pairs.leaderboard_table(analysis.held_out, analysis.tasks, series, "held-out")
     return {
+        "held_out": held_out,
         "leaderboard": pairs.leaderboard_table(across, analysis.tasks, series),
         "diagram": draw_critical_difference(across, series) if len(across.ranks) > 2 else None,
         "tally": pairs.tally_table(across, series),

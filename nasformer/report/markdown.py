@@ -25,6 +25,8 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
     if analysis.across is not None:
         leaders = pairs.leaderboard_table(analysis.across, analysis.tasks, series)
         blocks += ["## All tasks", _table(leaders), escaped(analysis.across.words)]
+    if analysis.held_out is not None:
+        blocks.append(_table(pairs.leaderboard_table(analysis.held_out, analysis.tasks, series, "held-out")))
     for task in analysis.tasks:
         blocks += _task(task, series)
     blocks += ["## Was it fair?", _table(checklist_table(analysis.checklist))]
@@ -34,7 +36,7 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
 
 
 def _task(task: TaskAnalysis, series: Series) -> list[str]:
-    blocks = [f"## {escaped(task.record.name)}", _table(outcome.ranking_table(task, series, ""))]
+    blocks = [f"## {escaped(task.record.title)}", _table(outcome.ranking_table(task, series, ""))]
     if task.pairs:
         blocks += [_table(pairs.pairs_table(task, series, "")), escaped(power_statement(task))]
     return [*blocks, _table(outcome.effort_table(task, series, ""))]

@@ -44,7 +44,7 @@ def task_section(
     figures, drawings = _figures(comparison, task, series, end), _drawings(comparison, task, end) if draw else []
     return {
         "name": f"task{end}",
-        "title": task.record.name,
+        "title": task.record.title,
         "power": power_statement(task),
         "figures": figures,
         "tables": _tables(comparison, task, series, end),

@@ -18,7 +18,7 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.errors import RejectionError, StrategyError
 from nasformer.search.evaluation import Trial
-from nasformer.space import FeasibleSet
+from nasformer.space import EnumeratedSet, FeasibleSet
 
 _DRAWS = 64
 _ENUMERABLE = 1_000_000
@@ -60,7 +60,8 @@ class BaseStrategy(ABC):
 
     An infeasible or duplicate proposal costs no evaluation: it is counted, its known value
     is observed, and ``propose`` is called again, at most ``max_proposals`` times; then a feasible random
-    sample replaces it.
+    sample replaces it. In a sparse set, such as the rows of a table, most proposals would be infeasible: the nearest
+    row that was not asked before takes their place.
 
     Args:
         feasible: The feasible set to search.
@@ -141,6 +142,8 @@ class BaseStrategy(ABC):
                 architecture = self.propose()
                 if architecture is None or self._is_new(architecture):
                     return architecture
+                if self.feasible.sparse:
+                    return self.repair(architecture)
         self.counts["replaced"] += 1
         return self.draw()
 
@@ -155,6 +158,12 @@ class BaseStrategy(ABC):
             self.observe(architecture, None)
             return False
         return True
+
+    def repair(self, architecture: Architecture) -> Architecture:
+        """Return the nearest feasible architecture; in a sparse set, the nearest that was not asked before."""
+        if not (isinstance(self.feasible, EnumeratedSet) and self.feasible.sparse):
+            return self.feasible.repair(architecture)
+        return next(each for each in self.feasible.nearest(architecture) if each not in self._asked)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Store trials and observe their values; a failed trial may be told again."""

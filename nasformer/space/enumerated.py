@@ -28,6 +28,9 @@ class EnumeratedSet(FeasibleSet):
         architectures: The candidates.
         limits: Bounds by cost, additive or not.
 
+    Attributes:
+        sparse: Whether the candidates are only a part of the space: most neighbours of a member are none.
+
     Raises:
         BudgetError: None is within the limits.
     """
@@ -37,6 +40,7 @@ class EnumeratedSet(FeasibleSet):
         members = dict.fromkeys(architecture for architecture in architectures if architecture in space)
         codes = np.unique(space.encode(members), axis=0)  # searches must not depend on the order of a table's rows
         self._listed = frozenset(members)
+        self.sparse = len(members) < space.size()
         inside = np.ones(len(codes), dtype=bool)
         for name, (low, high) in limits.items():
             costs = space.codec.cost_batch(name, codes)
@@ -69,6 +73,16 @@ class EnumeratedSet(FeasibleSet):
         if len(self._codes) > limit:
             raise BudgetError(f"{len(self._codes):,} architectures are more than the limit of {limit:,}", limit)
         return self._codes.copy()
+
+    def nearest(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Yield all members by their distance from an architecture of the space, itself first if it is a member.
+
+        The distance is the sum of absolute differences of codes, where layers beyond the depth are -1; ties go to the
+        smaller codes.
+        """
+        steps = np.abs(self._codes - self.space.encode([architecture])).sum(axis=1)
+        for row in np.argsort(steps, kind="stable"):
+            yield self.space.codec.decode_cached(self._codes[row])
 
     def _draw(self, n: int, rng: np.random.Generator, per_dimension: bool, fixed: Fixed | None) -> Codes:
         rows = np.arange(len(self._codes))

@@ -38,9 +38,11 @@ class FeasibleSet(ABC):
         space: The space.
         limits: Bounds by cost.
         countable: Whether ``count``, ``codes`` and ``bounds`` are available; only False for a ``FilteredSet``.
+        sparse: Whether it lacks neighbours for being listed: an ``EnumeratedSet`` of a part of the space.
     """
 
     countable = True
+    sparse = False
 
     def __init__(self, space: SearchSpace, limits: Limits) -> None:
         self.space, self.limits = space, dict(limits)

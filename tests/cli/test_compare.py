@@ -6,11 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from nasformer.cli import run
-from nasformer.cli.compare import _strategy
+from nasformer.cli.compare import _strategy, _task
 from nasformer.errors import StrategyError
 from nasformer.space import load_space
 
@@ -74,7 +75,7 @@ def test_options_declare_one_task(table: Path, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give an EXPERIMENT.yaml, or --space with --strategy and --fitness"),
+        ([], "give an EXPERIMENT.yaml, --task, or --space with --strategy and --fitness"),
         (["--space", "digits"], "strategies: .* at least 1"),
         (["{file}", "--noise", "1"], "tasks are declared in mine.yaml; omit --noise"),
         (["{file}", "-s", "random"], "the strategy 'random' occurs 2 times"),
@@ -98,6 +99,33 @@ def test_bad_input_is_one_line(
     assert error.count("\n") == 1
 
     assert re.search(message, error)
+
+
+def test_tables_are_tasks_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space, rng = load_space("digits"), np.random.default_rng(0)
+    drawn = [each for each in dict.fromkeys(space.sample(300, seed=1)) for _ in range(2)]
+    rows = [{**each.to_dict(), "perplexity": -20 - each.depth + rng.normal(scale=0.5)} for each in drawn]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    space.save(tmp_path / "space.yaml")
+    task = f"table:{tmp_path / 't.jsonl'}?column=perplexity@{tmp_path / 'space.yaml'}"
+    options = ["--params", "60e3", "--seeds", "2", "-n", "6", "-q", "--workers", "1", "--out", str(tmp_path / "out")]
+    assert run(["compare", "--task", f"mine={task}", "-s", "random", "--format", "json", *options]) == 0
+    assert "mine: value" in capsys.readouterr().out
+    (written,) = json.loads((tmp_path / "out" / "report.json").read_text())["tasks"]
+    assert written["noise"] == pytest.approx(0.5, rel=0.2)
+    assert written["metric"]["unit"] == ""
+    assert written["optimum"] < -20
+    assert written["additivity"]["additive"] > 0.5
+    assert written["limits"]["params"][1] == 60_000
+
+
+def test_a_wrong_task_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for given, words in {"t.jsonl": "--task is NAME=FITNESS@SPACE", "a=table:t.jsonl": "got 'a=table:t.jsonl'"}.items():
+        assert run(["compare", "--task", given, "-s", "random"]) == 2
+        assert words in capsys.readouterr().err
+    assert run(["compare", "--task", "a=table:t.jsonl@digits", "--space", "digits", "-s", "random"]) == 2
+    assert "--task names space and fitness; omit --space" in capsys.readouterr().err
+    assert _task("a=fit:t.jsonl?model=trees@s@.yaml")["space"] == ".yaml"
 
 
 def test_a_strategy_and_its_options_are_one_word_each() -> None:

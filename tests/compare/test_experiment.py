@@ -76,6 +76,21 @@ def test_a_fault_is_named(change: dict[str, Any], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_pattern_is_a_task_for_each_file(tmp_path: Path) -> None:
+    for name in ("t-b.jsonl", "t-a.jsonl", "other.jsonl"):
+        (tmp_path / name).touch()
+    task = {**TASK, "name": "t", "fitness": "table:t-*.jsonl?column=acc", "held_out": True, "optional": True}
+    declared = Experiment.of({**WHOLE, "tasks": [task]}, "mine.yaml", tmp_path)
+    assert [(each.name, each.fitness, each.held_out) for each in declared.tasks] == [
+        (name, f"table:{tmp_path / name}.jsonl?column=acc", True) for name in ("t-a", "t-b")
+    ]
+    assert not any(map(absent_files, declared.tasks))
+    (none,) = Experiment.of({**WHOLE, "tasks": [{**task, "fitness": "table:u-*.jsonl"}]}, "mine.yaml", tmp_path).tasks
+    assert absent_files(none) == [str(tmp_path / "u-*.jsonl")]
+    with pytest.raises(ExperimentError, match=r"mine\.yaml: the task 't-a' occurs 2 times"):
+        Experiment.of({**WHOLE, "tasks": [task, {**TASK, "name": "t-a"}]}, "mine.yaml", tmp_path)
+
+
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"cannot read the experiment .*absent.yaml.*No such file"):
         Experiment.load(tmp_path / "absent.yaml")

@@ -100,11 +100,6 @@ def test_a_bad_row_is_named_with_its_fault(case: str, suffix: str, tmp_path: Pat
         ("t.jsonl", json.dumps(GOOD) + "\n{", r"t.jsonl line 2 is not JSON"),
         ("t.jsonl", json.dumps(GOOD) + "\n7", r"t.jsonl row 2.* a row is a mapping.*7"),
         ("t.jsonl", json.dumps(GOOD) + "\n[1]", r"t.jsonl row 2.* a row is a mapping.*\[1\]"),
-        (
-            "t.jsonl",
-            f"{json.dumps(GOOD)}\n{json.dumps({**GOOD, 'top1': 3})}",
-            r"row 2: embed 48, .* has a second value",
-        ),
         ("t.jsonl", "", r"t.jsonl holds no rows"),
         ("t.csv", "embed_dim,num_heads,mlp_ratio,top1\n", r"t.csv holds no rows"),
         ("t.csv", "embed_dim,num_heads,mlp_ratio,top1\n48,[3,[1],5\n", r"t.csv row 1: dimensions are JSON"),
@@ -170,6 +165,27 @@ def test_the_optimum_is_the_best_row_within_the_budget(rows: Rows, table: Path, 
 
 def dimensions(row: dict[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in ("embed_dim", "num_heads", "mlp_ratio")}
+
+
+def test_rows_of_one_architecture_are_averaged_and_their_spread_is_known(tmp_path: Path) -> None:
+    other = {**GOOD, "embed_dim": 64, "top1": -3.0}
+    values = [-71.0, -72.0, -76.0]
+    repeated = [{**GOOD, "top1": value, "test_top1": value + 1, "loss": -value} for value in values]
+    table = TableFitness(
+        write(tmp_path / "t.jsonl", [*repeated, other, {**other, "top1": -5.0}, {**other, "depth": 2}])
+    )
+    assert [each.value for each in table.evaluate(table.architectures)] == pytest.approx([-73.0, -11 / 3])
+    first, second = table.architectures
+    assert (table.test_value(first), table.test_value(second)) == (-72.0, None)
+    assert [dict(each.metrics) for each in table.evaluate([first, second])] == [{"loss": 73.0}, {}]
+    squares = [4.0, 1.0, 9.0, (2 / 3) ** 2, (4 / 3) ** 2, (2 / 3) ** 2]
+    assert table.spread == pytest.approx((sum(squares) / 4) ** 0.5)
+    assert table.describe()["spread"] == table.spread
+
+
+def test_a_table_without_repeats_has_no_spread(table: Path) -> None:
+    assert TableFitness(table).spread == 0
+    assert "spread" not in TableFitness(table).describe()
 
 
 def test_an_edited_table_is_another_fitness(table: Path, rows: Rows, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_no_name_breaks_the_frame(name: str, exact: Comparison) -> None:
         comparison=exact,
         warnings=[name],
         chapters=[("a", name), ("b", name)],
-        across={"leaderboard": shown, "diagram": drawn, "tally": shown, "words": name},
+        across={"leaderboard": shown, "held_out": None, "diagram": drawn, "tally": shown, "words": name},
         sections=[],
         checklist=shown,
         spaces=[],

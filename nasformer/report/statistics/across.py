@@ -1,7 +1,8 @@
 """Comparison of strategies over tasks (Demšar, JMLR 2006).
 
 Friedman's test checks whether any strategies differ; if so, Nemenyi's post-hoc test says which. Both use one number
-per task, the median over seeds: the sample consists of tasks, not seeds.
+per task, the median over seeds: the sample consists of tasks, not seeds. Tasks that read the same values, such as
+several budgets of one table, are not independent: they count as one, ranked by the average of their ranks.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Across:
     Args:
         tasks: Names of the ranked tasks: all, for the strategies with a final value on each of them; if
             these are fewer than three, the tasks where every strategy has one.
-        ranks: Average rank by label, best (lowest) first; 1 is the best of a task, equal medians share a rank.
+        sources: Number of tables, surrogates and supernets behind the ranked tasks: the size of the sample.
+        ranks: Average rank over the sources by label, best (lowest) first; 1 is the best, equal medians share a rank.
         statistic: Friedman's statistic; None if not applicable.
         p: Its p-value.
         critical_difference: Smallest significant difference of average ranks (Nemenyi).
@@ -49,6 +51,7 @@ class Across:
     """
 
     tasks: tuple[str, ...]
+    sources: int
     ranks: Mapping[str, float]
     statistic: float | None
     p: float | None
@@ -94,14 +97,16 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
     everyone, labels = labels, everywhere if len(everywhere) >= _FEWEST else labels
     whole = [number for number, found in enumerate(medians) if set(labels) <= set(found)]
     names = tuple(tasks[number].record.name for number in whole)
-    table = np.array([[medians[number][label] for label in labels] for number in whole])
-    ranks = _ranks(table, [tasks[number].resolution for number in whole], labels)
+    of_tasks = [_rank([medians[number][label] / tasks[number].resolution for label in labels]) for number in whole]
+    table = _by_source(of_tasks, [tasks[number].record.source for number in whole])
+    average = table.mean(axis=0) if len(table) else np.empty(0)
+    ranks = {labels[place]: float(average[place]) for place in np.argsort(average, kind="stable")}
     statistic, p = _friedman(table)
     parts: tuple[float | None, Mapping[str, Mapping[str, float]]] = (None, {})
     if p is not None:
-        parts = _critical_difference(len(labels), len(whole), level), _nemenyi(table, labels)
+        parts = _critical_difference(len(labels), len(table), level), _nemenyi(table, labels)
     absent = tuple(label for label in everyone if label not in labels)
-    return Across(names, ranks, statistic, p, *parts, _tallies(tasks, everyone), level, absent)
+    return Across(names, len(table), ranks, statistic, p, *parts, _tallies(tasks, everyone), level, absent)
 
 
 def fewest_tasks(strategies: int, level: float) -> int:
@@ -115,14 +120,25 @@ def fewest_tasks(strategies: int, level: float) -> int:
     return math.ceil(float(chi2.isf(level, strategies - 1)) / (strategies - 1)) if strategies > 1 else 0
 
 
-def _ranks(table: Floats, resolutions: Sequence[float], labels: Sequence[str]) -> Mapping[str, float]:
+def _rank(medians: Sequence[float]) -> Floats:
+    """Return the rank of each strategy on a task, given medians in units of their resolution; the highest is 1."""
     from scipy.stats import rankdata
 
-    if not len(table):
-        return {}
-    units = np.array(resolutions)[:, None]
-    average = rankdata(-np.round(table / units), axis=1).mean(axis=0)
-    return {labels[place]: float(average[place]) for place in np.argsort(average, kind="stable")}
+    ranks: Floats = rankdata(-np.round(medians))
+    return ranks
+
+
+def _by_source(ranks: Sequence[Floats], sources: Sequence[str]) -> Floats:
+    """Return the ranks by source, ``(sources, strategies)``, of tasks ranked by the average of their ranks.
+
+    >>> _by_source([np.array([1.0, 2, 3]), np.array([1.0, 3, 2]), np.array([2.0, 1, 3])], ["a", "a", "b"])
+    array([[1. , 2.5, 2.5],
+           [2. , 1. , 3. ]])
+    """
+    groups = [
+        [own for own, each in zip(ranks, sources, strict=True) if each == name] for name in dict.fromkeys(sources)
+    ]
+    return np.array([_rank(-1e6 * np.mean(group, axis=0)) for group in groups])
 
 
 def _friedman(table: Floats) -> tuple[float | None, float | None]:

@@ -23,6 +23,7 @@ class Analysis:
     Args:
         tasks: Analysis of each task with complete runs, in the order of the comparison.
         across: Analysis over all tasks; None with fewer than two.
+        held_out: The same over the held-out tasks, if there are others too.
         warnings: Threats to validity.
         checklist: The checklist of docs/comparing.md, answered from the comparison.
         level: Significance level of the tests; intervals have 1 minus it.
@@ -33,6 +34,7 @@ class Analysis:
     warnings: tuple[Caution, ...]
     checklist: tuple[Check, ...]
     level: float
+    held_out: Across | None = None
 
     @property
     def summary(self) -> list[str]:
@@ -41,6 +43,7 @@ class Analysis:
         if not compared:
             return [say("nothing_compared", tasks=self.tasks)]
         over = [] if self.across is None else [say("over_tasks", across=self.across)]
+        over += [] if self.held_out is None else [say("over_held_out", across=self.held_out)]
         open_ended = any(pair.verdict in (NOT_SHOWN, UNTESTED) for task in compared for pair in task.pairs)
         found = [say("on_task", task=task, level=self.level) for task in compared]
         return [*over, *found, *([say("may_differ")] if open_ended else [])]
@@ -67,8 +70,10 @@ def analyse(
         raise NasformerError(f"resamples must be 1 or more, got {resamples}; 2000 is usual", resamples)
     tasks = tuple(analyse_task(runs, level, resamples, seed, front) for runs in _runs(comparison))
     across = compare_tasks(tasks, comparison.labels, level)
+    kept_back = [task for task in tasks if task.record.held_out]
+    held_out = compare_tasks(kept_back, comparison.labels, level) if len(kept_back) < len(tasks) else None
     warnings = (*comparison_cautions(comparison), *(each for task in tasks for each in task.warnings))
-    return Analysis(tasks, across, warnings, checklist(comparison, tasks), level)
+    return Analysis(tasks, across, warnings, checklist(comparison, tasks), level, held_out)
 
 
 def _runs(comparison: Comparison) -> Iterator[Runs]:

@@ -53,6 +53,8 @@ def _design(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[t
     drawn = [entrant.label for entrant in comparison.entrants if entrant.strategy == "random"]
     yield "Random search included", "yes" if drawn else "no", drawn
     yield "More than one task", "yes" if len(tasks) > 1 else "no", (), len(tasks)
+    developed = [task.record.name for task in tasks if not task.record.held_out]
+    yield "Tasks held out from development", _answer(len(developed), len(tasks)), developed
     given = [entrant.label for entrant in comparison.entrants if entrant.options]
     yield "Options tuned with equal effort", "unknown", given
 
@@ -73,6 +75,10 @@ def _values(comparison: Comparison, tasks: Sequence[TaskAnalysis]) -> Iterator[t
     counts = (len(pairs) - untested, len(pairs))
     yield "Differences tested, with correction for multiple comparisons", answer, (), counts
     yield "Anytime performance reported", "yes" if tasks else "no"
+    additive = [task.record.name for task in tasks if task.record.nearly_additive]
+    known = [task for task in tasks if task.record.nearly_additive is not None]
+    answer = _answer(len(additive), len(tasks)) if known else "unknown"
+    yield "Tasks that are not additive", answer, additive, len(tasks) - len(known)
     easy = [task.record.name for task in tasks if len({s.median for s in task.ranking}) < 2 and len(task.ranking) > 1]
     yield "Tasks distinguish the strategies", _answer(len(easy), len(tasks)), easy
 

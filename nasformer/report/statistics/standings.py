@@ -44,6 +44,7 @@ class Standing:
         evaluations: Median number of distinct evaluations.
         duplicates: Median number of duplicate proposals.
         infeasible: Median number of infeasible proposals.
+        replaced: Median number of proposals replaced by random samples.
         failed: Median number of failed evaluations.
     """
 
@@ -68,6 +69,7 @@ class Standing:
     evaluations: float | None
     duplicates: float | None
     infeasible: float | None
+    replaced: float | None
     failed: float | None
 
 
@@ -136,7 +138,7 @@ def _standing(runs: Runs, strategy: int, target: float) -> Standing:
     )
 
 
-_COUNTED = ("strategy_seconds", "evaluation_seconds", "evaluations", "duplicates", "infeasible", "failed")
+_COUNTED = ("strategy_seconds", "evaluation_seconds", "evaluations", "duplicates", "infeasible", "replaced", "failed")
 
 
 def _area(curve: Floats) -> float | None:

@@ -82,6 +82,7 @@ def effort_table(task: TaskAnalysis, series: Series, name: str) -> Table:
     spent = {
         "duplicates": lambda s: count(s.duplicates),
         "infeasible": lambda s: count(s.infeasible),
+        "replaced": lambda s: count(s.replaced),
         "failed": lambda s: count(s.failed),
         "evaluation time": lambda s: number(s.evaluation_seconds, duration),
         "strategy time": lambda s: number(s.strategy_seconds, duration),

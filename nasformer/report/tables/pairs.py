@@ -65,8 +65,11 @@ def _probability(p: float | None) -> Cell:
     return number(p, lambda p: "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.0995 else f"{p:.2f}")
 
 
-def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Series) -> Table:
+def leaderboard_table(
+    across: Across, tasks: Sequence[TaskAnalysis], series: Series, name: str = "leaderboard"
+) -> Table:
     """Return the strategies by their average rank over the tasks."""
+    tasks = [task for task in tasks if name == "leaderboard" or task.record.held_out]
 
     def total(label: str, outcome: str) -> int:
         return sum(getattr(tally, outcome) for tally in across.tallies[label].values())
@@ -84,7 +87,8 @@ def leaderboard_table(across: Across, tasks: Sequence[TaskAnalysis], series: Ser
         "untested": lambda label: count(total(label, "untested") or None),
         "ask + tell": lambda label: number(own(label), "{:.2f} ms"),
     }
-    return columns("leaderboard", say("table_leaderboard", tasks=len(tasks)), across.labels, cells)
+    caption = say("table_leaderboard", tasks=len(tasks), held_out=name != "leaderboard")
+    return columns(name, caption, across.labels, cells)
 
 
 def tally_table(across: Across, series: Series) -> Table:

@@ -76,11 +76,22 @@ def task_table(record: TaskRecord, name: str = "task") -> Table:
         *([f"limit on {cost_name(name)}", f"{_end(low)} to {_end(high)}"] for name, (low, high) in limits),
         ["evaluations of a run", grouped(record.evaluations)],
         ["optimum", "unknown" if record.optimum is None else f"{record.optimum:.6g}, known exactly"],
+        ["additivity", _additivity(record.additivity)],
+        ["held out from development", "yes" if record.held_out else "not declared so"],
         ["noise", f"standard deviation {record.noise:g}" if record.noise else "none"],
         *(["fitness" if key == "kind" else f"fitness {key}", value] for key, value in flattened(record.fitness)),
         *(["remark", remark] for remark in record.remarks),
     ]
     return facts(name, "The task: space, budget and fitness.", rows)
+
+
+def _additivity(found: Mapping[str, float] | None) -> str:
+    """Return what models explain of the variance."""
+    if found is None:
+        return "unknown"
+    return (
+        ", ".join(f"{name} {100 * share:.0f} %" for name, share in found.items()) + " of the variance, cross-validated"
+    )
 
 
 def _end(bound: float | None) -> str:

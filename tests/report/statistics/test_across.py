@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare
@@ -81,6 +83,33 @@ def test_the_fewest_tasks_are_those_that_scipy_needs(strategies: int, level: flo
     assert friedmanchisquare(*clear.T).pvalue <= level
     if fewest > 2:
         assert friedmanchisquare(*clear[1:].T).pvalue > level
+
+
+def test_tasks_of_one_table_count_as_one() -> None:
+    tasks = [finals(a=[3] * 7, b=[2] * 7, c=[1] * 7)] * 4 + [finals(a=[1] * 7, b=[2] * 7, c=[3] * 7)]
+    comparison = compared(*tasks)
+    one = {"kind": "table", "file": "t.jsonl", "rows": 9, "column": "top1"}
+    records = [replace(each, fitness={**one, "column": f"c{n}"}) for n, each in enumerate(comparison.tasks[:4])]
+    apart = analyse(comparison, resamples=20).across
+    joined = analyse(replace(comparison, tasks=(*records, comparison.tasks[4])), resamples=20).across
+    assert apart is not None
+    assert joined is not None
+    assert (apart.sources, joined.sources, len(joined.tasks)) == (5, 2, 5)
+    assert joined.ranks == {"a": 2.0, "b": 2.0, "c": 2.0} != apart.ranks
+    assert joined.p == pytest.approx(1.0)
+    assert "five tasks of two sources, where the tasks of one table count as one, do not differ" in joined.words
+    assert joined.tallies["a"]["b"].wins == 4
+
+
+def test_held_out_tasks_are_ranked_apart() -> None:
+    comparison = compared(*[finals(a=[3] * 7, b=[2] * 7, c=[1] * 7), finals(a=[1] * 7, b=[2] * 7, c=[3] * 7)] * 3)
+    records = tuple(replace(each, held_out=n % 2 == 1) for n, each in enumerate(comparison.tasks))
+    analysis = analyse(replace(comparison, tasks=records), resamples=20)
+    assert analysis.held_out is not None
+    assert analysis.held_out.tasks == ("task1", "task3", "task5")
+    assert next(iter(analysis.held_out.ranks)) == "c"
+    assert any(line.startswith("On the 3 held-out tasks alone: c has the best") for line in analysis.summary)
+    assert analyse(comparison, resamples=20).held_out is None
 
 
 def test_too_few_tasks_are_said_to_be_too_few() -> None:

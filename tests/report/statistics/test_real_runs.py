@@ -7,16 +7,21 @@ from one pool are exchangeable: whatever is called different between them is cal
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
+from nasformer.fitness import TableFitness
 from nasformer.report.statistics import Pair, analyse
+from nasformer.report.statistics.across import _by_source, _friedman, _rank
 from nasformer.report.statistics.pairs import signed_rank_p
 from nasformer.report.statistics.power import detectable
 from nasformer.searcher import Searcher
+from nasformer.space import FeasibleSet, load_space
+from nasformer.strategies.random import Random
 from tests.report.statistics.comparisons import SPACE, compared
 
 LEVEL = 0.05
@@ -110,3 +115,44 @@ def test_a_planted_advantage_is_found_among_equals() -> None:
         found.append(task.ranking[0].label == "planted" and all(p.verdict == "better" for p in task.pairs[:3]))
     print(f"planted advantage found against all three in {sum(found)} of {len(found)} repeats")
     assert np.mean(found) > 0.8
+
+
+@pytest.fixture(scope="module")
+def table_ends(reference: Path) -> dict[tuple[str, int], Pool]:
+    """Best values of random searches on real tables within two budgets each, (runs,), with common seeds."""
+    folders = {"trained-tables": HYTAS, "imagenet-inherited": IMAGENET}
+    found: dict[tuple[str, int], Pool] = {}
+    for folder, (spaces, names) in folders.items():
+        for name in names:
+            path = reference / folder / f"{name}.jsonl"
+            if not path.exists():
+                pytest.skip(f"{path} is missing")
+            space, table = load_space(spaces.get(name, reference / folder / "hytas.yaml")), TableFitness(path)
+            middle = float(np.median([space.params(each) for each in table.architectures]))
+            for budget, limits in enumerate((middle, None)):
+                feasible = Searcher(space, "random", table).feasible(limits, table)
+                found[name, budget] = np.array([_end(feasible, table, seed) for seed in range(160)])
+    return found
+
+
+HYTAS: tuple[dict[str, str], list[str]] = ({}, ["hytas-indian", "hytas-houston", "hytas-pavia"])
+IMAGENET = ({"tiny": "autoformer-tiny", "small": "autoformer-small"}, ["tiny", "small"])
+
+
+def _end(feasible: FeasibleSet, table: TableFitness, seed: int) -> float:
+    asked = Random(feasible, seed=seed).ask(40)
+    return max(evaluation.value for evaluation in table.evaluate(asked) if evaluation.value is not None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("twins", [3, 4, 8])
+def test_over_real_tables_twins_are_ranked_alike(table_ends: dict[tuple[str, int], Pool], twins: int) -> None:
+    chance, alarms = np.random.default_rng(0), {"tables count once": 0, "tasks count": 0}
+    for _ in range(200):
+        seeds = chance.permutation(160)[: 20 * twins].reshape(twins, 20)
+        ranks = [_rank((np.median(ends[seeds], axis=1) / 1e-9).tolist()) for ends in table_ends.values()]
+        for counted, sources in zip(alarms, ([name for name, _ in table_ends], [*map(str, table_ends)]), strict=True):
+            p = _friedman(_by_source(ranks, sources))[1]
+            alarms[counted] += p is not None and p <= LEVEL
+    print(f"{twins} twins over {len(table_ends)} tasks: called different in {alarms} of 200 repeats")
+    assert alarms["tables count once"] <= 18
