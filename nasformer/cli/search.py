@@ -153,4 +153,4 @@ def keep(result: SearchResult, folder: Path) -> None:
     for name, architecture in winners.items():
         write_file(folder / name, json_module.dumps(architecture) + "\n")
     title = f"{result.strategy} on {result.space.name}"
-    write_report(folder, [result], title=title, command=command_line())
+    write_report(folder, result, title=title, command=command_line())

@@ -14,7 +14,7 @@ from nasformer.cost import COSTS, Bounds
 from nasformer.report.figures import Line, Picture, draw_learning_curve, draw_lines, draw_network
 from nasformer.report.interval import interval
 from nasformer.report.notation import amount, budget, compact, cost_name
-from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.page import Download, Subject, Tile, render, write_files
 from nasformer.report.tables.record import data_table, space_table, training_table, versions_table
 from nasformer.report.tables.table import Table, bounds, count, facts, in_unit, number
 from nasformer.space import SearchSpace
@@ -60,7 +60,6 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
     html = render(
         "fit.html.j2",
         Subject(title, command, Download.of_json("fit.json", found)),
-        pictures,
         [data_table(training["data"]), versions_table({**versions(), **machine()})],
         summary=[_lead(models, metric, examples, task.examples)],
         tiles=[_tile(model, metric, examples) for model in models],
@@ -90,7 +89,7 @@ def _budget(model: JsonObject) -> str:
     return budget({name: Bounds(None, most) for name, most in model["budget"].items()})
 
 
-def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, str]:
+def _tile(model: JsonObject, metric: Metric, examples: int) -> Tile:
     """Return the tile of a budget: bound, test metric, and what the network takes of it."""
     ends = interval(metric, model["test"], examples)
     taken = [
@@ -99,7 +98,7 @@ def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, s
     ]
     measured = [] if model["measured_ms"] is None else [f"{model['measured_ms']:.2f} ms measured"]
     words = "; ".join([*taken, *measured, *([] if ends is None else [f"95 % interval {ends}"])])
-    return _budget(model), metric.text(model["test"][metric.name]), words
+    return Tile(_budget(model), metric.text(model["test"][metric.name]), words)
 
 
 def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Picture | None:

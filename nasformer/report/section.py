@@ -28,9 +28,7 @@ def series_of(comparison: Comparison) -> Series:
     return {label: number for number, label in enumerate(comparison.labels)}
 
 
-def task_section(
-    comparison: Comparison, task: TaskAnalysis, number: int, series: Series, *, draw: bool = True
-) -> dict[str, Any]:
+def task_section(comparison: Comparison, task: TaskAnalysis, number: int, series: Series) -> dict[str, Any]:
     """Return the section of a task: its id, title, power statement, figures and tables by name, and drawings.
 
     Args:
@@ -38,10 +36,9 @@ def task_section(
         task: Analysis of the task.
         number: Number of the task on the page, from 1.
         series: Number of each strategy, which sets its colour and marker.
-        draw: Whether to draw the best architectures.
     """
     end = f"-{number}"
-    figures, drawings = _figures(comparison, task, series, end), _drawings(comparison, task, end) if draw else []
+    figures, drawings = _figures(comparison, task, series, end), _drawings(comparison, task, end)
     return {
         "name": f"task{end}",
         "title": task.record.name,
@@ -53,17 +50,16 @@ def task_section(
     }
 
 
-def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Picture]:
+def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Picture | None]:
     from nasformer.report import figures
 
-    shown = {
+    return {
         "anytime": figures.draw_anytime(task, series, f"anytime{end}"),
         "finals": figures.draw_finals(task, comparison.cells, series, f"finals{end}"),
         "curse": figures.draw_curse(task, comparison.cells, series, f"curse{end}"),
         "time_spent": figures.draw_time_spent(task, series, f"time-spent{end}"),
         "fronts": figures.draw_fronts(task, series, f"fronts{end}"),
     }
-    return {name: picture for name, picture in shown.items() if picture is not None}
 
 
 def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Table]:

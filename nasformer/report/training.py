@@ -10,7 +10,8 @@ from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
 from nasformer.report.interval import MetricInterval, interval
-from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.notation import compact, duration, grouped, written
+from nasformer.report.page import Download, Subject, Tile, render, write_files
 from nasformer.report.tables import training as tables
 from nasformer.report.tables.record import data_table, versions_table
 from nasformer.report.tables.table import Table, facts, flattened, numbered
@@ -57,15 +58,12 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     html = render(
         "training.html.j2",
         Subject(title, command, Download.of_json(f"{figures.get('kind', 'training')}.json", figures)),
-        pictures,
         [
             *([data_table(data)] if data else []),
             versions_table({**(figures.get("versions") or {}), **machine()}),
         ],
         summary=_summary(task, figures, ends),
-        task=task,
-        trained=figures,
-        ends=ends,
+        tiles=_tiles(task, figures, ends),
         warnings=_warnings(parts, rows),
         drawing=drawing,
         curves=curves,
@@ -81,6 +79,20 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
         recipe=facts("recipe", "The recipe.", flattened(training.get("recipe") or {})),
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _tiles(task: Task, figures: JsonObject, ends: MetricInterval | None) -> list[Tile]:
+    metric, speed = task.metrics[0], figures.get("speed")
+    macs = f"{compact(figures['macs'])} MACs per {task.example}"
+    shown = [
+        Tile(f"test {metric.title}", written(figures["test"].get(metric.name), metric), str(ends or "")),
+        Tile("parameters", grouped(figures["params"]), macs),
+    ]
+    if speed:
+        batch = f"{task.examples}/s, batch size {speed['batch_size']}"
+        shown.append(Tile("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
+        shown.append(Tile("throughput here", f"{speed['images_per_second']:,.0f}", batch))
+    return shown
 
 
 def _parts(test: JsonObject) -> tuple[str, Sequence[Any]]:

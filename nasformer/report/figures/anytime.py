@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
-from nasformer.report.notation import fitting, points
+from nasformer.report.notation import points
 from nasformer.report.palette import MUTED
 from nasformer.report.tables.table import Series
 from nasformer.report.words import say
@@ -31,7 +31,6 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture | Non
     }
     floor = _floor(curves) if regret else -np.inf
     metric = task.record.metric.fitness
-    ends = [float(value) for curve in curves.values() for value in curve.median[[0, -1]]]
     what = "regret" if regret else f"best {metric.title}{'' if task.knows_true else ' seen'}"
     unit = points(metric).strip() if regret else metric.unit
     lines = [
@@ -64,7 +63,6 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture | Non
         steps=True,
         height=3.2 if len(curves) < 9 else 3.9,
         least=1,
-        text="{:.5g}".format if regret else fitting(metric, ends).text,
         frame=frame,
     )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from nasformer.report.figures.picture import Picture, Trace, belongs, picture
+from nasformer.report.figures.picture import Picture, belongs, picture
 from nasformer.report.figures.text import plain
 from nasformer.report.palette import INK, style
 from nasformer.report.tables.table import Series
@@ -28,7 +27,7 @@ def draw_critical_difference(across: Across, series: Series) -> Picture:
         chances = pd.DataFrame(across.p_values).loc[labels, labels]
     joined = bool((chances.to_numpy() > across.level).sum() > len(labels))
 
-    def paint(figure: Figure) -> Iterator[Trace]:
+    def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.grid(visible=False)
         drawn = critical_difference_diagram(
@@ -47,10 +46,8 @@ def draw_critical_difference(across: Across, series: Series) -> Picture:
         )
         for text, *others in zip(drawn["labels"], drawn["elbows"], drawn["markers"], strict=True):
             label = text.get_text()
-            rank = across.ranks[label]
-            text.set(text=f" {plain(label)}  {rank:.2f} ", color=INK.light)
+            text.set(text=f" {plain(label)}  {across.ranks[label]:.2f} ", color=INK.light)
             belongs([text, *others], series[label])
-            yield Trace(axes, series[label], label, [rank], [0.0], [f"average rank {rank:.2f}"])
         axes.set_xticks(range(1, len(labels) + 1))
 
     caption = say("figure_critical_difference", across=across, joined=joined)

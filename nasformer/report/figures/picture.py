@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup, escape
 from matplotlib import style
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nasformer._console import printable
@@ -37,40 +35,6 @@ _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _DPI = 200
 
 
-@dataclass(frozen=True)
-class Trace:
-    """Points of a figure with tooltips.
-
-    Args:
-        axes: Axes of the points.
-        series: Number of the strategy; None: no strategy.
-        label: Label of the series.
-        x: Data coordinates.
-        y: Data coordinates.
-        notes: Tooltip of each point.
-    """
-
-    axes: Axes
-    series: int | None
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    notes: Sequence[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data, with points in SVG units."""
-        figure = self.axes.get_figure(root=True)
-        assert figure is not None
-        pixels = self.axes.transData.transform(np.column_stack([self.x, self.y])) * 72 / figure.dpi
-        known = [bool(np.isfinite(pixel).all()) for pixel in pixels]
-        points = [
-            [round(float(x), 1), round(72 * figure.get_figheight() - float(y), 1), printable(note)]
-            for (x, y), note, shown in zip(pixels, self.notes, known, strict=True)
-            if shown
-        ]
-        return {"series": self.series, "label": printable(self.label), "points": points}
-
-
 def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
     """Tag artists as part of a strategy, for highlighting in the page."""
     for artist in [artists] if isinstance(artists, Artist) else artists:
@@ -87,7 +51,6 @@ class Picture:
         caption: Caption.
         svg: SVG file, light colours.
         png: PNG file, light colours.
-        traces: Tooltips of its points.
     """
 
     name: str
@@ -95,7 +58,6 @@ class Picture:
     caption: str
     svg: str
     png: bytes
-    traces: Sequence[dict[str, Any]] = field(default=())
 
     def save(self, folder: Path) -> None:
         """Write ``NAME.svg`` and ``NAME.png``."""
@@ -121,7 +83,7 @@ def picture(
     name: str,
     title: str,
     caption: str,
-    paint: Callable[[Figure], Iterable[Trace] | None],
+    paint: Callable[[Figure], None],
     *,
     width: float = 4.8,
     height: float = 3.2,
@@ -132,20 +94,19 @@ def picture(
         name: Stem of its files.
         title: Short title.
         caption: Caption.
-        paint: Draws on a figure, and may return tooltips.
+        paint: Draws on a figure.
         width: Width in inches.
         height: Height in inches.
     """
     with style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # strategy names may contain glyphs missing in the font
         figure = Figure(figsize=(width, height))
-        traces = list(paint(figure) or ())
+        paint(figure)
         _number(figure)
         vector, raster = io.StringIO(), io.BytesIO()
         figure.savefig(vector, format="svg", dpi=_DPI, metadata=_NO_METADATA)
-        shown = [trace.to_dict() for trace in traces]  # before the PNG, whose layout differs slightly
         figure.savefig(raster, format="png", dpi=_DPI)
-    return Picture(name, title, caption, vector.getvalue(), raster.getvalue(), shown)
+    return Picture(name, title, caption, vector.getvalue(), raster.getvalue())
 
 
 def _number(figure: Figure) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Picture
 from nasformer.report.figures.rows import Row, draw_rows
-from nasformer.report.notation import cost_name, duration, fitting
+from nasformer.report.notation import cost_name, duration
 from nasformer.report.tables.table import Series
 from nasformer.report.words import say
 
@@ -27,15 +27,14 @@ _LEAST = 1e-6
 def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: str) -> Picture | None:
     """Return every run's confirmed winner, a dot per seed, with quartiles; best median first; None for one run."""
     mine, column = task.finals(cells)
-    metric = fitting(task.record.metric.fitness, mine[column])
+    metric = task.record.metric.fitness
     optimum = task.record.optimum if column == "true" else None
     rows = []
     for label in (standing.label for standing in task.ranking):
-        runs = mine[(mine.strategy == label) & mine[column].notna()].sort_values("seed")
-        notes = [f"seed {seed}: {metric.text(value)}" for seed, value in zip(runs.seed, runs[column], strict=True)]
+        runs = mine[(mine.strategy == label) & mine[column].notna()]
         low, middle, high = np.quantile(runs[column].to_numpy(dtype=float), (0.25, 0.5, 0.75)).tolist()
         box = (low, middle, high) if len(runs) >= _BOX_FROM else None
-        rows.append(Row(label, runs[column].tolist(), notes, box))
+        rows.append(Row(label, runs[column].tolist(), box))
     if sum(len(row.values) for row in rows) < 2:
         return None
     what, unit = (
@@ -53,8 +52,7 @@ def draw_curse(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: st
         runs = mine[mine.strategy == label]
         search, test = float(runs["confirmed"].median()), float(runs["test"].median())
         low, high = runs["test"].quantile([0.25, 0.75])
-        notes = [f"search {search:.5g}", f"test {test:.5g} ({test - search:+.3g})"]
-        rows.append(Row(label, [search, test], notes, line=(low, high)))
+        rows.append(Row(label, [search, test], line=(low, high)))
     title = "Winners on the search split and on the test split, by strategy"
     return draw_rows(name, title, say("figure_curse"), rows, series, x=task.record.metric.fitness.heading)
 
@@ -70,10 +68,7 @@ def draw_time_spent(task: TaskAnalysis, series: Series, name: str) -> Picture | 
         axes.set_xlim(10.0**low, 10.0**high)
         axes.xaxis.set_major_formatter(lambda value, position: duration(value))
 
-    rows = [
-        Row(label, pair, [f"strategy {duration(pair[0])}", f"evaluation {duration(pair[1])}"], line=pair)
-        for label, pair in times.items()
-    ]
+    rows = [Row(label, pair, line=pair) for label, pair in times.items()]
     title, x = "Time in the strategy and in the evaluation", "time per evaluated architecture"
     return draw_rows(name, title, say("figure_time_spent"), rows, series, x=x, frame=frame)
 
@@ -87,7 +82,7 @@ def _times(standing: Standing) -> tuple[float, float]:
 def draw_fronts(task: TaskAnalysis, series: Series, name: str) -> Picture | None:
     """Return the Pareto fronts of value and cost over all seeds of a strategy; None without fronts."""
     lines = [Line(label, each.costs.tolist(), each.values.tolist()) for label, each in task.fronts.items()]
-    metric = fitting(task.record.metric.fitness, (value for line in lines for value in line.y))
+    metric = task.record.metric.fitness
     what = cost_name(next(iter(task.fronts.values())).cost) if task.fronts else ""
     return draw_lines(
         name,
@@ -100,6 +95,5 @@ def draw_fronts(task: TaskAnalysis, series: Series, name: str) -> Picture | None
         steps=True,
         height=3.2 if len(lines) < 9 else 3.9,
         least=1,
-        text=metric.text,
         frame=Axes.autoscale,
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -25,14 +24,6 @@ Entry = tuple[str, Artist, int | None]
 def plain(text: str) -> str:
     """Return a name short enough for a figure."""
     return shortened(text, _LONGEST)
-
-
-def name_rows(axes: Axes, labels: Sequence[str], room: float = 0.55) -> None:
-    """Name rows from the top down, with ``room`` above the first and below the last."""
-    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
-    axes.set_ylim(len(labels) - 1 + room, -room)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
 
 
 def entry(label: str, number: int, **options: Any) -> Entry:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from nasformer.architecture import Architecture
 from nasformer.report.statistics import Pair, analyse
-from nasformer.report.statistics.pairs import signed_rank_p
-from nasformer.report.statistics.power import detectable
+from nasformer.report.statistics.pairs import detectable, signed_rank_p
 from nasformer.searcher import Searcher
 from tests.report.statistics.comparisons import SPACE, compared
 
