@@ -40,21 +40,12 @@ _TRIES = 64
 
 @dataclass(frozen=True)
 class Bench:
-    """The diagnosed supernet with its context; picklable, for worker processes.
-
-    Args:
-        net: The supernet.
-        data: Its training dataset, with the same splits.
-        plan: The plan.
-        folder: Folder of all results.
-        device: Device of training and evaluation.
-        readers: Processes that read images.
-    """
+    """The diagnosed supernet with its context; picklable, for worker processes."""
 
     net: Supernet
-    data: Dataset
+    data: Dataset  # its training dataset, with the same splits
     plan: Plan
-    folder: Path
+    folder: Path  # of all results
     device: str = "auto"
     readers: Readers = 0
 

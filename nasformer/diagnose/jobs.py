@@ -114,19 +114,12 @@ def seconds_of(*jobs: Sequence[JobResult]) -> float:
 
 @dataclass(frozen=True)
 class Alone:
-    """A network trained alone, evaluated on the test images.
-
-    Attributes:
-        architecture: The network.
-        recipe: Its recipe.
-        macs: Compute, from which the epochs follow; None: the recipe's epochs.
-        seed: Added to the recipe's seed.
-    """
+    """A network trained alone, evaluated on the test images."""
 
     architecture: Architecture
     recipe: Mapping[str, Any]
-    macs: float | None = None
-    seed: int = 0
+    macs: float | None = None  # compute, from which the epochs follow; None: the recipe's epochs
+    seed: int = 0  # added to the recipe's
 
     def name(self, bench: Bench) -> str:
         """Return its file name."""
@@ -147,13 +140,7 @@ class Alone:
 
 @dataclass(frozen=True)
 class SearchCurve:
-    """A search under the middle budget, and the incumbent's value by evaluation.
-
-    Attributes:
-        strategy: Name of the strategy.
-        evaluations: Number of evaluations.
-        seed: Seed.
-    """
+    """A search under the middle budget, and the incumbent's value by evaluation."""
 
     strategy: str
     evaluations: int

@@ -69,23 +69,14 @@ def _said(claim: Claim, metric: Metric) -> tuple[str, str]:
 
 
 class Piece(NamedTuple):
-    """A piece of a diagnosis.
+    """A piece of a diagnosis."""
 
-    Args:
-        title: Heading of its chapter.
-        sizes: The attributes of the plan that it reads.
-        measure: Measures, from a bench, by running jobs, to plain values.
-        chapter: Presents these values.
-        claims: Tests claims with these values of a metric.
-        said: A claim in words, and what was measured.
-    """
-
-    title: str
-    sizes: tuple[str, ...]
-    measure: Callable[[Bench, Doing], dict[str, Any]]
-    chapter: Callable[[JsonObject, Scene], Chapter]
-    claims: Callable[[JsonObject, Metric], Iterable[Claim]] = lambda piece, metric: ()
-    said: Callable[[Claim, Metric], tuple[str, str]] = _said
+    title: str  # heading of its chapter
+    sizes: tuple[str, ...]  # the attributes of the plan that it reads
+    measure: Callable[[Bench, Doing], dict[str, Any]]  # from a bench, by running jobs, to plain values
+    chapter: Callable[[JsonObject, Scene], Chapter]  # presents these values
+    claims: Callable[[JsonObject, Metric], Iterable[Claim]] = lambda piece, metric: ()  # tests with values of a metric
+    said: Callable[[Claim, Metric], tuple[str, str]] = _said  # a claim in words, and what was measured
 
 
 def spread_line(label: str, x: Sequence[float], values: Sequence[Sequence[float]]) -> Line:

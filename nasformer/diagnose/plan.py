@@ -23,39 +23,24 @@ _LEAST |= dict.fromkeys(("search_images", "evaluations", "random", "seeds"), 1)
 class Plan:
     """The measurements of a diagnosis.
 
-    Attributes:
-        recipe: Recipe of networks trained alone, from ``Recipe.to_dict``.
-        budgets: Budgets, each as in ``SearchSpace.feasible``; the middle one is that of the band.
-        epochs: Epochs of a network in ``fidelity``; None: those of the recipe.
-        architectures: Number of retrained architectures over the whole range of the budgets.
-        band: Number of retrained architectures within 10 % of the middle budget.
-        long: Number of the former that are also retrained for as many epochs as the supernet.
-        pool: Number of architectures evaluated per image.
-        search_images: Search images per evaluation of a search.
-        evaluations: Evaluations per search.
-        random: Random evaluations whose winner a search is to pass.
-        seeds: Searches of each strategy.
-        seed: Random seed.
-        pieces: Names of the pieces.
-
     Raises:
         DiagnosisError: A size is too small, or there is no piece.
         RecipeError: The recipe is invalid.
     """
 
-    recipe: Mapping[str, Any]
-    budgets: tuple[Mapping[str, Any], ...] = ()
-    epochs: int | None = None
-    architectures: int = 20
-    band: int = 20
-    long: int = 5
-    pool: int = 100
-    search_images: int = 2000
-    evaluations: int = 100
-    random: int = 1000
-    seeds: int = 3
+    recipe: Mapping[str, Any]  # of networks trained alone, from Recipe.to_dict
+    budgets: tuple[Mapping[str, Any], ...] = ()  # each as in SearchSpace.feasible; the middle one is that of the band
+    epochs: int | None = None  # of a network in fidelity; None: those of the recipe
+    architectures: int = 20  # retrained over the whole range of the budgets
+    band: int = 20  # retrained within 10 % of the middle budget
+    long: int = 5  # of the former, also retrained for as many epochs as the supernet
+    pool: int = 100  # architectures evaluated per image
+    search_images: int = 2000  # per evaluation of a search
+    evaluations: int = 100  # per search
+    random: int = 1000  # evaluations whose winner a search is to pass
+    seeds: int = 3  # searches of each strategy
     seed: int = 0
-    pieces: tuple[str, ...] = PIECES
+    pieces: tuple[str, ...] = PIECES  # names of the pieces
 
     def __post_init__(self) -> None:
         for name, bound in _LEAST.items():

@@ -1,4 +1,4 @@
-"""Validation history of a training, read from its record."""
+"""Validation history of a supernet's training, read from its record."""
 
 from __future__ import annotations
 
@@ -15,30 +15,13 @@ def followed(training: Mapping[str, Any]) -> Metric:
     return task_of(training.get("data") or {}).objective()
 
 
-def validations(training: Mapping[str, Any] | None) -> list[tuple[int, dict[str, float]]]:
+def validations(training: Mapping[str, Any]) -> list[tuple[int, dict[str, float]]]:
     """Return each validated epoch with the ``followed`` metric of its subnets.
 
-    Args:
-        training: A record whose ``history`` has rows of ``{"epoch", "smallest", "centroid", "largest"}``, or with the
-            subnets under ``"validation"``, as trainings write them; rows without a validation are skipped.
-
-    >>> validations({"history": [{"epoch": 1, "smallest": 50.0}, {"epoch": 2, "train_loss": 1.2}]})
+    >>> rows = [{"epoch": 1, "validation": {"smallest": {"accuracy": 50.0}}}, {"epoch": 2, "train_loss": 1.2}]
+    >>> validations({"history": rows})
     [(1, {'smallest': 50.0})]
     """
-    given = training or {}
-    rows = given.get("history") or []
-    found = [(int(row["epoch"]), _subnets(given, row.get("validation", row))) for row in rows if "epoch" in row]
-    return [(epoch, subnets) for epoch, subnets in found if subnets]
-
-
-def last_validation(training: Mapping[str, Any]) -> dict[str, float]:
-    """Return the ``followed`` metric of subnets in the last validation."""
-    given = _subnets(training, training.get("validation") or {})
-    return given or (validations(training) or [(0, {})])[-1][1]
-
-
-def _subnets(training: Mapping[str, Any], scores: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metric by subnet; records of old have plain numbers."""
-    name = followed(training).name
-    found = {subnet: scores[subnet] for subnet in SUBNETS if subnet in scores}
-    return {subnet: float(each[name] if isinstance(each, Mapping) else each) for subnet, each in found.items()}
+    rows, name = training.get("history") or [], followed(training).name
+    told = [(int(row["epoch"]), row["validation"]) for row in rows if row.get("validation")]
+    return [(epoch, {net: float(each[net][name]) for net in SUBNETS if net in each}) for epoch, each in told]

@@ -27,7 +27,7 @@ from nasformer.report.statistics import Analysis, analyse
 from nasformer.report.tables.table import Cell, Table
 from tests.report.html import Page, read
 
-FIGURES = ("anytime", "finals", "curse", "time-spent", "fronts", "best")
+FIGURES = ("anytime", "finals", "curse", "fronts", "best")
 HOSTILE = "</script><script>alert(1)</script>\u2028\"'<b>&{{ 7 * 7 }}`$\\frac12$ _x|y"
 OURS = """html head meta title style body main header h1 p dl div dt dd b span ul li nav ol a i section h2 pre code
 figure figcaption details summary table thead tbody tr th td small script footer svg"""
@@ -87,7 +87,7 @@ def test_every_task_has_its_figures(written: Path, page: Page) -> None:
 
 def test_every_strategy_can_be_lit_up_in_every_figure(written: Path) -> None:
     html = (written / "report.html").read_text(encoding="utf-8")
-    for name in ("anytime-1", "finals-1", "curse-1", "time-spent-1", "fronts-1", "critical-difference"):
+    for name in ("anytime-1", "finals-1", "curse-1", "fronts-1", "critical-difference"):
         figure = html[html.index(f'<figure id="{name}"') :]
         figure = figure[: figure.index("</figure>")]
         assert set(re.findall(r'data-s="(\d+)"', figure)) == {"0", "1", "2"}

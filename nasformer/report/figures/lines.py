@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from nasformer.report.figures.picture import Picture, belongs, picture
-from nasformer.report.figures.text import entry, key
+from nasformer.report.figures.picture import Picture, belongs, entry, key, picture
 from nasformer.report.palette import MUTED, style
 
 _MARKED_UP_TO = 12

@@ -1,22 +1,24 @@
-"""Picture: a figure as inline SVG with the page's light or dark colours, and as SVG and PNG files."""
+"""Picture: a figure as inline SVG with the page's light or dark colours, and as files; names and keys in it."""
 
 from __future__ import annotations
 
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
-from matplotlib import style
+from matplotlib import style as styles
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from nasformer._console import printable
-from nasformer.report.palette import GRID, INK, MUTED, PAPER, VARIABLES
+from nasformer.report.notation import shortened
+from nasformer.report.palette import GRID, INK, MUTED, PAPER, VARIABLES, style
 
 _RC: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -33,6 +35,13 @@ _RC: dict[str, Any] = {
 }
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _DPI = 200
+
+_LONGEST = 24
+_LINE = 70  # characters that fit on a line of the key
+_MARKER = 5
+
+Entry = tuple[str, Artist, int | None]
+"""Of a key: label, marker, and number of the strategy, if it is one."""
 
 
 def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
@@ -98,7 +107,7 @@ def picture(
         width: Width in inches.
         height: Height in inches.
     """
-    with style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
+    with styles.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # strategy names may contain glyphs missing in the font
         figure = Figure(figsize=(width, height))
         paint(figure)
@@ -114,3 +123,39 @@ def _number(figure: Figure) -> None:
     marked = figure.findobj(lambda artist: str(artist.get_gid()).startswith("series-"))
     for number, artist in enumerate(dict.fromkeys(marked)):
         artist.set_gid(f"{artist.get_gid()}-{number}")
+
+
+def plain(text: str) -> str:
+    """Return a name short enough for a figure."""
+    return shortened(text, _LONGEST)
+
+
+def entry(label: str, number: int, **options: Any) -> Entry:
+    """Return the entry of a strategy, with its marker and, by options, its line."""
+    look = style(number)
+    options = {"linestyle": "none", "markersize": 4.5, **options}
+    return label, Line2D([], [], marker=look.marker, color=look.colour, **options), number
+
+
+def key(figure: Figure, entries: Sequence[Entry], *, beside: bool = False) -> None:
+    """Draw a key above the axes, or beside them."""
+    longest = _LONGEST + 10 if len(entries) < 3 and not beside else _LONGEST
+    names = [shortened(label, longest) for label, _, _ in entries]
+    legend = figure.legend(
+        [marker for _, marker, _ in entries],
+        ["name"] * len(names),  # set below, since a legend omits labels that start with "_"
+        loc="outside right upper" if beside else "outside upper left",
+        ncols=1 if beside else max(1, _LINE // (_MARKER + max(map(len, names)))),
+        frameon=False,
+        handlelength=1.8 if beside else 1.0,
+        handletextpad=0.4,
+        columnspacing=0.9,
+        borderpad=0.2,
+    )
+    for text, handle, name, (_, _, number) in zip(
+        legend.get_texts(), legend.legend_handles, names, entries, strict=True
+    ):
+        text.set_text(name)
+        text.set_parse_math(False)
+        if number is not None and handle is not None:
+            belongs([text, handle], number)

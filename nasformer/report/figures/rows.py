@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nasformer.report.figures.picture import Picture, belongs, picture
-from nasformer.report.figures.text import plain
+from nasformer.report.figures.picture import Picture, belongs, picture, plain
 from nasformer.report.palette import MUTED, PAPER, style
 
 _HEIGHT, _JITTER, _ROOM = 0.27, 0.46, 0.55

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nasformer.report.figures.picture import Picture, belongs, picture
-from nasformer.report.figures.text import Entry, entry, key
+from nasformer.report.figures.picture import Entry, Picture, belongs, entry, key, picture
 from nasformer.report.notation import shortened
 from nasformer.report.palette import MUTED, style
 

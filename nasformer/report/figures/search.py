@@ -11,9 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, NullFormatter
 
 from nasformer.report.figures.lines import Line, draw_lines
-from nasformer.report.figures.picture import Picture
+from nasformer.report.figures.picture import Entry, Picture
 from nasformer.report.figures.scatter import Cloud, draw_clouds
-from nasformer.report.figures.text import Entry
 from nasformer.report.history import SUBNETS, followed, validations
 from nasformer.report.notation import compact, cost_name, sentence
 from nasformer.report.palette import INK, MUTED, PAPER

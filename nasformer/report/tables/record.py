@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.cost import Geometry
-from nasformer.report.history import followed, last_validation
+from nasformer.report.history import followed, validations
 from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, extent, grouped
 from nasformer.report.tables.table import JsonObject, Table, facts, flattened
 from nasformer.space import Dimension, SearchSpace
@@ -89,12 +89,12 @@ def _end(bound: float | None) -> str:
 
 def training_table(training: JsonObject) -> Table:
     """Return the supernet's training, and the final validation of its smallest, centroid and largest subnet."""
-    metric = followed(training)
-    rows = [[f"{name} subnet", metric.text(value)] for name, value in last_validation(training).items()]
+    metric, last = followed(training), (validations(training) or [(0, {})])[-1][1]
+    rows = [[f"{name} subnet", metric.text(value)] for name, value in last.items()]
     known = ("history", "validation", "seconds", "data", "recipe", "candidates")
     rows += effort_rows(training, [key for key in training if key not in known])
     rows += flattened(training.get("recipe") or {})
-    caption = f"The supernet's training. Of subnets the {metric.title} in the final validation, on the search split."
+    caption = f"The supernet's training. Of subnets the {metric.title} in the last validation, on the search split."
     return facts("training", caption, rows)
 
 
