@@ -159,7 +159,7 @@ class Front:
         """Search and fine-tune, and return the figures of each winner."""
         task = bench.data.task
         front = grow_front(
-            bench.supernet(self.file),
+            Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net,
             bench.data,
             bench.plan.budgets,
             reseeded(self.recipe, self.seed),

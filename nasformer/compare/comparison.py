@@ -116,31 +116,17 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several strategies on several tasks, with runs paired by seed.
-
-    Args:
-        title: Heading of the report.
-        tasks: Tasks in the given order.
-        entrants: Strategies in the given order.
-        seeds: Seeds of every strategy on every task.
-        trials: One row per evaluation; columns as in the module's table.
-        cells: One row per complete run; columns as in the module's table.
-        left_out: Excluded strategies and failed runs.
-        command: The shell command.
-        settings: Further settings of the runs, such as batch size and confirmation.
-        versions: Versions of Python and relevant packages.
-        machine: Description of the machine.
-    """
+    """Several strategies on several tasks, with runs paired by seed."""
 
     title: str
     tasks: tuple[TaskRecord, ...]
     entrants: tuple[Entrant, ...]
-    seeds: tuple[int, ...]
-    trials: pd.DataFrame
-    cells: pd.DataFrame
+    seeds: tuple[int, ...]  # of every strategy on every task
+    trials: pd.DataFrame  # a row per evaluation; columns as in the module's table
+    cells: pd.DataFrame  # a row per complete run; columns as in the module's table
     left_out: tuple[LeftOut, ...] = ()
-    command: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""  # of the shell
+    settings: Mapping[str, Any] = field(default_factory=dict)  # further ones, such as batch size and confirmation
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
 
@@ -157,14 +143,7 @@ class Comparison:
 
 
 def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | None = None) -> dict[str, Any]:
-    """Return the columns of a run in ``trials``, each ``(evaluations,)``.
-
-    Args:
-        result: Result of the run.
-        task: Name of the task.
-        label: Label of the strategy.
-        truth: Value of an architecture without noise.
-    """
+    """Return the columns of a run in ``trials``, each ``(evaluations,)``; ``truth`` is the value without noise."""
     trials = result.trials
     costs = {name for trial in trials[:1] for name in trial.costs}
     return {
@@ -207,13 +186,7 @@ def cell_row(
 ) -> dict[str, Any]:
     """Return the row of a run in ``cells``.
 
-    Args:
-        result: Result of the run, with a confirmed winner.
-        task: Name of the task.
-        label: Label of the strategy.
-        truth: Value of an architecture without noise.
-        test: Value of an architecture on the test split, used for the winner only.
-        optimum: The highest true value within the limits.
+    ``truth`` is the value of an architecture without noise, ``test`` that on the test split, used for the winner only.
     """
     best = result.best
     true = truth(best.architecture) if truth else None

@@ -10,8 +10,7 @@ import logging
 import os
 import traceback
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from nasformer._provenance import machine, versions
 from nasformer.compare.cell import Cell, cells_of, is_complete, load_cell, run_cell
 from nasformer.compare.comparison import Comparison, LeftOut, cell_table, trial_table
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
-from nasformer.compare.pool import pool_of, progress_bar
+from nasformer.compare.pool import progress_bar, run_in_pool
 from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError, NasformerError, StrategyError
 
@@ -121,11 +120,11 @@ def _run(
 ) -> list[LeftOut]:
     """Run cells; failures do not stop the others."""
     failed: list[LeftOut] = []
-    with pool_of(processes) as pool, progress_bar(progress) as bar:
+    work = {number: (cell, folder, keep_studies) for number, cell in enumerate(cells)}
+    with progress_bar(progress) as bar:
         row = bar.add_task("runs", total=total, completed=total - len(cells), last="")
-        futures = {pool.submit(run_cell, cell, folder, keep_studies): cell for cell in cells}
-        for future in as_completed(futures):
-            cell = futures[future]
+        for number, future in run_in_pool(run_cell, work, processes, ExperimentError):
+            cell = cells[number]
             if (reason := _reason(future, cell, folder)) is not None:
                 failed.append(LeftOut(cell.task.name, cell.entrant.label, reason, cell.seed))
             bar.update(row, advance=1, last=str(cell))
@@ -137,10 +136,6 @@ def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
     error = future.exception()
     if error is None:
         return None
-    if isinstance(error, BrokenProcessPool):
-        raise ExperimentError(
-            "a process was killed, possibly out of memory; resume with the same command and fewer --workers", cell
-        ) from error
     if isinstance(error, NasformerError):
         return str(error)
     path = (folder / "failures" / cell.path).with_suffix(".txt")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Subset
 
-from nasformer._io import atomic, digest
+from nasformer._io import digest
 from nasformer.architecture import Architecture
 from nasformer.cost import as_limits, format_limits
 from nasformer.data.batches import Readers
@@ -99,10 +99,6 @@ class Bench:
             raise DiagnosisError("the supernet does not say how much its training computed; train it with this version")
         return record
 
-    def supernet(self, file: str) -> Supernet:
-        """Return the supernet of a file in the folder; of "" the diagnosed one."""
-        return Supernet.load(self.folder / file, self.net.space) if file else self.net
-
     @cached_property
     def weights(self) -> str:
         """Hash of the supernet's weights."""
@@ -168,23 +164,19 @@ class Bench:
         return [found[architecture] for architecture in architectures]
 
     def outcomes(self, architectures: Sequence[Architecture]) -> list[Outcome]:
-        """Return the per-image outcomes of each architecture on the search split, cached in a file."""
-        content = [self.identity, "search", self.data.task.objectives, [each.to_dict() for each in architectures]]
-        path = self.folder / "outcomes" / f"search-{digest(content)}.npz"
-        if path.exists():
-            with np.load(path) as kept:
-                return [Outcome({name: kept[name][row] for name in kept}) for row in range(len(architectures))]
-        judge = self.fitness(self.data.search)
-        found = judge.outcomes(in_tree_order(list(architectures)), 0, len(self.data.search))
+        """Return the per-image outcomes of each architecture on the search split.
+
+        Raises:
+            FitnessError: An evaluation failed.
+        """
+        tree = in_tree_order(list(architectures))
+        found = self.fitness(self.data.search).outcomes(tree, 0, len(self.data.search))
         told = []
         for architecture in architectures:
             outcome = found[architecture]
             if isinstance(outcome, Exception):
                 raise FitnessError(f"{architecture} cannot be evaluated: {outcome}", architecture) from outcome
             told.append(outcome)
-        columns: dict[str, Any] = {name: np.stack([each.scores[name] for each in told]) for name in told[0].scores}
-        with atomic(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, **columns)
         return told
 
     @property

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, Protocol
 
 from nasformer._io import digest
 from nasformer.architecture import Architecture
-from nasformer.compare.pool import pool_of, progress_bar
+from nasformer.compare.pool import progress_bar, run_in_pool
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError
 from nasformer.search import SearchResult
@@ -72,16 +70,10 @@ def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str
             _finish(bench, name, job)
             yield name
         return
-    try:
-        with pool_of(workers, partial(_begin, bench)) as pool:
-            futures = {pool.submit(_finish_here, name, job): name for name, job in waiting.items()}
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-    except BrokenProcessPool as error:
-        raise DiagnosisError(
-            "a process was killed, possibly out of memory; resume with the same command and fewer --workers", workers
-        ) from error
+    work = {name: (name, job) for name, job in waiting.items()}
+    for name, future in run_in_pool(_finish_here, work, workers, DiagnosisError, partial(_begin, bench)):
+        future.result()
+        yield name
 
 
 _HERE: list[Bench] = []

@@ -24,12 +24,9 @@ class MetricInterval(NamedTuple):
 
 
 def interval(metric: Metric, scores: Mapping[str, Any], examples: int | None) -> MetricInterval | None:
-    """Return the 95 % interval of a metric for examples from the same distribution; None: unknown.
+    """Return the 95 % interval of a metric for so many examples from the same distribution; None: unknown.
 
-    Args:
-        metric: The metric; of proportions the interval is Wilson's, of others by ``standard_error``.
-        scores: The figures of a split, by name.
-        examples: Number of examples.
+    Of proportions it is Wilson's, of other metrics by the ``standard_error`` among the scores.
 
     >>> from nasformer.tasks import get_task
     >>> str(interval(get_task("classification").metrics[0], {"accuracy": 97.5}, 360))

@@ -32,18 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file embedded in the page.
-
-    Args:
-        name: File name.
-        words: Link text.
-        kind: Media type.
-        text: Content.
-    """
+    """A file embedded in the page."""
 
     name: str
-    words: str
-    kind: str
+    words: str  # of the link
+    kind: str  # media type
     text: str
 
     @classmethod
@@ -69,19 +62,12 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Header data of a page.
-
-    Args:
-        title: Heading.
-        command: The shell command.
-        download: The data of the page.
-        labels: Strategies, for highlighting.
-    """
+    """Header data of a page."""
 
     title: str
-    command: str
-    download: Download
-    labels: Sequence[str] = ()
+    command: str  # of the shell
+    download: Download  # the data of the page
+    labels: Sequence[str] = ()  # strategies, for highlighting
 
     @classmethod
     def of(cls, comparison: Comparison) -> Subject:
@@ -114,14 +100,9 @@ def render(
     chapters: Sequence[tuple[str, str]] = (),
     **shown: Any,
 ) -> str:
-    """Return the page.
+    """Return the page of a template that extends ``base.html.j2``.
 
-    Args:
-        template: Template file, which extends ``base.html.j2``.
-        subject: Title, command, data and strategies.
-        records: Tables for reproduction.
-        chapters: Id and title of each chapter, for a list of contents.
-        **shown: Further template variables.
+    ``records`` are tables for reproduction, ``chapters`` ids and titles for the contents, ``shown`` further variables.
     """
     script = _resource("script.js")
     page = _environment().get_template(template)
@@ -170,10 +151,7 @@ def _shown(value: object) -> object:
 
 
 def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture | None]) -> Path:
-    """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``.
-
-    Returns:
-        The folder.
+    """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``; return the folder.
 
     Raises:
         NasformerError: The folder cannot be written.

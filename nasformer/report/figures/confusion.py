@@ -20,12 +20,7 @@ _LONGEST = 14
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Picture:
-    """Return the confusion matrix: true classes in rows, predicted classes in columns.
-
-    Args:
-        confusion: Row i counts the images of class i by predicted class.
-        classes: Class names.
-    """
+    """Return the confusion matrix: true classes in rows, which count their images by predicted class."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     number, few = len(classes), len(classes) <= _WRITTEN_UP_TO

@@ -43,22 +43,10 @@ def draw_lines(
     mark: float | None = None,
     frame: Callable[[Axes], None] | None = None,
 ) -> Picture | None:
-    """Return the curves with enough points; None if there are none.
+    """Return the curves with at least so many points; None if there are none.
 
-    Args:
-        name: Stem of the files.
-        title: Short title.
-        caption: Caption.
-        lines: The curves.
-        series: Number of each label.
-        x: Title of the x axis.
-        y: Title of the y axis.
-        log: Whether the x axis is logarithmic.
-        steps: Whether curves are step functions.
-        height: In inches.
-        least: Number of points of a curve that is shown.
-        mark: Where a dashed vertical line is drawn; None: nowhere.
-        frame: Sets the limits of the axes; None: x from zero, or as Matplotlib does if logarithmic.
+    ``mark`` is where a dashed vertical line is drawn; ``frame`` sets the limits of the axes, else x starts at zero, or
+    is as Matplotlib has it if logarithmic.
     """
     shown = [line for line in lines if len(line.x) >= least]
     if not shown:

@@ -52,18 +52,10 @@ def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure.
+    """A drawn figure, in light colours."""
 
-    Args:
-        name: Stem of its files, and prefix of its ids in the page.
-        title: Short title, for screen readers.
-        caption: Caption.
-        svg: SVG file, light colours.
-        png: PNG file, light colours.
-    """
-
-    name: str
-    title: str
+    name: str  # stem of its files, and prefix of its ids in the page
+    title: str  # short, for screen readers
     caption: str
     svg: str
     png: bytes
@@ -97,16 +89,7 @@ def picture(
     width: float = 4.8,
     height: float = 3.2,
 ) -> Picture:
-    """Draw a figure.
-
-    Args:
-        name: Stem of its files.
-        title: Short title.
-        caption: Caption.
-        paint: Draws on a figure.
-        width: Width in inches.
-        height: Height in inches.
-    """
+    """Draw a figure of so many inches by a function."""
     with styles.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # strategy names may contain glyphs missing in the font
         figure = Figure(figsize=(width, height))

@@ -16,19 +16,12 @@ _GOLDEN = 0.618034
 
 
 class Row(NamedTuple):
-    """A row of values.
+    """A row of values: of dots, or of a filled and an open marker with a thin line."""
 
-    Args:
-        label: Label, which sets the colour.
-        values: The values, or those of the filled and of the open marker.
-        box: Ends of a box and the bar in it: low, middle, high; None: none.
-        line: Ends of a thin line, of a row of two markers; None: of dots.
-    """
-
-    label: str
+    label: str  # sets the colour
     values: Sequence[float]
-    box: tuple[float | None, float, float | None] | None = None
-    line: tuple[float, float] | None = None
+    box: tuple[float | None, float, float | None] | None = None  # low end, the bar in it, and high end
+    line: tuple[float, float] | None = None  # ends of the thin line, of a row of two markers
 
 
 def draw_rows(
@@ -44,15 +37,7 @@ def draw_rows(
 ) -> Picture | None:
     """Return the rows, the first on top; None if there are none.
 
-    Args:
-        name: Stem of the files.
-        title: Short title.
-        caption: Caption.
-        rows: The rows.
-        series: Number of each label.
-        x: Title of the x axis.
-        mark: Where a dashed line is drawn; None: nowhere.
-        frame: Sets scale and limits of the x axis; None: linear.
+    ``mark`` is where a dashed vertical line is drawn; ``frame`` sets scale and limits of the x axis, else it is linear.
     """
     if not rows:
         return None

@@ -19,13 +19,7 @@ _ROWS, _COLUMNS = 20, 8
 
 
 def draw_samples(data: Dataset, path: Path, *, skipped: Collection[str] = ()) -> Path:
-    """Write a PNG with the first train images of each class, after the preprocessing of the test images.
-
-    Args:
-        data: Images.
-        path: The file.
-        skipped: Names of images that cannot be read.
-    """
+    """Write a PNG with the first readable train images of each class, after the preprocessing of the test images."""
     from PIL import Image, ImageDraw
 
     rows = _rows(data, skipped)

@@ -18,21 +18,13 @@ _LARGE_UP_TO, _VECTOR_UP_TO = 200, 4000
 
 
 class Cloud(NamedTuple):
-    """A series of points.
+    """A series of points."""
 
-    Args:
-        label: Label, which sets the colour.
-        x: First value of each point.
-        y: Second value of each point.
-        remark: Remark beside the label, such as a rank correlation.
-        hollow: Whether the markers are open, and not in the key.
-    """
-
-    label: str
+    label: str  # sets the colour
     x: Sequence[float]
     y: Sequence[float]
-    remark: str = ""
-    hollow: bool = False
+    remark: str = ""  # beside the label, such as a rank correlation
+    hollow: bool = False  # whether the markers are open, and not in the key
 
 
 def draw_clouds(
@@ -48,15 +40,7 @@ def draw_clouds(
 ) -> Picture | None:
     """Return the scatter plot of the non-empty clouds; None if all are empty.
 
-    Args:
-        name: Stem of the files.
-        title: Short title.
-        caption: Caption.
-        clouds: The clouds.
-        series: Number of each label.
-        x: Title of the x axis.
-        y: Title of the y axis.
-        frame: Draws more onto the axes, and returns further entries of the key.
+    ``frame`` draws more onto the axes, and returns further entries of the key.
     """
     shown = [cloud for cloud in clouds if len(cloud.x)]
     count = sum(len(cloud.x) for cloud in shown)
