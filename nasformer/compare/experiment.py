@@ -65,7 +65,8 @@ class TaskDeclaration(_Declared):
     @property
     def label(self) -> str:
         """The name, else space and kind of fitness."""
-        return self.name or " ".join([self.space, *([self.fitness.partition(":")[0]] if self.fitness else [])])
+        space = Path(self.space).stem if Path(self.space).suffix else self.space
+        return self.name or " ".join([space, *([self.fitness.partition(":")[0]] if self.fitness else [])])
 
 
 class EntrantDeclaration(_Declared):

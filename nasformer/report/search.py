@@ -12,24 +12,26 @@ from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.compare import from_results
 from nasformer.compare.comparison import VALUE
-from nasformer.cost import Limits, within
+from nasformer.cost import COSTS, Limits, within
 from nasformer.report.interval import MetricInterval, interval
 from nasformer.report.notation import amount, cost_name, fitting, listed, short_budget, span
 from nasformer.report.page import Subject, Tile, render, write_files
 from nasformer.report.tables import record
 from nasformer.report.tables.outcome import effort_table
-from nasformer.report.tables.table import Cell, Table, columns, in_unit, number
+from nasformer.report.tables.table import Cell, JsonObject, Table, columns, in_unit, number
 from nasformer.report.words import say
 from nasformer.search.evaluation import Trial
 from nasformer.search.rerank import BEFORE
 from nasformer.search.result import SearchResult
-from nasformer.tasks import Metric, task_of
+from nasformer.tasks import Metric, Task, task_of
 
 if TYPE_CHECKING:
     from nasformer.report.figures import Picture
 
 
-def write_report(folder: str | Path, result: SearchResult, *, title: str, command: str = "") -> Path:
+def write_report(
+    folder: str | Path, result: SearchResult, *, title: str, command: str = "", tested: JsonObject | None = None
+) -> Path:
     """Write ``report.html``, ``cells.csv``, and ``figures/NAME.svg`` and ``.png`` into a folder.
 
     Args:
@@ -37,6 +39,7 @@ def write_report(folder: str | Path, result: SearchResult, *, title: str, comman
         result: The search; ``write_comparison`` reports several.
         title: Heading of the page.
         command: The shell command.
+        tested: What ``nasformer evaluate`` found on the test split afterwards.
 
     Returns:
         The path of ``report.html``.
@@ -56,11 +59,12 @@ def write_report(folder: str | Path, result: SearchResult, *, title: str, comman
         "search.html.j2",
         Subject.of(comparison),
         record.run_tables(comparison),
-        summary=[say("winner", found=found), say("effort", result=result)],
+        summary=[say("winner", found=found, tested=_tested(found, tested)), say("effort", result=result)],
         tiles=_tiles(found),
         warnings=[*([say("caveat_resumed")] if result.counts.get("replayed") else []), *task.warnings],
         scatter=scatter,
         winners=_winners_table(found),
+        tested=_tested_table(found, tested) if tested else None,
         drawings=drawings,
         search_figures=[anytime, seen],
         effort=effort_table(task, series, "effort"),
@@ -95,9 +99,14 @@ class Found:
         """The main metric of the task, if it was measured too, and the one that ranked."""
         if self.metric == VALUE:
             return [self.ranked]
-        main = task_of((self.result.settings.get("fitness") or {}).get("data") or {}).metrics[0]
+        main = self.task.metrics[0]
         further = main != self.metric and all(main.name in trial.metrics for trial in self.result.confirmed)
         return [main, self.ranked] if further else [self.ranked]
+
+    @property
+    def task(self) -> Task:
+        """The task of the fitness, classification if it names none."""
+        return task_of((self.result.settings.get("fitness") or {}).get("data") or {})
 
     @property
     def winners(self) -> list[tuple[Limits, Trial]]:
@@ -170,6 +179,27 @@ def _winners_table(found: Found) -> Table:
         "architecture": lambda item: str(item[1].architecture),
     }
     return columns("winners", say("table_winners"), found.winners, cells)
+
+
+def _tested(found: Found, tested: JsonObject | None) -> list[str]:
+    """Return the main metric of each tested architecture, in words."""
+    metric, rows = found.task.metrics[0], (tested or {"results": ()})["results"]
+    return [f"{row['name']} {metric.text(row[metric.name])}" for row in rows if metric.name in row]
+
+
+def _tested_table(found: Found, tested: JsonObject) -> Table:
+    rows, task = tested["results"], found.task
+
+    def score(metric: Metric, row: JsonObject) -> Cell:
+        return in_unit(row[metric.name], metric, interval(metric, row, tested[task.examples]))
+
+    known = [metric for metric in task.metrics if all(metric.name in row for row in rows)]
+    cells: dict[str, Any] = {
+        "": lambda row: row["name"],
+        **{f"test {metric.title}": partial(score, metric) for metric in known},
+        **{cost_name(name): partial(lambda name, row: number(row.get(name), amount), name) for name in COSTS},
+    }
+    return columns("tested", say("table_scores", examples=tested[task.examples], noun=task.examples), rows, cells)
 
 
 def _drawings(found: Found) -> list[Picture]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     costs = {name: figures[name] for name in COSTS}
     network = Geometry.from_dict(figures["geometry"]), Architecture.from_dict(dict(figures["architecture"])), costs
     drawing = draw_network(*network, "architecture", "the network")
-    curves = draw_progress(task, training.get("history") or ())
+    curves = draw_progress(task, training.get("history") or (), training.get("kept"))
     names = [str(row["class"]) for row in rows] if "confusion" in test else []
     confusion, profile = draw_confusion(test["confusion"], names) if names else None, _profile(task, part, rows)
     pictures = [drawing, *curves, confusion, profile]
@@ -76,7 +77,7 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
         scores=tables.scores_table(task, figures, _done(figures)),
         costs=tables.costs_table(task, figures),
         origin=tables.origin_table(figures),
-        recipe=facts("recipe", "The recipe.", flattened(training.get("recipe") or {})),
+        recipe=replace(facts("recipe", "The recipe.", flattened(training.get("recipe") or {})), folded="All settings"),
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
 

@@ -175,6 +175,18 @@ def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
         ElementTree.fromstring(figure.read_text(encoding="utf-8"))
 
 
+def test_what_was_tested_afterwards_is_on_the_page(tmp_path: Path, found: SearchResult) -> None:
+    rows = [
+        {"name": "winner", **SPACE.costs(found.best.architecture), "accuracy": 92.5, "loss": 0.25},
+        {"name": "uniform ViT", **SPACE.costs(SPACE.smallest), "accuracy": 90.0, "loss": 0.5},
+    ]
+    tested = {"split": "test", "images": 400, "weights": "f00d", "results": rows}
+    text = read(write_report(tmp_path, found, title="Tested", tested=tested)).text
+    assert "On the test split, after the selection: winner 92.50 % and uniform ViT 90.00 %." in text
+    assert "has not been evaluated" not in text
+    assert "winner 92.50 % 89.5 – 94.7 % 0.2500" in text
+
+
 def test_the_summary_does_not_overclaim(page: Page) -> None:
     assert "random evaluated 12 architectures with seed 0." in page.text
     assert "has not been evaluated on the test split" in page.text

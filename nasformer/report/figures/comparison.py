@@ -74,7 +74,9 @@ def _frame_regret(axes: Axes, lines: Sequence[Line]) -> None:
     least = min(least, most)
     if zero or most > _DECADE * least:
         axes.set_yscale("symlog", linthresh=least, linscale=0.25)
-        axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=least, subs=(1, 2, 5)))
+        locator = SymmetricalLogLocator(base=10, linthresh=least, subs=(1, 2, 5) if most < 100 * least else (1,))
+        locator.set_params(numticks=8)
+        axes.yaxis.set_major_locator(locator)
         axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(0 if zero else 0.9 * least, 1.15 * most)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")

@@ -38,6 +38,8 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
             colorbar=False,
             text_kw={"fontsize": 8, "color": INK.light},
         )
+        for text in shown.text_.flat if few else ():
+            text.set_visible(text.get_text() != "0")
         shown.im_.set_data(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
         shown.im_.set_norm(PowerNorm(0.5, 0, 1))  # so that a rare error is seen
         at = list(range(0, number, every))

@@ -15,22 +15,26 @@ History = Sequence[Mapping[str, Any]]
 _SERIES = {"training": 0, "validation": 1, "learning rate": 2}
 
 
-def draw_progress(task: Task, history: History) -> list[Picture | None]:
-    """Return the curves with at least two known epochs: losses, other validated metrics, learning rate."""
+def draw_progress(task: Task, history: History, kept: int | None = None) -> list[Picture | None]:
+    """Return the curves with at least two known epochs: losses, other validated metrics, learning rate.
+
+    A dashed line marks the epoch of the kept weights, unless it is the last.
+    """
+    mark = None if not history or kept in (None, history[-1].get("epoch")) else kept
     loss, *others = map(task.metric, sorted(task.objectives, key=lambda name: name != "loss"))
     where = f"on validation {task.examples} (the search split), which are not trained on"
     lines = [_line(history, "training", "train_loss"), _line(history, "validation", "validation", loss.name)]
-    drawn = [_curves("loss", loss.heading, lines, say("figure_loss", loss=loss.title, where=where))]
+    drawn = [_curves("loss", loss.heading, lines, say("figure_loss", loss=loss.title, where=where, kept=mark), mark)]
     for metric in others:
         line = _line(history, "validation", "validation", metric.name)
-        drawn.append(_curves(metric.name, metric.heading, [line], f"{sentence(metric.title)} {where}."))
+        drawn.append(_curves(metric.name, metric.heading, [line], f"{sentence(metric.title)} {where}.", mark))
     rate = [_line(history, "learning rate", "learning_rate")]
     return [*drawn, _curves("learning-rate", "learning rate", rate, "Learning rate at the end of each epoch.")]
 
 
-def _curves(name: str, what: str, lines: Sequence[Line], caption: str) -> Picture | None:
+def _curves(name: str, what: str, lines: Sequence[Line], caption: str, mark: int | None = None) -> Picture | None:
     title = f"{sentence(what.partition(',')[0])} by epoch"
-    return draw_lines(f"training-{name}", title, caption, lines, _SERIES, x="epoch", y=what, height=2.6)
+    return draw_lines(f"training-{name}", title, caption, lines, _SERIES, x="epoch", y=what, height=2.6, mark=mark)
 
 
 def _line(history: History, label: str, key: str, inner: str = "") -> Line:

@@ -102,7 +102,8 @@ def draw_images_seen(result: SearchResult) -> Picture | None:
 
 def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
     """Return the validation of the smallest, centroid and largest subnet; None with fewer than two epochs."""
-    rows, metric = validations(training), followed(training)
+    rows, metric, kept = validations(training), followed(training), training.get("kept")
+    mark = kept if rows and kept != rows[-1][0] else None
     lines = []
     for name in SUBNETS:
         known = [(epoch, scores[name]) for epoch, scores in rows if name in scores]
@@ -110,11 +111,11 @@ def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
     return draw_lines(
         "learning-curve",
         f"Validation {metric.title} of three subnets by epoch",
-        say("figure_learning_curve", metric=metric, kept=training.get("kept")),
+        say("figure_learning_curve", metric=metric, kept=mark),
         lines,
         {name: _OTHERS + number for number, name in enumerate(SUBNETS)},
         x="epoch",
         y=f"validation {metric.heading}",
         height=2.6,
-        mark=training.get("kept"),
+        mark=mark,
     )

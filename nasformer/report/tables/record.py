@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.cost import Geometry
-from nasformer.report.history import followed, validations
+from nasformer.report.history import followed
 from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, extent, grouped
 from nasformer.report.tables.table import JsonObject, Table, facts, flattened
 from nasformer.space import Dimension, SearchSpace
@@ -88,13 +88,13 @@ def _end(bound: float | None) -> str:
 
 
 def training_table(training: JsonObject) -> Table:
-    """Return the supernet's training, and the final validation of its smallest, centroid and largest subnet."""
-    metric, last = followed(training), (validations(training) or [(0, {})])[-1][1]
-    rows = [[f"{name} subnet", metric.text(value)] for name, value in last.items()]
+    """Return the supernet's training, and the validation of its smallest, centroid and largest subnet."""
+    metric, kept = followed(training), training.get("validation") or {}
+    rows = [[f"{name} subnet", metric.text(scores[metric.name])] for name, scores in kept.items()]
     known = ("history", "validation", "seconds", "data", "recipe", "candidates")
     rows += effort_rows(training, [key for key in training if key not in known])
     rows += flattened(training.get("recipe") or {})
-    caption = f"The supernet's training. Of subnets the {metric.title} in the last validation, on the search split."
+    caption = f"The supernet's training. Of subnets the {metric.title} of the kept weights, on the search split."
     return facts("training", caption, rows)
 
 
