@@ -82,10 +82,12 @@ def diagnose(
     return _write(bench, paths, pieces, file)
 
 
-def claims(found: Mapping[str, JobResult], metric: Metric, pieces: dict[str, Piece] = PIECES) -> list[Claim]:
+def claims(
+    found: Mapping[str, JobResult], metric: Metric, pieces: dict[str, Piece] = PIECES
+) -> list[tuple[Piece, Claim]]:
     """Return every claim that the given pieces test, of which ``metric`` is measured."""
     known = [(piece, found[name]) for name, piece in reversed(pieces.items()) if name in found]
-    return [claim for piece, values in known for claim in piece.claims(values, metric)]
+    return [(piece, claim) for piece, values in known for claim in piece.claims(values, metric)]
 
 
 def _require_enough(bench: Bench) -> None:
@@ -131,7 +133,7 @@ def _write(bench: Bench, paths: Mapping[str, Path], pieces: dict[str, Piece], fi
         "versions": dict(versions()),
         "machine": machine(),
         "pieces": measured,
-        "claims": claims(measured, bench.metric, pieces),
+        "claims": [claim for _, claim in claims(measured, bench.metric, pieces)],
     }
     replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
     return found

@@ -52,7 +52,7 @@ def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> 
     """
     from scipy import stats
 
-    found = {}
+    found: dict[str, IntervalEstimate] = {}
     for name in ("kendall", "spearman"):
         value, p = _rank_correlation(name, first, second)
         correlation: Any = partial(_rank_correlation, name)

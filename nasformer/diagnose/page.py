@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasformer.cost import as_limits
-from nasformer.diagnose.diagnosis import PIECES
+from nasformer.diagnose.diagnosis import PIECES, claims
 from nasformer.diagnose.fidelity import PARTS
 from nasformer.diagnose.piece import Chapter, JsonObject, Piece, Scene
 from nasformer.report.notation import duration, short_budget
@@ -44,7 +44,7 @@ def write_diagnosis_report(
     scene, measured = Scene(task, space, numbered()), diagnosis["pieces"]
     known = {name: piece for name, piece in reversed(pieces.items()) if name in measured}
     chapters = {name: piece.chapter(measured[name], scene) for name, piece in known.items()}
-    claims = claims_table(measured, task.objective(), pieces)
+    tested = claims_table(measured, task.objective(), pieces)
     supernet = diagnosis.get("supernet") or {}
     learning = draw_learning_curve(supernet.get("training") or {})
     first = [chapter.first for chapter in chapters.values()]
@@ -53,11 +53,11 @@ def write_diagnosis_report(
         Subject(diagnosis["title"], command, Download.of_json("diagnosis.json", diagnosis)),
         _records(diagnosis),
         [(name, piece.title) for name, piece in known.items()],
-        summary=_summary(diagnosis, claims),
+        summary=_summary(diagnosis, tested),
         tiles=[tile for chapter in chapters.values() for tile in chapter.tiles],
         warnings=_warnings(measured),
         first=first,
-        claims=claims if claims.rows else None,
+        claims=tested if tested.rows else None,
         parts=[(name, known[name].title, _words(each, measured[name]), each) for name, each in chapters.items()],
         space=space_table(space),
         geometry=geometry_table(space),
@@ -70,11 +70,8 @@ def write_diagnosis_report(
 
 def claims_table(measured: JsonObject, metric: Metric, pieces: dict[str, Piece] = PIECES) -> Table:
     """Return the claims, the measurements, and whether the claims hold here."""
-    rows = []
-    for name, piece in reversed(pieces.items()):
-        for claim in piece.claims(measured[name], metric) if name in measured else ():
-            verdict = claim["verdict"]
-            rows.append([*piece.said(claim, metric), Cell(verdict, mood=_MOODS.get(verdict, ""))])
+    tested = [(piece, claim, claim["verdict"]) for piece, claim in claims(measured, metric, pieces)]
+    rows = [[*piece.said(told, metric), Cell(end, mood=_MOODS.get(end, ""))] for piece, told, end in tested]
     return Table("claims", say("table_claims"), ["claim", "here", "verdict"], rows, wide=True, sortable=False)
 
 
@@ -92,11 +89,11 @@ def _words(chapter: Chapter, piece: JsonObject) -> str:
     return f"{chapter.words} {took}"
 
 
-def _summary(diagnosis: JsonObject, claims: Table) -> list[str]:
+def _summary(diagnosis: JsonObject, tested: Table) -> list[str]:
     data = (diagnosis.get("data") or {}).get("name")
     budgets = [budget_text(each) for each in diagnosis.get("budgets") or ()]
     lead = say("worth_its_compute", space=diagnosis["space"]["name"], data=data, budgets=budgets)
-    verdicts = [str(row[-1]) for row in claims.rows]
+    verdicts = [str(row[-1]) for row in tested.rows]
     return [lead, *([say("verdicts", verdicts=verdicts)] if verdicts else [])]
 
 

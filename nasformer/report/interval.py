@@ -44,10 +44,3 @@ def interval(metric: Metric, scores: Mapping[str, Any], examples: int | None) ->
     right = min(count, max(0, round(value * count / 100)))
     ends = binomtest(right, count).proportion_ci(0.95, method="wilson")
     return MetricInterval(100 * float(ends.low), 100 * float(ends.high), metric)
-
-
-def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:
-    """Return the number of examples of a split in a dataset's record; None if unknown."""
-    splits = (data or {}).get("splits")
-    size = splits.get(split) if isinstance(splits, Mapping) else None
-    return size if isinstance(size, int) and size > 0 else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nasformer._io import without_formulas
 from nasformer._provenance import machine
@@ -52,19 +53,21 @@ def write_report(
 
     comparison = from_results([result], title=title, command=command, machine=machine())
     (task,) = analyse(comparison).tasks
-    series, found = {comparison.labels[0]: 0}, Found(result, task.record.metric)
-    scatter, seen = figures.draw_cost_scatter(result, found.ranked), figures.draw_images_seen(result)
-    anytime, drawings = figures.draw_anytime(task, series, "anytime"), _drawings(found)
+    series, winners = {comparison.labels[0]: 0}, _winners(result, task.record.metric)
+    best = min(winners, key=lambda winner: winner.trial.rank)
+    scatter = figures.draw_cost_scatter(result, best.scores[-1].metric)
+    anytime, seen = figures.draw_anytime(task, series, "anytime"), figures.draw_images_seen(result)
+    drawings = _drawings(result, winners)
     html = render(
         "search.html.j2",
         Subject.of(comparison),
         record.run_tables(comparison),
-        summary=[say("winner", found=found, tested=_tested(found, tested)), say("effort", result=result)],
-        tiles=_tiles(found),
+        summary=[say("winner", result=result, best=best, tested=_tested(result, tested)), say("effort", result=result)],
+        tiles=_tiles(result, winners),
         warnings=[*([say("caveat_resumed")] if result.counts.get("replayed") else []), *task.warnings],
         scatter=scatter,
-        winners=_winners_table(found),
-        tested=_tested_table(found, tested) if tested else None,
+        winners=_winners_table(result, winners),
+        tested=_tested_table(result, tested) if tested else None,
         drawings=drawings,
         search_figures=[anytime, seen],
         effort=effort_table(task, series, "effort"),
@@ -76,119 +79,108 @@ def write_report(
     return write_files(folder, texts, [scatter, *drawings, anytime, seen]) / "report.html"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The winners of a search, and what is told of them.
+class Score(NamedTuple):
+    """A metric of a winner on the search examples, with its interval if known."""
 
-    Args:
-        result: The search.
-        metric: What its values are, up to their sign.
-    """
-
-    result: SearchResult
+    title: str
     metric: Metric
+    value: float
+    ends: MetricInterval | None
 
     @property
-    def ranked(self) -> Metric:
-        """The metric that ranked, with digits for the range of its values."""
-        named = replace(VALUE, title="fitness") if self.metric == VALUE else self.metric
-        return fitting(named, [trial.value or 0.0 for trial in self.result.confirmed])
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The main metric of the task, if it was measured too, and the one that ranked."""
-        if self.metric == VALUE:
-            return [self.ranked]
-        main = self.task.metrics[0]
-        further = main != self.metric and all(main.name in trial.metrics for trial in self.result.confirmed)
-        return [main, self.ranked] if further else [self.ranked]
-
-    @property
-    def task(self) -> Task:
-        """The task of the fitness, classification if it names none."""
-        return task_of((self.result.settings.get("fitness") or {}).get("data") or {})
-
-    @property
-    def winners(self) -> list[tuple[Limits, Trial]]:
-        """Each budget with its winner."""
-        own = self.result.budgets or (self.result.limits,)
-        inside = ([each for each in self.result.confirmed if within(each.costs, limits)] for limits in own)
-        return [(limits, min(trials, key=lambda trial: trial.rank)) for limits, trials in zip(own, inside, strict=True)]
-
-    @property
-    def best(self) -> Trial:
-        """The winner of all budgets."""
-        return min((trial for _, trial in self.winners), key=lambda trial: trial.rank)
-
-    def title(self, metric: Metric) -> str:
-        """Return the display name of a metric."""
-        noisy = "noisy " if "noise" in (self.result.settings.get("fitness") or {}) else ""
-        return metric.title if self.metric == VALUE else f"{noisy}search {metric.title}"
-
-    def value(self, trial: Trial, metric: Metric) -> float:
-        """Return a metric of a winner."""
-        return metric.sign * (trial.value or 0.0) if metric.name == self.metric.name else trial.metrics[metric.name]
-
-    def ends(self, trial: Trial, metric: Metric) -> MetricInterval | None:
-        """Return the interval of a metric of a winner over the search examples; None: unknown."""
-        scores = {metric.name: self.value(trial, metric), "standard_error": {self.metric.name: trial.standard_error}}
-        return interval(metric, scores, trial.images)
+    def text(self) -> str:
+        """The value with its unit."""
+        return self.metric.text(self.value)
 
 
-def _tiles(found: Found) -> list[Tile]:
-    """Return a tile for each metric and bounded cost of the winner; of several budgets, one for each."""
-    main, best = found.metrics[0], found.best
-    if found.result.budgets:
-        return [
-            Tile(short_budget(limits), main.text(found.value(trial, main)), _taken(found, limits, trial))
-            for limits, trial in found.winners
-        ]
-    how = "fine-tuned" if BEFORE in best.metrics else "confirmed"
+class Winner(NamedTuple):
+    """The winner of a budget: its costs, and its scores by the main metric, if measured, and by that which ranked."""
+
+    limits: Limits
+    trial: Trial
+    costs: Mapping[str, float]
+    scores: Sequence[Score]
+
+
+def _winners(result: SearchResult, metric: Metric) -> list[Winner]:
+    """Return the winner of each budget; of one, the one winner."""
+    named = replace(metric, title="fitness") if metric == VALUE else metric
+    ranked = fitting(named, [trial.value or 0.0 for trial in result.confirmed])
+    main = _task(result).metrics[0]
+    further = metric not in (VALUE, main) and all(main.name in trial.metrics for trial in result.confirmed)
+    noisy = "noisy " if "noise" in (result.settings.get("fitness") or {}) else ""
+
+    def score(trial: Trial, shown: Metric) -> Score:
+        value = trial.metrics[main.name] if shown is main else metric.sign * (trial.value or 0.0)
+        scores = {shown.name: value, "standard_error": {metric.name: trial.standard_error}}
+        title = "fitness" if metric == VALUE else f"{noisy}search {shown.title}"
+        return Score(title, shown, value, interval(shown, scores, trial.images))
+
+    found = []
+    for limits in result.budgets or (result.limits,):
+        inside = [trial for trial in result.confirmed if within(trial.costs, limits)]
+        best = min(inside, key=lambda trial: trial.rank)
+        scores = [score(best, shown) for shown in ([main, ranked] if further else [ranked])]
+        found.append(Winner(limits, best, result.space.costs(best.architecture), scores))
+    return found
+
+
+def _task(result: SearchResult) -> Task:
+    """Return the task of the fitness, classification if it names none."""
+    return task_of((result.settings.get("fitness") or {}).get("data") or {})
+
+
+def _tiles(result: SearchResult, winners: Sequence[Winner]) -> list[Tile]:
+    """Return a tile for each score and bounded cost of the winner; of several budgets, one for each."""
+    if result.budgets:
+        return [Tile(short_budget(each.limits), each.scores[0].text, _taken(each)) for each in winners]
+    (winner,) = winners
+    how = "fine-tuned" if BEFORE in winner.trial.metrics else "confirmed"
     tiles = []
-    for metric in found.metrics:
-        ends = found.ends(best, metric)
-        remark = how if ends is None else f"{how}; 95 % interval {ends}"
-        tiles.append(Tile(found.title(metric), metric.text(found.value(best, metric)), remark))
-    costs = found.result.space.costs(best.architecture)
-    limits = {name: ends for name, ends in found.result.limits.items() if name in costs}
-    tiles += [Tile(cost_name(name), amount(costs[name]), span(*ends)) for name, ends in limits.items()]
-    tiles += [] if "params" in limits else [Tile("parameters", amount(costs["params"]))]
-    return [*tiles, Tile("evaluations", f"{len(found.result.trials):,}", "distinct architectures")]
+    for score in winner.scores:
+        remark = how if score.ends is None else f"{how}; 95 % interval {score.ends}"
+        tiles.append(Tile(score.title, score.text, remark))
+    bounded = {name: span(*ends) for name, ends in winner.limits.items() if name in winner.costs}
+    remarks = bounded if "params" in bounded else {**bounded, "params": ""}
+    tiles += [Tile(cost_name(name), amount(winner.costs[name]), remark) for name, remark in remarks.items()]
+    return [*tiles, Tile("evaluations", f"{len(result.trials):,}", "distinct architectures")]
 
 
-def _taken(found: Found, limits: Limits, trial: Trial) -> str:
-    costs, ends = found.result.space.costs(trial.architecture), found.ends(trial, found.metrics[0])
-    taken = [f"{amount(costs[name])} {cost_name(name)}" for name in limits if name in costs]
+def _taken(winner: Winner) -> str:
+    taken = [f"{amount(winner.costs[name])} {cost_name(name)}" for name in winner.limits if name in winner.costs]
+    ends = winner.scores[0].ends
     return "; ".join([*taken, *([] if ends is None else [f"95 % interval {ends}"])])
 
 
-def _winners_table(found: Found) -> Table:
-    """Return a row for each budget: its winner, with costs and values."""
-    space = found.result.space
+def _winners_table(result: SearchResult, winners: Sequence[Winner]) -> Table:
+    """Return a row for each budget: its winner, with scores and costs."""
 
-    def figure(metric: Metric, item: tuple[Limits, Trial]) -> Cell:
-        return in_unit(found.value(item[1], metric), metric, found.ends(item[1], metric))
-
-    def cost(name: str, item: tuple[Limits, Trial]) -> Cell:
-        return number(space.costs(item[1].architecture)[name], amount)
+    def figure(place: int, winner: Winner) -> Cell:
+        score = winner.scores[place]
+        return in_unit(score.value, score.metric, score.ends)
 
     cells: dict[str, Any] = {
-        "budget": lambda item: short_budget(item[0]) or "none",
-        **{found.title(metric): partial(figure, metric) for metric in found.metrics},
-        **{cost_name(name): partial(cost, name) for name in space.known_costs},
-        "architecture": lambda item: str(item[1].architecture),
+        "budget": lambda winner: short_budget(winner.limits) or "none",
+        **{score.title: partial(figure, place) for place, score in enumerate(winners[0].scores)},
+        **{cost_name(name): partial(_cost, name) for name in result.space.known_costs},
+        "architecture": lambda winner: str(winner.trial.architecture),
     }
-    return columns("winners", say("table_winners"), found.winners, cells)
+    return columns("winners", say("table_winners"), winners, cells)
 
 
-def _tested(found: Found, tested: JsonObject | None) -> list[str]:
+def _cost(name: str, winner: Winner) -> Cell:
+    return number(winner.costs[name], amount)
+
+
+def _tested(result: SearchResult, tested: JsonObject | None) -> list[str]:
     """Return the main metric of each tested architecture, in words."""
-    metric, rows = found.task.metrics[0], (tested or {"results": ()})["results"]
+    metric, rows = _task(result).metrics[0], (tested or {"results": ()})["results"]
     return [f"{row['name']} {metric.text(row[metric.name])}" for row in rows if metric.name in row]
 
 
-def _tested_table(found: Found, tested: JsonObject) -> Table:
-    rows, task = tested["results"], found.task
+def _tested_table(result: SearchResult, tested: JsonObject) -> Table:
+    """Return the scores of the tested architectures, such as winner and uniform ViT, and their costs."""
+    rows, task = tested["results"], _task(result)
 
     def score(metric: Metric, row: JsonObject) -> Cell:
         return in_unit(row[metric.name], metric, interval(metric, row, tested[task.examples]))
@@ -202,13 +194,13 @@ def _tested_table(found: Found, tested: JsonObject) -> Table:
     return columns("tested", say("table_scores", examples=tested[task.examples], noun=task.examples), rows, cells)
 
 
-def _drawings(found: Found) -> list[Picture]:
+def _drawings(result: SearchResult, winners: Sequence[Winner]) -> list[Picture]:
     from nasformer.report.figures import draw_architecture
 
     drawn: dict[Architecture, list[str]] = {}
-    for limits, trial in found.winners:
-        drawn.setdefault(trial.architecture, []).append(short_budget(limits) if found.result.budgets else "winner")
+    for each in winners:
+        drawn.setdefault(each.trial.architecture, []).append(short_budget(each.limits) if result.budgets else "winner")
     return [
-        draw_architecture(found.result.space, architecture, f"architecture-{number}", listed(labels))
+        draw_architecture(result.space, architecture, f"architecture-{number}", listed(labels))
         for number, (architecture, labels) in enumerate(drawn.items(), start=1)
     ]

@@ -68,7 +68,7 @@ def net(space: SearchSpace, data: Dataset, recipe: Recipe) -> Supernet:
 
 
 @pytest.fixture(scope="package")
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe) -> EqualComputePlan:
     alone = recipe.replace(epochs=2, batch_size=4)
     return EqualComputePlan(
         recipe=alone.to_dict(),

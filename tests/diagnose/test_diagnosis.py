@@ -345,7 +345,7 @@ def test_a_supernet_that_does_not_count_its_compute(net: Supernet, data: Dataset
             diagnose(older, data, replace(plan, pieces=(piece,)), tmp_path, device="cpu", progress=False)
 
 
-def test_budgets_that_do_not_fit(net: Supernet, data: Dataset, plan: Plan, tmp_path: Path) -> None:
+def test_budgets_that_do_not_fit(net: Supernet, data: Dataset, plan: EqualComputePlan, tmp_path: Path) -> None:
     narrow = replace(plan, budgets=({"macs": net.space.macs(net.space.smallest)},))
     with pytest.raises(DiagnosisError, match=r"too few architectures: \d+ were found instead of 5.*--architectures"):
         diagnose(net, data, narrow, tmp_path, device="cpu", progress=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from nasformer.diagnose.diagnosis import claims as tested
 from nasformer.diagnose.efficiency import EFFICIENCY
 from nasformer.diagnose.fidelity import FIDELITY
 from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
-from nasformer.tasks import get_task
+from nasformer.tasks import Metric, get_task
 
 
 def test_a_mean_is_students() -> None:
@@ -51,7 +50,10 @@ def test_no_order_agrees_with_none() -> None:
 
 
 ACCURACY = get_task("classification").metrics[0]
-claims = partial(tested, pieces=PIECES)
+
+
+def claims(pieces: dict[str, Any], metric: Metric) -> list[dict[str, Any]]:
+    return [claim for _, claim in tested(pieces, metric, PIECES)]
 
 
 def interval(value: float, half: float | None) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ from nasformer.report.figures.importance import draw_importance as draw_importan
 from nasformer.report.figures.lines import Line as Line
 from nasformer.report.figures.lines import draw_lines as draw_lines
 from nasformer.report.figures.picture import Picture as Picture
+from nasformer.report.figures.progress import draw_learning_curve as draw_learning_curve
 from nasformer.report.figures.progress import draw_progress as draw_progress
 from nasformer.report.figures.rows import Row as Row
 from nasformer.report.figures.rows import draw_rows as draw_rows
@@ -19,4 +20,3 @@ from nasformer.report.figures.scatter import Cloud as Cloud
 from nasformer.report.figures.scatter import draw_agreement as draw_agreement
 from nasformer.report.figures.search import draw_cost_scatter as draw_cost_scatter
 from nasformer.report.figures.search import draw_images_seen as draw_images_seen
-from nasformer.report.figures.search import draw_learning_curve as draw_learning_curve

@@ -1,8 +1,8 @@
-"""Figures of a search: value against cost, images seen in races, and the supernet's training."""
+"""Figures of a search: value against cost, and images seen in races."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from nasformer.report.figures.lines import Line, draw_lines
 from nasformer.report.figures.picture import Entry, Picture
 from nasformer.report.figures.scatter import Cloud, draw_clouds
-from nasformer.report.history import SUBNETS, followed, validations
 from nasformer.report.notation import compact, cost_name, sentence
 from nasformer.report.palette import INK, MUTED, PAPER
 from nasformer.report.words import say
@@ -22,8 +20,6 @@ from nasformer.search.result import SearchResult
 from nasformer.tasks import Metric
 
 _HALO = {"boxstyle": "square,pad=0.12", "facecolor": PAPER.light, "edgecolor": "none", "alpha": 0.75}
-_OTHERS = 24
-"""First number of curves that are no strategies, where the colours come round."""
 
 
 def draw_cost_scatter(result: SearchResult, metric: Metric) -> Picture | None:
@@ -44,7 +40,7 @@ def draw_cost_scatter(result: SearchResult, metric: Metric) -> Picture | None:
 
     return draw_clouds(
         "cost-scatter",
-        f"{sentence(metric.title)} against {what} of all evaluated architectures",
+        f"{sentence(measure.title)} against {what} of all evaluated architectures",
         say("figure_cost_scatter", result=result, metric=metric, what=what),
         [Cloud(result.strategy, costs.tolist(), values.tolist())],
         {result.strategy: 0},
@@ -97,25 +93,4 @@ def draw_images_seen(result: SearchResult) -> Picture | None:
         x="evaluated architectures",
         y="images seen",
         frame=frame,
-    )
-
-
-def draw_learning_curve(training: Mapping[str, Any]) -> Picture | None:
-    """Return the validation of the smallest, centroid and largest subnet; None with fewer than two epochs."""
-    rows, metric, kept = validations(training), followed(training), training.get("kept")
-    mark = kept if rows and kept != rows[-1][0] else None
-    lines = []
-    for name in SUBNETS:
-        known = [(epoch, scores[name]) for epoch, scores in rows if name in scores]
-        lines.append(Line(name, [epoch for epoch, _ in known], [value for _, value in known]))
-    return draw_lines(
-        "learning-curve",
-        f"Validation {metric.title} of three subnets by epoch",
-        say("figure_learning_curve", metric=metric, kept=mark),
-        lines,
-        {name: _OTHERS + number for number, name in enumerate(SUBNETS)},
-        x="epoch",
-        y=f"validation {metric.heading}",
-        height=2.6,
-        mark=mark,
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasformer._io import atomic
-from nasformer.report.palette import INK, PAPER
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
@@ -24,11 +23,11 @@ def draw_samples(data: Dataset, path: Path, *, skipped: Collection[str] = ()) ->
 
     rows = _rows(data, skipped)
     width, height = _LABEL + _COLUMNS * (_CELL + _GAP), len(rows) * (_CELL + _GAP)
-    sheet = Image.new("RGB", (width, max(height, 1)), PAPER.light)
+    sheet = Image.new("RGB", (width, max(height, 1)), "white")
     draw = ImageDraw.Draw(sheet)
     for row, (name, places) in enumerate(rows):
         top = row * (_CELL + _GAP)
-        draw.text((8, top + _CELL // 2 - 6), name[:24], fill=INK.light)
+        draw.text((8, top + _CELL // 2 - 6), name[:24], fill="black")
         for column, place in enumerate(places):
             sheet.paste(_picture(data, place).resize((_CELL, _CELL)), (_LABEL + column * (_CELL + _GAP), top))
     with atomic(path) as draft:
