@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
+from nasformer.data.samples import MISTAKES
 from nasformer.report.interval import MetricInterval, interval
 from nasformer.report.notation import compact, duration, grouped, written
 from nasformer.report.page import Download, Subject, Tile, render, write_files
@@ -73,6 +75,7 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
         many=len(rows) > _MANY,
         profile=profile,
         details=_details(task, part, test),
+        mistakes=_mistakes(Path(folder), figures),
         confusions=tables.confusions_table(test) if confusion else None,
         scores=tables.scores_table(task, figures, _done(figures)),
         costs=tables.costs_table(task, figures),
@@ -114,6 +117,14 @@ def _profile(task: Task, part: str, rows: Sequence[Any]) -> Picture | None:
     metric, places = task.metrics[0], range(1, len(rows) + 1)
     title, caption = f"{metric.title} by {part}", f"{metric.title} of each {part}, over the test {task.examples}."
     return draw_lines("profile", title, caption, [Line("test", places, rows)], numbered(), x=part, y=metric.heading)
+
+
+def _mistakes(folder: Path, figures: JsonObject) -> tuple[str, Table] | None:
+    """Return the most confidently wrong images as a data URL, with their table; None without any."""
+    found, sheet = figures.get("mistakes"), folder / MISTAKES
+    if not found or not sheet.is_file():
+        return None
+    return f"data:image/png;base64,{b64encode(sheet.read_bytes()).decode()}", tables.mistakes_table(found)
 
 
 def _details(task: Task, part: str, test: JsonObject) -> Table | None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from benchmarks._equal_compute import PIECES
-from nasformer.diagnose.diagnosis import claims as tested
+from nasformer.diagnose.diagnosis import claims as judged
 from nasformer.diagnose.efficiency import EFFICIENCY
 from nasformer.diagnose.fidelity import FIDELITY
 from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
@@ -53,7 +53,7 @@ ACCURACY = get_task("classification").metrics[0]
 
 
 def claims(pieces: dict[str, Any], metric: Metric) -> list[dict[str, Any]]:
-    return [claim for _, claim in tested(pieces, metric, PIECES)]
+    return [claim for _, claim in judged(pieces, metric, PIECES)]
 
 
 def interval(value: float, half: float | None) -> dict[str, float | None]:

@@ -229,6 +229,18 @@ def test_classes_with_few_test_images_or_none_are_told(tmp_path: Path) -> None:
     assert "none 0 – –" in text
 
 
+def test_the_most_confidently_wrong_images_are_shown(tmp_path: Path) -> None:
+    figures = trained()
+    figures["mistakes"] = [{"image": 123, "class": "class 3", "predicted": "class 8", "probability": 98.76}]
+    assert "mistakes" not in read(write_training_report(tmp_path, figures, title="No sheet")).ids
+    content = b"\x89PNG of images"
+    (tmp_path / "mistakes.png").write_bytes(content)
+    page = read(write_training_report(tmp_path, figures, title="Sheet"))
+    assert "1 class 3 class 8 98.8 % 123" in page.text
+    (sheet,) = [value for tag, _, value in page.links if tag == "img"]
+    assert base64.b64decode(sheet.partition("base64,")[2]) == content
+
+
 def test_a_network_without_mistakes_has_a_page(tmp_path: Path) -> None:
     figures = trained()
     figures["test"]["confusion"] = np.diag([40] * 10).tolist()
