@@ -111,7 +111,8 @@ def _winners(result: SearchResult, metric: Metric) -> list[Winner]:
     noisy = "noisy " if "noise" in (result.settings.get("fitness") or {}) else ""
 
     def score(trial: Trial, shown: Metric) -> Score:
-        value = trial.metrics[main.name] if shown is main else metric.sign * (trial.value or 0.0)
+        own = shown.name == ranked.name
+        value = metric.sign * (trial.value or 0.0) if own else trial.metrics[shown.name]
         scores = {shown.name: value, "standard_error": {metric.name: trial.standard_error}}
         title = "fitness" if metric == VALUE else f"{noisy}search {shown.title}"
         return Score(title, shown, value, interval(shown, scores, trial.images))
