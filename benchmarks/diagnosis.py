@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks import _cifar10
+from benchmarks._equal_compute import PIECES, EqualComputePlan
 from benchmarks._marks import markdown, put
 from nasformer.data import Dataset, load_dataset
-from nasformer.diagnose import PIECES, Plan, diagnose
-from nasformer.diagnose.claims import claims
+from nasformer.diagnose import diagnose, write_diagnosis_report
+from nasformer.diagnose.page import claims_table
 from nasformer.errors import NasformerError
-from nasformer.report.tables.diagnosis import claims_table
 from nasformer.space import load_space
 from nasformer.supernet import Supernet
 from nasformer.tasks import task_of
@@ -48,9 +48,9 @@ def load(name: str, folder: Path, images: Path | None) -> Dataset:
     return _cifar10.load(folder, images) if name == "cifar10" else load_dataset("fashion-mnist", root=images)
 
 
-def plan(name: str, recipe: Recipe, pieces: Sequence[str], seeds: int) -> Plan:
+def plan(name: str, recipe: Recipe, pieces: Sequence[str], seeds: int) -> EqualComputePlan:
     """Return the plan of a diagnosis."""
-    return Plan(
+    return EqualComputePlan(
         recipe=recipe.replace(**ALONE).to_dict(),
         finetuning=recipe.replace(**FINETUNING).to_dict(),
         budgets=tuple({"macs": macs} for macs in BUDGETS[name]),
@@ -71,8 +71,7 @@ def trained(name: str, data: Dataset, recipe: Recipe, out: Path) -> Supernet:
 def tables(found: JsonObject) -> dict[str, str]:
     """Return the tables of a diagnosis by the name of their place."""
     name = found["space"]["name"]
-    metric = task_of(found["data"]).objective()
-    shown = claims_table(claims(found["pieces"], metric), metric)
+    shown = claims_table(found["pieces"], task_of(found["data"]).objective(), PIECES)
     told = {f"{name} claims": markdown(shown.header, shown.rows)}
     if "compute" in found["pieces"]:
         told[f"{name} compute"] = compute(found["pieces"]["compute"])
@@ -98,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("space", choices=sorted(BUDGETS))
     parser.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
     parser.add_argument("--images", type=Path, help="folder of the images")
-    parser.add_argument("--piece", action="append", choices=PIECES, help="default: all")
+    parser.add_argument("--piece", action="append", choices=list(PIECES), help="default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="keep it in results/ and docs/diagnosis.md")
@@ -108,11 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         data, recipe = load(given.space, given.out, given.images), Recipe.load(HERE / "recipes" / f"{given.space}.yaml")
         net = trained(given.space, data, recipe, out)
-        size = plan(given.space, recipe, given.piece or PIECES, given.seeds)
-        found = diagnose(net, data, size, out, workers=given.workers, device="cpu")
-        from nasformer.report import write_diagnosis_report
-
-        page = write_diagnosis_report(out, found, command=f"python benchmarks/diagnosis.py {given.space}")
+        size = plan(given.space, recipe, given.piece or list(PIECES), given.seeds)
+        found = diagnose(net, data, size, out, workers=given.workers, device="cpu", pieces=PIECES)
+        command = f"python benchmarks/diagnosis.py {given.space}"
+        page = write_diagnosis_report(out, found, command=command, pieces=PIECES)
         told = tables(found)
         if given.write:
             shutil.copy(page, HERE / "results" / f"diagnosis-{given.space}.html")

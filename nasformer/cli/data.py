@@ -42,7 +42,7 @@ def data(
     """
     from nasformer.data import load_dataset
     from nasformer.data.examine import examine
-    from nasformer.report.figures.samples import draw_samples
+    from nasformer.data.samples import draw_samples
 
     dataset = load_dataset(name, seed=seed, root=root, image_size=image_size)
     found = examine(dataset, progress=not (quiet or json))

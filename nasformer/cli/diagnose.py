@@ -1,4 +1,4 @@
-"""``nasformer diagnose``: is a search with a supernet worth its compute? With a report."""
+"""``nasformer diagnose``: what can a search with a supernet trust? With a report."""
 
 from __future__ import annotations
 
@@ -41,9 +41,6 @@ def diagnose(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Of a network in fidelity; default: the recipe's.", show_default=False)
     ] = None,
-    share: Annotated[
-        float, typer.Option(help="Compute of search and fine-tuning over that of the supernet's training.")
-    ] = 0.6,
     architectures: Annotated[int, typer.Option(help="Retrained over the range of budgets.")] = 20,
     band: Annotated[int, typer.Option(help="Retrained within 10 % of the middle budget.")] = 20,
     long: Annotated[int, typer.Option(help="Also retrained as long as the supernet.")] = 5,
@@ -51,11 +48,11 @@ def diagnose(
     search_images: Annotated[int, typer.Option(help="Images per evaluation in a search.")] = 2000,
     evaluations: Annotated[int, typer.Option(help="Per search.")] = 100,
     random: Annotated[int, typer.Option(help="Random evaluations that a search is to beat.")] = 1000,
-    seeds: Annotated[int, typer.Option(help="Supernets, searches, networks of each kind.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 3,
     piece: Annotated[
         list[str] | None,
         typer.Option(
-            help="images, efficiency, fidelity or compute; repeatable; default: all.",
+            help="images, efficiency or fidelity; repeatable; default: all.",
             show_default=False,
         ),
     ] = None,
@@ -70,15 +67,14 @@ def diagnose(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Ask whether a search is worth its compute, and write a report.
+    """Ask what a search with a supernet can trust, and write a report.
 
-    At equal total compute, are the winners of one supernet better than uniform
-    ViTs, ViTs scaled by hand, and random search with early stopping? Do
-    inherited weights rank architectures like retraining, and how much do they
-    lose? How many evaluations does a search need, and how many images an
-    evaluation? Most time goes into training: piece compute takes about
-    seeds x (1 + share) supernets for each kind of network, piece fidelity
-    (architectures + band) x epochs. The same command resumes.
+    Do inherited weights rank architectures like retraining, and how much do
+    they lose? How many evaluations does a search need, and how many images an
+    evaluation? Most time goes into training: piece fidelity trains
+    (architectures + band) networks for as many epochs. The same command
+    resumes. Whether the search is worth its compute, 'nasformer fit --compare'
+    tells: it trains uniform ViTs beside the networks found.
 
     Examples:
       nasformer diagnose cifar10 --workers 2
@@ -99,11 +95,9 @@ def diagnose(
     alone = read_recipe(recipe, net.metadata.get("training", {}), dataset, device)
     plan = Plan(
         recipe=alone.to_dict(),
-        finetuning=alone.replace(warmup_epochs=0).to_dict(),
         budgets=tuple(
             {name: ends.high if ends.low is None else list(ends) for name, ends in budget.items()} for budget in given
         ),
-        share=share,
         epochs=epochs,
         architectures=architectures,
         band=band,
@@ -131,15 +125,14 @@ def diagnose(
 
 
 def _show(found: dict[str, Any], folder: Path, *, json: bool) -> None:
-    from nasformer.report import write_diagnosis_report
-    from nasformer.report.tables.diagnosis import claims_table
+    from nasformer.diagnose.page import claims_table, write_diagnosis_report
     from nasformer.tasks import task_of
 
     page = write_diagnosis_report(folder, found, command=command_line())
     if json:
         print_json({"folder": str(folder), "report": str(page), **found})
         return
-    table = claims_table(found["claims"], task_of(found["data"]).objective())
+    table = claims_table(found["pieces"], task_of(found["data"]).objective())
     rows = [(verdict, claim, here) for claim, here, verdict in table.rows]
     print_table(found["title"], ("", "claim", "here"), rows, left=3)
     console.print(f"Report: {page}\nFigures: {folder / 'diagnosis.json'}", soft_wrap=True)

@@ -80,17 +80,41 @@ def evaluate(
         }
         for name, arch in candidates.items()
     ]
+    told = {"split": split, judge.task.examples: len(images), "weights": judge.fingerprint, "results": rows}
     if json:
-        count = {judge.task.examples: len(images)}
-        print_json({"split": split, **count, "weights": judge.fingerprint, "results": rows})
-        return
+        print_json(told)
+    else:
+        _show_candidates(judge.task, space, candidates, told)
+    if split == "test" and searched:
+        _add_to_page(target, told, quiet=json)
+
+
+def _show_candidates(
+    task: Task, space: SearchSpace, candidates: Mapping[str, Architecture], told: Mapping[str, Any]
+) -> None:
     for name, arch in candidates.items():
         console.print(f"{name}: {arch}", soft_wrap=True)
-    metrics = [judge.task.metric(name) for name in judge.task.objectives]
+    rows, metrics = told["results"], [task.metric(name) for name in task.objectives]
     costs = {name: {"macs": "MACs"}.get(name, name.replace("_", " ")) for name in space.known_costs}
     table = [(title, *(row[name] for row in rows)) for name, title in costs.items()]
     table += [(each.title, *(each.text(row[each.name]) for row in rows)) for each in metrics]
-    print_table(f"{len(images):,} {split} {judge.task.examples}", ("", *(row["name"] for row in rows)), table)
+    print_table(f"{told[task.examples]:,} {told['split']} {task.examples}", ("", *(row["name"] for row in rows)), table)
+
+
+def _add_to_page(target: str, tested: Mapping[str, Any], *, quiet: bool) -> None:
+    """Keep what was found on the test split with the search, and write its page again."""
+    from nasformer._io import to_json, write_file
+    from nasformer.cli.search import PAGE, TESTED, write_page
+    from nasformer.cli.training import run_file
+    from nasformer.search import SearchResult
+
+    run = run_file(target)
+    if run is None or not (run.parent / PAGE).is_file():
+        return
+    write_file(run.parent / TESTED, to_json(tested, indent=1) + "\n")
+    page = write_page(run.parent, SearchResult.load(run))
+    if not quiet:
+        console.print(f"report: {page}", soft_wrap=True)
 
 
 def _show_network(target: str, found: NetworkFigures, json: bool) -> None:

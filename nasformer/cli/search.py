@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RESULT = "result.jsonl"
 WINNER = "winner.json"
 WINNERS = "winners.json"
+TESTED, PAGE = "tested.json", "report.html"
+_COMMAND = "command.txt"
 
 
 def search(
@@ -142,9 +144,10 @@ def keep(result: SearchResult, folder: Path) -> None:
     import json as json_module
 
     from nasformer._io import write_file
-    from nasformer.report import write_report
 
     result.save(folder / RESULT)
+    (folder / TESTED).unlink(missing_ok=True)
+    write_file(folder / _COMMAND, command_line() + "\n")
     winners = {WINNER: result.best.architecture.to_dict()}
     if result.budgets:
         own = {f"winner-{number}.json": each for number, each in enumerate(result.winners, 1)}
@@ -152,5 +155,17 @@ def keep(result: SearchResult, folder: Path) -> None:
         write_file(folder / WINNERS, json_module.dumps(winners_of(result), indent=1) + "\n")
     for name, architecture in winners.items():
         write_file(folder / name, json_module.dumps(architecture) + "\n")
+    write_page(folder, result)
+
+
+def write_page(folder: Path, result: SearchResult) -> Path:
+    """Write the page of a search with all that its folder holds: also what was found on the test split."""
+    import json as json_module
+
+    from nasformer.report import write_report
+
+    kept = [folder / name for name in (_COMMAND, TESTED)]
+    command, tested = (path.read_text(encoding="utf-8") if path.is_file() else "" for path in kept)
+    found = json_module.loads(tested) if tested else None
     title = f"{result.strategy} on {result.space.name}"
-    write_report(folder, [result], title=title, command=command_line())
+    return write_report(folder, result, title=title, command=command.strip(), tested=found)

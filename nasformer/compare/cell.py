@@ -14,10 +14,9 @@ from typing import Any
 
 from nasformer._io import atomic, digest, text_digest, to_json
 from nasformer._parse import parse_json
-from nasformer.compare.comparison import Entrant
+from nasformer.compare.comparison import Entrant, cell_row, plain_columns, trial_columns
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration
-from nasformer.compare.tables import cell_row, plain_columns, trial_columns
 from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError
 from nasformer.registry import get_strategy
@@ -26,25 +25,15 @@ from nasformer.searcher import Searcher
 
 @dataclass(frozen=True)
 class Cell:
-    """One run.
-
-    Args:
-        task: The task.
-        entrant: The strategy.
-        seed: Seed of the run and of the noise, if any.
-        evaluations: Maximal number of distinct evaluations.
-        batch_size: Architectures per ask.
-        confirm: Number of recommendations that compete for the winner.
-        initial_design: Size of the shared random initial design.
-    """
+    """One run."""
 
     task: TaskDeclaration
     entrant: Entrant
-    seed: int
-    evaluations: int
-    batch_size: int
-    confirm: int
-    initial_design: int
+    seed: int  # of the run and of the noise, if any
+    evaluations: int  # most distinct ones
+    batch_size: int  # architectures per ask
+    confirm: int  # recommendations that compete for the winner
+    initial_design: int  # size of the shared random initial design
 
     def __str__(self) -> str:
         return f"{self.entrant.label} on {self.task.name}, seed {self.seed}"
@@ -97,12 +86,7 @@ def cells_of(experiment: Experiment) -> list[Cell]:
 
 
 def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
-    """Run or resume a cell, and write its file.
-
-    Args:
-        cell: The run.
-        folder: Folder of the comparison.
-        keep_study: Whether to keep the study's journal afterwards.
+    """Run or resume a cell in the folder of a comparison, and write its file; the study's journal goes unless kept.
 
     Raises:
         NasformerError: The search could not be created, or failed.

@@ -41,11 +41,15 @@ stopped               reason of the end, as in ``SearchResult``
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nasformer.architecture import Architecture
 from nasformer.cost import Limits
+from nasformer.search import SearchResult, Trial
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric
 
@@ -60,43 +64,30 @@ CELL_COLUMNS = (
     *("strategy_seconds", "evaluation_seconds", "total_seconds", "stopped"),
 )
 
+Judge = Callable[[Architecture], float | None]
+"""Returns the true or test value of an architecture; None if unknown."""
+
 VALUE = Metric("value", "value", higher_is_better=True)
 """Values of an unknown metric."""
 
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """The record of a task in a comparison.
+    """The record of a task in a comparison."""
 
-    Args:
-        name: Unique name of the task.
-        space: The search space.
-        limits: Bounds by cost.
-        fitness: Description of the fitness.
-        evaluations: Maximal number of distinct evaluations per run.
-        optimum: The highest true value within the limits, if known exactly; else None.
-        metric: The metric that values are, up to its sign.
-        noise: Standard deviation of the noise on told values; 0: none.
-        feasible: Number of feasible architectures; 0 if unknown.
-        target: Target value of "evaluations to target"; None: derived from the runs.
-        remarks: Notes for readers, a sentence each: origin of values, splits.
-        held_out: Whether no strategy was developed on the task.
-        additivity: Cross-validated R² of an ``additive`` model of the values and of boosted ``trees``; None: unknown.
-    """
-
-    name: str
+    name: str  # unique
     space: SearchSpace
     limits: Limits
-    fitness: Mapping[str, Any]
-    evaluations: int
-    optimum: float | None = None
-    metric: Metric = VALUE
-    noise: float = 0.0
-    feasible: int = 0
-    target: float | None = None
-    remarks: tuple[str, ...] = ()
-    held_out: bool = False
-    additivity: Mapping[str, float] | None = None
+    fitness: Mapping[str, Any]  # its description
+    evaluations: int  # most distinct evaluations per run
+    optimum: float | None = None  # highest true value within the limits, if known exactly
+    metric: Metric = VALUE  # what values are, up to their sign
+    noise: float = 0.0  # standard deviation of the noise on told values; 0: none
+    feasible: int = 0  # number of feasible architectures; 0: unknown
+    target: float | None = None  # of "evaluations to target"; None: derived from the runs
+    remarks: tuple[str, ...] = ()  # for readers, a sentence each: origin of values, splits
+    held_out: bool = False  # whether no strategy was developed on the task
+    additivity: Mapping[str, float] | None = None  # cross-validated R² of an additive model and of trees; None: unknown
 
     @property
     def title(self) -> str:
@@ -125,13 +116,7 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A compared strategy.
-
-    Args:
-        label: Its unique name in the tables.
-        strategy: A strategy's name or ``module:Class``.
-        options: Options of the strategy.
-    """
+    """A compared strategy: its unique label in the tables, its name or ``module:Class``, and its options."""
 
     label: str
     strategy: str
@@ -140,48 +125,27 @@ class Entrant:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An excluded strategy or failed run.
-
-    Args:
-        task: Name of the task.
-        strategy: Label of the strategy.
-        reason: Reason, in one line.
-        seed: Seed of the failed run; None: excluded from the task.
-    """
+    """An excluded strategy or failed run."""
 
     task: str
     strategy: str
-    reason: str
-    seed: int | None = None
+    reason: str  # in one line
+    seed: int | None = None  # of the failed run; None: excluded from the task
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several strategies on several tasks, with runs paired by seed.
-
-    Args:
-        title: Heading of the report.
-        tasks: Tasks in the given order.
-        entrants: Strategies in the given order.
-        seeds: Seeds of every strategy on every task.
-        trials: One row per evaluation; columns as in the module's table.
-        cells: One row per complete run; columns as in the module's table.
-        left_out: Excluded strategies and failed runs.
-        command: The shell command.
-        settings: Further settings of the runs, such as batch size and confirmation.
-        versions: Versions of Python and relevant packages.
-        machine: Description of the machine.
-    """
+    """Several strategies on several tasks, with runs paired by seed."""
 
     title: str
     tasks: tuple[TaskRecord, ...]
     entrants: tuple[Entrant, ...]
-    seeds: tuple[int, ...]
-    trials: pd.DataFrame
-    cells: pd.DataFrame
+    seeds: tuple[int, ...]  # of every strategy on every task
+    trials: pd.DataFrame  # a row per evaluation; columns as in the module's table
+    cells: pd.DataFrame  # a row per complete run; columns as in the module's table
     left_out: tuple[LeftOut, ...] = ()
-    command: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""  # of the shell
+    settings: Mapping[str, Any] = field(default_factory=dict)  # further ones, such as batch size and confirmation
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
 
@@ -195,3 +159,88 @@ class Comparison:
         """Number of incomplete runs."""
         impossible = sum(len(self.seeds) if each.seed is None else 0 for each in self.left_out)
         return len(self.tasks) * len(self.entrants) * len(self.seeds) - impossible - len(self.cells)
+
+
+def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | None = None) -> dict[str, Any]:
+    """Return the columns of a run in ``trials``, each ``(evaluations,)``; ``truth`` is the value without noise."""
+    trials = result.trials
+    costs = {name for trial in trials[:1] for name in trial.costs}
+    return {
+        "task": [task] * len(trials),
+        "strategy": [label] * len(trials),
+        "seed": np.full(len(trials), result.seed),
+        "evaluation": np.arange(1, len(trials) + 1),
+        "architecture": [json.dumps(trial.architecture.to_dict()) for trial in trials],
+        "value": _floats([None if trial.probe else trial.value for trial in trials]),
+        "true": _floats([truth(trial.architecture) if truth and not trial.probe else None for trial in trials]),
+        "loss": _floats([trial.metrics.get("loss") for trial in trials]),
+        **{name: _floats([trial.costs.get(name) for trial in trials]) for name in ("params", "macs", *sorted(costs))},
+        "seconds": _floats([trial.seconds for trial in trials]),
+    }
+
+
+def plain_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a run as JSON lists, without the constant ones."""
+    lists = {name: column.tolist() if isinstance(column, np.ndarray) else column for name, column in columns.items()}
+    return {name: column for name, column in lists.items() if name not in ("task", "strategy", "seed")}
+
+
+def trial_table(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the columns of several runs as one table."""
+    import pandas as pd
+
+    numbers = dict.fromkeys(("value", "true", "loss"), float)  # null in a file: missing
+    frames = [pd.DataFrame(columns).astype(numbers) for columns in runs]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(TRIAL_COLUMNS))
+
+
+def cell_row(
+    result: SearchResult,
+    task: str,
+    label: str,
+    *,
+    truth: Judge | None = None,
+    test: Judge | None = None,
+    optimum: float | None = None,
+) -> dict[str, Any]:
+    """Return the row of a run in ``cells``.
+
+    ``truth`` is the value of an architecture without noise, ``test`` that on the test split, used for the winner only.
+    """
+    best = result.best
+    true = truth(best.architecture) if truth else None
+    regret = None if true is None or optimum is None else max(0.0, optimum - true)
+    counts, seconds = result.counts, result.seconds
+    return {
+        "task": task,
+        "strategy": label,
+        "seed": result.seed,
+        "architecture": json.dumps(best.architecture.to_dict()),
+        "params": best.params,
+        "macs": best.macs,
+        "confirmed": best.fitness,
+        "true": true,
+        "test": test(best.architecture) if test else None,
+        "observed": _observed(result.trials),
+        "regret": regret,
+        "evaluations": len(result.trials),
+        **{name: counts.get(name, 0) for name in ("duplicates", "infeasible", "replaced", "failed")},
+        **{f"{name}_seconds": seconds.get(name, 0.0) for name in ("strategy", "evaluation", "total")},
+        "stopped": result.stopped,
+    }
+
+
+def cell_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the rows of several runs as one table; unknown values are missing."""
+    import pandas as pd
+
+    numbers = dict.fromkeys(("confirmed", "true", "test", "observed", "regret"), float)
+    return pd.DataFrame(list(rows), columns=list(CELL_COLUMNS)).astype(numbers)
+
+
+def _observed(trials: Sequence[Trial]) -> float | None:
+    return max((trial.value for trial in trials if trial.value is not None and not trial.probe), default=None)
+
+
+def _floats(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array(values, dtype=float)

@@ -18,17 +18,7 @@ _OPTIONAL = ("keeps", "probes", "counts")
 
 
 class SharedDesign:
-    """A strategy that starts from a given initial design.
-
-    Args:
-        feasible: The feasible set.
-        factory: Factory of the strategy.
-        size: Size of the design.
-        seed: Seed of design and strategy.
-        evaluations: Number of evaluations, including the design.
-        batch_size: Architectures per ask.
-        **options: Options of the strategy.
-    """
+    """A strategy that starts from a random design, drawn with its seed; ``evaluations`` include the design."""
 
     def __init__(
         self,

@@ -44,56 +44,37 @@ class _Declared(BaseModel):
 class TaskDeclaration(_Declared):
     """A space, a fitness and a budget.
 
-    Attributes:
-        name: Unique name.
-        space: Built-in name, or path of a declaration.
-        fitness: Specification for ``make_fitness``; None: the default weights of the space, else a training-free score.
-        budget: Cost bounds: a number, a (lower, upper) pair, a mapping by cost, or a line.
-        evaluations: Maximal number of distinct evaluations per run; None: the experiment's.
-        noise: Standard deviation of noise on told values; None: that of repeated rows of a table, else none.
-        target: Target value of "evaluations to target"; None: derived from the runs.
-        in_percent: Whether values are in percent; None: true for inherited metrics in percent and ``top1`` of
-            tables.
-        supernet, data, root, objective, racing: Options of ``inherited``, as in ``make_fitness``; without a
-            ``fitness`` they imply it.
-        latency_table: File of ``nasformer latency``, for a budget in ``latency_ms``.
-        optional: Whether to skip the task if its files are missing.
-        aggregates_only: Whether the report omits architectures, for tables whose rows must not be redistributed.
-        held_out: Whether no strategy was developed on the task; reports tell such tasks apart.
+    ``supernet``, ``data``, ``root``, ``objective`` and ``racing`` are options of ``inherited``, as in ``make_fitness``;
+    without a ``fitness`` they imply it.
     """
 
-    name: str = Field("", pattern=r"^[^\n]*$")
-    space: str
-    fitness: str | None = None
-    budget: Any = None
-    evaluations: int | None = Field(None, ge=1, le=_MOST)
-    noise: float | None = Field(None, ge=0, allow_inf_nan=False)
-    target: float | None = Field(None, allow_inf_nan=False)
-    in_percent: bool | None = None
+    name: str = Field("", pattern=r"^[^\n]*$")  # unique
+    space: str  # built-in name, or path of a declaration
+    fitness: str | None = None  # for make_fitness; None: default weights of the space, else a training-free score
+    budget: Any = None  # cost bounds: a number, a (lower, upper) pair, a mapping by cost, or a line
+    evaluations: int | None = Field(None, ge=1, le=_MOST)  # most distinct ones per run; None: the experiment's
+    noise: float | None = Field(None, ge=0, allow_inf_nan=False)  # None: that of a table's repeated rows
+    target: float | None = Field(None, allow_inf_nan=False)  # of "evaluations to target"; None: derived from the runs
+    in_percent: bool | None = None  # of values; None: true for inherited metrics in percent and top1 of tables
     supernet: str | None = None
     data: str | None = None
     root: str | None = None
     objective: str | None = None
     racing: bool = False
-    latency_table: str | None = None
-    optional: bool = False
-    aggregates_only: bool = False
-    held_out: bool = False
+    latency_table: str | None = None  # file of `nasformer latency`, for a budget in latency_ms
+    optional: bool = False  # whether to skip the task if its files are missing
+    aggregates_only: bool = False  # whether the report omits architectures, as of tables that must not be passed on
+    held_out: bool = False  # whether no strategy was developed on the task
 
     @property
     def label(self) -> str:
         """The name, else space and kind of fitness."""
-        return self.name or " ".join([self.space, *([self.fitness.partition(":")[0]] if self.fitness else [])])
+        space = Path(self.space).stem if Path(self.space).suffix else self.space
+        return self.name or " ".join([space, *([self.fitness.partition(":")[0]] if self.fitness else [])])
 
 
 class EntrantDeclaration(_Declared):
-    """A strategy with options.
-
-    Attributes:
-        name: A strategy's name, or ``module:Class``.
-        label: Its name in the report; None: the strategy's, with its options.
-        options: Options of the strategy.
-    """
+    """A strategy with options; its label in the report is by default its name, with its options."""
 
     name: str
     label: str | None = None
@@ -107,27 +88,16 @@ class EntrantDeclaration(_Declared):
 
 
 class Experiment(_Declared):
-    """Tasks × strategies × seeds.
-
-    Attributes:
-        title: Heading of the report.
-        tasks: The tasks.
-        strategies: The strategies; a plain name is a strategy without options.
-        seeds: Number of seeds, from 0, or a list of seeds.
-        evaluations: Maximal number of distinct evaluations per run.
-        batch_size: Architectures per ask.
-        confirm: Number of recommendations that compete for the run's winner.
-        initial_design: Size of the random initial design shared by all strategies of a seed; 0: none.
-    """
+    """Tasks × strategies × seeds; a plain name is a strategy without options, a number of seeds those from 0."""
 
     title: str = "Strategies compared"
     tasks: tuple[TaskDeclaration, ...] = Field(min_length=1)
     strategies: tuple[EntrantDeclaration, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(tuple(range(10)), min_length=1)
-    evaluations: int = Field(200, ge=1, le=_MOST)
-    batch_size: int = Field(1, ge=1, le=_MOST)
-    confirm: int = Field(5, ge=1, le=_MOST)
-    initial_design: int = Field(0, ge=0, le=_MOST)
+    evaluations: int = Field(200, ge=1, le=_MOST)  # most distinct ones per run
+    batch_size: int = Field(1, ge=1, le=_MOST)  # architectures per ask
+    confirm: int = Field(5, ge=1, le=_MOST)  # recommendations that compete for the run's winner
+    initial_design: int = Field(0, ge=0, le=_MOST)  # random first architectures shared by all strategies of a seed
 
     @model_validator(mode="before")
     @classmethod

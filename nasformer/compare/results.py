@@ -8,8 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasformer._console import printable
-from nasformer.compare.comparison import VALUE, Comparison, Entrant, TaskRecord
-from nasformer.compare.tables import Judge, cell_row, cell_table, trial_columns, trial_table
+from nasformer.compare.comparison import (
+    VALUE,
+    Comparison,
+    Entrant,
+    Judge,
+    TaskRecord,
+    cell_row,
+    cell_table,
+    trial_columns,
+    trial_table,
+)
 from nasformer.cost import format_limits
 from nasformer.errors import NasformerError
 from nasformer.registry import measured_metric

@@ -9,22 +9,23 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from nasformer._io import write_file
-from nasformer.compare.cell import Cell, cells_of, is_complete, run_cell
-from nasformer.compare.comparison import Comparison, LeftOut
+from nasformer._io import without_formulas, write_file
+from nasformer._provenance import machine, versions
+from nasformer.compare.cell import Cell, cells_of, is_complete, load_cell, run_cell
+from nasformer.compare.comparison import Comparison, LeftOut, cell_table, trial_table
 from nasformer.compare.experiment import Experiment, TaskDeclaration, absent_files
-from nasformer.compare.gather import gather, write_tables
-from nasformer.compare.pool import pool_of, progress_bar
+from nasformer.compare.pool import progress_bar, run_in_pool
 from nasformer.compare.task import ComparisonTask, opened
 from nasformer.errors import ExperimentError, NasformerError, StrategyError
 
 _LOGGER = logging.getLogger(__name__)
+_UNTOLD = {"architecture": "", "params": None, "macs": None}
 
 
 def run_experiment(
@@ -69,9 +70,9 @@ def run_experiment(
         processes = min(workers or os.cpu_count() or 1, len(waiting))
         failed = _run(waiting, len(cells), folder, processes, keep_studies, progress)
     left_out = [LeftOut(task, label, reason) for (task, label), reason in impossible.items()] + failed
-    comparison = gather(present, tasks, cells, folder, left_out, command)
+    comparison = _gather(present, tasks, cells, folder, left_out, command)
     if len(comparison.cells):
-        write_tables(folder, comparison, parquet)
+        _write_tables(folder, comparison, parquet)
     return comparison
 
 
@@ -119,11 +120,11 @@ def _run(
 ) -> list[LeftOut]:
     """Run cells; failures do not stop the others."""
     failed: list[LeftOut] = []
-    with pool_of(processes) as pool, progress_bar(progress) as bar:
+    work = {number: (cell, folder, keep_studies) for number, cell in enumerate(cells)}
+    with progress_bar(progress) as bar:
         row = bar.add_task("runs", total=total, completed=total - len(cells), last="")
-        futures = {pool.submit(run_cell, cell, folder, keep_studies): cell for cell in cells}
-        for future in as_completed(futures):
-            cell = futures[future]
+        for number, future in run_in_pool(run_cell, work, processes, ExperimentError):
+            cell = cells[number]
             if (reason := _reason(future, cell, folder)) is not None:
                 failed.append(LeftOut(cell.task.name, cell.entrant.label, reason, cell.seed))
             bar.update(row, advance=1, last=str(cell))
@@ -135,12 +136,59 @@ def _reason(future: Future[None], cell: Cell, folder: Path) -> str | None:
     error = future.exception()
     if error is None:
         return None
-    if isinstance(error, BrokenProcessPool):
-        raise ExperimentError(
-            "a process was killed, possibly out of memory; resume with the same command and fewer --workers", cell
-        ) from error
     if isinstance(error, NasformerError):
         return str(error)
     path = (folder / "failures" / cell.path).with_suffix(".txt")
     write_file(path, "".join(traceback.format_exception(error)))
     return f"{type(error).__name__}: {' '.join(str(error).split())} ({path})"
+
+
+def _gather(
+    experiment: Experiment,
+    tasks: Mapping[str, ComparisonTask],
+    cells: Sequence[Cell],
+    folder: Path,
+    left_out: Sequence[LeftOut],
+    command: str,
+) -> Comparison:
+    """Return the comparison of all complete cells."""
+    rows: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
+    known: dict[str, dict[str, None]] = {}
+    records = [tasks[task.name].record(experiment.evaluations_of(task)) for task in experiment.tasks]
+    for cell in cells:
+        kept = load_cell(folder, cell)
+        if kept is not None:
+            rows.append({**kept["cell"], **(_UNTOLD if cell.task.aggregates_only else {})})
+            place = {"task": cell.task.name, "strategy": cell.entrant.label, "seed": cell.seed}
+            runs.append({**place, **kept["trials"]})
+            for name, version in kept["versions"].items():
+                known.setdefault(name, {})[str(version)] = None
+    shared = experiment.to_dict()
+    return Comparison(
+        title=experiment.title,
+        tasks=tuple(records),
+        entrants=experiment.entrants,
+        seeds=experiment.seeds,
+        trials=trial_table(runs),
+        cells=cell_table(rows),
+        left_out=tuple(left_out),
+        command=command,
+        settings={key: value for key, value in shared.items() if key not in ("tasks", "strategies", "title")},
+        versions={name: ", ".join(values) for name, values in known.items()} or versions(),
+        machine=machine(),
+    )
+
+
+def _write_tables(folder: Path, comparison: Comparison, parquet: bool) -> None:
+    """Write ``trials.csv.gz``, or both tables as Parquet; the report writes ``cells.csv``."""
+    if parquet:
+        comparison.cells.to_parquet(folder / "cells.parquet", index=False)
+        comparison.trials.to_parquet(folder / "trials.parquet", index=False)
+    else:
+        without_formulas(comparison.trials).to_csv(
+            folder / "trials.csv.gz",
+            index=False,
+            compression={"method": "gzip", "compresslevel": 4},
+            errors="backslashreplace",
+        )

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from nasformer._io import digest
-from nasformer.compare.comparison import VALUE, TaskRecord
+from nasformer.compare.comparison import VALUE, Judge, TaskRecord
 from nasformer.compare.experiment import TaskDeclaration
-from nasformer.compare.tables import Judge
 from nasformer.cost import LatencyTable
 from nasformer.fitness import CachedFitness, NoisyFitness
 from nasformer.fitness.regression import additivity
@@ -34,27 +33,16 @@ _MOST, _FEWEST = 1000, 50
 
 @dataclass(frozen=True)
 class ComparisonTask:
-    """The state shared by all runs of a task.
-
-    Args:
-        declared: The declaration.
-        space: The search space.
-        fitness: The fitness, without noise.
-        feasible: The feasible set.
-    """
+    """The state shared by all runs of a task."""
 
     declared: TaskDeclaration
     space: SearchSpace
-    fitness: Fitness
+    fitness: Fitness  # without noise
     feasible: FeasibleSet
 
     @classmethod
     def open(cls, declared: TaskDeclaration, cache: Path | None = None) -> ComparisonTask:
-        """Open a declared task.
-
-        Args:
-            declared: The declaration.
-            cache: Folder for a cache of slow evaluations shared by runs; None: no cache.
+        """Open a declared task, with a cache of slow evaluations shared by runs in a folder, if given.
 
         Raises:
             NasformerError: Space, fitness or budget are invalid.

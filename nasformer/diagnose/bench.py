@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Subset
 
-from nasformer._io import atomic, digest
+from nasformer._io import digest
 from nasformer.architecture import Architecture
 from nasformer.cost import as_limits, format_limits
 from nasformer.data.batches import Readers
@@ -40,21 +40,12 @@ _TRIES = 64
 
 @dataclass(frozen=True)
 class Bench:
-    """The diagnosed supernet with its context; picklable, for worker processes.
-
-    Args:
-        net: The supernet.
-        data: Its training dataset, with the same splits.
-        plan: The plan.
-        folder: Folder of all results.
-        device: Device of training and evaluation.
-        readers: Processes that read images.
-    """
+    """The diagnosed supernet with its context; picklable, for worker processes."""
 
     net: Supernet
-    data: Dataset
+    data: Dataset  # its training dataset, with the same splits
     plan: Plan
-    folder: Path
+    folder: Path  # of all results
     device: str = "auto"
     readers: Readers = 0
 
@@ -107,10 +98,6 @@ class Bench:
         if not record.get("macs"):
             raise DiagnosisError("the supernet does not say how much its training computed; train it with this version")
         return record
-
-    def supernet(self, file: str) -> Supernet:
-        """Return the supernet of a file in the folder; of "" the diagnosed one."""
-        return Supernet.load(self.folder / file, self.net.space) if file else self.net
 
     @cached_property
     def weights(self) -> str:
@@ -177,23 +164,19 @@ class Bench:
         return [found[architecture] for architecture in architectures]
 
     def outcomes(self, architectures: Sequence[Architecture]) -> list[Outcome]:
-        """Return the per-image outcomes of each architecture on the search split, cached in a file."""
-        content = [self.identity, "search", self.data.task.objectives, [each.to_dict() for each in architectures]]
-        path = self.folder / "outcomes" / f"search-{digest(content)}.npz"
-        if path.exists():
-            with np.load(path) as kept:
-                return [Outcome({name: kept[name][row] for name in kept}) for row in range(len(architectures))]
-        judge = self.fitness(self.data.search)
-        found = judge.outcomes(in_tree_order(list(architectures)), 0, len(self.data.search))
+        """Return the per-image outcomes of each architecture on the search split.
+
+        Raises:
+            FitnessError: An evaluation failed.
+        """
+        tree = in_tree_order(list(architectures))
+        found = self.fitness(self.data.search).outcomes(tree, 0, len(self.data.search))
         told = []
         for architecture in architectures:
             outcome = found[architecture]
             if isinstance(outcome, Exception):
                 raise FitnessError(f"{architecture} cannot be evaluated: {outcome}", architecture) from outcome
             told.append(outcome)
-        columns: dict[str, Any] = {name: np.stack([each.scores[name] for each in told]) for name in told[0].scores}
-        with atomic(path) as draft, draft.open("wb") as file:
-            np.savez_compressed(file, **columns)
         return told
 
     @property

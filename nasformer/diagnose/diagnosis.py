@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,21 @@ from nasformer._record import read_record
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
-from nasformer.diagnose.claims import claims
+from nasformer.diagnose.efficiency import EFFICIENCY
+from nasformer.diagnose.fidelity import FIDELITY
+from nasformer.diagnose.images import IMAGES
 from nasformer.diagnose.jobs import JobResult, done
-from nasformer.diagnose.pieces import MEASURES
+from nasformer.diagnose.piece import Claim, Piece
 from nasformer.diagnose.plan import Plan
-from nasformer.errors import DiagnosisError
+from nasformer.errors import DiagnosisError, did_you_mean
 from nasformer.supernet import Supernet
 from nasformer.supernet.checkpoint import replace_file
+from nasformer.tasks import Metric
 
 FILE = "diagnosis.json"
-_SIZES = (
-    *("share", "architectures", "band", "long", "pool", "search_images"),
-    *("evaluations", "random", "seeds", "seed"),
-)
+
+PIECES: dict[str, Piece] = {"images": IMAGES, "efficiency": EFFICIENCY, "fidelity": FIDELITY}
+"""Pieces by name, in execution order."""
 
 
 def diagnose(
@@ -40,6 +43,7 @@ def diagnose(
     device: str = "auto",
     readers: Readers = 0,
     progress: bool = True,
+    pieces: dict[str, Piece] = PIECES,
 ) -> dict[str, Any]:
     """Run the missing measurements of a plan, and return all results as plain values.
 
@@ -53,6 +57,7 @@ def diagnose(
         device: Device of training and evaluation.
         readers: Processes that read images, of each process.
         progress: Show progress bars.
+        pieces: The pieces that the plan can name.
 
     Returns:
         ``pieces`` by name, tested ``claims``, and provenance.
@@ -60,24 +65,36 @@ def diagnose(
     Raises:
         DataError: The images do not fit the supernet.
         BudgetError: No architecture meets the budget.
-        DiagnosisError: The budget allows too few architectures.
+        DiagnosisError: A piece is unknown, or the budget allows too few architectures.
         NasformerError: A training or a search failed.
     """
+    for name in plan.pieces:
+        if name not in pieces:
+            raise DiagnosisError(f"a diagnosis has no piece {name!r}; {did_you_mean(name, pieces)}", name)
     data.check(net.space)
     bench = Bench(net, data, plan, Path(out), device, readers)
     _require_enough(bench)
     do = partial(done, workers=workers, progress=progress)
-    for name, measure in MEASURES.items():
-        if name in plan.pieces and not _path(bench, name).exists():
-            replace_file(_path(bench, name), json.dumps(measure.of(bench, do), indent=1) + "\n")
-            _write(bench, file)
-    return _write(bench, file)
+    paths = {name: _path(bench, name, piece) for name, piece in pieces.items()}
+    for name, piece in pieces.items():
+        if name in plan.pieces and not paths[name].exists():
+            replace_file(paths[name], json.dumps(piece.measure(bench, do), indent=1) + "\n")
+            _write(bench, paths, pieces, file)
+    return _write(bench, paths, pieces, file)
+
+
+def claims(
+    found: Mapping[str, JobResult], metric: Metric, pieces: dict[str, Piece] = PIECES
+) -> list[tuple[Piece, Claim]]:
+    """Return every claim that the given pieces test, of which ``metric`` is measured."""
+    known = [(piece, found[name]) for name, piece in reversed(pieces.items()) if name in found]
+    return [(piece, claim) for piece, values in known for claim in piece.claims(values, metric)]
 
 
 def _require_enough(bench: Bench) -> None:
     """Check before any work that the supernet, its budgets and their architectures are enough."""
     plan, wanted = bench.plan, list[tuple[str, int, int]]()
-    if {"fidelity", "compute"} & {*plan.pieces}:
+    if "fidelity" in plan.pieces:
         _ = bench.training  # raises where it does not say how much it computed
     for budget in plan.budgets:
         bench.most(budget)
@@ -96,34 +113,28 @@ def _require_enough(bench: Bench) -> None:
             )
 
 
-def _path(bench: Bench, name: str) -> Path:
-    settings = bench.plan.identity(*MEASURES[name].sizes)
-    return bench.folder / "pieces" / f"{name}-{digest([bench.identity, settings])}.json"
+def _path(bench: Bench, name: str, piece: Piece) -> Path:
+    return bench.folder / "pieces" / f"{name}-{digest([bench.identity, bench.plan.identity(*piece.sizes)])}.json"
 
 
-def _write(bench: Bench, file: str) -> dict[str, Any]:
+def _write(bench: Bench, paths: Mapping[str, Path], pieces: dict[str, Piece], file: str) -> dict[str, Any]:
     """Write all results, and return them."""
-    paths = {name: _path(bench, name) for name in MEASURES}
-    pieces = {name: read_record(path) for name, path in paths.items() if path.exists()}
-    found = _record(bench, pieces, file)
-    replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
-    return found
-
-
-def _record(bench: Bench, pieces: Mapping[str, JobResult], file: str) -> dict[str, Any]:
     plan, space = bench.plan, bench.net.space
-    return {
+    measured = {name: read_record(path) for name, path in paths.items() if path.exists()}
+    apart = ("recipe", "budgets", "seed", "pieces", "epochs")
+    found = {
         "title": f"Diagnosis of a supernet of {space.name} on {bench.data.name}",
         "space": space.to_dict(),
         "budgets": [dict(budget) for budget in plan.budgets],
         "data": bench.data.record,
         "supernet": {"file": file, "weights": bench.weights, "training": bench.net.metadata.get("training", {})},
         "recipe": dict(plan.recipe),
-        "finetuning": dict(plan.finetuning),
-        "sizes": {name: getattr(plan, name) for name in _SIZES},
+        "sizes": {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in apart},
         "seed": plan.seed,
         "versions": dict(versions()),
         "machine": machine(),
-        "pieces": pieces,
-        "claims": claims(pieces, bench.metric),
+        "pieces": measured,
+        "claims": [claim for _, claim in claims(measured, bench.metric, pieces)],
     }
+    replace_file(bench.folder / FILE, to_json(found, indent=1) + "\n")
+    return found

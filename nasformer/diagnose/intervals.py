@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 LEVEL = 0.95
 _RESAMPLES = 2000
@@ -30,11 +31,10 @@ def mean_of(values: ArrayLike) -> IntervalEstimate:
     from scipy import stats
 
     x = np.asarray(values, dtype=np.float64)
-    mean = float(x.mean())
     if len(x) < 2 or not np.ptp(x):
-        return {"value": mean, "low": None, "high": None}
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return {"value": mean, "low": mean - half, "high": mean + half}
+        return {"value": float(x.mean()), "low": None, "high": None}
+    ends = stats.ttest_1samp(x, 0).confidence_interval(LEVEL)
+    return {"value": float(x.mean()), "low": float(ends.low), "high": float(ends.high)}
 
 
 def spread_of(values: ArrayLike) -> IntervalEstimate:
@@ -50,31 +50,38 @@ def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> 
     >>> ranks([1, 2, 3, 4], [10, 20, 30, 40])["kendall"]["value"]
     1.0
     """
-    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    rows = np.random.default_rng(seed).integers(len(x), size=(_RESAMPLES, len(x)))
-    return {name: _correlation(name, x, y, rows) for name in ("kendall", "spearman")}
+    from scipy import stats
+
+    found: dict[str, IntervalEstimate] = {}
+    for name in ("kendall", "spearman"):
+        value, p = _rank_correlation(name, first, second)
+        correlation: Any = partial(_rank_correlation, name)
+        drawn = stats.bootstrap(
+            (first, second),
+            lambda x, y, correlation=correlation: correlation(x, y)[0],
+            paired=True,
+            vectorized=False,
+            n_resamples=_RESAMPLES,
+            confidence_level=LEVEL,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+        low, high = map(float, drawn.confidence_interval)
+        found[name] = {"value": value, "low": low, "high": high, "p": p}
+    return found
 
 
 def kendall(first: ArrayLike, second: ArrayLike) -> float:
     """Return Kendall's tau-b; 0 if one ranking is constant."""
-    return _rank_correlation("kendall", np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))[0]
+    return _rank_correlation("kendall", first, second)[0]
 
 
-def _correlation(
-    name: str, x: NDArray[np.float64], y: NDArray[np.float64], rows: NDArray[np.int64]
-) -> IntervalEstimate:
-    drawn = [_rank_correlation(name, x[row], y[row])[0] for row in rows]
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    value, p = _rank_correlation(name, x, y)
-    return {"value": value, "low": float(low), "high": float(high), "p": p}
-
-
-def _rank_correlation(name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+def _rank_correlation(name: str, first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
     """Return the correlation and its p-value; 0 and 1 if one ranking is constant."""
     from scipy import stats
 
     function: Any = {"kendall": stats.kendalltau, "spearman": stats.spearmanr}[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        found = function(x, y)
+        found = function(first, second)
     return (0.0, 1.0) if np.isnan(found.statistic) else (float(found.statistic), float(found.pvalue))

@@ -1,4 +1,4 @@
-"""Jobs: independent, resumable units of a diagnosis, run in processes.
+"""Jobs: independent, resumable units of a diagnosis, run in processes; a network trained alone, and a search.
 
 The result of a job is one small JSON file, named by a hash of all its inputs.
 """
@@ -8,18 +8,27 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from nasformer._io import digest
 from nasformer._record import read_record
-from nasformer.compare.pool import pool_of, progress_bar
+from nasformer.architecture import Architecture
+from nasformer.compare.pool import progress_bar, run_in_pool
 from nasformer.diagnose.bench import Bench
 from nasformer.errors import DiagnosisError
+from nasformer.search import SearchResult
+from nasformer.searcher import Searcher
 from nasformer.supernet.checkpoint import replace_file
+from nasformer.training import Recipe, retrain
+from nasformer.training.compute import for_compute
+from nasformer.training.result import TrainingResult
 from nasformer.training.state import FILE as STATE
+
+STRATEGY = "thompson"
+_BATCH = 10
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -62,16 +71,10 @@ def _run(bench: Bench, waiting: Mapping[str, Job], workers: int) -> Iterator[str
             _finish(bench, name, job)
             yield name
         return
-    try:
-        with pool_of(workers, partial(_begin, bench)) as pool:
-            futures = {pool.submit(_finish_here, name, job): name for name, job in waiting.items()}
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-    except BrokenProcessPool as error:
-        raise DiagnosisError(
-            "a process was killed, possibly out of memory; resume with the same command and fewer --workers", workers
-        ) from error
+    work = {name: (name, job) for name, job in waiting.items()}
+    for name, future in run_in_pool(_finish_here, work, workers, DiagnosisError, partial(_begin, bench)):
+        future.result()
+        yield name
 
 
 _HERE: list[Bench] = []
@@ -100,3 +103,86 @@ def _file(bench: Bench, name: str) -> Path:
 def seconds_of(*jobs: Sequence[JobResult]) -> float:
     """Return the sequential time of jobs."""
     return sum(float(each["seconds"]) for several in jobs for each in several)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A network trained alone, evaluated on the test images."""
+
+    architecture: Architecture
+    recipe: Mapping[str, Any]
+    macs: float | None = None  # compute, from which the epochs follow; None: the recipe's epochs
+    seed: int = 0  # added to the recipe's
+
+    def name(self, bench: Bench) -> str:
+        """Return its file name."""
+        how = [self.architecture.to_dict(), changed(self.recipe), self.macs, self.seed]
+        return f"retrain-{digest([*how, bench.net.space.fingerprint, bench.images])}"
+
+    def run(self, bench: Bench, folder: Path) -> JobResult:
+        """Train, evaluate, and keep only the figures."""
+        recipe, space = reseeded(self.recipe, self.seed), bench.net.space
+        if self.macs is not None:
+            recipe = for_compute(recipe, self.macs, space.macs(self.architecture), len(bench.data.train))
+        recipe = recipe.replace(validate_every=recipe.epochs)
+        result = retrain(self.architecture, space, bench.data, recipe, **options(bench, folder))
+        test, training = result.figures["test"], result.training
+        scores = {name: test[name] for name in bench.data.task.objectives}
+        return {**scores, "macs": training.macs, "epochs": passes(training, bench), "seconds": training.seconds}
+
+
+@dataclass(frozen=True)
+class SearchCurve:
+    """A search under the middle budget, and the incumbent's value by evaluation."""
+
+    strategy: str
+    evaluations: int
+    seed: int
+
+    def name(self, bench: Bench) -> str:
+        """Return its file name."""
+        size = [self.evaluations, bench.plan.identity("search_images", "budgets")]
+        return f"{self.strategy}-{self.seed}-{digest([bench.identity, size])}"
+
+    def run(self, bench: Bench, folder: Path) -> JobResult:
+        """Search, and return the curve."""
+        result = Searcher(
+            bench.net.space, self.strategy, bench.fitness(bench.searched, objective=bench.ranking), self.seed
+        ).run(
+            dict(bench.plan.middle) or None,
+            evaluations=self.evaluations,
+            batch_size=_BATCH,
+            storage=folder / "study.log",
+            study=self.strategy,
+            progress=False,
+        )
+        told = [trial.value for trial in result.trials if trial.value is not None and not trial.probe]
+        best = [max(told[: count + 1]) for count in range(len(told))]
+        return {"architecture": result.best.architecture.to_dict(), "curve": best, "seconds": search_seconds(result)}
+
+
+def search_seconds(result: SearchResult) -> float:
+    """Return the sequential time of a search's evaluations."""
+    return sum(trial.seconds for trial in result.trials)
+
+
+def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
+    """Return the recipe with ``seed`` added to its own seed."""
+    return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
+
+
+def passes(training: TrainingResult, bench: Bench) -> float:
+    """Return how often a training saw the train images."""
+    return training.steps * training.recipe.batch_size / len(bench.data.train)
+
+
+def changed(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe that are no defaults: later versions have further ones."""
+    plain = Recipe().to_dict()
+    return {name: value for name, value in recipe.items() if plain.get(name, value) != value}
+
+
+def options(bench: Bench, folder: Path) -> dict[str, Any]:
+    """Return how a training runs in a folder."""
+    options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
+    return options | {"readers": bench.readers}

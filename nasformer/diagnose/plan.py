@@ -9,10 +9,10 @@ from typing import Any
 
 from nasformer._io import digest
 from nasformer.cost import Bounds, Limits
-from nasformer.errors import DiagnosisError, did_you_mean
+from nasformer.errors import DiagnosisError
 from nasformer.space import SearchSpace
 
-PIECES = ("images", "efficiency", "fidelity", "compute")
+PIECES = ("images", "efficiency", "fidelity")
 """The pieces of a diagnosis, cheap ones first; each can be requested separately."""
 
 _LEAST = {"architectures": 3, "pool": 3, "band": 0, "long": 0}
@@ -23,61 +23,36 @@ _LEAST |= dict.fromkeys(("search_images", "evaluations", "random", "seeds"), 1)
 class Plan:
     """The measurements of a diagnosis.
 
-    Attributes:
-        recipe: Recipe of networks trained alone, from ``Recipe.to_dict``.
-        finetuning: Recipe of the winners' fine-tuning; its epochs follow from ``share``.
-        budgets: Budgets, each as in ``SearchSpace.feasible``; the middle one is that of the band.
-        share: Compute of search and fine-tuning together, as a share of the supernet's training.
-        epochs: Epochs of a network in ``fidelity``; None: those of the recipe.
-        architectures: Number of retrained architectures over the whole range of the budgets.
-        band: Number of retrained architectures within 10 % of the middle budget.
-        long: Number of the former that are also retrained for as many epochs as the supernet.
-        pool: Number of architectures evaluated per image.
-        search_images: Search images per evaluation of a search.
-        evaluations: Evaluations per search.
-        random: Random evaluations whose winner a search is to pass.
-        seeds: Supernets, searches and networks of each kind.
-        seed: Random seed.
-        pieces: Names of the pieces.
-
     Raises:
-        DiagnosisError: A size is too small, or a piece is unknown.
-        RecipeError: A recipe is invalid.
+        DiagnosisError: A size is too small, or there is no piece.
+        RecipeError: The recipe is invalid.
     """
 
-    recipe: Mapping[str, Any]
-    finetuning: Mapping[str, Any]
-    budgets: tuple[Mapping[str, Any], ...] = ()
-    share: float = 0.6
-    epochs: int | None = None
-    architectures: int = 20
-    band: int = 20
-    long: int = 5
-    pool: int = 100
-    search_images: int = 2000
-    evaluations: int = 100
-    random: int = 1000
-    seeds: int = 3
+    recipe: Mapping[str, Any]  # of networks trained alone, from Recipe.to_dict
+    budgets: tuple[Mapping[str, Any], ...] = ()  # each as in SearchSpace.feasible; the middle one is that of the band
+    epochs: int | None = None  # of a network in fidelity; None: those of the recipe
+    architectures: int = 20  # retrained over the whole range of the budgets
+    band: int = 20  # retrained within 10 % of the middle budget
+    long: int = 5  # of the former, also retrained for as many epochs as the supernet
+    pool: int = 100  # architectures evaluated per image
+    search_images: int = 2000  # per evaluation of a search
+    evaluations: int = 100  # per search
+    random: int = 1000  # evaluations whose winner a search is to pass
+    seeds: int = 3  # searches of each strategy
     seed: int = 0
-    pieces: tuple[str, ...] = PIECES
+    pieces: tuple[str, ...] = PIECES  # names of the pieces
 
     def __post_init__(self) -> None:
         for name, bound in _LEAST.items():
             if getattr(self, name) < bound:
                 raise DiagnosisError(f"{name} must be at least {bound}, got {getattr(self, name)}", self)
-        if not 0 < self.share <= 10:
-            raise DiagnosisError(f"share must be above 0 and at most 10, got {self.share}", self.share)
         if self.long > self.architectures:
             raise DiagnosisError(f"long is {self.long}, of {self.architectures} architectures; take fewer", self)
         if not self.pieces:
-            raise DiagnosisError(f"a diagnosis has at least one piece of {', '.join(PIECES)}", self.pieces)
+            raise DiagnosisError(f"a diagnosis has at least one piece, such as {PIECES[0]}", self.pieces)
         if self.seed < 0:
             raise DiagnosisError(f"seed must be at least 0, got {self.seed}", self.seed)
-        for name in ("recipe", "finetuning"):
-            object.__setattr__(self, name, _whole(getattr(self, name)))
-        for piece in self.pieces:
-            if piece not in PIECES:
-                raise DiagnosisError(f"a diagnosis has no piece {piece!r}; {did_you_mean(piece, PIECES)}", piece)
+        object.__setattr__(self, "recipe", whole(self.recipe))
 
     @property
     def middle(self) -> Mapping[str, Any]:
@@ -101,7 +76,7 @@ def spread_budgets(space: SearchSpace) -> tuple[Limits, ...]:
     return tuple({"macs": Bounds(None, macs)} for macs in found)
 
 
-def _whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe with defaults filled in."""
     from nasformer.training import Recipe
 

@@ -6,17 +6,12 @@ Matplotlib is imported only to draw figures.
 """
 
 from nasformer.report.comparison import write_comparison
-from nasformer.report.diagnosis import write_diagnosis_report
 from nasformer.report.search import write_report
-from nasformer.report.searches import Finalist, summary_lines
 from nasformer.report.training import paired_verdict, write_training_report
 
 __all__ = [
-    "Finalist",
     "paired_verdict",
-    "summary_lines",
     "write_comparison",
-    "write_diagnosis_report",
     "write_report",
     "write_training_report",
 ]

@@ -14,9 +14,10 @@ from nasformer.cost import COSTS, Bounds
 from nasformer.report.figures import Line, Picture, draw_learning_curve, draw_lines, draw_network
 from nasformer.report.interval import interval
 from nasformer.report.notation import amount, budget, compact, cost_name
-from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.page import Download, Subject, Tile, render, write_files
 from nasformer.report.tables.record import data_table, space_table, training_table, versions_table
-from nasformer.report.tables.table import Table, bounds, count, facts, in_unit, number
+from nasformer.report.tables.table import Cell, Table, bounds, columns, count, facts, in_unit, number
+from nasformer.report.words import say
 from nasformer.space import SearchSpace
 from nasformer.tasks import Metric, task_of
 
@@ -25,17 +26,10 @@ _NETWORKS, _RIVALS = "networks", "uniform ViT, alone"
 
 
 def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, command: str = "") -> Path:
-    """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder.
+    """Write ``report.html``, and ``figures/NAME.svg`` and ``.png``, into a folder; return the page.
 
-    Args:
-        folder: Output folder.
-        found: Plain values: ``space``; ``models``, each with budget, architecture, costs, measured_ms, test, bytes,
-            file and rival; ``stages``, the line of each; ``training``, of ``TrainingResult.to_dict``; ``seconds``.
-        title: Heading of the page.
-        command: The shell command.
-
-    Returns:
-        The path of ``report.html``.
+    ``found`` are plain values: ``space``; ``models``, each with budget, architecture, costs, measured_ms, test, bytes,
+    file and rival; ``stages``, the line of each; ``training``, of ``TrainingResult.to_dict``.
 
     Raises:
         NasformerError: The folder cannot be written.
@@ -43,6 +37,7 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
     training = found["training"]
     task, space, models = task_of(training["data"]), SearchSpace.from_dict(dict(found["space"])), found["models"]
     metric, examples = task.metrics[0], training["data"]["splits"]["test"]
+    last, ends = models[-1], interval(metric, models[-1]["test"], examples)
     curve, front = draw_learning_curve(training), _front(models, metric, examples)
     distinct = {json.dumps(model["architecture"]): model for model in models}.values()
     drawings = [
@@ -56,13 +51,11 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         )
         for number, model in enumerate(distinct, 1)
     ]
-    pictures = [picture for picture in (front, curve, *drawings) if picture is not None]
     html = render(
         "fit.html.j2",
         Subject(title, command, Download.of_json("fit.json", found)),
-        pictures,
         [data_table(training["data"]), versions_table({**versions(), **machine()})],
-        summary=[_lead(models, metric, examples, task.examples)],
+        summary=[say("fitted", model=last, budget=_budget(last), task=task, examples=examples, ends=ends)],
         tiles=[_tile(model, metric, examples) for model in models],
         warnings=[],
         front=front,
@@ -73,24 +66,14 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
         training=replace(training_table(training), folded="Recipe and result"),
         space=space_table(space),
     )
-    return write_files(folder, {"report.html": html}, pictures) / "report.html"
-
-
-def _lead(models: Sequence[JsonObject], metric: Metric, examples: int, of: str) -> str:
-    last, title = models[-1], metric.title
-    ends = interval(metric, last["test"], examples)
-    within = "" if ends is None else f", 95 % interval {ends}"
-    return (
-        f"The network of {_budget(last)} has {metric.text(last['test'][metric.name])} {title} on {examples:,} test "
-        f"{of}{within}. Test {of} influenced no choice."
-    )
+    return write_files(folder, {"report.html": html}, [front, curve, *drawings]) / "report.html"
 
 
 def _budget(model: JsonObject) -> str:
     return budget({name: Bounds(None, most) for name, most in model["budget"].items()})
 
 
-def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, str]:
+def _tile(model: JsonObject, metric: Metric, examples: int) -> Tile:
     """Return the tile of a budget: bound, test metric, and what the network takes of it."""
     ends = interval(metric, model["test"], examples)
     taken = [
@@ -99,7 +82,7 @@ def _tile(model: JsonObject, metric: Metric, examples: int) -> tuple[str, str, s
     ]
     measured = [] if model["measured_ms"] is None else [f"{model['measured_ms']:.2f} ms measured"]
     words = "; ".join([*taken, *measured, *([] if ends is None else [f"95 % interval {ends}"])])
-    return _budget(model), metric.text(model["test"][metric.name]), words
+    return Tile(_budget(model), metric.text(model["test"][metric.name]), words)
 
 
 def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Picture | None:
@@ -128,25 +111,19 @@ def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Pictu
 
 
 def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Table:
-    timed = any(model["measured_ms"] is not None for model in models)
-    header = ["budget", f"test {metric.title}", "95 % interval", "parameters", "MACs"]
-    header += ["predicted ms", "measured ms"] if timed else []
-    rivals = any(model["rival"] for model in models)
-    header += [_RIVALS] if rivals else []
-    rows = []
-    for model in models:
-        ends, costs = interval(metric, model["test"], examples), model["costs"]
-        row = [
-            _budget(model),
-            in_unit(model["test"][metric.name], metric),
-            bounds(ends),
-            count(costs["params"]),
-            count(costs["macs"]),
-        ]
-        row += [number(costs.get("latency_ms")), number(model["measured_ms"])] if timed else []
-        row += [in_unit(model["rival"]["test"][metric.name], metric)] if rivals else []
-        rows.append([*row, f"{compact(model['bytes'])}B", Path(model["file"]).parent.name])
-    caption = "The network of each budget."
-    if rivals:
-        caption += " Uniform ViTs were trained alone, each for an equal part of the compute of all stages."
-    return Table("networks", caption, [*header, "size", "file"], rows)
+    def test(figures: JsonObject | None) -> Cell:
+        return in_unit(None if figures is None else figures["test"][metric.name], metric)
+
+    cells = {
+        "budget": _budget,
+        f"test {metric.title}": test,
+        "95 % interval": lambda model: bounds(interval(metric, model["test"], examples)),
+        "parameters": lambda model: count(model["costs"]["params"]),
+        "MACs": lambda model: count(model["costs"]["macs"]),
+        "predicted ms": lambda model: number(model["costs"].get("latency_ms")),
+        "measured ms": lambda model: number(model["measured_ms"]),
+        _RIVALS: lambda model: test(model["rival"]),
+        "size": lambda model: f"{compact(model['bytes'])}B",
+        "file": lambda model: Path(model["file"]).parent.name,
+    }
+    return columns("networks", say("table_fit", rivals=any(model["rival"] for model in models)), models, cells)

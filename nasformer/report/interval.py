@@ -24,12 +24,9 @@ class MetricInterval(NamedTuple):
 
 
 def interval(metric: Metric, scores: Mapping[str, Any], examples: int | None) -> MetricInterval | None:
-    """Return the 95 % interval of a metric for examples from the same distribution; None: unknown.
+    """Return the 95 % interval of a metric for so many examples from the same distribution; None: unknown.
 
-    Args:
-        metric: The metric; of proportions the interval is Wilson's, of others by ``standard_error``.
-        scores: The figures of a split, by name.
-        examples: Number of examples.
+    Of proportions it is Wilson's, of other metrics by the ``standard_error`` among the scores.
 
     >>> from nasformer.tasks import get_task
     >>> str(interval(get_task("classification").metrics[0], {"accuracy": 97.5}, 360))
@@ -47,10 +44,3 @@ def interval(metric: Metric, scores: Mapping[str, Any], examples: int | None) ->
     right = min(count, max(0, round(value * count / 100)))
     ends = binomtest(right, count).proportion_ci(0.95, method="wilson")
     return MetricInterval(100 * float(ends.low), 100 * float(ends.high), metric)
-
-
-def split_size(data: Mapping[str, Any] | None, split: str) -> int | None:
-    """Return the number of examples of a split in a dataset's record; None if unknown."""
-    splits = (data or {}).get("splits")
-    size = splits.get(split) if isinstance(splits, Mapping) else None
-    return size if isinstance(size, int) and size > 0 else None

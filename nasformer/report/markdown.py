@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from nasformer._console import printable
 from nasformer.compare import Comparison
-from nasformer.report.section import power_statement, series_of
-from nasformer.report.statistics import Analysis, TaskAnalysis
-from nasformer.report.tables import outcome, pairs
+from nasformer.report.section import power_statement, series_of, task_tables
+from nasformer.report.statistics import Analysis
+from nasformer.report.tables.pairs import leaderboard_table
 from nasformer.report.tables.record import checklist_table, run_tables
-from nasformer.report.tables.table import Series, Table
+from nasformer.report.tables.table import Table
 
+_SHOWN = ("ranking", "pairs", "effort")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 
 
@@ -23,26 +24,23 @@ def markdown(comparison: Comparison, analysis: Analysis) -> str:
     if analysis.warnings:
         blocks += ["**Warnings**", "\n".join(f"- {escaped(str(each))}" for each in analysis.warnings)]
     if analysis.across is not None:
-        leaders = pairs.leaderboard_table(analysis.across, analysis.tasks, series)
+        leaders = leaderboard_table(analysis.across, analysis.tasks, series)
         blocks += ["## All tasks", _table(leaders), escaped(analysis.across.words)]
     if analysis.held_out is not None:
-        blocks.append(_table(pairs.leaderboard_table(analysis.held_out, analysis.tasks, series, "held-out")))
+        blocks.append(_table(leaderboard_table(analysis.held_out, analysis.tasks, series, "held-out")))
     for task in analysis.tasks:
-        blocks += _task(task, series)
+        tables = task_tables(comparison, task, series)
+        blocks += [f"## {escaped(task.record.title)}", *(_table(tables[name]) for name in _SHOWN)]
+        blocks.append(escaped(power_statement(task)))
     blocks += ["## Was it fair?", _table(checklist_table(analysis.checklist))]
     blocks += ["## Reproduction", f"    {printable(comparison.command)}" if comparison.command else ""]
     blocks += map(_table, run_tables(comparison))
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _task(task: TaskAnalysis, series: Series) -> list[str]:
-    blocks = [f"## {escaped(task.record.title)}", _table(outcome.ranking_table(task, series, ""))]
-    if task.pairs:
-        blocks += [_table(pairs.pairs_table(task, series, "")), escaped(power_statement(task))]
-    return [*blocks, _table(outcome.effort_table(task, series, ""))]
-
-
-def _table(shown: Table) -> str:
+def _table(shown: Table | None) -> str:
+    if shown is None:
+        return ""
     first = "| :-- " + ("| :-- " if shown.wide else "| --: ") * (len(shown.header) - 1) + "|"
     rows = [_row(shown.header), first, *map(_row, shown.rows)]
     return f"{escaped(shown.caption)}\n\n" + "\n".join(rows)

@@ -176,7 +176,18 @@ def budget(limits: Limits) -> str:
     >>> budget(as_limits({"params": (5e4, 6e4), "macs": 1.4e6}, ["params", "macs"]))
     '50,000 to 60,000 parameters and at most 1,400,000 MACs'
     """
-    return " and ".join(_bounds(name, low, high) for name, (low, high) in limits.items()) or "no budget"
+    return " and ".join(f"{span(*ends)} {cost_name(name)}" for name, ends in limits.items()) or "no budget"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """Return the bounds of a cost.
+
+    >>> span(None, 60_000), span(5.5, 8.0)
+    ('at most 60,000', '5.5 to 8')
+    """
+    if low is None:
+        return "any" if high is None else f"at most {amount(high)}"
+    return f"at least {amount(low)}" if high is None else f"{amount(low)} to {amount(high)}"
 
 
 def short_budget(limits: Limits) -> str:
@@ -186,21 +197,13 @@ def short_budget(limits: Limits) -> str:
     >>> short_budget(as_limits({"params": (5e6, 6e6), "macs": 1.4e9}, ["params", "macs"]))
     '5 M to 6 M parameters, ≤ 1.4 G MACs'
     """
-    return ", ".join(f"{_span(low, high)} {cost_name(name)}" for name, (low, high) in limits.items())
+    return ", ".join(f"{_short_span(*ends)} {cost_name(name)}" for name, ends in limits.items())
 
 
-def _span(low: float | None, high: float | None) -> str:
+def _short_span(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"≥ {compact(low or 0)}" if high is None else f"≤ {compact(high)}"
     return f"{compact(low)} to {compact(high)}"
-
-
-def _bounds(name: str, low: float | None, high: float | None) -> str:
-    if low is None:
-        return f"at most {'–' if high is None else amount(high)} {cost_name(name)}"
-    if high is None:
-        return f"at least {amount(low)} {cost_name(name)}"
-    return f"{amount(low)} to {amount(high)} {cost_name(name)}"
 
 
 def listed(items: list[str]) -> str:

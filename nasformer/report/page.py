@@ -12,17 +12,17 @@ from functools import cache
 from importlib.resources import files
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic_core import to_jsonable_python
 
 from nasformer._console import printable
 from nasformer._io import without_formulas, write_file
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import palette
-from nasformer.report.plain import plain
 from nasformer.report.tables.table import Table, as_cell
 from nasformer.report.words import FILTERS
 
@@ -32,18 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file embedded in the page.
-
-    Args:
-        name: File name.
-        words: Link text.
-        kind: Media type.
-        text: Content.
-    """
+    """A file embedded in the page."""
 
     name: str
-    words: str
-    kind: str
+    words: str  # of the link
+    kind: str  # media type
     text: str
 
     @classmethod
@@ -59,21 +52,22 @@ class Download:
         return f"data:{self.kind};charset=utf-8;base64,{base64.b64encode(content).decode()}"
 
 
+class Tile(NamedTuple):
+    """A figure at the head of the page."""
+
+    name: str
+    value: str
+    remark: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Header data of a page.
-
-    Args:
-        title: Heading.
-        command: The shell command.
-        download: The data of the page.
-        labels: Strategies, for highlighting.
-    """
+    """Header data of a page."""
 
     title: str
-    command: str
-    download: Download
-    labels: Sequence[str] = ()
+    command: str  # of the shell
+    download: Download  # the data of the page
+    labels: Sequence[str] = ()  # strategies, for highlighting
 
     @classmethod
     def of(cls, comparison: Comparison) -> Subject:
@@ -84,30 +78,37 @@ class Subject:
         return cls(comparison.title, comparison.command, runs, comparison.labels)
 
 
+def plain(value: Any) -> Any:
+    """Return nested data as plain JSON values; non-finite numbers become null.
+
+    >>> plain({("a", "b"): (1.5, float("nan"))})
+    {'a,b': [1.5, None]}
+    """
+    return to_jsonable_python(value, fallback=_plain, inf_nan_mode="null")
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's values and our own objects as plain ones."""
+    convert = getattr(value, "tolist", None) or getattr(value, "to_dict", None)
+    return str(value) if convert is None else convert()
+
+
 def render(
     template: str,
     subject: Subject,
-    pictures: Iterable[Picture | None],
     records: Sequence[Table],
     chapters: Sequence[tuple[str, str]] = (),
     **shown: Any,
 ) -> str:
-    """Return the page.
+    """Return the page of a template that extends ``base.html.j2``.
 
-    Args:
-        template: Template file, which extends ``base.html.j2``.
-        subject: Title, command, data and strategies.
-        pictures: All figures of the page; None: not drawn.
-        records: Tables for reproduction.
-        chapters: Id and title of each chapter, for a list of contents.
-        **shown: Further template variables.
+    ``records`` are tables for reproduction, ``chapters`` ids and titles for the contents, ``shown`` further variables.
     """
     script = _resource("script.js")
     page = _environment().get_template(template)
     return page.render(
         subject=subject,
         records=records,
-        traces={picture.name: picture.traces for picture in pictures if picture and picture.traces},
         numbers={"Figure": count(1), "Table": count(1)},
         chapters=chapters,
         policy=_policy(script),
@@ -150,10 +151,7 @@ def _shown(value: object) -> object:
 
 
 def write_files(folder: str | Path, texts: dict[str, str], pictures: Iterable[Picture | None]) -> Path:
-    """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``.
-
-    Returns:
-        The folder.
+    """Write files atomically, and figures as ``figures/NAME.svg`` and ``.png``; return the folder.
 
     Raises:
         NasformerError: The folder cannot be written.

@@ -28,59 +28,41 @@ def series_of(comparison: Comparison) -> Series:
     return {label: number for number, label in enumerate(comparison.labels)}
 
 
-def task_section(
-    comparison: Comparison, task: TaskAnalysis, number: int, series: Series, *, draw: bool = True
-) -> dict[str, Any]:
-    """Return the section of a task: its id, title, power statement, figures and tables by name, and drawings.
+def task_section(comparison: Comparison, task: TaskAnalysis, number: int, series: Series) -> dict[str, Any]:
+    """Return the section of a task: its id, title, power statement, figures and tables by name, and drawings."""
+    from nasformer.report import figures
 
-    Args:
-        comparison: The runs.
-        task: Analysis of the task.
-        number: Number of the task on the page, from 1.
-        series: Number of each strategy, which sets its colour and marker.
-        draw: Whether to draw the best architectures.
-    """
     end = f"-{number}"
-    figures, drawings = _figures(comparison, task, series, end), _drawings(comparison, task, end) if draw else []
+    drawn = {
+        "anytime": figures.draw_anytime(task, series, f"anytime{end}"),
+        "finals": figures.draw_finals(task, comparison.cells, series, f"finals{end}"),
+        "curse": figures.draw_curse(task, comparison.cells, series, f"curse{end}"),
+        "fronts": figures.draw_fronts(task, series, f"fronts{end}"),
+    }
+    drawings = _drawings(comparison, task, end)
     return {
         "name": f"task{end}",
         "title": task.record.title,
         "power": power_statement(task),
-        "figures": figures,
-        "tables": _tables(comparison, task, series, end),
+        "figures": drawn,
+        "tables": task_tables(comparison, task, series, end),
         "drawings": drawings,
-        "pictures": [*figures.values(), *drawings],
+        "pictures": [*drawn.values(), *drawings],
     }
 
 
-def _figures(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Picture]:
-    from nasformer.report import figures
-
-    shown = {
-        "anytime": figures.draw_anytime(task, series, f"anytime{end}"),
-        "finals": figures.draw_finals(task, comparison.cells, series, f"finals{end}"),
-        "curse": figures.draw_curse(task, comparison.cells, series, f"curse{end}"),
-        "time_spent": figures.draw_time_spent(task, series, f"time-spent{end}"),
-        "fronts": figures.draw_fronts(task, series, f"fronts{end}"),
-    }
-    return {name: picture for name, picture in shown.items() if picture is not None}
-
-
-def _tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str) -> dict[str, Table]:
-    shown = {
+def task_tables(comparison: Comparison, task: TaskAnalysis, series: Series, end: str = "") -> dict[str, Table | None]:
+    """Return the tables of a task by name; None if there is nothing to show."""
+    several, tested = sum(standing.n for standing in task.ranking) > 1, any(pair.p is not None for pair in task.pairs)
+    return {
+        "ranking": outcome.ranking_table(task, series, f"ranking{end}") if several else None,
+        "matrix": pairs.matrix_table(task, series, f"matrix{end}") if len(task.ranking) > 2 and tested else None,
+        "pairs": pairs.pairs_table(task, series, f"pairs{end}") if task.pairs else None,
+        "fronts": outcome.fronts_table(task, series, f"hypervolume{end}") if task.fronts else None,
         "effort": outcome.effort_table(task, series, f"effort{end}"),
         "runs": outcome.runs_table(comparison, task, series, f"runs{end}"),
         "task": task_table(task.record, f"record{end}"),
     }
-    if sum(standing.n for standing in task.ranking) > 1:
-        shown["ranking"] = outcome.ranking_table(task, series, f"ranking{end}")
-    if task.pairs:
-        shown["pairs"] = pairs.pairs_table(task, series, f"pairs{end}")
-    if len(task.ranking) > 2 and any(pair.p is not None for pair in task.pairs):
-        shown["matrix"] = pairs.matrix_table(task, series, f"matrix{end}")
-    if task.fronts:
-        shown["fronts"] = outcome.fronts_table(task, series, f"hypervolume{end}")
-    return shown
 
 
 def power_statement(task: TaskAnalysis) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.cost import COSTS, Geometry
+from nasformer.data.samples import MISTAKES
 from nasformer.report.interval import MetricInterval, interval
-from nasformer.report.page import Download, Subject, render, write_files
+from nasformer.report.notation import compact, duration, grouped, written
+from nasformer.report.page import Download, Subject, Tile, render, write_files
 from nasformer.report.tables import training as tables
 from nasformer.report.tables.record import data_table, versions_table
 from nasformer.report.tables.table import Table, facts, flattened, numbered
@@ -49,7 +53,7 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     costs = {name: figures[name] for name in COSTS}
     network = Geometry.from_dict(figures["geometry"]), Architecture.from_dict(dict(figures["architecture"])), costs
     drawing = draw_network(*network, "architecture", "the network")
-    curves = draw_progress(task, training.get("history") or ())
+    curves = draw_progress(task, training.get("history") or (), training.get("kept"))
     names = [str(row["class"]) for row in rows] if "confusion" in test else []
     confusion, profile = draw_confusion(test["confusion"], names) if names else None, _profile(task, part, rows)
     pictures = [drawing, *curves, confusion, profile]
@@ -57,15 +61,12 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     html = render(
         "training.html.j2",
         Subject(title, command, Download.of_json(f"{figures.get('kind', 'training')}.json", figures)),
-        pictures,
         [
             *([data_table(data)] if data else []),
             versions_table({**(figures.get("versions") or {}), **machine()}),
         ],
         summary=_summary(task, figures, ends),
-        task=task,
-        trained=figures,
-        ends=ends,
+        tiles=_tiles(task, figures, ends),
         warnings=_warnings(parts, rows),
         drawing=drawing,
         curves=curves,
@@ -74,13 +75,28 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
         many=len(rows) > _MANY,
         profile=profile,
         details=_details(task, part, test),
+        mistakes=_mistakes(Path(folder), figures),
         confusions=tables.confusions_table(test) if confusion else None,
         scores=tables.scores_table(task, figures, _done(figures)),
         costs=tables.costs_table(task, figures),
         origin=tables.origin_table(figures),
-        recipe=facts("recipe", "The recipe.", flattened(training.get("recipe") or {})),
+        recipe=replace(facts("recipe", "The recipe.", flattened(training.get("recipe") or {})), folded="All settings"),
     )
     return write_files(folder, {"report.html": html}, pictures) / "report.html"
+
+
+def _tiles(task: Task, figures: JsonObject, ends: MetricInterval | None) -> list[Tile]:
+    metric, speed = task.metrics[0], figures.get("speed")
+    macs = f"{compact(figures['macs'])} MACs per {task.example}"
+    shown = [
+        Tile(f"test {metric.title}", written(figures["test"].get(metric.name), metric), str(ends or "")),
+        Tile("parameters", grouped(figures["params"]), macs),
+    ]
+    if speed:
+        batch = f"{task.examples}/s, batch size {speed['batch_size']}"
+        shown.append(Tile("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
+        shown.append(Tile("throughput here", f"{speed['images_per_second']:,.0f}", batch))
+    return shown
 
 
 def _parts(test: JsonObject) -> tuple[str, Sequence[Any]]:
@@ -101,6 +117,14 @@ def _profile(task: Task, part: str, rows: Sequence[Any]) -> Picture | None:
     metric, places = task.metrics[0], range(1, len(rows) + 1)
     title, caption = f"{metric.title} by {part}", f"{metric.title} of each {part}, over the test {task.examples}."
     return draw_lines("profile", title, caption, [Line("test", places, rows)], numbered(), x=part, y=metric.heading)
+
+
+def _mistakes(folder: Path, figures: JsonObject) -> tuple[str, Table] | None:
+    """Return the most confidently wrong images as a data URL, with their table; None without any."""
+    found, sheet = figures.get("mistakes"), folder / MISTAKES
+    if not found or not sheet.is_file():
+        return None
+    return f"data:image/png;base64,{b64encode(sheet.read_bytes()).decode()}", tables.mistakes_table(found)
 
 
 def _details(task: Task, part: str, test: JsonObject) -> Table | None:

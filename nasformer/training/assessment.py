@@ -49,6 +49,26 @@ def assess(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str
     return {task.examples: len(outputs), **means, "standard_error": errors if task.independent else {}, **further}
 
 
+def mistakes(data: Dataset, outputs: torch.Tensor, targets: torch.Tensor, count: int = 8) -> list[dict[str, Any]]:
+    """Return the test images that a classifier gets wrong with the highest probability, most confident first.
+
+    Each has its place in the split, ``class``, ``predicted`` and ``probability`` in percent; none of other tasks.
+    """
+    if data.task.name != "classification" or len(data.input_shape) != 3:
+        return []
+    probabilities, predicted = outputs.softmax(dim=1).max(dim=1)
+    wrong = (predicted != targets).nonzero()[:, 0]
+    return [
+        {
+            "image": place,
+            "class": data.classes[int(targets[place])],
+            "predicted": data.classes[int(predicted[place])],
+            "probability": 100 * float(probabilities[place]),
+        }
+        for place in wrong[probabilities[wrong].argsort(descending=True)[:count]].tolist()
+    ]
+
+
 def speed(net: VisionTransformer, device: torch.device, *, repeats: int = 20) -> dict[str, Any]:
     """Return latency (ms, batch size 1) and throughput (images/s) on this machine, as medians."""
     engine = make_runtime("torch", None, "fp32", device)

@@ -19,6 +19,7 @@ from nasformer.architecture import Architecture
 from nasformer.cost import COSTS
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
+from nasformer.data.samples import MISTAKES, draw_test_images
 from nasformer.errors import DataError, RecipeError
 from nasformer.space import SearchSpace
 from nasformer.supernet.adapt import adapted
@@ -26,7 +27,7 @@ from nasformer.supernet.checkpoint import fingerprint, replace_file
 from nasformer.supernet.model import VisionTransformer
 from nasformer.supernet.repair import Repair
 from nasformer.tasks import Task
-from nasformer.training.assessment import assess, outputs_on_test, speed
+from nasformer.training.assessment import assess, mistakes, outputs_on_test, speed
 from nasformer.training.defaults import default_recipe
 from nasformer.training.distributed import is_main_process
 from nasformer.training.log import logger
@@ -229,6 +230,7 @@ def _finish(
     device = torch.device(training.device)
     outputs, targets = outputs_on_test(net, data, device, readers=readers)
     figures["test"] = assess(data.task, outputs, targets)
+    figures["mistakes"] = mistakes(data, outputs, targets)
     if before is not None:
         initial, task = before
         earlier, _ = outputs_on_test(initial, data, device, readers=readers)
@@ -237,6 +239,8 @@ def _finish(
             figures["paired"] = paired
     figures["speed"] = speed(net, device)
     if out is not None:
+        if figures["mistakes"]:
+            draw_test_images(data, [each["image"] for each in figures["mistakes"]], Path(out) / MISTAKES)
         path = Path(out) / f"{figures['kind']}.json"
         replace_file(path, to_json(result.to_dict(), indent=1) + "\n")
     return result

@@ -116,7 +116,10 @@ def test_search_then_evaluate(weights: Path, nasformer: Command, tmp_path: Path)
         assert {key: row[key] for key in by_hand} == pytest.approx(by_hand, rel=1e-5)
         assert row["params"] <= 60e3
     assert (test["split"], test["images"]) == ("test", 359)
-    assert "winner" in ran(nasformer("evaluate", "run"))
+    assert "report: run" in ran(nasformer("evaluate", "run"))
+    page = (folder / "report.html").read_text()
+    assert "On the test split, after the selection: winner" in page
+    assert "nasformer search digits --strategy tpe" in page, "the command of the search"
 
 
 def test_a_folder_with_the_name_of_a_space_is_not_in_its_way(weights: Path, nasformer: Command, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_cheap_pieces_end_in_a_page(nasformer: Command, weights: Path) -> None:
 
 
 def test_options_are_the_plan(nasformer: Command, weights: Path) -> None:
-    options = {"--share": 0.7, "--architectures": 4, "--band": 3, "--long": 1, "--epochs": 2, "--seed": 5}
+    options = {"--architectures": 4, "--band": 3, "--long": 1, "--epochs": 2, "--seed": 5}
     given = [each for pair in options.items() for each in pair]
     done = nasformer("diagnose", "digits", *SMALL, *given, "--piece", "images", "--out", "found", "--json")
     told: dict[str, Any] = json.loads(done.out)
@@ -47,7 +47,6 @@ def test_options_are_the_plan(nasformer: Command, weights: Path) -> None:
 def test_what_does_not_fit(refused: Refused, weights: Path) -> None:
     refused("no piece 'fidelty'; did you mean 'fidelity'", "diagnose", "digits", "--piece", "fidelty")
     refused("architectures must be at least 3, got 2", "diagnose", "digits", "--architectures", 2)
-    refused("share must be above 0 and at most 10, got 0", "diagnose", "digits", "--share", 0)
     refused("unknown cost 'mac' in the budget", "diagnose", "digits", "--budgets", "mac <= 1M")
     refused("has no upper bound; give one", "diagnose", "digits", "--budgets", "macs >= 1M")
     least = ("--budgets", "macs <= 101k", "--piece", "images")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks._equal_compute import PIECES, EqualComputePlan
 from nasformer.data import Dataset
 from nasformer.diagnose import Plan, diagnose, intervals
 from nasformer.space import SearchSpace, choice, per_layer
@@ -67,9 +68,9 @@ def net(space: SearchSpace, data: Dataset, recipe: Recipe) -> Supernet:
 
 
 @pytest.fixture(scope="package")
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe) -> EqualComputePlan:
     alone = recipe.replace(epochs=2, batch_size=4)
-    return Plan(
+    return EqualComputePlan(
         recipe=alone.to_dict(),
         finetuning=alone.replace(learning_rate=1e-3, warmup_epochs=0).to_dict(),
         budgets=({"macs": 20_000}, {"macs": 40_000}),
@@ -82,6 +83,7 @@ def plan(recipe: Recipe) -> Plan:
         evaluations=6,
         random=12,
         seeds=2,
+        pieces=tuple(PIECES),
     )
 
 
@@ -92,4 +94,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def found(net: Supernet, data: Dataset, plan: Plan, folder: Path) -> dict[str, Any]:
-    return diagnose(net, data, plan, folder, file="supernet.safetensors", device="cpu", progress=False)
+    return diagnose(net, data, plan, folder, file="supernet.safetensors", device="cpu", progress=False, pieces=PIECES)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nasformer.diagnose.claims import claims
+from benchmarks._equal_compute import PIECES
+from nasformer.diagnose.diagnosis import claims as judged
+from nasformer.diagnose.efficiency import EFFICIENCY
+from nasformer.diagnose.fidelity import FIDELITY
 from nasformer.diagnose.intervals import kendall, mean_of, ranks, spread_of
-from nasformer.report.words import say
-from nasformer.tasks import get_task
+from nasformer.tasks import Metric, get_task
 
 
 def test_a_mean_is_students() -> None:
@@ -48,6 +50,10 @@ def test_no_order_agrees_with_none() -> None:
 
 
 ACCURACY = get_task("classification").metrics[0]
+
+
+def claims(pieces: dict[str, Any], metric: Metric) -> list[dict[str, Any]]:
+    return [claim for _, claim in judged(pieces, metric, PIECES)]
 
 
 def interval(value: float, half: float | None) -> dict[str, float | None]:
@@ -119,7 +125,7 @@ def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: 
     metric = get_task("regression").metrics[-1]
     claim = claims({"fidelity": fidelity(value, 0.001)}, metric)[-1]
     assert claim["verdict"] == verdict
-    here = say("here", told=claim, metric=metric)
+    here = FIDELITY.said(claim, metric)[1]
     assert here.startswith(f"retrained − inherited +{value:.4f} (")
     assert here.endswith(") of −loss, 5 architectures")
 
@@ -129,7 +135,7 @@ def test_a_search_passes_many_random_ones_with_every_seed(passed: list[int | Non
     piece = {"evaluations": 9, "random": 1000, "rows": [{"strategy": "thompson", "passed": passed}]}
     (claim,) = claims({"efficiency": piece}, ACCURACY)
     assert claim["verdict"] == verdict
-    assert say("here", told=claim, metric=ACCURACY) == f"thompson: 3, {passed[1] or 'never'} evaluations"
+    assert EFFICIENCY.said(claim, ACCURACY)[1] == f"thompson: 3, {passed[1] or 'never'} evaluations"
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:

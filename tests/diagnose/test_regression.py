@@ -12,8 +12,7 @@ from torch.utils.data import TensorDataset
 
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset
-from nasformer.diagnose import Plan, diagnose
-from nasformer.report import write_diagnosis_report
+from nasformer.diagnose import Plan, diagnose, write_diagnosis_report
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from nasformer.tasks import get_task
@@ -41,7 +40,7 @@ def test_a_regression_is_diagnosed(data: Dataset, tmp_path: Path) -> None:
     train_supernet(net, data, made, device="cpu", progress=False)
     recipe = made.to_dict()
     sizes: dict[str, Any] = {"architectures": 3, "band": 0, "long": 2, "pool": 4, "search_images": 32}
-    plan = Plan(recipe, recipe, ({"macs": space.macs(space.largest)},), pieces=("images", "fidelity"), **sizes)
+    plan = Plan(recipe, ({"macs": space.macs(space.largest)},), pieces=("images", "fidelity"), **sizes)
     torch.set_num_threads(1)
     found = diagnose(net, data, plan, tmp_path, device="cpu", progress=False)["pieces"]
     (whole,) = found["fidelity"]["parts"]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._equal_compute.measure import ALONE, SINGLE, STOPPED, UNIFORM, WINNER
+from benchmarks._equal_compute.rivals import hand_scaled
 from nasformer.architecture import Architecture
-from nasformer.diagnose.pieces.compute import ALONE, STOPPED, UNIFORM, WINNER
-from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
+from nasformer.diagnose.rivals import largest_uniform
 from nasformer.space import load_space
 
 SPACE = load_space("cifar10")
@@ -129,8 +130,7 @@ def diagnosis() -> Plain:
             "training": {"seconds": 125.0, "macs": 10**13, "recipe": {**recipe, "epochs": 450}, "history": history},
         },
         "recipe": recipe,
-        "finetuning": {**recipe, "learning_rate": 0.0005},
-        "sizes": {"share": 0.5, "seeds": SEEDS},
+        "sizes": {"finetuning": {**recipe, "learning_rate": 0.0005}, "share": 0.5, "seeds": SEEDS},
         "seed": 7,
         "versions": {"nasformer": "0.1.0"},
         "machine": "two cores",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
-import json
-import re
 import xml.etree.ElementTree as ElementTree
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks._equal_compute import PIECES
+from nasformer.diagnose import page as diagnosis_page
 from nasformer.errors import NasformerError
-from nasformer.report import write_diagnosis_report
 from tests.report.diagnosis import diagnosis
 from tests.report.html import Page, read
 from tests.report.test_report import HOSTILE
 
+write_diagnosis_report = partial(diagnosis_page.write_diagnosis_report, pieces=PIECES)
 FIGURES = {
     "compute": {"budgets", "winner-1", "winner-2", "winner-3"},
     "fidelity": {"fidelity", "gap"},
@@ -100,21 +101,15 @@ def test_every_figure_of_the_tables_is_there(page: Page) -> None:
 
 
 def test_what_stands_behind_it_is_there(page: Page) -> None:
-    facts = ["1 M MACs, 2.8 M MACs and 8 M MACs", "nasformer diagnose digits", "home/cifar10.safetensors", "two cores"]
+    facts = [
+        "≤ 1 M MACs, ≤ 2.8 M MACs and ≤ 8 M MACs",
+        "nasformer diagnose digits",
+        "home/cifar10.safetensors",
+        "two cores",
+    ]
     facts += ["finetuning learning rate 0.0005", "seed 7", "2 min 05 s", "trained with only three seeds"]
     for fact in facts:
         assert fact in page.text
-
-
-def test_points_tell_their_architectures_and_budgets(page: Page) -> None:
-    traces = json.loads(page.scripts[0])
-    assert [len(trace["points"]) for trace in traces["fidelity"]] == [20, 20]
-    assert re.match(r"embed \d+, depth \d, .* MACs$", traces["fidelity"][0]["points"][0][2])
-    by_kind = {trace["label"]: trace for trace in traces["budgets"]}
-    assert by_kind["winner"]["points"][0][2] == "budget: MACs 1,000,000: 57 (56.5 to 57.5)"
-    assert len(by_kind["DeiT, patch 8"]["points"]) > len(by_kind["DeiT, patch 4"]["points"]), "too small for it"
-    numbers = {trace["label"]: trace["series"] for figure in traces.values() for trace in figure}
-    assert len(set(numbers.values())) == len(numbers), "a name has a colour of its own"
 
 
 def test_figures_are_files_that_open(folder: Path) -> None:
@@ -164,8 +159,7 @@ def test_budgets_in_parameters_and_ranges(tmp_path: Path) -> None:
     for row, budget in zip(other["pieces"]["compute"]["rows"], other["budgets"], strict=True):
         row["budget"] = budget
     page = read(write_diagnosis_report(tmp_path, other))
-    assert "1 k to 2 k parameters, 4 k parameters and 8 k parameters" in page.text
-    assert json.loads(page.scripts[0])["budgets"][0]["points"][0][2].startswith("budget: parameters 2,000: ")
+    assert "1 k to 2 k parameters, ≤ 4 k parameters and ≤ 8 k parameters" in page.text
 
 
 def hostile(value: Any) -> Any:
@@ -184,7 +178,7 @@ def test_hostile_strings_are_escaped(tmp_path: Path) -> None:
     told["space"]["name"] = HOSTILE
     path = write_diagnosis_report(tmp_path, told, command=HOSTILE)
     html = path.read_text(encoding="utf-8")
-    assert html.count("<script") == read(path).tags.count("script") == 2
+    assert html.count("<script") == read(path).tags.count("script") == 1
     assert "\x00" not in html
     for figure in (tmp_path / "figures").glob("*.svg"):
         ElementTree.fromstring(figure.read_text(encoding="utf-8"))

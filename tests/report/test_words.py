@@ -14,7 +14,8 @@ from nasformer.report.words import say
 def test_no_sentence_is_missing_and_none_is_left_behind(root: Path) -> None:
     report = root / "nasformer" / "report"
     words = (report / "templates" / "words.j2").read_text(encoding="utf-8")
-    code = "\n".join(path.read_text(encoding="utf-8") for path in report.rglob("*.py"))
+    sources = [path for part in ("report", "diagnose") for path in (root / "nasformer" / part).rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     macros = set(re.findall(r"{% macro (\w+)\(", words))
     said = set(re.findall(r'say\(\s*"(\w+)"', code))
     assert said <= macros

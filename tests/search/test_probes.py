@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -12,9 +13,9 @@ from typer.testing import CliRunner
 from nasformer.architecture import Architecture
 from nasformer.cli import app
 from nasformer.compare import from_results
+from nasformer.compare.comparison import VALUE
 from nasformer.errors import StrategyError, StudyError
-from nasformer.report.figures.search import evaluated
-from nasformer.report.searches import Searches
+from nasformer.report.figures import draw_cost_scatter
 from nasformer.search import BaseStrategy, Evaluation, Run, SearchResult, Trial
 from nasformer.search.study import Study, import_study, read_lines
 from nasformer.search.study.exchange import export_study
@@ -64,8 +65,11 @@ def test_comparisons_and_figures_leave_them_out() -> None:
     probes = [trial.probe for trial in result.trials]
     assert comparison.trials["value"].isna().tolist() == probes
     assert comparison.cells["observed"].tolist() == [result.best.fitness]
-    drawn = evaluated(Searches([result], comparison), result.strategy, "params")
-    assert len(drawn.x) == probes.count(False)
+    drawn = draw_cost_scatter(result, VALUE)
+    assert drawn is not None
+    parts = ElementTree.fromstring(drawn.svg).iter()
+    (points,) = [part for part in parts if part.get("id") == "series-0-0"]
+    assert sum(part.tag.endswith("use") for part in points.iter()) == probes.count(False)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])

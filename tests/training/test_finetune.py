@@ -88,6 +88,25 @@ def test_a_network_is_finetuned_and_its_figures_add_up(
     assert same(load_network(tmp_path / "network.safetensors"), result.net)
 
 
+def test_the_most_confident_mistakes_are_kept_with_their_images(
+    net: VisionTransformer, data: Dataset, tmp_path: Path
+) -> None:
+    result = finetune(net, data, Recipe(**PLAIN), out=tmp_path, **ALONE)
+    mistakes = result.figures["mistakes"]
+    wrong = sum(map(sum, result.figures["test"]["confusion"])) - 32 * result.figures["test"]["accuracy"] / 100
+    assert len(mistakes) == min(8, round(wrong)) > 0
+    for each in mistakes:
+        image, label = data.test[each["image"]]
+        with torch.no_grad():
+            shares = 100 * result.net.eval()(image[None].float()).softmax(dim=1)[0]
+        assert each["class"] == data.classes[int(label)]
+        assert each["predicted"] == data.classes[int(shares.argmax())] != each["class"]
+        assert each["probability"] == pytest.approx(float(shares.max()), rel=1e-3)
+    told = [each["probability"] for each in mistakes]
+    assert told == sorted(told, reverse=True)
+    assert (tmp_path / "mistakes.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_frozen_backbone_keeps_its_weights_and_the_head_learns(net: VisionTransformer, data: Dataset) -> None:
     result = finetune(net, halves(data), Recipe(**PLAIN).replace(drop_path=0.2), freeze="backbone", **ALONE)
     assert result.net.head.weight.shape[0] == 2

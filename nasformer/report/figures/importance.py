@@ -15,12 +15,7 @@ _ROW_INCHES = 0.235
 
 
 def draw_importance(shares: Mapping[str, float], caption: str) -> Picture:
-    """Return the figure: network dimensions above, layer dimensions below, each to its own scale.
-
-    Args:
-        shares: Importance by canonical parameter.
-        caption: Caption.
-    """
+    """Return importance by canonical parameter: network dimensions above, layer dimensions below, each to own scale."""
     network = {kind_of(name).title: share for name, share in shares.items() if "." not in name}
     layered = list(dict.fromkeys(name.partition(".")[0] for name in shares if "." in name))
     layers = sorted({int(name.partition(".")[2]) for name in shares if "." in name})

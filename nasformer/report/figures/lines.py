@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,25 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import entry, key
-from nasformer.report.palette import style
+from nasformer.report.figures.picture import Picture, belongs, entry, key, picture
+from nasformer.report.palette import MUTED, style
 
 _MARKED_UP_TO = 12
 _APART, _SHIFT = 0.14, 0.02  # of the axes, between the markers of a longer curve, and of one curve and the next
-_NOTES = 60
 
 
 class Line(NamedTuple):
-    """A curve.
-
-    Args:
-        label: Label, which sets the colour.
-        x: x values.
-        y: y values.
-        low: Lower edge of the band; empty: no band.
-        high: Upper edge of the band.
-    """
+    """A curve with its label, which sets the colour, and the edges of its band; empty: no band."""
 
     label: str
     x: Sequence[float]
@@ -50,34 +40,24 @@ def draw_lines(
     steps: bool = False,
     height: float = 2.8,
     least: int = 2,
-    text: Callable[[float], str] = "{:.5g}".format,
+    mark: float | None = None,
     frame: Callable[[Axes], None] | None = None,
 ) -> Picture | None:
-    """Return the curves with enough points; None if there are none.
+    """Return the curves with at least so many points; None if there are none.
 
-    Args:
-        name: Stem of the files.
-        title: Short title.
-        caption: Caption.
-        lines: The curves.
-        series: Number of each label.
-        x: Title of the x axis; the part before a comma is used in tooltips.
-        y: Title of the y axis.
-        log: Whether the x axis is logarithmic.
-        steps: Whether curves are step functions.
-        height: In inches.
-        least: Number of points of a curve that is shown.
-        text: Format of values in tooltips.
-        frame: Sets the limits of the axes; None: x from zero, or as Matplotlib does if logarithmic.
+    ``mark`` is where a dashed vertical line is drawn; ``frame`` sets the limits of the axes, else x starts at zero, or
+    is as Matplotlib has it if logarithmic.
     """
     shown = [line for line in lines if len(line.x) >= least]
     if not shown:
         return None
 
-    def paint(figure: Figure) -> Iterator[Trace]:
+    def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         for turn, line in enumerate(shown):
             _draw(axes, line, series[line.label], steps, turn, clipped=frame is not None)
+        if mark is not None:
+            axes.axvline(mark, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
         if log:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -90,15 +70,18 @@ def draw_lines(
             frame(axes)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        ordered = sorted(shown, key=lambda line: -line.y[-1])
-        looks = [{"linestyle": style(series[line.label]).line, "linewidth": 1.4} for line in ordered]
         if len(shown) > 1:
-            entries = [entry(line.label, series[line.label], **look) for line, look in zip(ordered, looks, strict=True)]
-            key(figure, entries, beside=True)
-        for line in shown:
-            yield _trace(axes, line, series[line.label], x.partition(",")[0], text)
+            key(
+                figure,
+                [_entry(line.label, series) for line in sorted(shown, key=lambda line: -line.y[-1])],
+                beside=True,
+            )
 
     return picture(name, title, caption, paint, height=height)
+
+
+def _entry(label: str, series: Mapping[str, int]) -> Any:
+    return entry(label, series[label], linestyle=style(series[label]).line, linewidth=1.4)
 
 
 def _draw(axes: Axes, line: Line, number: int, steps: bool, turn: int, clipped: bool) -> None:
@@ -112,15 +95,3 @@ def _draw(axes: Axes, line: Line, number: int, steps: bool, turn: int, clipped: 
         low, high = (np.array(edge, dtype=float) for edge in (line.low, line.high))
         step: Any = "post" if steps else None
         belongs(axes.fill_between(line.x, low, high, step=step, color=look.colour, alpha=0.11, linewidth=0), number)
-
-
-def _trace(axes: Axes, line: Line, number: int, x: str, text: Callable[[float], str]) -> Trace:
-    places = np.unique(np.linspace(0, len(line.x) - 1, _NOTES).astype(int))
-    notes = []
-    for place in places:
-        note = f"{x} {line.x[place]:,.10g}: {text(line.y[place])}"
-        ends = dict.fromkeys(
-            end for edge in (line.low, line.high) for end in edge[place : place + 1] if end is not None
-        )
-        notes.append(f"{note} ({' to '.join(map(text, ends))})" if len(ends) > 1 else note)
-    return Trace(axes, number, line.label, [line.x[n] for n in places], [line.y[n] for n in places], notes)

@@ -1,4 +1,4 @@
-"""Picture: a figure as inline SVG with the page's light or dark colours, and as SVG and PNG files."""
+"""Picture: a figure as inline SVG with the page's light or dark colours, and as files; names and keys in it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup, escape
-from matplotlib import style
+from matplotlib import style as styles
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from nasformer._console import printable
-from nasformer.report.palette import GRID, INK, MUTED, PAPER, VARIABLES
+from nasformer.report.notation import shortened
+from nasformer.report.palette import GRID, INK, MUTED, PAPER, VARIABLES, style
 
 _RC: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -36,39 +36,12 @@ _RC: dict[str, Any] = {
 _NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
 _DPI = 200
 
+_LONGEST = 24
+_LINE = 70  # characters that fit on a line of the key
+_MARKER = 5
 
-@dataclass(frozen=True)
-class Trace:
-    """Points of a figure with tooltips.
-
-    Args:
-        axes: Axes of the points.
-        series: Number of the strategy; None: no strategy.
-        label: Label of the series.
-        x: Data coordinates.
-        y: Data coordinates.
-        notes: Tooltip of each point.
-    """
-
-    axes: Axes
-    series: int | None
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    notes: Sequence[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data, with points in SVG units."""
-        figure = self.axes.get_figure(root=True)
-        assert figure is not None
-        pixels = self.axes.transData.transform(np.column_stack([self.x, self.y])) * 72 / figure.dpi
-        known = [bool(np.isfinite(pixel).all()) for pixel in pixels]
-        points = [
-            [round(float(x), 1), round(72 * figure.get_figheight() - float(y), 1), printable(note)]
-            for (x, y), note, shown in zip(pixels, self.notes, known, strict=True)
-            if shown
-        ]
-        return {"series": self.series, "label": printable(self.label), "points": points}
+Entry = tuple[str, Artist, int | None]
+"""Of a key: label, marker, and number of the strategy, if it is one."""
 
 
 def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
@@ -79,23 +52,13 @@ def belongs(artists: Artist | Iterable[Artist], series: int) -> None:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure.
+    """A drawn figure, in light colours."""
 
-    Args:
-        name: Stem of its files, and prefix of its ids in the page.
-        title: Short title, for screen readers.
-        caption: Caption.
-        svg: SVG file, light colours.
-        png: PNG file, light colours.
-        traces: Tooltips of its points.
-    """
-
-    name: str
-    title: str
+    name: str  # stem of its files, and prefix of its ids in the page
+    title: str  # short, for screen readers
     caption: str
     svg: str
     png: bytes
-    traces: Sequence[dict[str, Any]] = field(default=())
 
     def save(self, folder: Path) -> None:
         """Write ``NAME.svg`` and ``NAME.png``."""
@@ -121,31 +84,21 @@ def picture(
     name: str,
     title: str,
     caption: str,
-    paint: Callable[[Figure], Iterable[Trace] | None],
+    paint: Callable[[Figure], None],
     *,
     width: float = 4.8,
     height: float = 3.2,
 ) -> Picture:
-    """Draw a figure.
-
-    Args:
-        name: Stem of its files.
-        title: Short title.
-        caption: Caption.
-        paint: Draws on a figure, and may return tooltips.
-        width: Width in inches.
-        height: Height in inches.
-    """
-    with style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
+    """Draw a figure of so many inches by a function."""
+    with styles.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # strategy names may contain glyphs missing in the font
         figure = Figure(figsize=(width, height))
-        traces = list(paint(figure) or ())
+        paint(figure)
         _number(figure)
         vector, raster = io.StringIO(), io.BytesIO()
         figure.savefig(vector, format="svg", dpi=_DPI, metadata=_NO_METADATA)
-        shown = [trace.to_dict() for trace in traces]  # before the PNG, whose layout differs slightly
         figure.savefig(raster, format="png", dpi=_DPI)
-    return Picture(name, title, caption, vector.getvalue(), raster.getvalue(), shown)
+    return Picture(name, title, caption, vector.getvalue(), raster.getvalue())
 
 
 def _number(figure: Figure) -> None:
@@ -153,3 +106,39 @@ def _number(figure: Figure) -> None:
     marked = figure.findobj(lambda artist: str(artist.get_gid()).startswith("series-"))
     for number, artist in enumerate(dict.fromkeys(marked)):
         artist.set_gid(f"{artist.get_gid()}-{number}")
+
+
+def plain(text: str) -> str:
+    """Return a name short enough for a figure."""
+    return shortened(text, _LONGEST)
+
+
+def entry(label: str, number: int, **options: Any) -> Entry:
+    """Return the entry of a strategy, with its marker and, by options, its line."""
+    look = style(number)
+    options = {"linestyle": "none", "markersize": 4.5, **options}
+    return label, Line2D([], [], marker=look.marker, color=look.colour, **options), number
+
+
+def key(figure: Figure, entries: Sequence[Entry], *, beside: bool = False) -> None:
+    """Draw a key above the axes, or beside them."""
+    longest = _LONGEST + 10 if len(entries) < 3 and not beside else _LONGEST
+    names = [shortened(label, longest) for label, _, _ in entries]
+    legend = figure.legend(
+        [marker for _, marker, _ in entries],
+        ["name"] * len(names),  # set below, since a legend omits labels that start with "_"
+        loc="outside right upper" if beside else "outside upper left",
+        ncols=1 if beside else max(1, _LINE // (_MARKER + max(map(len, names)))),
+        frameon=False,
+        handlelength=1.8 if beside else 1.0,
+        handletextpad=0.4,
+        columnspacing=0.9,
+        borderpad=0.2,
+    )
+    for text, handle, name, (_, _, number) in zip(
+        legend.get_texts(), legend.legend_handles, names, entries, strict=True
+    ):
+        text.set_text(name)
+        text.set_parse_math(False)
+        if number is not None and handle is not None:
+            belongs([text, handle], number)

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import name_rows
+from nasformer.report.figures.picture import Picture, belongs, picture, plain
 from nasformer.report.palette import MUTED, PAPER, style
 
-_HEIGHT, _JITTER = 0.27, 0.46
+_HEIGHT, _JITTER, _ROOM = 0.27, 0.46, 0.55
 _GOLDEN = 0.618034
 
 
 class Row(NamedTuple):
-    """A row of values.
+    """A row of values: of dots, or of a filled and an open marker with a thin line."""
 
-    Args:
-        label: Label, which sets the colour.
-        values: The values, or those of the filled and of the open marker.
-        notes: Tooltip of each value.
-        box: Ends of a box and the bar in it: low, middle, high; None: none.
-        line: Ends of a thin line, of a row of two markers; None: of dots.
-        remark: Tooltip of the bar.
-    """
-
-    label: str
+    label: str  # sets the colour
     values: Sequence[float]
-    notes: Sequence[str]
-    box: tuple[float | None, float, float | None] | None = None
-    line: tuple[float, float] | None = None
-    remark: str = ""
+    box: tuple[float | None, float, float | None] | None = None  # low end, the bar in it, and high end
+    line: tuple[float, float] | None = None  # ends of the thin line, of a row of two markers
 
 
 def draw_rows(
@@ -49,33 +37,28 @@ def draw_rows(
 ) -> Picture | None:
     """Return the rows, the first on top; None if there are none.
 
-    Args:
-        name: Stem of the files.
-        title: Short title.
-        caption: Caption.
-        rows: The rows.
-        series: Number of each label.
-        x: Title of the x axis.
-        mark: Where a dashed line is drawn; None: nowhere.
-        frame: Sets scale and limits of the x axis; None: linear.
+    ``mark`` is where a dashed vertical line is drawn; ``frame`` sets scale and limits of the x axis, else it is linear.
     """
     if not rows:
         return None
 
-    def paint(figure: Figure) -> Iterator[Trace]:
+    def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
-        traces = [trace for place, row in enumerate(rows) for trace in _draw(axes, place, row, series[row.label])]
+        for place, row in enumerate(rows):
+            _draw(axes, place, row, series[row.label])
         if mark is not None:
             axes.axvline(mark, color=MUTED.light, linewidth=1, linestyle=(0, (4, 2)))
-        name_rows(axes, [row.label for row in rows])
+        axes.set_yticks(range(len(rows)), [plain(row.label) for row in rows], parse_math=False)
+        axes.set_ylim(len(rows) - 1 + _ROOM, -_ROOM)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
         (frame or _linear)(axes)
         axes.set_xlabel(x)
-        yield from traces
 
     return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(rows)))
 
 
-def _draw(axes: Axes, place: int, row: Row, number: int) -> Iterator[Trace]:
+def _draw(axes: Axes, place: int, row: Row, number: int) -> None:
     look, dots = style(number), row.line is None
     shift = _JITTER if dots and len(row.values) > 1 else 0.0
     heights = [place + shift * (turn * _GOLDEN % 1 - 0.5) for turn in range(len(row.values))]
@@ -86,8 +69,6 @@ def _draw(axes: Axes, place: int, row: Row, number: int) -> Iterator[Trace]:
         if low is not None and high is not None:
             box = axes.barh(place, high - low, left=low, height=2 * _HEIGHT, color=look.colour, alpha=0.14, linewidth=0)
             belongs(box, number)
-        if row.remark:
-            yield Trace(axes, number, row.label, [middle], [place], [row.remark])
     if row.line is not None:
         belongs(axes.plot(row.line, [place, place], color=look.colour, linewidth=1, zorder=1), number)
     options: dict[str, Any] = {"color": look.colour, "linestyle": "none"}
@@ -96,7 +77,6 @@ def _draw(axes: Axes, place: int, row: Row, number: int) -> Iterator[Trace]:
     belongs(axes.plot(row.values[:whole], heights[:whole], look.marker, **options), number)
     options |= {"markerfacecolor": PAPER.light, "markeredgewidth": 1.4}
     belongs(axes.plot(row.values[whole:], heights[whole:], look.marker, **options), number)
-    yield Trace(axes, number, row.label, row.values, heights, row.notes)
 
 
 def _linear(axes: Axes) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nasformer.report.figures.picture import Picture, Trace, belongs, picture
-from nasformer.report.figures.text import Entry, entry, key
+from nasformer.report.figures.picture import Entry, Picture, belongs, entry, key, picture
 from nasformer.report.notation import shortened
 from nasformer.report.palette import MUTED, style
 
@@ -19,23 +18,13 @@ _LARGE_UP_TO, _VECTOR_UP_TO = 200, 4000
 
 
 class Cloud(NamedTuple):
-    """A series of points.
+    """A series of points."""
 
-    Args:
-        label: Label, which sets the colour.
-        x: First value of each point.
-        y: Second value of each point.
-        notes: Tooltip of each point; empty: none.
-        remark: Remark beside the label, such as a rank correlation.
-        hollow: Whether the markers are open, and not in the key.
-    """
-
-    label: str
+    label: str  # sets the colour
     x: Sequence[float]
     y: Sequence[float]
-    notes: Sequence[str] = ()
-    remark: str = ""
-    hollow: bool = False
+    remark: str = ""  # beside the label, such as a rank correlation
+    hollow: bool = False  # whether the markers are open, and not in the key
 
 
 def draw_clouds(
@@ -51,20 +40,12 @@ def draw_clouds(
 ) -> Picture | None:
     """Return the scatter plot of the non-empty clouds; None if all are empty.
 
-    Args:
-        name: Stem of the files.
-        title: Short title.
-        caption: Caption.
-        clouds: The clouds.
-        series: Number of each label.
-        x: Title of the x axis.
-        y: Title of the y axis.
-        frame: Draws more onto the axes, and returns further entries of the key.
+    ``frame`` draws more onto the axes, and returns further entries of the key.
     """
     shown = [cloud for cloud in clouds if len(cloud.x)]
     count = sum(len(cloud.x) for cloud in shown)
 
-    def paint(figure: Figure) -> Iterator[Trace]:
+    def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         for cloud in shown:
             look = style(series[cloud.label])
@@ -87,9 +68,6 @@ def draw_clouds(
         entries = [entry(label, series[cloud.label]) for cloud, label in named if not cloud.hollow]
         if more or len(entries) > 1 or any(cloud.remark for cloud in shown):
             key(figure, [*entries, *more])
-        for cloud in shown:
-            if cloud.notes:
-                yield Trace(axes, series[cloud.label], cloud.label, cloud.x, cloud.y, cloud.notes)
 
     return picture(name, title, caption, paint, height=3.4) if shown else None
 

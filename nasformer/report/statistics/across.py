@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nasformer.report.statistics.pairs import BETTER, UNTESTED, WORSE
 from nasformer.report.statistics.runs import Floats
-from nasformer.report.statistics.task import TaskAnalysis
 from nasformer.report.words import say
+
+if TYPE_CHECKING:
+    from nasformer.report.statistics.analysis import TaskAnalysis
 
 _FEWEST = 3
 """Minimal number of strategies for Friedman's test."""
@@ -34,32 +36,21 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True)
 class Across:
-    """Analysis over all tasks.
+    """Analysis over the tasks that have a final value of every ranked strategy.
 
-    Args:
-        tasks: Names of the ranked tasks: all, for the strategies with a final value on each of them; if
-            these are fewer than three, the tasks where every strategy has one.
-        sources: Number of tables, surrogates and supernets behind the ranked tasks: the size of the sample.
-        ranks: Average rank over the sources by label, best (lowest) first; 1 is the best, equal medians share a rank.
-        statistic: Friedman's statistic; None if not applicable.
-        p: Its p-value.
-        critical_difference: Smallest significant difference of average ranks (Nemenyi).
-        p_values: Nemenyi's p-values by pair of labels; empty if Friedman's test is not applicable.
-        tallies: Verdicts over all tasks by pair of labels.
-        level: Significance level.
-        absent: Labels that are not ranked, as missing on some tasks.
+    Ranked are those with one on every task, or all strategies if these are fewer than three.
     """
 
-    tasks: tuple[str, ...]
-    sources: int
-    ranks: Mapping[str, float]
-    statistic: float | None
+    tasks: tuple[str, ...]  # names of the ranked tasks
+    sources: int  # tables, surrogates and supernets behind them: the size of the sample
+    ranks: Mapping[str, float]  # average over sources by label, best (lowest) first; equals share a rank
+    statistic: float | None  # Friedman's; None if not applicable
     p: float | None
-    critical_difference: float | None
-    p_values: Mapping[str, Mapping[str, float]]
-    tallies: Mapping[str, Mapping[str, Tally]]
+    critical_difference: float | None  # smallest significant difference of average ranks (Nemenyi)
+    p_values: Mapping[str, Mapping[str, float]]  # Nemenyi's, by pair of labels
+    tallies: Mapping[str, Mapping[str, Tally]]  # verdicts over all tasks by pair of labels
     level: float
-    absent: tuple[str, ...]
+    absent: tuple[str, ...]  # labels that are not ranked, as missing on some tasks
 
     @property
     def words(self) -> str:

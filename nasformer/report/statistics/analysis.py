@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nasformer.compare.comparison import Comparison
+from nasformer.compare.comparison import Comparison, TaskRecord
 from nasformer.errors import NasformerError
 from nasformer.report.statistics.across import Across, compare_tasks
-from nasformer.report.statistics.cautions import Caution, comparison_cautions
-from nasformer.report.statistics.checklist import Check, checklist
-from nasformer.report.statistics.pairs import NOT_SHOWN, UNTESTED
+from nasformer.report.statistics.curves import Curve, Front, curves, fronts, regret_curves
+from nasformer.report.statistics.pairs import NOT_SHOWN, UNTESTED, Pair, Power, compare_pairs, power
 from nasformer.report.statistics.runs import Runs, read_runs
-from nasformer.report.statistics.task import TaskAnalysis, analyse_task
+from nasformer.report.statistics.standings import Standing, choose_target, standings
+from nasformer.report.statistics.validity import Caution, Check, checklist, comparison_cautions, task_cautions
 from nasformer.report.words import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class TaskAnalysis:
+    """The analysis of one task."""
+
+    record: TaskRecord
+    curves: Mapping[str, Curve]  # by label: the true value (told if unknown) of the incumbent
+    regret_curves: Mapping[str, Curve]  # empty if the optimum is unknown
+    ranking: tuple[Standing, ...]  # best first
+    target: float  # of "evaluations to target"
+    target_rule: str  # its origin, in words
+    pairs: tuple[Pair, ...]
+    power: Power
+    fronts: Mapping[str, Front]  # by label; empty if not requested
+    knows_true: bool  # whether curves are of values without noise
+    resolution: float  # smallest difference of values above rounding error
+    warnings: tuple[Caution, ...]
+
+    def pair(self, a: str, b: str) -> Pair:
+        """Return the comparison of ``a`` with ``b``."""
+        for pair in self.pairs:
+            if {pair.a, pair.b} == {a, b}:
+                return pair if pair.a == a else pair.mirrored()
+        raise KeyError((a, b))
+
+    def finals(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+        """Return the task's cells of a comparison, and the column of their final values: without noise if known."""
+        mine = cells[cells.task == self.record.name]
+        return mine, "true" if self.knows_true and mine["true"].notna().all() else "confirmed"
+
+    @property
+    def of_best(self) -> list[Pair]:
+        """The comparisons of the first in the ranking with each other, in its order."""
+        best, *others = (standing.label for standing in self.ranking)
+        return [self.pair(best, other) for other in others]
+
+    @property
+    def equals(self) -> list[str]:
+        """The strategies whose median is that of the first in the ranking."""
+        best, *others = self.ranking
+        return [each.label for each in others if abs(each.median - best.median) <= self.resolution]
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """The analysis of a comparison.
+    """The analysis of a comparison."""
 
-    Args:
-        tasks: Analysis of each task with complete runs, in the order of the comparison.
-        across: Analysis over all tasks; None with fewer than two.
-        held_out: The same over the held-out tasks, if there are others too.
-        warnings: Threats to validity.
-        checklist: The checklist of docs/comparing.md, answered from the comparison.
-        level: Significance level of the tests; intervals have 1 minus it.
-    """
-
-    tasks: tuple[TaskAnalysis, ...]
-    across: Across | None
+    tasks: tuple[TaskAnalysis, ...]  # with complete runs, in the order of the comparison
+    across: Across | None  # None with fewer than two tasks
     warnings: tuple[Caution, ...]
     checklist: tuple[Check, ...]
-    level: float
-    held_out: Across | None = None
+    level: float  # significance level of the tests; intervals have 1 minus it
+    held_out: Across | None = None  # the same over the held-out tasks, if there are others too
 
     @property
     def summary(self) -> list[str]:
@@ -83,3 +120,24 @@ def _runs(comparison: Comparison) -> Iterator[Runs]:
         if record.name in cells:
             found = trials.get(record.name, comparison.trials.iloc[:0])
             yield read_runs(record, comparison.labels, comparison.seeds, found, cells[record.name])
+
+
+def analyse_task(runs: Runs, level: float, resamples: int, seed: int, front: str | None = None) -> TaskAnalysis:
+    """Analyse the runs of one task."""
+    target = choose_target(runs)
+    drawn = curves(runs)
+    strength = power(runs, level, resamples, seed)
+    return TaskAnalysis(
+        record=runs.record,
+        curves=drawn,
+        regret_curves=regret_curves(drawn, runs.record.optimum),
+        ranking=standings(runs, target.value),
+        target=target.value,
+        target_rule=target.rule,
+        pairs=compare_pairs(runs, level),
+        power=strength,
+        fronts={} if front is None else fronts(runs, front),
+        knows_true=runs.knows_true,
+        resolution=runs.resolution,
+        warnings=tuple(task_cautions(runs, strength)),
+    )

@@ -26,33 +26,19 @@ _DIGITS = 11  # significant digits of the largest value; smaller differences are
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """All complete runs of one task.
-
-    Args:
-        record: Record of the task.
-        labels: Strategies with a complete run, in the order of the comparison.
-        seeds: Seeds in the order of the comparison.
-        told: Values told to strategies, (S, R, N).
-        true: Values without noise, (S, R, N); the told ones if unknown.
-        seconds: Time of each evaluation, (S, R, N).
-        costs: Further columns of the trials by name, (S, R, N).
-        cells: Columns of the cells by name, (S, R).
-        complete: Whether the run is complete, (S, R).
-        stopped: Reasons of the end, by label.
-        knows_true: Whether values without noise are known.
-    """
+    """All complete runs of one task."""
 
     record: TaskRecord
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # strategies with a complete run, in the order of the comparison
     seeds: tuple[int, ...]
-    told: Floats
-    true: Floats
-    seconds: Floats
-    costs: Mapping[str, Floats]
-    cells: Mapping[str, Floats]
-    complete: NDArray[np.bool_]
-    stopped: Mapping[str, frozenset[str]]
-    knows_true: bool
+    told: Floats  # values told to strategies, (S, R, N)
+    true: Floats  # values without noise, (S, R, N); the told ones if unknown
+    seconds: Floats  # of each evaluation, (S, R, N)
+    costs: Mapping[str, Floats]  # further columns of the trials, (S, R, N)
+    cells: Mapping[str, Floats]  # columns of the cells, (S, R)
+    complete: NDArray[np.bool_]  # (S, R)
+    stopped: Mapping[str, frozenset[str]]  # reasons of the end, by label
+    knows_true: bool  # whether values without noise are known
 
     @cached_property
     def curve(self) -> Floats:
@@ -110,26 +96,34 @@ def read_runs(
     record: TaskRecord, labels: Sequence[str], seeds: Sequence[int], trials: pd.DataFrame, cells: pd.DataFrame
 ) -> Runs:
     """Return the rows of one task as arrays; trials of incomplete runs are dropped."""
+    import pandas as pd
+
     present = tuple(label for label in labels if (cells["strategy"] == label).any())
     shape = (len(present), len(seeds))
-    at = _places(cells, present, seeds)
-    complete = np.zeros(shape, dtype=bool)
-    complete[at] = True
+    runs = pd.MultiIndex.from_product([present, seeds])
+    own = cells.set_index(["strategy", "seed"]).reindex(runs)
+    complete = runs.isin(pd.MultiIndex.from_frame(cells[["strategy", "seed"]])).reshape(shape)
     evaluations = max(1, int(trials["evaluation"].max())) if len(trials) else 1
-    rows = _complete_rows(trials, present, seeds, complete)
-    place = (*_places(rows, present, seeds), rows["evaluation"].to_numpy(dtype=int) - 1)
-    columns = {name: _dense(rows, name, place, (*shape, evaluations)) for name in _trial_columns(rows)}
-    told, true = columns.pop("value"), columns.pop("true")
-    knows_true = len(rows) > 0 and not np.isnan(true[~np.isnan(told)]).any()
+    places = pd.MultiIndex.from_product([present, seeds, range(1, evaluations + 1)])
+    rows = trials.set_index(["strategy", "seed", "evaluation"]).reindex(places)
+
+    def dense(frame: pd.DataFrame, name: str, shape: tuple[int, ...]) -> Floats:
+        return frame[name].to_numpy(dtype=float, na_value=np.nan).reshape(shape)
+
+    def evaluated(name: str) -> Floats:
+        return np.where(complete[..., None], dense(rows, name, (*shape, evaluations)), np.nan)
+
+    told, true = evaluated("value"), evaluated("true")
+    knows_true = bool((~np.isnan(told)).any()) and not np.isnan(true[~np.isnan(told)]).any()
     return Runs(
         record,
         present,
         tuple(seeds),
         told,
         true if knows_true else told,
-        columns.pop("seconds"),
-        columns,
-        {name: _dense(cells, name, at, shape) for name in _CELLS},
+        evaluated("seconds"),
+        {name: evaluated(name) for name in _cost_columns(trials)},
+        {name: dense(own, name, shape) for name in _CELLS},
         complete,
         {label: frozenset(map(str, cells["stopped"][cells["strategy"] == label])) for label in present},
         knows_true,
@@ -142,31 +136,8 @@ def middle(values: Floats) -> float | None:
     return float(np.median(known)) if known.size else None
 
 
-def _trial_columns(trials: pd.DataFrame) -> list[str]:
+def _cost_columns(trials: pd.DataFrame) -> list[str]:
     from pandas.api.types import is_numeric_dtype
 
-    needed = ("value", "true", "seconds")
-    others = set(trials.columns) - {"task", "strategy", "seed", "evaluation", "loss", *needed}
-    return [*needed, *sorted(name for name in others if is_numeric_dtype(trials[name]))]
-
-
-def _places(
-    rows: pd.DataFrame, labels: Sequence[str], seeds: Sequence[int]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    import pandas as pd
-
-    return pd.Index(labels).get_indexer(pd.Index(rows["strategy"])), pd.Index(seeds).get_indexer(pd.Index(rows["seed"]))
-
-
-def _complete_rows(
-    trials: pd.DataFrame, labels: Sequence[str], seeds: Sequence[int], complete: NDArray[np.bool_]
-) -> pd.DataFrame:
-    strategy, seed = _places(trials, labels, seeds)
-    known = (strategy >= 0) & (seed >= 0)
-    return trials[known & complete[strategy, seed]]
-
-
-def _dense(rows: pd.DataFrame, column: str, place: tuple[NDArray[np.intp], ...], shape: tuple[int, ...]) -> Floats:
-    array = np.full(shape, np.nan)
-    array[place] = rows[column].to_numpy(dtype=float, na_value=np.nan)
-    return array
+    others = set(trials.columns) - {"task", "strategy", "seed", "evaluation", "loss", "value", "true", "seconds"}
+    return sorted(name for name in others if is_numeric_dtype(trials[name]))

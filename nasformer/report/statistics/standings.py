@@ -19,58 +19,31 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """Summary statistics of one strategy on one task; medians are over seeds.
-
-    Args:
-        label: The strategy.
-        n: Seeds with a final value.
-        median: Of final values.
-        quartiles: Of final values, lower and upper.
-        best: Highest final value.
-        worst: Lowest final value.
-        mean_regret: Mean regret of final values; None if the optimum is unknown.
-        median_regret: Median regret of final values.
-        auc: Median over seeds of the mean of the anytime curve over evaluations.
-        reached: Fraction of seeds that reach the target.
-        evaluations_to_target: Median, with infinity for seeds that never reach it; None
-            if the median seed does not reach it.
-        seconds_to_target: The same in seconds of evaluation, with the strategy's time in proportion.
-        optimum_found: Fraction of seeds with zero regret; None if the optimum is unknown.
-        observed_bias: Median of the highest told value minus the winner's true value.
-        curse: Median of the winner's confirmed value minus its test value.
-        strategy_seconds: Median time in the strategy.
-        evaluation_seconds: Median time in the evaluation.
-        ms_per_ask: Median strategy time per evaluated architecture, in milliseconds.
-        evaluations: Median number of distinct evaluations.
-        duplicates: Median number of duplicate proposals.
-        infeasible: Median number of infeasible proposals.
-        replaced: Median number of proposals replaced by random samples.
-        failed: Median number of failed evaluations.
-    """
+    """Summary statistics of one strategy on one task; medians are over seeds, None: unknown."""
 
     label: str
-    n: int
-    median: float
+    n: int  # seeds with a final value
+    median: float  # of final values, as the next three
     quartiles: tuple[float, float]
     best: float
     worst: float
-    mean_regret: float | None
+    mean_regret: float | None  # of final values
     median_regret: float | None
-    auc: float | None
-    reached: float
-    evaluations_to_target: float | None
-    seconds_to_target: float | None
-    optimum_found: float | None
-    observed_bias: float | None
-    curse: float | None
+    auc: float | None  # median of the mean of the anytime curve over evaluations
+    reached: float  # fraction of seeds that reach the target
+    evaluations_to_target: float | None  # median, infinite for seeds that never reach it; None if infinite
+    seconds_to_target: float | None  # the same in seconds of evaluation, with the strategy's time in proportion
+    optimum_found: float | None  # fraction of seeds with zero regret
+    observed_bias: float | None  # median of the highest told value minus the winner's true value
+    curse: float | None  # median of the winner's confirmed value minus its test value
     strategy_seconds: float | None
     evaluation_seconds: float | None
-    ms_per_ask: float | None
-    evaluations: float | None
-    duplicates: float | None
+    ms_per_ask: float | None  # strategy time per evaluated architecture
+    evaluations: float | None  # distinct ones
+    duplicates: float | None  # proposals, as the next
     infeasible: float | None
-    replaced: float | None
-    failed: float | None
+    replaced: float | None  # proposals replaced by random samples
+    failed: float | None  # evaluations
 
 
 def choose_target(runs: Runs) -> Target:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.cost import Geometry
-from nasformer.report.history import followed, last_validation
 from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, extent, grouped
 from nasformer.report.tables.table import JsonObject, Table, facts, flattened
 from nasformer.space import Dimension, SearchSpace
 from nasformer.space.description import describe
+from nasformer.tasks import task_of
 
 if TYPE_CHECKING:
     from nasformer.report.statistics import Check
@@ -99,13 +99,13 @@ def _end(bound: float | None) -> str:
 
 
 def training_table(training: JsonObject) -> Table:
-    """Return the supernet's training, and the final validation of its smallest, centroid and largest subnet."""
-    metric = followed(training)
-    rows = [[f"{name} subnet", metric.text(value)] for name, value in last_validation(training).items()]
+    """Return the supernet's training, and the validation of its smallest, centroid and largest subnet."""
+    metric, kept = task_of(training.get("data") or {}).objective(), training.get("validation") or {}
+    rows = [[f"{name} subnet", metric.text(scores[metric.name])] for name, scores in kept.items()]
     known = ("history", "validation", "seconds", "data", "recipe", "candidates")
     rows += effort_rows(training, [key for key in training if key not in known])
     rows += flattened(training.get("recipe") or {})
-    caption = f"The supernet's training. Of subnets the {metric.title} in the final validation, on the search split."
+    caption = f"The supernet's training. Of subnets the {metric.title} of the kept weights, on the search split."
     return facts("training", caption, rows)
 
 

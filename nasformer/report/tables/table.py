@@ -55,27 +55,16 @@ def as_cell(text: str) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text.
+    """A table of text."""
 
-    Args:
-        name: Id in the page.
-        caption: Caption.
-        header: One title per column; the first column names the rows.
-        rows: Cells, one per column.
-        marked: Number of the bold row; None: none.
-        wide: Whether cells after the first are left-aligned text.
-        sortable: Whether a click on a title sorts the rows.
-        folded: Label of a folded table; empty: not folded.
-    """
-
-    name: str
+    name: str  # its id in the page
     caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    marked: int | None = None
-    wide: bool = False
-    sortable: bool = True
-    folded: str = ""
+    header: Sequence[str]  # one title per column; the first column names the rows
+    rows: Sequence[Sequence[str]]  # cells, one per column
+    marked: int | None = None  # number of the bold row
+    wide: bool = False  # whether cells after the first are left-aligned text
+    sortable: bool = True  # whether a click on a title sorts the rows
+    folded: str = ""  # label of a folded table; empty: not folded
 
 
 def facts(name: str, caption: str, rows: Sequence[Sequence[str]]) -> Table:

@@ -101,6 +101,18 @@ def confusions_table(test: JsonObject) -> Table:
     return columns("confusions", caption, most, cells)
 
 
+def mistakes_table(mistakes: Sequence[JsonObject]) -> Table:
+    """Return the most confidently wrong images."""
+    cells = {
+        "place": lambda item: number(item[0], "{}"),
+        "true class": lambda item: str(item[1]["class"]),
+        "predicted": lambda item: str(item[1]["predicted"]),
+        "probability": lambda item: number(item[1]["probability"], "{:.1f} %"),
+        "test image": lambda item: number(item[1]["image"], grouped),
+    }
+    return columns("mistakes", say("table_mistakes"), enumerate(mistakes, 1), cells)
+
+
 def costs_table(task: Task, figures: JsonObject) -> Table:
     """Return the network's costs: parameters, MACs, latency and throughput on this machine."""
     geometry, speed = figures.get("geometry"), figures.get("speed")

@@ -64,67 +64,8 @@
     element.addEventListener("pointerleave", () => light(held));
   }
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    hold(held);
-    hide();
+    if (event.key === "Escape") hold(held);
   });
-
-  // The point nearest to the pointer shows its tooltip.
-  const tip = document.getElementById("tip");
-  const hide = () => {
-    tip.hidden = true;
-    all(".spot").forEach((spot) => spot.remove());
-  };
-  const nearest = (traces, x, y) => {
-    let found = null;
-    let least = 18 * 18;
-    for (const trace of traces)
-      for (const [px, py, note] of trace.points) {
-        const distance = (px - x) ** 2 + (py - y) ** 2;
-        if (distance < least) {
-          least = distance;
-          found = { trace, px, py, note };
-        }
-      }
-    return found;
-  };
-  const spot = (svg, px, py) => {
-    const circle = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-    for (const [name, value] of Object.entries({ cx: px, cy: py, r: 4.5, class: "spot" })) circle.setAttribute(name, value);
-    svg.append(circle);
-  };
-  const say = (found, event) => {
-    tip.replaceChildren();
-    const name = document.createElement("b");
-    name.textContent = found.trace.label;
-    tip.append(name, document.createElement("br"), found.note);
-    tip.hidden = false;
-    const { width, height } = tip.getBoundingClientRect();
-    const left = Math.min(event.clientX + 14, document.documentElement.clientWidth - width - 6);
-    const above = event.clientY - height - 12;
-    tip.style.left = `${Math.max(6, left)}px`;
-    tip.style.top = `${above > 6 ? above : event.clientY + 18}px`;
-  };
-  const figures = JSON.parse(document.getElementById("traces").textContent);
-  for (const [name, traces] of Object.entries(figures)) {
-    const svg = document.getElementById(name)?.querySelector("svg");
-    if (!svg) continue;
-    const point = (event) => {
-      const place = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-      const found = nearest(traces, place.x, place.y);
-      hide();
-      if (!found) return light(held);
-      if (found.trace.series !== null) light(String(found.trace.series));
-      spot(svg, found.px, found.py);
-      say(found, event);
-    };
-    svg.addEventListener("pointermove", point);
-    svg.addEventListener("pointerdown", point);
-    svg.addEventListener("pointerleave", () => {
-      hide();
-      light(held);
-    });
-  }
 
   // Unfold everything for printing.
   const folded = [];

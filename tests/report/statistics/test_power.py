@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from nasformer.report.statistics import analyse
-from nasformer.report.statistics.pairs import signed_rank_p
-from nasformer.report.statistics.power import critical_value, detectable
+from nasformer.report.statistics.pairs import critical_value, detectable, signed_rank_p
 from tests.report.statistics.comparisons import compared, finals
 
 

@@ -17,8 +17,7 @@ from nasformer.architecture import Architecture
 from nasformer.fitness import TableFitness
 from nasformer.report.statistics import Pair, analyse
 from nasformer.report.statistics.across import _by_source, _friedman, _rank
-from nasformer.report.statistics.pairs import signed_rank_p
-from nasformer.report.statistics.power import detectable
+from nasformer.report.statistics.pairs import detectable, signed_rank_p
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet, load_space
 from nasformer.strategies.random import Random

@@ -1,4 +1,4 @@
-"""Trainings of a diagnosis: supernets, networks alone, winners, and random search with early stopping.
+"""Trainings at equal compute: supernets, the winners of all budgets, and random search with early stopping.
 
 Compute is in multiply-accumulates of training, forward and backward: three times those of a forward pass. Validation
 is not counted, for anyone.
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from nasformer._io import digest
-from nasformer.architecture import Architecture
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench, some
-from nasformer.diagnose.jobs import JobResult
+from nasformer.diagnose.jobs import STRATEGY, JobResult, changed, options, passes, reseeded, search_seconds
+from nasformer.growth import grow_front
+from nasformer.growth.affordable import default_epochs
 from nasformer.supernet import Supernet
-from nasformer.training import Recipe, retrain, train_supernet
+from nasformer.training import retrain, train_supernet
 from nasformer.training.compute import for_compute
 from nasformer.training.log import Row
-from nasformer.training.result import TrainingResult
 from nasformer.training.supernet import FILE as WEIGHTS
 
 _RUNGS = 9
@@ -45,39 +45,6 @@ class SupernetTraining:
         result = train_supernet(net, bench.data, recipe, keep=False, **options(bench, folder))
         file = str((folder / WEIGHTS).relative_to(bench.folder))
         return {"file": file, "macs": result.macs, "seconds": result.seconds}
-
-
-@dataclass(frozen=True)
-class Alone:
-    """A network trained alone, evaluated on the test images.
-
-    Attributes:
-        architecture: The network.
-        recipe: Its recipe.
-        macs: Compute, from which the epochs follow; None: the recipe's epochs.
-        seed: Added to the recipe's seed.
-    """
-
-    architecture: Architecture
-    recipe: Mapping[str, Any]
-    macs: float | None = None
-    seed: int = 0
-
-    def name(self, bench: Bench) -> str:
-        """Return its file name."""
-        how = [self.architecture.to_dict(), changed(self.recipe), self.macs, self.seed]
-        return f"retrain-{digest([*how, bench.net.space.fingerprint, bench.images])}"
-
-    def run(self, bench: Bench, folder: Path) -> JobResult:
-        """Train, evaluate, and keep only the figures."""
-        recipe, space = reseeded(self.recipe, self.seed), bench.net.space
-        if self.macs is not None:
-            recipe = for_compute(recipe, self.macs, space.macs(self.architecture), len(bench.data.train))
-        recipe = recipe.replace(validate_every=recipe.epochs)
-        result = retrain(self.architecture, space, bench.data, recipe, **options(bench, folder))
-        test, training = result.figures["test"], result.training
-        scores = {name: test[name] for name in bench.data.task.objectives}
-        return {**scores, "macs": training.macs, "epochs": passes(training, bench), "seconds": training.seconds}
 
 
 @dataclass(frozen=True)
@@ -166,23 +133,54 @@ class _Race:
             raise optuna.TrialPruned
 
 
-def reseeded(recipe: Mapping[str, Any], seed: int) -> Recipe:
-    """Return the recipe with ``seed`` added to its own seed."""
-    return Recipe(**{**recipe, "seed": recipe["seed"] + seed})
+@dataclass(frozen=True)
+class Front:
+    """The winners of all budgets, grown from one supernet (``grow_front``).
 
+    Attributes:
+        recipe: Recipe of the fine-tuning.
+        macs: Compute of searches and fine-tuning together.
+        seed: Seed of searches and fine-tuning.
+        file: Weights in the diagnosis's folder; "": the diagnosed supernet.
+    """
 
-def passes(training: TrainingResult, bench: Bench) -> float:
-    """Return how often a training saw the train images."""
-    return training.steps * training.recipe.batch_size / len(bench.data.train)
+    recipe: Mapping[str, Any]
+    macs: float
+    seed: int
+    file: str = ""
 
+    def name(self, bench: Bench) -> str:
+        """Return its file name."""
+        size = bench.plan.identity("evaluations", "search_images", "budgets")
+        weights = self.file or bench.weights  # the name of a file is a hash too
+        how = [weights, bench.identity, size, changed(self.recipe), self.macs, default_epochs(len(bench.data.train))]
+        return f"front-{self.seed}-{digest(how)}"
 
-def changed(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a recipe that are no defaults: later versions have further ones."""
-    plain = Recipe().to_dict()
-    return {name: value for name, value in recipe.items() if plain.get(name, value) != value}
-
-
-def options(bench: Bench, folder: Path) -> dict[str, Any]:
-    """Return how a training runs in a folder."""
-    options: dict[str, Any] = {"out": folder, "resume": True, "device": bench.device, "progress": False}
-    return options | {"readers": bench.readers}
+    def run(self, bench: Bench, folder: Path) -> JobResult:
+        """Search and fine-tune, and return the figures of each winner."""
+        task = bench.data.task
+        front = grow_front(
+            Supernet.load(bench.folder / self.file, bench.net.space) if self.file else bench.net,
+            bench.data,
+            bench.plan.budgets,
+            reseeded(self.recipe, self.seed),
+            macs=self.macs,
+            evaluations=bench.plan.evaluations,
+            images=bench.searched,
+            objective=bench.ranking,
+            strategy=STRATEGY,
+            seed=self.seed,
+            **options(bench, folder),
+        )
+        rows = [
+            {
+                "architecture": winner.architecture.to_dict(),
+                "inherited": task.objective().sign * winner.tuned.figures["before"][task.objective().name],
+                **{name: winner.tuned.figures["test"][name] for name in task.objectives},
+                "macs": winner.tuned.training.macs,
+                "epochs": passes(winner.tuned.training, bench),
+            }
+            for winner in front.winners
+        ]
+        seconds = sum(search_seconds(each.search) + each.tuned.training.seconds for each in front.grown)
+        return {"winners": rows, "macs": front.macs, "seconds": seconds}

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._equal_compute.plan import EqualComputePlan
+from benchmarks._equal_compute.rivals import hand_scaled
+from benchmarks._equal_compute.trainings import EarlyStopping, Front, SupernetTraining
 from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
-from nasformer.diagnose.jobs import Doing, JobResult, seconds_of
-from nasformer.diagnose.rivals import SINGLE, hand_scaled, largest_uniform
-from nasformer.diagnose.searches import Front
-from nasformer.diagnose.trainings import Alone, EarlyStopping, SupernetTraining
+from nasformer.diagnose.jobs import Alone, Doing, JobResult, seconds_of
+from nasformer.diagnose.rivals import largest_uniform
 from nasformer.errors import DiagnosisError
 
 WINNER, ALONE, UNIFORM, STOPPED = "winner", "winner, trained alone", "largest uniform ViT", "random, early stopping"
+SINGLE = "one small ViT for all"
+"""The uniform ViT of the smallest budget, trained with the compute of all."""
 
 
 def compute(bench: Bench, do: Doing) -> JobResult:
@@ -27,8 +30,9 @@ def compute(bench: Bench, do: Doing) -> JobResult:
     uniform ViT of the smallest budget, which meets all of them, is also trained with the whole.
     """
     plan, space, seeds = bench.plan, bench.net.space, range(bench.plan.seeds)
+    assert isinstance(plan, EqualComputePlan)
     if not plan.budgets:
-        raise DiagnosisError("the piece compute compares budgets; give some (--budgets)", plan.budgets)
+        raise DiagnosisError("the piece compute compares budgets; give some", plan.budgets)
     training = float(bench.training["macs"])
     each = training * (1 + plan.share) / len(plan.budgets)
     rivals = [{UNIFORM: largest_uniform(space, budget), **hand_scaled(space, budget)} for budget in plan.budgets]
