@@ -122,7 +122,7 @@ class AdditiveModel:
             self._solve(kernels, y)
             fits = np.tensordot(kernels, np.outer(self._dual, self._dual), 2) + prior / self._variances**2
             self._variances *= np.sqrt(fits / (np.tensordot(kernels, self._inverse, 2) + weights / self._variances))
-            self._variances = np.maximum(self._variances, _MIN_NOISE * spread)
+            np.maximum(self._variances, _MIN_NOISE * spread, out=self._variances)
         self._solve(kernels, y)
         self._effect_variances = np.repeat(self._variances[: len(self._sizes)], self._sizes)
         self.mean_effects: Array = self._effect_variances * (self._dual @ self._x)

@@ -74,7 +74,7 @@ class Thompson(BaseStrategy):
         self.model = AdditiveModel(self.space.codec)
         self._numpy_rng = np.random.default_rng([seed, 0x7468_6F6D])
         self._rows: dict[Architecture, Codes] = {}
-        self._listed: dict[FeasibleSet, tuple[Codes, dict[Architecture, int]]] = {}
+        self._members: dict[FeasibleSet, tuple[Codes, dict[Architecture, int]]] = {}
         self._fitted = 0
         self._replacements: list[Architecture] = []
         if design == "sensitivity":
@@ -139,10 +139,10 @@ class Thompson(BaseStrategy):
         """Return all that is left of a small target; of a large one the best by the effects."""
         target = self.target
         if target.countable and target.count() <= _LISTED:
-            if target not in self._listed:
+            if target not in self._members:
                 codes = target.codes()
-                self._listed[target] = codes, dict(zip(self.space.decode(codes), range(len(codes)), strict=True))
-            codes, places = self._listed[target]
+                self._members[target] = codes, dict(zip(self.space.decode(codes), range(len(codes)), strict=True))
+            codes, places = self._members[target]
             left = np.ones(len(codes), dtype=bool)
             left[[places[each] for each in self._asked if each in places]] = False
             return codes[left]
