@@ -177,15 +177,15 @@ def compare(key: tuple[str, int, int], values: Mapping[str, NDArray[np.float64]]
 
 
 def rows_of(done: Mapping[Cell, Found]) -> list[Row]:
-    """Return the rows of the tasks of which every strategy has the same seeds."""
-    rows = []
+    """Return the rows of the tasks that every strategy has searched, over the seeds of all."""
+    rows, names = [], {cell.strategy for cell in done}
     for key in dict.fromkeys(cell[:3] for cell in done):
         found: dict[str, dict[int, float]] = {}
         for cell, each in done.items():
             if cell[:3] == key:
                 found.setdefault(cell.strategy, {})[cell.seed] = each.value
         seeds = sorted(set.intersection(*(set(each) for each in found.values())))
-        if seeds:
+        if seeds and set(found) == names:
             rows.append(compare(key, {name: np.array([each[s] for s in seeds]) for name, each in found.items()}))
     return rows
 
