@@ -133,7 +133,8 @@ class AdditiveModel:
     def _solve(self, kernels: Array, y: Array) -> None:
         """Set A^-1, the intercept and the dual weights."""
         assert self._variances is not None
-        self._inverse: Array = np.linalg.inv(np.tensordot(self._variances, kernels, 1) + self._errors)
+        whole: Array = np.tensordot(self._variances, kernels, 1) + self._errors
+        self._inverse: Array = np.linalg.inv(whole).astype(np.float64, copy=False)
         weights = 1 / (self._variances[-1] + self._errors.diagonal())
         self._intercept = float(weights @ y / weights.sum())
         self._centred = y - self._intercept
