@@ -73,7 +73,7 @@ def columns(space: SearchSpace, codes: NDArray[np.int64]) -> dict[str, Array]:
 
 
 def fit(x: Array, y: Array, kinds: NDArray[np.int64], expected: Array) -> tuple[Array, float]:
-    """Return the effects and the log evidence, by expectation maximisation as ``AdditiveModel`` does."""
+    """Return the effects and the log evidence, by expectation maximisation."""
     n, spread = len(y), float(y.var())
     variances, noise = spread * expected, spread / 10
     gram, target = x.T @ x, x.T @ y

@@ -1,14 +1,17 @@
-"""Bayesian linear regression of fitness on one-hot encoded choices.
+"""Bayesian regression of fitness on one-hot encoded choices, beside a Gaussian process for what these do not explain.
 
-y = intercept + sum of effects + noise, with one effect per choice of the network and of each layer. A layer's effect
-is a main effect shared by all layers, plus its own, plus the interactions of both with embed_dim: on ImageNet
+y = intercept + sum of effects + misfit + noise, with one effect per choice of the network and of each layer. A layer's
+effect is a main effect shared by all layers, plus its own, plus the interactions of both with embed_dim: on ImageNet
 accuracies a layer's choices interact with embed_dim, but neither with each other nor with those of the next layer
-(``benchmarks/thompson_design.py``). Effects of a group share a normal prior; its variance and the noise maximise the
-evidence (MacKay, Neural Computation 1992; Bishop, Pattern Recognition and Machine Learning, section 3.5, by
-expectation maximisation) under an inverse gamma prior worth two effects.
+(``benchmarks/thompson_design.py``). Effects of a group share a normal prior. The misfit is the sum of two Gaussian
+processes (Rasmussen and Williams, 2006): the correlation of one decays by a factor per differing gene, of the other
+with the distance of the shapes, the network's choices and the layers' means (Matérn, 3/2). The variances of the groups,
+the misfits and the noise maximise the evidence (MacKay, Neural Computation 1992), those of the groups under an inverse
+gamma prior worth two effects, by steps that never lower it (Zhou
+et al., Journal of Computational and Graphical Statistics 2019).
 
-With V = diag(variances), noise s, and D = diag(s + error variance of each value): precision A = X' D^-1 X + 1/V,
-mean m = A^-1 X' D^-1 y.
+With kernels K_g, such as X_g X_g' of the effects of a group, and their variances v_g: A = sum of v_g K_g + error
+variances, dual weights a = A^-1 y, and, but for the prior, the step v_g <- v_g sqrt(a' K_g a / tr A^-1 K_g).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.spatial.distance import cdist
 
 from nasformer.space.codec import Codec, Codes
 from nasformer.space.scores import Scores
@@ -31,12 +35,16 @@ _PRIOR = {
     "layer": 1 / 40,
     "embed_any": 1 / 400,
     "embed_layer": 1 / 400,
+    "misfit": 1 / 100,
 }
 """Prior variances of each group of effects, in variances of the fitness."""
 
+_MISFITS = 2
+_FACTOR, _RANGE = 0.8, 0.5
+"""Correlation of architectures that differ in one gene; range of the correlation of shapes."""
 _PRIOR_WEIGHT = 2.0
-_MIN_NOISE = 1e-4
-_MIN_VARIANCE = 1e-200
+_PRIOR_NOISE = 1 / 10
+_MIN_NOISE, _MIN_VARIANCE = 1e-4, 1e-200
 _INITIAL_STEPS = 30
 
 
@@ -60,9 +68,10 @@ class AdditiveModel:
         ]
         self._per_layer = sum(size for _, size in [*blocks, *interactions]) <= _MAX_COLUMNS
         blocks += interactions if self._per_layer else interactions[: len(sizes)]
-        self._groups = np.repeat(np.arange(len(blocks)), [size for _, size in blocks])
-        self._prior_variances = np.array([_PRIOR[group] for group, _ in blocks])
-        self.columns = len(self._groups)
+        self._sizes = np.array([size for _, size in blocks])
+        self._prior_variances = np.array([_PRIOR[group] for group, _ in blocks] + [_PRIOR["misfit"]] * _MISFITS)
+        self.columns = int(self._sizes.sum())
+        self._codes: Codes = np.zeros((0, codec.columns), dtype=np.int64)
         self._variances: Array | None = None
 
     def features(self, codes: Codes) -> Array:
@@ -91,86 +100,119 @@ class AdditiveModel:
             tables = [table + take(widths, *shape) for table, shape in zip(tables, shapes, strict=True)]
         return Scores(found | {d.name: table for d, table in zip(codec.layer, tables, strict=True)})
 
-    def fit(self, x: Array, y: Array, errors: Array | float = 0.0) -> None:
-        """Fit the posterior; hyperparameters are warm-started from the last fit.
+    def fit(self, codes: Codes, y: Array, errors: Array | float = 0.0) -> None:
+        """Fit the posterior; the variances are warm-started from the last fit.
 
         Args:
-            x: Features, ``(n, columns)``.
+            codes: Architectures, ``(n, code columns)``.
             y: Fitness values, ``(n,)``.
             errors: Variance of each value beyond the common noise, ``(n,)``.
         """
-        errors = np.broadcast_to(errors, y.shape)
-        spread, steps = _variance(y), 1
+        n, spread = len(y), _variance(y)
+        steps = _INITIAL_STEPS if self._variances is None else min(max(n - len(self._codes), 1), _INITIAL_STEPS)
         if self._variances is None:
-            self._variances, self._noise, steps = spread * self._prior_variances, spread / 10, _INITIAL_STEPS
+            self._variances = spread * np.append(self._prior_variances, _PRIOR_NOISE)
+        self._codes, self._errors, self._x = codes, np.diag(np.broadcast_to(errors, y.shape)), self.features(codes)
+        self._centre = self._x.mean(axis=0)
+        self._x -= self._centre
+        kernels = np.array([*self._kernels(self._x, codes), np.eye(n)])  # (groups, n, n)
+        weights = np.repeat([_PRIOR_WEIGHT, 0.0], [len(self._sizes), _MISFITS + 1])  # effects have a prior
+        prior = spread * weights * np.append(self._prior_variances, 0.0)
         for _ in range(steps):
-            self._em_step(*self._posterior(x, y, errors), errors, spread)
-        self._posterior(x, y, errors)
+            self._solve(kernels, y)
+            fits = np.tensordot(kernels, np.outer(self._dual, self._dual), 2) + prior / self._variances**2
+            self._variances *= np.sqrt(fits / (np.tensordot(kernels, self._inverse, 2) + weights / self._variances))
+            np.maximum(self._variances, _MIN_NOISE * spread, out=self._variances)
+        self._solve(kernels, y)
+        self._effect_variances = np.repeat(self._variances[: len(self._sizes)], self._sizes)
+        self.mean_effects: Array = self._effect_variances * (self._dual @ self._x)
+        self._misfit_variances = self._variances[-_MISFITS - 1 : -1]
+        rest = np.tensordot(self._variances[-_MISFITS - 1 :], kernels[-_MISFITS - 1 :], 1) + self._errors
+        self._factor = cholesky(rest, lower=True, check_finite=False)
 
-    def _posterior(self, x: Array, y: Array, errors: Array) -> tuple[Array, Array]:
-        """Solve for the posterior at the current hyperparameters; return centred features and values."""
+    def _solve(self, kernels: Array, y: Array) -> None:
+        """Set A^-1, the intercept and the dual weights."""
         assert self._variances is not None
-        weights = 1 / (self._noise + errors)
-        self._centre, self._intercept = weights @ x / weights.sum(), float(weights @ y / weights.sum())
-        x, y = x - self._centre, y - self._intercept
-        weighted = x.T * weights
-        precision = weighted @ x
-        precision[np.diag_indices(self.columns)] += 1 / self._variances[self._groups]
-        self._factor = cholesky(precision, lower=True, check_finite=False)
-        self.mean_effects = cho_solve((self._factor, True), weighted @ y, check_finite=False)
-        return x, y
+        whole: Array = np.tensordot(self._variances, kernels, 1) + self._errors
+        self._inverse: Array = np.linalg.inv(whole).astype(np.float64, copy=False)
+        weights = 1 / (self._variances[-1] + self._errors.diagonal())
+        self._intercept = float(weights @ y / weights.sum())
+        self._centred = y - self._intercept
+        self._dual = self._inverse @ self._centred
 
-    def _em_step(self, x: Array, y: Array, errors: Array, spread: float) -> None:
-        """Update variances and noise by one step of expectation maximisation."""
-        assert self._variances is not None
-        mean = self.mean_effects
-        half = solve_triangular(self._factor, np.eye(self.columns), lower=True, check_finite=False)
-        posterior_variances = (half**2).sum(axis=0)  # diagonal of A^-1
-        shrinkage = float((posterior_variances / self._variances[self._groups]).sum())
-        effective_parameters = self.columns - shrinkage  # trace of X' D^-1 X A^-1
-        count = np.bincount(self._groups)
-        total = np.bincount(self._groups, weights=mean**2 + posterior_variances)
-        self._variances = (total + _PRIOR_WEIGHT * spread * self._prior_variances) / (count + _PRIOR_WEIGHT)
-        share = self._noise / (self._noise + errors)  # share of the residual due to the common noise
-        own = errors > 0
-        leverage = ((x[own] @ half.T) ** 2).sum(axis=1)
-        noise = float((share**2 * (y - x @ mean) ** 2).sum()) + self._noise * effective_parameters
-        noise += float(((1 - share[own]) * (self._noise - share[own] * leverage)).sum())
-        self._noise = max(noise / len(y), _MIN_NOISE * spread)
+    def draw(self, rng: np.random.Generator, spread: float = 1.0) -> Array:
+        """Sample effects from the posterior, ``(columns,)``: a prior sample, corrected where it misses the values.
 
-    def draw(self, rng: np.random.Generator) -> Array:
-        """Sample effects from the posterior, ``(columns,)``."""
-        noise = rng.standard_normal(self.columns)
-        drawn: Array = self.mean_effects + solve_triangular(
-            self._factor, noise, trans="T", lower=True, check_finite=False
-        )
-        return drawn
+        Args:
+            rng: Random generator.
+            spread: Factor of the deviation from the mean.
+        """
+        drawn = np.sqrt(self._effect_variances) * rng.standard_normal(self.columns)
+        misses = -self._x @ drawn - self._factor @ rng.standard_normal(len(self._x))
+        corrected = drawn + self._effect_variances * (self._inverse @ misses @ self._x)
+        sampled: Array = self.mean_effects + spread * corrected
+        return sampled
+
+    def predict(self, codes: Codes, effects: Array) -> Array:
+        """Return the values of architectures, ``(n,)``, given the effects: their sums and the mean of the misfit."""
+        across = np.tensordot(self._misfit_variances, self._misfits(codes, self._codes), 1)  # (n, told)
+        return self._given(codes, effects, across)
+
+    def sample(self, codes: Codes, effects: Array, rng: np.random.Generator, spread: float = 1.0) -> Array:
+        """``predict`` with a joint sample of the misfit, in cubic time; ``spread`` as in ``draw``."""
+        across = np.tensordot(self._misfit_variances, self._misfits(codes, self._codes), 1)
+        half = solve_triangular(self._factor, across.T, lower=True, check_finite=False)
+        own = np.tensordot(self._misfit_variances, self._misfits(codes, codes), 1) - half.T @ half
+        own[np.diag_indices(len(codes))] += _MIN_NOISE * self._misfit_variances.sum()
+        drawn = cholesky(own, lower=True, check_finite=False) @ rng.standard_normal(len(codes))
+        sampled: Array = self._given(codes, effects, across) + spread * drawn
+        return sampled
+
+    def _given(self, codes: Codes, effects: Array, across: Array) -> Array:
+        known = cho_solve((self._factor, True), self._centred - self._x @ effects, check_finite=False)
+        sums = self.scores(effects).evaluate(self.codec, codes) - self._centre @ effects
+        values: Array = self._intercept + sums + across @ known
+        return values
+
+    def _misfits(self, first: Codes, second: Codes) -> Array:
+        """Return the correlations of the misfit, ``(kernels, first, second)``."""
+        differing = self.codec.columns * cdist(first, second, "hamming")
+        distance = np.sqrt(3.0) / _RANGE * cdist(self._shape(first), self._shape(second))
+        return np.array([_FACTOR**differing, (1 + distance) * np.exp(-distance)])
+
+    def _shape(self, codes: Codes) -> Array:
+        """Return the place of each choice in its dimension, 0 to 1, the mean of the layers, ``(n, dimensions)``."""
+        places = []
+        for dimension in self.codec.dimensions:
+            genes = self.codec.genes(dimension.name, codes) / max(len(dimension.values) - 1, 1)
+            places.append(
+                genes if dimension.scope == "network" else (genes.clip(0).sum(axis=1) / (genes >= 0).sum(axis=1))
+            )
+        return np.stack(places, axis=1)
 
     def draw_prior(self, rng: np.random.Generator) -> Array:
         """Sample effects from the prior, ``(columns,)``."""
-        drawn: Array = np.sqrt(self._prior_variances[self._groups]) * rng.standard_normal(self.columns)
+        deviations = np.repeat(np.sqrt(self._prior_variances[: len(self._sizes)]), self._sizes)
+        drawn: Array = deviations * rng.standard_normal(self.columns)
         return drawn
 
-    def d_optimal(self, x: Array, size: int) -> list[int]:
-        """Return the rows of a greedy D-optimal design, in order.
-
-        Each row maximises the determinant of the information matrix; the covariance is updated by Sherman-Morrison.
-        """
-        covariance, noise = np.diag(self._prior_variances[self._groups]), 0.1
+    def d_optimal(self, codes: Codes, size: int) -> list[int]:
+        """Return the rows of a greedy D-optimal design, in order: each has the largest variance given the former."""
+        x = self.features(codes)
+        covariance = np.tensordot(self._prior_variances, self._kernels(x - x.mean(axis=0), codes), 1)
         chosen: list[int] = []
         for _ in range(size):
-            spread = x @ covariance
-            variance = (spread * x).sum(axis=1)
+            variance = covariance.diagonal().copy()
             variance[chosen] = -1.0
             chosen.append(int(variance.argmax()))
-            row = spread[chosen[-1]]
-            covariance -= np.outer(row, row) / (noise + variance[chosen[-1]])
+            row = covariance[chosen[-1]].copy()
+            covariance -= np.outer(row, row) / (_PRIOR_NOISE + row[chosen[-1]])
         return chosen
 
-    def predict(self, x: Array) -> Array:
-        """Return the posterior mean of rows of features ``(n, columns)``."""
-        mean: Array = self._intercept + (x - self._centre) @ self.mean_effects
-        return mean
+    def _kernels(self, x: Array, codes: Codes) -> Array:
+        """Return the kernels of effects and misfits, ``(groups, n, n)``, of centred features."""
+        effects = [part @ part.T for part in np.split(x, self._sizes.cumsum()[:-1], axis=1)]
+        return np.array([*effects, *self._misfits(codes, codes)])
 
 
 class _Reshaper:

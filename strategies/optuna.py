@@ -1,8 +1,8 @@
 """Optuna: any of its samplers (Akiba et al., KDD 2019), as ``optuna:NAME`` or by the option ``sampler``.
 
-Every gene is an integer parameter, its choice index. Infeasible suggestions are repaired to the nearest feasible
-architecture, and the sampler observes the repaired point, as it does the random samples that replace its first
-suggestions. Samplers whose package is missing are rejected by name.
+Every gene is an integer parameter, its choice index. Infeasible suggestions, and those asked before, are moved to the
+nearest new feasible architecture, and the sampler observes that point, as it does the random samples that replace its
+first suggestions. Samplers whose package is missing are rejected by name.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nasformer.errors import StrategyError, did_you_mean
 from nasformer.search import BaseStrategy
 from nasformer.search.study import quiet
 from nasformer.space import FeasibleSet
+from nasformer.space.scores import distance_scores
 from nasformer.strategies._genes import Genes
 
 _EXTRAS = ("cmaes",)
@@ -82,17 +83,25 @@ class Optuna(BaseStrategy):
         self._pending: dict[Architecture, list[OptunaTrial | FrozenTrial]] = defaultdict(list)
 
     def propose(self) -> Architecture:
-        """Return the sampler's suggestion, repaired if infeasible; random at the start."""
+        """Return the sampler's suggestion, or the nearest new feasible architecture; random at the start."""
         if self._stopped:
             self.counts["replaced"] += 1
             return self.draw()
         trial = self._call(self._study.ask, self._distributions)
         suggested = self._genes.decode(trial.params)
-        architecture = self.draw() if len(self._asked) < self.startup else self.repair(suggested)
+        architecture = self.draw() if len(self._asked) < self.startup else self._nearest_new(suggested)
         if architecture != suggested and architecture not in self._asked:
             trial = self._call(self._study.tell, trial, state=TrialState.FAIL)
         self._pending[architecture].append(trial)
         return architecture
+
+    def _nearest_new(self, suggested: Architecture) -> Architecture:
+        """Return the nearest feasible architecture not asked before: another suggestion would take far longer."""
+        if suggested in self.feasible and suggested not in self._asked:
+            return suggested
+        self.counts["duplicates"] += suggested in self._asked
+        nearest = self.feasible.best(distance_scores(self.space.codec, suggested), 1, exclude=self._asked)
+        return nearest[0] if nearest else self.draw()
 
     def _stop(self) -> None:
         self._stopped = True

@@ -117,8 +117,8 @@ class Sensitivity(BaseStrategy):
         scores = self.sensitivities.scores(self.told)
         if len(trials) < max(self.candidates, _MIN_TRIALS):
             return scores if informed else None
-        features = self.model.features(self.space.encode([trial.architecture for trial in trials]))
-        self.model.fit(features, np.array([trial.value for trial in trials]) - self._predicted(trials))
+        codes = self.space.encode([trial.architecture for trial in trials])
+        self.model.fit(codes, np.array([trial.value for trial in trials]) - self._predicted(trials))
         missed = self.model.scores(self.model.draw(self._numpy_rng))
         return Scores({name: table + missed.tables[name] for name, table in scores.tables.items()})
 

@@ -1,11 +1,12 @@
 """Thompson sampling with an exact argmax: a model of additive effects, maximised over the feasible set.
 
 Thompson (Biometrika 1933); for linear models Agrawal and Goyal, ICML 2013. Each ask samples effects from the
-posterior of ``AdditiveModel`` and returns their feasible argmax, found exactly by dynamic programming, without
-rejection or an inner search. The first architectures are a greedy D-optimal design from a pool (Fedorov, 1972), or
-single-gene replacements of the largest network (``_sensitivity``). The last ask, if the number of evaluations is
-known, and the recommendation use the posterior mean, which is robust to noise. Several budgets share the design and the
-model: each is a feasible set of its own, and an ask is the argmax over the one in focus.
+posterior of ``AdditiveModel`` and finds their best feasible architectures exactly by dynamic programming, without
+rejection or an inner search; a sample of what the effects do not explain decides among these. Of a small set, such as a
+table, all architectures are candidates. The first architectures are a greedy D-optimal design from a pool (Fedorov,
+1972), or single-gene replacements of the largest network (``_sensitivity``). The last ask, if the number of evaluations
+is known, and the recommendation use the posterior mean, which is robust to noise. Several budgets share the design and
+the model: each is a feasible set of its own, and an ask is the argmax over the one in focus.
 """
 
 from __future__ import annotations
@@ -21,19 +22,27 @@ from nasformer.architecture import Architecture
 from nasformer.errors import RejectionError, StrategyError
 from nasformer.search import BaseStrategy, Trial
 from nasformer.space import FeasibleSet
+from nasformer.space.codec import Codes
 from nasformer.strategies._additive_model import AdditiveModel, Array
-from nasformer.strategies._residual import misfit
 from nasformer.strategies._sensitivity import Sensitivities
 
 _DESIGNS = ("d-optimal", "sensitivity")
 _POOL = 200
 _MIN_TRIALS = 3
-_MAX_COMPARED = 1500
-"""Maximal number of trials compared by posterior mean: the misfit takes cubic time."""
+_EARLIEST, _LATEST = 100, 200
+"""Trials of a fit at most, which takes cubic time."""
+_LISTED = 2000
+"""Of a target of up to so many architectures, each is a candidate."""
+_SAMPLED = 100
+"""Number of candidates whose misfit is sampled jointly."""
+_SPREAD = 0.5
+"""Standard deviations of a posterior sample; the full posterior explores for longer than a search lasts."""
+_RANKED = 40
+"""Number of candidates of a larger target, the best by the effects."""
 
 
 class Thompson(BaseStrategy):
-    """Exact maximisation of posterior samples of an additive model.
+    """Exact maximisation of posterior samples of an additive model with misfit.
 
     Args:
         feasible: The set to search.
@@ -64,7 +73,8 @@ class Thompson(BaseStrategy):
             raise StrategyError(f"design is {' or '.join(map(repr, _DESIGNS))}, got {design!r}", design)
         self.model = AdditiveModel(self.space.codec)
         self._numpy_rng = np.random.default_rng([seed, 0x7468_6F6D])
-        self._rows: dict[Architecture, Array] = {}
+        self._rows: dict[Architecture, Codes] = {}
+        self._members: dict[FeasibleSet, tuple[Codes, dict[Architecture, int]]] = {}
         self._fitted = 0
         self._replacements: list[Architecture] = []
         if design == "sensitivity":
@@ -100,26 +110,45 @@ class Thompson(BaseStrategy):
         if not self._fit():
             return self._random()
         last = self.evaluations is not None and len(self._asked) >= self.evaluations - len(self._targets)
-        return self._argmax(self.model.mean_effects if last else self.model.draw(self._numpy_rng))
+        return self._argmax(0.0 if last else _SPREAD)
 
     def recommend(self, k: int = 1) -> list[Architecture]:
-        """Return the ``k`` evaluated architectures with the highest posterior mean."""
+        """Return the ``k`` evaluated architectures with the highest posterior mean; second the best by value."""
         if not self._fit():
             return super().recommend(k)
-        told = [trial for trial in self.best_told(max(k, _MAX_COMPARED)) if not trial.dropped]
+        told = [trial.architecture for trial in self.best_told(len(self.told)) if not trial.dropped]
         if not told:  # probes alone, or other budgets
             return self.target.best(self.model.scores(self.model.mean_effects), k)
-        codes = self.space.encode([trial.architecture for trial in told])
-        means = self.model.predict(np.array([self._rows[trial.architecture] for trial in told]))
-        means += misfit(codes, np.array([trial.value for trial in told]) - means)
-        return [told[index].architecture for index in np.argsort(-means, kind="stable")[:k]]
+        means = self.model.predict(np.array([self._rows[each] for each in told]), self.model.mean_effects)
+        best = [told[index] for index in np.argsort(-means, kind="stable")[:k]]
+        return list(dict.fromkeys([best[0], told[0], *best]))[:k]  # without noise, the best by value is the best
 
-    def _argmax(self, effects: Array) -> Architecture | None:
-        try:
-            best = self.target.best(self.model.scores(effects), 1, exclude=self._asked)
-        except RejectionError:  # a black-box cost rejected too many
-            best = []
-        return best[0] if best else self._random()
+    def _argmax(self, spread: float) -> Architecture | None:
+        """Return the best new architecture by a posterior sample of so many standard deviations; 0: by the mean."""
+        effects = self.model.draw(self._numpy_rng, spread) if spread else self.model.mean_effects
+        candidates = self._candidates(effects)
+        if not len(candidates):
+            return self._random()
+        values = self.model.predict(candidates, effects)
+        if spread:
+            candidates = candidates[np.argsort(-values, kind="stable")[:_SAMPLED]]
+            values = self.model.sample(candidates, effects, self._numpy_rng, spread)
+        return self.space.decode(candidates[[values.argmax()]])[0]
+
+    def _candidates(self, effects: Array) -> Codes:
+        """Return all that is left of a small target; of a large one the best by the effects."""
+        target = self.target
+        if target.countable and target.count() <= _LISTED:
+            if target not in self._members:
+                codes = target.codes()
+                self._members[target] = codes, dict(zip(self.space.decode(codes), range(len(codes)), strict=True))
+            codes, places = self._members[target]
+            left = np.ones(len(codes), dtype=bool)
+            left[[places[each] for each in self._asked if each in places]] = False
+            return codes[left]
+        with suppress(RejectionError):  # a black-box cost rejected too many
+            return self.space.encode(target.best(self.model.scores(effects), _RANKED, exclude=self._asked))
+        return self.space.encode([])
 
     def _random(self) -> Architecture | None:
         """Return a random architecture of the target; None: a budget of several is exhausted."""
@@ -135,10 +164,10 @@ class Thompson(BaseStrategy):
             return False
         if len(trials) > self._fitted:
             unknown = [trial.architecture for trial in trials if trial.architecture not in self._rows]
-            self._rows.update(zip(unknown, self.model.features(self.space.encode(unknown)), strict=True))
-            rows = np.array([self._rows[trial.architecture] for trial in trials])
-            self.model.fit(rows, np.array([trial.value for trial in trials]), _excess_variances(trials))
-            self._fitted = len(trials)
+            self._rows.update(zip(unknown, self.space.encode(unknown), strict=True))
+            self._fitted, trials = len(trials), trials[:_EARLIEST] + trials[_EARLIEST:][-_LATEST:]
+            codes = np.array([self._rows[trial.architecture] for trial in trials])
+            self.model.fit(codes, np.array([trial.value for trial in trials]), _excess_variances(trials))
         return True
 
     def _d_optimal(self, size: int) -> list[Architecture]:
@@ -147,9 +176,7 @@ class Thompson(BaseStrategy):
         pool = list(dict.fromkeys(each for target in self._targets for each in self._pool(target, share)))
         if not pool:
             return []
-        features = self.model.features(self.space.encode(pool))
-        features -= features.mean(axis=0)
-        order = self.model.d_optimal(features, min(size, len(pool)))
+        order = self.model.d_optimal(self.space.encode(pool), min(size, len(pool)))
         return [pool[index] for index in reversed(order)]
 
     def _pool(self, feasible: FeasibleSet, size: int) -> list[Architecture]:

@@ -25,7 +25,7 @@ _COMMAND = "command.txt"
 
 def search(
     space: options.Space,
-    strategy: options.Strategy = "evolution",
+    strategy: options.Strategy = "thompson",
     option: options.Options = None,
     params: options.Params = None,
     macs: options.Macs = None,
@@ -78,7 +78,7 @@ def search(
 
       nasformer search autoformer-tiny --params 5e6:6e6 --macs 1.4G -n 100
 
-      nasformer search digits --strategy thompson --budgets 20k,40k,80k
+      nasformer search digits --budgets 20k,40k,80k
 
       nasformer search digits --params 60e3 --fitness table:digits-exhaustive
 

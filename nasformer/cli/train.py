@@ -162,7 +162,7 @@ def train(
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {duration(result.seconds)} on {where}{_reading(result)}. Weights: {folder / FILE}\n"
-        f"Searches of this space will use them. Next: nasformer search {shlex.join(again)} --strategy evolution",
+        f"Searches of this space will use them. Next: nasformer search {shlex.join(again)}",
         soft_wrap=True,
     )
 

@@ -169,7 +169,9 @@ def test_search_a_table_with_options_and_a_database(
     rows = [{**a.to_dict(), "top1": float(space.params(a) % 97)} for a in archs]
     Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["search", "digits", "--fitness", "table:t.jsonl", "-n", 100, "--storage", "sqlite:///s.db"]
-    done = nasformer(*command, "-o", "population=5", "-o", "mutants=2", "-o", "crossovers=2", "--json")
+    done = nasformer(
+        *command, "--strategy", "evolution", "-o", "population=5", "-o", "mutants=2", "-o", "crossovers=2", "--json"
+    )
     summary = json.loads(ran(done))
     assert summary["fitness"] == max(row["top1"] for row in rows)
     assert (summary["stopped"], summary["evaluations"]) == ("exhausted", len(archs))

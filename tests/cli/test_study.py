@@ -210,7 +210,7 @@ def test_a_study_of_weights_runs_where_those_weights_are(
     assert done["evaluations"] == 4
     _perturb(Path(elsewhere))
     refused(
-        "study 'digits-evolution-seed0' was made with fitness.weights=.*, now",
+        "study 'digits-thompson-seed0' was made with fitness.weights=.*, now",
         *("study", "run", "--storage", "study.log", "--supernet", elsewhere),
     )
 

@@ -10,7 +10,8 @@ import pytest
 from nasformer.errors import StrategyError
 from nasformer.registry import get_strategy
 from nasformer.searcher import Searcher
-from nasformer.space import load_space
+from nasformer.space import EnumeratedSet, load_space
+from nasformer.strategies.tpe import Tpe
 from nasformer.testing import Judge, StrategyConformance, stream
 
 FEASIBLE = load_space("digits").feasible(params=(40e3, 80e3))
@@ -51,6 +52,15 @@ def test_a_sampler_learns_from_where_its_suggestion_was_moved_to() -> None:
     assert {strategy._genes.decode(trial.params) for trial in finished} >= set(strategy.told)  # type: ignore[attr-defined]
     generations = {trial.system_attrs.get("NSGAIISampler:generation") for trial in finished}
     assert generations >= {0, 1, 2}, "the generations of its first draws and of moved suggestions go on"
+
+
+def test_a_suggestion_asked_before_is_moved_to_the_nearest_new_one() -> None:
+    few = EnumeratedSet(FEASIBLE.space, FEASIBLE.sample(40, seed=1), {})
+    strategy = Tpe(few, seed=0)
+    assert len({each for (each,) in stream(strategy, Judge(few), [1] * few.count())}) == few.count()
+    assert strategy.counts["duplicates"] > 0
+    assert strategy.counts["replaced"] == 0
+    assert len(strategy._study.trials) <= 2 * few.count(), "one suggestion for each ask, and where it was moved to"
 
 
 def test_options_are_the_samplers_own() -> None:

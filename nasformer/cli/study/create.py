@@ -13,7 +13,7 @@ def create(
     space: options.Space,
     storage: options.Storage,
     study: options.NewStudyName = None,
-    strategy: options.Strategy = "evolution",
+    strategy: options.Strategy = "thompson",
     option: options.Options = None,
     params: options.Params = None,
     macs: options.Macs = None,
