@@ -95,7 +95,7 @@ def test_a_bound_has_a_tile_of_its_own(page: Page, found: SearchResult) -> None:
 
 
 def test_the_page_states_what_was_spent(page: Page) -> None:
-    assert "random 3 2 0 2.0 s 500 ms 41.67 ms" in page.text
+    assert "random 3 2 1 0 2.0 s 500 ms 41.67 ms" in page.text
 
 
 def test_the_page_states_space_and_command(page: Page) -> None:
