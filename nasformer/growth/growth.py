@@ -139,6 +139,7 @@ class Growth:
             rerank=self._reranker(limits, share) if search.confirm > 1 and not confirmed else None,
             storage=None if self.out is None else self.out / "study.log",
             study=str(len(self.grown) + 1),
+            accept_drift=confirmed,  # of a finished search, only the record counts
             progress=False,
         )
 
