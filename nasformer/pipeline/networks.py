@@ -7,7 +7,7 @@ from typing import Any
 
 from nasformer._record import read_record
 from nasformer.architecture import Architecture
-from nasformer.cost import Limits, format_limits
+from nasformer.cost import Limits
 from nasformer.data import Dataset
 from nasformer.diagnose.rivals import largest_uniform
 from nasformer.export.description import FILE as RECORD
@@ -18,7 +18,7 @@ from nasformer.pipeline.context import RunContext
 from nasformer.pipeline.journal import Decision
 from nasformer.pipeline.preparation import SUPERNET_SHARE
 from nasformer.pipeline.result import FittedModel
-from nasformer.report.notation import compact
+from nasformer.report.notation import budget, compact, counted
 from nasformer.search.progress import duration
 from nasformer.supernet import Supernet
 from nasformer.training import FinetuneResult, Recipe, retrain
@@ -48,7 +48,7 @@ class Networks:
 
         def planned() -> tuple[Decision, str]:
             asked = self.run.settings
-            words = f"{len(asked.budgets)} budgets, {asked.evaluations} evaluations and fine-tuning, about "
+            words = f"{counted(len(asked.budgets), 'budget')}, {asked.evaluations} evaluations and fine-tuning, about "
             if self.run.settings.hours is not None:
                 return {"seconds": self.run.left()}, f"{words}{duration(self.run.left())}"
             training = self.net.metadata["training"]
@@ -74,7 +74,7 @@ class Networks:
 
         def found() -> tuple[Decision, str]:
             metric = self.data.task.metrics[0]
-            names = [format_limits(self.net.space.feasible(**each).limits) for each in self.run.settings.budgets]
+            names = [budget(self.space.feasible(**each).limits) for each in self.run.settings.budgets]
             told = [metric.text(each.tuned.figures["test"][metric.name]) for each in front.winners]
             words = "; ".join(f"{name}: {text}" for name, text in zip(names, told, strict=True))
             largest = max(self.space.feasible(**each).bounds("macs")[1] for each in self.run.limits())

@@ -16,7 +16,7 @@ from nasformer.tasks import Metric
 MISSING = "–"
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_COST_NAMES = {"params": "parameters", "macs": "MACs", "memory": "bytes in use"}
+_COST_NAMES = {"params": "parameters", "macs": "MACs", "memory": "bytes in use", "latency_ms": "ms of latency"}
 
 
 def compact(number: float) -> str:
@@ -164,7 +164,7 @@ def cost_name(name: str) -> str:
     """Return the display name of a cost.
 
     >>> cost_name("params"), cost_name("latency_ms")
-    ('parameters', 'latency ms')
+    ('parameters', 'ms of latency')
     """
     return _COST_NAMES.get(name, name.replace("_", " "))
 
