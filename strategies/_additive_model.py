@@ -40,6 +40,8 @@ _PRIOR = {
 """Prior variances of each group of effects, in variances of the fitness."""
 
 _MISFITS = 2
+_EARLIEST, _LATEST = 100, 200
+"""Values of a fit, which takes cubic time."""
 _FACTOR, _RANGE = 0.8, 0.5
 """Correlation of architectures that differ in one gene; range of the correlation of shapes."""
 _PRIOR_WEIGHT = 2.0
@@ -101,18 +103,21 @@ class AdditiveModel:
         return Scores(found | {d.name: table for d, table in zip(codec.layer, tables, strict=True)})
 
     def fit(self, codes: Codes, y: Array, errors: Array | float = 0.0) -> None:
-        """Fit the posterior; the variances are warm-started from the last fit.
+        """Fit the posterior to the first 100 and the last 200 values; the variances are those of the last fit at first.
 
         Args:
             codes: Architectures, ``(n, code columns)``.
             y: Fitness values, ``(n,)``.
             errors: Variance of each value beyond the common noise, ``(n,)``.
         """
+        errors = np.broadcast_to(errors, y.shape)
+        if len(y) > _EARLIEST + _LATEST:
+            codes, y, errors = (np.concatenate([each[:_EARLIEST], each[-_LATEST:]]) for each in (codes, y, errors))
         n, spread = len(y), _variance(y)
         steps = _INITIAL_STEPS if self._variances is None else min(max(n - len(self._codes), 1), _INITIAL_STEPS)
         if self._variances is None:
             self._variances = spread * np.append(self._prior_variances, _PRIOR_NOISE)
-        self._codes, self._errors, self._x = codes, np.diag(np.broadcast_to(errors, y.shape)), self.features(codes)
+        self._codes, self._errors, self._x = codes, np.diag(errors), self.features(codes)
         self._centre = self._x.mean(axis=0)
         self._x -= self._centre
         kernels = np.array([*self._kernels(self._x, codes), np.eye(n)])  # (groups, n, n)

@@ -1,8 +1,8 @@
 """Optuna: any of its samplers (Akiba et al., KDD 2019), as ``optuna:NAME`` or by the option ``sampler``.
 
-Every gene is an integer parameter, its choice index. Infeasible suggestions, and those asked before, are moved to the
-nearest new feasible architecture, and the sampler observes that point, as it does the random samples that replace its
-first suggestions. Samplers whose package is missing are rejected by name.
+Every gene is an integer parameter, its choice index. Infeasible suggestions are repaired to the nearest feasible
+architecture, and those of TPE that were asked before moved to the nearest new one; the sampler observes that point, as
+it does the random samples that replace its first suggestions. Samplers whose package is missing are rejected by name.
 """
 
 from __future__ import annotations
@@ -89,17 +89,18 @@ class Optuna(BaseStrategy):
             return self.draw()
         trial = self._call(self._study.ask, self._distributions)
         suggested = self._genes.decode(trial.params)
-        architecture = self.draw() if len(self._asked) < self.startup else self._nearest_new(suggested)
+        architecture = self.draw() if len(self._asked) < self.startup else self._moved(suggested)
         if architecture != suggested and architecture not in self._asked:
             trial = self._call(self._study.tell, trial, state=TrialState.FAIL)
         self._pending[architecture].append(trial)
         return architecture
 
-    def _nearest_new(self, suggested: Architecture) -> Architecture:
-        """Return the nearest feasible architecture not asked before: another suggestion would take far longer."""
-        if suggested in self.feasible and suggested not in self._asked:
-            return suggested
-        self.counts["duplicates"] += suggested in self._asked
+    def _moved(self, suggested: Architecture) -> Architecture:
+        """Return the nearest feasible architecture; of TPE, whose suggestions are slow, the nearest new one."""
+        repaired = self.repair(suggested)
+        if self.sampler != "TPESampler" or repaired not in self._asked:
+            return repaired
+        self.counts["duplicates"] += 1
         nearest = self.feasible.best(distance_scores(self.space.codec, suggested), 1, exclude=self._asked)
         return nearest[0] if nearest else self.draw()
 

@@ -29,8 +29,6 @@ from nasformer.strategies._sensitivity import Sensitivities
 _DESIGNS = ("d-optimal", "sensitivity")
 _POOL = 200
 _MIN_TRIALS = 3
-_EARLIEST, _LATEST = 100, 200
-"""Trials of a fit at most, which takes cubic time."""
 _LISTED = 2000
 """Of a target of up to so many architectures, each is a candidate."""
 _SAMPLED = 100
@@ -165,7 +163,7 @@ class Thompson(BaseStrategy):
         if len(trials) > self._fitted:
             unknown = [trial.architecture for trial in trials if trial.architecture not in self._rows]
             self._rows.update(zip(unknown, self.space.encode(unknown), strict=True))
-            self._fitted, trials = len(trials), trials[:_EARLIEST] + trials[_EARLIEST:][-_LATEST:]
+            self._fitted = len(trials)
             codes = np.array([self._rows[trial.architecture] for trial in trials])
             self.model.fit(codes, np.array([trial.value for trial in trials]), _excess_variances(trials))
         return True

@@ -142,9 +142,11 @@ def _declared(
         raise ExperimentError(f"tasks are declared in {experiment.name}; omit --{key} or EXPERIMENT", task)
     values = {} if experiment is None else dict(read_declaration(experiment))
     own = [{**task, **each} for each in tasks] or ([task] if experiment is None else [])
-    values["tasks"] = [*(values.get("tasks") or []), *own]
-    added = [_strategy(each) for each in strategies]
-    return {**values, "strategies": [*(values.get("strategies") or []), *added], **shared}
+    added = {"tasks": own, "strategies": [_strategy(each) for each in strategies]}
+    for key, more in added.items():
+        known = values.get(key) or []
+        values[key] = [*known, *more] if isinstance(known, list) else known  # anything else is refused there
+    return {**values, **shared}
 
 
 def _task(text: str) -> dict[str, Any]:

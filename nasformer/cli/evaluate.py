@@ -85,8 +85,13 @@ def evaluate(
         print_json(told)
     else:
         _show_candidates(judge.task, space, candidates, told)
-    if split == "test" and searched:
-        _add_to_page(target, told, quiet=json)
+    if split == "test" and searched and (data, supernet, root) == (None, None, None) and is_run(target):
+        _add_to_page(target, {**told, "task": judge.task.record(), "count": len(images)}, quiet=json)
+
+
+def is_run(target: str) -> bool:
+    """Whether a target is a whole search: its folder or result, and no winner of one of several budgets."""
+    return Path(target).is_dir() or Path(target).suffix == ".jsonl"
 
 
 def _show_candidates(

@@ -160,12 +160,11 @@ def keep(result: SearchResult, folder: Path) -> None:
 
 def write_page(folder: Path, result: SearchResult) -> Path:
     """Write the page of a search with all that its folder holds: also what was found on the test split."""
-    import json as json_module
-
+    from nasformer._parse import read_text
+    from nasformer._record import read_record
     from nasformer.report import write_report
 
-    kept = [folder / name for name in (_COMMAND, TESTED)]
-    command, tested = (path.read_text(encoding="utf-8") if path.is_file() else "" for path in kept)
-    found = json_module.loads(tested) if tested else None
+    command = read_text(folder / _COMMAND) if (folder / _COMMAND).is_file() else ""
+    found = read_record(folder / TESTED) if (folder / TESTED).is_file() else None
     title = f"{result.strategy} on {result.space.name}"
     return write_report(folder, result, title=title, command=command.strip(), tested=found)

@@ -66,7 +66,7 @@ def affordable_limits(space: SearchSpace, ascending: Sequence[Limits], most: flo
     found = list[Limits]()
     for upper in ascending:
         inside = [
-            each for each in found if all(name in each and _least(each[name], own) for name, own in upper.items())
+            each for each in found if all(name in each and _at_most(each[name], own) for name, own in upper.items())
         ]
         before = max((space.feasible(**each).bounds("macs")[1] for each in inside), default=0.0)
         if space.feasible(**upper).bounds("macs")[1] <= most:
@@ -76,5 +76,5 @@ def affordable_limits(space: SearchSpace, ascending: Sequence[Limits], most: flo
     return found
 
 
-def _least(bounds: Bounds, other: Bounds) -> bool:
+def _at_most(bounds: Bounds, other: Bounds) -> bool:
     return (bounds.high or 0) <= (other.high or 0)

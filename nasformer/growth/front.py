@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nasformer._io import to_json, write_file
-from nasformer._parse import parse_json, read_text
+from nasformer._record import read_record
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, Limits, as_budgets, format_limits, within
 from nasformer.data import Dataset
@@ -122,7 +123,8 @@ def grow_front(
         least_epochs = 0 if from_checkpoint(net) else default_epochs(len(data.train))
     most = math.inf
     if least_epochs:
-        most = _kept(folder, lambda: affordable_macs(net, ascending[-1], compute, least_epochs, recipe, options))
+        measure = partial(affordable_macs, net, ascending[-1], compute, least_epochs, recipe, options)
+        most = _affordable(folder, least_epochs, measure)
     steps = affordable_limits(space, ascending, most)
     search = SearchSettings(strategy, -(-evaluations // len(steps)), judged, objective, racing, confirm, keeps, seed)
     growth = Growth(deepcopy(net), data, recipe, compute, search, folder, options)
@@ -144,14 +146,22 @@ def _upper(limits: Limits) -> Limits:
     return found
 
 
-def _kept(folder: Path | None, measure: Callable[[], float]) -> float:
-    """Return the MACs of the largest network that was affordable in an earlier call, else measure them."""
+def _affordable(folder: Path | None, least_epochs: float, measure: Callable[[], float]) -> float:
+    """Return the MACs of the largest affordable network, as an earlier call found them, else measured.
+
+    Raises:
+        RecipeError: The earlier call had another ``least_epochs``.
+    """
     if folder is None:
         return measure()
-    if not (folder / _AFFORDABLE).is_file():
+    file = folder / _AFFORDABLE
+    if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / _AFFORDABLE, to_json({"macs": measure()}) + "\n")
-    return float(parse_json(read_text(folder / _AFFORDABLE))["macs"])
+        write_file(file, to_json({"macs": measure(), "least_epochs": least_epochs}) + "\n")
+    known = read_record(file)
+    if known["least_epochs"] != least_epochs:
+        raise RecipeError(f"{folder} has least_epochs {known['least_epochs']}, got {least_epochs}", least_epochs)
+    return float(known["macs"])
 
 
 def _value(evaluation: Evaluation) -> float:

@@ -62,12 +62,12 @@ def write_report(
         "search.html.j2",
         Subject.of(comparison),
         record.run_tables(comparison),
-        summary=[say("winner", result=result, best=best, tested=_tested(result, tested)), say("effort", result=result)],
+        summary=[say("winner", result=result, best=best, tested=_tested(tested)), say("effort", result=result)],
         tiles=_tiles(result, winners),
         warnings=[*([say("caveat_resumed")] if result.counts.get("replayed") else []), *task.warnings],
         scatter=scatter,
         winners=_winners_table(result, winners),
-        tested=_tested_table(result, tested) if tested else None,
+        tested=_tested_table(tested) if tested else None,
         drawings=drawings,
         search_figures=[anytime, seen],
         effort=effort_table(task, series, "effort"),
@@ -173,18 +173,20 @@ def _cost(name: str, winner: Winner) -> Cell:
     return number(winner.costs[name], amount)
 
 
-def _tested(result: SearchResult, tested: JsonObject | None) -> list[str]:
+def _tested(tested: JsonObject | None) -> list[str]:
     """Return the main metric of each tested architecture, in words."""
-    metric, rows = _task(result).metrics[0], (tested or {"results": ()})["results"]
-    return [f"{row['name']} {metric.text(row[metric.name])}" for row in rows if metric.name in row]
+    if tested is None:
+        return []
+    metric = task_of(tested["task"]).metrics[0]
+    return [f"{row['name']} {metric.text(row[metric.name])}" for row in tested["results"]]
 
 
-def _tested_table(result: SearchResult, tested: JsonObject) -> Table:
+def _tested_table(tested: JsonObject) -> Table:
     """Return the scores of the tested architectures, such as winner and uniform ViT, and their costs."""
-    rows, task = tested["results"], _task(result)
+    rows, task = tested["results"], task_of(tested["task"])
 
     def score(metric: Metric, row: JsonObject) -> Cell:
-        return in_unit(row[metric.name], metric, interval(metric, row, tested[task.examples]))
+        return in_unit(row[metric.name], metric, interval(metric, row, tested["count"]))
 
     known = [metric for metric in task.metrics if all(metric.name in row for row in rows)]
     cells: dict[str, Any] = {
@@ -192,7 +194,7 @@ def _tested_table(result: SearchResult, tested: JsonObject) -> Table:
         **{f"test {metric.title}": partial(score, metric) for metric in known},
         **{cost_name(name): partial(lambda name, row: number(row.get(name), amount), name) for name in COSTS},
     }
-    return columns("tested", say("table_scores", examples=tested[task.examples], noun=task.examples), rows, cells)
+    return columns("tested", say("table_scores", examples=tested["count"], noun=task.examples), rows, cells)
 
 
 def _drawings(result: SearchResult, winners: Sequence[Winner]) -> list[Picture]:

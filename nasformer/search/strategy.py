@@ -163,7 +163,10 @@ class BaseStrategy(ABC):
         """Return the nearest feasible architecture; in a sparse set, the nearest that was not asked before."""
         if not (isinstance(self.feasible, EnumeratedSet) and self.feasible.sparse):
             return self.feasible.repair(architecture)
-        return next(each for each in self.feasible.nearest(architecture) if each not in self._asked)
+        for each in self.feasible.nearest(architecture):
+            if each not in self._asked:
+                return each
+        raise _SpentError(f"every architecture within {self.feasible.describe()} has been asked", self.feasible)
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Store trials and observe their values; a failed trial may be told again."""

@@ -335,5 +335,6 @@ def _shape(state: Mapping[str, Any]) -> dict[str, int]:
     if positions is None or positions.ndim != 3:
         return shape
     prefix = sum(state[name].shape[1] for name in ("cls_token", "dist_token", "reg_token") if name in state)
-    sides = (isqrt(count) for count in (positions.shape[1] - prefix, positions.shape[1]) if isqrt(count) ** 2 == count)
+    counts = (count for count in (positions.shape[1] - prefix, positions.shape[1]) if count > 0)
+    sides = (isqrt(count) for count in counts if isqrt(count) ** 2 == count)
     return {**shape, **({"img_size": side * patches.shape[-1]} if (side := next(sides, None)) else {})}

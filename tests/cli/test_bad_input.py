@@ -71,9 +71,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "'json:dumps' is not a strategy: it lacks ask, tell, recommend",
     ),
     "half a class": ("search digits --strategy json:", "strategy 'json:'.*module:Class"),
-    "option": ("search digits -o populatoin=3", "no option 'populatoin'; did you mean 'population'"),
-    "option value": ("search digits -o population=many", "population.*'many'"),
-    "option fraction": ("search digits -o parents=2.5 -n 60", "parents.*2.5"),
+    "option": (
+        "search digits --strategy evolution -o populatoin=3",
+        "no option 'populatoin'; did you mean 'population'",
+    ),
+    "option value": ("search digits --strategy evolution -o population=many", "population.*'many'"),
+    "option fraction": ("search digits --strategy evolution -o parents=2.5 -n 60", "parents.*2.5"),
     "option yaml": ("search digits -o population=[3", r"--option.*population=\[3"),
     "our own option": ("search digits -o seed=3", "'seed' is not a strategy option"),
     "no option": ("search digits -o population", "--option takes KEY=VALUE, got 'population'"),
@@ -190,7 +193,7 @@ def test_more_failures_than_allowed_and_the_trials_are_kept(refused: Refused, sn
     assert space.codec.max_depth == 4
     Path("s.json").write_text(json.dumps({**scores, "layers": [layer] * 4}).replace("Infinity", "1e400"))
     refused(
-        "3 evaluations failed, more than max_failures=2|is not an additive surrogate",
+        "3 evaluations failed, more than max_failures=2|is not a surrogate",
         *(
             [
                 "search",

@@ -132,7 +132,20 @@ def test_a_folder_with_the_name_of_a_space_is_not_in_its_way(weights: Path, nasf
 def test_search_races_on_loss(weights: Path, nasformer: Command) -> None:
     command = ["search", "digits", "--supernet", weights, "-n", 30, "--batch-size", 15, "--out", "run", "--json"]
     data = json.loads(
-        ran(nasformer(*command, "--objective", "loss", "--racing", "--dtype", "bfloat16", "-o", "parents=3"))
+        ran(
+            nasformer(
+                *command,
+                "--objective",
+                "loss",
+                "--racing",
+                "--dtype",
+                "bfloat16",
+                "--strategy",
+                "evolution",
+                "-o",
+                "parents=3",
+            )
+        )
     )
     result = SearchResult.load(data["result"])
     described = result.settings["fitness"]

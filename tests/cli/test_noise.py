@@ -62,7 +62,7 @@ def test_a_surrogate_is_fitted_printed_and_searched(nasformer: Command) -> None:
     assert done.code == 0, done.err
     quality = json.loads(done.out)
     fitted = SurrogateFitness.load("models/s.json")
-    assert quality == {"rows": 22_113, "out": "models/s.json", **fitted.quality}
+    assert quality.items() >= {"rows": 22_113, "out": "models/s.json", "model": "additive", **fitted.quality}.items()
     printed = nasformer("surrogate", "digits-exhaustive").out
     assert f"{fitted.quality['rmse']:.4g}" in printed
     assert "root mean square error" in printed

@@ -10,7 +10,7 @@ import pytest
 from nasformer.search import SearchResult, Trial
 from tests.cli.conftest import Command
 
-SIZES = "-o population=8 -o parents=4 -o mutants=4 -o crossovers=4"
+SIZES = "--strategy evolution -o population=8 -o parents=4 -o mutants=4 -o crossovers=4"
 SEARCH = f"search digits --params 60e3 --batch-size 8 --device cpu --quiet {SIZES}".split()
 
 

@@ -17,7 +17,7 @@ from nasformer.report import write_comparison, write_report
 from nasformer.search import SearchResult, Trial
 from nasformer.searcher import Searcher
 from nasformer.space import SearchSpace, load_space
-from nasformer.tasks import get_task
+from nasformer.tasks import get_task, task_of
 from tests.report.html import Page, read
 
 HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \x00_名"
@@ -180,7 +180,8 @@ def test_what_was_tested_afterwards_is_on_the_page(tmp_path: Path, found: Search
         {"name": "winner", **SPACE.costs(found.best.architecture), "accuracy": 92.5, "loss": 0.25},
         {"name": "uniform ViT", **SPACE.costs(SPACE.smallest), "accuracy": 90.0, "loss": 0.5},
     ]
-    tested = {"split": "test", "images": 400, "weights": "f00d", "results": rows}
+    task = task_of({}).record()
+    tested = {"split": "test", "images": 400, "count": 400, "task": task, "weights": "f00d", "results": rows}
     text = read(write_report(tmp_path, found, title="Tested", tested=tested)).text
     assert "On the test split, after the selection: winner 92.50 % and uniform ViT 90.00 %." in text
     assert "has not been evaluated" not in text

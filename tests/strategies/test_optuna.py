@@ -10,7 +10,7 @@ import pytest
 from nasformer.errors import StrategyError
 from nasformer.registry import get_strategy
 from nasformer.searcher import Searcher
-from nasformer.space import EnumeratedSet, load_space
+from nasformer.space import load_space
 from nasformer.strategies.tpe import Tpe
 from nasformer.testing import Judge, StrategyConformance, stream
 
@@ -55,7 +55,8 @@ def test_a_sampler_learns_from_where_its_suggestion_was_moved_to() -> None:
 
 
 def test_a_suggestion_asked_before_is_moved_to_the_nearest_new_one() -> None:
-    few = EnumeratedSet(FEASIBLE.space, FEASIBLE.sample(40, seed=1), {})
+    space = load_space("digits")
+    few = space.feasible(params=1.3 * space.feasible().bounds("params")[0])
     strategy = Tpe(few, seed=0)
     assert len({each for (each,) in stream(strategy, Judge(few), [1] * few.count())}) == few.count()
     assert strategy.counts["duplicates"] > 0

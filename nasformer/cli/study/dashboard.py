@@ -48,7 +48,7 @@ def dashboard(
 
 def only_for(host: str, served: Application) -> Application:
     """Return an application that refuses requests for another host, such as a page whose name leads to this one."""
-    names = {"localhost", host, socket.gethostname()}
+    names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         asked = re.sub(r":\d*$", "", environ.get("HTTP_HOST", "")).strip("[]").lower()

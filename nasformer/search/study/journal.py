@@ -44,6 +44,10 @@ class JournalLock(JournalFileSymlinkLock):
         file = self._journal.open("ab+", buffering=0)
         try:
             self._lock(file)
+            while os.fstat(file.fileno()).st_ino != self._journal.stat().st_ino:  # repaired in the meantime
+                file.close()
+                file = self._journal.open("ab+", buffering=0)
+                self._lock(file)
             with suppress(OSError):
                 if os.readlink(self._link) == self._target or not self._link.exists():
                     self._link.unlink()
@@ -104,9 +108,15 @@ def _drop_torn_line(file: FileIO) -> None:
 def holder(*paths: Path) -> str:
     """Return which process has locked one of some files; empty: the system does not tell, or none has."""
     with suppress(OSError):
-        files = {str(path.stat().st_ino) for path in paths if path.exists()}
+        known = [path.stat() for path in paths if path.exists()]
+        files = {f"{os.major(each.st_dev):02x}:{os.minor(each.st_dev):02x}:{each.st_ino}" for each in known}
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
             *_, process, file, _, _ = line.split()
-            if " WRITE " in line and file.rpartition(":")[2] in files and process not in ("0", "-1", str(os.getpid())):
+            if (
+                " WRITE " in line
+                and "->" not in line
+                and file in files
+                and process not in ("0", "-1", str(os.getpid()))
+            ):
                 return f"process {process}"
     return ""

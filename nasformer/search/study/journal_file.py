@@ -38,7 +38,7 @@ class JournalFile(BaseJournalBackend):
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name, self._lock = path, name, JournalLock(path)
         self._path.touch()
-        self._known = (0, 0, b"")  # entries read, their bytes, and the last checksum
+        self._known, self._inode = (0, 0, b""), 0  # entries read, their bytes, and the last checksum; their file
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """Yield the entries from a number on; one that is being written is left out.
@@ -50,6 +50,10 @@ class JournalFile(BaseJournalBackend):
             self._known = (0, 0, b"")
         number, place, before = self._known
         with self._path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            if number and inode != self._inode:
+                raise StudyError(f"storage {self._name!r} was repaired or replaced; start again", self._path)
+            self._inode = inode
             file.seek(place)
             for line, log, last, damage in _entries(file, before):
                 number += 1
