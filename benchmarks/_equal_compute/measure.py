@@ -32,7 +32,7 @@ def compute(bench: Bench, do: Doing) -> JobResult:
     plan, space, seeds = bench.plan, bench.net.space, range(bench.plan.seeds)
     assert isinstance(plan, EqualComputePlan)
     if not plan.budgets:
-        raise DiagnosisError("the piece compute compares budgets; give some", plan.budgets)
+        raise DiagnosisError("equal compute compares budgets; give some", plan.budgets)
     training = float(bench.training["macs"])
     each = training * (1 + plan.share) / len(plan.budgets)
     rivals = [{UNIFORM: largest_uniform(space, budget), **hand_scaled(space, budget)} for budget in plan.budgets]

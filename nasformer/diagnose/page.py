@@ -92,7 +92,7 @@ def _words(chapter: Chapter, piece: JsonObject) -> str:
 def _summary(diagnosis: JsonObject, tested: Table) -> list[str]:
     data = (diagnosis.get("data") or {}).get("name")
     budgets = [budget_text(each) for each in diagnosis.get("budgets") or ()]
-    lead = say("worth_its_compute", space=diagnosis["space"]["name"], data=data, budgets=budgets)
+    lead = say("can_trust", space=diagnosis["space"]["name"], data=data, budgets=budgets)
     verdicts = [str(row[-1]) for row in tested.rows]
     return [lead, *([say("verdicts", verdicts=verdicts)] if verdicts else [])]
 
