@@ -128,7 +128,7 @@ def _write(bench: Bench, paths: Mapping[str, Path], pieces: dict[str, Piece], fi
         "budgets": [dict(budget) for budget in plan.budgets],
         "data": bench.data.record,
         "supernet": {"file": file, "weights": bench.weights, "training": bench.net.metadata.get("training", {})},
-        "recipe": dict(plan.recipe),
+        "recipe": {**plan.recipe, **({} if plan.epochs is None else {"epochs": plan.epochs})},
         "sizes": {each.name: getattr(plan, each.name) for each in fields(plan) if each.name not in apart},
         "seed": plan.seed,
         "versions": dict(versions()),
