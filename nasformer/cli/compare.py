@@ -130,6 +130,7 @@ def _declared(
     shared: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the declaration of the file, with changes by options, or of the options alone."""
+    from nasformer.cli.searching import absolute_spec
     from nasformer.compare.experiment import read_declaration
     from nasformer.errors import ExperimentError
 
@@ -142,11 +143,22 @@ def _declared(
         raise ExperimentError(f"tasks are declared in {experiment.name}; omit --{key} or EXPERIMENT", task)
     values = {} if experiment is None else dict(read_declaration(experiment))
     own = [{**task, **each} for each in tasks] or ([task] if experiment is None else [])
+    if experiment is not None:  # whose own paths are relative to its folder
+        own = [
+            {**each, "fitness": absolute_spec(each["fitness"]), "space": _absolute_space(each["space"])} for each in own
+        ]
     added = {"tasks": own, "strategies": [_strategy(each) for each in strategies]}
     for key, more in added.items():
         known = values.get(key) or []
         values[key] = [*known, *more] if isinstance(known, list) else known  # anything else is refused there
     return {**values, **shared}
+
+
+def _absolute_space(name: str) -> str:
+    from nasformer.data.names import absolute
+    from nasformer.space import space_names
+
+    return name if name in space_names() else str(absolute(name))
 
 
 def _task(text: str) -> dict[str, Any]:

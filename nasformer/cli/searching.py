@@ -80,14 +80,18 @@ def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str
     fitness_spec: dict[str, Any] = {}
     if asked["spec"]:
         paths = {name: str(asked[name].absolute()) if asked[name] else None for name in ("supernet", "root")}
-        names = {"spec": _absolute(asked["spec"]), "data": _absolute(asked["data"] and with_prefix(asked["data"]))}
+        names = {
+            "spec": absolute_spec(asked["spec"]),
+            "data": absolute_spec(asked["data"] and with_prefix(asked["data"])),
+        }
         fitness_spec["fitness"] = {**asked, **paths, **names}
     if latency_table:
         fitness_spec["latency_table"] = LatencyTable.load(latency_table).to_dict()
     return fitness_spec
 
 
-def _absolute(name: str | None) -> str | None:
+def absolute_spec(name: str | None) -> str | None:
+    """Return a fitness specification, or the name of data, with an absolute path."""
     from nasformer.data.names import absolute
     from nasformer.fitness.tables import table_names
 

@@ -97,11 +97,11 @@ class Networks:
         found = []
         for number, limits in enumerate(self.run.limits(), 1):
             uniform = largest_uniform(self.net.space, limits)
-            lasting = for_compute(self._single(), each, self.net.space.macs(uniform), len(self.data.train))
-            lasting = lasting.replace(validate_every=lasting.epochs)
+            timed = for_compute(self._single(), each, self.net.space.macs(uniform), len(self.data.train))
+            timed = timed.replace(validate_every=timed.epochs)
             folder = self.run.folder / _RIVALS / str(number)
             found.append(
-                retrain(uniform, self.net.space, self.data, lasting, out=folder, resume=folder.is_dir(), **self.run.how)
+                retrain(uniform, self.net.space, self.data, timed, out=folder, resume=folder.is_dir(), **self.run.how)
             )
 
         def trained() -> tuple[Decision, str]:
