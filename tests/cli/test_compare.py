@@ -101,7 +101,9 @@ def test_bad_input_is_one_line(
     assert re.search(message, error)
 
 
-def test_tables_are_tasks_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_are_tasks_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     space, rng = load_space("digits"), np.random.default_rng(0)
     drawn = [each for each in dict.fromkeys(space.sample(300, seed=1)) for _ in range(2)]
     rows = [{**each.to_dict(), "perplexity": -20 - each.depth + rng.normal(scale=0.5)} for each in drawn]
@@ -117,6 +119,11 @@ def test_tables_are_tasks_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert written["optimum"] < -20
     assert written["additivity"]["additive"] > 0.5
     assert written["limits"]["params"][1] == 60_000
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "apart").mkdir()
+    (tmp_path / "apart" / "mine.yaml").write_text("{strategies: [random], evaluations: 6, seeds: 2}")
+    more = ["--task", "mine=table:t.jsonl?column=perplexity@space.yaml", "--out", "again", "-q", "--workers", "1"]
+    assert run(["compare", "apart/mine.yaml", *more]) == 0, capsys.readouterr().err
 
 
 def test_a_wrong_task_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
