@@ -40,7 +40,7 @@ from nasformer.training import train_subnet
 from nasformer.training.supernet import FILE
 
 RESULT = Path(__file__).parent / "results" / "forecasting.json"
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 DATASETS, HORIZONS, LENGTH = ("ETTh1", "ETTh2"), (96, 192, 336, 720), 336
 SPLITS = (8640, 2880, 2880)
 """Rows of 12, 4 and 4 months, as in the papers."""
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--horizons", nargs="*", type=int, default=HORIZONS)
     parser.add_argument("--epochs", type=int, default=5, help="of the supernet")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="write the result and the README's table")
+    parser.add_argument("--write", action="store_true", help="write the result and the table of docs/results.md")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(asked.threads)
     try:
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.write:
         record = {"rows": rows, "recipe": RECIPE.to_dict(), "machine": machine(), "versions": versions()}
         RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        put(README, "forecasting", shown(rows))
+        put(PAGE, "forecasting", shown(rows))
     return 0
 
 
