@@ -87,7 +87,7 @@ def test_equals_are_dropped_as_often_as_stated(objective: str, n: int, keep: int
     rng, racing, parts = np.random.default_rng(7), Racing(error=error), []
     squared = objective == "squared"
     metric = TASK.objective("loss" if squared else objective)
-    for _ in range(200):
+    for _ in range(100):
         by_class = objective in BY_CLASS
         compute = showing(equal_in_every_class(rng, n) if by_class else equal_on_the_whole(rng, n, squared=squared))
         found = race(racing, ARCHS[:n], compute, images=IMAGES, task=TASK, objective=metric, keep=keep)

@@ -23,23 +23,22 @@ Make = Callable[[SearchSpace, Iterable[Architecture], Limits], FeasibleSet]
 LimitsOf = Callable[[SearchSpace, Sequence[Architecture]], SearchStrategy[Limits]]
 Within = Callable[[SearchSpace, Iterable[Architecture], Limits], list[Architecture]]
 
-DRAWS = 20_000
+DRAWS = 10_000
+Prior = Literal["dimensions", "architectures"]
 
 
-def p_value(
-    feasible: FeasibleSet,
-    prior: Literal["dimensions", "architectures"],
-    weight: Callable[[Architecture], float],
-    fixed: Any = None,
-) -> float:
+def p_value(feasible: FeasibleSet, drawn: Counter[Architecture], weight: Callable[[Architecture], float]) -> float:
     """Chance of draws as uneven as these, were architectures drawn in proportion to their weight; 0: never."""
     members = [member for member in feasible.space.decode(feasible.codes()) if weight(member) > 0]
     weights = np.array([weight(member) for member in members])
-    drawn = Counter(feasible.sample(DRAWS, seed=5, prior=prior, fixed=fixed))
     assert set(drawn) <= set(members)
     expected = DRAWS * weights / weights.sum()
     assert expected.min() > 5
     return float(scipy.stats.chisquare([drawn[member] for member in members], expected).pvalue)
+
+
+def draw(feasible: FeasibleSet, prior: Prior, fixed: Any = None) -> Counter[Architecture]:
+    return Counter(feasible.sample(DRAWS, seed=5, prior=prior, fixed=fixed))
 
 
 @pytest.mark.parametrize("tied", [(), ("num_heads",), ("mlp_ratio",), ("num_heads", "mlp_ratio")], ids=str)
@@ -54,11 +53,12 @@ def test_each_prior_is_drawn_exactly(
     limits = {"params": Bounds(costs[len(costs) // 6], costs[-2])}
     feasible = make(space, everything, limits)
     assert len({architecture.depth for architecture in feasible.sample(99)}) == 2
-    assert p_value(feasible, "architectures", lambda _: 1.0) > 0.01
-    assert p_value(feasible, "dimensions", lambda architecture: options**-architecture.depth) > 0.01
+    by_dimensions, by_architectures = draw(feasible, "dimensions"), draw(feasible, "architectures")
+    assert p_value(feasible, by_architectures, lambda _: 1.0) > 1e-3
+    assert p_value(feasible, by_dimensions, lambda architecture: options**-architecture.depth) > 1e-3
     if options > 1:  # the test can tell them apart
-        assert p_value(feasible, "architectures", lambda architecture: options**-architecture.depth) < 1e-9
-        assert p_value(feasible, "dimensions", lambda _: 1.0) < 1e-9
+        assert p_value(feasible, by_architectures, lambda architecture: options**-architecture.depth) < 1e-9
+        assert p_value(feasible, by_dimensions, lambda _: 1.0) < 1e-9
 
 
 FIXED: list[tuple[Any, Callable[[Architecture], bool]]] = [
@@ -94,8 +94,8 @@ def test_draws_with_genes_fixed_are_the_prior_given_them(
     everything = brute_force(space)
     costs = sorted(space.codec.cost(cost, architecture) for architecture in everything)
     feasible = make(space, everything, {cost: Bounds(costs[5], costs[-5])})
-    assert p_value(feasible, "architectures", lambda a: float(holds(a)), fixed) > 0.01
-    assert p_value(feasible, "dimensions", lambda a: holds(a) * 6.0**-a.depth, fixed) > 0.01
+    assert p_value(feasible, draw(feasible, "architectures", fixed), lambda a: float(holds(a))) > 1e-3
+    assert p_value(feasible, draw(feasible, "dimensions", fixed), lambda a: holds(a) * 6.0**-a.depth) > 1e-3
 
 
 def test_what_is_tied_is_fixed_in_all_layers(make: Make, space: SearchSpace, brute_force: BruteForce) -> None:

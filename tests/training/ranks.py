@@ -71,7 +71,7 @@ RESUMED = {"own": "decay", "alone": "freeze"}
 
 
 def train(variant: str, out: Path, *, resume: bool = False) -> Supernet:
-    """Train for three epochs of four steps; the state after the second is kept in ``out``/after2."""
+    """Train for three epochs of two steps; the state after the second is kept in ``out``/after2."""
 
     def keep(row: dict[str, Any]) -> None:
         if row["epoch"] == 2 and not resume:
@@ -91,7 +91,7 @@ def train(variant: str, out: Path, *, resume: bool = False) -> Supernet:
 def digits() -> Dataset:
     """A few digits in double precision, an odd number of which validate."""
     data = load_dataset("digits")
-    train, search, test = first(data.train, 128), first(data.search, 51), first(data.test, 50)
+    train, search, test = first(data.train, 64), first(data.search, 51), first(data.test, 50)
     return Dataset(train=train, search=search, test=test, num_classes=10)
 
 
