@@ -26,7 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from statsmodels.stats.multitest import multipletests
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -34,7 +33,7 @@ from benchmarks._marks import markdown
 from benchmarks._timing import machine
 from nasformer.fitness import NoisyFitness, SurrogateFitness, TableFitness
 from nasformer.registry import get_strategy
-from nasformer.report.statistics.pairs import signed_rank_p
+from nasformer.report.statistics.pairs import holm, signed_rank_p
 from nasformer.search import Fitness, Trial
 from nasformer.searcher import Searcher
 from nasformer.space import FeasibleSet
@@ -168,7 +167,7 @@ def compare(key: tuple[str, int, int], values: Mapping[str, NDArray[np.float64]]
     ranks = rankdata(-table, axis=0).mean(axis=1)
     pairs = list(combinations(values, 2))
     differences = [values[a] - values[b] for a, b in pairs]
-    rejected = multipletests([signed_rank_p(each) for each in differences], LEVEL, "holm")[0] if pairs else []
+    rejected = holm(np.array([signed_rank_p(each) for each in differences])) <= LEVEL
     signed = [(each != 0) * np.sign(each) * rankdata(np.abs(each)) for each in differences]
     above = [
         (a, b) if lean.sum() > 0 else (b, a) for (a, b), lean, no in zip(pairs, signed, rejected, strict=True) if no

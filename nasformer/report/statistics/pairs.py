@@ -136,14 +136,22 @@ def _verdict(values: Floats, identical: bool) -> str:
 
 
 def _corrected(pairs: Sequence[Pair], level: float) -> list[Pair]:
-    from statsmodels.stats.multitest import multipletests
-
-    raw = [pair.p for pair in pairs if pair.p is not None]
-    adjusted = iter(multipletests(raw, alpha=level, method="holm")[1]) if raw else iter(())
+    adjusted = iter(holm(np.array([pair.p for pair in pairs if pair.p is not None], dtype=float)))
     return [
         replace(pair, verdict=UNTESTED) if pair.p is None else _decided(pair, float(next(adjusted)), level)
         for pair in pairs
     ]
+
+
+def holm(p: Floats) -> Floats:
+    """Return p-values ``(n,)`` corrected by Holm's step-down method (Scand. J. Stat. 6, 1979).
+
+    That of statsmodels collects all garbage at each call: half a second in a large process.
+    """
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]).clip(max=1)
+    return corrected
 
 
 def _decided(pair: Pair, p_holm: float, level: float) -> Pair:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from itertools import product
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, wilcoxon
+from statsmodels.stats.multitest import multipletests
 
 from nasformer.report.statistics import Pair, analyse
-from nasformer.report.statistics.pairs import fewest_seeds, signed_rank_p
+from nasformer.report.statistics.pairs import fewest_seeds, holm, signed_rank_p
 from tests.report.statistics.comparisons import compared, finals
 
 SHARES = st.integers(0, 20).map(lambda right: 100 * right / 540)  # accuracies on 540 images: many ties
@@ -65,6 +67,13 @@ def test_holms_correction_is_over_the_tasks_pairs() -> None:
     expected = np.minimum(1, np.maximum.accumulate(raw[order] * [3, 2, 1]))
     np.testing.assert_allclose([pairs[place].p_holm for place in order], expected)
     assert [pairs[place].verdict == "no difference shown" for place in order] == list(expected > 0.05)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=66))
+def test_the_correction_is_that_of_statsmodels(p: list[float]) -> None:
+    with patch("gc.collect"):
+        expected = multipletests(p, method="holm")[1]
+    np.testing.assert_allclose(holm(np.array(p)), expected)
 
 
 def test_the_interval_is_of_order_statistics() -> None:
