@@ -134,8 +134,10 @@ def _keys(model: Any) -> str:
     told = _described(model, "attributes")
     missing = set(model.model_fields) - set(told)
     assert not missing, f"{model.__name__} has no description of {missing}"
-    rows = [(f"`{key}`", _value(field.get_default(call_default_factory=True)), told[key])
-            for key, field in model.model_fields.items()]
+    rows = [
+        (f"`{key}`", _value(field.get_default(call_default_factory=True)), told[key])
+        for key, field in model.model_fields.items()
+    ]
     return _table(("key", "default", ""), rows)
 
 

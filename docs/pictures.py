@@ -87,7 +87,9 @@ def draw_feasible_set() -> Picture:
         axes.bar(edges[:-1] / 1e6, counts, width=np.diff(edges) / 1e6, align="edge", color=BAR.light)
         axes.axvspan(*(end / 1e6 for end in BUDGET), color=style(0).colour, alpha=0.15)
         share = inside / space.size()
-        axes.text(BUDGET[0] / 1e6 + 0.2, 0.93 * max(counts), f"{inside:.2e} feasible\n({share:.0%} of the space)", va="top")
+        axes.text(
+            BUDGET[0] / 1e6 + 0.2, 0.93 * max(counts), f"{inside:.2e} feasible\n({share:.0%} of the space)", va="top"
+        )
         axes.set_xlabel("million parameters")
         axes.set_ylabel("architectures")
 
