@@ -11,9 +11,9 @@ _DOCTEST = re.compile(r"^( *)>>> .*(?:\n(?!\s*$).*)*", re.MULTILINE)
 
 
 def fenced(text: str) -> str:
-    """Return text with a fence around each doctest.
+    r"""Return text with a fence around each doctest.
 
-    >>> fenced("Adds.\\n\\n>>> 1 + 1\\n2").split("\\n")
+    >>> fenced("Adds.\n\n>>> 1 + 1\n2").split("\n")
     ['Adds.', '', '```pycon', '>>> 1 + 1', '2', '```']
     """
     return _DOCTEST.sub(lambda match: f"{match[1]}```pycon\n{match[0]}\n{match[1]}```", text)

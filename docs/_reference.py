@@ -58,7 +58,7 @@ def api(package: str) -> str:
     for name in _public(module):
         home = _home(module, name)
         here = home.rpartition(".")[0]
-        own = here == package or here.startswith(package + ".") and not _shown_elsewhere(here, name, package)
+        own = here == package or (here.startswith(package + ".") and not _shown_elsewhere(here, name, package))
         lines.append(f"::: {home}\n" if own else f"- [`{name}`][{home}]\n")
     links = [line for line in lines if line.startswith("-")]
     also = "\n## Also here\n\n" + "".join(links) if links else ""

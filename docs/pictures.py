@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def draw_supernet() -> Picture:
 
 
 def _paint_slices(axes: Axes) -> None:
-    _bare(axes, "one weight, three MLP ratios", 10.6, 10)
+    _bare(axes, "one weight matrix, three subnets", 10.6, 10)
     for hidden, embed, colour in ((10, 8, 0), (7.5, 6.5, 1), (5, 5, 2)):
         axes.add_patch(Rectangle((0, 10 - hidden), embed, hidden, facecolor=style(colour).colour, alpha=0.28))
         axes.add_patch(Rectangle((0, 10 - hidden), embed, hidden, fill=False, edgecolor=style(colour).colour))
@@ -79,17 +80,15 @@ def draw_feasible_set() -> Picture:
     space = nf.load_space("autoformer-small")
     least, most = space.feasible().bounds("params")
     edges = np.linspace(least, most, 61)
-    counts = [space.feasible(params=(low, high)).count() for low, high in zip(edges, edges[1:], strict=False)]
+    counts = [space.feasible(params=(low, high)).count() for low, high in pairwise(edges)]
     inside = space.feasible(params=BUDGET).count()
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.bar(edges[:-1] / 1e6, counts, width=np.diff(edges) / 1e6, align="edge", color=BAR.light)
         axes.axvspan(*(end / 1e6 for end in BUDGET), color=style(0).colour, alpha=0.15)
-        share = inside / space.size()
-        axes.text(
-            BUDGET[0] / 1e6 + 0.2, 0.93 * max(counts), f"{inside:.2e} feasible\n({share:.0%} of the space)", va="top"
-        )
+        words = f"{inside / 1e12:.0f} trillion feasible\n({inside / space.size():.0%} of the space)"
+        axes.text(BUDGET[0] / 1e6 + 0.2, 0.93 * max(counts), words, va="top")
         axes.set_xlabel("million parameters")
         axes.set_ylabel("architectures")
 

@@ -26,7 +26,8 @@ _LINES = 100
 class TrainingLog:
     """Shows, logs and writes one row per epoch.
 
-    On a terminal and in a notebook a bar moves with each step; elsewhere there are some hundred lines, one per epoch of short trainings.
+    On a terminal and in a notebook a bar moves with each step; elsewhere there are some hundred lines, one per epoch of
+    short trainings.
 
     Args:
         folder: Folder of the JSONL file; None: no file.

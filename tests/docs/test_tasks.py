@@ -1,4 +1,4 @@
-"""The task of docs/how-to/own-task.md is run as its reader would: trained, searched, fine-tuned, and put to the shipped suite."""
+"""The task of docs/how-to/own-task.md is run: trained, searched, fine-tuned, and put to the shipped suite."""
 
 from __future__ import annotations
 
