@@ -14,7 +14,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format bench clean
+.PHONY: help install demo test test-all test-lowest check docs notebooks format dist bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -40,15 +40,31 @@ test: $(STAMP) ## run the fast tests
 test-all: $(STAMP) ## run all tests, including slow ones
 	$(PYTEST) -m "slow or not slow"
 
+test-lowest: $(STAMP) ## run the fast tests with the lowest versions of all dependencies
+	.ci/lowest
+
 check: $(STAMP) ## check lint, format, types and import order, as in CI
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+docs: $(STAMP) ## build the documentation in build/site; warnings and broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html: view it with $(BIN)/python -m http.server -d build/site"
+
+notebooks: $(STAMP) ## make the notebooks of docs/tutorials from their pages
+	$(BIN)/jupytext --quiet --update --to ipynb docs/tutorials/own-strategy.md docs/tutorials/photos.md
+
 format: $(STAMP) ## fix lint errors and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+dist: $(STAMP) ## build wheel and sdist, and check them
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 bench: $(STAMP) ## run all self-contained benchmarks; each prints ratios to a reference of the same run
 	@set -e; for file in $(filter-out benchmarks/checkpoint.py benchmarks/diagnosis.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done

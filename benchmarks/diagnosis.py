@@ -34,7 +34,7 @@ from nasformer.tasks import task_of
 from nasformer.training import Recipe, train_supernet
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent / "docs" / "diagnosis.md"
+DOCUMENT = HERE.parent / "docs" / "how-to" / "diagnose.md"
 ALONE = {"sampling": "uniform", "budget": None, "batch_size": 64, "learning_rate": 2e-3, "epochs": 5}
 FINETUNING = {**ALONE, "warmup_epochs": 0}
 BUDGETS = {"cifar10": (1.0e6, 1.7e6, 2.8e6, 4.8e6, 8.0e6), "fashion-mnist-wide": (0.5e6, 0.84e6, 1.4e6, 2.4e6, 4.0e6)}
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--piece", action="append", choices=list(PIECES), help="default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="keep it in results/ and docs/diagnosis.md")
+    parser.add_argument("--write", action="store_true", help="keep it in results/ and docs/how-to/diagnose.md")
     given = parser.parse_args(arguments)
     out = given.out / given.space
     try:

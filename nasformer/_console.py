@@ -1,12 +1,14 @@
-"""Console: Rich's console and progress columns for plain text: what users typed or files are named is no markup."""
+"""Console: Rich's console and progress bars for plain text: what users typed or files are named is no markup."""
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Task, TextColumn
+from rich.live import Live
+from rich.progress import Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 
@@ -44,3 +46,36 @@ class PlainColumn(TextColumn):
     def render(self, task: Task) -> Text:
         """Return the text of a task."""
         return Text(printable(self.text_format.format(task=task)), style=self.style, justify=self.justify)
+
+
+class PlainProgress(Progress):
+    """Progress bars on standard error; in a notebook one output that is updated in place, without widgets."""
+
+    def __init__(self, *columns: ProgressColumn, shown: bool, console: Console | None = None) -> None:
+        console = console or PlainConsole(stderr=True)
+        super().__init__(*columns, console=console, disable=not shown)
+        if console.is_jupyter:
+            self.live = _NotebookLive(get_renderable=self.get_renderable, console=console, refresh_per_second=2)
+
+
+class _NotebookLive(Live):
+    """Rich's own needs ipywidgets, and shows nothing without."""
+
+    _output: Any = None
+
+    def refresh(self) -> None:
+        """Show the bars, or update them."""
+        from IPython.display import display
+
+        text = io.StringIO()
+        Console(file=text, width=100, force_jupyter=False).print(self.get_renderable())
+        shown = {"text/plain": text.getvalue().rstrip()}
+        if self._output is None:
+            self._output = display(shown, raw=True, display_id=True)
+        else:
+            self._output.update(shown, raw=True)
+
+    def stop(self) -> None:
+        """Show them for the last time."""
+        super().stop()
+        self.refresh()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from nasformer._html import html_table
 from nasformer._io import to_json
 from nasformer._parse import parse_json
 from nasformer.dimension import BASIC, kind_names, kind_of
@@ -97,6 +98,14 @@ class Architecture:
     def __repr__(self) -> str:
         sizes = f"embed_dim={self.embed_dim!r}, num_heads={self.num_heads!r}, mlp_ratio={self.mlp_ratio!r}"
         return f"Architecture({sizes}{''.join(f', {name}={value!r}' for name, value in self.further)})"
+
+    def _repr_html_(self) -> str:
+        return html_table("Architecture", {"embed_dim": self.embed_dim, **dict(self.network), **self._by_layer()})
+
+    def _by_layer(self) -> dict[str, tuple[Any, ...]]:
+        further = {name: value for name, value in self.further if isinstance(value, tuple)}
+        numbers = tuple(range(1, self.depth + 1))
+        return {"layer": numbers, "num_heads": self.num_heads, "mlp_ratio": self.mlp_ratio, **further}
 
     @property
     def depth(self) -> int:

@@ -8,9 +8,9 @@ from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nasformer._console import PlainColumn, PlainConsole
+from nasformer._console import PlainColumn, PlainProgress
 from nasformer._processes import kill, start_executor
 from nasformer.errors import NasformerError
 
@@ -44,8 +44,8 @@ def run_in_pool(
     pool.shutdown()
 
 
-def progress_bar(shown: bool) -> Progress:
+def progress_bar(shown: bool) -> PlainProgress:
     """Return a progress bar on standard error; its tasks have a field ``last``."""
     columns = (PlainColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
     ends = (TimeElapsedColumn(), TimeRemainingColumn(), PlainColumn("{task.fields[last]}"))
-    return Progress(*columns, *ends, console=PlainConsole(stderr=True), disable=not shown)
+    return PlainProgress(*columns, *ends, shown=shown)

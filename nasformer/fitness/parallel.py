@@ -2,7 +2,7 @@
 
 A population is cut into parts in tree order (``parts``), which a pool of workers evaluates (``pool``) with copies of
 the fitness (``worker``). A race is decided in this process, which holds all outcomes; workers only run forward
-passes. ``docs/workers.md`` states the equivalence guarantees.
+passes. ``docs/how-to/workers.md`` states the equivalence guarantees.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Maron and Moore ("Hoeffding Races", NIPS 1993) raced models on a growing share of the data, Birattari et al.
 (F-race, GECCO 2002) with paired tests on shared instances, Jamieson and Talwalkar (AISTATS 2016) in
 geometrically growing shares. Here all architectures see the same images, pairs are compared by their mean paired
-difference, and one is dropped once ``keep`` others beat it. ``docs/evaluation.md`` derives the error guarantees.
+difference, and one is dropped once ``keep`` others beat it. ``docs/concepts/racing.md`` derives the error guarantees.
 """
 
 from __future__ import annotations

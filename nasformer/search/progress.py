@@ -9,7 +9,6 @@ from typing import Self
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TimeElapsedColumn,
@@ -17,7 +16,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from nasformer._console import PlainColumn, PlainConsole
+from nasformer._console import PlainColumn, PlainProgress
 from nasformer.search.evaluation import Trial
 
 
@@ -51,7 +50,7 @@ class ProgressBar:
             TimeElapsedColumn(),
             Remaining(),
         )
-        self._bar = Progress(*self.columns, console=PlainConsole(stderr=True), disable=not shown)
+        self._bar = PlainProgress(*self.columns, shown=shown)
         self._task = self._bar.add_task(label, total=total, best="-")
         self._best, self._text = -math.inf, text
 

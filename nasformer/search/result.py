@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from nasformer._html import html_table
 from nasformer._io import to_json, write_file
 from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
-from nasformer.cost import Bounds, LatencyTable, Limits, within
+from nasformer.cost import Bounds, LatencyTable, Limits, format_limits, within
 from nasformer.errors import StudyError, did_you_mean
 from nasformer.search.evaluation import Trial
 from nasformer.search.front import undominated
@@ -68,7 +69,7 @@ class FoundArchitecture:
         return net.extract(self.architecture, **options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """A finished search.
 
@@ -99,6 +100,23 @@ class SearchResult:
     versions: Mapping[str, str] = field(default_factory=dict)
     findings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     budgets: tuple[Limits, ...] = ()
+
+    def __repr__(self) -> str:
+        best = f", best {self.best.fitness:.4g}: {self.best.architecture}" if self.confirmed else ""
+        return f"<SearchResult of {self.strategy}, seed {self.seed}: {len(self.trials)} trials{best}>"
+
+    def _repr_html_(self) -> str:
+        limits = [format_limits(own) or "none" for own in self.budgets or (self.limits,)]
+        rows: dict[str, Any] = {"evaluations": len(self.trials), "ended by": self.stopped, "budget": limits}
+        if self.confirmed:
+            winners = self.winners
+            rows |= {
+                "winner": [str(each.architecture) for each in winners],
+                "fitness": [f"{each.fitness:.4g}" for each in winners],
+                "parameters": [f"{each.params:,}" for each in winners],
+                "MACs": [f"{each.macs:,}" for each in winners],
+            }
+        return html_table(f"Search of {self.space.name} by {self.strategy}, seed {self.seed}", rows)
 
     @property
     def strategy(self) -> str:

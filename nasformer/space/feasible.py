@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nasformer._html import html_table
 from nasformer._io import grouped
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import Limits, format_limits
@@ -135,6 +136,11 @@ class FeasibleSet(ABC):
     def __repr__(self) -> str:
         number = grouped(self.count()) if self.countable else f"at most {grouped(self.at_most())}"
         return f"<{number} of {grouped(self.space.size())} architectures of {self.space.name}: {self.describe()}>"
+
+    def _repr_html_(self) -> str:
+        number = grouped(self.count()) if self.countable else f"at most {grouped(self.at_most())}"
+        rows = {"limits": self.describe(), "architectures": f"{number} of {grouped(self.space.size())}"}
+        return html_table(f"Feasible set of {self.space.name}", rows)
 
     def describe(self) -> str:
         """Return the limits as one line."""

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasformer._io import digest
+from nasformer._html import html_table
+from nasformer._io import digest, grouped
 from nasformer.architecture import Architecture, uniform
 from nasformer.cost import (
     COSTS,
@@ -176,6 +177,12 @@ class SearchSpace:
         parts = [repr(self.name), *(f"{key}={getattr(self, key)!r}" for key in searched)]
         parts += [f"{key}={value!r}" for key, value in declaration.items() if key not in ("name", *searched)]
         return f"SearchSpace({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        choices = {each.name: ", ".join(f"{value:g}" for value in getattr(self, each.name)) for each in self.dimensions}
+        ends = [f"{self.params(each):,}" for each in (self.smallest, self.largest)]
+        rows = {"architectures": grouped(self.size()), **choices, "parameters": " to ".join(ends)}
+        return html_table(f"Space {self.name}", {**rows, "constraints": self.constraints or "none"})
 
     # Declaration
 

@@ -1,6 +1,6 @@
 """Default recipes: of a dataset, by its name or by a rule of its size, and of a family from a checkpoint.
 
-docs/training.md has the table.
+docs/how-to/train.md has the table.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress
+from rich.progress import BarColumn
 from rich.table import Column
 
-from nasformer._console import PlainColumn, PlainConsole
+from nasformer._console import PlainColumn, PlainConsole, PlainProgress
 from nasformer._io import to_json
 from nasformer.errors import CheckpointError
 from nasformer.search.progress import Remaining, duration
@@ -26,7 +26,8 @@ _LINES = 100
 class TrainingLog:
     """Shows, logs and writes one row per epoch.
 
-    On a terminal a bar moves with each step; elsewhere there are some hundred lines, one per epoch of short trainings.
+    On a terminal and in a notebook a bar moves with each step; elsewhere there are some hundred lines, one per epoch of
+    short trainings.
 
     Args:
         folder: Folder of the JSONL file; None: no file.
@@ -53,13 +54,14 @@ class TrainingLog:
         self._path = None if folder is None else folder / FILE
         self._callback, self._progress = callback, progress
         self._console = PlainConsole(stderr=True)
-        self._bar = Progress(
+        self._has_bar = self._console.is_terminal or self._console.is_jupyter
+        self._bar = PlainProgress(
             PlainColumn("epoch {task.fields[epoch]}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=12),
             Remaining(),
             PlainColumn("{task.description}", table_column=Column(no_wrap=True)),
+            shown=progress and self._has_bar,
             console=self._console,
-            disable=not (progress and self._console.is_terminal),
         )
         done = len(self.history)
         self._task = self._bar.add_task(
@@ -96,7 +98,7 @@ class TrainingLog:
         self._bar.update(self._task, description=f"loss {row['train_loss']:.3f}{shown}", epoch=epoch)
         logger.info("epoch %d: %s", row["epoch"], describe(row, self.metric))
         every = -(-self.epochs // _LINES)
-        if self._progress and not self._console.is_terminal and (row["epoch"] % every == 0 or "validation" in row):
+        if self._progress and not self._has_bar and (row["epoch"] % every == 0 or "validation" in row):
             words = f"epoch {row['epoch']}/{self.epochs}: {describe(row, self.metric)}, {duration(row['seconds'])}"
             self._console.print(words, soft_wrap=True)
         if self._callback is not None:

@@ -63,7 +63,7 @@ def test_the_page(
     write_photos(tmp_path / "PHOTOS")
     model = timm.create_model("deit_small_patch16_224", **SIZES, num_classes=2)
     save_file(model.state_dict(), tmp_path / "deit_small.safetensors")
-    text = (root / "docs" / "checkpoint.md").read_text()
+    text = (root / "docs" / "tutorials" / "checkpoint.md").read_text()
     done = []
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         for line in block.splitlines():

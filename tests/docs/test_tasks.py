@@ -1,4 +1,4 @@
-"""The task of docs/tasks.md is run as its reader would: trained, searched, fine-tuned, and put to the shipped suite."""
+"""The task of docs/how-to/own-task.md is run: trained, searched, fine-tuned, and put to the shipped suite."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 def blocks(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The file of the task, which is written, the program, and the test."""
     torch.set_num_threads(1)
-    found = BLOCK.findall((root / "docs" / "tasks.md").read_text())
+    found = BLOCK.findall((root / "docs" / "how-to" / "own-task.md").read_text())
     (tmp_path / "counting.py").write_text(found[0])
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "counting", raising=False)

@@ -1,4 +1,4 @@
-"""The walk in docs/ is run, command by command, on fewer images and for fewer epochs."""
+"""The steps of docs/how-to/step-by-step.md are run, command by command, on fewer images and for fewer epochs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 def blocks(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the kind and the text of each block that a reader would type."""
-    yield from BLOCK.findall((root / "docs" / "walk.md").read_text())
+    yield from BLOCK.findall((root / "docs" / "how-to" / "step-by-step.md").read_text())
 
 
 def write_images(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Statistical analysis of comparisons.
 
 ``analyse`` turns the two tables of a ``Comparison`` into curves, a ranking, paired tests, ranks over tasks,
-warnings and conclusions. The tests come from SciPy and scikit-posthocs; docs/comparing.md explains
-them. ``runs`` holds the tables as arrays.
+warnings and conclusions. The tests come from SciPy and scikit-posthocs;
+docs/concepts/statistics.md explains them. ``runs`` holds the tables as arrays.
 """
 
 from nasformer.report.statistics.across import Across as Across

@@ -1,4 +1,4 @@
-"""Validity: warnings about threats to it, and the checklist of docs/comparing.md.
+"""Validity: warnings about threats to it, and the checklist of docs/how-to/compare.md.
 
 Both are structured values, worded by ``words.j2``.
 """
@@ -96,7 +96,7 @@ def _alike_ends(runs: Runs) -> str:
 class Check:
     """One item of the checklist."""
 
-    name: str  # as in docs/comparing.md
+    name: str  # as in docs/how-to/compare.md
     answer: str  # yes, no, partly; unknown if the comparison cannot tell
     names: Sequence[str] = ()  # tasks, strategies or parts that the answer is about
     count: Any = 0  # the figure that it is about

@@ -159,7 +159,7 @@ def test_the_checklist_admits_what_is_lacking() -> None:
 
 
 def test_the_page_of_the_checklist_names_its_points(root: Path) -> None:
-    page = (root / "docs" / "comparing.md").read_text()
+    page = (root / "docs" / "how-to" / "compare.md").read_text()
     for check in said(finals(a=NOISE[0], b=NOISE[1])).checklist:
         assert f"**{check.name}.**" in page, check.name
 
