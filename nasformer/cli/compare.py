@@ -155,7 +155,7 @@ def _declared(
 
 
 def _absolute_space(name: str) -> str:
-    from nasformer.data.names import absolute
+    from nasformer._spec import absolute
     from nasformer.space import space_names
 
     return name if name in space_names() else str(absolute(name))
