@@ -33,40 +33,28 @@ def compare(
             "--task",
             metavar="NAME=FITNESS@SPACE",
             help="A task, such as mine=table:FILE@space.yaml, with the other options; repeatable.",
-            show_default=False,
         ),
     ] = None,
-    space: Annotated[str | None, typer.Option(help="Built-in name or file.", show_default=False)] = None,
+    space: Annotated[str | None, typer.Option(help="Built-in name or file.")] = None,
     fitness: options.FitnessKind = None,
     params: options.Params = None,
     macs: options.Macs = None,
     latency: options.Latency = None,
     latency_table: options.LatencyTable = None,
-    noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.", show_default=False)] = None,
+    noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.")] = None,
     objective: options.Objective = None,
     supernet: options.SupernetPath = None,
     data: options.Data = None,
     root: options.Root = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; default 10.", show_default=False)] = None,
-    evaluations: Annotated[
-        int | None, typer.Option("--evaluations", "-n", min=1, help="Per run; default 200.", show_default=False)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Architectures per ask.", show_default=False)] = None,
-    initial_design: Annotated[
-        int | None, typer.Option(min=0, help="Size of the shared initial design.", show_default=False)
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one per core.", show_default=False)
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/compare-NAME.", show_default=False)
-    ] = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.", show_default=False)
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; default 10.")] = None,
+    evaluations: Annotated[int | None, typer.Option("--evaluations", "-n", min=1, help="Per run; default 200.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Architectures per ask.")] = None,
+    initial_design: Annotated[int | None, typer.Option(min=0, help="Size of the shared initial design.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/compare-NAME.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.")] = None,
     front: Annotated[
-        str | None,
-        typer.Option(metavar="COST", help="Show Pareto fronts against a cost, e.g. params.", show_default=False),
+        str | None, typer.Option(metavar="COST", help="Show Pareto fronts against a cost, e.g. params.")
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write tables as Parquet instead of CSV.")] = False,
     keep_studies: Annotated[bool, typer.Option("--keep-studies", help="Keep the studies of complete runs.")] = False,

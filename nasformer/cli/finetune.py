@@ -62,9 +62,7 @@ def finetune(
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
     repair: Repair = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-finetune.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-finetune.")] = None,
     resume: Resume = False,
     root: Root = None,
     seed: Seed = 0,

@@ -28,12 +28,8 @@ def predict(
         typer.Argument(metavar="IMAGE...|SERIES", help="Images, folders, quoted patterns, or one CSV or Parquet file."),
     ],
     top: Annotated[int, typer.Option(min=1, help="Classes or labels per image.")] = 5,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write .csv or .jsonl instead.", show_default=False)
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Times of the series; default: by name.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write .csv or .jsonl instead.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="Times of the series; default: by name.")] = None,
     device: ModelDevice = "cpu",
     json: Json = False,
 ) -> None:

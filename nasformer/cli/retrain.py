@@ -59,9 +59,7 @@ def retrain(
     objective: KeepBest = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.")] = None,
     resume: Resume = False,
     root: Root = None,
     seed: Seed = 0,

@@ -47,10 +47,7 @@ def search(
     data: options.Data = None,
     root: options.Root = None,
     storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="PATH.log, sqlite:///… or postgresql://…; default: OUT/study.log.", show_default=False
-        ),
+        str | None, typer.Option(metavar="URL", help="PATH.log, sqlite:///… or postgresql://…; default: OUT/study.log.")
     ] = None,
     study: options.NewStudyName = None,
     confirm_epochs: options.ConfirmEpochs = None,
@@ -58,9 +55,7 @@ def search(
     max_failures: options.MaxFailures = 10,
     retry_failed: options.RetryFailed = False,
     warm_start: options.WarmStart = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.")] = None,
     device: options.Device = "auto",
     readers: options.Readers = "auto",
     quiet: options.Quiet = False,

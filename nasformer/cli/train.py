@@ -44,9 +44,7 @@ if TYPE_CHECKING:
     from nasformer.supernet import Supernet
     from nasformer.training import TrainingResult
 
-NumClasses = Annotated[
-    int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.", show_default=False)
-]
+NumClasses = Annotated[int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.")]
 
 
 def train(
@@ -61,12 +59,9 @@ def train(
     learning_rate: LearningRate = None,
     image_size: ImageSize = None,
     num_classes: NumClasses = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.")] = None,
     weight_sharing: Annotated[
-        str | None,
-        typer.Option(help="entangled (default), or classical: separate weights per choice.", show_default=False),
+        str | None, typer.Option(help="entangled (default), or classical: separate weights per choice.")
     ] = None,
     teacher: TeacherName = None,
     teacher_weights: TeacherWeights = None,

@@ -21,32 +21,20 @@ if TYPE_CHECKING:
     from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
-RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
-]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.", show_default=False)]
-TrainBatch = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.", show_default=False)
-]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")]
+TrainBatch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.")]
 KeepBest = Annotated[
-    str | None,
-    typer.Option(
-        "--objective", metavar="METRIC", help="Keep the best epoch by this validation metric.", show_default=False
-    ),
+    str | None, typer.Option("--objective", metavar="METRIC", help="Keep the best epoch by this validation metric.")
 ]
 SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
-LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.", show_default=False)]
+LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")]
-ImageSize = Annotated[
-    int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.", show_default=False)
-]
+ImageSize = Annotated[int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.")]
 TeacherName = Annotated[
-    str | None,
-    typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.", show_default=False),
+    str | None, typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.")
 ]
-TeacherWeights = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.", show_default=False)
-]
+TeacherWeights = Annotated[Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.")]
 
 _WINNER = re.compile(r"winner(-([1-9]\d*))?\.json")
 

@@ -41,7 +41,7 @@ def export(
 def import_(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="File of 'nasformer study export'.")],
     storage: Storage,
-    study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="New name.", show_default=False)] = None,
+    study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="New name.")] = None,
 ) -> None:
     """Import an exported study into a storage, where it can be resumed.
 

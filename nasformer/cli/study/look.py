@@ -97,7 +97,7 @@ def winner(study: Study) -> Trial:
 def trials(
     storage: Storage,
     study: StudyName = None,
-    last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.", show_default=False)] = None,
+    last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.")] = None,
     json: Json = False,
 ) -> None:
     """List the finished trials of a study.

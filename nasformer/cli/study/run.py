@@ -33,13 +33,11 @@ def run(
     storage: Storage,
     study: StudyName = None,
     evaluations: Annotated[
-        int | None,
-        typer.Option("--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.", show_default=False),
+        int | None, typer.Option("--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.")
     ] = None,
     seconds: Seconds = None,
     until_no_gain: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Pause after N without a new best.", show_default=False),
+        int | None, typer.Option(min=1, metavar="N", help="Pause after N without a new best.")
     ] = None,
     retry_failed: RetryFailed = False,
     wait: Wait = False,
@@ -53,13 +51,11 @@ def run(
     confirm_top: ConfirmTop = None,
     supernet: SupernetPath = None,
     root: Root = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
     readers: Readers = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Evaluation processes.", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Evaluation processes.")] = None,
     ray: Ray = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the result and a report.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the result and a report.")] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
