@@ -8,69 +8,38 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    Device,
-    Json,
-    OfSpace,
-    Quiet,
-    Readers,
-    Repair,
-    Root,
-    Seed,
-    StudyName,
-    SupernetPath,
-    readers_of,
-    run_folder,
-)
+from nasformer.cli import options, training
 from nasformer.cli.output import console
 from nasformer.cli.source import read_source
-from nasformer.cli.training import (
-    Epochs,
-    ImageSize,
-    KeepBest,
-    LearningRate,
-    RecipeFile,
-    Resume,
-    SkipUnreadable,
-    TeacherName,
-    TeacherWeights,
-    TrainBatch,
-    read_data,
-    read_recipe,
-    read_teacher,
-    show,
-    sizes,
-)
 
 
 def finetune(
     target: Annotated[
         str, typer.Argument(metavar="MODEL|RUN|STUDY|SPACE", help="Result of finetune, retrain or search, or a space.")
     ],
-    architecture: OfSpace = None,
-    supernet: SupernetPath = None,
-    study: StudyName = None,
-    data: Data = None,
-    image_size: ImageSize = None,
-    recipe: RecipeFile = None,
-    epochs: Epochs = None,
-    batch_size: TrainBatch = None,
-    learning_rate: LearningRate = None,
+    architecture: options.OfSpace = None,
+    supernet: options.SupernetPath = None,
+    study: options.StudyName = None,
+    data: options.Data = None,
+    image_size: training.ImageSize = None,
+    recipe: training.RecipeFile = None,
+    epochs: training.Epochs = None,
+    batch_size: training.TrainBatch = None,
+    learning_rate: training.LearningRate = None,
     freeze: Annotated[str, typer.Option(help="nothing, or backbone: train only the head.")] = "nothing",
-    objective: KeepBest = None,
-    teacher: TeacherName = None,
-    teacher_weights: TeacherWeights = None,
-    repair: Repair = None,
+    objective: training.KeepBest = None,
+    teacher: training.TeacherName = None,
+    teacher_weights: training.TeacherWeights = None,
+    repair: options.Repair = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-finetune.")] = None,
-    resume: Resume = False,
-    root: Root = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    readers: Readers = "auto",
-    skip_unreadable: SkipUnreadable = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    resume: training.Resume = False,
+    root: options.Root = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    readers: options.Readers = "auto",
+    skip_unreadable: training.SkipUnreadable = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Fine-tune a network from inherited weights.
 
@@ -98,20 +67,19 @@ def finetune(
     shown = not (quiet or json)
     known: dict[str, Any] = {"trained_on": source.data, "file": source.file, "held_out": source.held_out}
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
-    dataset = read_data(name, source.net.geometry, image_size=image_size, **known, **how)
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    given["distillation"] = "off" if teacher == "none" else None
-    given["keep_best"] = objective
+    dataset = training.read_data(name, source.net.geometry, image_size=image_size, **known, **how)
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "teacher": teacher}
+    given |= {"learning_rate": learning_rate, "keep_best": objective}
     past = source.provenance
     further = past.get("training") != "finetune"
     if past.get("training") == "confirm":  # its few epochs are no recipe
         past = past["from"]
-    chosen = read_recipe(recipe, past, dataset, device, further=further, given=given)
-    folder = out or run_folder(f"{source.name}-finetune")
+    chosen = training.read_recipe(recipe, past, dataset, device, further=further, given=given)
+    folder = out or options.run_folder(f"{source.name}-finetune")
     if is_main_process() and not json:
-        words = f"fine-tuning {source.net.architecture} on {dataset.name}: {sizes(dataset.record)}"
+        words = f"fine-tuning {source.net.architecture} on {dataset.name}: {training.sizes(dataset.record)}"
         console.print(words, soft_wrap=True)
-    repaired = source.repaired(dataset, repair, device=device, readers=readers_of(readers))
+    repaired = source.repaired(dataset, repair, device=device, readers=options.readers_of(readers))
     if repaired is not None and is_main_process() and not json:
         console.print(str(repaired), soft_wrap=True)
     net = source.net if repaired is None else repaired.net
@@ -122,14 +90,14 @@ def finetune(
         dataset,
         chosen,
         freeze=freeze,  # type: ignore[arg-type]  # checked there
-        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
+        teacher=training.read_teacher(teacher, teacher_weights, dataset.num_classes),
         out=folder,
         source={**source.provenance, "weights": str(source.file)},
         trained_on=source.data,
         resume=resume,
         device=device,
         progress=shown,
-        readers=readers_of(readers),
+        readers=options.readers_of(readers),
     )
     if is_main_process():
-        show(result, folder, f"{source.name} fine-tuned on {dataset.name}", json=json)
+        training.show(result, folder, f"{source.name} fine-tuned on {dataset.name}", json=json)

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    BUDGET,
-    DATA,
-    OUTPUT,
-    SEARCH,
-    WEIGHTS,
-    Device,
-    Json,
-    Quiet,
-    Readers,
-    Seed,
-    Strategy,
-    readers_of,
-)
+from nasformer.cli import options
+from nasformer.cli.options import BUDGET, DATA, OUTPUT, SEARCH, WEIGHTS
 from nasformer.cli.output import command_line, console, messages, print_json, print_table
 from nasformer.cli.searching import read_options
 
@@ -40,7 +28,7 @@ def fit(
         float | None, typer.Option(metavar="H", help="Time of all; default: as the recipe.", **BUDGET)
     ] = None,
     image_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Pixels.", **DATA)] = None,
-    readers: Readers = "auto",
+    readers: options.Readers = "auto",
     space: Annotated[str | None, typer.Option(metavar="SPACE", help="Default: by the data.", **WEIGHTS)] = None,
     from_timm: Annotated[str | None, typer.Option(metavar="NAME", help="A trained model to shrink.", **WEIGHTS)] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its state dict.", **WEIGHTS)] = None,
@@ -48,7 +36,7 @@ def fit(
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model.", **WEIGHTS)
     ] = None,
     transformers: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of save_pretrained.", **WEIGHTS)] = None,
-    strategy: Strategy = "thompson",
+    strategy: options.Strategy = "thompson",
     evaluations: Annotated[
         int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Of all searches.", **SEARCH)
     ] = 100,
@@ -56,13 +44,13 @@ def fit(
     compare: Annotated[
         bool, typer.Option("--compare", help="Train uniform ViTs alone too, for equal compute.", **SEARCH)
     ] = False,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     format: Annotated[str | None, typer.Option(metavar="NAME", help="Default: onnx if installed.", **OUTPUT)] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-fit.", **OUTPUT)] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Print equivalent commands.", **OUTPUT)] = False,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    json: Json = False,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Make the best ViTs for your images within budgets, as files.
 
@@ -99,7 +87,7 @@ def fit(
         "seed": seed,
         "out": out,
         "device": device,
-        "readers": readers_of(readers),
+        "readers": options.readers_of(readers),
     }
     found = fit_and_show(data, asked, quiet=quiet, json=json)
     if explain:

@@ -9,38 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    Device,
-    Json,
-    OfSpace,
-    Quiet,
-    Readers,
-    Root,
-    Seed,
-    SupernetPath,
-    readers_of,
-    run_folder,
-)
+from nasformer.cli import options, training
 from nasformer.cli.output import console
-from nasformer.cli.training import (
-    Epochs,
-    ImageSize,
-    KeepBest,
-    LearningRate,
-    RecipeFile,
-    Resume,
-    SkipUnreadable,
-    TeacherName,
-    TeacherWeights,
-    TrainBatch,
-    read_data,
-    read_recipe,
-    read_target,
-    read_teacher,
-    show,
-    sizes,
-)
 
 if TYPE_CHECKING:
     from nasformer.space import SearchSpace
@@ -48,26 +18,26 @@ if TYPE_CHECKING:
 
 def retrain(
     target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="A search's folder, or a space.")],
-    architecture: OfSpace = None,
-    supernet: SupernetPath = None,
-    data: Data = None,
-    image_size: ImageSize = None,
-    recipe: RecipeFile = None,
-    epochs: Epochs = None,
-    batch_size: TrainBatch = None,
-    learning_rate: LearningRate = None,
-    objective: KeepBest = None,
-    teacher: TeacherName = None,
-    teacher_weights: TeacherWeights = None,
+    architecture: options.OfSpace = None,
+    supernet: options.SupernetPath = None,
+    data: options.Data = None,
+    image_size: training.ImageSize = None,
+    recipe: training.RecipeFile = None,
+    epochs: training.Epochs = None,
+    batch_size: training.TrainBatch = None,
+    learning_rate: training.LearningRate = None,
+    objective: training.KeepBest = None,
+    teacher: training.TeacherName = None,
+    teacher_weights: training.TeacherWeights = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.")] = None,
-    resume: Resume = False,
-    root: Root = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    readers: Readers = "auto",
-    skip_unreadable: SkipUnreadable = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    resume: training.Resume = False,
+    root: options.Root = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    readers: options.Readers = "auto",
+    skip_unreadable: training.SkipUnreadable = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Train an architecture from scratch.
 
@@ -87,7 +57,7 @@ def retrain(
     from nasformer.training import retrain as train
     from nasformer.training.opening import is_same
 
-    space, chosen, origin = read_target(target, architecture, supernet, data)
+    space, chosen, origin = training.read_target(target, architecture, supernet, data)
     trained, held_out = _of_supernet(space, supernet, data, searched_with(target))
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     name = data or known.get("name") or space.name
@@ -95,32 +65,33 @@ def retrain(
         chosen = chosen.replace(image_size=image_size)
     shown = not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
-    dataset = read_data(name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how)
+    dataset = training.read_data(
+        name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how
+    )
     if supernet is None and data is not None and not is_same(dataset, known, held_out):
         trained = {}  # the recipe is of other data
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    given["distillation"] = "off" if teacher == "none" else None
-    given["keep_best"] = objective
-    recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
-    folder = out or run_folder(f"{space.name}-retrain")
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "teacher": teacher}
+    given |= {"learning_rate": learning_rate, "keep_best": objective}
+    recipe_here = training.read_recipe(recipe, trained, dataset, device, given=given)
+    folder = out or options.run_folder(f"{space.name}-retrain")
     if is_main_process() and not json:
-        words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
+        words = f"training {chosen} from scratch on {dataset.name}: {training.sizes(dataset.record)}"
         console.print(words, soft_wrap=True)
     result = train(
         chosen,
         space,
         dataset,
         recipe_here,
-        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
+        teacher=training.read_teacher(teacher, teacher_weights, dataset.num_classes),
         out=folder,
         source=origin,
         resume=resume,
         device=device,
         progress=shown,
-        readers=readers_of(readers),
+        readers=options.readers_of(readers),
     )
     if is_main_process():
-        show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
+        training.show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
 
 
 def _of_supernet(

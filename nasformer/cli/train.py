@@ -10,35 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    Device,
-    Json,
-    Quiet,
-    Readers,
-    Root,
-    Seed,
-    SupernetPath,
-    readers_of,
-    run_folder,
-    trained_space,
-)
+from nasformer.cli import options, training
 from nasformer.cli.output import console, print_json, print_table
-from nasformer.cli.training import (
-    Epochs,
-    ImageSize,
-    LearningRate,
-    RecipeFile,
-    Resume,
-    SkipUnreadable,
-    TeacherName,
-    TeacherWeights,
-    TrainBatch,
-    read_data,
-    read_recipe,
-    read_teacher,
-    sizes,
-)
 
 if TYPE_CHECKING:
     from nasformer.supernet import Supernet
@@ -51,28 +24,28 @@ def train(
     space: Annotated[
         str | None, typer.Argument(metavar="SPACE", help="Built-in name or file; default: that of --supernet.")
     ] = None,
-    supernet: SupernetPath = None,
-    data: Data = None,
-    recipe: RecipeFile = None,
-    epochs: Epochs = None,
-    batch_size: TrainBatch = None,
-    learning_rate: LearningRate = None,
-    image_size: ImageSize = None,
+    supernet: options.SupernetPath = None,
+    data: options.Data = None,
+    recipe: training.RecipeFile = None,
+    epochs: training.Epochs = None,
+    batch_size: training.TrainBatch = None,
+    learning_rate: training.LearningRate = None,
+    image_size: training.ImageSize = None,
     num_classes: NumClasses = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.")] = None,
     weight_sharing: Annotated[
         str | None, typer.Option(help="entangled (default), or classical: separate weights per choice.")
     ] = None,
-    teacher: TeacherName = None,
-    teacher_weights: TeacherWeights = None,
-    resume: Resume = False,
-    root: Root = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    readers: Readers = "auto",
-    skip_unreadable: SkipUnreadable = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    teacher: training.TeacherName = None,
+    teacher_weights: training.TeacherWeights = None,
+    resume: training.Resume = False,
+    root: options.Root = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    readers: options.Readers = "auto",
+    skip_unreadable: training.SkipUnreadable = False,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Train a supernet: one sampled subnet per step, or as the recipe says.
 
@@ -104,26 +77,28 @@ def train(
     initial = None if supernet is None else _initial(space, supernet, weight_sharing, shape)
     declared = load_space(_required(space)).for_data(**shape) if initial is None else initial.space
     trained: dict[str, Any] = {} if initial is None else dict(initial.metadata.get("training", {}).get("data", {}))
-    folder = out or run_folder(f"{declared.name}-supernet")
+    folder = out or options.run_folder(f"{declared.name}-supernet")
     name, shown = data or trained.get("name") or _named_dataset(declared.name), not (quiet or json)
     how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
     if initial is not None:
         how |= {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
-    dataset = read_data(name, declared.geometry, image_size=image_size, **how)
+    dataset = training.read_data(name, declared.geometry, image_size=image_size, **how)
     if initial is not None:
         dataset = dataset.learnt_by(trained, supernet)
     elif space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
         shape = {"image_size": dataset.image_size, "in_channels": dataset.in_channels}
         declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    given["distillation"] = "off" if teacher == "none" else None
+    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "teacher": teacher}
+    given |= {"learning_rate": learning_rate}
     family = initial is not None and from_checkpoint(initial)
-    chosen = read_recipe(recipe, {}, dataset, device, family=family, given=given)
+    chosen = training.read_recipe(recipe, {}, dataset, device, family=family, given=given)
     sharing: Any = weight_sharing or "entangled"
     net = initial or Supernet(declared, seed=seed, weight_sharing=sharing)
     if is_main_process() and not json:
         start = "" if supernet is None else f" from {supernet}"
-        console.print(f"training {declared.name}{start} on {dataset.name}: {sizes(dataset.record)}", soft_wrap=True)
+        console.print(
+            f"training {declared.name}{start} on {dataset.name}: {training.sizes(dataset.record)}", soft_wrap=True
+        )
     result = train_supernet(
         net,
         dataset,
@@ -132,8 +107,8 @@ def train(
         resume=resume,
         device=device,
         progress=shown,
-        readers=readers_of(readers),
-        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
+        readers=options.readers_of(readers),
+        teacher=training.read_teacher(teacher, teacher_weights, dataset.num_classes),
     )
     if not is_main_process():
         return
@@ -195,7 +170,7 @@ def _initial(
     from nasformer.errors import CheckpointError
     from nasformer.supernet import Supernet
 
-    net = Supernet.load(supernet, None if space is None else trained_space(space, supernet).for_data(**shape))
+    net = Supernet.load(supernet, None if space is None else options.trained_space(space, supernet).for_data(**shape))
     if weight_sharing not in (None, net.sharing.name):
         raise CheckpointError(
             f"{supernet} has the weight sharing {net.sharing.name!r}, got {weight_sharing!r}; leave it out", supernet

@@ -58,7 +58,7 @@ def read_recipe(
         device: Device of the training.
         further: Whether to fine-tune with it.
         family: Whether it trains a supernet from a trained checkpoint.
-        given: Values of options; None: not given.
+        given: Values of options, and the name of the teacher; None: not given.
 
     Raises:
         RecipeError: It cannot be read, or has an invalid value.
@@ -67,7 +67,9 @@ def read_recipe(
     from nasformer.training.defaults import family_recipe, recorded_recipe
 
     changes = {} if file is None else Recipe.read(file)
-    changes |= {name: value for name, value in (given or {}).items() if value is not None}
+    options = {**(given or {})}
+    options["distillation"] = "off" if options.pop("teacher", None) == "none" else None
+    changes |= {name: value for name, value in options.items() if value is not None}
     if family:
         return family_recipe(dataset, device, changes)
     if "recipe" not in trained:
