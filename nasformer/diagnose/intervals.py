@@ -38,8 +38,9 @@ def mean_of(values: ArrayLike) -> IntervalEstimate:
 
 def spread_of(values: ArrayLike) -> IntervalEstimate:
     """Return a mean with the central 95 % range of the values."""
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"value": float(np.mean(values)), "low": float(low), "high": float(high)}
+    x = np.asarray(values, dtype=np.float64)
+    low, high = np.quantile(x, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"value": float(x.mean()), "low": float(low), "high": float(high)}
 
 
 def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> dict[str, IntervalEstimate]:
