@@ -183,7 +183,7 @@ def test_a_regret_that_is_never_zero_has_no_line_for_zero(exact: Comparison, dis
 
 def test_names_from_outside_stay_text(exact: Comparison, tmp_path: Path) -> None:
     names = dict(zip(exact.labels, (HOSTILE, "=cmd()", "_" + HOSTILE), strict=True))
-    record = replace(exact.tasks[0], name=HOSTILE, remarks=(HOSTILE,), fitness={HOSTILE: HOSTILE})
+    record = replace(exact.tasks[0], name=HOSTILE, tested=True, fitness={HOSTILE: HOSTILE})
     hostile = renamed(exact, names)
     hostile = replace(
         hostile,
