@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli import options
-from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table, resumable
 from nasformer.cli.searching import read_options
 
 if TYPE_CHECKING:
     from nasformer.compare.comparison import Comparison
-    from nasformer.compare.experiment import Experiment
 
 
 def compare(
@@ -81,6 +80,7 @@ def compare(
       nasformer compare my.yaml -s random -s mypackage.mymodule:MyStrategy
     """
     from nasformer.compare.experiment import Experiment
+    from nasformer.compare.runner import run_experiment
     from nasformer.report.comparison import file_names
 
     kinds = formats or ["html"]
@@ -101,7 +101,17 @@ def compare(
     where, start = (experiment.name, experiment.parent) if experiment else ("the options", None)
     declared = Experiment.of(values, where, start)
     folder = out or options.run_folder(f"compare-{experiment.stem if experiment else space or 'tables'}")
-    comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
+    with resumable(f"All trials are in {folder}"):
+        comparison = run_experiment(
+            declared,
+            folder,
+            workers=workers,
+            keep_studies=keep_studies,
+            only_complete=report_only,
+            parquet=parquet,
+            command=command_line(),
+            progress=not (quiet or json),
+        )
     _report(comparison, folder, kinds, front, json)
     _raise_if_failed(comparison)
 
@@ -179,39 +189,13 @@ def _strategy(text: str) -> dict[str, Any]:
     return {"name": name, "options": read_options(options)}
 
 
-def _run(
-    declared: Experiment,
-    folder: Path,
-    workers: int | None,
-    keep_studies: bool,
-    report_only: bool,
-    parquet: bool,
-    progress: bool,
-) -> Comparison:
-    from nasformer.compare.runner import run_experiment
-
-    try:
-        return run_experiment(
-            declared,
-            folder,
-            workers=workers,
-            keep_studies=keep_studies,
-            only_complete=report_only,
-            parquet=parquet,
-            command=command_line(),
-            progress=progress,
-        )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"All trials are in {folder}; resume with: {command_line()}") from None
-
-
 def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
     """Write the report and print its summary."""
     from nasformer.errors import ExperimentError
     from nasformer.report import write_comparison
     from nasformer.report.notation import worth
     from nasformer.report.statistics import analyse
-    from nasformer.report.tables.outcome import metric_of
+    from nasformer.report.tables.comparison import metric_of
 
     if comparison.cells.empty:
         reasons = "; ".join(f"{each.strategy}: {each.reason}" for each in comparison.left_out[:1])

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nasformer.cli import options
-from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table, resumable
 from nasformer.cli.training import RecipeFile, read_recipe
 
 
@@ -94,10 +94,8 @@ def diagnose(
         "readers": options.readers_of(readers),
         "progress": not (quiet or json),
     }
-    try:
+    with resumable(f"Results so far are in {folder}"):
         found = measure(net, dataset, plan, folder, file=str(file), **how)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Results so far are in {folder}; resume with: {command_line()}") from None
     _show(found, folder, json=json)
 
 

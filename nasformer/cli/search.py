@@ -10,7 +10,7 @@ import typer
 from nasformer._io import make_folder
 from nasformer.cli import options
 from nasformer.cli.outcome import show, show_files, summary, winners_of
-from nasformer.cli.output import command_line, print_json
+from nasformer.cli.output import command_line, print_json, resumable
 from nasformer.cli.searching import make_searcher, reranker, show_weights
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def search(
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --racing
     """
+    from nasformer.search.study import shown
+
     searcher, fitness_spec = make_searcher(
         space,
         strategy,
@@ -106,7 +108,7 @@ def search(
     folder = out or options.run_folder(searcher.default_study.replace(":", "."))
     kept = storage or str(folder / "study.log")
     make_folder(folder)
-    try:
+    with resumable(f"All finished trials are in {shown(kept)}"):
         result = searcher.run(
             **options.budgets_of(searcher.space, budgets, options.budget_of(params, macs, latency)),
             evaluations=evaluations,
@@ -121,11 +123,6 @@ def search(
             retry_failed=retry_failed,
             progress=not (quiet or json),
         )
-    except KeyboardInterrupt:
-        from nasformer.search.study import shown
-
-        line = f"All finished trials are in {shown(kept)}; resume with: {command_line()}"
-        raise KeyboardInterrupt(line) from None
     keep(result, folder)
     if json:
         print_json({**summary(result), "result": str(folder / RESULT)})

@@ -10,7 +10,7 @@ import typer
 from nasformer._io import make_folder
 from nasformer.cli import options
 from nasformer.cli.outcome import show, show_files, summary
-from nasformer.cli.output import command_line, print_json
+from nasformer.cli.output import print_json, resumable
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
     if out:
         make_folder(out)
     arguments["evaluations"] = evaluations if evaluations and evaluations > arguments["evaluations"] else None
-    try:
+    with resumable(f"All finished trials are in {shown(storage)}"):
         result = searcher.run(
             **arguments,
             seconds=seconds,
@@ -77,9 +77,6 @@ def run(
             accept_drift=accept_drift,
             progress=not (quiet or json),
         )
-    except KeyboardInterrupt:
-        line = f"All finished trials are in {shown(storage)}; resume with: {command_line()}"
-        raise KeyboardInterrupt(line) from None
     if out:
         keep(result, out)
     if json:
