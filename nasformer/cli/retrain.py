@@ -11,6 +11,7 @@ import typer
 
 from nasformer.cli import options, training
 from nasformer.cli.output import console
+from nasformer.cli.target import read_target, searched_with
 
 if TYPE_CHECKING:
     from nasformer.space import SearchSpace
@@ -52,12 +53,11 @@ def retrain(
 
       nasformer retrain my-space.yaml largest --data /data/pets --image-size 64
     """
-    from nasformer.cli.source import searched_with
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
     from nasformer.training.opening import is_same
 
-    space, chosen, origin = training.read_target(target, architecture, supernet, data)
+    space, chosen, origin = read_target(target, architecture, supernet, data)
     trained, held_out = _of_supernet(space, supernet, data, searched_with(target))
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     name = data or known.get("name") or space.name

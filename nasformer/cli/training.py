@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import trained_space
 from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
-    from nasformer.architecture import Architecture
-    from nasformer.cost import Geometry, Limits
+    from nasformer.cost import Geometry
     from nasformer.data import Dataset
-    from nasformer.search import SearchResult
-    from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.")]
@@ -35,8 +30,6 @@ TeacherName = Annotated[
     str | None, typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.")
 ]
 TeacherWeights = Annotated[Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.")]
-
-_WINNER = re.compile(r"winner(-([1-9]\d*))?\.json")
 
 
 def read_recipe(
@@ -136,88 +129,6 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
     if weights is not None and not (name or "").startswith("timm:"):
         raise RecipeError(f"--teacher-weights {weights} needs --teacher timm:NAME, got {name!r}", weights)
     return None if name in (None, "none") else load_teacher(name, weights=weights, num_classes=num_classes)
-
-
-def run_file(target: str) -> Path | None:
-    """Return the result file of a run, or of its winner's file; None for a space, even if a folder has its name."""
-    from nasformer.cli.search import RESULT
-    from nasformer.space import space_names
-
-    path = Path(target)
-    if path.suffix == ".jsonl":
-        return path
-    if _WINNER.fullmatch(path.name) and (path.parent / RESULT).is_file():
-        return path.parent / RESULT
-    file = path / RESULT
-    return file if file.is_file() or (path.is_dir() and target not in space_names()) else None
-
-
-def winner_of(result: SearchResult, target: str) -> tuple[Architecture, Limits]:
-    """Return the winner of a run and its limits: of several budgets the best, or that of ``RUN/winner-2.json``.
-
-    Raises:
-        StudyError: The run has no such winner.
-    """
-    from nasformer.errors import StudyError
-
-    named = _WINNER.fullmatch(Path(target).name)
-    if named is None or named[2] is None:
-        return result.best.architecture, result.limits
-    number, count = int(named[2]), len(result.budgets)
-    if number > count:
-        winners = f"the winners of {count} budgets" if count else "one winner, winner.json"
-        raise StudyError(f"there is no {target}: the search has {winners}", target)
-    return result.winners[number - 1].architecture, result.budgets[number - 1]
-
-
-def read_target(
-    target: str, architecture: str | None, supernet: Path | None = None, data: str | None = None
-) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
-    """Resolve ``RUN|SPACE [ARCH]``: the winner of a search or an architecture of a space, with its provenance.
-
-    Raises:
-        ArchitectureError: It is neither, or a run with an architecture.
-        StudyError: The run cannot be read.
-    """
-    from nasformer.cli.cost import read_architecture
-    from nasformer.errors import ArchitectureError
-    from nasformer.search import SearchResult
-
-    run = run_file(target)
-    if run is not None:
-        if architecture is not None:
-            raise ArchitectureError(
-                f"a run has its own architecture, got {architecture!r}; name its space instead", architecture
-            )
-        result = SearchResult.load(run)
-        return result.space, winner_of(result, target)[0], origin(result.space, result.settings)
-    space = trained_space(target, supernet, data)
-    return space, read_architecture(space, architecture or "largest"), origin(space)
-
-
-def require_same_weights(wanted: str | None, found: str) -> None:
-    """Check by hash that weights are those of a search; None: it used none.
-
-    Raises:
-        CheckpointError: They differ.
-    """
-    from nasformer.errors import CheckpointError
-
-    if wanted is not None and wanted != found:
-        raise CheckpointError(
-            f"the search used the weights {wanted}, but these are {found}; leave --supernet out, or give that of the "
-            "search",
-            found,
-        )
-
-
-def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the provenance of an architecture: its space, and the search that found it, if any."""
-    found = {"space": space.name, "space_fingerprint": space.fingerprint}
-    if settings is None:
-        return found
-    known = {"strategy": "strategy", "search_seed": "seed", "evaluations": "evaluations"}
-    return {**found, **{name: settings.get(key) for name, key in known.items()}}
 
 
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:
