@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer._spec import absolute
 from nasformer.cli import options
 from nasformer.cli.output import command_line, console, print_json, print_table, resumable
 from nasformer.cli.searching import read_options
+from nasformer.errors import ExperimentError, StrategyError
 
 if TYPE_CHECKING:
     from nasformer.compare.comparison import Comparison
@@ -130,7 +132,6 @@ def _declared(
     """Return the declaration of the file, with changes by options, or of the options alone."""
     from nasformer.cli.searching import absolute_spec
     from nasformer.compare.experiment import read_declaration
-    from nasformer.errors import ExperimentError
 
     if experiment is None and not tasks and "space" not in task:
         raise ExperimentError("give an EXPERIMENT.yaml, --task, or --space with --strategy and --fitness", None)
@@ -153,7 +154,6 @@ def _declared(
 
 
 def _absolute_space(name: str) -> str:
-    from nasformer._spec import absolute
     from nasformer.space import space_names
 
     return name if name in space_names() else str(absolute(name))
@@ -165,8 +165,6 @@ def _task(text: str) -> dict[str, Any]:
     >>> _task("mine=table:t.jsonl?column=acc@space.yaml")
     {'name': 'mine', 'fitness': 'table:t.jsonl?column=acc', 'space': 'space.yaml'}
     """
-    from nasformer.errors import ExperimentError
-
     name, _, rest = text.partition("=")
     fitness, _, space = rest.rpartition("@")
     if not (name and fitness and space):
@@ -180,8 +178,6 @@ def _strategy(text: str) -> dict[str, Any]:
     >>> _strategy("thompson startup=10")
     {'name': 'thompson', 'options': {'startup': 10}}
     """
-    from nasformer.errors import StrategyError
-
     try:
         name, *options = shlex.split(text)
     except ValueError as error:
@@ -191,7 +187,6 @@ def _strategy(text: str) -> dict[str, Any]:
 
 def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
     """Write the report and print its summary."""
-    from nasformer.errors import ExperimentError
     from nasformer.report import write_comparison
     from nasformer.report.notation import worth
     from nasformer.report.statistics import analyse
@@ -220,8 +215,6 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
 
 def _raise_if_failed(comparison: Comparison) -> None:
     """Raise ExperimentError if runs failed, after the report of the others."""
-    from nasformer.errors import ExperimentError
-
     failed = [each for each in comparison.left_out if each.seed is not None]
     if failed:
         first = failed[0]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer._io import to_json, write_file
 from nasformer.cli.networks import NetworkFigures, evaluate_network, is_network, most_mistaken
 from nasformer.cli.options import Data, Device, Json, OfSpace, Readers, Root, SupernetPath, readers_of, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
 from nasformer.cli.search import PAGE, TESTED, write_page
 from nasformer.cli.target import read_architecture, require_alone, require_same_weights, run_file, winner_of
+from nasformer.errors import DataError, FitnessError
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -51,7 +53,6 @@ def evaluate(
 
       nasformer evaluate digits largest --split search
     """
-    from nasformer.errors import DataError
     from nasformer.fitness import InheritedFitness
     from nasformer.training.opening import open_supernet, supernet_file
 
@@ -108,7 +109,6 @@ def _show_candidates(
 
 def _add_to_page(target: str, tested: Mapping[str, Any], *, quiet: bool) -> None:
     """Keep what was found on the test split with the search, and write its page again."""
-    from nasformer._io import to_json, write_file
     from nasformer.search import SearchResult
 
     run = run_file(target)
@@ -176,8 +176,6 @@ def _uniform(space: SearchSpace, limits: Limits) -> dict[str, Architecture]:
 
 
 def _require_values(scores: Mapping[Architecture, Evaluation]) -> None:
-    from nasformer.errors import FitnessError
-
     for architecture, evaluation in scores.items():
         if evaluation.value is None:
             raise FitnessError(f"{architecture} cannot be evaluated: {evaluation.error}", evaluation)

@@ -11,6 +11,7 @@ import typer
 from nasformer.cli import options, training
 from nasformer.cli.output import console
 from nasformer.cli.source import read_source
+from nasformer.errors import DataError
 
 
 def finetune(
@@ -55,7 +56,6 @@ def finetune(
 
       nasformer finetune autoformer-tiny released --data pets --root /data --image-size 384
     """
-    from nasformer.errors import DataError
     from nasformer.supernet.adapt import adapted
     from nasformer.training import finetune as train
     from nasformer.training import is_main_process

@@ -12,6 +12,7 @@ from nasformer.cli.options import Device, Json, Quiet, Readers, Root, Seed, read
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.searching import read_options
 from nasformer.cli.training import SkipUnreadable, read_data
+from nasformer.errors import ArchitectureError, CheckpointError
 
 if TYPE_CHECKING:
     from nasformer.supernet.family import Checkpoint
@@ -96,7 +97,6 @@ def from_timm(
 
 def _require_untrained(folder: Path) -> None:
     """Raise CheckpointError if a folder has a training, which must not be overwritten."""
-    from nasformer.errors import CheckpointError
     from nasformer.training.state import FILE as STATE
 
     if (folder / STATE).exists():
@@ -109,7 +109,6 @@ def _read(name: str | None, weights: Path | None, transformers: Path | None, opt
     Raises:
         ArchitectureError: Neither a model of timm nor of transformers was named, or both.
     """
-    from nasformer.errors import ArchitectureError
     from nasformer.supernet.from_timm import load_timm, read_timm
     from nasformer.supernet.from_transformers import read_transformers
 

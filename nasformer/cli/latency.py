@@ -10,6 +10,7 @@ import typer
 from nasformer._io import make_folder
 from nasformer.cli.options import Data, Json, Seed, Space, SupernetPath, file_name, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
+from nasformer.errors import BudgetError
 
 
 def latency(
@@ -44,7 +45,6 @@ def latency(
 
       nasformer latency photos --runtime compile --device cuda --batch-size 64 --dtype bf16
     """
-    from nasformer.errors import BudgetError
     from nasformer.latency import default_runtime, measure_blocks
     from nasformer.training.device import find_device
 

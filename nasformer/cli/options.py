@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer.errors import BudgetError, DataError, StrategyError
+
 if TYPE_CHECKING:
     from nasformer.data.batches import Readers as ReaderCount
     from nasformer.space import SearchSpace
@@ -149,8 +151,6 @@ def reranking_of(epochs: int | None, top: int | None) -> dict[str, int]:
     Raises:
         StrategyError: The second without the first.
     """
-    from nasformer.errors import StrategyError
-
     if epochs is None and top is not None:
         raise StrategyError(f"--confirm-top {top} needs --confirm-epochs N", top)
     return {} if epochs is None else {"epochs": epochs, "top": top or 5}
@@ -162,8 +162,6 @@ def readers_of(text: str) -> ReaderCount:
     Raises:
         DataError: It is neither "auto" nor a number from 0.
     """
-    from nasformer.errors import DataError
-
     if text != "auto" and not text.isdecimal():
         raise DataError(f"--readers is auto or a number from 0, got {text!r}", text)
     return int(text) if text.isdecimal() else "auto"
@@ -192,7 +190,6 @@ def budget_of(params: str | None, macs: str | None, latency: str | None = None) 
 def budgets_of(space: SearchSpace, budgets: str | None, further: dict[str, str]) -> dict[str, Any]:
     """Return the arguments of a search: the budgets of ``--budgets`` with the other bounds, else the one budget."""
     from nasformer.cost import as_budgets, as_limits
-    from nasformer.errors import BudgetError
 
     if budgets is None:
         return {"budget": further or None}
@@ -226,7 +223,6 @@ def timed_space(declared: SearchSpace, table: Path | None, latency: str | None) 
         BudgetError: A latency bound without a table, or a table of another space.
     """
     from nasformer.cost import LatencyTable as Table
-    from nasformer.errors import BudgetError
 
     if table is not None:
         return declared.with_cost(Table.load(table).cost())

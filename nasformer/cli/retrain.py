@@ -12,6 +12,7 @@ import typer
 from nasformer.cli import options, training
 from nasformer.cli.output import console
 from nasformer.cli.target import read_target, searched_with
+from nasformer.errors import CheckpointError, FitnessError
 
 if TYPE_CHECKING:
     from nasformer.space import SearchSpace
@@ -98,7 +99,6 @@ def _of_supernet(
     space: SearchSpace, supernet: Path | None, data: str | None, searched: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
     """Return the training record and held-out names of the supernet of a space, or of a search; empty without one."""
-    from nasformer.errors import CheckpointError, FitnessError
     from nasformer.supernet import Supernet
     from nasformer.training import find_weights
     from nasformer.training.opening import supernet_file

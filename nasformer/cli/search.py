@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasformer._io import make_folder
+from nasformer._io import make_folder, write_file
 from nasformer.cli import options
 from nasformer.cli.outcome import show, show_files, summary, winners_of
 from nasformer.cli.output import command_line, print_json, resumable
@@ -134,8 +134,6 @@ def search(
 def keep(result: SearchResult, folder: Path) -> None:
     """Write result, winner and report; of several budgets all winners, and each in a file of its own."""
     import json as json_module
-
-    from nasformer._io import write_file
 
     result.save(folder / RESULT)
     (folder / TESTED).unlink(missing_ok=True)

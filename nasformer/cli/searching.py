@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._spec import Spec
 from nasformer.cli.options import readers_of, timed_space, trained_space
 from nasformer.cli.output import messages
+from nasformer.errors import FitnessError, StrategyError, shown
 
 if TYPE_CHECKING:
     from nasformer.fitness import Finetuning
@@ -90,8 +92,6 @@ def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str
 
 def absolute_spec(text: str) -> str:
     """Return a fitness specification with an absolute path."""
-    from nasformer._spec import Spec
-    from nasformer.errors import FitnessError
     from nasformer.fitness.tables import table_names
     from nasformer.registry import FITNESS_OPTIONS
 
@@ -109,7 +109,6 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
     {'population': 20, 'optimizer': 'DE'}
     """
     from nasformer._parse import parse_yaml
-    from nasformer.errors import StrategyError, shown
 
     options = {}
     for pair in pairs:

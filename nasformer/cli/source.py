@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer.cli.search import RESULT
 from nasformer.cli.target import origin, read_architecture, read_target, require_alone, run_file, searched_with
+from nasformer.errors import ArchitectureError, CheckpointError, DataError
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -61,7 +62,6 @@ class Source:
         Raises:
             CheckpointError: It is wanted, but the network has weights of its own.
         """
-        from nasformer.errors import CheckpointError
         from nasformer.training.repair import repair, repairs_by_default
 
         if wanted and self.supernet is None:
@@ -79,7 +79,6 @@ class Source:
             DataError: The dataset is unknown, cannot be loaded, or its splits differ.
         """
         from nasformer.data import resizable
-        from nasformer.errors import DataError
         from nasformer.training.opening import open_dataset
 
         wanted = name or self.data.get("name")
@@ -107,8 +106,6 @@ def read_source(
     Raises:
         NasformerError: It is none of these, unreadable, or the arguments conflict.
     """
-    from nasformer.errors import ArchitectureError
-
     path = Path(target)
     if study is not None or path.suffix == ".log" or "://" in target:
         require_alone(target, architecture)
@@ -128,8 +125,6 @@ def read_source(
 
 
 def _require_contents(target: str) -> None:
-    from nasformer.errors import CheckpointError
-
     run = run_file(target)
     if run is not None and Path(target).is_dir() and not run.is_file():
         raise CheckpointError(
@@ -177,7 +172,6 @@ def _is_architecture(target: str) -> bool:
 
 
 def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> Source:
-    from nasformer.errors import CheckpointError
     from nasformer.export.description import Description
     from nasformer.supernet import load_network
     from nasformer.supernet.checkpoint import read_checkpoint

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer.cli.options import trained_space
 from nasformer.cli.search import RESULT
+from nasformer.errors import ArchitectureError, CheckpointError, StudyError, shown
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -39,8 +40,6 @@ def winner_of(result: SearchResult, target: str) -> tuple[Architecture, Limits]:
     Raises:
         StudyError: The run has no such winner.
     """
-    from nasformer.errors import StudyError
-
     named = _WINNER.fullmatch(Path(target).name)
     if named is None or named[2] is None:
         return result.best.architecture, result.limits
@@ -73,8 +72,6 @@ def read_target(
 
 def require_alone(target: str, architecture: str | None) -> None:
     """Raise ArchitectureError for an architecture beside a target that has its own."""
-    from nasformer.errors import ArchitectureError
-
     if architecture is not None:
         raise ArchitectureError(
             f"{target[:60]} has its own architecture, got also {architecture[:60]!r}; name its space instead",
@@ -88,8 +85,6 @@ def require_same_weights(wanted: str | None, found: str) -> None:
     Raises:
         CheckpointError: They differ.
     """
-    from nasformer.errors import CheckpointError
-
     if wanted is not None and wanted != found:
         raise CheckpointError(
             f"the search used the weights {wanted}, but these are {found}; leave --supernet out, or give that of the "
@@ -123,7 +118,6 @@ def read_architecture(space: SearchSpace, text: str) -> Architecture:
     """
     from nasformer._parse import parse_json, read_text
     from nasformer.architecture import Architecture
-    from nasformer.errors import ArchitectureError, shown
     from nasformer.space import released
 
     if text in _NAMED:

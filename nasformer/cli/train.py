@@ -12,6 +12,7 @@ import typer
 
 from nasformer.cli import options, training
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.errors import CheckpointError, DataError, SpaceError
 
 if TYPE_CHECKING:
     from nasformer.supernet import Supernet
@@ -144,7 +145,6 @@ def _named_dataset(name: str) -> str:
         DataError: There is none.
     """
     from nasformer.data.names import IN_MEMORY, TRANSFER
-    from nasformer.errors import DataError
 
     if name not in (*IN_MEMORY, *TRANSFER):
         raise DataError(f"the space {name!r} has no dataset of its name; give --data PHOTOS", name)
@@ -152,8 +152,6 @@ def _named_dataset(name: str) -> str:
 
 
 def _required(space: str | None) -> str:
-    from nasformer.errors import SpaceError
-
     if space is None:
         raise SpaceError("name the SPACE to train, or give --supernet FILE, got neither", space)
     return space
@@ -167,7 +165,6 @@ def _initial(
     Raises:
         CheckpointError: It is of another space, or shares weights otherwise.
     """
-    from nasformer.errors import CheckpointError
     from nasformer.supernet import Supernet
 
     net = Supernet.load(supernet, None if space is None else options.trained_space(space, supernet).for_data(**shape))

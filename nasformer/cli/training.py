@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.errors import RecipeError
 
 if TYPE_CHECKING:
     from nasformer.cost import Geometry
@@ -123,7 +124,6 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
         RecipeError: Weights without a timm teacher, or timm has no such model.
         CheckpointError: The weights are missing or unreadable.
     """
-    from nasformer.errors import RecipeError
     from nasformer.training import load_teacher
 
     if weights is not None and not (name or "").startswith("timm:"):
