@@ -246,7 +246,10 @@ def _markdown_environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": lambda text: " ".join(text.split()), "code": lambda text: Markup(printable(text))}
+    environment.filters |= {
+        "cell": lambda text: Markup(escaped(" ".join(text.split()))),
+        "code": lambda text: Markup(printable(text)),
+    }
     return environment
 
 
