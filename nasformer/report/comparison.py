@@ -131,8 +131,8 @@ def _json(comparison: Comparison, analysis: Analysis) -> str:
     record = {name: getattr(comparison, name) for name in kept}
     tasks = [task.to_dict() for task in comparison.tasks]
     cells = comparison.cells.to_dict(orient="records")
-    said = {"summary": analysis.summary, "warnings": [str(each) for each in analysis.warnings]}
-    found = {**record, "tasks": tasks, "cells": cells, "analysis": {**plain(analysis), **said}}
+    sentences = {"summary": analysis.summary, "warnings": [str(each) for each in analysis.warnings]}
+    found = {**record, "tasks": tasks, "cells": cells, "analysis": {**plain(analysis), **sentences}}
     return to_json(plain(found), indent=1) + "\n"
 
 
