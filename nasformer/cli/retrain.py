@@ -9,37 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli import options, training
-from nasformer.cli.output import console
+from nasformer.cli.options import OfSpace, SupernetPath, run_folder
 from nasformer.cli.target import read_target, searched_with
+from nasformer.cli.training import KeepBest, TrainingOptions, show, sizes, with_training_options
 from nasformer.errors import CheckpointError, FitnessError
 
 if TYPE_CHECKING:
     from nasformer.space import SearchSpace
 
 
+@with_training_options
 def retrain(
     target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="A search's folder, or a space.")],
-    architecture: options.OfSpace = None,
-    supernet: options.SupernetPath = None,
-    data: options.Data = None,
-    image_size: training.ImageSize = None,
-    recipe: training.RecipeFile = None,
-    epochs: training.Epochs = None,
-    batch_size: training.TrainBatch = None,
-    learning_rate: training.LearningRate = None,
-    objective: training.KeepBest = None,
-    teacher: training.TeacherName = None,
-    teacher_weights: training.TeacherWeights = None,
+    architecture: OfSpace = None,
+    supernet: SupernetPath = None,
+    objective: KeepBest = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.")] = None,
-    resume: training.Resume = False,
-    root: options.Root = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    readers: options.Readers = "auto",
-    skip_unreadable: training.SkipUnreadable = False,
-    quiet: options.Quiet = False,
-    json: options.Json = False,
+    *,
+    options: TrainingOptions,
 ) -> None:
     """Train an architecture from scratch.
 
@@ -58,41 +45,22 @@ def retrain(
     from nasformer.training import retrain as train
     from nasformer.training.opening import is_same
 
+    data = options.data
     space, chosen, origin = read_target(target, architecture, supernet, data)
     trained, held_out = _of_supernet(space, supernet, data, searched_with(target))
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     name = data or known.get("name") or space.name
-    if image_size is not None and "image_size" in space.codec.values:
-        chosen = chosen.replace(image_size=image_size)
-    shown = not (quiet or json)
-    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
-    dataset = training.read_data(
-        name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how
-    )
+    if options.image_size is not None and "image_size" in space.codec.values:
+        chosen = chosen.replace(image_size=options.image_size)
+    dataset = options.read_data(name, space.geometry, trained_on=known, held_out=held_out)
     if supernet is None and data is not None and not is_same(dataset, known, held_out):
         trained = {}  # the recipe is of other data
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "teacher": teacher}
-    given |= {"learning_rate": learning_rate, "keep_best": objective}
-    recipe_here = training.read_recipe(recipe, trained, dataset, device, given=given)
-    folder = out or options.run_folder(f"{space.name}-retrain")
-    if is_main_process() and not json:
-        words = f"training {chosen} from scratch on {dataset.name}: {training.sizes(dataset.record)}"
-        console.print(words, soft_wrap=True)
-    result = train(
-        chosen,
-        space,
-        dataset,
-        recipe_here,
-        teacher=training.read_teacher(teacher, teacher_weights, dataset.num_classes),
-        out=folder,
-        source=origin,
-        resume=resume,
-        device=device,
-        progress=shown,
-        readers=options.readers_of(readers),
-    )
+    recipe = options.read_recipe(trained, dataset, keep_best=objective)
+    folder = out or run_folder(f"{space.name}-retrain")
+    options.say(f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}")
+    result = train(chosen, space, dataset, recipe, out=folder, source=origin, **options.how(dataset))
     if is_main_process():
-        training.show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
+        show(result, folder, f"{space.name} from scratch on {dataset.name}", json=options.json)
 
 
 def _of_supernet(

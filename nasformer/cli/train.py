@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli import options, training
+from nasformer.cli.options import SupernetPath, run_folder, trained_space
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.training import TrainingOptions, sizes, with_training_options
 from nasformer.errors import CheckpointError, DataError, SpaceError
 
 if TYPE_CHECKING:
@@ -21,32 +22,19 @@ if TYPE_CHECKING:
 NumClasses = Annotated[int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.")]
 
 
+@with_training_options
 def train(
     space: Annotated[
         str | None, typer.Argument(metavar="SPACE", help="Built-in name or file; default: that of --supernet.")
     ] = None,
-    supernet: options.SupernetPath = None,
-    data: options.Data = None,
-    recipe: training.RecipeFile = None,
-    epochs: training.Epochs = None,
-    batch_size: training.TrainBatch = None,
-    learning_rate: training.LearningRate = None,
-    image_size: training.ImageSize = None,
+    supernet: SupernetPath = None,
     num_classes: NumClasses = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.")] = None,
     weight_sharing: Annotated[
         str | None, typer.Option(help="entangled (default), or classical: separate weights per choice.")
     ] = None,
-    teacher: training.TeacherName = None,
-    teacher_weights: training.TeacherWeights = None,
-    resume: training.Resume = False,
-    root: options.Root = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    readers: options.Readers = "auto",
-    skip_unreadable: training.SkipUnreadable = False,
-    quiet: options.Quiet = False,
-    json: options.Json = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.")] = None,
+    *,
+    options: TrainingOptions,
 ) -> None:
     """Train a supernet: one sampled subnet per step, or as the recipe says.
 
@@ -74,48 +62,31 @@ def train(
     from nasformer.training.teacher import from_checkpoint
     from nasformer.training.weights import weights_path
 
-    shape = {"image_size": image_size, "num_classes": num_classes}
+    shape = {"image_size": options.image_size, "num_classes": num_classes}
     initial = None if supernet is None else _initial(space, supernet, weight_sharing, shape)
     declared = load_space(_required(space)).for_data(**shape) if initial is None else initial.space
     trained: dict[str, Any] = {} if initial is None else dict(initial.metadata.get("training", {}).get("data", {}))
-    folder = out or options.run_folder(f"{declared.name}-supernet")
-    name, shown = data or trained.get("name") or _named_dataset(declared.name), not (quiet or json)
-    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
+    folder = out or run_folder(f"{declared.name}-supernet")
+    name, past = options.data or trained.get("name") or _named_dataset(declared.name), dict[str, Any]()
     if initial is not None:
-        how |= {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
-    dataset = training.read_data(name, declared.geometry, image_size=image_size, **how)
+        past = {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
+    dataset = options.read_data(name, declared.geometry, **past)
     if initial is not None:
         dataset = dataset.learnt_by(trained, supernet)
     elif space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
         shape = {"image_size": dataset.image_size, "in_channels": dataset.in_channels}
         declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "teacher": teacher}
-    given |= {"learning_rate": learning_rate}
-    family = initial is not None and from_checkpoint(initial)
-    chosen = training.read_recipe(recipe, {}, dataset, device, family=family, given=given)
+    chosen = options.read_recipe({}, dataset, family=initial is not None and from_checkpoint(initial))
     sharing: Any = weight_sharing or "entangled"
-    net = initial or Supernet(declared, seed=seed, weight_sharing=sharing)
-    if is_main_process() and not json:
-        start = "" if supernet is None else f" from {supernet}"
-        console.print(
-            f"training {declared.name}{start} on {dataset.name}: {training.sizes(dataset.record)}", soft_wrap=True
-        )
-    result = train_supernet(
-        net,
-        dataset,
-        chosen,
-        out=folder,
-        resume=resume,
-        device=device,
-        progress=shown,
-        readers=options.readers_of(readers),
-        teacher=training.read_teacher(teacher, teacher_weights, dataset.num_classes),
-    )
+    net = initial or Supernet(declared, seed=options.seed, weight_sharing=sharing)
+    start = "" if supernet is None else f" from {supernet}"
+    options.say(f"training {declared.name}{start} on {dataset.name}: {sizes(dataset.record)}")
+    result = train_supernet(net, dataset, chosen, out=folder, **options.how(dataset))
     if not is_main_process():
         return
     kept = weights_path(declared, result.data)
     found = str(kept) if kept.is_file() else None
-    if json:
+    if options.json:
         print_json({"checkpoint": str(folder / FILE), "kept": found, **result.to_dict()})
         return
     corners = reference_subnets(declared, chosen)
@@ -129,7 +100,7 @@ def train(
     if space is None:
         space = str(folder / "space.yaml")
         declared.save(space)
-    again = [space, *([] if data is None else ["--data", data])]
+    again = [space, *([] if options.data is None else ["--data", options.data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {duration(result.seconds)} on {where}{_reading(result)}. Weights: {folder / FILE}\n"
@@ -167,7 +138,7 @@ def _initial(
     """
     from nasformer.supernet import Supernet
 
-    net = Supernet.load(supernet, None if space is None else options.trained_space(space, supernet).for_data(**shape))
+    net = Supernet.load(supernet, None if space is None else trained_space(space, supernet).for_data(**shape))
     if weight_sharing not in (None, net.sharing.name):
         raise CheckpointError(
             f"{supernet} has the weight sharing {net.sharing.name!r}, got {weight_sharing!r}; leave it out", supernet

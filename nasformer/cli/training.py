@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, readers_of
 from nasformer.cli.output import command_line, console, print_json, print_table
 from nasformer.errors import RecipeError
 
@@ -18,19 +22,93 @@ if TYPE_CHECKING:
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")]
-TrainBatch = Annotated[int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.")]
+SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
 KeepBest = Annotated[
     str | None, typer.Option("--objective", metavar="METRIC", help="Keep the best epoch by this validation metric.")
 ]
-SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
-LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")]
-ImageSize = Annotated[int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.")]
-TeacherName = Annotated[
-    str | None, typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.")
-]
-TeacherWeights = Annotated[Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.")]
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The options that all trainings share."""
+
+    data: Data = None
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.")
+    ] = None
+    recipe: RecipeFile = None
+    epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.")
+    ] = None
+    teacher_weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.")
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False
+    root: Root = None
+    seed: Seed = 0
+    device: Device = "auto"
+    readers: Readers = "auto"
+    skip_unreadable: SkipUnreadable = False
+    quiet: Quiet = False
+    json: Json = False
+
+    @property
+    def progress(self) -> bool:
+        """Whether progress is shown."""
+        return not (self.quiet or self.json)
+
+    def say(self, text: str) -> None:
+        """Print a line, unless JSON is printed or another process prints."""
+        from nasformer.training import is_main_process
+
+        if is_main_process() and not self.json:
+            console.print(text, soft_wrap=True)
+
+    def read_data(self, name: str, geometry: Geometry, **trained: Any) -> Dataset:
+        """Return the dataset; the arguments are those of the function ``read_data``."""
+        how: dict[str, Any] = {"root": self.root, "seed": self.seed, "skip_unreadable": self.skip_unreadable}
+        return read_data(name, geometry, image_size=self.image_size, progress=self.progress, **how, **trained)
+
+    def read_recipe(
+        self,
+        trained: Mapping[str, Any],
+        dataset: Dataset,
+        *,
+        further: bool = False,
+        family: bool = False,
+        keep_best: str | None = None,
+    ) -> Recipe:
+        """Return the recipe; the arguments are those of the function ``read_recipe``."""
+        given = {name: getattr(self, name) for name in ("seed", "epochs", "batch_size", "learning_rate")}
+        given |= {"distillation": "off" if self.teacher == "none" else None, "keep_best": keep_best}
+        return read_recipe(self.recipe, trained, dataset, self.device, further=further, family=family, given=given)
+
+    def how(self, dataset: Dataset) -> dict[str, Any]:
+        """Return the arguments of a training that do not depend on the network."""
+        teacher = read_teacher(self.teacher, self.teacher_weights, dataset.num_classes)
+        run = {"resume": self.resume, "device": self.device, "progress": self.progress}
+        return {"teacher": teacher, **run, "readers": readers_of(self.readers)}
+
+
+def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that has the options of ``TrainingOptions``, its last argument."""
+    hints = get_type_hints(TrainingOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
+        for each in fields(TrainingOptions)
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        options = TrainingOptions(**{each.name: given.pop(each.name) for each in shared})
+        command(**given, options=options)
+
+    own = inspect.signature(command, eval_str=True)
+    run.__signature__ = own.replace(parameters=[*list(own.parameters.values())[:-1], *shared])  # type: ignore[attr-defined]
+    return run
 
 
 def read_recipe(
@@ -52,7 +130,7 @@ def read_recipe(
         device: Device of the training.
         further: Whether to fine-tune with it.
         family: Whether it trains a supernet from a trained checkpoint.
-        given: Values of options, and the name of the teacher; None: not given.
+        given: Values of options; None: not given.
 
     Raises:
         RecipeError: It cannot be read, or has an invalid value.
@@ -61,9 +139,7 @@ def read_recipe(
     from nasformer.training.defaults import family_recipe, recorded_recipe
 
     changes = {} if file is None else Recipe.read(file)
-    options = {**(given or {})}
-    options["distillation"] = "off" if options.pop("teacher", None) == "none" else None
-    changes |= {name: value for name, value in options.items() if value is not None}
+    changes |= {name: value for name, value in (given or {}).items() if value is not None}
     if family:
         return family_recipe(dataset, device, changes)
     if "recipe" not in trained:
