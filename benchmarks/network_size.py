@@ -18,8 +18,6 @@ import torch
 
 from benchmarks._marks import markdown
 from benchmarks.diagnosis import ALONE, BUDGETS, HERE, load
-from nasformer.cost import Bounds
-from nasformer.diagnose.rivals import largest_uniform
 from nasformer.errors import NasformerError
 from nasformer.space import load_space
 from nasformer.training import Recipe, retrain
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recipe = Recipe.load(HERE / "recipes" / f"{given.space}.yaml").replace(**ALONE)
         rows = []
         for budget in given.budget or BUDGETS[given.space]:
-            network = largest_uniform(space, {"macs": Bounds(None, budget)})
+            network = space.feasible(macs=budget).largest_uniform()
             lasting = for_compute(recipe, given.macs, space.macs(network), len(data.train))
             folder = given.out / f"{given.space}-{given.macs:g}" / f"{budget:g}"
             found = retrain(network, space, data, lasting, out=folder, resume=folder.is_dir(), device="cpu")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from nasformer._plugins import Plugins
+from nasformer._spec import Spec
 from nasformer.errors import FitnessError, NasformerError, StrategyError, did_you_mean
 from nasformer.search import BaseStrategy, Fitness, Strategy
 from nasformer.space import SearchSpace
@@ -84,27 +84,8 @@ def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFac
 FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH", "fit:TABLE")
 """Fitness specifications; a table is a file, or the name of a built-in one."""
 
-_SPEC_OPTIONS = {"table": ("column",), "fit": ("column", "model")}
-
-
-def split_fitness(spec: str) -> tuple[str, str, dict[str, str]]:
-    """Split the specification of a fitness into kind, path and options; ``%3F`` is a ``?`` of the path.
-
-    Raises:
-        FitnessError: An option is unknown.
-
-    >>> split_fitness("fit:t.jsonl?column=top5&model=trees")
-    ('fit', 't.jsonl', {'column': 'top5', 'model': 'trees'})
-    """
-    kind, _, rest = spec.partition(":")
-    if (known := _SPEC_OPTIONS.get(kind)) is None:
-        return kind, rest, {}
-    path, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for key in options:
-        if key not in known:
-            raise FitnessError(f"fitness {spec!r} has no option {key!r}; {did_you_mean(key, known)}", key)
-    return kind, path.replace("%3F", "?"), options
+FITNESS_OPTIONS = {"table": ("column",), "fit": ("column", "model")}
+"""Options of a specification, as in ``table:FILE?column=NAME``."""
 
 
 def make_fitness(
@@ -148,7 +129,7 @@ def make_fitness(
     Raises:
         FitnessError: Unknown specification, no weights for this space, or an option of ``inherited`` for another.
     """
-    kind, path, of_table = split_fitness(spec)
+    kind, path, of_table = Spec.parse(spec, FITNESS_OPTIONS, FitnessError)
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate", "fit")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
@@ -171,7 +152,7 @@ def make_fitness(
         build = partial(fitness.InheritedFitness, net, dataset.search, **options)
         made = _inherited(build, device, workers, ray)
     else:
-        made = _of_file(kind, path, **of_table) if path else fitness.TrainingFreeFitness(space)
+        made = _of_file(kind, path, **(of_table or {})) if path else fitness.TrainingFreeFitness(space)
     return fitness.NoisyFitness(made, noise, noise_seed) if noise else made
 
 

@@ -25,7 +25,6 @@ from nasformer.errors import StrategyError, did_you_mean
 from nasformer.search import BaseStrategy
 from nasformer.search.study import quiet
 from nasformer.space import FeasibleSet
-from nasformer.space.scores import distance_scores
 from nasformer.strategies._genes import Genes
 
 _EXTRAS = ("cmaes",)
@@ -89,20 +88,14 @@ class Optuna(BaseStrategy):
             return self.draw()
         trial = self._call(self._study.ask, self._distributions)
         suggested = self._genes.decode(trial.params)
-        architecture = self.draw() if len(self._asked) < self.startup else self._moved(suggested)
+        architecture = self.draw() if len(self._asked) < self.startup else self.repair(suggested)
+        if architecture in self._asked and self.sampler == "TPESampler":  # whose suggestions are slow
+            self.counts["duplicates"] += 1
+            architecture = self.repair(suggested, new=True)
         if architecture != suggested and architecture not in self._asked:
             trial = self._call(self._study.tell, trial, state=TrialState.FAIL)
         self._pending[architecture].append(trial)
         return architecture
-
-    def _moved(self, suggested: Architecture) -> Architecture:
-        """Return the nearest feasible architecture; of TPE, whose suggestions are slow, the nearest new one."""
-        repaired = self.repair(suggested)
-        if self.sampler != "TPESampler" or repaired not in self._asked:
-            return repaired
-        self.counts["duplicates"] += 1
-        nearest = self.feasible.best(distance_scores(self.space.codec, suggested), 1, exclude=self._asked)
-        return nearest[0] if nearest else self.draw()
 
     def _stop(self) -> None:
         self._stopped = True

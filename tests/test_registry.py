@@ -153,7 +153,8 @@ def test_a_column_and_a_model_come_with_the_name_of_a_table(tmp_path: Path) -> N
     [
         ("table:t.jsonl?colum=x", "has no option 'colum'; did you mean 'column'"),
         ("table:t.jsonl?model=trees", "has no option 'model'; known: column"),
-        ("fit:t.jsonl?trees", "has no option 'trees'; known: column, model"),
+        ("fit:t.jsonl?trees=9", "has no option 'trees'; known: column, model"),
+        ("fit:t.jsonl?trees", r"cannot read the options of 'fit:t.jsonl\?trees': .*; write \?key=value"),
         ("fit:digits-exhaustive?model=tree", "unknown model 'tree'; did you mean 'trees'"),
         ("table:digits-exhaustive?column=top5", "no column 'top5'; it has "),
     ],

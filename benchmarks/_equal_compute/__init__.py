@@ -4,7 +4,7 @@
 tests the claims and presents the result on the page of a diagnosis.
 """
 
-from benchmarks._equal_compute.chapter import chapter, claims, said
+from benchmarks._equal_compute.chapter import chapter, claims, describe
 from benchmarks._equal_compute.measure import compute
 from benchmarks._equal_compute.plan import EqualComputePlan as EqualComputePlan
 from nasformer.diagnose.diagnosis import PIECES as OWN
@@ -12,5 +12,5 @@ from nasformer.diagnose.piece import Piece
 
 _SIZES = ("search_images", "budgets", "recipe", "finetuning", "share", "evaluations", "seeds")
 
-PIECES = {**OWN, "compute": Piece("Equal compute", _SIZES, compute, chapter, claims, said)}
+PIECES = {**OWN, "compute": Piece("Equal compute", _SIZES, compute, chapter, claims, describe)}
 """The pieces of a diagnosis, and equal compute."""

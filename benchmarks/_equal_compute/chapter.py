@@ -14,8 +14,8 @@ from nasformer.diagnose.page import budget_text
 from nasformer.diagnose.piece import (
     Chapter,
     Claim,
+    Context,
     JsonObject,
-    Scene,
     Verdict,
     architecture_text,
     estimate_cell,
@@ -46,8 +46,7 @@ def claims(piece: JsonObject, metric: Metric) -> Iterator[Claim]:
     """Test whether winners are better: the whole interval of the gain is above zero, or at most budgets."""
     rows = piece["rows"]
     for claim, (gain, place) in _GAINS.items():
-        if gain in piece:
-            yield {"claim": claim, "effect": piece[gain], **_counts(rows, place), "verdict": _above(piece[gain])}
+        yield {"claim": claim, "effect": piece[gain], **_counts(rows, place), "verdict": _above(piece[gain])}
     found, most = _counts(rows, 3), MAJORITY * len(rows)
     verdict = "holds" if found["better"] >= most else "does not hold" if found["worse"] >= most else "not decided"
     yield {"claim": "alone", **found, "verdict": verdict}
@@ -66,7 +65,7 @@ def _above(found: IntervalEstimate) -> Verdict:
     return "holds" if low > 0 else "does not hold" if high < 0 else "not decided"
 
 
-def said(claim: Claim, metric: Metric) -> tuple[str, str]:
+def describe(claim: Claim, metric: Metric) -> tuple[str, str]:
     """Return a claim in words, and what was measured."""
     here = f"significant at {claim['better']} of {claim['budgets']} budgets, worse at {claim['worse']}"
     if "effect" in claim:
@@ -76,9 +75,9 @@ def said(claim: Claim, metric: Metric) -> tuple[str, str]:
     return _CLAIMS[claim["claim"]], " ".join(here.split())
 
 
-def chapter(piece: JsonObject, scene: Scene) -> Chapter:
+def chapter(piece: JsonObject, context: Context) -> Chapter:
     """Return the chapter."""
-    rows, metric, series = piece["rows"], scene.metric, scene.series
+    rows, metric, series = piece["rows"], context.metric, context.series
     tables = [
         _means_table(rows, metric, series),
         _differences_table(rows, metric),
@@ -92,7 +91,7 @@ def chapter(piece: JsonObject, scene: Scene) -> Chapter:
     for place, row in enumerate(rows, start=1):
         winner = Architecture.from_dict(dict(row["networks"][0]["architectures"][0]))
         drawings.append(
-            draw_architecture(scene.space, winner, f"winner-{place}", f"winner under {budget_text(row['budget'])}")
+            draw_architecture(context.space, winner, f"winner-{place}", f"winner under {budget_text(row['budget'])}")
         )
     return Chapter(_words(piece, metric), drawings, tables, tiles, _budgets(rows, series, metric))
 
@@ -100,12 +99,10 @@ def chapter(piece: JsonObject, scene: Scene) -> Chapter:
 def _words(piece: JsonObject, metric: Metric) -> str:
     budgets, seeds = len(piece["rows"]), len(piece["training"])
     training, total, (least, most) = piece["training"][0], piece["each"] * budgets, _spent(piece)
-    single = ""
-    if "gain_over_single" in piece:
-        single = (
-            "One small ViT, trained with the compute of all budgets, meets every budget: over it the winners' mean "
-            f"gain is {estimate(piece['gain_over_single'], metric, True)}."
-        )
+    single = (
+        "One small ViT, trained with the compute of all budgets, meets every budget: over it the winners' mean "
+        f"gain is {estimate(piece['gain_over_single'], metric, True)}."
+    )
     few = f"Every kind of network was trained with only {counted(seeds, 'seed')}, so intervals are wide."
     return (
         "One supernet has a winner for every budget; a network trained alone has one budget, so all are given the same "
@@ -189,8 +186,7 @@ def _differences_table(rows: Rows, metric: Metric) -> Table:
         found = [estimate_cell(each["mean"], metric, sign=True, hint=each["minus"]) for each in row["differences"]]
         cells.append([budget_text(row["budget"]), *found])
     caption = f"Paired differences in test {metric.heading}, with 95 % intervals over seeds."
-    shown = max((len(row) for row in cells), default=1)
-    return Table("differences", caption, ["budget", *header][:shown], cells, sortable=False)
+    return Table("differences", caption, ["budget", *header], cells, sortable=False)
 
 
 def _networks_table(rows: Rows, metric: Metric, series: Series) -> Table:

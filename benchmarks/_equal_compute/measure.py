@@ -14,7 +14,6 @@ from nasformer.architecture import Architecture
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import mean_of
 from nasformer.diagnose.jobs import Alone, Doing, JobResult, seconds_of
-from nasformer.diagnose.rivals import largest_uniform
 from nasformer.errors import DiagnosisError
 
 WINNER, ALONE, UNIFORM, STOPPED = "winner", "winner, trained alone", "largest uniform ViT", "random, early stopping"
@@ -35,7 +34,9 @@ def compute(bench: Bench, do: Doing) -> JobResult:
         raise DiagnosisError("equal compute compares budgets; give some", plan.budgets)
     training = float(bench.training["macs"])
     each = training * (1 + plan.share) / len(plan.budgets)
-    rivals = [{UNIFORM: largest_uniform(space, budget), **hand_scaled(space, budget)} for budget in plan.budgets]
+    rivals = [
+        {UNIFORM: space.feasible(**budget).largest_uniform(), **hand_scaled(space, budget)} for budget in plan.budgets
+    ]
     cells = [(number, name) for number, named in enumerate(rivals) for name in named]
     trainings = [SupernetTraining(seed) for seed in seeds[1:]]
     fixed = [Alone(rivals[number][name], plan.recipe, each, seed) for number, name in cells for seed in seeds]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nasformer.diagnose.plan import Plan, whole
+from nasformer.diagnose import Plan
 from nasformer.errors import DiagnosisError
+from nasformer.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,4 @@ class EqualComputePlan(Plan):
         super().__post_init__()
         if not 0 < self.share <= 10:
             raise DiagnosisError(f"share must be above 0 and at most 10, got {self.share}", self.share)
-        object.__setattr__(self, "finetuning", whole(self.finetuning))
+        object.__setattr__(self, "finetuning", Recipe(**self.finetuning).to_dict())

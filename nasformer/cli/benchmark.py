@@ -14,8 +14,7 @@ from nasformer.cli.predict import ExportedModel, ModelDevice
 def benchmark(
     model: ExportedModel,
     batch_size: Annotated[
-        list[int] | None,
-        typer.Option("--batch-size", "-b", min=1, help="Repeatable; default: 1, 8 and 64.", show_default=False),
+        list[int] | None, typer.Option("--batch-size", "-b", min=1, help="Repeatable; default: 1, 8 and 64.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=2, help="Timed passes; median and quartiles are shown.")] = 50,
     device: ModelDevice = "cpu",

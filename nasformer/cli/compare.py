@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer._spec import absolute
 from nasformer.cli import options
-from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table, resumable
 from nasformer.cli.searching import read_options
+from nasformer.errors import ExperimentError, StrategyError
 
 if TYPE_CHECKING:
     from nasformer.compare.comparison import Comparison
-    from nasformer.compare.experiment import Experiment
 
 
 def compare(
@@ -33,40 +34,28 @@ def compare(
             "--task",
             metavar="NAME=FITNESS@SPACE",
             help="A task, such as mine=table:FILE@space.yaml, with the other options; repeatable.",
-            show_default=False,
         ),
     ] = None,
-    space: Annotated[str | None, typer.Option(help="Built-in name or file.", show_default=False)] = None,
+    space: Annotated[str | None, typer.Option(help="Built-in name or file.")] = None,
     fitness: options.FitnessKind = None,
     params: options.Params = None,
     macs: options.Macs = None,
     latency: options.Latency = None,
     latency_table: options.LatencyTable = None,
-    noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.", show_default=False)] = None,
+    noise: Annotated[float | None, typer.Option(min=0, help="Noise SD on observed values.")] = None,
     objective: options.Objective = None,
     supernet: options.SupernetPath = None,
     data: options.Data = None,
     root: options.Root = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; default 10.", show_default=False)] = None,
-    evaluations: Annotated[
-        int | None, typer.Option("--evaluations", "-n", min=1, help="Per run; default 200.", show_default=False)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Architectures per ask.", show_default=False)] = None,
-    initial_design: Annotated[
-        int | None, typer.Option(min=0, help="Size of the shared initial design.", show_default=False)
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one per core.", show_default=False)
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/compare-NAME.", show_default=False)
-    ] = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.", show_default=False)
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; default 10.")] = None,
+    evaluations: Annotated[int | None, typer.Option("--evaluations", "-n", min=1, help="Per run; default 200.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Architectures per ask.")] = None,
+    initial_design: Annotated[int | None, typer.Option(min=0, help="Size of the shared initial design.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/compare-NAME.")] = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="html, markdown or json; repeatable.")] = None,
     front: Annotated[
-        str | None,
-        typer.Option(metavar="COST", help="Show Pareto fronts against a cost, e.g. params.", show_default=False),
+        str | None, typer.Option(metavar="COST", help="Show Pareto fronts against a cost, e.g. params.")
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write tables as Parquet instead of CSV.")] = False,
     keep_studies: Annotated[bool, typer.Option("--keep-studies", help="Keep the studies of complete runs.")] = False,
@@ -93,6 +82,7 @@ def compare(
       nasformer compare my.yaml -s random -s mypackage.mymodule:MyStrategy
     """
     from nasformer.compare.experiment import Experiment
+    from nasformer.compare.runner import run_experiment
     from nasformer.report.comparison import file_names
 
     kinds = formats or ["html"]
@@ -113,7 +103,17 @@ def compare(
     where, start = (experiment.name, experiment.parent) if experiment else ("the options", None)
     declared = Experiment.of(values, where, start)
     folder = out or options.run_folder(f"compare-{experiment.stem if experiment else space or 'tables'}")
-    comparison = _run(declared, folder, workers, keep_studies, report_only, parquet, not (quiet or json))
+    with resumable(f"All trials are in {folder}"):
+        comparison = run_experiment(
+            declared,
+            folder,
+            workers=workers,
+            keep_studies=keep_studies,
+            only_complete=report_only,
+            parquet=parquet,
+            command=command_line(),
+            progress=not (quiet or json),
+        )
     _report(comparison, folder, kinds, front, json)
     _raise_if_failed(comparison)
 
@@ -132,7 +132,6 @@ def _declared(
     """Return the declaration of the file, with changes by options, or of the options alone."""
     from nasformer.cli.searching import absolute_spec
     from nasformer.compare.experiment import read_declaration
-    from nasformer.errors import ExperimentError
 
     if experiment is None and not tasks and "space" not in task:
         raise ExperimentError("give an EXPERIMENT.yaml, --task, or --space with --strategy and --fitness", None)
@@ -155,7 +154,6 @@ def _declared(
 
 
 def _absolute_space(name: str) -> str:
-    from nasformer.data.names import absolute
     from nasformer.space import space_names
 
     return name if name in space_names() else str(absolute(name))
@@ -167,8 +165,6 @@ def _task(text: str) -> dict[str, Any]:
     >>> _task("mine=table:t.jsonl?column=acc@space.yaml")
     {'name': 'mine', 'fitness': 'table:t.jsonl?column=acc', 'space': 'space.yaml'}
     """
-    from nasformer.errors import ExperimentError
-
     name, _, rest = text.partition("=")
     fitness, _, space = rest.rpartition("@")
     if not (name and fitness and space):
@@ -182,8 +178,6 @@ def _strategy(text: str) -> dict[str, Any]:
     >>> _strategy("thompson startup=10")
     {'name': 'thompson', 'options': {'startup': 10}}
     """
-    from nasformer.errors import StrategyError
-
     try:
         name, *options = shlex.split(text)
     except ValueError as error:
@@ -191,39 +185,12 @@ def _strategy(text: str) -> dict[str, Any]:
     return {"name": name, "options": read_options(options)}
 
 
-def _run(
-    declared: Experiment,
-    folder: Path,
-    workers: int | None,
-    keep_studies: bool,
-    report_only: bool,
-    parquet: bool,
-    progress: bool,
-) -> Comparison:
-    from nasformer.compare.runner import run_experiment
-
-    try:
-        return run_experiment(
-            declared,
-            folder,
-            workers=workers,
-            keep_studies=keep_studies,
-            only_complete=report_only,
-            parquet=parquet,
-            command=command_line(),
-            progress=progress,
-        )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"All trials are in {folder}; resume with: {command_line()}") from None
-
-
 def _report(comparison: Comparison, folder: Path, formats: list[str], front: str | None, json: bool) -> None:
     """Write the report and print its summary."""
-    from nasformer.errors import ExperimentError
     from nasformer.report import write_comparison
     from nasformer.report.notation import worth
     from nasformer.report.statistics import analyse
-    from nasformer.report.tables.outcome import metric_of
+    from nasformer.report.tables.comparison import metric_of
 
     if comparison.cells.empty:
         reasons = "; ".join(f"{each.strategy}: {each.reason}" for each in comparison.left_out[:1])
@@ -248,8 +215,6 @@ def _report(comparison: Comparison, folder: Path, formats: list[str], front: str
 
 def _raise_if_failed(comparison: Comparison) -> None:
     """Raise ExperimentError if runs failed, after the report of the others."""
-    from nasformer.errors import ExperimentError
-
     failed = [each for each in comparison.left_out if each.seed is not None]
     if failed:
         first = failed[0]

@@ -8,12 +8,11 @@ import typer
 
 from nasformer.cli.options import Json, Latency, LatencyTable, Macs, Params, Space, budget_of, timed_space
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.target import read_architecture
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
     from nasformer.space import SearchSpace
-
-_NAMED = ("smallest", "centroid", "largest")
 
 
 def cost(
@@ -65,33 +64,3 @@ def _figures(space: SearchSpace, arch: Architecture, budget: dict[str, str]) -> 
         limits = as_limits(budget, space.known_costs)
         figures["feasible"] = why_not is None and all(costs[name] in bounds for name, bounds in limits.items())
     return figures
-
-
-def read_architecture(space: SearchSpace, text: str) -> Architecture:
-    """Return the architecture of a command's argument: a named one of the space, a file, or JSON.
-
-    Raises:
-        ArchitectureError: It is none of these.
-    """
-    from nasformer._parse import parse_json, read_text
-    from nasformer.architecture import Architecture
-    from nasformer.errors import ArchitectureError, shown
-    from nasformer.space import released
-
-    if text in _NAMED:
-        named: Architecture = getattr(space, text)
-        return named
-    if text == "released":
-        return released(space.name)
-    if not text.lstrip().startswith("{"):
-        try:
-            text = read_text(text)
-        except (OSError, ValueError) as error:
-            raise ArchitectureError(
-                f"architecture {shown(text)} is none of {', '.join(_NAMED)}, released, JSON, or a readable file", text
-            ) from error
-    try:
-        data = parse_json(text, finite=False)
-    except ValueError as error:
-        raise ArchitectureError(f"the architecture is not valid JSON ({error}): {text[:60]!r}", text) from error
-    return Architecture.from_dict(data.get("architecture", data) if isinstance(data, dict) else data)

@@ -20,9 +20,7 @@ _SHOWN = 5
 
 def data(
     name: Annotated[str, typer.Argument(metavar="FOLDER|NAME", help="A folder, a label table or a dataset's name.")],
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Pixels, for the picture; default: 224.", show_default=False)
-    ] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Pixels, for the picture; default: 224.")] = None,
     out: Annotated[
         Path, typer.Option(metavar="FILE.png", help="Picture of samples of each class, as the network sees them.")
     ] = Path("runs/data.png"),

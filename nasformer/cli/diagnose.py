@@ -7,40 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    Device,
-    Json,
-    Quiet,
-    Readers,
-    Root,
-    Seed,
-    Space,
-    SupernetPath,
-    readers_of,
-    run_folder,
-    trained_space,
-)
-from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.cli import options
+from nasformer.cli.output import command_line, console, print_json, print_table, resumable
 from nasformer.cli.training import RecipeFile, read_recipe
 
 
 def diagnose(
-    space: Space,
-    supernet: SupernetPath = None,
-    data: Data = None,
+    space: options.Space,
+    supernet: options.SupernetPath = None,
+    data: options.Data = None,
     budgets: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST",
-            help="As of search, e.g. 'macs <= 1M, 2M'; default: five up to the largest network.",
-            show_default=False,
+            metavar="LIST", help="As of search, e.g. 'macs <= 1M, 2M'; default: five up to the largest network."
         ),
     ] = None,
     recipe: RecipeFile = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of a network in fidelity; default: the recipe's.", show_default=False)
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of a network in fidelity; default: the recipe's.")] = None,
     architectures: Annotated[int, typer.Option(help="Retrained over the range of budgets.")] = 20,
     band: Annotated[int, typer.Option(help="Retrained within 10 % of the middle budget.")] = 20,
     long: Annotated[int, typer.Option(help="Also retrained as long as the supernet.")] = 5,
@@ -50,22 +33,16 @@ def diagnose(
     random: Annotated[int, typer.Option(help="Random evaluations that a search is to beat.")] = 1000,
     seeds: Annotated[int, typer.Option(help="Searches of each strategy.")] = 3,
     piece: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="images, efficiency or fidelity; repeatable; default: all.",
-            show_default=False,
-        ),
+        list[str] | None, typer.Option(help="images, efficiency or fidelity; repeatable; default: all.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-diagnosis.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-diagnosis.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train and search.")] = 1,
-    root: Root = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    readers: Readers = "auto",
-    quiet: Quiet = False,
-    json: Json = False,
+    root: options.Root = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    readers: options.Readers = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Ask what a search with a supernet can trust, and write a report.
 
@@ -84,11 +61,11 @@ def diagnose(
       nasformer diagnose digits --piece images --piece efficiency
     """
     from nasformer.cost import as_budgets
-    from nasformer.diagnose import PIECES, Plan, spread_budgets
+    from nasformer.diagnose import Plan, spread_budgets
     from nasformer.diagnose import diagnose as measure
     from nasformer.training.opening import open_supernet, supernet_file
 
-    declared = trained_space(space, supernet, data)
+    declared = options.trained_space(space, supernet, data)
     given = as_budgets(budgets, declared.known_costs) if budgets else spread_budgets(declared)
     file = supernet_file(declared, supernet, data)
     net, dataset = open_supernet(declared, supernet=file, data=data, root=root)
@@ -108,19 +85,17 @@ def diagnose(
         random=random,
         seeds=seeds,
         seed=seed,
-        pieces=tuple(piece or PIECES),
+        pieces=tuple(piece or ()),
     )
-    folder = out or run_folder(f"{declared.name}-diagnosis")
+    folder = out or options.run_folder(f"{declared.name}-diagnosis")
     how: dict[str, Any] = {
         "workers": workers,
         "device": device,
-        "readers": readers_of(readers),
+        "readers": options.readers_of(readers),
         "progress": not (quiet or json),
     }
-    try:
+    with resumable(f"Results so far are in {folder}"):
         found = measure(net, dataset, plan, folder, file=str(file), **how)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Results so far are in {folder}; resume with: {command_line()}") from None
     _show(found, folder, json=json)
 
 

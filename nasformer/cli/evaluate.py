@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.cost import read_architecture
+from nasformer._io import to_json, write_file
 from nasformer.cli.networks import NetworkFigures, evaluate_network, is_network, most_mistaken
 from nasformer.cli.options import Data, Device, Json, OfSpace, Readers, Root, SupernetPath, readers_of, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
+from nasformer.cli.search import PAGE, TESTED, write_page
+from nasformer.cli.target import read_architecture, require_alone, require_same_weights, run_file, winner_of
+from nasformer.errors import DataError, FitnessError
 
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
@@ -50,8 +53,6 @@ def evaluate(
 
       nasformer evaluate digits largest --split search
     """
-    from nasformer.cli.training import require_same_weights
-    from nasformer.errors import DataError
     from nasformer.fitness import InheritedFitness
     from nasformer.training.opening import open_supernet, supernet_file
 
@@ -108,9 +109,6 @@ def _show_candidates(
 
 def _add_to_page(target: str, tested: Mapping[str, Any], *, quiet: bool) -> None:
     """Keep what was found on the test split with the search, and write its page again."""
-    from nasformer._io import to_json, write_file
-    from nasformer.cli.search import PAGE, TESTED, write_page
-    from nasformer.cli.training import run_file
     from nasformer.search import SearchResult
 
     run = run_file(target)
@@ -152,16 +150,11 @@ def _candidates(
     target: str, architecture: str | None, supernet: Path | None, data: str | None
 ) -> tuple[SearchSpace, dict[str, Architecture], dict[str, Any]]:
     """Return the space, the architectures by name, and the settings of the search; empty if none."""
-    from nasformer.cli.training import run_file, winner_of
-    from nasformer.errors import ArchitectureError
     from nasformer.search import SearchResult
 
     run = run_file(target)
     if run is not None:
-        if architecture is not None:
-            raise ArchitectureError(
-                f"a run has its own architectures, got {architecture!r}; name its space instead", architecture
-            )
+        require_alone(target, architecture)
         result = SearchResult.load(run)
         winner, limits = winner_of(result, target)
         chosen = {"winner": winner, **_uniform(result.space, limits)}
@@ -183,8 +176,6 @@ def _uniform(space: SearchSpace, limits: Limits) -> dict[str, Architecture]:
 
 
 def _require_values(scores: Mapping[Architecture, Evaluation]) -> None:
-    from nasformer.errors import FitnessError
-
     for architecture, evaluation in scores.items():
         if evaluation.value is None:
             raise FitnessError(f"{architecture} cannot be evaluated: {evaluation.error}", evaluation)

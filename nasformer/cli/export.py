@@ -24,24 +24,16 @@ def export(
     architecture: OfSpace = None,
     format: Annotated[str, typer.Option(help="safetensors, timm, onnx, onnx-pixels or torch-export.")] = "safetensors",
     dtype: Annotated[str, typer.Option(help="fp32, bf16 (torch) or int8 (ONNX).")] = "fp32",
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-FORMAT-DTYPE.", show_default=False)
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Network name; default: its folder's.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-FORMAT-DTYPE.")] = None,
+    name: Annotated[str | None, typer.Option(help="Network name; default: its folder's.")] = None,
     supernet: SupernetPath = None,
     study: StudyName = None,
     data: Data = None,
     root: Root = None,
     repair: Repair = None,
-    licence: Annotated[
-        str | None, typer.Option(help="Of the weights, e.g. apache-2.0; for the model card.", show_default=False)
-    ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(min=0, help="Maximal accepted output difference.", show_default=False)
-    ] = None,
-    push: Annotated[
-        str | None, typer.Option(metavar="USER/NAME", help="Upload to a private hub repository.", show_default=False)
-    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the weights, e.g. apache-2.0; for the model card.")] = None,
+    tolerance: Annotated[float | None, typer.Option(min=0, help="Maximal accepted output difference.")] = None,
+    push: Annotated[str | None, typer.Option(metavar="USER/NAME", help="Upload to a private hub repository.")] = None,
     json: Json = False,
 ) -> None:
     """Export a network to another format, and verify the export.

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    BUDGET,
-    DATA,
-    OUTPUT,
-    SEARCH,
-    WEIGHTS,
-    Device,
-    Json,
-    Quiet,
-    Readers,
-    Seed,
-    Strategy,
-    readers_of,
-)
+from nasformer.cli import options
+from nasformer.cli.options import BUDGET, DATA, OUTPUT, SEARCH, WEIGHTS
 from nasformer.cli.output import command_line, console, messages, print_json, print_table
 from nasformer.cli.searching import read_options
 
@@ -30,81 +18,39 @@ if TYPE_CHECKING:
 
 def fit(
     data: Annotated[str, typer.Argument(metavar="PHOTOS", help="A folder of images, a label table, or a dataset.")],
-    params: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Most parameters, e.g. 2M.", rich_help_panel=BUDGET, show_default=False),
-    ] = None,
-    macs: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Most multiply-accumulates.", rich_help_panel=BUDGET, show_default=False),
-    ] = None,
+    params: Annotated[str | None, typer.Option(metavar="LIST", help="Most parameters, e.g. 2M.", **BUDGET)] = None,
+    macs: Annotated[str | None, typer.Option(metavar="LIST", help="Most multiply-accumulates.", **BUDGET)] = None,
     latency: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Most milliseconds here, e.g. 2,4,8.", rich_help_panel=BUDGET, show_default=False
-        ),
+        str | None, typer.Option(metavar="LIST", help="Most milliseconds here, e.g. 2,4,8.", **BUDGET)
     ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Most bytes in use, e.g. 8M.", rich_help_panel=BUDGET, show_default=False),
-    ] = None,
+    memory: Annotated[str | None, typer.Option(metavar="LIST", help="Most bytes in use, e.g. 8M.", **BUDGET)] = None,
     hours: Annotated[
-        float | None,
-        typer.Option(
-            metavar="H", help="Time of all; default: as the recipe.", rich_help_panel=BUDGET, show_default=False
-        ),
+        float | None, typer.Option(metavar="H", help="Time of all; default: as the recipe.", **BUDGET)
     ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Pixels.", rich_help_panel=DATA, show_default=False)
-    ] = None,
-    readers: Readers = "auto",
-    space: Annotated[
-        str | None,
-        typer.Option(metavar="SPACE", help="Default: by the data.", rich_help_panel=WEIGHTS, show_default=False),
-    ] = None,
-    from_timm: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A trained model to shrink.", rich_help_panel=WEIGHTS, show_default=False),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Its state dict.", rich_help_panel=WEIGHTS, show_default=False),
-    ] = None,
+    image_size: Annotated[int | None, typer.Option(metavar="N", min=1, help="Pixels.", **DATA)] = None,
+    readers: options.Readers = "auto",
+    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Default: by the data.", **WEIGHTS)] = None,
+    from_timm: Annotated[str | None, typer.Option(metavar="NAME", help="A trained model to shrink.", **WEIGHTS)] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its state dict.", **WEIGHTS)] = None,
     option: Annotated[
-        list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model.", rich_help_panel=WEIGHTS),
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model.", **WEIGHTS)
     ] = None,
-    transformers: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Of save_pretrained.", rich_help_panel=WEIGHTS, show_default=False),
-    ] = None,
-    strategy: Strategy = "thompson",
+    transformers: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of save_pretrained.", **WEIGHTS)] = None,
+    strategy: options.Strategy = "thompson",
     evaluations: Annotated[
-        int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Of all searches.", rich_help_panel=SEARCH)
+        int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Of all searches.", **SEARCH)
     ] = 100,
-    epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Of the supernet.", rich_help_panel=WEIGHTS, show_default=False),
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", min=1, help="Of the supernet.", **WEIGHTS)] = None,
     compare: Annotated[
-        bool,
-        typer.Option("--compare", help="Train uniform ViTs alone too, for equal compute.", rich_help_panel=SEARCH),
+        bool, typer.Option("--compare", help="Train uniform ViTs alone too, for equal compute.", **SEARCH)
     ] = False,
-    seed: Seed = 0,
-    format: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Default: onnx if installed.", rich_help_panel=OUTPUT, show_default=False),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Default: runs/NAME-fit.", rich_help_panel=OUTPUT, show_default=False),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print equivalent commands.", rich_help_panel=OUTPUT)
-    ] = False,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    json: Json = False,
+    seed: options.Seed = 0,
+    format: Annotated[str | None, typer.Option(metavar="NAME", help="Default: onnx if installed.", **OUTPUT)] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-fit.", **OUTPUT)] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print equivalent commands.", **OUTPUT)] = False,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Make the best ViTs for your images within budgets, as files.
 
@@ -141,7 +87,7 @@ def fit(
         "seed": seed,
         "out": out,
         "device": device,
-        "readers": readers_of(readers),
+        "readers": options.readers_of(readers),
     }
     found = fit_and_show(data, asked, quiet=quiet, json=json)
     if explain:

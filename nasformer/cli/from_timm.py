@@ -12,6 +12,7 @@ from nasformer.cli.options import Device, Json, Quiet, Readers, Root, Seed, read
 from nasformer.cli.output import console, print_json, print_table
 from nasformer.cli.searching import read_options
 from nasformer.cli.training import SkipUnreadable, read_data
+from nasformer.errors import ArchitectureError, CheckpointError
 
 if TYPE_CHECKING:
     from nasformer.supernet.family import Checkpoint
@@ -22,27 +23,18 @@ FILE, SPACE = "supernet.safetensors", "space.yaml"
 def from_timm(
     data: Annotated[str, typer.Option(metavar="NAME", help="A folder of images, or a dataset's name.")],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A model of timm, or local-dir:PATH.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its state dict; default: timm's own.", show_default=False)
-    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Its state dict; default: timm's own.")] = None,
     transformers: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="A model of transformers (save_pretrained).", show_default=False),
+        Path | None, typer.Option(metavar="FOLDER", help="A model of transformers (save_pretrained).")
     ] = None,
-    space: Annotated[
-        str | None, typer.Option(metavar="SPACE", help="Default: a space around the model.", show_default=False)
-    ] = None,
+    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Default: a space around the model.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Of timm.create_model; repeatable.")
     ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Pixels; default: the model's.", show_default=False)
-    ] = None,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Pixels; default: the model's.")] = None,
     new_head: Annotated[bool, typer.Option("--new-head", help="Replace a head for as many classes.")] = False,
     images: Annotated[int, typer.Option(min=1, help="Train images for importance and a new head.")] = 1024,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-family.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/NAME-family.")] = None,
     root: Root = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -105,7 +97,6 @@ def from_timm(
 
 def _require_untrained(folder: Path) -> None:
     """Raise CheckpointError if a folder has a training, which must not be overwritten."""
-    from nasformer.errors import CheckpointError
     from nasformer.training.state import FILE as STATE
 
     if (folder / STATE).exists():
@@ -118,7 +109,6 @@ def _read(name: str | None, weights: Path | None, transformers: Path | None, opt
     Raises:
         ArchitectureError: Neither a model of timm nor of transformers was named, or both.
     """
-    from nasformer.errors import ArchitectureError
     from nasformer.supernet.from_timm import load_timm, read_timm
     from nasformer.supernet.from_transformers import read_transformers
 

@@ -17,9 +17,7 @@ def import_autoformer(
     qkv_bias: Annotated[
         str, typer.Option(metavar="LAYOUT", help="leading (AutoFormer) or interleaved (PreNAS).")
     ] = "leading",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save a copy here as well.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Save a copy here as well.")] = None,
     json: Json = False,
 ) -> None:
     """Import an official AutoFormer checkpoint, kept for its space.

@@ -10,25 +10,22 @@ import typer
 from nasformer._io import make_folder
 from nasformer.cli.options import Data, Json, Seed, Space, SupernetPath, file_name, trained_space
 from nasformer.cli.output import console, messages, print_json, print_table
+from nasformer.errors import BudgetError
 
 
 def latency(
     space: Space,
     supernet: SupernetPath = None,
     data: Data = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: SPACE-latency.json.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: SPACE-latency.json.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per pass.")] = 1,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime (default), torch or compile.", show_default=False)
-    ] = None,
+    runtime: Annotated[str | None, typer.Option(help="onnxruntime (default), torch or compile.")] = None,
     dtype: Annotated[str, typer.Option(help="fp32, bf16 (torch) or int8 (onnxruntime).")] = "fp32",
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 30,
     max_spread: Annotated[
         float, typer.Option(min=0, help="Blocks of wider relative quartiles are measured again, then refused.")
     ] = 0.5,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     check: Annotated[int, typer.Option(min=1, help="Whole networks to validate with.")] = 8,
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="cpu; for torch and compile also cuda, cuda:1, mps.")] = "cpu",
@@ -48,7 +45,6 @@ def latency(
 
       nasformer latency photos --runtime compile --device cuda --batch-size 64 --dtype bf16
     """
-    from nasformer.errors import BudgetError
     from nasformer.latency import default_runtime, measure_blocks
     from nasformer.training.device import find_device
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer.errors import DataError
+
 if TYPE_CHECKING:
     from nasformer.data import Dataset
     from nasformer.data.batches import Readers
@@ -80,7 +82,6 @@ def _trained(
 
 def _exported(path: Path, data: str | None, root: Path | None, split: str) -> NetworkFigures:
     from nasformer.data import resizable
-    from nasformer.errors import DataError
     from nasformer.export.assessment import assess_model
     from nasformer.export.opened import open_model
     from nasformer.training.opening import open_dataset

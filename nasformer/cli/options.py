@@ -8,75 +8,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer.errors import BudgetError, DataError, StrategyError
+
 if TYPE_CHECKING:
     from nasformer.data.batches import Readers as ReaderCount
     from nasformer.space import SearchSpace
 
-BUDGET, DATA, WEIGHTS, SEARCH, OUTPUT = "Budget", "Data", "Weights", "Search", "Output"
-"""Panels of the help."""
+_PANELS: Any = [{"rich_help_panel": name} for name in ("Budget", "Data", "Weights", "Search", "Output")]
+BUDGET, DATA, WEIGHTS, SEARCH, OUTPUT = _PANELS
+"""Panels of the help, as arguments of an option."""
 
 Space = Annotated[
     str, typer.Argument(metavar="SPACE", help="Built-in name, or a .yaml or .json file (AutoFormer's own too).")
 ]
 OfSpace = Annotated[
-    str | None,
-    typer.Argument(metavar="ARCH", help="Of a space: JSON, a file, or smallest, centroid, largest."),
+    str | None, typer.Argument(metavar="ARCH", help="Of a space: JSON, a file, or smallest, centroid, largest.")
 ]
 Params = Annotated[
-    str | None,
-    typer.Option(
-        metavar="[LEAST:]MOST",
-        help="Parameters, e.g. 6e6, 5e6:6e6 or 5M:6M.",
-        show_default=False,
-        rich_help_panel=BUDGET,
-    ),
+    str | None, typer.Option(metavar="[LEAST:]MOST", help="Parameters, e.g. 6e6, 5e6:6e6 or 5M:6M.", **BUDGET)
 ]
 Budgets = Annotated[
     str | None,
     typer.Option(
         metavar="LIST",
         help="Several budgets of one search: 1M,2M,4M (parameters) or 'macs <= 1M, 2M'; other bounds hold for each.",
-        show_default=False,
-        rich_help_panel=BUDGET,
+        **BUDGET,
     ),
 ]
 Macs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="[LEAST:]MOST",
-        help="Multiply-accumulates per image, e.g. 1.4G.",
-        show_default=False,
-        rich_help_panel=BUDGET,
-    ),
+    str | None, typer.Option(metavar="[LEAST:]MOST", help="Multiply-accumulates per image, e.g. 1.4G.", **BUDGET)
 ]
 Latency = Annotated[
     str | None,
-    typer.Option(
-        metavar="[LEAST:]MOST",
-        help="Milliseconds, with --latency-table, e.g. 5 or 4:5.",
-        show_default=False,
-        rich_help_panel=BUDGET,
-    ),
+    typer.Option(metavar="[LEAST:]MOST", help="Milliseconds, with --latency-table, e.g. 5 or 4:5.", **BUDGET),
 ]
-LatencyTable = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="File of 'nasformer latency'.", show_default=False, rich_help_panel=BUDGET),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+LatencyTable = Annotated[Path | None, typer.Option(metavar="FILE", help="File of 'nasformer latency'.", **BUDGET)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.", **OUTPUT)]
 Seed = Annotated[int, typer.Option(metavar="N", help="Random seed.", min=0)]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")]
 Data = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="A folder of images, a label table, digits, …, or series:FILE.",
-        show_default=False,
-        rich_help_panel=DATA,
-    ),
+    typer.Option(metavar="NAME", help="A folder of images, a label table, digits, …, or series:FILE.", **DATA),
 ]
-Root = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of the dataset.", show_default=False, rich_help_panel=DATA)
-]
+Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the dataset.", **DATA)]
 
 
 def _supernet_file(given: Path | None) -> Path | None:
@@ -92,8 +66,7 @@ SupernetPath = Annotated[
         metavar="FILE|NAME",
         help="A trained supernet, or a name of 'nasformer weights'.",
         callback=_supernet_file,
-        show_default=False,
-        rich_help_panel=WEIGHTS,
+        **WEIGHTS,
     ),
 ]
 
@@ -102,113 +75,61 @@ Repair = Annotated[
     typer.Option(
         "--repair/--no-repair",
         help="Fit an extracted network to its supernet's outputs first; default: if that is of a trained checkpoint.",
-        show_default=False,
-        rich_help_panel=WEIGHTS,
+        **WEIGHTS,
     ),
 ]
 
-Strategy = Annotated[
-    str, typer.Option("--strategy", metavar="NAME", help="A strategy, or module:Class.", rich_help_panel=SEARCH)
-]
+Strategy = Annotated[str, typer.Option("--strategy", metavar="NAME", help="A strategy, or module:Class.", **SEARCH)]
 Options = Annotated[
-    list[str] | None,
-    typer.Option("--option", "-o", metavar="KEY=VALUE", help="Strategy option; repeatable.", rich_help_panel=SEARCH),
+    list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Strategy option; repeatable.", **SEARCH)
 ]
 Evaluations = Annotated[
-    int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Distinct architectures.", rich_help_panel=SEARCH)
+    int, typer.Option("--evaluations", "-n", metavar="N", min=1, help="Distinct architectures.", **SEARCH)
 ]
-BatchSize = Annotated[int, typer.Option(metavar="N", min=1, help="Architectures per ask.", rich_help_panel=SEARCH)]
-MaxFailures = Annotated[
-    int, typer.Option(metavar="N", min=0, help="Failed evaluations allowed.", rich_help_panel=SEARCH)
-]
+BatchSize = Annotated[int, typer.Option(metavar="N", min=1, help="Architectures per ask.", **SEARCH)]
+MaxFailures = Annotated[int, typer.Option(metavar="N", min=0, help="Failed evaluations allowed.", **SEARCH)]
 FitnessKind = Annotated[
     str | None,
     typer.Option(
-        "--fitness",
-        metavar="KIND",
-        help="inherited, training-free, table:PATH, surrogate:PATH or fit:TABLE.",
-        show_default=False,
-        rich_help_panel=SEARCH,
+        "--fitness", metavar="KIND", help="inherited, training-free, table:PATH, surrogate:PATH or fit:TABLE.", **SEARCH
     ),
 ]
-Noise = Annotated[
-    float, typer.Option(metavar="SD", help="Standard deviation of noise, seeded by --seed.", rich_help_panel=SEARCH)
-]
+Noise = Annotated[float, typer.Option(metavar="SD", help="Standard deviation of noise, seeded by --seed.", **SEARCH)]
 Objective = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
         help="Of inherited weights: accuracy, loss, balanced_accuracy or macro_f1 of classes; loss, mae of numbers; "
         "divergence from the full network, without labels; …",
-        show_default=False,
-        rich_help_panel=SEARCH,
+        **SEARCH,
     ),
 ]
 Racing = Annotated[
-    bool,
-    typer.Option("--racing/--no-racing", help="Drop clearly inferior architectures early.", rich_help_panel=SEARCH),
+    bool, typer.Option("--racing/--no-racing", help="Drop clearly inferior architectures early.", **SEARCH)
 ]
-Dtype = Annotated[
-    str, typer.Option(metavar="NAME", help="auto (bfloat16 on a GPU), float32 or bfloat16.", rich_help_panel=WEIGHTS)
-]
+Dtype = Annotated[str, typer.Option(metavar="NAME", help="auto (bfloat16 on a GPU), float32 or bfloat16.", **WEIGHTS)]
 Workers = Annotated[
-    int, typer.Option(metavar="N", min=1, help="Evaluation processes, each on its own device.", rich_help_panel=SEARCH)
+    int, typer.Option(metavar="N", min=1, help="Evaluation processes, each on its own device.", **SEARCH)
 ]
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", show_default=False, rich_help_panel=SEARCH
-    ),
-]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Ray cluster: auto, local, HOST:PORT.", **SEARCH)]
 ConfirmEpochs = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Fine-tune the best for N epochs each; these decide.",
-        show_default=False,
-        rich_help_panel=SEARCH,
-    ),
+    int | None, typer.Option(min=1, metavar="N", help="Fine-tune the best for N epochs each; these decide.", **SEARCH)
 ]
 ConfirmTop = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="K",
-        help="How many, with --confirm-epochs; default 5.",
-        show_default=False,
-        rich_help_panel=SEARCH,
-    ),
+    int | None, typer.Option(min=1, metavar="K", help="How many, with --confirm-epochs; default 5.", **SEARCH)
 ]
-Seconds = Annotated[
-    float | None,
-    typer.Option(metavar="S", min=0, help="Time limit in seconds.", show_default=False, rich_help_panel=SEARCH),
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Evaluate failed trials again.", rich_help_panel=SEARCH)
-]
-Wait = Annotated[
-    bool, typer.Option("--wait", help="Wait until no other process leads the study.", rich_help_panel=SEARCH)
-]
+Seconds = Annotated[float | None, typer.Option(metavar="S", min=0, help="Time limit in seconds.", **SEARCH)]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Evaluate failed trials again.", **SEARCH)]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until no other process leads the study.", **SEARCH)]
 WarmStart = Annotated[
     str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Tell the strategy an earlier result.jsonl, study or table first.",
-        show_default=False,
-        rich_help_panel=SEARCH,
-    ),
+    typer.Option(metavar="FILE", help="Tell the strategy an earlier result.jsonl, study or table first.", **SEARCH),
 ]
 Readers = Annotated[
     str,
-    typer.Option(
-        "--readers",
-        metavar="N",
-        help="Processes that read images; auto: one less than the cores.",
-        rich_help_panel=DATA,
-    ),
+    typer.Option("--readers", metavar="N", help="Processes that read images; auto: one less than the cores.", **DATA),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.", **OUTPUT)]
 Storage = Annotated[
     str,
     typer.Option(
@@ -216,17 +137,12 @@ Storage = Annotated[
         metavar="URL",
         envvar="NASFORMER_STORAGE",
         help="PATH.log, sqlite:///PATH or postgresql://HOST/NAME.",
-        show_default=False,
     ),
 ]
 NewStudyName = Annotated[
-    str | None,
-    typer.Option("--study", metavar="NAME", help="Study name; default: SPACE-STRATEGY-seedN.", show_default=False),
+    str | None, typer.Option("--study", metavar="NAME", help="Study name; default: SPACE-STRATEGY-seedN.")
 ]
-StudyName = Annotated[
-    str | None,
-    typer.Option("--study", metavar="NAME", help="Study name; default: the only one.", show_default=False),
-]
+StudyName = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Study name; default: the only one.")]
 
 
 def reranking_of(epochs: int | None, top: int | None) -> dict[str, int]:
@@ -235,8 +151,6 @@ def reranking_of(epochs: int | None, top: int | None) -> dict[str, int]:
     Raises:
         StrategyError: The second without the first.
     """
-    from nasformer.errors import StrategyError
-
     if epochs is None and top is not None:
         raise StrategyError(f"--confirm-top {top} needs --confirm-epochs N", top)
     return {} if epochs is None else {"epochs": epochs, "top": top or 5}
@@ -248,8 +162,6 @@ def readers_of(text: str) -> ReaderCount:
     Raises:
         DataError: It is neither "auto" nor a number from 0.
     """
-    from nasformer.errors import DataError
-
     if text != "auto" and not text.isdecimal():
         raise DataError(f"--readers is auto or a number from 0, got {text!r}", text)
     return int(text) if text.isdecimal() else "auto"
@@ -278,7 +190,6 @@ def budget_of(params: str | None, macs: str | None, latency: str | None = None) 
 def budgets_of(space: SearchSpace, budgets: str | None, further: dict[str, str]) -> dict[str, Any]:
     """Return the arguments of a search: the budgets of ``--budgets`` with the other bounds, else the one budget."""
     from nasformer.cost import as_budgets, as_limits
-    from nasformer.errors import BudgetError
 
     if budgets is None:
         return {"budget": further or None}
@@ -312,7 +223,6 @@ def timed_space(declared: SearchSpace, table: Path | None, latency: str | None) 
         BudgetError: A latency bound without a table, or a table of another space.
     """
     from nasformer.cost import LatencyTable as Table
-    from nasformer.errors import BudgetError
 
     if table is not None:
         return declared.with_cost(Table.load(table).cost())

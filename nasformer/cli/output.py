@@ -6,7 +6,8 @@ import functools
 import os
 import shlex
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -56,6 +57,15 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
             raise Stopped(*stop.args) from None
 
     return run
+
+
+@contextmanager
+def resumable(kept: str) -> Iterator[None]:
+    """Tell whoever interrupts what is kept, and the command that resumes."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{kept}; resume with: {command_line()}") from None
 
 
 def should_report_error() -> bool:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasformer._io import atomic, without_formulas, write_file
 from nasformer.cli.options import Json
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.errors import DataError, ExportError
 
 if TYPE_CHECKING:
     from nasformer.export.opened import Model
@@ -28,12 +30,8 @@ def predict(
         typer.Argument(metavar="IMAGE...|SERIES", help="Images, folders, quoted patterns, or one CSV or Parquet file."),
     ],
     top: Annotated[int, typer.Option(min=1, help="Classes or labels per image.")] = 5,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write .csv or .jsonl instead.", show_default=False)
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Times of the series; default: by name.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write .csv or .jsonl instead.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="Times of the series; default: by name.")] = None,
     device: ModelDevice = "cpu",
     json: Json = False,
 ) -> None:
@@ -72,8 +70,6 @@ def predict(
 
 
 def _require_images(model: Model, time: str | None) -> None:
-    from nasformer.errors import ExportError
-
     task = model.description.task.name
     if model.description.preprocessing is None:
         raise ExportError(f"predict reads images or forecasts series, not {task} of series; use Python", task)
@@ -90,7 +86,6 @@ def _paths(files: list[str]) -> list[Path]:
     from glob import glob
 
     from nasformer.data.picture import suffixes
-    from nasformer.errors import DataError
 
     found: list[Path] = []
     for name in files:
@@ -109,8 +104,6 @@ def _predictions(model: Model, images: list[Path], top: int) -> tuple[list[dict[
     """Return the predictions of the images that can be read, and why the others cannot."""
     import numpy as np
 
-    from nasformer.errors import DataError
-
     steps = model.description.preprocessing
     assert steps is not None
     found, unread = list[dict[str, Any]](), list[str]()
@@ -128,8 +121,6 @@ def _predictions(model: Model, images: list[Path], top: int) -> tuple[list[dict[
 
 
 def _require_read(unread: list[str], read: int) -> None:
-    from nasformer.errors import DataError
-
     if unread:
         more = f"; and {len(unread) - 1} more of {read + len(unread)}" if len(unread) > 1 else ""
         raise DataError(f"{unread[0]}{more}", unread)
@@ -142,9 +133,6 @@ def _write(found: list[dict[str, Any]], out: Path) -> None:
         DataError: The suffix is neither .csv nor .jsonl.
     """
     import json
-
-    from nasformer._io import without_formulas, write_file
-    from nasformer.errors import DataError
 
     if out.suffix == ".jsonl":
         write_file(out, "".join(f"{json.dumps(each)}\n" for each in found))
@@ -185,8 +173,6 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _forecast(model: Model, files: list[str], time: str | None, out: Path | None, json: bool) -> None:
-    from nasformer._io import atomic, without_formulas
-    from nasformer.errors import ExportError
     from nasformer.export.forecast import forecast
 
     if len(files) != 1:

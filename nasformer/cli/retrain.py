@@ -9,67 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    Device,
-    Json,
-    OfSpace,
-    Quiet,
-    Readers,
-    Root,
-    Seed,
-    SupernetPath,
-    readers_of,
-    run_folder,
-)
-from nasformer.cli.output import console
-from nasformer.cli.training import (
-    Epochs,
-    ImageSize,
-    KeepBest,
-    LearningRate,
-    RecipeFile,
-    Resume,
-    SkipUnreadable,
-    TeacherName,
-    TeacherWeights,
-    TrainBatch,
-    read_data,
-    read_recipe,
-    read_target,
-    read_teacher,
-    show,
-    sizes,
-)
+from nasformer.cli.options import OfSpace, SupernetPath, run_folder
+from nasformer.cli.target import read_target, searched_with
+from nasformer.cli.training import KeepBest, TrainingOptions, show, sizes, with_training_options
+from nasformer.errors import CheckpointError, FitnessError
 
 if TYPE_CHECKING:
     from nasformer.space import SearchSpace
 
 
+@with_training_options
 def retrain(
     target: Annotated[str, typer.Argument(metavar="RUN|SPACE", help="A search's folder, or a space.")],
     architecture: OfSpace = None,
     supernet: SupernetPath = None,
-    data: Data = None,
-    image_size: ImageSize = None,
-    recipe: RecipeFile = None,
-    epochs: Epochs = None,
-    batch_size: TrainBatch = None,
-    learning_rate: LearningRate = None,
     objective: KeepBest = None,
-    teacher: TeacherName = None,
-    teacher_weights: TeacherWeights = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.", show_default=False)
-    ] = None,
-    resume: Resume = False,
-    root: Root = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    readers: Readers = "auto",
-    skip_unreadable: SkipUnreadable = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-retrain.")] = None,
+    *,
+    options: TrainingOptions,
 ) -> None:
     """Train an architecture from scratch.
 
@@ -84,52 +41,32 @@ def retrain(
 
       nasformer retrain my-space.yaml largest --data /data/pets --image-size 64
     """
-    from nasformer.cli.source import searched_with
     from nasformer.training import is_main_process
     from nasformer.training import retrain as train
     from nasformer.training.opening import is_same
 
+    data = options.data
     space, chosen, origin = read_target(target, architecture, supernet, data)
     trained, held_out = _of_supernet(space, supernet, data, searched_with(target))
     known = trained.get("data", {})  # same splits as the supernet: search images must not become test images
     name = data or known.get("name") or space.name
-    if image_size is not None and "image_size" in space.codec.values:
-        chosen = chosen.replace(image_size=image_size)
-    shown = not (quiet or json)
-    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
-    dataset = read_data(name, space.geometry, image_size=image_size, trained_on=known, held_out=held_out, **how)
+    if options.image_size is not None and "image_size" in space.codec.values:
+        chosen = chosen.replace(image_size=options.image_size)
+    dataset = options.read_data(name, space.geometry, trained_on=known, held_out=held_out)
     if supernet is None and data is not None and not is_same(dataset, known, held_out):
         trained = {}  # the recipe is of other data
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    given["distillation"] = "off" if teacher == "none" else None
-    given["keep_best"] = objective
-    recipe_here = read_recipe(recipe, trained, dataset, device, given=given)
+    recipe = options.read_recipe(trained, dataset, keep_best=objective)
     folder = out or run_folder(f"{space.name}-retrain")
-    if is_main_process() and not json:
-        words = f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}"
-        console.print(words, soft_wrap=True)
-    result = train(
-        chosen,
-        space,
-        dataset,
-        recipe_here,
-        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
-        out=folder,
-        source=origin,
-        resume=resume,
-        device=device,
-        progress=shown,
-        readers=readers_of(readers),
-    )
+    options.say(f"training {chosen} from scratch on {dataset.name}: {sizes(dataset.record)}")
+    result = train(chosen, space, dataset, recipe, out=folder, source=origin, **options.how(dataset))
     if is_main_process():
-        show(result, folder, f"{space.name} from scratch on {dataset.name}", json=json)
+        show(result, folder, f"{space.name} from scratch on {dataset.name}", json=options.json)
 
 
 def _of_supernet(
     space: SearchSpace, supernet: Path | None, data: str | None, searched: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
     """Return the training record and held-out names of the supernet of a space, or of a search; empty without one."""
-    from nasformer.errors import CheckpointError, FitnessError
     from nasformer.supernet import Supernet
     from nasformer.training import find_weights
     from nasformer.training.opening import supernet_file

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasformer._io import make_folder
+from nasformer._io import make_folder, write_file
 from nasformer.cli import options
 from nasformer.cli.outcome import show, show_files, summary, winners_of
-from nasformer.cli.output import command_line, print_json
+from nasformer.cli.output import command_line, print_json, resumable
 from nasformer.cli.searching import make_searcher, reranker, show_weights
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ def search(
     data: options.Data = None,
     root: options.Root = None,
     storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="PATH.log, sqlite:///… or postgresql://…; default: OUT/study.log.", show_default=False
-        ),
+        str | None, typer.Option(metavar="URL", help="PATH.log, sqlite:///… or postgresql://…; default: OUT/study.log.")
     ] = None,
     study: options.NewStudyName = None,
     confirm_epochs: options.ConfirmEpochs = None,
@@ -58,9 +55,7 @@ def search(
     max_failures: options.MaxFailures = 10,
     retry_failed: options.RetryFailed = False,
     warm_start: options.WarmStart = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-STRATEGY-seedN.")] = None,
     device: options.Device = "auto",
     readers: options.Readers = "auto",
     quiet: options.Quiet = False,
@@ -84,6 +79,8 @@ def search(
 
       nasformer search fashion-mnist --params 300e3 --batch-size 50 --racing
     """
+    from nasformer.search.study import shown
+
     searcher, fitness_spec = make_searcher(
         space,
         strategy,
@@ -111,7 +108,7 @@ def search(
     folder = out or options.run_folder(searcher.default_study.replace(":", "."))
     kept = storage or str(folder / "study.log")
     make_folder(folder)
-    try:
+    with resumable(f"All finished trials are in {shown(kept)}"):
         result = searcher.run(
             **options.budgets_of(searcher.space, budgets, options.budget_of(params, macs, latency)),
             evaluations=evaluations,
@@ -126,11 +123,6 @@ def search(
             retry_failed=retry_failed,
             progress=not (quiet or json),
         )
-    except KeyboardInterrupt:
-        from nasformer.search.study import shown
-
-        line = f"All finished trials are in {shown(kept)}; resume with: {command_line()}"
-        raise KeyboardInterrupt(line) from None
     keep(result, folder)
     if json:
         print_json({**summary(result), "result": str(folder / RESULT)})
@@ -142,8 +134,6 @@ def search(
 def keep(result: SearchResult, folder: Path) -> None:
     """Write result, winner and report; of several budgets all winners, and each in a file of its own."""
     import json as json_module
-
-    from nasformer._io import write_file
 
     result.save(folder / RESULT)
     (folder / TESTED).unlink(missing_ok=True)

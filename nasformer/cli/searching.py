@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer._spec import Spec
 from nasformer.cli.options import readers_of, timed_space, trained_space
 from nasformer.cli.output import messages
+from nasformer.errors import FitnessError, StrategyError, shown
 
 if TYPE_CHECKING:
     from nasformer.fitness import Finetuning
@@ -75,29 +77,26 @@ def reranker(
 def _fitness_spec(asked: dict[str, Any], latency_table: Path | None) -> dict[str, Any]:
     """Return the fitness specification for the study, with absolute paths."""
     from nasformer.cost import LatencyTable
-    from nasformer.data.names import with_prefix
+    from nasformer.data.names import parse_name, with_prefix
 
     fitness_spec: dict[str, Any] = {}
     if asked["spec"]:
         paths = {name: str(asked[name].absolute()) if asked[name] else None for name in ("supernet", "root")}
-        names = {
-            "spec": absolute_spec(asked["spec"]),
-            "data": absolute_spec(asked["data"] and with_prefix(asked["data"])),
-        }
+        data = asked["data"] and str(parse_name(with_prefix(asked["data"])).absolute())
+        names = {"spec": absolute_spec(asked["spec"]), "data": data}
         fitness_spec["fitness"] = {**asked, **paths, **names}
     if latency_table:
         fitness_spec["latency_table"] = LatencyTable.load(latency_table).to_dict()
     return fitness_spec
 
 
-def absolute_spec(name: str | None) -> str | None:
-    """Return a fitness specification, or the name of data, with an absolute path."""
-    from nasformer.data.names import absolute
+def absolute_spec(text: str) -> str:
+    """Return a fitness specification with an absolute path."""
     from nasformer.fitness.tables import table_names
+    from nasformer.registry import FITNESS_OPTIONS
 
-    kind, colon, path = (name or "").partition(":")
-    shipped = kind in ("table", "fit") and path.partition("?")[0] in table_names()
-    return f"{kind}:{absolute(path)}" if colon and not shipped else name
+    spec = Spec.parse(text, FITNESS_OPTIONS, FitnessError)
+    return text if spec.kind in FITNESS_OPTIONS and spec.path in table_names() else str(spec.absolute())
 
 
 def read_options(pairs: list[str]) -> dict[str, Any]:
@@ -110,7 +109,6 @@ def read_options(pairs: list[str]) -> dict[str, Any]:
     {'population': 20, 'optimizer': 'DE'}
     """
     from nasformer._parse import parse_yaml
-    from nasformer.errors import StrategyError, shown
 
     options = {}
     for pair in pairs:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasformer.cli.search import RESULT
+from nasformer.cli.target import origin, read_architecture, read_target, require_alone, run_file, searched_with
+from nasformer.errors import ArchitectureError, CheckpointError, DataError
+
 if TYPE_CHECKING:
     from nasformer.architecture import Architecture
     from nasformer.data import Dataset
@@ -58,7 +62,6 @@ class Source:
         Raises:
             CheckpointError: It is wanted, but the network has weights of its own.
         """
-        from nasformer.errors import CheckpointError
         from nasformer.training.repair import repair, repairs_by_default
 
         if wanted and self.supernet is None:
@@ -76,7 +79,6 @@ class Source:
             DataError: The dataset is unknown, cannot be loaded, or its splits differ.
         """
         from nasformer.data import resizable
-        from nasformer.errors import DataError
         from nasformer.training.opening import open_dataset
 
         wanted = name or self.data.get("name")
@@ -104,18 +106,15 @@ def read_source(
     Raises:
         NasformerError: It is none of these, unreadable, or the arguments conflict.
     """
-    from nasformer.cli.training import read_target, run_file
-    from nasformer.errors import ArchitectureError
-
     path = Path(target)
     if study is not None or path.suffix == ".log" or "://" in target:
-        _alone(target, architecture)
+        require_alone(target, architecture)
         return _of_study(target, study, supernet)
     weights = path if path.suffix == ".safetensors" else _weights_in(path, supernet)
     if weights is not None:
         return _of_network(weights, architecture, supernet)
     if _is_architecture(target) and (supernet is not None or run_file(target) is None):
-        _alone(target, architecture)
+        require_alone(target, architecture)
         if supernet is None:
             raise ArchitectureError(
                 f"the architecture {target[:60]!r} has no weights; give --supernet FILE, or its space before it", target
@@ -125,35 +124,13 @@ def read_source(
     return _inherited(*read_target(target, architecture, supernet, data), supernet, searched_with(target), data)
 
 
-def searched_with(target: str) -> Mapping[str, Any]:
-    """Return the settings of a search; empty for a space."""
-    from nasformer.cli.training import run_file
-    from nasformer.search import SearchResult
-
-    run = run_file(target)
-    return {} if run is None else SearchResult.load(run).settings
-
-
 def _require_contents(target: str) -> None:
-    from nasformer.cli.training import run_file
-    from nasformer.errors import CheckpointError
-
     run = run_file(target)
     if run is not None and Path(target).is_dir() and not run.is_file():
         raise CheckpointError(
             f"{target} contains none of {', '.join((*_WEIGHTS, run.name))}: neither a network nor a search; "
             "for a supernet give SPACE ARCH --supernet FILE",
             target,
-        )
-
-
-def _alone(target: str, architecture: str | None) -> None:
-    from nasformer.errors import ArchitectureError
-
-    if architecture is not None:
-        raise ArchitectureError(
-            f"{target[:60]} has its own architecture, got also {architecture[:60]!r}; name its space instead",
-            architecture,
         )
 
 
@@ -169,7 +146,6 @@ def _weights_in(folder: Path, supernet: Path | None) -> Path | None:
 def _search_of(weights: Path) -> SearchResult | None:
     """Return the search whose winner has these weights from its confirmation; None: it has another by now."""
     from nasformer._record import read_record
-    from nasformer.cli.search import RESULT
     from nasformer.search import SearchResult
 
     run, record = weights.parent / RESULT, weights.parent / _CONFIRM
@@ -196,8 +172,6 @@ def _is_architecture(target: str) -> bool:
 
 
 def _of_network(path: Path, architecture: str | None, supernet: Path | None) -> Source:
-    from nasformer.cli.training import origin
-    from nasformer.errors import CheckpointError
     from nasformer.export.description import Description
     from nasformer.supernet import load_network
     from nasformer.supernet.checkpoint import read_checkpoint
@@ -243,7 +217,6 @@ def _past(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
     from nasformer.cli.study.look import winner
-    from nasformer.cli.training import origin
     from nasformer.search.study import Study
 
     study = Study.load(storage, name)
@@ -252,8 +225,6 @@ def _of_study(storage: str, name: str | None, supernet: Path | None) -> Source:
 
 
 def _of_architecture(text: str, supernet: Path) -> Source:
-    from nasformer.cli.cost import read_architecture
-    from nasformer.cli.training import origin
     from nasformer.supernet import Supernet
 
     space = Supernet.load(supernet).space

@@ -8,6 +8,7 @@ import typer
 
 from nasformer.cli.options import Json, Latency, LatencyTable, Macs, Params, budget_of, timed_space
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.errors import SpaceError
 
 
 def spaces(
@@ -29,7 +30,6 @@ def spaces(
       nasformer spaces photos --yaml > mine.yaml
     """
     from nasformer._parse import to_yaml
-    from nasformer.errors import SpaceError
     from nasformer.space import load_space, space_names
     from nasformer.space.description import describe
 

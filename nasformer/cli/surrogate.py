@@ -20,7 +20,7 @@ _MEANING = {
 
 def surrogate(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="A file, or the name of a built-in table.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSON.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSON.")] = None,
     column: Annotated[str, typer.Option(metavar="NAME", help="Value column, higher is better.")] = "top1",
     model: Annotated[
         str, typer.Option(metavar="NAME", help="additive, trees, gaussian-process, or auto: the best of all.")

@@ -10,74 +10,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasformer.cli.options import (
-    Data,
-    Device,
-    Json,
-    Quiet,
-    Readers,
-    Root,
-    Seed,
-    SupernetPath,
-    readers_of,
-    run_folder,
-    trained_space,
-)
+from nasformer.cli.options import SupernetPath, run_folder, trained_space
 from nasformer.cli.output import console, print_json, print_table
-from nasformer.cli.training import (
-    Epochs,
-    ImageSize,
-    LearningRate,
-    RecipeFile,
-    Resume,
-    SkipUnreadable,
-    TeacherName,
-    TeacherWeights,
-    TrainBatch,
-    read_data,
-    read_recipe,
-    read_teacher,
-    sizes,
-)
+from nasformer.cli.training import TrainingOptions, sizes, with_training_options
+from nasformer.errors import CheckpointError, DataError, SpaceError
 
 if TYPE_CHECKING:
     from nasformer.supernet import Supernet
     from nasformer.training import TrainingResult
 
-NumClasses = Annotated[
-    int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.", show_default=False)
-]
+NumClasses = Annotated[int | None, typer.Option(min=1, help="Default: the space's, of a built-in space the data's.")]
 
 
+@with_training_options
 def train(
     space: Annotated[
         str | None, typer.Argument(metavar="SPACE", help="Built-in name or file; default: that of --supernet.")
     ] = None,
     supernet: SupernetPath = None,
-    data: Data = None,
-    recipe: RecipeFile = None,
-    epochs: Epochs = None,
-    batch_size: TrainBatch = None,
-    learning_rate: LearningRate = None,
-    image_size: ImageSize = None,
     num_classes: NumClasses = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.", show_default=False)
-    ] = None,
     weight_sharing: Annotated[
-        str | None,
-        typer.Option(help="entangled (default), or classical: separate weights per choice.", show_default=False),
+        str | None, typer.Option(help="entangled (default), or classical: separate weights per choice.")
     ] = None,
-    teacher: TeacherName = None,
-    teacher_weights: TeacherWeights = None,
-    resume: Resume = False,
-    root: Root = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    readers: Readers = "auto",
-    skip_unreadable: SkipUnreadable = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: runs/SPACE-supernet.")] = None,
+    *,
+    options: TrainingOptions,
 ) -> None:
     """Train a supernet: one sampled subnet per step, or as the recipe says.
 
@@ -105,46 +62,31 @@ def train(
     from nasformer.training.teacher import from_checkpoint
     from nasformer.training.weights import weights_path
 
-    shape = {"image_size": image_size, "num_classes": num_classes}
+    shape = {"image_size": options.image_size, "num_classes": num_classes}
     initial = None if supernet is None else _initial(space, supernet, weight_sharing, shape)
     declared = load_space(_required(space)).for_data(**shape) if initial is None else initial.space
     trained: dict[str, Any] = {} if initial is None else dict(initial.metadata.get("training", {}).get("data", {}))
     folder = out or run_folder(f"{declared.name}-supernet")
-    name, shown = data or trained.get("name") or _named_dataset(declared.name), not (quiet or json)
-    how: dict[str, Any] = {"root": root, "seed": seed, "skip_unreadable": skip_unreadable, "progress": shown}
+    name, past = options.data or trained.get("name") or _named_dataset(declared.name), dict[str, Any]()
     if initial is not None:
-        how |= {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
-    dataset = read_data(name, declared.geometry, image_size=image_size, **how)
+        past = {"trained_on": trained, "file": supernet, "held_out": initial.metadata.get("held_out")}
+    dataset = options.read_data(name, declared.geometry, **past)
     if initial is not None:
         dataset = dataset.learnt_by(trained, supernet)
     elif space in space_names():  # a built-in space takes the shape of the data; a declared one is checked against them
         shape = {"image_size": dataset.image_size, "in_channels": dataset.in_channels}
         declared = declared.for_data(num_classes=num_classes or dataset.num_classes, **shape)
-    given: dict[str, Any] = {"seed": seed, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    given["distillation"] = "off" if teacher == "none" else None
-    family = initial is not None and from_checkpoint(initial)
-    chosen = read_recipe(recipe, {}, dataset, device, family=family, given=given)
+    chosen = options.read_recipe({}, dataset, family=initial is not None and from_checkpoint(initial))
     sharing: Any = weight_sharing or "entangled"
-    net = initial or Supernet(declared, seed=seed, weight_sharing=sharing)
-    if is_main_process() and not json:
-        start = "" if supernet is None else f" from {supernet}"
-        console.print(f"training {declared.name}{start} on {dataset.name}: {sizes(dataset.record)}", soft_wrap=True)
-    result = train_supernet(
-        net,
-        dataset,
-        chosen,
-        out=folder,
-        resume=resume,
-        device=device,
-        progress=shown,
-        readers=readers_of(readers),
-        teacher=read_teacher(teacher, teacher_weights, dataset.num_classes),
-    )
+    net = initial or Supernet(declared, seed=options.seed, weight_sharing=sharing)
+    start = "" if supernet is None else f" from {supernet}"
+    options.say(f"training {declared.name}{start} on {dataset.name}: {sizes(dataset.record)}")
+    result = train_supernet(net, dataset, chosen, out=folder, **options.how(dataset))
     if not is_main_process():
         return
     kept = weights_path(declared, result.data)
     found = str(kept) if kept.is_file() else None
-    if json:
+    if options.json:
         print_json({"checkpoint": str(folder / FILE), "kept": found, **result.to_dict()})
         return
     corners = reference_subnets(declared, chosen)
@@ -158,7 +100,7 @@ def train(
     if space is None:
         space = str(folder / "space.yaml")
         declared.save(space)
-    again = [space, *([] if data is None else ["--data", data])]
+    again = [space, *([] if options.data is None else ["--data", options.data])]
     where = result.device if result.processes == 1 else f"{result.processes} processes, this one on {result.device}"
     console.print(
         f"{result.steps:,} steps in {duration(result.seconds)} on {where}{_reading(result)}. Weights: {folder / FILE}\n"
@@ -174,7 +116,6 @@ def _named_dataset(name: str) -> str:
         DataError: There is none.
     """
     from nasformer.data.names import IN_MEMORY, TRANSFER
-    from nasformer.errors import DataError
 
     if name not in (*IN_MEMORY, *TRANSFER):
         raise DataError(f"the space {name!r} has no dataset of its name; give --data PHOTOS", name)
@@ -182,8 +123,6 @@ def _named_dataset(name: str) -> str:
 
 
 def _required(space: str | None) -> str:
-    from nasformer.errors import SpaceError
-
     if space is None:
         raise SpaceError("name the SPACE to train, or give --supernet FILE, got neither", space)
     return space
@@ -197,7 +136,6 @@ def _initial(
     Raises:
         CheckpointError: It is of another space, or shares weights otherwise.
     """
-    from nasformer.errors import CheckpointError
     from nasformer.supernet import Supernet
 
     net = Supernet.load(supernet, None if space is None else trained_space(space, supernet).for_data(**shape))

@@ -2,53 +2,113 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from nasformer.cli.options import trained_space
+from nasformer.cli.options import Data, Device, Json, Quiet, Readers, Root, Seed, readers_of
 from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.errors import RecipeError
 
 if TYPE_CHECKING:
-    from nasformer.architecture import Architecture
-    from nasformer.cost import Geometry, Limits
+    from nasformer.cost import Geometry
     from nasformer.data import Dataset
-    from nasformer.search import SearchResult
-    from nasformer.space import SearchSpace
     from nasformer.training import FinetuneResult, Recipe, Teacher
 
-RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.", show_default=False)
-]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.", show_default=False)]
-TrainBatch = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.", show_default=False)
-]
-KeepBest = Annotated[
-    str | None,
-    typer.Option(
-        "--objective", metavar="METRIC", help="Keep the best epoch by this validation metric.", show_default=False
-    ),
-]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", metavar="FILE", help="YAML of a training recipe.")]
 SkipUnreadable = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
-LearningRate = Annotated[float | None, typer.Option(help="Overrides the recipe's.", show_default=False)]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")]
-ImageSize = Annotated[
-    int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.", show_default=False)
-]
-TeacherName = Annotated[
-    str | None,
-    typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.", show_default=False),
-]
-TeacherWeights = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.", show_default=False)
+KeepBest = Annotated[
+    str | None, typer.Option("--objective", metavar="METRIC", help="Keep the best epoch by this validation metric.")
 ]
 
-_WINNER = re.compile(r"winner(-([1-9]\d*))?\.json")
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The options that all trainings share."""
+
+    data: Data = None
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Pixels; default: the network's, or the data's own.")
+    ] = None
+    recipe: RecipeFile = None
+    epochs: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Overrides the recipe's.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="Overrides the recipe's.")] = None
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="NAME", help="timm:NAME, a nasformer .safetensors, or none.")
+    ] = None
+    teacher_weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a timm teacher; default: timm's own.")
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False
+    root: Root = None
+    seed: Seed = 0
+    device: Device = "auto"
+    readers: Readers = "auto"
+    skip_unreadable: SkipUnreadable = False
+    quiet: Quiet = False
+    json: Json = False
+
+    @property
+    def progress(self) -> bool:
+        """Whether progress is shown."""
+        return not (self.quiet or self.json)
+
+    def say(self, text: str) -> None:
+        """Print a line, unless JSON is printed or another process prints."""
+        from nasformer.training import is_main_process
+
+        if is_main_process() and not self.json:
+            console.print(text, soft_wrap=True)
+
+    def read_data(self, name: str, geometry: Geometry, **trained: Any) -> Dataset:
+        """Return the dataset; the arguments are those of the function ``read_data``."""
+        how: dict[str, Any] = {"root": self.root, "seed": self.seed, "skip_unreadable": self.skip_unreadable}
+        return read_data(name, geometry, image_size=self.image_size, progress=self.progress, **how, **trained)
+
+    def read_recipe(
+        self,
+        trained: Mapping[str, Any],
+        dataset: Dataset,
+        *,
+        further: bool = False,
+        family: bool = False,
+        keep_best: str | None = None,
+    ) -> Recipe:
+        """Return the recipe; the arguments are those of the function ``read_recipe``."""
+        given = {name: getattr(self, name) for name in ("seed", "epochs", "batch_size", "learning_rate")}
+        given |= {"distillation": "off" if self.teacher == "none" else None, "keep_best": keep_best}
+        return read_recipe(self.recipe, trained, dataset, self.device, further=further, family=family, given=given)
+
+    def how(self, dataset: Dataset) -> dict[str, Any]:
+        """Return the arguments of a training that do not depend on the network."""
+        teacher = read_teacher(self.teacher, self.teacher_weights, dataset.num_classes)
+        run = {"resume": self.resume, "device": self.device, "progress": self.progress}
+        return {"teacher": teacher, **run, "readers": readers_of(self.readers)}
+
+
+def with_training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that has the options of ``TrainingOptions``, its last argument."""
+    hints = get_type_hints(TrainingOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
+        for each in fields(TrainingOptions)
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        options = TrainingOptions(**{each.name: given.pop(each.name) for each in shared})
+        command(**given, options=options)
+
+    own = inspect.signature(command, eval_str=True)
+    run.__signature__ = own.replace(parameters=[*list(own.parameters.values())[:-1], *shared])  # type: ignore[attr-defined]
+    return run
 
 
 def read_recipe(
@@ -140,94 +200,11 @@ def read_teacher(name: str | None, weights: Path | None, num_classes: int) -> Te
         RecipeError: Weights without a timm teacher, or timm has no such model.
         CheckpointError: The weights are missing or unreadable.
     """
-    from nasformer.errors import RecipeError
     from nasformer.training import load_teacher
 
     if weights is not None and not (name or "").startswith("timm:"):
         raise RecipeError(f"--teacher-weights {weights} needs --teacher timm:NAME, got {name!r}", weights)
     return None if name in (None, "none") else load_teacher(name, weights=weights, num_classes=num_classes)
-
-
-def run_file(target: str) -> Path | None:
-    """Return the result file of a run, or of its winner's file; None for a space, even if a folder has its name."""
-    from nasformer.cli.search import RESULT
-    from nasformer.space import space_names
-
-    path = Path(target)
-    if path.suffix == ".jsonl":
-        return path
-    if _WINNER.fullmatch(path.name) and (path.parent / RESULT).is_file():
-        return path.parent / RESULT
-    file = path / RESULT
-    return file if file.is_file() or (path.is_dir() and target not in space_names()) else None
-
-
-def winner_of(result: SearchResult, target: str) -> tuple[Architecture, Limits]:
-    """Return the winner of a run and its limits: of several budgets the best, or that of ``RUN/winner-2.json``.
-
-    Raises:
-        StudyError: The run has no such winner.
-    """
-    from nasformer.errors import StudyError
-
-    named = _WINNER.fullmatch(Path(target).name)
-    if named is None or named[2] is None:
-        return result.best.architecture, result.limits
-    number, count = int(named[2]), len(result.budgets)
-    if number > count:
-        winners = f"the winners of {count} budgets" if count else "one winner, winner.json"
-        raise StudyError(f"there is no {target}: the search has {winners}", target)
-    return result.winners[number - 1].architecture, result.budgets[number - 1]
-
-
-def read_target(
-    target: str, architecture: str | None, supernet: Path | None = None, data: str | None = None
-) -> tuple[SearchSpace, Architecture, dict[str, Any]]:
-    """Resolve ``RUN|SPACE [ARCH]``: the winner of a search or an architecture of a space, with its provenance.
-
-    Raises:
-        ArchitectureError: It is neither, or a run with an architecture.
-        StudyError: The run cannot be read.
-    """
-    from nasformer.cli.cost import read_architecture
-    from nasformer.errors import ArchitectureError
-    from nasformer.search import SearchResult
-
-    run = run_file(target)
-    if run is not None:
-        if architecture is not None:
-            raise ArchitectureError(
-                f"a run has its own architecture, got {architecture!r}; name its space instead", architecture
-            )
-        result = SearchResult.load(run)
-        return result.space, winner_of(result, target)[0], origin(result.space, result.settings)
-    space = trained_space(target, supernet, data)
-    return space, read_architecture(space, architecture or "largest"), origin(space)
-
-
-def require_same_weights(wanted: str | None, found: str) -> None:
-    """Check by hash that weights are those of a search; None: it used none.
-
-    Raises:
-        CheckpointError: They differ.
-    """
-    from nasformer.errors import CheckpointError
-
-    if wanted is not None and wanted != found:
-        raise CheckpointError(
-            f"the search used the weights {wanted}, but these are {found}; leave --supernet out, or give that of the "
-            "search",
-            found,
-        )
-
-
-def origin(space: SearchSpace, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the provenance of an architecture: its space, and the search that found it, if any."""
-    found = {"space": space.name, "space_fingerprint": space.fingerprint}
-    if settings is None:
-        return found
-    known = {"strategy": "strategy", "search_seed": "seed", "evaluations": "evaluations"}
-    return {**found, **{name: settings.get(key) for name, key in known.items()}}
 
 
 def show(result: FinetuneResult, folder: Path, title: str, *, json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nasformer._io import atomic, digest, text_digest, to_json
 from nasformer._parse import parse_json
-from nasformer.compare.comparison import Entrant, cell_row, plain_columns, trial_columns
+from nasformer.compare.comparison import Entrant, cell_row, trial_columns
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration
 from nasformer.compare.task import ComparisonTask, opened
@@ -105,7 +105,8 @@ def run_cell(cell: Cell, folder: Path, keep_study: bool = False) -> None:
     told = result, cell.task.name, cell.entrant.label
     row = cell_row(*told, truth=task.truth, test=task.test, optimum=task.optimum)
     header = {"identity": cell.identity(task), "cell": row, "versions": dict(result.versions)}
-    _write(cell_file(folder, cell), header, plain_columns(trial_columns(*told, task.truth)))
+    trials = {name: column for name, column in trial_columns(*told, task.truth).items() if isinstance(column, list)}
+    _write(cell_file(folder, cell), header, trials)
     if not keep_study:
         with suppress(OSError):
             journal.unlink()

@@ -45,8 +45,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nasformer.architecture import Architecture
 from nasformer.cost import Limits
 from nasformer.search import SearchResult, Trial
@@ -85,8 +83,9 @@ class TaskRecord:
     noise: float = 0.0  # standard deviation of the noise on told values; 0: none
     feasible: int = 0  # number of feasible architectures; 0: unknown
     target: float | None = None  # of "evaluations to target"; None: derived from the runs
-    remarks: tuple[str, ...] = ()  # for readers, a sentence each: origin of values, splits
+    tested: bool | None = None  # whether winners have values on a held-out test split; None: not recorded
     held_out: bool = False  # whether no strategy was developed on the task
+    source: str = ""  # hash of what values are read from: tasks of one table, surrogate or supernet are not independent
     additivity: Mapping[str, float] | None = None  # cross-validated R² of an additive model and of trees; None: unknown
 
     @property
@@ -100,18 +99,12 @@ class TaskRecord:
         found = self.additivity
         return None if found is None else found["additive"] >= 0.95 * max(found.values())
 
-    @property
-    def source(self) -> str:
-        """What the values are read from, if known: tasks of one table, surrogate or supernet are not independent."""
-        known = [self.fitness[name] for name in ("file", "weights", "sha256") if name in self.fitness][:1]
-        return json.dumps([self.space.fingerprint, *known], default=str) if known else self.name
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""
         limits = {name: list(bounds) for name, bounds in self.limits.items()}
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain |= {"metric": asdict(self.metric), "in_percent": self.metric.unit == "%"}
-        return {**plain, "space": self.space.to_dict(), "limits": limits, "remarks": list(self.remarks)}
+        return {**plain, "space": self.space.to_dict(), "limits": limits}
 
 
 @dataclass(frozen=True)
@@ -162,36 +155,32 @@ class Comparison:
 
 
 def trial_columns(result: SearchResult, task: str, label: str, truth: Judge | None = None) -> dict[str, Any]:
-    """Return the columns of a run in ``trials``, each ``(evaluations,)``; ``truth`` is the value without noise."""
+    """Return the columns of a run in ``trials``, as plain values; ``truth`` is the value without noise."""
     trials = result.trials
     costs = {name for trial in trials[:1] for name in trial.costs}
     return {
-        "task": [task] * len(trials),
-        "strategy": [label] * len(trials),
-        "seed": np.full(len(trials), result.seed),
-        "evaluation": np.arange(1, len(trials) + 1),
+        "task": task,
+        "strategy": label,
+        "seed": result.seed,
+        "evaluation": list(range(1, len(trials) + 1)),
         "architecture": [json.dumps(trial.architecture.to_dict()) for trial in trials],
-        "value": _floats([None if trial.probe else trial.value for trial in trials]),
-        "true": _floats([truth(trial.architecture) if truth and not trial.probe else None for trial in trials]),
-        "loss": _floats([trial.metrics.get("loss") for trial in trials]),
-        **{name: _floats([trial.costs.get(name) for trial in trials]) for name in ("params", "macs", *sorted(costs))},
-        "seconds": _floats([trial.seconds for trial in trials]),
+        "value": [None if trial.probe else trial.value for trial in trials],
+        "true": [truth(trial.architecture) if truth and not trial.probe else None for trial in trials],
+        "loss": [trial.metrics.get("loss") for trial in trials],
+        **{name: [trial.costs.get(name) for trial in trials] for name in ("params", "macs", *sorted(costs))},
+        "seconds": [trial.seconds for trial in trials],
     }
-
-
-def plain_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a run as JSON lists, without the constant ones."""
-    lists = {name: column.tolist() if isinstance(column, np.ndarray) else column for name, column in columns.items()}
-    return {name: column for name, column in lists.items() if name not in ("task", "strategy", "seed")}
 
 
 def trial_table(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return the columns of several runs as one table."""
     import pandas as pd
 
-    numbers = dict.fromkeys(("value", "true", "loss"), float)  # null in a file: missing
-    frames = [pd.DataFrame(columns).astype(numbers) for columns in runs]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(TRIAL_COLUMNS))
+    if not runs:
+        return pd.DataFrame(columns=list(TRIAL_COLUMNS))
+    table = pd.concat([pd.DataFrame(columns) for columns in runs], ignore_index=True)
+    texts = (*_RUN, "evaluation", "architecture")
+    return table.astype({name: float for name in table.columns if name not in texts})  # None: missing
 
 
 def cell_row(
@@ -240,7 +229,3 @@ def cell_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def _observed(trials: Sequence[Trial]) -> float | None:
     return max((trial.value for trial in trials if trial.value is not None and not trial.probe), default=None)
-
-
-def _floats(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array(values, dtype=float)

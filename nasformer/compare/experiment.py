@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nasformer._console import printable
 from nasformer._parse import parse_document, read_text
+from nasformer._spec import Spec
 from nasformer.compare.comparison import Entrant
+from nasformer.data.names import OPTIONS as DATA_OPTIONS
 from nasformer.errors import ExperimentError, did_you_mean, first_fault, shown
-from nasformer.registry import check_strategy_of_file
+from nasformer.registry import FITNESS_OPTIONS, check_strategy_of_file
 
 _MOST = 10**9
 _MOST_SEEDS = 10_000
@@ -194,32 +196,33 @@ def read_declaration(path: Path) -> Any:
 
 
 _FILES = ("supernet", "root", "latency_table")
-_NAMED = ("fitness", "data")
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
 def _with_paths(task: TaskDeclaration, folder: Path | None) -> TaskDeclaration:
     changes = {key: _path(getattr(task, key), folder) for key in _FILES if getattr(task, key)}
-    for key in _NAMED:
-        kind, colon, path = (getattr(task, key) or "").partition(":")
-        if colon and _is_file(path.partition("?")[0]):
-            changes[key] = f"{kind}:{_path(path, folder)}"
+    changes |= {key: str(spec._replace(path=_path(spec.path, folder))) for key, spec in _specs(task).items()}
     if Path(task.space).suffix:
         changes["space"] = _path(task.space, folder)
     return task.model_copy(update={**changes, "name": printable(task.label)})
 
 
-def _file_of(name: str | None) -> str:
-    """Return the path in ``KIND:PATH?OPTIONS``."""
-    return (name or "").partition(":")[2].partition("?")[0]
+def _specs(task: TaskDeclaration) -> dict[str, Spec]:
+    """Return the specifications of a task that name a file, by key."""
+    known: dict[str, Mapping[str, Sequence[str]]] = {"fitness": FITNESS_OPTIONS, "data": DATA_OPTIONS}
+    found = {key: Spec.parse(getattr(task, key) or "", options, ExperimentError) for key, options in known.items()}
+    return {key: spec for key, spec in found.items() if Path(spec.path).suffix or os.sep in spec.path}
 
 
 def _of_pattern(task: TaskDeclaration) -> list[TaskDeclaration]:
     """Return a task for each table that the pattern of a task's fitness matches, named by its file."""
-    pattern = _file_of(task.fitness)
-    found = sorted(glob(pattern)) if "*" in pattern else []
-    fitness = str(task.fitness)
-    changes = ({"fitness": fitness.replace(pattern, path), "name": printable(Path(path).stem)} for path in found)
+    spec = _specs(task).get("fitness")
+    if spec is None or "*" not in spec.path:
+        return [task]
+    changes = (
+        {"fitness": str(spec._replace(path=path)), "name": printable(Path(path).stem)}
+        for path in sorted(glob(spec.path))
+    )
     return [task.model_copy(update=each) for each in changes] or [task]
 
 
@@ -227,10 +230,6 @@ def _require_unique(what: str, names: Iterable[object], refusal: Callable[[str],
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise refusal(f"the {what} {name!r} occurs {times} times; names must be unique")
-
-
-def _is_file(name: str) -> bool:
-    return bool(Path(name).suffix) or os.sep in name
 
 
 def _path(text: str, folder: Path | None) -> str:
@@ -241,7 +240,7 @@ def _path(text: str, folder: Path | None) -> str:
 def absent_files(task: TaskDeclaration) -> Sequence[str]:
     """Return the missing files of a task, each with a remedy."""
     named = [getattr(task, key) for key in _FILES] + [task.space if Path(task.space).suffix else None]
-    named += [path for key in _NAMED if _is_file(path := _file_of(getattr(task, key)))]
+    named += [spec.path for spec in _specs(task).values()]
     found = []
     for path in filter(None, named):
         unset = [name for name in _VARIABLE.findall(path) if name not in os.environ]

@@ -33,7 +33,6 @@ def from_results(
     truth: Judge | None = None,
     test: Judge | None = None,
     optimum: float | None = None,
-    remarks: Sequence[str] = (),
     command: str = "",
     machine: Mapping[str, str] | None = None,
 ) -> Comparison:
@@ -45,7 +44,6 @@ def from_results(
         truth: Value of an architecture without noise.
         test: Value of an architecture on the test split.
         optimum: The highest true value within the limits.
-        remarks: Notes on the task, a sentence each.
         command: The shell command.
         machine: Description of the machine.
 
@@ -63,7 +61,6 @@ def from_results(
         optimum=optimum,
         metric=metric_of(results) or VALUE,
         feasible=first.feasible,
-        remarks=tuple(remarks),
     )
     runs = list(zip(labels, results, strict=True))
     entrants = {label: Entrant(label, run.strategy, _options(run)) for label, run in runs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -15,9 +15,8 @@ from nasformer._io import digest
 from nasformer.compare.comparison import VALUE, Judge, TaskRecord
 from nasformer.compare.experiment import TaskDeclaration
 from nasformer.cost import LatencyTable
-from nasformer.fitness import CachedFitness, NoisyFitness
+from nasformer.fitness import CachedFitness, NoisyFitness, TableFitness
 from nasformer.fitness.regression import additivity
-from nasformer.fitness.tables import table_names, table_record
 from nasformer.registry import default_fitness, make_fitness, measured_metric
 from nasformer.search import Fitness
 from nasformer.search.evaluation import describe_fitness
@@ -121,6 +120,14 @@ class ComparisonTask:
         """The highest value without noise within the budget, if known."""
         return optimum(self.fitness, self.feasible)
 
+    @property
+    def _source(self) -> str:
+        """A hash of what values are read from."""
+        known = {key: value for key, value in self._description.items() if key in ("weights", "sha256")}
+        if isinstance(self.fitness, TableFitness):  # whose hash is that of one column
+            known = {"file": str(self.fitness.path.absolute())}
+        return digest([self.space.fingerprint, known or self.declared.name])
+
     def record(self, evaluations: int) -> TaskRecord:
         """Return the task's record for reports."""
         return TaskRecord(
@@ -134,8 +141,9 @@ class ComparisonTask:
             noise=self.noise,
             feasible=self.feasible.count() if self.feasible.countable else 0,
             target=self.declared.target,
-            remarks=tuple(_remarks(self._description, self.noise, self.test is not None)),
+            tested=self.test is not None,
             held_out=self.declared.held_out,
+            source=self._source,
             additivity=self.additivity,
         )
 
@@ -146,32 +154,6 @@ def _metric(fitness: Mapping[str, Any], in_percent: bool | None, optimum: float 
         return metric
     top1 = (fitness["kind"], fitness.get("column")) == ("table", "top1") and (optimum or 0) >= 0
     return replace(VALUE, unit="%", digits=2) if (top1 if in_percent is None else in_percent) else VALUE
-
-
-def _remarks(fitness: Mapping[str, Any], noise: float, tested: bool) -> Iterator[str]:
-    """Yield notes on the origin of values."""
-    if fitness["kind"] == "surrogate":
-        known = {name: fitness[name] for name in ("r2", "kendall_tau", "rmse", "mae") if name in fitness}
-        quality = ", ".join(f"{name.replace('_', ' ')} {figure:.3g}" for name, figure in known.items())
-        shown = f" (cross-validated: {quality})" if known else ""
-        model = fitness.get("model", "additive")
-        yield f"Values are predictions of a surrogate ({model}), not measurements{shown}."
-    elif fitness["kind"] == "table":
-        yield f"Values are read from the table {fitness['file']}, {fitness['rows']:,} architectures."
-        if "spread" in fitness:
-            yield f"Rows of one architecture are averaged; their pooled standard deviation is {fitness['spread']:.3g}."
-        if fitness["file"] in table_names():
-            yield table_record(fitness["file"])["remark"]
-    elif fitness["kind"] == "training-free":
-        yield "Values are a training-free score, not a metric of the task."
-    else:
-        yield "Values are measured on the search split with weights inherited from one supernet."
-    if noise:
-        yield (
-            f"Observed values have Gaussian noise of standard deviation {noise:g}, the same for all strategies of a "
-            "seed; winners are confirmed with fresh noise."
-        )
-    yield "Winners are evaluated on a held-out test split." if tested else "There is no test split."
 
 
 @lru_cache(maxsize=16)

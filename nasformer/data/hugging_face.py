@@ -13,10 +13,11 @@ from typing import Any
 
 from nasformer._home import home
 from nasformer._io import digest, write_file
+from nasformer._spec import absolute
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import ImageFiles, Sample, from_samples
 from nasformer.data.image_folder import SPLIT_NAMES, complete
-from nasformer.data.names import HUGGING_FACE, absolute, join_name
+from nasformer.data.names import HUGGING_FACE, join_name
 from nasformer.errors import DataError, did_you_mean
 
 _IMAGES, _LABELS = ("image", "img"), ("label", "labels", "fine_label", "target", "class")

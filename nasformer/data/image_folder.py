@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nasformer._spec import absolute
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import Sample, from_samples
-from nasformer.data.names import FOLDER, absolute
+from nasformer.data.names import FOLDER
 from nasformer.data.picture import suffixes
 from nasformer.data.splits import stratified
 from nasformer.errors import DataError
@@ -67,7 +68,7 @@ def load_image_folder(
     splits, classes = _splits(scan, search_fraction, test_fraction, seed)
     scan.report()
     names = {key: [file.relative_to(root).as_posix() for file, _ in part] for key, part in splits.items()}
-    data = from_samples(f"{FOLDER}{root}", splits, names, classes, image_size, seed=seed, channels=in_channels)
+    data = from_samples(f"{FOLDER}:{root}", splits, names, classes, image_size, seed=seed, channels=in_channels)
     data.left_out = {reason: count for reason, count in scan.left_out.items() if count}
     return data
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nasformer._spec import absolute
 from nasformer.data.dataset import Dataset
 from nasformer.data.image_files import from_samples
 from nasformer.data.label_table import LabelTable
 from nasformer.data.label_targets import TASKS, Targets, holds_lists, infer_task, read_targets
-from nasformer.data.names import TABLE, absolute, join_name, texts
+from nasformer.data.names import TABLE, join_name, texts
 from nasformer.data.splits import Indices, fingerprint
 from nasformer.errors import DataError, did_you_mean
 from nasformer.tasks import task_names

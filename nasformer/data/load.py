@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nasformer._spec import Spec, require_known
 from nasformer.data.dataset import Dataset
 from nasformer.data.names import (
     FOLDER,
@@ -16,7 +17,6 @@ from nasformer.data.names import (
     TABLE,
     TRANSFER,
     parse_name,
-    require_known,
     with_prefix,
 )
 from nasformer.data.transfer import load_transfer
@@ -64,34 +64,34 @@ def load_dataset(
 
         data = load_dataset(name, seed=seed, root=root, image_size=image_size, in_channels=in_channels, **options)
         return preprocessed(data, DataConfig.from_dict(preprocessing))
-    name = with_prefix(name)
+    spec = parse_name(with_prefix(name))
     shape = {"image_size": image_size or _SIZE, "in_channels": in_channels or 3}
     for key in ("auto_augment", "random_erasing"):
         if key in options:
             raise DataError(f"{key} is an option of the recipe, not of the data: Recipe({key}=…)", key)
-    if name.startswith(FOLDER):
+    if spec.kind == FOLDER:
         from nasformer.data.image_folder import load_image_folder
 
-        require_known(name, options, ("search_fraction", "test_fraction"))
-        return load_image_folder(name.removeprefix(FOLDER), seed=seed, **shape, **options)
-    if name.startswith(TABLE):
+        require_known(name, options, ("search_fraction", "test_fraction"), DataError)
+        return load_image_folder(spec.path, seed=seed, **shape, **options)
+    if spec.kind == TABLE:
         from nasformer.data.labelled_files import load_label_table
 
-        return _of_file(load_label_table, name, {"root": root, **options}, seed=seed, **shape)
-    if name.startswith(HUGGING_FACE):
+        return _of_file(load_label_table, spec, {"root": root, **options}, seed=seed, **shape)
+    if spec.kind == HUGGING_FACE:
         from nasformer.data.hugging_face import load_hugging_face
 
-        return _of_file(load_hugging_face, name, options, seed=seed, **shape)
-    if name.startswith(SERIES):
+        return _of_file(load_hugging_face, spec, options, seed=seed, **shape)
+    if spec.kind == SERIES:
         from nasformer.data.series import load_series
 
-        return _of_file(load_series, name, options, length=image_size)
+        return _of_file(load_series, spec, options, length=image_size)
     if name in TRANSFER:
         return load_transfer(name, root=root, seed=seed, image_size=image_size, in_channels=in_channels or 3, **options)
     if name not in dataset_names():
-        known = [*dataset_names(), *TRANSFER, FOLDER + "PATH", TABLE + "FILE", SERIES + "FILE"]
+        known = [*dataset_names(), *TRANSFER, f"{FOLDER}:PATH", f"{TABLE}:FILE", f"{SERIES}:FILE"]
         raise DataError(f"unknown dataset {name!r}; {did_you_mean(name, known)}", name)
-    require_known(name, options)
+    require_known(name, options, (), DataError)
     data = _built_in(name, seed, root)
     if image_size not in (None, data.image_size):
         raise DataError(f"images of {name!r} are {data.image_size} pixels wide, not {image_size}", image_size)
@@ -118,9 +118,8 @@ def _built_in(name: str, seed: int, root: str | Path | None) -> Dataset:
     return load_fashion_mnist(seed=seed, root=root)
 
 
-def _of_file(load: Callable[..., Dataset], name: str, options: Mapping[str, Any], **shape: Any) -> Dataset:
+def _of_file(load: Callable[..., Dataset], spec: Spec, options: Mapping[str, Any], **shape: Any) -> Dataset:
     """Return the dataset of a file; an option overrides that of the name."""
-    path, named = parse_name(name)
-    require_known(name, options, OPTIONS[name.partition(":")[0] + ":"])
+    require_known(str(spec), options, OPTIONS[spec.kind], DataError)
     given = {key: value for key, value in options.items() if value is not None}
-    return load(path, **{**shape, **named, **given})
+    return load(spec.path, **{**shape, **(spec.options or {}), **given})

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from numbers import Real
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
 
-from nasformer.errors import DataError, did_you_mean
+from nasformer._spec import Spec, absolute
+from nasformer.errors import DataError
 
 IN_MEMORY = ("digits", "fashion-mnist")
 TRANSFER = ("cars", "cifar10", "cifar100", "flowers", "pets")
-FOLDER, TABLE, SERIES, HUGGING_FACE = "imagefolder:", "table:", "series:", "huggingface:"
+FOLDER, TABLE, SERIES, HUGGING_FACE = "imagefolder", "table", "series", "huggingface"
 OPTIONS = {
     TABLE: ("image", "loss", "missing", "root", "split", "targets", "task"),
     SERIES: ("channels", "horizon", "length", "missing", "splits", "time"),
@@ -26,28 +26,15 @@ OPTIONS = {
 
 
 def join_name(kind: str, path: str | Path, options: Mapping[str, object]) -> str:
-    """Return the name of a file with its options; those that are None are left out, ``?`` and ``%`` of a path quoted.
-
-    Paths become absolute.
+    """Return the name of a file with its options; those that are None are left out. Paths become absolute.
 
     >>> join_name(TABLE, "/data/labels.csv", {"task": "multi-label", "targets": ["cat", "big dog"], "root": None})
     'table:/data/labels.csv?targets=cat,big+dog&task=multi-label'
     """
-    given, quoted = texts(options), _quoted(str(absolute(path)))
+    given = texts(options)
     if given.get("root"):
         given["root"] = str(absolute(given["root"]))
-    return f"{kind}{quoted}{'?' if given else ''}{urlencode(given, safe=',/')}"
-
-
-def _quoted(path: str) -> str:
-    return path.replace("%", "%25").replace("?", "%3F")
-
-
-def absolute(path: str | Path) -> Path:
-    """Return a path with ``~`` resolved, absolute; links are kept."""
-    with suppress(RuntimeError):  # no such user: a folder whose name begins with ~
-        path = Path(path).expanduser()
-    return Path(os.path.abspath(path))
+    return str(Spec(kind, str(absolute(path)), given))
 
 
 def texts(options: Mapping[str, object]) -> dict[str, str]:
@@ -62,37 +49,13 @@ def texts(options: Mapping[str, object]) -> dict[str, str]:
     return {key: _text(value) for key, value in sorted(options.items()) if value is not None}
 
 
-def parse_name(name: str) -> tuple[str, dict[str, str]]:
-    """Return path and options of a name: the inverse of ``join_name``.
+def parse_name(name: str) -> Spec:
+    """Return kind, path and options of a name: the inverse of ``join_name``.
 
     Raises:
         DataError: An option is unknown, given twice or not ``key=value``.
-
-    >>> parse_name("table:labels.csv?targets=cat,big+dog")
-    ('labels.csv', {'targets': 'cat,big dog'})
     """
-    kind, colon, rest = name.partition(":")
-    path, _, query = rest.partition("?")
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
-    except ValueError as error:
-        raise DataError(
-            f"cannot read the options of {name!r}: {error}; write ?key=value&key=value, and %3F for ? in a path", name
-        ) from None
-    require_known(name, (key for key, _ in pairs), OPTIONS[kind + colon])
-    options = dict(pairs)
-    if len(options) < len(pairs):
-        raise DataError(f"an option of {name!r} is given twice; keep one", name)
-    return path.replace("%3F", "?").replace("%25", "%"), options
-
-
-def require_known(name: str, options: Iterable[str], known: Iterable[str] = ()) -> None:
-    """Raise DataError if a dataset has not all of the options."""
-    names = list(known)
-    for key in options:
-        if key not in names:
-            hint = f"; {did_you_mean(key, names)}" if names else ""
-            raise DataError(f"dataset {name!r} has no option {key!r}{hint}", key)
+    return Spec.parse(name, OPTIONS, DataError)
 
 
 def with_prefix(name: str) -> str:
@@ -101,19 +64,20 @@ def with_prefix(name: str) -> str:
     Raises:
         DataError: It is a path, but nothing is there.
     """
-    if name in (*IN_MEMORY, *TRANSFER) or any(name.startswith(kind) for kind in (FOLDER, *OPTIONS)):
+    if name in (*IN_MEMORY, *TRANSFER) or name.partition(":")[0] in (FOLDER, *OPTIONS):
         return name
     whole = absolute(name).exists()
-    path, quoted = (absolute(name), _quoted(name)) if whole else (absolute(name.partition("?")[0]), name)
+    path = absolute(name if whole else name.partition("?")[0])
     if not _is_path(name) and not path.exists():
         return name
-    if path.is_dir():
-        return f"{HUGGING_FACE}{quoted}" if _is_hugging_face(path) else f"{FOLDER}{name}"
     if not path.exists():
         raise DataError(f"there is no folder or file {path}", name)
-    if path.suffix.lower() not in (".csv", ".parquet"):
+    if path.is_dir() and not _is_hugging_face(path):
+        return f"{FOLDER}:{name}"
+    if not path.is_dir() and path.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"{path} is neither a folder of images nor a .csv or .parquet file", name)
-    return f"{TABLE}{quoted}"
+    kind = HUGGING_FACE if path.is_dir() else TABLE
+    return str(Spec(kind, name, {})) if whole else f"{kind}:{name}"
 
 
 def _is_path(name: str) -> bool:
@@ -131,10 +95,8 @@ def source_of(name: str | None) -> str | None:
     """Return what a name reads, to compare names: files by their resolved path, whatever is learnt of them."""
     with suppress(DataError):
         name = None if name is None else with_prefix(name)
-    kind, colon, path = (name or "").partition(":")
-    if name is None or not colon:
-        return name
-    return f"{kind}:{Path(parse_name(name)[0] if kind + colon in OPTIONS else path).resolve()}"
+    spec = None if name is None else parse_name(name)
+    return f"{spec.kind}:{Path(spec.path).resolve()}" if spec and spec.path else name
 
 
 def _text(value: object) -> str:
@@ -155,5 +117,5 @@ def slug(name: str) -> str:
     >>> slug("imagefolder:/data/Pets and more"), slug("digits")
     ('Pets-and-more', 'digits')
     """
-    last = Path(name.partition("?")[0].partition(":")[2] or name).stem
+    last = Path(parse_name(name).path or name).stem
     return "".join(letter if letter.isalnum() else "-" for letter in last).strip("-") or "data"

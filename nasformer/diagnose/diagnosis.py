@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from nasformer._io import digest, to_json
 from nasformer._provenance import machine, versions
 from nasformer._record import read_record
+from nasformer.architecture import Architecture
 from nasformer.data.batches import Readers
 from nasformer.data.dataset import Dataset
 from nasformer.diagnose.bench import Bench
@@ -68,16 +69,17 @@ def diagnose(
         DiagnosisError: A piece is unknown, or the budget allows too few architectures.
         NasformerError: A training or a search failed.
     """
-    for name in plan.pieces:
+    wanted = plan.pieces or tuple(pieces)
+    for name in wanted:
         if name not in pieces:
             raise DiagnosisError(f"a diagnosis has no piece {name!r}; {did_you_mean(name, pieces)}", name)
     data.check(net.space)
     bench = Bench(net, data, plan, Path(out), device, readers)
-    _require_enough(bench)
+    _require_enough(bench, wanted)
     do = partial(done, workers=workers, progress=progress)
     paths = {name: _path(bench, name, piece) for name, piece in pieces.items()}
     for name, piece in pieces.items():
-        if name in plan.pieces and not paths[name].exists():
+        if name in wanted and not paths[name].exists():
             replace_file(paths[name], json.dumps(piece.measure(bench, do), indent=1) + "\n")
             _write(bench, paths, pieces, file)
     return _write(bench, paths, pieces, file)
@@ -91,21 +93,20 @@ def claims(
     return [(piece, claim) for piece, values in known for claim in piece.claims(values, metric)]
 
 
-def _require_enough(bench: Bench) -> None:
+def _require_enough(bench: Bench, pieces: Sequence[str]) -> None:
     """Check before any work that the supernet, its budgets and their architectures are enough."""
-    plan, wanted = bench.plan, list[tuple[str, int, int]]()
-    if "fidelity" in plan.pieces:
-        _ = bench.training  # raises where it does not say how much it computed
+    plan, samples = bench.plan, dict[str, list[Architecture]]()
     for budget in plan.budgets:
         bench.most(budget)
-    if "fidelity" in plan.pieces:
-        wanted.append(("architectures", plan.architectures, len(bench.spread(plan.architectures, "range"))))
+    if "fidelity" in pieces:
+        _ = bench.training  # raises where it does not say how much it computed
+        samples["architectures"] = bench.spread(plan.architectures, "range")
         if plan.band:
-            wanted.append(("band", plan.band, len(bench.sample(plan.band, "band", bench.band))))
-    if "images" in plan.pieces:
-        wanted.append(("pool", plan.pool, len(bench.sample(plan.pool, "pool"))))
-    for name, count, there in wanted:
-        if there < count:
+            samples["band"] = bench.sample(plan.band, "band", bench.band)
+    if "images" in pieces:
+        samples["pool"] = bench.sample(plan.pool, "pool")
+    for name, sample in samples.items():
+        if (there := len(sample)) < (count := getattr(plan, name)):
             raise DiagnosisError(
                 f"the budgets allow too few architectures: {there} were found instead of {count}; request fewer "
                 f"(--{name}) or widen them",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.jobs import STRATEGY, Doing, JobResult, SearchCurve, seconds_of
-from nasformer.diagnose.piece import Chapter, Claim, JsonObject, Piece, Scene, spread_line
+from nasformer.diagnose.piece import Chapter, Claim, Context, JsonObject, Piece, spread_line
 from nasformer.report.page import Tile
 from nasformer.report.tables.table import Cell, Table, named, number
 from nasformer.report.words import say
@@ -51,11 +51,11 @@ def claims(piece: JsonObject, metric: Metric) -> Iterator[Claim]:
     yield {"claim": "efficiency", **figures, "verdict": verdict}
 
 
-def chapter(piece: JsonObject, scene: Scene) -> Chapter:
+def chapter(piece: JsonObject, context: Context) -> Chapter:
     """Return the chapter."""
     from nasformer.report.figures import draw_lines
 
-    metric, rows, most = scene.task.objective(piece["ranked_by"]).fitness, piece["rows"], piece["evaluations"]
+    metric, rows, most = context.task.objective(piece["ranked_by"]).fitness, piece["rows"], piece["evaluations"]
     lines = []
     for row in rows:
         values = [[curve[min(at, len(curve) - 1)] for curve in row["curves"]] for at in range(most)]
@@ -66,12 +66,12 @@ def chapter(piece: JsonObject, scene: Scene) -> Chapter:
         f"Best search {metric.title} so far, by strategy",
         f"Inherited {metric.title} of the incumbent on {piece['images']:,} search examples: mean and span over seeds.",
         lines,
-        scene.series,
+        context.series,
         x="evaluations",
         y=f"search {metric.heading}",
         steps=True,
     )
-    cells = [[named(row["strategy"], scene.series), *(_counted(count) for count in row["passed"])] for row in rows]
+    cells = [[named(row["strategy"], context.series), *(_counted(count) for count in row["passed"])] for row in rows]
     caption = f"Evaluations, of {most:,}, until a search passed the best of {piece['random']:,} random ones."
     header = ["strategy", *(f"seed {seed}" for seed in range(len(piece["targets"])))]
     passed = ", ".join("never" if count is None else str(count) for count in rows[0]["passed"])

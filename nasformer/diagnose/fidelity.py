@@ -14,9 +14,9 @@ from nasformer.diagnose.piece import (
     TOLERANCE,
     Chapter,
     Claim,
+    Context,
     JsonObject,
     Piece,
-    Scene,
     Verdict,
     architecture_text,
     estimate_cell,
@@ -115,11 +115,11 @@ def _equal(found: IntervalEstimate, tolerance: float) -> Verdict:
     return "does not hold" if low > tolerance or high < -tolerance else "not decided"
 
 
-def chapter(piece: JsonObject, scene: Scene) -> Chapter:
+def chapter(piece: JsonObject, context: Context) -> Chapter:
     """Return the chapter."""
     from nasformer.report.figures import Cloud, Row, draw_agreement, draw_rows
 
-    metric, gap, clouds, tiles = scene.metric, piece["gap"], [], []
+    metric, gap, clouds, tiles = context.metric, piece["gap"], [], []
     for part in piece["parts"]:
         tau = {row["of"]: row["kendall"] for row in part["ranks"]}
         before, after = ([row[name] for row in part["rows"]] for name in ("inherited", "retrained"))
@@ -127,14 +127,14 @@ def chapter(piece: JsonObject, scene: Scene) -> Chapter:
         tiles.append(estimate_tile(f"τ, {PARTS[part['name']]}", tau["ranking"]))
     title, caption = f"Retrained against inherited {metric.title}", "Each point is an architecture, with Kendall's τ."
     x, y = (f"{kind}: test {metric.heading}" for kind in ("inherited", "retrained"))
-    figures = [draw_agreement("fidelity", title, caption, clouds, scene.series, x=x, y=y)]
+    figures = [draw_agreement("fidelity", title, caption, clouds, context.series, x=x, y=y)]
     if gap:
         known = [row for part in piece["parts"] for row in part["rows"] if "long" in row]
         box = (gap["mean"]["low"], gap["mean"]["value"], gap["mean"]["high"])
         row = Row("gap", [each["long"] - each["inherited"] for each in known], box)
         title, caption = f"Retrained minus inherited {metric.title} at equal epochs", say("figure_gap")
         x = f"retrained − inherited, {metric.heading}"
-        figures.append(draw_rows("gap", title, caption, [row], scene.series, x=x, mark=0))
+        figures.append(draw_rows("gap", title, caption, [row], context.series, x=x, mark=0))
     words = say("piece_fidelity", piece=piece, metric=metric)
     return Chapter(words, figures, [_ranks_table(piece), _fidelity_table(piece, metric)], tiles)
 

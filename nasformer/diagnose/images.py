@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nasformer.diagnose.bench import Bench
 from nasformer.diagnose.intervals import IntervalEstimate, kendall, spread_of
 from nasformer.diagnose.jobs import Doing, JobResult
-from nasformer.diagnose.piece import Chapter, JsonObject, Piece, Scene, estimate_cell
+from nasformer.diagnose.piece import Chapter, Context, JsonObject, Piece, estimate_cell
 from nasformer.report.notation import grouped
 from nasformer.report.tables.table import columns, number
 from nasformer.report.words import say
@@ -41,7 +41,7 @@ def _agreement(columns: NDArray[np.float64], subsets: Sequence[NDArray[np.int64]
     return spread_of([kendall(columns[:, subset].mean(axis=1), whole) for subset in subsets])
 
 
-def chapter(piece: JsonObject, scene: Scene) -> Chapter:
+def chapter(piece: JsonObject, context: Context) -> Chapter:
     """Return the chapter."""
     from nasformer.report.figures import Line, draw_lines
 
@@ -52,7 +52,7 @@ def chapter(piece: JsonObject, scene: Scene) -> Chapter:
         lines.append(Line(kind, sizes, *([row[kind][end] for row in rows] for end in ("value", "low", "high"))))
     title = "Agreement of the ranking on a subset of images with that on all"
     caption = say("figure_images", piece=piece)
-    figure = draw_lines("images", title, caption, lines, scene.series, x="images", y="Kendall τ", log=True)
+    figure = draw_lines("images", title, caption, lines, context.series, x="images", y="Kendall τ", log=True)
     agreement: dict[str, Callable[[Any], str]] = {
         f"by {kind}": partial(lambda kind, row: estimate_cell(row[kind]), kind) for kind in kinds
     }

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 LEVEL = 0.95
 _RESAMPLES = 2000
@@ -28,8 +29,6 @@ def mean_of(values: ArrayLike) -> IntervalEstimate:
     >>> mean_of([1.0, 2.0, 3.0])["value"]
     2.0
     """
-    from scipy import stats
-
     x = np.asarray(values, dtype=np.float64)
     if len(x) < 2 or not np.ptp(x):
         return {"value": float(x.mean()), "low": None, "high": None}
@@ -50,15 +49,12 @@ def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> 
     >>> ranks([1, 2, 3, 4], [10, 20, 30, 40])["kendall"]["value"]
     1.0
     """
-    from scipy import stats
-
     found: dict[str, IntervalEstimate] = {}
-    for name in ("kendall", "spearman"):
-        value, p = _rank_correlation(name, first, second)
-        correlation: Any = partial(_rank_correlation, name)
+    for name, function in {"kendall": stats.kendalltau, "spearman": stats.spearmanr}.items():
+        value, p = _correlation(first, second, function)
         drawn = stats.bootstrap(
             (first, second),
-            lambda x, y, correlation=correlation: correlation(x, y)[0],
+            partial(_statistic, function=function),
             paired=True,
             vectorized=False,
             n_resamples=_RESAMPLES,
@@ -73,14 +69,15 @@ def ranks(first: Sequence[float], second: Sequence[float], *, seed: int = 0) -> 
 
 def kendall(first: ArrayLike, second: ArrayLike) -> float:
     """Return Kendall's tau-b; 0 if one ranking is constant."""
-    return _rank_correlation("kendall", first, second)[0]
+    return _statistic(first, second, stats.kendalltau)
 
 
-def _rank_correlation(name: str, first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
-    """Return the correlation and its p-value; 0 and 1 if one ranking is constant."""
-    from scipy import stats
+def _statistic(first: ArrayLike, second: ArrayLike, function: Any) -> float:
+    return _correlation(first, second, function)[0]
 
-    function: Any = {"kendall": stats.kendalltau, "spearman": stats.spearmanr}[name]
+
+def _correlation(first: ArrayLike, second: ArrayLike, function: Any) -> tuple[float, float]:
+    """Return a rank correlation and its p-value; 0 and 1 if one ranking is constant."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.ConstantInputWarning)
         found = function(first, second)

@@ -9,7 +9,7 @@ from typing import Any
 from nasformer.cost import as_limits
 from nasformer.diagnose.diagnosis import PIECES, claims
 from nasformer.diagnose.fidelity import PARTS
-from nasformer.diagnose.piece import Chapter, JsonObject, Piece, Scene
+from nasformer.diagnose.piece import Chapter, Context, JsonObject, Piece
 from nasformer.report.notation import duration, short_budget
 from nasformer.report.page import Download, Subject, render, write_files
 from nasformer.report.tables.record import data_table, effort_rows, geometry_table, space_table, versions_table
@@ -40,13 +40,12 @@ def write_diagnosis_report(
     """
     from nasformer.report.figures import draw_learning_curve
 
-    space, task = SearchSpace.from_dict(dict(diagnosis["space"])), task_of(diagnosis.get("data") or {})
-    scene, measured = Scene(task, space, numbered()), diagnosis["pieces"]
+    space, task = SearchSpace.from_dict(dict(diagnosis["space"])), task_of(diagnosis["data"])
+    context, measured = Context(task, space, numbered()), diagnosis["pieces"]
     known = {name: piece for name, piece in reversed(pieces.items()) if name in measured}
-    chapters = {name: piece.chapter(measured[name], scene) for name, piece in known.items()}
+    chapters = {name: piece.chapter(measured[name], context) for name, piece in known.items()}
     tested = claims_table(measured, task.objective(), pieces)
-    supernet = diagnosis.get("supernet") or {}
-    learning = draw_learning_curve(supernet.get("training") or {})
+    learning = draw_learning_curve(diagnosis["supernet"]["training"])
     first = [chapter.first for chapter in chapters.values()]
     html = render(
         "diagnosis.html.j2",
@@ -61,7 +60,7 @@ def write_diagnosis_report(
         parts=[(name, known[name].title, _words(each, measured[name]), each) for name, each in chapters.items()],
         space=space_table(space),
         geometry=geometry_table(space),
-        supernet=_supernet_table(supernet),
+        supernet=_supernet_table(diagnosis["supernet"]),
         learning=learning,
     )
     pictures = [*first, *(picture for chapter in chapters.values() for picture in chapter.figures), learning]
@@ -71,7 +70,7 @@ def write_diagnosis_report(
 def claims_table(measured: JsonObject, metric: Metric, pieces: dict[str, Piece] = PIECES) -> Table:
     """Return the claims, the measurements, and whether the claims hold here."""
     tested = [(piece, claim, claim["verdict"]) for piece, claim in claims(measured, metric, pieces)]
-    rows = [[*piece.said(told, metric), Cell(end, mood=_MOODS.get(end, ""))] for piece, told, end in tested]
+    rows = [[*piece.describe(told, metric), Cell(end, mood=_MOODS.get(end, ""))] for piece, told, end in tested]
     return Table("claims", say("table_claims"), ["claim", "here", "verdict"], rows, wide=True, sortable=False)
 
 
@@ -90,9 +89,8 @@ def _words(chapter: Chapter, piece: JsonObject) -> str:
 
 
 def _summary(diagnosis: JsonObject, tested: Table) -> list[str]:
-    data = (diagnosis.get("data") or {}).get("name")
-    budgets = [budget_text(each) for each in diagnosis.get("budgets") or ()]
-    lead = say("can_trust", space=diagnosis["space"]["name"], data=data, budgets=budgets)
+    budgets = [budget_text(each) for each in diagnosis["budgets"]]
+    lead = say("can_trust", space=diagnosis["space"]["name"], data=diagnosis["data"]["name"], budgets=budgets)
     verdicts = [str(row[-1]) for row in tested.rows]
     return [lead, *([say("verdicts", verdicts=verdicts)] if verdicts else [])]
 
@@ -105,23 +103,21 @@ def _warnings(measured: JsonObject) -> list[str]:
 
 def _supernet_table(supernet: JsonObject) -> Table:
     """Return the diagnosed supernet and its training."""
-    training = supernet.get("training") or {}
+    training = supernet["training"]
     rows = flattened({key: value for key, value in supernet.items() if key != "training"})
     rows += effort_rows(training, ("macs", "steps", "device", "processes"))
     return facts("supernet", "The supernet.", rows + flattened(training.get("recipe") or {}))
 
 
 def _records(diagnosis: JsonObject) -> Sequence[Table]:
-    recipe, machine = diagnosis.get("recipe") or {}, diagnosis.get("machine") or {}
-    sizes = {**(diagnosis.get("sizes") or {}), "seed": diagnosis.get("seed")}
+    recipe, sizes = diagnosis["recipe"], {**diagnosis["sizes"], "seed": diagnosis["seed"]}
     settings = {key: value for key, value in sizes.items() if not isinstance(value, Mapping)}
     for name, other in sizes.items():
         if isinstance(other, Mapping):  # another recipe: its differences
             settings |= {f"{name} {key}": value for key, value in other.items() if recipe.get(key) != value}
-    where = machine if isinstance(machine, Mapping) else {"machine": machine}
     return [
-        *([data_table(diagnosis["data"])] if diagnosis.get("data") else []),
+        data_table(diagnosis["data"]),
         facts("settings", "Sizes, seed, and what further recipes change.", flattened(settings)),
         facts("recipe", "The recipe of networks trained alone.", flattened(recipe)),
-        versions_table({**(diagnosis.get("versions") or {}), **where}),
+        versions_table({**diagnosis["versions"], **diagnosis["machine"]}),
     ]

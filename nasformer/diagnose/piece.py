@@ -40,7 +40,7 @@ CHANCE = 0.05
 """Significance level of rank correlations."""
 
 
-class Scene(NamedTuple):
+class Context(NamedTuple):
     """What a diagnosis is of: its task and space; and the number of each label in figures."""
 
     task: Task
@@ -64,7 +64,7 @@ class Chapter(NamedTuple):
     """The figure that answers the question of the diagnosis, beside the claims."""
 
 
-def _said(claim: Claim, metric: Metric) -> tuple[str, str]:
+def _describe_claim(claim: Claim, metric: Metric) -> tuple[str, str]:
     return say("claim", told=claim), say("here", told=claim, metric=metric)
 
 
@@ -74,9 +74,9 @@ class Piece(NamedTuple):
     title: str  # heading of its chapter
     sizes: tuple[str, ...]  # the attributes of the plan that it reads
     measure: Callable[[Bench, Doing], dict[str, Any]]  # from a bench, by running jobs, to plain values
-    chapter: Callable[[JsonObject, Scene], Chapter]  # presents these values
+    chapter: Callable[[JsonObject, Context], Chapter]  # presents these values
     claims: Callable[[JsonObject, Metric], Iterable[Claim]] = lambda piece, metric: ()  # tests with values of a metric
-    said: Callable[[Claim, Metric], tuple[str, str]] = _said  # a claim in words, and what was measured
+    describe: Callable[[Claim, Metric], tuple[str, str]] = _describe_claim  # a claim in words, and what was measured
 
 
 def spread_line(label: str, x: Sequence[float], values: Sequence[Sequence[float]]) -> Line:

@@ -11,11 +11,9 @@ from nasformer._io import digest
 from nasformer.cost import Bounds, Limits
 from nasformer.errors import DiagnosisError
 from nasformer.space import SearchSpace
+from nasformer.training import Recipe
 
-PIECES = ("images", "efficiency", "fidelity")
-"""The pieces of a diagnosis, cheap ones first; each can be requested separately."""
-
-_LEAST = {"architectures": 3, "pool": 3, "band": 0, "long": 0}
+_LEAST = {"architectures": 3, "pool": 3, "band": 0, "long": 0, "seed": 0}
 _LEAST |= dict.fromkeys(("search_images", "evaluations", "random", "seeds"), 1)
 
 
@@ -24,7 +22,7 @@ class Plan:
     """The measurements of a diagnosis.
 
     Raises:
-        DiagnosisError: A size is too small, or there is no piece.
+        DiagnosisError: A size is too small.
         RecipeError: The recipe is invalid.
     """
 
@@ -40,7 +38,7 @@ class Plan:
     random: int = 1000  # evaluations whose winner a search is to pass
     seeds: int = 3  # searches of each strategy
     seed: int = 0
-    pieces: tuple[str, ...] = PIECES  # names of the pieces
+    pieces: tuple[str, ...] = ()  # names of the pieces; empty: all
 
     def __post_init__(self) -> None:
         for name, bound in _LEAST.items():
@@ -48,11 +46,7 @@ class Plan:
                 raise DiagnosisError(f"{name} must be at least {bound}, got {getattr(self, name)}", self)
         if self.long > self.architectures:
             raise DiagnosisError(f"long is {self.long}, of {self.architectures} architectures; take fewer", self)
-        if not self.pieces:
-            raise DiagnosisError(f"a diagnosis has at least one piece, such as {PIECES[0]}", self.pieces)
-        if self.seed < 0:
-            raise DiagnosisError(f"seed must be at least 0, got {self.seed}", self.seed)
-        object.__setattr__(self, "recipe", whole(self.recipe))
+        object.__setattr__(self, "recipe", Recipe(**self.recipe).to_dict())  # with its defaults
 
     @property
     def middle(self) -> Mapping[str, Any]:
@@ -74,10 +68,3 @@ def spread_budgets(space: SearchSpace) -> tuple[Limits, ...]:
     ratio = min(8, most / min(map(space.macs, feasible.uniform()), default=most))
     found = sorted({math.ceil(most / ratio ** (part / 4)) for part in range(5)})
     return tuple({"macs": Bounds(None, macs)} for macs in found)
-
-
-def whole(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe with defaults filled in."""
-    from nasformer.training import Recipe
-
-    return Recipe(**recipe).to_dict()

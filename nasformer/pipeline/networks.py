@@ -9,7 +9,6 @@ from nasformer._record import read_record
 from nasformer.architecture import Architecture
 from nasformer.cost import Limits
 from nasformer.data import Dataset
-from nasformer.diagnose.rivals import largest_uniform
 from nasformer.export.description import FILE as RECORD
 from nasformer.export.exporter import export
 from nasformer.growth import GrownFront, grow_front
@@ -96,7 +95,7 @@ class Networks:
         each = (self.net.metadata["training"]["macs"] + front.macs) / len(self.run.settings.budgets)
         found = []
         for number, limits in enumerate(self.run.limits(), 1):
-            uniform = largest_uniform(self.net.space, limits)
+            uniform = self.net.space.feasible(**limits).largest_uniform()
             timed = for_compute(self._single(), each, self.net.space.macs(uniform), len(self.data.train))
             timed = timed.replace(validate_every=timed.epochs)
             folder = self.run.folder / _RIVALS / str(number)

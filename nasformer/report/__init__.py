@@ -1,7 +1,7 @@
 """Reports: one self-contained HTML page, figures, and a text summary.
 
 ``statistics`` analyses comparisons, ``tables`` and ``figures`` present them, ``words`` says the findings in the
-sentences of ``templates/words.j2``, ``section`` builds the section of a task and ``page`` renders the page.
+sentences of ``templates/words.j2``, ``page`` renders the page.
 Matplotlib is imported only to draw figures.
 """
 

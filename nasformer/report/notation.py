@@ -179,17 +179,6 @@ def budget(limits: Limits) -> str:
     return " and ".join(f"{span(*ends)} {cost_name(name)}" for name, ends in limits.items()) or "no budget"
 
 
-def span(low: float | None, high: float | None) -> str:
-    """Return the bounds of a cost.
-
-    >>> span(None, 60_000), span(5.5, 8.0)
-    ('at most 60,000', '5.5 to 8')
-    """
-    if low is None:
-        return "any" if high is None else f"at most {amount(high)}"
-    return f"at least {amount(low)}" if high is None else f"{amount(low)} to {amount(high)}"
-
-
 def short_budget(limits: Limits) -> str:
     """Return limits in few characters.
 
@@ -197,13 +186,19 @@ def short_budget(limits: Limits) -> str:
     >>> short_budget(as_limits({"params": (5e6, 6e6), "macs": 1.4e9}, ["params", "macs"]))
     '5 M to 6 M parameters, ≤ 1.4 G MACs'
     """
-    return ", ".join(f"{_short_span(*ends)} {cost_name(name)}" for name, ends in limits.items())
+    return ", ".join(f"{span(*ends, short=True)} {cost_name(name)}" for name, ends in limits.items())
 
 
-def _short_span(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"≥ {compact(low or 0)}" if high is None else f"≤ {compact(high)}"
-    return f"{compact(low)} to {compact(high)}"
+def span(low: float | None, high: float | None, short: bool = False) -> str:
+    """Return the bounds of a cost.
+
+    >>> span(None, 60_000), span(5.5, 8.0), span(None, 60_000, short=True)
+    ('at most 60,000', '5.5 to 8', '≤ 60 k')
+    """
+    text, least, most = (compact, "≥", "≤") if short else (amount, "at least", "at most")
+    if low is None:
+        return "any" if high is None else f"{most} {text(high)}"
+    return f"{least} {text(low)}" if high is None else f"{text(low)} to {text(high)}"
 
 
 def listed(items: list[str]) -> str:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nasformer._io import without_formulas
 from nasformer._provenance import machine
 from nasformer.architecture import Architecture
 from nasformer.compare import from_results
@@ -18,7 +17,7 @@ from nasformer.report.interval import MetricInterval, interval
 from nasformer.report.notation import amount, cost_name, fitting, listed, short_budget, span
 from nasformer.report.page import Subject, Tile, render, write_files
 from nasformer.report.tables import record
-from nasformer.report.tables.outcome import effort_table
+from nasformer.report.tables.comparison import effort_table
 from nasformer.report.tables.table import Cell, JsonObject, Table, columns, in_unit, number
 from nasformer.report.words import say
 from nasformer.search.evaluation import Trial
@@ -58,9 +57,10 @@ def write_report(
     scatter = figures.draw_cost_scatter(result, best.scores[-1].metric)
     anytime, seen = figures.draw_anytime(task, series, "anytime"), figures.draw_images_seen(result)
     drawings = _drawings(result, winners)
+    subject = Subject.of(comparison)
     html = render(
         "search.html.j2",
-        Subject.of(comparison),
+        subject,
         record.run_tables(comparison),
         summary=[say("winner", result=result, best=best, tested=_tested(tested)), say("effort", result=result)],
         tiles=_tiles(result, winners),
@@ -75,7 +75,7 @@ def write_report(
         space=record.space_table(result.space),
         geometry=record.geometry_table(result.space),
     )
-    texts = {"cells.csv": without_formulas(comparison.cells).to_csv(index=False), "report.html": html}
+    texts = {subject.download.name: subject.download.text, "report.html": html}
     return write_files(folder, texts, [scatter, *drawings, anytime, seen]) / "report.html"
 
 

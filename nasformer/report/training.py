@@ -47,24 +47,20 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
     """
     from nasformer.report.figures import draw_confusion, draw_network, draw_progress
 
-    training, test = figures.get("training") or {}, figures["test"]
-    task, (part, rows) = task_of(training.get("data") or {}), _parts(test)
+    training, test = figures["training"], figures["test"]
+    task, (part, rows) = task_of(training["data"]), _parts(test)
     parts = "" if not part else "classes" if part == "class" else f"{part}s"
     costs = {name: figures[name] for name in COSTS}
     network = Geometry.from_dict(figures["geometry"]), Architecture.from_dict(dict(figures["architecture"])), costs
     drawing = draw_network(*network, "architecture", "the network")
-    curves = draw_progress(task, training.get("history") or (), training.get("kept"))
+    curves = draw_progress(task, training["history"], training.get("kept"))
     names = [str(row["class"]) for row in rows] if "confusion" in test else []
     confusion, profile = draw_confusion(test["confusion"], names) if names else None, _profile(task, part, rows)
-    pictures = [drawing, *curves, confusion, profile]
-    data, ends = training.get("data"), interval(task.metrics[0], test, test[task.examples])
+    ends = interval(task.metrics[0], test, test[task.examples])
     html = render(
         "training.html.j2",
-        Subject(title, command, Download.of_json(f"{figures.get('kind', 'training')}.json", figures)),
-        [
-            *([data_table(data)] if data else []),
-            versions_table({**(figures.get("versions") or {}), **machine()}),
-        ],
+        Subject(title, command, Download.of_json(f"{figures['kind']}.json", figures)),
+        [data_table(training["data"]), versions_table({**figures["versions"], **machine()})],
         summary=_summary(task, figures, ends),
         tiles=_tiles(task, figures, ends),
         warnings=_warnings(parts, rows),
@@ -77,35 +73,28 @@ def write_training_report(folder: str | Path, figures: JsonObject, *, title: str
         details=_details(task, part, test),
         mistakes=_mistakes(Path(folder), figures),
         confusions=tables.confusions_table(test) if confusion else None,
-        scores=tables.scores_table(task, figures, _done(figures)),
+        scores=tables.scores_table(task, figures, _DONE[figures["kind"]]),
         costs=tables.costs_table(task, figures),
         origin=tables.origin_table(figures),
-        recipe=replace(facts("recipe", "The recipe.", flattened(training.get("recipe") or {})), folded="All settings"),
+        recipe=replace(facts("recipe", "The recipe.", flattened(training["recipe"])), folded="All settings"),
     )
-    return write_files(folder, {"report.html": html}, pictures) / "report.html"
+    return write_files(folder, {"report.html": html}, [drawing, *curves, confusion, profile]) / "report.html"
 
 
 def _tiles(task: Task, figures: JsonObject, ends: MetricInterval | None) -> list[Tile]:
-    metric, speed = task.metrics[0], figures.get("speed")
-    macs = f"{compact(figures['macs'])} MACs per {task.example}"
-    shown = [
+    metric, speed = task.metrics[0], figures["speed"]
+    batch = f"{task.examples}/s, batch size {speed['batch_size']}"
+    return [
         Tile(f"test {metric.title}", written(figures["test"].get(metric.name), metric), str(ends or "")),
-        Tile("parameters", grouped(figures["params"]), macs),
+        Tile("parameters", grouped(figures["params"]), f"{compact(figures['macs'])} MACs per {task.example}"),
+        Tile("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"),
+        Tile("throughput here", f"{speed['images_per_second']:,.0f}", batch),
     ]
-    if speed:
-        batch = f"{task.examples}/s, batch size {speed['batch_size']}"
-        shown.append(Tile("latency here", duration(speed["latency_ms"] / 1000), "batch size 1"))
-        shown.append(Tile("throughput here", f"{speed['images_per_second']:,.0f}", batch))
-    return shown
 
 
 def _parts(test: JsonObject) -> tuple[str, Sequence[Any]]:
     """Return what the outputs are, such as "class", and the figures of each."""
     return next(((key.removeprefix("per_"), rows) for key, rows in test.items() if key.startswith("per_")), ("", ()))
-
-
-def _done(figures: JsonObject) -> str:
-    return _DONE.get(figures.get("kind", ""), "trained")
 
 
 def _profile(task: Task, part: str, rows: Sequence[Any]) -> Picture | None:
@@ -136,11 +125,10 @@ def _details(task: Task, part: str, test: JsonObject) -> Table | None:
 
 def _summary(task: Task, figures: JsonObject, ends: MetricInterval | None) -> list[str]:
     test, before = figures["test"], figures.get("before") or {}
-    found = [say("trained", task=task, figures=figures, done=_done(figures), ends=ends)]
+    found = [say("trained", task=task, figures=figures, done=_DONE[figures["kind"]], ends=ends)]
     metric = next((each for each in task.metrics if each.name in before), None)
     if metric is not None:
-        paired = figures.get("paired")  # not in files of earlier versions
-        found.append(say("gained", task=task, metric=metric, before=before, test=test, paired=paired))
+        found.append(say("gained", task=task, metric=metric, before=before, test=test, paired=figures.get("paired")))
     told = [row for row in test["per_class"] if row["images"]] if "confusion" in test else []
     ordered = sorted(told, key=lambda row: (row["accuracy"], row["class"]))
     if len(told) > 2 and ordered[0]["accuracy"] < ordered[-1]["accuracy"]:

@@ -19,6 +19,7 @@ from nasformer.architecture import Architecture
 from nasformer.errors import RejectionError, StrategyError
 from nasformer.search.evaluation import Trial
 from nasformer.space import EnumeratedSet, FeasibleSet
+from nasformer.space.scores import distance_scores
 
 _DRAWS = 64
 _ENUMERABLE = 1_000_000
@@ -159,11 +160,15 @@ class BaseStrategy(ABC):
             return False
         return True
 
-    def repair(self, architecture: Architecture) -> Architecture:
-        """Return the nearest feasible architecture; in a sparse set, the nearest that was not asked before."""
-        if not (isinstance(self.feasible, EnumeratedSet) and self.feasible.sparse):
+    def repair(self, architecture: Architecture, *, new: bool = False) -> Architecture:
+        """Return the nearest feasible architecture; if ``new``, and in a sparse set, the nearest never asked."""
+        if isinstance(self.feasible, EnumeratedSet) and self.feasible.sparse:
+            found = self.feasible.nearest(architecture)
+        elif new:
+            found = self.feasible.ranked(distance_scores(self.space.codec, architecture))
+        else:
             return self.feasible.repair(architecture)
-        for each in self.feasible.nearest(architecture):
+        for each in found:
             if each not in self._asked:
                 return each
         raise _SpentError(f"every architecture within {self.feasible.describe()} has been asked", self.feasible)

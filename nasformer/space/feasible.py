@@ -212,3 +212,15 @@ class FeasibleSet(ABC):
         whole = (sizes for sizes in grid if sizes["num_heads"] and sizes["mlp_ratio"])
         members = (architecture for sizes in whole if (architecture := uniform(**sizes)) in self)
         return sorted(members, key=self.space.params)
+
+    def largest_uniform(self) -> Architecture:
+        """Return the uniform member of most multiply-accumulates: the rival of a search that takes no search.
+
+        Raises:
+            BudgetError: There is none.
+        """
+        if not (members := self.uniform()):
+            raise BudgetError(
+                f"no uniform ViT of {self.space.name} meets {self.describe()}; take a larger budget", self
+            )
+        return max(members, key=self.space.macs)

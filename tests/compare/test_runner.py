@@ -6,6 +6,7 @@ import gzip
 import json
 import linecache
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from nasformer.compare.cell import _code
 from nasformer.compare.comparison import Comparison
 from nasformer.compare.experiment import Experiment
 from nasformer.compare.runner import run_experiment
+from nasformer.compare.task import ComparisonTask
 from nasformer.errors import ExperimentError, FitnessError, StrategyError
 from nasformer.report import write_comparison
 from nasformer.search import BaseStrategy
@@ -248,6 +250,18 @@ def test_a_task_that_a_strategy_refuses_is_left_out(table: Path, tmp_path: Path,
     assert found.missing == 0
     with pytest.raises(StrategyError, match="grid lists at most"):
         run_experiment(declared(table, tasks=[large], strategies=["grid"]), tmp_path, progress=False)
+
+
+def test_tasks_of_one_file_have_one_source(table: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copy(table, tmp_path))
+    budgets = ((table, 54_000), (table, 58_000), (other, 54_000))
+    tasks = [declared(file, tasks=[_task(file, most)]).tasks[0] for file, most in budgets]
+    one, same, apart = (ComparisonTask.open(task)._source for task in tasks)
+    assert one == same != apart, "the files have the same name and other folders"
+
+
+def _task(file: Path, most: int) -> dict[str, Any]:
+    return {"space": "digits", "fitness": f"table:{file}", "budget": most}
 
 
 def test_absent_files_leave_out_what_is_optional(table: Path, tmp_path: Path) -> None:

@@ -349,7 +349,7 @@ def test_other_targets_search_only_the_splits_of_the_training(write: Write) -> N
 def test_a_name_gives_its_options_back(options: dict[str, str]) -> None:
     for path in ("/a/b c.csv", "/a?b=c%.csv", "/%253F?%3F.csv"):
         rooted = options if not options.get("root") else {**options, "root": str(Path(options["root"]).absolute())}
-        assert parse_name(join_name(TABLE, path, options)) == (path, rooted)
+        assert parse_name(join_name(TABLE, path, options)) == (TABLE, path, rooted)
 
 
 @given(

@@ -22,13 +22,11 @@ from benchmarks._equal_compute.rivals import hand_scaled
 from benchmarks._equal_compute.trainings import EarlyStopping
 from nasformer.architecture import Architecture
 from nasformer.data import Dataset
-from nasformer.diagnose import PIECES as OWN
 from nasformer.diagnose import Plan, diagnosis, spread_budgets, write_diagnosis_report
 from nasformer.diagnose.bench import Bench, some
 from nasformer.diagnose.intervals import ranks
 from nasformer.diagnose.jobs import Alone, done, reseeded
-from nasformer.diagnose.rivals import largest_uniform
-from nasformer.errors import DataError, DiagnosisError, RecipeError
+from nasformer.errors import BudgetError, DataError, DiagnosisError, RecipeError
 from nasformer.space import SearchSpace, choice, load_space
 from nasformer.supernet import Supernet, load_network
 from nasformer.training import Recipe, evaluate
@@ -136,13 +134,13 @@ def test_hand_scaled_vits_have_the_proportions_of_deit(space: SearchSpace) -> No
 
 
 def test_the_largest_uniform_vit_is_a_member(space: SearchSpace) -> None:
-    found = largest_uniform(space, {"macs": 40_000})
+    found = space.feasible(macs=40_000).largest_uniform()
     others = space.feasible(macs=40_000).uniform()
     assert found in others
     assert space.macs(found) == max(map(space.macs, others))
     skipping = load_space("cifar10")
-    with pytest.raises(DiagnosisError, match=r"no uniform ViT of cifar10 meets .*; take a larger budget"):
-        largest_uniform(skipping, {"macs": skipping.macs(skipping.smallest)})
+    with pytest.raises(BudgetError, match=r"no uniform ViT of cifar10 meets macs <= .*; take a larger budget"):
+        skipping.feasible(macs=skipping.macs(skipping.smallest)).largest_uniform()
 
 
 @pytest.mark.parametrize("macs", [4e6, 5e7])
@@ -298,8 +296,7 @@ def test_two_processes_find_what_one_finds(
     assert _untimed(two) == _untimed(found["pieces"])
 
 
-def test_pieces_are_declared_once() -> None:
-    assert tuple(diagnosis.PIECES) == OWN
+def test_pieces_declare_the_sizes_that_they_read() -> None:
     for pieces, plan in ((diagnosis.PIECES, Plan), (PIECES, EqualComputePlan)):
         declared = {each.name for each in fields(plan)} - {"pieces"}
         assert {size for piece in pieces.values() for size in piece.sizes} == declared
@@ -386,7 +383,6 @@ def test_images_of_another_space(net: Supernet, plan: Plan, tmp_path: Path) -> N
         ({"share": 0}, "share must be above 0 and at most 10, got 0"),
         ({"long": 6}, "long is 6, of 5 architectures"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"pieces": ()}, "at least one piece, such as images"),
     ],
 )
 def test_a_plan_that_cannot_be(plan: Plan, change: Json, message: str) -> None:

@@ -125,7 +125,7 @@ def test_the_tolerance_of_a_loss_is_half_a_percent_of_it(value: float, verdict: 
     metric = get_task("regression").metrics[-1]
     claim = claims({"fidelity": fidelity(value, 0.001)}, metric)[-1]
     assert claim["verdict"] == verdict
-    here = FIDELITY.said(claim, metric)[1]
+    here = FIDELITY.describe(claim, metric)[1]
     assert here.startswith(f"retrained − inherited +{value:.4f} (")
     assert here.endswith(") of −loss, 5 architectures")
 
@@ -135,7 +135,7 @@ def test_a_search_passes_many_random_ones_with_every_seed(passed: list[int | Non
     piece = {"evaluations": 9, "random": 1000, "rows": [{"strategy": "thompson", "passed": passed}]}
     (claim,) = claims({"efficiency": piece}, ACCURACY)
     assert claim["verdict"] == verdict
-    assert EFFICIENCY.said(claim, ACCURACY)[1] == f"thompson: 3, {passed[1] or 'never'} evaluations"
+    assert EFFICIENCY.describe(claim, ACCURACY)[1] == f"thompson: 3, {passed[1] or 'never'} evaluations"
 
 
 def test_nothing_measured_is_nothing_claimed() -> None:

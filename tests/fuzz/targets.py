@@ -42,7 +42,7 @@ def make_targets(folder: Path) -> list[Target]:
 
 
 def _declarations(folder: Path) -> Iterable[Target]:
-    from nasformer.cli.cost import read_architecture
+    from nasformer.cli.target import read_architecture
     from nasformer.compare.experiment import Experiment
 
     space = nf.load_space("digits")

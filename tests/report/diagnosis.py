@@ -10,7 +10,6 @@ import numpy as np
 from benchmarks._equal_compute.measure import ALONE, SINGLE, STOPPED, UNIFORM, WINNER
 from benchmarks._equal_compute.rivals import hand_scaled
 from nasformer.architecture import Architecture
-from nasformer.diagnose.rivals import largest_uniform
 from nasformer.space import load_space
 
 SPACE = load_space("cifar10")
@@ -45,11 +44,11 @@ def network(name: str, architectures: Sequence[Architecture], test: float) -> Pl
 def row(number: int, budget: Plain) -> Plain:
     """Return the networks of one budget."""
     winners, base = drawn(SEEDS, budget), 55 + 8.0 * number
-    fixed = {UNIFORM: largest_uniform(SPACE, budget), **hand_scaled(SPACE, budget)}
+    fixed = {UNIFORM: SPACE.feasible(**budget).largest_uniform(), **hand_scaled(SPACE, budget)}
     entries = [{**network(WINNER, winners, base + 2), "inherited": [base - 1] * SEEDS}, network(ALONE, winners, base)]
     entries += [network(name, [each] * SEEDS, base - place) for place, (name, each) in enumerate(fixed.items())]
     entries.append(network(STOPPED, winners, base + 0.25))
-    single = network(SINGLE, [largest_uniform(SPACE, BUDGETS[0])] * SEEDS, 56)
+    single = network(SINGLE, [SPACE.feasible(**BUDGETS[0]).largest_uniform()] * SEEDS, 56)
     entries.append({**single, "macs": [len(BUDGETS) * PART] * SEEDS})
     hand = list(fixed)[1]
     pairs = [(WINNER, UNIFORM), (WINNER, hand), (WINNER, STOPPED), (ALONE, hand), (WINNER, SINGLE)]
@@ -133,6 +132,6 @@ def diagnosis() -> Plain:
         "sizes": {"finetuning": {**recipe, "learning_rate": 0.0005}, "share": 0.5, "seeds": SEEDS},
         "seed": 7,
         "versions": {"nasformer": "0.1.0"},
-        "machine": "two cores",
+        "machine": {"cores": "two cores"},
         "pieces": {make.__name__: make() for make in makers},
     }

@@ -20,8 +20,8 @@ from nasformer._console import printable
 from nasformer.compare import Comparison
 from nasformer.errors import NasformerError
 from nasformer.report import write_comparison
+from nasformer.report.comparison import escaped
 from nasformer.report.figures import Picture, draw_anytime
-from nasformer.report.markdown import escaped
 from nasformer.report.page import Subject, Tile, render
 from nasformer.report.statistics import Analysis, analyse
 from nasformer.report.tables.table import Cell, Table
@@ -70,8 +70,8 @@ def test_the_page_states_ranks_power_and_hypervolume(page: Page, analysis: Analy
 
 
 def test_the_page_states_how_it_was_done(page: Page) -> None:
-    facts = ("nasformer compare x.yaml", "seeds 0, 1, 2, 3, 4, 5, 6, 7", "Made for a test.", "standard deviation 0.1")
-    for fact in (*facts, "known exactly", "any to 54,000"):
+    facts = ("nasformer compare x.yaml", "seeds 0, 1, 2, 3, 4, 5, 6, 7", "Winners are evaluated on a held-out test")
+    for fact in (*facts, "standard deviation 0.1", "known exactly", "any to 54,000"):
         assert fact in page.text
 
 
@@ -183,7 +183,7 @@ def test_a_regret_that_is_never_zero_has_no_line_for_zero(exact: Comparison, dis
 
 def test_names_from_outside_stay_text(exact: Comparison, tmp_path: Path) -> None:
     names = dict(zip(exact.labels, (HOSTILE, "=cmd()", "_" + HOSTILE), strict=True))
-    record = replace(exact.tasks[0], name=HOSTILE, remarks=(HOSTILE,), fitness={HOSTILE: HOSTILE})
+    record = replace(exact.tasks[0], name=HOSTILE, tested=True, fitness={HOSTILE: HOSTILE})
     hostile = renamed(exact, names)
     hostile = replace(
         hostile,

@@ -13,6 +13,7 @@ import typer
 
 from nasformer.cli.options import Storage
 from nasformer.cli.output import console, messages
+from nasformer.errors import StudyError
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -31,7 +32,6 @@ def dashboard(
     Examples:
       nasformer study dashboard --storage digits.log
     """
-    from nasformer.errors import StudyError
     from nasformer.search.study import Store
 
     try:

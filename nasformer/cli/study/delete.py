@@ -8,6 +8,7 @@ import typer
 
 from nasformer.cli.options import Storage, StudyName
 from nasformer.cli.output import console
+from nasformer.errors import StudyError
 
 
 def delete(
@@ -20,7 +21,6 @@ def delete(
     Examples:
       nasformer study delete --storage digits.log --study old --yes
     """
-    from nasformer.errors import StudyError
     from nasformer.search.study import Store, delete_study, find
 
     store = Store(storage, create=False)

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from nasformer._io import to_json, without_formulas, write_file
 from nasformer.cli.options import Storage, StudyName
 from nasformer.cli.output import console
+from nasformer.errors import StudyError
 
 
 def export(
@@ -21,8 +23,6 @@ def export(
     Examples:
       nasformer study export digits.jsonl --storage digits.log
     """
-    from nasformer._io import to_json, without_formulas, write_file
-    from nasformer.errors import StudyError
     from nasformer.search import SearchResult
     from nasformer.search.study import Study, export_study
 
@@ -41,7 +41,7 @@ def export(
 def import_(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="File of 'nasformer study export'.")],
     storage: Storage,
-    study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="New name.", show_default=False)] = None,
+    study: Annotated[str | None, typer.Option("--study", metavar="NAME", help="New name.")] = None,
 ) -> None:
     """Import an exported study into a storage, where it can be resumed.
 
@@ -49,7 +49,6 @@ def import_(
       nasformer study import digits.jsonl --storage sqlite:///digits.db
     """
     from nasformer._parse import read_text
-    from nasformer.errors import StudyError
     from nasformer.search.study import Store, import_study, read_lines
 
     try:

@@ -15,9 +15,7 @@ def importance(
     storage: Storage,
     study: StudyName = None,
     evaluator: Annotated[str, typer.Option(help="Optuna's fanova, mdi or ped-anova.")] = "fanova",
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draw importance.svg and importance.png.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw importance.svg and importance.png.")] = None,
     json: Json = False,
 ) -> None:
     """Show the share of the value's variance that each dimension and layer explains.

@@ -10,6 +10,7 @@ import typer
 
 from nasformer.cli.options import Json, Storage, StudyName
 from nasformer.cli.output import console, print_json, print_table
+from nasformer.errors import StudyError
 
 if TYPE_CHECKING:
     from nasformer.search import Trial
@@ -82,8 +83,6 @@ def winner(study: Study) -> Trial:
     Raises:
         StudyError: No trial has a value yet.
     """
-    from nasformer.errors import StudyError
-
     trials = study.trials()
     confirmed = study.confirmation()
     valued = [trial for trial in confirmed or trials if trial.eligible]
@@ -97,7 +96,7 @@ def winner(study: Study) -> Trial:
 def trials(
     storage: Storage,
     study: StudyName = None,
-    last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.", show_default=False)] = None,
+    last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.")] = None,
     json: Json = False,
 ) -> None:
     """List the finished trials of a study.

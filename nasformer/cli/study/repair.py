@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nasformer.cli.options import Storage
 from nasformer.cli.output import console
+from nasformer.errors import StudyError
 
 
 def repair(storage: Storage) -> None:
@@ -14,7 +15,6 @@ def repair(storage: Storage) -> None:
     Examples:
       nasformer study repair --storage digits.log
     """
-    from nasformer.errors import StudyError
     from nasformer.search.study import Store, repair_journal
 
     store = Store(storage, create=False)

@@ -8,60 +8,40 @@ from typing import Annotated, Any
 import typer
 
 from nasformer._io import make_folder
-from nasformer.cli.options import (
-    ConfirmEpochs,
-    ConfirmTop,
-    Json,
-    Quiet,
-    Ray,
-    Readers,
-    RetryFailed,
-    Root,
-    Seconds,
-    Storage,
-    StudyName,
-    SupernetPath,
-    Wait,
-    readers_of,
-    reranking_of,
-)
+from nasformer.cli import options
 from nasformer.cli.outcome import show, show_files, summary
-from nasformer.cli.output import command_line, print_json
+from nasformer.cli.output import print_json, resumable
 
 
 def run(
-    storage: Storage,
-    study: StudyName = None,
+    storage: options.Storage,
+    study: options.StudyName = None,
     evaluations: Annotated[
-        int | None,
-        typer.Option("--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.", show_default=False),
+        int | None, typer.Option("--evaluations", "-n", min=1, help="Total to reach, even beyond the study's.")
     ] = None,
-    seconds: Seconds = None,
+    seconds: options.Seconds = None,
     until_no_gain: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Pause after N without a new best.", show_default=False),
+        int | None, typer.Option(min=1, metavar="N", help="Pause after N without a new best.")
     ] = None,
-    retry_failed: RetryFailed = False,
-    wait: Wait = False,
+    retry_failed: options.RetryFailed = False,
+    wait: options.Wait = False,
     asynchronous: Annotated[
         bool, typer.Option("--asynchronous", help="Workers do not wait for each other; not reproducible.")
     ] = False,
     accept_drift: Annotated[
         bool, typer.Option("--accept-drift", help="Continue if proposals differ from stored trials.")
     ] = False,
-    confirm_epochs: ConfirmEpochs = None,
-    confirm_top: ConfirmTop = None,
-    supernet: SupernetPath = None,
-    root: Root = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default=False)] = None,
-    readers: Readers = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="Evaluation processes.", show_default=False)] = None,
-    ray: Ray = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the result and a report.", show_default=False)
-    ] = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    confirm_epochs: options.ConfirmEpochs = None,
+    confirm_top: options.ConfirmTop = None,
+    supernet: options.SupernetPath = None,
+    root: options.Root = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
+    readers: options.Readers = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Evaluation processes.")] = None,
+    ray: options.Ray = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the result and a report.")] = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> None:
     """Run a study, or go on with it.
 
@@ -79,13 +59,13 @@ def run(
     from nasformer.searcher import Searcher
 
     where: dict[str, Any] = {"supernet": supernet, "root": root, "device": device, "workers": workers, "ray": ray}
-    where["readers"] = readers_of(readers)
-    short = reranking_of(confirm_epochs, confirm_top) or None
+    where["readers"] = options.readers_of(readers)
+    short = options.reranking_of(confirm_epochs, confirm_top) or None
     searcher, arguments = Searcher.open(storage, study, rerank=short, out=out, **where)
     if out:
         make_folder(out)
     arguments["evaluations"] = evaluations if evaluations and evaluations > arguments["evaluations"] else None
-    try:
+    with resumable(f"All finished trials are in {shown(storage)}"):
         result = searcher.run(
             **arguments,
             seconds=seconds,
@@ -97,9 +77,6 @@ def run(
             accept_drift=accept_drift,
             progress=not (quiet or json),
         )
-    except KeyboardInterrupt:
-        line = f"All finished trials are in {shown(storage)}; resume with: {command_line()}"
-        raise KeyboardInterrupt(line) from None
     if out:
         keep(result, out)
     if json:

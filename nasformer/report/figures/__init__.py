@@ -18,5 +18,5 @@ from nasformer.report.figures.rows import Row as Row
 from nasformer.report.figures.rows import draw_rows as draw_rows
 from nasformer.report.figures.scatter import Cloud as Cloud
 from nasformer.report.figures.scatter import draw_agreement as draw_agreement
-from nasformer.report.figures.search import draw_cost_scatter as draw_cost_scatter
-from nasformer.report.figures.search import draw_images_seen as draw_images_seen
+from nasformer.report.figures.scatter import draw_cost_scatter as draw_cost_scatter
+from nasformer.report.figures.scatter import draw_images_seen as draw_images_seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -33,11 +33,10 @@ def draw_rows(
     *,
     x: str,
     mark: float | None = None,
-    frame: Callable[[Axes], None] | None = None,
 ) -> Picture | None:
     """Return the rows, the first on top; None if there are none.
 
-    ``mark`` is where a dashed vertical line is drawn; ``frame`` sets scale and limits of the x axis, else it is linear.
+    ``mark`` is where a dashed vertical line is drawn.
     """
     if not rows:
         return None
@@ -52,7 +51,7 @@ def draw_rows(
         axes.set_ylim(len(rows) - 1 + _ROOM, -_ROOM)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-        (frame or _linear)(axes)
+        _linear(axes)
         axes.set_xlabel(x)
 
     return picture(name, title, caption, paint, height=0.75 + 0.3 * max(3, len(rows)))

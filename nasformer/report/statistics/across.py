@@ -89,7 +89,7 @@ def compare_tasks(tasks: Sequence[TaskAnalysis], labels: Sequence[str], level: f
     whole = [number for number, found in enumerate(medians) if set(labels) <= set(found)]
     names = tuple(tasks[number].record.name for number in whole)
     of_tasks = [_rank([medians[number][label] / tasks[number].resolution for label in labels]) for number in whole]
-    table = _by_source(of_tasks, [tasks[number].record.source for number in whole])
+    table = _by_source(of_tasks, [tasks[number].record.source or tasks[number].record.name for number in whole])
     average = table.mean(axis=0) if len(table) else np.empty(0)
     ranks = {labels[place]: float(average[place]) for place in np.argsort(average, kind="stable")}
     statistic, p = _friedman(table)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from nasformer.compare import Comparison, Entrant, TaskRecord
 from nasformer.cost import Geometry
+from nasformer.fitness.tables import table_names, table_record
 from nasformer.report.notation import MISSING, amount, cost_name, counted, duration, extent, grouped
 from nasformer.report.tables.table import JsonObject, Table, facts, flattened
+from nasformer.report.words import say
 from nasformer.space import Dimension, SearchSpace
 from nasformer.space.description import describe
 from nasformer.tasks import task_of
@@ -80,9 +82,15 @@ def task_table(record: TaskRecord, name: str = "task") -> Table:
         ["held out from development", "yes" if record.held_out else "not declared so"],
         ["noise", f"standard deviation {record.noise:g}" if record.noise else "none"],
         *(["fitness" if key == "kind" else f"fitness {key}", value] for key, value in flattened(record.fitness)),
-        *(["remark", remark] for remark in record.remarks),
+        *([] if record.tested is None else [["remarks", _remarks(record)]]),
     ]
     return facts(name, "The task: space, budget and fitness.", rows)
+
+
+def _remarks(record: TaskRecord) -> str:
+    """Return the origin of a task's values, and the splits, in words."""
+    file = str(record.fitness.get("file"))
+    return say("task_remarks", task=record, table=table_record(file)["remark"] if file in table_names() else "")
 
 
 def _additivity(found: Mapping[str, float] | None) -> str:

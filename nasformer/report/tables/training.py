@@ -115,17 +115,16 @@ def mistakes_table(mistakes: Sequence[JsonObject]) -> Table:
 
 def costs_table(task: Task, figures: JsonObject) -> Table:
     """Return the network's costs: parameters, MACs, latency and throughput on this machine."""
-    geometry, speed = figures.get("geometry"), figures.get("speed")
-    rows = [["parameters", grouped(figures["params"])], [f"MACs per {task.example}", grouped(figures["macs"])]]
-    rows += input_rows(Geometry.from_dict(geometry)) if geometry else []
-    if speed:
-        many = f"{speed['images_per_second']:,.0f} {task.examples}/s with batch size {speed['batch_size']}"
-        rows += [
-            [f"latency of one {task.example}", duration(speed["latency_ms"] / 1000)],
-            ["throughput", many],
-            ["measured on", str(speed["device"])],
-            ["medians of", f"{speed['repeats']} measurements"],
-        ]
+    speed = figures["speed"]
+    rows = [
+        ["parameters", grouped(figures["params"])],
+        [f"MACs per {task.example}", grouped(figures["macs"])],
+        *input_rows(Geometry.from_dict(figures["geometry"])),
+        [f"latency of one {task.example}", duration(speed["latency_ms"] / 1000)],
+        ["throughput", f"{speed['images_per_second']:,.0f} {task.examples}/s with batch size {speed['batch_size']}"],
+        ["measured on", str(speed["device"])],
+        ["medians of", f"{speed['repeats']} measurements"],
+    ]
     return facts("costs", "Costs of the network, with speed on the machine that trained it.", rows)
 
 
@@ -133,5 +132,5 @@ def origin_table(figures: JsonObject) -> Table:
     """Return the provenance of the network, and its training time."""
     known = ("kind", "freeze", "start", "source", "teacher")
     rows = flattened({key: figures[key] for key in known if key in figures})
-    rows += effort_rows(figures.get("training") or {}, ("steps", "device", "processes"))
+    rows += effort_rows(figures["training"], ("steps", "device", "processes"))
     return facts("origin", "Provenance; hashes identify weights.", rows)

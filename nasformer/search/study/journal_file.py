@@ -143,7 +143,7 @@ def repair(path: Path) -> tuple[list[int], Path]:
     lock = JournalLock(path)
     lock.acquire()
     try:
-        damaged, kept = _mended(path)
+        damaged, kept = _readable_entries(path)
         if damaged and not kept:
             raise StudyError(f"{path} has no whole entry of a journal", path)
         names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
@@ -157,7 +157,7 @@ def repair(path: Path) -> tuple[list[int], Path]:
     return damaged, backup
 
 
-def _mended(path: Path) -> tuple[list[int], list[str]]:
+def _readable_entries(path: Path) -> tuple[list[int], list[str]]:
     """Return the numbers of the damaged lines of a journal, and the entries to keep, without checksums."""
     damaged, kept, seen = [], [], set()
     with path.open("rb") as file:

@@ -88,8 +88,7 @@ def test_the_fewest_tasks_are_those_that_scipy_needs(strategies: int, level: flo
 def test_tasks_of_one_table_count_as_one() -> None:
     tasks = [finals(a=[3] * 7, b=[2] * 7, c=[1] * 7)] * 4 + [finals(a=[1] * 7, b=[2] * 7, c=[3] * 7)]
     comparison = compared(*tasks)
-    one = {"kind": "table", "file": "t.jsonl", "rows": 9, "column": "top1"}
-    records = [replace(each, fitness={**one, "column": f"c{n}"}) for n, each in enumerate(comparison.tasks[:4])]
+    records = [replace(each, source="t.jsonl") for each in comparison.tasks[:4]]
     apart = analyse(comparison, resamples=20).across
     joined = analyse(replace(comparison, tasks=(*records, comparison.tasks[4])), resamples=20).across
     assert apart is not None
