@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,8 +49,8 @@ def from_results(
     Raises:
         NasformerError: No results, one without confirmed winner, different spaces or limits, or a duplicate run.
     """
-    check_together(results)
-    first, labels = results[0], strategy_labels(results)
+    _check_together(results)
+    first, labels = results[0], _labels(results)
     record = TaskRecord(
         name=printable(first.space.name),  # Arrow's texts are UTF-8
         space=first.space,
@@ -59,11 +58,11 @@ def from_results(
         fitness=first.settings.get("fitness") or {},
         evaluations=max(len(result.trials) for result in results),
         optimum=optimum,
-        metric=metric_of(results) or VALUE,
+        metric=_metric_of(results) or VALUE,
         feasible=first.feasible,
     )
     runs = list(zip(labels, results, strict=True))
-    entrants = {label: Entrant(label, run.strategy, _options(run)) for label, run in runs}
+    entrants = {label: Entrant(label, run.strategy, run.settings.get("options") or {}) for label, run in runs}
     cells = [cell_row(run, record.name, label, truth=truth, test=test, optimum=optimum) for label, run in runs]
     return Comparison(
         title=title,
@@ -73,61 +72,47 @@ def from_results(
         trials=trial_table([trial_columns(run, record.name, label, truth) for label, run in runs]),
         cells=cell_table(cells),
         command=command,
-        settings=shared_settings(results),
+        settings=_shared_settings(results),
         versions=_together([result.versions for result in results]),
         machine=dict(machine or {}),
     )
 
 
-def check_together(results: Sequence[SearchResult]) -> None:
-    """Check that results are comparable.
-
-    Raises:
-        NasformerError: No results, one without confirmed winner, different spaces or limits, or a duplicate run.
-    """
+def _check_together(results: Sequence[SearchResult]) -> None:
+    """Raise NasformerError for results that cannot be compared."""
     if not results:
         raise NasformerError("a report needs at least one search result, got none", results)
+    first, *_ = results
     for result in results:
-        _check(result, results[0])
-    runs = Counter(zip(strategy_labels(results), (result.seed for result in results), strict=True))
+        run = f"{result.strategy} with seed {result.seed}"
+        if differences := result.space.differences(first.space):
+            words = f"{run} searched another space: {'; '.join(differences)}"
+            raise NasformerError(f"{words}; report it separately", result)
+        searched = [each.budgets or (each.limits,) for each in (result, first)]
+        if searched[0] != searched[1]:
+            mine, other = (", ".join(format_limits(each) or "no limits" for each in own) for own in searched)
+            raise NasformerError(f"{run} searched within {mine}, others within {other}; report it separately", result)
+        if not any(trial.value is not None for trial in result.confirmed):
+            raise NasformerError(f"{run} has no confirmed winner; omit it", result)
+    runs = Counter(zip(_labels(results), (result.seed for result in results), strict=True))
     (label, seed), times = runs.most_common(1)[0]
     if times > 1:
         raise NasformerError(f"{label} with seed {seed} occurs {times} times; give each run once", results)
 
 
-def _check(result: SearchResult, first: SearchResult) -> None:
-    run = f"{result.strategy} with seed {result.seed}"
-    differences = result.space.differences(first.space)
-    if differences:
-        raise NasformerError(f"{run} searched another space: {'; '.join(differences)}; report it separately", result)
-    searched = [each.budgets or (each.limits,) for each in (result, first)]
-    if searched[0] != searched[1]:
-        mine, other = (", ".join(format_limits(each) or "no limits" for each in own) for own in searched)
-        raise NasformerError(f"{run} searched within {mine}, others within {other}; report it separately", result)
-    if not any(trial.value is not None for trial in result.confirmed):
-        raise NasformerError(f"{run} has no confirmed winner; omit it", result)
-
-
-def strategy_labels(results: Sequence[SearchResult]) -> list[str]:
+def _labels(results: Sequence[SearchResult]) -> list[str]:
     """Return a label for each result: the strategy's name, with options if needed to distinguish variants."""
-    options = [json.dumps(_options(result), sort_keys=True, default=str) for result in results]
-    variants: dict[str, set[str]] = {}
-    for result, text in zip(results, options, strict=True):
-        variants.setdefault(result.strategy, set()).add(text)
-    return [
-        f"{each.strategy} {_plain(each)}" if len(variants[each.strategy]) > 1 else each.strategy for each in results
-    ]
+    runs = {(each.strategy, _options_text(each)) for each in results}
+    variants = Counter(strategy for strategy, _ in runs)
+    return [each.strategy + (f" ({_options_text(each)})" if variants[each.strategy] > 1 else "") for each in results]
 
 
-def _options(result: SearchResult) -> dict[str, Any]:
-    return dict(result.settings.get("options") or {})
+def _options_text(result: SearchResult) -> str:
+    options = result.settings.get("options") or {}
+    return ", ".join(f"{key}={value}" for key, value in sorted(options.items())) or "defaults"
 
 
-def _plain(result: SearchResult) -> str:
-    return f"({', '.join(f'{key}={value}' for key, value in _options(result).items()) or 'defaults'})"
-
-
-def metric_of(results: Sequence[SearchResult]) -> Metric | None:
+def _metric_of(results: Sequence[SearchResult]) -> Metric | None:
     """Return the metric that the values are, up to its sign; None: unknown, or not the same."""
     trials = [trial for result in results for trial in result.trials if trial.value is not None]
     if all(trial.metrics.get("accuracy") == trial.value for trial in trials):
@@ -137,18 +122,13 @@ def metric_of(results: Sequence[SearchResult]) -> Metric | None:
     return first if all(other == first for other in others) else None
 
 
-def shared_settings(results: Sequence[SearchResult]) -> dict[str, Any]:
+def _shared_settings(results: Sequence[SearchResult]) -> dict[str, Any]:
     """Return the settings of the searches; all values where runs differ."""
     known = ("strategy", "options", "space", "fitness", "seed")
-    return _together(
-        [
-            {
-                **{key: value for key, value in result.settings.items() if key not in known},
-                **{f"{name} {key}": value for name, found in result.findings.items() for key, value in found.items()},
-            }
-            for result in results
-        ]
-    )
+    own = [{key: value for key, value in result.settings.items() if key not in known} for result in results]
+    for settings, result in zip(own, results, strict=True):
+        settings |= {f"{name} {key}": value for name, found in result.findings.items() for key, value in found.items()}
+    return _together(own)
 
 
 def _together(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
