@@ -20,6 +20,7 @@ from nasformer.cost import FunctionCost
 from nasformer.errors import RecipeError
 from nasformer.space import SearchSpace, load_space
 from nasformer.supernet import Supernet
+from nasformer.supernet.saliency import saliency
 from nasformer.training import Recipe
 from nasformer.training.sampling import (
     SamplingSchedule,
@@ -30,7 +31,6 @@ from nasformer.training.sampling import (
 )
 from nasformer.training.sampling._bins import cost_bins
 from nasformer.training.sampling._parts import opened, opening_order
-from nasformer.training.sampling._saliency import saliency
 from nasformer.training.sampling.shift import KEY, ShiftSampler
 from tests.supernet.test_dimensions import SPACE as EVERYTHING
 from tests.tiny import tiny_space
