@@ -2,9 +2,9 @@
 
 Kendall's tau of each proxy with measured accuracies, on random rows of each table within the budget, with a 95 %
 percentile bootstrap interval over the rows. Tables: the exhaustive one of digits, inherited ImageNet accuracies
-(``imagenet-inherited``), and networks trained alone (``trained-tables``; of HW-GPT-S minus the perplexity, and parameters
-of a ViT of its shape), both under ``NASFORMER_REFERENCE``. The mean counts the tables of one data set as one. Seconds
-are the fastest of a few evaluations, so that other load matters little.
+(``imagenet-inherited``), and networks trained alone (``trained-tables``; of HW-GPT-S minus the perplexity, with the
+parameters of a ViT of its shape), both under ``NASFORMER_REFERENCE``. The mean counts the tables of one space as one.
+Seconds are the fastest of a few evaluations, so that other load matters little.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks._marks import markdown
 from benchmarks._timing import machine
 from nasformer.architecture import Architecture
-from nasformer.fitness import TableFitness, TrainingFreeFitness
+from nasformer.fitness import CachedFitness, TableFitness, TrainingFreeFitness
 from nasformer.fitness.proxies import proxy_names
 from nasformer.space import SearchSpace, load_space
 
@@ -52,7 +52,6 @@ class Case(NamedTuple):
 CASES = (
     Case("digits, ≤ 54 k", "digits", "digits", "digits-exhaustive", params=(0, 54e3)),
     Case("ImageNet T, 5–6 M", "T", "autoformer-tiny", "imagenet-inherited/tiny.jsonl", params=(5e6, 6e6)),
-    Case("ImageNet S, 18–23 M", "S", "autoformer-small", "imagenet-inherited/small.jsonl", params=(18e6, 23e6)),
     *(
         Case(f"HyTAS {scene}, ≤ 1.6 M", "hytas", "hytas.yaml", f"trained-tables/hytas-{scene}.jsonl", params=(0, 1.6e6))
         for scene in ("indian", "houston", "pavia")
@@ -61,6 +60,7 @@ CASES = (
         Case(f"Auto-Prox {name}", "auto-prox", "autoformer-tiny", "trained-tables/auto-prox-1.jsonl", f"{key}_base_acc")
         for name, key in (("CIFAR-100", "c100"), ("Flowers", "flower"), ("Chaoyang", "chaoyang"))
     ),
+    Case("ImageNet S, 18–23 M", "S", "autoformer-small", "imagenet-inherited/small.jsonl", params=(18e6, 23e6)),
     Case("HW-GPT-S, ≤ 40 M", "hwgpt", "hwgpt-s.yaml", "trained-tables/hwgpt-s.jsonl", params=(0, 40e6)),
 )
 
@@ -91,15 +91,14 @@ def tau(scores: Values, values: Values) -> float:
     return float(kendalltau(scores, values).statistic)
 
 
-def ranking(cases: Sequence[Case], most: int, resamples: int) -> str:
-    """Return the table of Kendall's tau."""
+def ranking(cases: Sequence[Case], most: int, resamples: int, cache: Path) -> str:
+    """Return the table of Kendall's tau; scores are kept in a folder, so that a run that was stopped resumes."""
     names, cells, taus = proxy_names(), list[list[str]](), dict[str, list[list[float]]]()
-    fitnesses: dict[tuple[str, str], TrainingFreeFitness] = {}
     for case in cases:
         space, architectures, values = rows_of(case, most)
         row, own = [case.name, str(len(values))], list[float]()
         for name in names:
-            fitness = fitnesses.setdefault((case.space, name), TrainingFreeFitness(space, proxy=name))
+            fitness = CachedFitness(TrainingFreeFitness(space, proxy=name), cache / f"{space.name}-{name}.sqlite")
             scores = np.array([evaluation.value for evaluation in fitness.evaluate(architectures)], float)
             own.append(tau(scores, values))
             row.append(interval(scores, values, resamples))
@@ -111,7 +110,7 @@ def ranking(cases: Sequence[Case], most: int, resamples: int) -> str:
 
 
 def seconds(spaces: Sequence[str], count: int) -> str:
-    """Return the table of seconds: the first evaluation, which makes and measures weights, and the fastest later one."""
+    """Return the table of seconds: the first evaluation, with what is made once, and the fastest later one."""
     cells = []
     for space in map(load_space, spaces):
         architectures = space.sample(count + 1, seed=0)
@@ -130,7 +129,8 @@ def main() -> None:
     """Print both tables, and write them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", nargs="*", default=[case.name for case in CASES], help="none: seconds only")
-    parser.add_argument("--architectures", type=int, default=80, help="rows of each table")
+    parser.add_argument("--architectures", type=int, default=50, help="rows of each table")
+    parser.add_argument("--cache", type=Path, default=Path("runs/training_free"), help="folder of the scores")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--spaces", nargs="*", default=TIMED, help="none: no seconds")
     parser.add_argument("--timed", type=int, default=8, help="evaluations of each proxy and space")
@@ -140,7 +140,7 @@ def main() -> None:
     if len(cases) < len(options.cases):
         print(f"skipped: all but digits; no tables in {DATA} (set NASFORMER_REFERENCE)", file=sys.stderr)
     parts = {
-        "Kendall's tau": ranking(cases, options.architectures, options.resamples) if cases else "",
+        "Kendall's tau": ranking(cases, options.architectures, options.resamples, options.cache) if cases else "",
         f"Seconds, {torch.get_num_threads()} CPU threads": seconds(options.spaces, options.timed),
     }
     text = "\n".join(f"## {title}\n\n{table}" for title, table in parts.items() if table)

@@ -50,12 +50,5 @@ class TrainingFreeFitness:
             raise FitnessError(f"this score was made for space {self.space.name!r}, not {feasible.space.name!r}", self)
 
     def describe(self) -> dict[str, Any]:
-        """Return the proxy, the title and digits of its score, and the seed."""
-        metric = self._proxy.metric
-        return {
-            "kind": "training-free",
-            "proxy": self.proxy,
-            "title": metric.title,
-            "digits": metric.digits,
-            "seed": self.seed,
-        }
+        """Return the proxy, the title of its score, and the seed."""
+        return {"kind": "training-free", "proxy": self.proxy, "title": self._proxy.metric.title, "seed": self.seed}
