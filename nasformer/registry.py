@@ -8,7 +8,6 @@ entry-point group ``nasformer.strategies``. Listing names imports nothing.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
