@@ -26,7 +26,7 @@ from scipy.special import log_ndtr
 from torch import Tensor
 
 from nasformer.architecture import Architecture
-from nasformer.fitness.proxies._proxy import Proxy, in_threads, require_weights
+from nasformer.fitness.proxies._proxy import Proxy, require_weights
 from nasformer.supernet import Supernet
 from nasformer.supernet.block import Block
 from nasformer.tasks import Metric
@@ -57,8 +57,8 @@ class AzNasProxy(Proxy):
         """
         require_weights(architecture)
         covariances, jacobians = self._run(architecture)
-        entropies, trainabilities = in_threads(entropy, covariances), in_threads(trainability, jacobians)
-        return np.array([sum(entropies), np.mean(trainabilities), self.space.macs(architecture)])
+        expressivity, trainable = sum(map(entropy, covariances)), np.mean([trainability(each) for each in jacobians])
+        return np.array([expressivity, trainable, self.space.macs(architecture)])
 
     def _run(self, architecture: Architecture) -> tuple[list[Tensor], list[Tensor]]:
         """Return the features' covariance and g_in^T g_out / tokens of each branch, ``(embed_dim, embed_dim)`` each."""
@@ -99,7 +99,7 @@ class AzNasProxy(Proxy):
 
 def entropy(covariance: Tensor) -> float:
     """Return the entropy of the eigenvalues of ``(embed_dim, embed_dim)``, as shares of their sum."""
-    values = eigvalsh(covariance.numpy(), driver="evr", check_finite=False).astype(float).clip(min=0)
+    values = eigvalsh(covariance.numpy(), check_finite=False).astype(float).clip(min=0)
     shares = values / values.sum()
     return float(-(shares * np.log(shares + 1e-8)).sum())
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nasformer.architecture import Architecture
-from nasformer.fitness.proxies._proxy import Proxy, in_threads, require_weights
+from nasformer.fitness.proxies._proxy import Proxy, require_weights
 from nasformer.space import SearchSpace
 from nasformer.supernet import Supernet
 from nasformer.supernet.model import leading_slice
@@ -56,11 +56,10 @@ class DssProxy(Proxy):
 
     def _diversity(self, slices: list[Slice], gradients: dict[str, Tensor]) -> float:
         """Return the sum over slices of the nuclear norms of gradient times weight."""
-        new = [each for each in slices if each not in self._norms]
-        own = [leading_slice(self._net.get_parameter(name), shape) for name, shape in new]
-        found = in_threads(nuclear_norm, [*own, *(gradients[name] for name, _ in slices)])
-        self._norms.update(zip(new, found, strict=False))
-        return sum(norm * self._norms[each] for each, norm in zip(slices, found[len(new) :], strict=True))
+        for name, shape in slices:
+            if (name, shape) not in self._norms:
+                self._norms[name, shape] = nuclear_norm(leading_slice(self._net.get_parameter(name), shape))
+        return sum(nuclear_norm(gradients[name]) * self._norms[name, shape] for name, shape in slices)
 
     @cached_property
     def _net(self) -> Supernet:
