@@ -99,7 +99,8 @@ def ranking(cases: Sequence[Case], most: int, resamples: int, cache: Path) -> st
         row, own = [case.name, str(len(values))], list[float]()
         for name in names:
             fitness = CachedFitness(TrainingFreeFitness(space, proxy=name), cache / f"{space.name}-{name}.sqlite")
-            scores = np.array([evaluation.value for evaluation in fitness.evaluate(architectures)], float)
+            found = {evaluation.architecture: evaluation.value for evaluation in fitness.evaluate(architectures)}
+            scores = np.array([found[each] for each in architectures], float)
             own.append(tau(scores, values))
             row.append(interval(scores, values, resamples))
         taus.setdefault(case.source, []).append(own)
