@@ -172,19 +172,23 @@ def _friedman(table: Floats) -> float | None:
 def _design_effect(values: Sequence[Floats], sources: Sequence[object]) -> float:
     """Return the factor by which correlated sources raise the variance of average ranks, 1 at least (Kish, 1965).
 
-    It is the sum of the correlations of all sources over their number; they are rank correlations of what seeds add to
-    the median of their strategy, over all runs with a value on every task.
+    It is the sum of the correlations of all sources over their number. They are rank correlations of the runs of seeds
+    with a value of every strategy on every task, less the median of their strategy and what their seed is to all.
     """
     from scipy.stats import rankdata
 
-    known = ~np.isnan(values).any(axis=0)
-    scatter = [np.where(known, own - np.nanmedian(own, axis=1, keepdims=True), np.nan)[known] for own in values]
-    ranks = [rankdata(np.round(own)) / max(1, own.size) for own in scatter]
+    every = np.array(values)  # (tasks, strategies, seeds)
+    whole = every[..., ~np.isnan(every).any(axis=(0, 1))]
+    if not whole.size:
+        return 1.0
+    scatter = whole - np.median(whole, axis=2, keepdims=True)
+    scatter -= scatter.mean(axis=1, keepdims=True)
+    ranks = [rankdata(np.round(own)) for own in scatter]
     of_sources = [
         np.sum([own for own, each in zip(ranks, sources, strict=True) if each == name], axis=0)
         for name in dict.fromkeys(sources)
     ]
-    varying = [own for own in of_sources if own.size and np.ptp(own) > 0]
+    varying = [own for own in of_sources if np.ptp(own) > 0]
     shared = np.corrcoef(varying).sum() - len(varying) if len(varying) > 1 else 0.0
     return max(1.0, 1.0 + float(shared) / len(of_sources))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ def features(proxy: AzNasProxy, net: Supernet, space: SearchSpace) -> list[Tenso
     subnet = net.extract(space.smallest).eval()
     found = [subnet.embed(images, space.smallest)]
     grid = subnet.patch_grid(space.smallest)
-    for block, layer in zip(subnet.blocks, space.smallest.layers, strict=True):
+    blocks: Any = subnet.blocks
+    for block, layer in zip(blocks, space.smallest.layers, strict=True):
         found.append(found[-1] + block.attn(block.attn_norm(found[-1]), layer, grid))
         found.append(found[-1] + block.mlp(block.mlp_norm(found[-1]), layer))
     return found
