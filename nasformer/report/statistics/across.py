@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from nasformer.report.statistics.pairs import BETTER, UNTESTED, WORSE
 from nasformer.report.statistics.runs import Floats
@@ -140,7 +139,7 @@ def fewest_tasks(strategies: int, level: float) -> int:
     return math.ceil(float(chi2.isf(level, strategies - 1)) / (strategies - 1)) if strategies > 1 else 0
 
 
-def _rank(medians: ArrayLike) -> Floats:
+def _rank(medians: Floats) -> Floats:
     """Return the rank of each strategy on a task, given medians in units of their resolution; the highest is 1."""
     from scipy.stats import rankdata
 

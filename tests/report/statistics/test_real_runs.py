@@ -157,11 +157,11 @@ def table_ends(reference: Path) -> list[Ends]:
 
 def false_alarms(found: list[Ends], twins: int, alarm: Callable[[list[Pool]], list[bool]]) -> NDArray[np.int64]:
     """Return how many of 200 comparisons of a strategy with itself raise each alarm; values are (twins, 20 seeds)."""
-    chance, total = np.random.default_rng(0), 0
+    chance, total = np.random.default_rng(0), np.zeros(1, dtype=np.int64)
     for _ in range(200):
         runs = chance.permutation(160)[: 20 * twins].reshape(twins, 20)
-        total += np.array(alarm([ends.values[runs] / 1e-9 for ends in found]), dtype=int)
-    return np.asarray(total)
+        total = total + np.array(alarm([ends.values[runs] / 1e-9 for ends in found]), dtype=np.int64)
+    return total
 
 
 @pytest.mark.slow
