@@ -1,7 +1,7 @@
 """TrainingFreeFitness: a zero-cost proxy as fitness, for spaces without trained weights.
 
-The proxies are the files of ``nasformer/fitness/proxies``. All rank far worse than inherited accuracy;
-``benchmarks/results/training_free.md`` says how well each does on tables of measured accuracies, and how long it takes.
+The proxies are the files of ``nasformer/fitness/proxies``. None is an accuracy: ``benchmarks/results/training_free.md``
+says how well each ranks tables of measured accuracies, and how long it takes.
 """
 
 from __future__ import annotations
