@@ -3,8 +3,9 @@
 Kendall's tau of each proxy with measured accuracies, on random rows of each table within the budget, with a 95 %
 percentile bootstrap interval over the rows. Tables: the exhaustive one of digits, inherited ImageNet accuracies
 (``imagenet-inherited``), and vision transformers trained alone (``trained-tables``), both under
-``NASFORMER_REFERENCE``. The mean counts the tables of one space and origin as one. Seconds are of the CPU, on one
-thread, the fewest of a few evaluations: other load matters little.
+``NASFORMER_REFERENCE``. The mean counts the tables of one space and origin as one; the default is the proxy with the
+highest, the number of parameters, which is no accuracy: it finds the networks nearest to a budget. Seconds are of the
+CPU, on one thread, the fewest of a few evaluations: other load matters little.
 """
 
 from __future__ import annotations

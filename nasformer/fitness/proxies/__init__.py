@@ -12,7 +12,7 @@ from nasformer.fitness.proxies._proxy import Proxy
 __all__ = ["DEFAULT", "Proxy", "get_proxy", "proxy_names"]
 
 DEFAULT = "params"
-"""The proxy that ranks best on most tables of ``benchmarks/results/training_free.md``."""
+"""The proxy that ranks best on average over the tables of ``benchmarks/results/training_free.md``."""
 
 
 def _lacks(loaded: object) -> str:
