@@ -224,7 +224,7 @@ def default_fitness(space: SearchSpace) -> Fitness:
         return make_fitness("inherited", space)
     fitness = TrainingFreeFitness(space)
     _LOGGER.warning(
-        "no trained weights for space %r: architectures are ranked training-free, by their %s, which is no accuracy; "
+        "no trained weights for space %r: architectures are ranked training-free (%s), which is no accuracy; "
         "train a supernet first (nasformer train), give --supernet PATH, or in Python fitness=InheritedFitness(…)",
         space.name,
         fitness.describe()["title"],

@@ -213,7 +213,7 @@ def test_without_weights_a_warning_says_what_ranks_and_what_to_do(caplog: pytest
     assert result.best.fitness == result.best.params
     (warning,) = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert "no trained weights for space 'digits'" in warning
-    assert "by their parameters, which is no accuracy" in warning
+    assert "training-free (score by parameters), which is no accuracy" in warning
     assert "nasformer train" in warning
 
 

@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 class AzNasProxy(Proxy):
     """The sum of the logarithms of the ranks of expressivity, trainability and complexity."""
 
-    metric = Metric("az-nas", "AZ-NAS", higher_is_better=True)
+    metric = Metric("az-nas", "score by AZ-NAS", higher_is_better=True)
 
     def score(self, architecture: Architecture) -> float:
         """Return the aggregated score, 0 at most.

@@ -33,7 +33,7 @@ Slice = tuple[str, tuple[int, ...]]
 class DssProxy(Proxy):
     """The logarithm of DSS on subnets of a random supernet."""
 
-    metric = Metric("dss", "log DSS", higher_is_better=True)
+    metric = Metric("dss", "score by DSS", higher_is_better=True)
 
     def __init__(self, space: SearchSpace, seed: int = 0) -> None:
         super().__init__(space, seed)

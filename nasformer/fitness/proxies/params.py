@@ -15,7 +15,7 @@ from nasformer.tasks import Metric
 class ParamsProxy(Proxy):
     """The number of parameters."""
 
-    metric = Metric("params", "parameters", higher_is_better=True, digits=0)
+    metric = Metric("params", "score by parameters", higher_is_better=True, digits=0)
 
     def score(self, architecture: Architecture) -> float:
         """Return the number of parameters."""

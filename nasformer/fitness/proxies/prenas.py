@@ -18,7 +18,7 @@ from nasformer.tasks import Metric
 class PrenasProxy(Proxy):
     """The sum of the saliency of the choices of all layers."""
 
-    metric = Metric("prenas", "PreNAS saliency", higher_is_better=True, digits=9)
+    metric = Metric("prenas", "score by PreNAS", higher_is_better=True, digits=9)
 
     def score(self, architecture: Architecture) -> float:
         """Return the saliency of an architecture of the space."""
