@@ -2,8 +2,7 @@
 
 For sets of features, the error on held-out architectures relative to their standard deviation, and
 the log evidence per architecture, after a fit to 150 and to 600 of the 1,001 measured subnets of
-AutoFormer-T and S (``imagenet-inherited`` under ``NASFORMER_REFERENCE``). Below, the gain of a training-free score
-over the number of parameters as a warm start: Kendall's tau of both with the accuracy.
+AutoFormer-T and S (``imagenet-inherited`` under ``NASFORMER_REFERENCE``).
 """
 
 from __future__ import annotations
@@ -15,17 +14,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks._timing import machine
 from nasformer.architecture import Architecture
-from nasformer.fitness import TrainingFreeFitness
 from nasformer.space import SearchSpace, load_space
 
 DATA = Path(os.environ.get("NASFORMER_REFERENCE", "../shared")) / "imagenet-inherited"
-SIZES, REPEATS, SCORED = (150, 600), 5, 40
+SIZES, REPEATS = (150, 600), 5
 Array = NDArray[np.float64]
 BASE = ("embed_dim", "depth", "any layer", "each layer")
 SETS = {
@@ -130,27 +127,14 @@ def held_out(x: Array, y: Array, kinds: NDArray[np.int64], expected: Array, n: i
     return float(np.sqrt((error**2).mean()) / y[rest].std()), evidence / n
 
 
-def warm_start(name: str) -> None:
-    """Print how well a training-free score and the number of parameters rank."""
-    space, architectures, top1 = measured(name)
-    scored = architectures[:SCORED]
-    values = [evaluation.value for evaluation in TrainingFreeFitness(space).evaluate(scored)]
-    params = [space.params(architecture) for architecture in scored]
-    tau = {"training-free": kendalltau(values, top1[:SCORED])[0], "parameters": kendalltau(params, top1[:SCORED])[0]}
-    print(f"AutoFormer-{name}, {SCORED} subnets, tau: " + ", ".join(f"{k} {v:.2f}" for k, v in tau.items()))
-
-
 def main() -> None:
-    """Print both tables for T and S."""
+    """Print the tables for T and S."""
     if not DATA.is_dir():
         print(f"skipped: no ImageNet accuracies in {DATA} (set NASFORMER_REFERENCE)")
         return
-    print(machine("numpy", "torch"))
+    print(machine("numpy"))
     for name in ("tiny", "small"):
         effects(name)
-    print()
-    for name in ("tiny", "small"):
-        warm_start(name)
 
 
 if __name__ == "__main__":

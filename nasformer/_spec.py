@@ -31,8 +31,12 @@ class Spec(NamedTuple):
 
         >>> Spec.parse("table:t.jsonl?column=top5", {"table": ["column"]}, NasformerError)
         Spec(kind='table', path='t.jsonl', options={'column': 'top5'})
+        >>> str(Spec.parse("training-free?proxy=dss", {"training-free": ["proxy"]}, NasformerError))
+        'training-free?proxy=dss'
         """
         kind, _, rest = text.partition(":")
+        if (bare := text.partition("?")[0]) in known:  # options without a path
+            kind, rest = bare, text.removeprefix(bare)
         if kind not in known:
             return cls(kind, rest)
         path, _, query = rest.partition("?")
@@ -50,7 +54,8 @@ class Spec(NamedTuple):
         if self.options is None:
             return f"{self.kind}:{self.path}" if self.path else self.kind
         quoted = self.path.replace("%", "%25").replace("?", "%3F")
-        return f"{self.kind}:{quoted}{'?' if self.options else ''}{urlencode(self.options, safe=',/')}"
+        colon, mark = ":" if quoted else "", "?" if self.options else ""
+        return f"{self.kind}{colon}{quoted}{mark}{urlencode(self.options, safe=':,/')}"
 
     def absolute(self) -> Spec:
         """Return the specification with an absolute path, if it has one."""

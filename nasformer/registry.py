@@ -84,7 +84,7 @@ def _variant(strategy: type[BaseStrategy], name: str, value: str) -> StrategyFac
 FITNESS_KINDS = ("inherited", "training-free", "table:PATH", "surrogate:PATH", "fit:TABLE")
 """Fitness specifications; a table is a file, or the name of a built-in one."""
 
-FITNESS_OPTIONS = {"table": ("column",), "fit": ("column", "model")}
+FITNESS_OPTIONS = {"table": ("column",), "fit": ("column", "model"), "training-free": ("proxy",)}
 """Options of a specification, as in ``table:FILE?column=NAME``."""
 
 
@@ -110,7 +110,8 @@ def make_fitness(
     Args:
         spec: The specification. A table is a file or a built-in one, as in ``table:digits-exhaustive``;
             ``fit:TABLE`` fits a surrogate to it, additive or with ``?model=`` another of ``fit_surrogate``;
-            ``?column=NAME`` is the column of values of either.
+            ``?column=NAME`` is the column of values of either. ``training-free?proxy=NAME`` is another zero-cost
+            proxy than the number of parameters, a file of ``nasformer/fitness/proxies``.
         space: The search space.
         supernet: Checkpoint of ``inherited``; None: the kept weights of the space (``supernet_file``).
         data: Dataset of ``inherited``; None: the training dataset of the supernet.
@@ -129,7 +130,7 @@ def make_fitness(
     Raises:
         FitnessError: Unknown specification, no weights for this space, or an option of ``inherited`` for another.
     """
-    kind, path, of_table = Spec.parse(spec, FITNESS_OPTIONS, FitnessError)
+    kind, path, of_kind = Spec.parse(spec, FITNESS_OPTIONS, FitnessError)
     known = [name.partition(":")[0] for name in FITNESS_KINDS]
     if kind not in known or bool(path) != (kind in ("table", "surrogate", "fit")):
         raise FitnessError(f"unknown fitness {spec!r}; {did_you_mean(spec, FITNESS_KINDS)}", spec)
@@ -152,7 +153,8 @@ def make_fitness(
         build = partial(fitness.InheritedFitness, net, dataset.search, **options)
         made = _inherited(build, device, workers, ray)
     else:
-        made = _of_file(kind, path, **(of_table or {})) if path else fitness.TrainingFreeFitness(space)
+        query: dict[str, Any] = dict(of_kind or {})
+        made = _of_file(kind, path, **query) if path else fitness.TrainingFreeFitness(space, **query)
     return fitness.NoisyFitness(made, noise, noise_seed) if noise else made
 
 
@@ -214,27 +216,38 @@ def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray:
 
 
 def default_fitness(space: SearchSpace) -> Fitness:
-    """Return the inherited fitness with the default weights of a space, else a training-free score with a warning."""
+    """Return the inherited fitness with the default weights of a space, else a zero-cost proxy with a warning."""
     from nasformer.fitness import TrainingFreeFitness
     from nasformer.training import find_weights
 
     if find_weights(space) is not None:
         return make_fitness("inherited", space)
+    fitness = TrainingFreeFitness(space)
     _LOGGER.warning(
-        "no trained weights for space %r: architectures are ranked by a training-free score (DSS), a weak proxy; "
+        "no trained weights for space %r: architectures are ranked training-free (%s), which is no accuracy; "
         "train a supernet first (nasformer train), give --supernet PATH, or in Python fitness=InheritedFitness(…)",
         space.name,
+        fitness.describe()["title"],
     )
-    return TrainingFreeFitness(space)
+    return fitness
+
+
+def default_spec(fitness: Mapping[str, Any]) -> str:
+    """Return the specification of a default fitness, given its description."""
+    return f"{fitness['kind']}?proxy={fitness['proxy']}" if "proxy" in fitness else str(fitness["kind"])
 
 
 def measured_metric(fitness: object) -> Metric | None:
     """Return the metric that a fitness measures, given its description; None: unknown."""
-    if not isinstance(fitness, Mapping) or fitness.get("kind") != "inherited":
+    if not isinstance(fitness, Mapping) or fitness.get("kind") not in ("inherited", "training-free"):
         return None
     try:
+        if fitness["kind"] == "training-free":
+            from nasformer.fitness.proxies import get_proxy
+
+            return get_proxy(str(fitness.get("proxy"))).metric
         return task_of(fitness.get("data") or {}).ranking(fitness.get("objective"))
-    except NasformerError:  # a task of a module that is not imported here
+    except NasformerError:  # a task or proxy of a module that is not imported here
         return None
 
 

@@ -28,6 +28,7 @@ from nasformer.registry import (
     StrategyFactory,
     check_strategy_of_file,
     default_fitness,
+    default_spec,
     fitness_notation,
     get_strategy,
     make_fitness,
@@ -76,7 +77,7 @@ class Searcher:
         space: A space, the name of a built-in one, or the path of a declaration.
         strategy: A strategy's name, ``module:Class``, or a class that implements ``Strategy``.
         fitness: Fitness, or plain function, of an architecture; higher is better. None: a metric
-            of the task with the weights trained for this space, else a training-free score (with a warning).
+            of the task with the weights trained for this space, else the number of parameters (with a warning).
         seed: Random seed of the search.
         **options: Options of the strategy.
 
@@ -294,7 +295,7 @@ class Searcher:
         told = () if warm_start is None else warm_trials(_opened(warm_start), feasible, probes)
         record = TrialStore()
         if storage is not None:
-            made = {"fitness": {"spec": settings["fitness"]["kind"]}} if self.fitness is None else {}
+            made = {"fitness": {"spec": default_spec(settings["fitness"])}} if self.fitness is None else {}
             kept = {**made, **(fitness_spec or {}), "max_failures": criteria.max_failures}
             record = Study.begin(storage, study or self.default_study, settings, kept, told, wait)
         try:

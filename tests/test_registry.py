@@ -122,6 +122,7 @@ def test_fitnesses_come_by_name(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"embed_dim": 32, "num_heads": [2, 2], "mlp_ratio": [1, 1], "top1": 3}\n')
     assert isinstance(make_fitness(f"table:{tmp_path / 't.jsonl'}", space), TableFitness)
     assert isinstance(make_fitness("training-free", space), TrainingFreeFitness)
+    assert make_fitness("training-free?proxy=dss", space).describe()["proxy"] == "dss"  # type: ignore[attr-defined]
 
 
 def test_a_table_of_ours_comes_by_name_and_is_fitted_by_name() -> None:
@@ -157,9 +158,11 @@ def test_a_column_and_a_model_come_with_the_name_of_a_table(tmp_path: Path) -> N
         ("fit:t.jsonl?trees", r"cannot read the options of 'fit:t.jsonl\?trees': .*; write \?key=value"),
         ("fit:digits-exhaustive?model=tree", "unknown model 'tree'; did you mean 'trees'"),
         ("table:digits-exhaustive?column=top5", "no column 'top5'; it has "),
+        ("training-free?proxy=ds", "unknown proxy 'ds'; did you mean 'dss'"),
+        ("training-free?prox=dss", "has no option 'prox'; did you mean 'proxy'"),
     ],
 )
-def test_a_wrong_option_of_a_table_is_named(spec: str, words: str) -> None:
+def test_a_wrong_option_of_a_fitness_is_named(spec: str, words: str) -> None:
     with pytest.raises(FitnessError, match=words):
         make_fitness(spec, load_space("digits"))
 
@@ -175,10 +178,24 @@ def test_noise_comes_with_any_fitness() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["tabel:t", "table", "table:", "inherited:x", "training_free", "", "surrogate", "fit", "training-free:3"]
+    "spec",
+    [
+        "tabel:t",
+        "table",
+        "table:",
+        "inherited:x",
+        "training_free",
+        "",
+        "surrogate",
+        "fit",
+        "training-free:3",
+        "inherited?x",
+    ],
 )
 def test_a_wrong_fitness_is_named(spec: str) -> None:
-    with pytest.raises(FitnessError, match=f"unknown fitness {spec!r}; (did you mean|known: fit:TABLE, inherited)"):
+    with pytest.raises(
+        FitnessError, match=re.escape(f"unknown fitness {spec!r}; ") + "(did you mean|known: fit:TABLE, inherited)"
+    ):
         make_fitness(spec, load_space("digits"))
 
 

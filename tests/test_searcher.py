@@ -209,9 +209,11 @@ def test_failures_are_borne_up_to_a_number() -> None:
 
 def test_without_weights_a_warning_says_what_ranks_and_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     result = run(fitness=None, evaluations=2)
-    assert result.settings["fitness"]["kind"] == "training-free"
+    assert result.settings["fitness"]["proxy"] == "params"
+    assert result.best.fitness == result.best.params
     (warning,) = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert "no trained weights for space 'digits'" in warning
+    assert "training-free (score by parameters), which is no accuracy" in warning
     assert "nasformer train" in warning
 
 

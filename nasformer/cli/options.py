@@ -91,7 +91,10 @@ MaxFailures = Annotated[int, typer.Option(metavar="N", min=0, help="Failed evalu
 FitnessKind = Annotated[
     str | None,
     typer.Option(
-        "--fitness", metavar="KIND", help="inherited, training-free, table:PATH, surrogate:PATH or fit:TABLE.", **SEARCH
+        "--fitness",
+        metavar="KIND",
+        help="inherited, training-free[?proxy=NAME], table:PATH, surrogate:PATH or fit:TABLE.",
+        **SEARCH,
     ),
 ]
 Noise = Annotated[float, typer.Option(metavar="SD", help="Standard deviation of noise, seeded by --seed.", **SEARCH)]

@@ -64,9 +64,9 @@ def search(
     """Search a space for the best architecture within a budget.
 
     Architectures are judged with weights inherited from the supernet of the
-    space; without weights by a training-free score, with a warning. Trials
-    are stored as they finish; the same command resumes the search, and with
-    a larger -n continues it.
+    space; without weights by their number of parameters, which is no
+    accuracy, with a warning. Trials are stored as they finish; the same
+    command resumes the search, and with a larger -n continues it.
 
     Examples:
       nasformer search digits --strategy tpe --params 60e3 -n 300

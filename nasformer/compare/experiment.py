@@ -52,7 +52,7 @@ class TaskDeclaration(_Declared):
 
     name: str = Field("", pattern=r"^[^\n]*$")  # unique
     space: str  # built-in name, or path of a declaration
-    fitness: str | None = None  # for make_fitness; None: default weights of the space, else a training-free score
+    fitness: str | None = None  # for make_fitness; None: default weights of the space, else the number of parameters
     budget: Any = None  # cost bounds: a number, a (lower, upper) pair, a mapping by cost, or a line
     evaluations: int | None = Field(None, ge=1, le=_MOST)  # most distinct ones per run; None: the experiment's
     noise: float | None = Field(None, ge=0, allow_inf_nan=False)  # None: that of a table's repeated rows

@@ -123,7 +123,7 @@ class ComparisonTask:
     @property
     def _source(self) -> str:
         """A hash of what values are read from."""
-        known = {key: value for key, value in self._description.items() if key in ("weights", "sha256")}
+        known = {key: value for key, value in self._description.items() if key in ("weights", "sha256", "proxy")}
         if isinstance(self.fitness, TableFitness):  # whose hash is that of one column
             known = {"file": str(self.fitness.path.absolute())}
         return digest([self.space.fingerprint, known or self.declared.name])

@@ -62,7 +62,7 @@ class Metric:
         >>> Metric("accuracy", "top-1 accuracy", "%", digits=2).text(97.5)
         '97.50 %'
         """
-        decimals = self.digits if abs(value) < 1000 else 1
+        decimals = self.digits if abs(value) < 1000 else min(1, self.digits)
         return f"{value:,.{decimals}f}{' ' if self.unit else ''}{self.unit}"
 
 

@@ -1,38 +1,21 @@
-"""TrainingFreeFitness: equation 9 of Zhou et al. on the network that is extracted, not only on its slices."""
+"""TrainingFreeFitness: every proxy of the registry as a fitness."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 import torch
-from torch import nn
 
+import nasformer as nf
 from nasformer.architecture import Architecture
+from nasformer.errors import FitnessError
 from nasformer.fitness import TrainingFreeFitness
-from nasformer.fitness.training_free import nuclear_norm
+from nasformer.fitness.proxies import get_proxy, proxy_names
 from nasformer.space import SearchSpace
-from nasformer.supernet import Supernet
 
-
-def dss(net: nn.Module, ones: torch.Tensor) -> float:
-    """The logarithm of the score, in float64, from singular values."""
-    net = net.double().eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.abs_()
-    net.zero_grad()
-    net(ones.double()).sum().backward()
-    total = 0.0
-    for name, weight in net.named_parameters():
-        if weight.grad is None:
-            continue
-        if name.endswith(("attn.qkv.weight", "attn.proj.weight")):
-            norms = [torch.linalg.svdvals(matrix.detach()).sum() for matrix in (weight.grad, weight)]
-            total += float(norms[0] * norms[1])
-        elif name.endswith(("fc1.weight", "fc2.weight")):
-            total += float((weight.detach() * weight.grad).abs().sum())
-    return math.log(total)
+every_proxy = pytest.mark.parametrize("proxy", proxy_names())
 
 
 def scores(fitness: TrainingFreeFitness, archs: list[Architecture]) -> list[float | None]:
@@ -44,39 +27,71 @@ def archs(space: SearchSpace) -> list[Architecture]:
     return [space.smallest, *space.sample(3, seed=2), space.largest]
 
 
-def test_it_is_the_score_of_the_extracted_network(space: SearchSpace, archs: list[Architecture]) -> None:
-    supernet = Supernet(space, drop_path=0.0, seed=7)
-    expected = [dss(supernet.extract(a), torch.ones(1, 1, 8, 8)) for a in archs]
-    assert scores(TrainingFreeFitness(space, seed=7), archs) == pytest.approx(expected, rel=1e-6)
-
-
-def test_it_is_reproducible_by_seed_and_in_any_order(space: SearchSpace, archs: list[Architecture]) -> None:
-    first = scores(TrainingFreeFitness(space, seed=7), archs)
-    again = TrainingFreeFitness(space, seed=7)
+@every_proxy
+def test_it_is_reproducible_by_seed_and_in_any_order(proxy: str, space: SearchSpace, archs: list[Architecture]) -> None:
+    first = scores(TrainingFreeFitness(space, seed=7, proxy=proxy), archs)
+    again = TrainingFreeFitness(space, seed=7, proxy=proxy)
     assert scores(again, archs[::-1])[::-1] == first
     assert scores(again, archs) == first
-    assert scores(TrainingFreeFitness(space, seed=8), archs) != first
-    assert TrainingFreeFitness(space, seed=8).describe() != again.describe()
+    assert (scores(TrainingFreeFitness(space, seed=8, proxy=proxy), archs) == first) == (proxy == "params")
+    assert TrainingFreeFitness(space, seed=8, proxy=proxy).describe() != again.describe()
 
 
-def test_every_corner_is_finite_and_larger_scores_higher(space: SearchSpace) -> None:
-    smallest, centroid, largest = scores(TrainingFreeFitness(space), [space.smallest, space.centroid, space.largest])
+@pytest.mark.parametrize("proxy", ["dss", "params", "prenas"])
+def test_every_corner_is_finite_and_larger_scores_higher(proxy: str, space: SearchSpace) -> None:
+    fitness = TrainingFreeFitness(space, proxy=proxy)
+    smallest, centroid, largest = scores(fitness, [space.smallest, space.centroid, space.largest])
     assert smallest is not None
     assert centroid is not None
     assert largest is not None
     assert -math.inf < smallest < centroid < largest < math.inf
 
 
-def test_global_randomness_and_gradients_are_left_alone(space: SearchSpace, archs: list[Architecture]) -> None:
+@every_proxy
+def test_global_randomness_is_left_alone(proxy: str, space: SearchSpace, archs: list[Architecture]) -> None:
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
-    fitness = TrainingFreeFitness(space, seed=7)
-    scores(fitness, archs)
+    scores(TrainingFreeFitness(space, seed=7, proxy=proxy), archs)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (40, 8), (64, 64), (1, 1)])
-def test_nuclear_norm_is_the_sum_of_singular_values(shape: tuple[int, int]) -> None:
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    assert nuclear_norm(matrix) == pytest.approx(float(torch.linalg.svdvals(matrix.double()).sum()), rel=1e-9)
-    assert nuclear_norm(torch.ones(shape)) == pytest.approx(math.sqrt(math.prod(shape)), rel=1e-6)
+@pytest.mark.parametrize("proxy", ["az-nas", "dss"])
+def test_a_network_of_skipped_layers_fails_and_the_others_do_not(proxy: str) -> None:
+    space = SearchSpace(
+        "skips",
+        embed_dim=nf.choice(16),
+        depth=nf.choice(2),
+        num_heads=nf.per_layer(0, 2),
+        mlp_ratio=nf.per_layer(0, 1),
+        head_dim=8,
+        image_size=8,
+        patch_size=4,
+        in_channels=1,
+        num_classes=10,
+        max_distance=None,
+    )
+    archs = [Architecture(16, (0, 0), (0, 0)), Architecture(16, (0, 2), (0, 0)), Architecture(16, (0, 0), (1, 0))]
+    nothing, *others = TrainingFreeFitness(space, proxy=proxy).evaluate(archs)
+    assert nothing.error == "every layer is skipped: there is no weight to score"
+    assert all(evaluation.value is not None and math.isfinite(evaluation.value) for evaluation in others)
+
+
+def test_params_are_those_of_the_space_by_default(space: SearchSpace, archs: list[Architecture]) -> None:
+    fitness = TrainingFreeFitness(space)
+    assert scores(fitness, archs) == [space.params(each) for each in archs]
+    assert fitness.describe() == {"kind": "training-free", "proxy": "params", "title": "score by parameters", "seed": 0}
+
+
+def test_an_unknown_proxy_is_named_with_the_nearest(space: SearchSpace) -> None:
+    with pytest.raises(FitnessError, match="unknown proxy 'parms'; did you mean 'params'"):
+        TrainingFreeFitness(space, proxy="parms")
+    with pytest.raises(FitnessError, match=r"proxy 'not_imported:Mine' is named by a file, but its module is not imp"):
+        get_proxy("not_imported:Mine")
+    with pytest.raises(FitnessError, match="'json:JSONDecoder' is not a proxy: it lacks the base class"):
+        get_proxy(f"{json.__name__}:JSONDecoder")
+
+
+def test_another_space_is_refused(space: SearchSpace) -> None:
+    feasible = nf.load_space("digits-wide").feasible()
+    with pytest.raises(FitnessError, match="made for space 'digits', not 'digits-wide'"):
+        TrainingFreeFitness(space).check(feasible)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ from nasformer.architecture import Architecture, uniform
 from nasformer.cost import FunctionCost
 from nasformer.errors import RecipeError
 from nasformer.space import SearchSpace, load_space
-from nasformer.supernet import Supernet
+from nasformer.supernet.saliency import saliency
 from nasformer.training import Recipe
 from nasformer.training.sampling import (
     SamplingSchedule,
@@ -30,7 +29,6 @@ from nasformer.training.sampling import (
 )
 from nasformer.training.sampling._bins import cost_bins
 from nasformer.training.sampling._parts import opened, opening_order
-from nasformer.training.sampling._saliency import saliency
 from nasformer.training.sampling.shift import KEY, ShiftSampler
 from tests.supernet.test_dimensions import SPACE as EVERYTHING
 from tests.tiny import tiny_space
@@ -267,26 +265,6 @@ def test_candidates_are_the_best_of_each_bin_by_saliency() -> None:
     assert set(names.values()) <= set(sampler.candidates)
     costs = [DIGITS.macs(names[name]) for name in ("smallest", "centroid", "largest")]
     assert costs == sorted(costs)
-
-
-def test_saliency_is_that_of_the_weights_that_a_choice_adds() -> None:
-    scores, space = saliency(DIGITS), DIGITS
-    net = Supernet(space, drop_path=0.0, seed=0).double().eval()
-    images = torch.randn(4, *space.geometry.input_shape, generator=torch.Generator().manual_seed(0)).double()
-    net(images).sum().backward()
-
-    def added(name: str, small: tuple[int, int], large: tuple[int, int]) -> float:
-        weight = net.get_parameter(f"blocks.1.{name}.weight").detach()
-        gradient = net.get_parameter(f"blocks.1.{name}.weight").grad
-        assert gradient is not None
-        each = (weight * gradient).abs() / (weight.abs().sum() * gradient.abs().sum())
-        return float(each[: large[0], : large[1]].sum() - each[: small[0], : small[1]].sum())
-
-    heads, ratios = scores.tables["num_heads"], scores.tables["mlp_ratio"]
-    assert heads[..., 0].tolist() == ratios[..., 0].tolist() == [[0.0] * 4] * 3
-    assert heads[1, 1, 2] == pytest.approx(added("attn.qkv", (3 * 16 * 2, 48), (3 * 16 * 4, 48)))
-    hidden = added("mlp.fc1", (48, 48), (96, 48)) + added("mlp.fc2", (48, 48), (48, 96))
-    assert ratios[1, 1, 1] == pytest.approx(hidden)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from nasformer.errors import NasformerError
 from nasformer.report.statistics.across import Across, compare_tasks
 from nasformer.report.statistics.curves import Curve, Front, curves, fronts, regret_curves
 from nasformer.report.statistics.pairs import NOT_SHOWN, UNTESTED, Pair, Power, compare_pairs, power
-from nasformer.report.statistics.runs import Runs, read_runs
+from nasformer.report.statistics.runs import Floats, Runs, read_runs
 from nasformer.report.statistics.standings import Standing, choose_target, standings
 from nasformer.report.statistics.validity import Caution, Check, checklist, comparison_cautions, task_cautions
 from nasformer.report.words import say
@@ -27,6 +27,7 @@ class TaskAnalysis:
     record: TaskRecord
     curves: Mapping[str, Curve]  # by label: the true value (told if unknown) of the incumbent
     regret_curves: Mapping[str, Curve]  # empty if the optimum is unknown
+    values: Mapping[str, Floats]  # by label: of each run's winner, (seeds,); NaN where missing
     ranking: tuple[Standing, ...]  # best first
     target: float  # of "evaluations to target"
     target_rule: str  # its origin, in words
@@ -131,6 +132,7 @@ def analyse_task(runs: Runs, level: float, resamples: int, seed: int, front: str
         record=runs.record,
         curves=drawn,
         regret_curves=regret_curves(drawn, runs.record.optimum),
+        values=dict(zip(runs.labels, runs.final, strict=True)),
         ranking=standings(runs, target.value),
         target=target.value,
         target_rule=target.rule,

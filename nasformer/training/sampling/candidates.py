@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasformer.space import SearchSpace
+from nasformer.supernet.saliency import saliency
 from nasformer.training.sampling._bins import cost_bins
-from nasformer.training.sampling._saliency import saliency
 from nasformer.training.sampling._sampler import Subnets, SubnetSampler
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare
 
 from nasformer.report.statistics import Across, analyse
-from nasformer.report.statistics.across import fewest_tasks
+from nasformer.report.statistics.across import fewest_tasks, rank_test
 from tests.report.statistics.comparisons import compared, finals
 
 
@@ -46,6 +47,27 @@ def test_the_critical_difference_agrees_with_nemenyis_p_values() -> None:
     for a, first in across.ranks.items():
         for b, second in across.ranks.items():
             assert (abs(first - second) < across.critical_difference) == (across.p_values[a][b] > 0.05), (a, b)
+
+
+def test_p_values_of_pairs_are_those_of_scikit_posthocs() -> None:
+    table = np.random.default_rng(2).permuted(np.tile(np.arange(5.0), (9, 1)), axis=1)
+    across = over(*map(tuple, table))
+    expected = posthoc_nemenyi_friedman(table).to_numpy()
+    found = [[across.p_values[a][b] for b in "abcde"] for a in "abcde"]
+    assert np.array(found) == pytest.approx(np.minimum(expected, 1.0), abs=1e-6)
+
+
+def test_runs_that_correlate_over_tasks_count_as_fewer_tasks() -> None:
+    rng, sources = np.random.default_rng(3), list("abcd")
+    runs = rng.normal(size=(3, 40)) / 1e-9
+    alone = [rng.normal(size=(3, 40)) / 1e-9 for _ in sources]
+    same, apart = rank_test([runs] * 4, sources), rank_test(alone, sources)
+    assert same.design_effect == pytest.approx(4)
+    assert same.statistic == pytest.approx(friedmanchisquare(*same.table.T).statistic / 4)
+    assert 1 <= apart.design_effect < 1.3
+    half = [np.where(rng.random(40) < 0.1, np.nan, own) for own in (alone[0], alone[0], *alone[2:])]
+    assert 1.3 < rank_test(half, sources).design_effect < 1.8  # two of four are one
+    assert rank_test([runs, -runs], ["a", "b"]).design_effect == 1  # only a positive correlation misleads
 
 
 def test_without_a_finding_the_best_is_above_none() -> None:

@@ -18,17 +18,16 @@ from nasformer.supernet import Supernet
 
 _PARTS = ("attn.qkv", "mlp.fc1", "mlp.fc2")
 _IMAGES = 4
-_SEED = 0
 
 
 @lru_cache(maxsize=64)
-def saliency(space: SearchSpace) -> Scores:
-    """Return the scores of heads and MLP ratios by embedding dimension and layer.
+def saliency(space: SearchSpace, seed: int = 0) -> Scores:
+    """Return the scores of heads and MLP ratios by embedding dimension and layer, for the seed of a random network.
 
     They are computed in double precision on the CPU, so that every process and a resumed training get the same.
     """
-    net, g = Supernet(space, drop_path=0.0, seed=_SEED).double().eval(), space.geometry
-    images = torch.randn(_IMAGES, *g.input_shape, generator=torch.Generator().manual_seed(_SEED)).double()
+    net, g = Supernet(space, drop_path=0.0, seed=seed).double().eval(), space.geometry
+    images = torch.randn(_IMAGES, *g.input_shape, generator=torch.Generator().manual_seed(seed)).double()
     names = [f"blocks.{layer}.{part}.weight" for layer in range(space.codec.max_depth) for part in _PARTS]
     weights = [net.get_parameter(name) for name in names]
     gradients = torch.autograd.grad(net(images).sum(), weights)
