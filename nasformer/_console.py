@@ -74,6 +74,6 @@ class _NotebookLive(Live):
             self.console.print(self.get_renderable())
         shown = {"text/plain": text.get().rstrip()}
         if self._output is None:
-            self._output = display(shown, raw=True, display_id=True)
+            self._output = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._output.update(shown, raw=True)
