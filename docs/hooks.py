@@ -18,10 +18,11 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import _reference
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from docs import _reference
 
 ROOT = Path(__file__).resolve().parent.parent
+
 _PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "README.md": "index.md"}
 """Pages of the site for files of the root."""
 _LINKED = ("LICENSE", "benchmarks/results/*", "benchmarks/experiments/*.yaml", "docs/tutorials/*.ipynb")

@@ -53,8 +53,11 @@ class PlainProgress(Progress):
 
     def __init__(self, *columns: ProgressColumn, shown: bool, console: Console | None = None) -> None:
         console = console or PlainConsole(stderr=True)
+        in_notebook = console.is_jupyter
+        if in_notebook:
+            console = Console(file=io.StringIO(), width=100, force_jupyter=False)
         super().__init__(*columns, console=console, disable=not shown)
-        if console.is_jupyter:
+        if in_notebook:
             self.live = _NotebookLive(get_renderable=self.get_renderable, console=console, refresh_per_second=2)
 
 
@@ -67,15 +70,10 @@ class _NotebookLive(Live):
         """Show the bars, or update them."""
         from IPython.display import display
 
-        text = io.StringIO()
-        Console(file=text, width=100, force_jupyter=False).print(self.get_renderable())
-        shown = {"text/plain": text.getvalue().rstrip()}
+        with self.console.capture() as text:
+            self.console.print(self.get_renderable())
+        shown = {"text/plain": text.get().rstrip()}
         if self._output is None:
-            self._output = display(shown, raw=True, display_id=True)
+            self._output = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._output.update(shown, raw=True)
-
-    def stop(self) -> None:
-        """Show them for the last time."""
-        super().stop()
-        self.refresh()

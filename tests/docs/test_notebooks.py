@@ -49,7 +49,7 @@ def run(path: Path, *options: str) -> None:
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "CUDA_VISIBLE_DEVICES": "",
     }
-    arguments = ["-q", "-p", "no:cacheprovider", "--nbmake", "--nbmake-timeout", "500", *options, path.name]
+    arguments = ["-q", "-p", "no:cacheprovider", "--nbmake", "--nbmake-timeout", "3600", *options, path.name]
     line = [sys.executable, "-P", "-m", "pytest", *arguments]
     done = subprocess.run(line, cwd=path.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

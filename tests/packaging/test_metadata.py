@@ -23,9 +23,13 @@ def test_torch_is_never_held_back(project: dict[str, Any]) -> None:
 
 def test_extras(project: dict[str, Any]) -> None:
     extras = set(project["optional-dependencies"])
-    known = {"dev", "ray", "onnx", "dashboard", "postgresql", "parquet", "cmaes", "browser", "datasets", "transformers"}
-    assert extras == known
+    known = {"dev", "docs", "ray", "onnx", "dashboard", "postgresql", "parquet", "cmaes", "browser", "datasets"}
+    assert extras == known | {"transformers"}
 
 
 def test_changelog_names_the_version(root: Path, project: dict[str, Any]) -> None:
     assert f"## {project['version']}" in (root / "CHANGELOG.md").read_text()
+
+
+def test_the_citation_names_the_version(root: Path, project: dict[str, Any]) -> None:
+    assert f"\nversion: {project['version']}\n" in (root / "CITATION.cff").read_text()
