@@ -14,7 +14,7 @@ STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-lowest check docs notebooks format dist bench clean
+.PHONY: help install demo test test-all test-lowest check docs notebooks format dist bench pictures clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -67,7 +67,11 @@ dist: $(STAMP) ## build wheel and sdist, and check them
 	$(BIN)/check-wheel-contents dist/*.whl
 
 bench: $(STAMP) ## run all self-contained benchmarks; each prints ratios to a reference of the same run
-	@set -e; for file in $(filter-out benchmarks/checkpoint.py benchmarks/diagnosis.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(filter-out benchmarks/checkpoint.py benchmarks/diagnosis.py benchmarks/pictures.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
+
+pictures: $(STAMP) ## make the pictures of README and docs again, from the demo and a race; missing runs are made first
+	$(BIN)/python docs/pictures.py
+	$(BIN)/python benchmarks/pictures.py
 
 clean: ## remove build outputs and tool caches; .venv and runs are kept
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov

@@ -35,6 +35,7 @@ from nasformer.cli.spaces import spaces
 from nasformer.cli.study import study
 from nasformer.cli.surrogate import surrogate
 from nasformer.cli.train import train
+from nasformer.cli.watch import watch
 from nasformer.cli.weights import weights
 from nasformer.errors import NasformerError
 
@@ -48,7 +49,7 @@ app = typer.Typer(
 )
 _COMMANDS = {
     "Start here": (fit, demo),
-    "Look": (spaces, data, cost, latency),
+    "Look": (spaces, data, cost, latency, watch),
     "Make a supernet": (train, from_timm, import_autoformer, export_autoformer),
     "Search": (search, compare, surrogate, diagnose),
     "Use a network": (finetune, retrain, evaluate, export, predict, benchmark),

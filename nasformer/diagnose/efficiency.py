@@ -55,12 +55,13 @@ def chapter(piece: JsonObject, context: Context) -> Chapter:
     """Return the chapter."""
     from nasformer.report.figures import draw_lines
 
-    metric, rows, most = context.task.objective(piece["ranked_by"]).fitness, piece["rows"], piece["evaluations"]
+    metric, rows, most = context.task.objective(piece["ranked_by"]), piece["rows"], piece["evaluations"]
     lines = []
     for row in rows:
-        values = [[curve[min(at, len(curve) - 1)] for curve in row["curves"]] for at in range(most)]
+        values = [[metric.sign * curve[min(at, len(curve) - 1)] for curve in row["curves"]] for at in range(most)]
         lines.append(spread_line(row["strategy"], range(1, most + 1), values))
-    lines.append(spread_line(f"best of {piece['random']:,} random", [1, most], [piece["targets"]] * 2))
+    random = [[metric.sign * value for value in piece["targets"]]] * 2
+    lines.append(spread_line(f"best of {piece['random']:,} random", [1, most], random))
     figure = draw_lines(
         "efficiency",
         f"Best search {metric.title} so far, by strategy",

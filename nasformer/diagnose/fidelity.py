@@ -127,7 +127,7 @@ def chapter(piece: JsonObject, context: Context) -> Chapter:
         tiles.append(estimate_tile(f"τ, {PARTS[part['name']]}", tau["ranking"]))
     title, caption = f"Retrained against inherited {metric.title}", "Each point is an architecture, with Kendall's τ."
     x, y = (f"{kind}: test {metric.heading}" for kind in ("inherited", "retrained"))
-    figures = [draw_agreement("fidelity", title, caption, clouds, context.series, x=x, y=y)]
+    first, figures = draw_agreement("fidelity", title, caption, clouds, context.series, x=x, y=y), []
     if gap:
         known = [row for part in piece["parts"] for row in part["rows"] if "long" in row]
         box = (gap["mean"]["low"], gap["mean"]["value"], gap["mean"]["high"])
@@ -136,7 +136,7 @@ def chapter(piece: JsonObject, context: Context) -> Chapter:
         x = f"retrained − inherited, {metric.heading}"
         figures.append(draw_rows("gap", title, caption, [row], context.series, x=x, mark=0))
     words = say("piece_fidelity", piece=piece, metric=metric)
-    return Chapter(words, figures, [_ranks_table(piece), _fidelity_table(piece, metric)], tiles)
+    return Chapter(words, figures, [_ranks_table(piece), _fidelity_table(piece, metric)], tiles, first)
 
 
 def _ranks_table(piece: JsonObject) -> Table:

@@ -10,10 +10,10 @@ from typing import Any
 
 from nasformer._provenance import machine, versions
 from nasformer.architecture import Architecture
-from nasformer.cost import COSTS, Bounds
+from nasformer.cost import COSTS, Bounds, Limits
 from nasformer.report.figures import Line, Picture, draw_learning_curve, draw_lines, draw_network
 from nasformer.report.interval import interval
-from nasformer.report.notation import amount, budget, compact, cost_name
+from nasformer.report.notation import amount, budget, compact, cost_name, short_budget
 from nasformer.report.page import Download, Subject, Tile, render, write_files
 from nasformer.report.tables.record import data_table, space_table, training_table, versions_table
 from nasformer.report.tables.table import Cell, Table, bounds, columns, count, facts, in_unit, number
@@ -70,7 +70,15 @@ def write_fit_report(folder: str | Path, found: JsonObject, *, title: str, comma
 
 
 def _budget(model: JsonObject) -> str:
-    return budget({name: Bounds(None, most) for name, most in model["budget"].items()})
+    return budget(_limits(model))
+
+
+def _short(model: JsonObject) -> str:
+    return short_budget(_limits(model))
+
+
+def _limits(model: JsonObject) -> Limits:
+    return {name: Bounds(None, most) for name, most in model["budget"].items()}
 
 
 def _tile(model: JsonObject, metric: Metric, examples: int) -> Tile:
@@ -82,7 +90,7 @@ def _tile(model: JsonObject, metric: Metric, examples: int) -> Tile:
     ]
     measured = [] if model["measured_ms"] is None else [f"{model['measured_ms']:.2f} ms measured"]
     words = "; ".join([*taken, *measured, *([] if ends is None else [f"95 % interval {ends}"])])
-    return Tile(_budget(model), metric.text(model["test"][metric.name]), words)
+    return Tile(_short(model), metric.text(model["test"][metric.name]), words)
 
 
 def _front(models: Sequence[JsonObject], metric: Metric, examples: int) -> Picture | None:
@@ -115,7 +123,7 @@ def _networks(models: Sequence[JsonObject], metric: Metric, examples: int) -> Ta
         return in_unit(None if figures is None else figures["test"][metric.name], metric)
 
     cells = {
-        "budget": _budget,
+        "budget": _short,
         f"test {metric.title}": test,
         "95 % interval": lambda model: bounds(interval(metric, model["test"], examples)),
         "parameters": lambda model: count(model["costs"]["params"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from nasformer.search.progress import duration as duration
 from nasformer.tasks import Metric
 
 MISSING = "–"
+_TIES = re.compile(r"(?<=\d) (?=(?:%|[kMGT]|ms|×)(?!\w))|(?<=[≤≥×]) (?=\d)|(?<=\bp) (?=[=<])|(?<=[=<]) (?=\d)")
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COST_NAMES = {"params": "parameters", "macs": "MACs", "memory": "bytes in use", "latency_ms": "ms of latency"}
@@ -208,6 +210,24 @@ def listed(items: list[str]) -> str:
     ('random, evolution and tpe', 'tpe')
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def tied(text: str) -> str:
+    r"""Return a text whose numbers a line break does not part from their units and signs.
+
+    >>> tied("at least 95 %, ≤ 60 k parameters (p = 0.1)").replace("\N{NO-BREAK SPACE}", "~")
+    'at least 95~%, ≤~60~k parameters (p~=~0.1)'
+    """
+    return _TIES.sub("\N{NO-BREAK SPACE}", text)
+
+
+def data_name(name: str) -> str:
+    """Return a dataset's name for a sentence: of a path its last part.
+
+    >>> data_name("imagefolder:/data/Pets and more"), data_name("digits")
+    ('Pets and more', 'digits')
+    """
+    return name.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def shortened(text: str, width: int) -> str:

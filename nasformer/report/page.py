@@ -104,7 +104,7 @@ def render(
 
     ``records`` are tables for reproduction, ``chapters`` ids and titles for the contents, ``shown`` further variables.
     """
-    script = _resource("script.js")
+    script = resource("script.js")
     page = _environment().get_template(template)
     return page.render(
         subject=subject,
@@ -113,7 +113,8 @@ def render(
         chapters=chapters,
         policy=_policy(script),
         script=Markup(script),
-        style=Markup(_resource("style.css")),
+        icon=Download("icon.svg", "", "image/svg+xml", resource("icon.svg")).link,
+        style=Markup(resource("style.css")),
         light=palette.css(dark=False),
         dark=palette.css(dark=True),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
@@ -121,15 +122,20 @@ def render(
     )
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Return a file of the templates."""
     return files("nasformer.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _policy(script: str) -> str:
     """Return the Content-Security-Policy: no network, and only our script, by hash."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    rules = ("default-src 'none'", "style-src 'unsafe-inline'", f"script-src 'sha256-{digest}'", "img-src data:")
+    rules = ("default-src 'none'", "style-src 'unsafe-inline'", f"script-src {script_policy(script)}", "img-src data:")
     return "; ".join((*rules, "base-uri 'none'", "form-action 'none'"))
+
+
+def script_policy(script: str) -> str:
+    """Return what allows a script in a Content-Security-Policy: its hash."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 @cache

@@ -22,7 +22,7 @@ from nasformer.report.tables.table import Cell, JsonObject, Table, columns, in_u
 from nasformer.report.words import say
 from nasformer.search.evaluation import Trial
 from nasformer.search.rerank import BEFORE
-from nasformer.search.result import SearchResult
+from nasformer.search.result import RUNNING, SearchResult
 from nasformer.tasks import Metric, Task, task_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ def write_report(
 
     Raises:
         NasformerError: The search has no confirmed winner, or the folder cannot be written.
+    """
+    return write_files(folder, *search_page(result, title, command, tested)) / "report.html"
+
+
+def search_page(
+    result: SearchResult, title: str, command: str = "", tested: JsonObject | None = None
+) -> tuple[dict[str, str], list[Picture | None]]:
+    """Return the page of a search and its runs as texts by file name, and the figures; arguments as ``write_report``.
+
+    Of a search that is running, the best so far are its winners.
     """
     from nasformer.report import figures
     from nasformer.report.statistics import analyse
@@ -76,7 +86,7 @@ def write_report(
         geometry=record.geometry_table(result.space),
     )
     texts = {subject.download.name: subject.download.text, "report.html": html}
-    return write_files(folder, texts, [scatter, *drawings, anytime, seen]) / "report.html"
+    return texts, [scatter, *drawings, anytime, seen]
 
 
 class Score(NamedTuple):
@@ -136,7 +146,7 @@ def _tiles(result: SearchResult, winners: Sequence[Winner]) -> list[Tile]:
     if result.budgets:
         return [Tile(short_budget(each.limits), each.scores[0].text, _taken(each)) for each in winners]
     (winner,) = winners
-    how = "fine-tuned" if BEFORE in winner.trial.metrics else "confirmed"
+    how = "fine-tuned" if BEFORE in winner.trial.metrics else "so far" if result.stopped == RUNNING else "confirmed"
     tiles = []
     for score in winner.scores:
         remark = how if score.ends is None else f"{how}; 95 % interval {score.ends}"
@@ -166,7 +176,7 @@ def _winners_table(result: SearchResult, winners: Sequence[Winner]) -> Table:
         **{cost_name(name): partial(_cost, name) for name in result.space.known_costs},
         "architecture": lambda winner: str(winner.trial.architecture),
     }
-    return columns("winners", say("table_winners"), winners, cells)
+    return columns("winners", say("table_winners", running=result.stopped == RUNNING), winners, cells)
 
 
 def _cost(name: str, winner: Winner) -> Cell:
@@ -201,8 +211,9 @@ def _drawings(result: SearchResult, winners: Sequence[Winner]) -> list[Picture]:
     from nasformer.report.figures import draw_architecture
 
     drawn: dict[Architecture, list[str]] = {}
+    named = "best so far" if result.stopped == RUNNING else "winner"
     for each in winners:
-        drawn.setdefault(each.trial.architecture, []).append(short_budget(each.limits) if result.budgets else "winner")
+        drawn.setdefault(each.trial.architecture, []).append(short_budget(each.limits) if result.budgets else named)
     return [
         draw_architecture(result.space, architecture, f"architecture-{number}", listed(labels))
         for number, (architecture, labels) in enumerate(drawn.items(), start=1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Module = TypeVar("Module", covariant=True)
+RUNNING = "running"
 
 
 class Extractor(Protocol[Module]):
@@ -81,7 +82,8 @@ class SearchResult:
         confirmed: The recommendations with confirmed values, best first.
         counts: Duplicates, infeasible and replaced proposals, failed and replayed trials.
         seconds: ``strategy``, ``evaluation``, ``confirmation`` and ``total``.
-        stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``.
+        stopped: Reason of the end: ``evaluations``, ``exhausted``, ``seconds``, ``paused`` or ``no gain``; before the
+            end ``RUNNING``.
         feasible: Number of feasible architectures; 0 if unknown.
         versions: Versions of Python and relevant packages.
         findings: What the strategy found beyond the trials: plain figures by name, grouped by subject.

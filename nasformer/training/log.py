@@ -16,7 +16,7 @@ from nasformer.errors import CheckpointError
 from nasformer.search.progress import Remaining, duration
 from nasformer.tasks import Metric
 
-FILE = "log.jsonl"
+FILE, RECORD = "log.jsonl", "training.json"
 Row = dict[str, Any]
 Callback = Callable[[Row], None]
 logger = logging.getLogger("nasformer.training")

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from nasformer._home import home
+from nasformer._io import to_json
 from nasformer.architecture import Architecture
 from nasformer.data.batches import Readers, iterate, reader_processes
 from nasformer.data.dataset import Dataset, Split, targets_of
@@ -27,6 +28,7 @@ from nasformer.data.decoded import decode_once
 from nasformer.data.image_files import ImageFiles
 from nasformer.data.memory import ImagesInMemory
 from nasformer.errors import DivergenceError, RecipeError
+from nasformer.supernet.checkpoint import replace_file
 from nasformer.supernet.layers import Shard
 from nasformer.training.augment import mixer, random_affine
 from nasformer.training.compute import training_macs
@@ -39,7 +41,7 @@ from nasformer.training.distributed import (
     sync_gradients,
     takes_shard,
 )
-from nasformer.training.log import Callback, Row, TrainingLog, logger
+from nasformer.training.log import RECORD, Callback, Row, TrainingLog, logger
 from nasformer.training.objective import Objective
 from nasformer.training.optimizer import frozen_outside, make_ema, make_optimizer, make_scheduler
 from nasformer.training.randomness import derived, isolated, seed_epoch
@@ -268,6 +270,9 @@ class Trainer:
     def _log(self, out: Path | None, history: list[Row], progress: bool, callback: Callback | None) -> TrainingLog:
         if not self.ranks.is_main:
             out, progress, callback = None, False, None
+        if out is not None:  # for who watches it
+            record = {"recipe": self.recipe.to_dict(), "data": self.data.record}
+            replace_file(out / RECORD, to_json(record, indent=1) + "\n")
         metric = self.data.task.objective()
         shown: dict[str, Any] = {"progress": progress, "callback": callback}
         return TrainingLog(out, self.recipe.epochs, self.steps, metric, history, **shown)

@@ -262,7 +262,7 @@ def test_a_dashboard_that_is_not_installed_is_one_line(
 
 def test_the_dashboard_answers_under_its_own_names_only(tmp_path: Path) -> None:
     """A page elsewhere whose name leads to this machine (DNS rebinding) would delete studies."""
-    from nasformer.cli.study.dashboard import only_for
+    from nasformer.cli.serving import only_for
 
     told: list[str] = []
     served = only_for("box.lan", lambda environ, start_response: [b"studies"])

@@ -1,4 +1,4 @@
-"""The page in a real browser: it opens quietly, fetches nothing, sorts, tells, darkens, and fits a phone."""
+"""The page in a real browser: it opens quietly, fetches nothing, sorts, tells, darkens, fits a phone, is for all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pytest
 from nasformer.compare import Comparison
 from nasformer.diagnose import write_diagnosis_report
 from nasformer.report import write_report, write_training_report
+from nasformer.report.fit import write_fit_report
 from nasformer.report.palette import PAPER
+from tests.report import axe
 from tests.report.diagnosis import diagnosis
+from tests.report.fitted import fitted
 from tests.report.test_palette import TEXT, contrast
 from tests.report.test_report import result
 from tests.report.test_training import trained
@@ -70,7 +74,17 @@ def diagnosed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_diagnosis_report(tmp_path_factory.mktemp("diagnosed"), diagnosis()).parent
 
 
-@pytest.fixture(params=["written", "searched", "trained_page", "diagnosed"])
+@pytest.fixture(scope="module")
+def fit_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fit_report(tmp_path_factory.mktemp("fitted"), fitted(), title="Fitted").parent
+
+
+@pytest.fixture(scope="module")
+def axe_core() -> str:
+    return axe.source()
+
+
+@pytest.fixture(params=["written", "searched", "trained_page", "diagnosed", "fit_page"])
 def folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue(request.param))
 
@@ -151,7 +165,7 @@ def test_a_strategy_can_be_held_with_the_keyboard(browser: Any, written: Path) -
     from selenium.webdriver.common.keys import Keys
 
     visit(browser, written)
-    chip = browser.find_elements(By.CSS_SELECTOR, ".strategies li")[1]
+    chip = browser.find_elements(By.CSS_SELECTOR, ".strategies button")[1]
     chip.send_keys(Keys.ENTER)
     assert chip.get_attribute("aria-pressed") == "true"
     on = "return [...new Set([...document.querySelectorAll('svg [data-s].on')].map((e) => e.dataset.s))]"
@@ -174,6 +188,58 @@ def test_text_is_readable(browser: Any, folder: Path, dark: bool) -> None:
 def _hex(colour: str) -> str:
     numbers = [int(float(part)) for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
     return "#" + "".join(f"{number:02x}" for number in numbers)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(browser: Any, folder: Path, dark: bool, axe_core: str) -> None:
+    visit(browser, folder, dark=dark)
+    browser.execute_script("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    browser.execute_script(axe_core)
+    found = browser.execute_async_script("axe.run({ resultTypes: ['violations'] }).then(arguments[0])")
+    assert found["passes"]
+    told = [(each["id"], each["impact"], each["nodes"][0]["html"][:200]) for each in found["violations"]]
+    assert told == []
+
+
+def test_everything_that_can_be_clicked_works(browser: Any, folder: Path) -> None:
+    browser.get_log("browser")
+    visit(browser, folder)
+    for fold in browser.find_elements("tag name", "details"):
+        fold.find_element("tag name", "summary").click()
+        assert fold.get_attribute("open")
+    for link in browser.find_elements("css selector", "a[href^='#']"):
+        browser.execute_script("arguments[0].scrollIntoView()", link)
+        link.click()
+        target = browser.find_element("id", link.get_attribute("href").partition("#")[2])
+        assert abs(browser.execute_script("return arguments[0].getBoundingClientRect().top", target)) < 900
+    for title in browser.find_elements("css selector", "th:has(button)"):
+        browser.execute_script("arguments[0].firstElementChild.click()", title)
+        assert title.get_attribute("aria-sort") == "ascending"
+    assert browser.get_log("browser") == []
+
+
+def test_the_keyboard_reaches_what_can_be_used_and_shows_where_it_is(browser: Any, folder: Path) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    visit(browser, folder)
+    seen = []
+    for _ in range(12):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        found = browser.execute_script(
+            "const at = document.activeElement, shown = getComputedStyle(at);"
+            "return [at.tagName, shown.outlineStyle, parseFloat(shown.outlineWidth)]"
+        )
+        seen.append(found)
+    assert {"SUMMARY", "DIV"} & {tag for tag, *_ in seen}
+    assert [tag for tag, style, width in seen if tag != "BODY" and (style == "none" or width < 1)] == []
+
+
+def test_every_page_has_a_title_and_an_icon(browser: Any, folder: Path) -> None:
+    visit(browser, folder)
+    assert browser.title == browser.find_element("tag name", "h1").text
+    icon = browser.find_element("css selector", "link[rel=icon]").get_attribute("href")
+    drawn = "const icon = new Image(); icon.onload = () => arguments[1](icon.width > 0); icon.src = arguments[0]"
+    assert browser.execute_async_script(drawn, icon) is True
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
@@ -233,3 +299,38 @@ def test_without_script_everything_is_there(browser: Any, written: Path) -> None
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert "average rank" in body
     assert "Download all runs as CSV" in body
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """Return the folder of a run, and the address at which it is watched."""
+    from threading import Thread
+    from wsgiref.simple_server import make_server
+
+    from nasformer.cli import serving
+
+    watch = import_module("nasformer.cli.watch")  # the package has the command by this name
+    monkeypatch.setattr(watch, "_LEAST", 0.1)
+    monkeypatch.setattr(watch, "_SHARE", 100.0)
+    write_report(tmp_path, result(), title="Watched")
+    with make_server("127.0.0.1", 0, watch._Watched(tmp_path), serving._Server, serving._Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield tmp_path, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_watched_page_follows_its_run_where_the_reader_is(browser: Any, watched: tuple[Path, str]) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    folder, address = watched
+    browser.get_log("browser")
+    browser.get(address)
+    browser.execute_script("window.old = true; document.querySelector('details').open = true; scrollTo(0, 700)")
+    write_report(folder, result(evaluations=30), title="Watched on")
+    WebDriverWait(browser, 60, 0.1).until(lambda _: browser.title == "Watched on")
+    assert browser.execute_script("return window.old") is None
+    assert browser.execute_script("return document.querySelector('details').open") is True
+    WebDriverWait(browser, 20, 0.1).until(lambda _: browser.execute_script("return scrollY") == 700)
+    assert browser.get_log("browser") == []

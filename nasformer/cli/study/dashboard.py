@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import socket
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +10,6 @@ from nasformer.cli.options import Storage
 from nasformer.cli.output import console, messages
 from nasformer.errors import StudyError
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -32,36 +26,18 @@ def dashboard(
     Examples:
       nasformer study dashboard --storage digits.log
     """
+    from nasformer.cli.serving import serve
     from nasformer.search.study import Store
 
     try:
-        from bottle import run
         from optuna_dashboard import wsgi
     except ImportError as error:
         raise StudyError("the dashboard is not installed: pip install 'nasformer[dashboard]'", error) from error
     store = Store(storage, create=False)
-    console.print(f"http://{host}:{port}/ shows {store.name}; stop with Ctrl-C", soft_wrap=True)
     if host not in _LOCAL:
         messages.print("there is no authentication: whoever reaches this address may delete studies", soft_wrap=True)
-    run(only_for(host, wsgi(store.optuna)), host=host, port=port)
 
+    def say(address: str) -> None:
+        console.print(f"{address} shows {store.name}; stop with Ctrl-C", soft_wrap=True)
 
-def only_for(host: str, served: Application) -> Application:
-    """Return an application that refuses requests for another host, such as a page whose name leads to this one."""
-    names = {"localhost", host.lower(), socket.gethostname().lower()}
-
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        asked = re.sub(r":\d*$", "", environ.get("HTTP_HOST", "")).strip("[]").lower()
-        if asked in names or _is_address(asked):
-            return served(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"this dashboard is not of the host that was asked for"]
-
-    return application
-
-
-def _is_address(host: str) -> bool:
-    """Whether a host is an IP address, which leads nowhere else."""
-    with suppress(ValueError):
-        return bool(ipaddress.ip_address(host))
-    return False
+    serve(wsgi(store.optuna), host, port, say)

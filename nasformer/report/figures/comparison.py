@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nasformer.report.statistics import Across, TaskAnalysis
+    from nasformer.report.statistics.curves import Curve
+    from nasformer.report.statistics.runs import Floats
 
 _BOX_FROM = 4
 _ZERO = 1e-12
@@ -30,9 +32,10 @@ _DECADE = 8  # ratio of the regrets from which their axis is logarithmic
 
 def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture | None:
     """Return each strategy's incumbent after each evaluation: its regret if the optimum is known, else its value."""
-    regret, metric = bool(task.regret_curves), task.record.metric.fitness
+    regret, metric = bool(task.regret_curves), task.record.metric
+    sign = 1 if regret else metric.sign
     lines = [
-        Line(label, curve.evaluations.tolist(), *(part.tolist() for part in (curve.median, curve.low, curve.high)))
+        Line(label, curve.evaluations.tolist(), *((sign * part).tolist() for part in _ends(curve, sign)))
         for label, curve in (task.regret_curves or task.curves).items()
         if np.isfinite(curve.median).any()
     ]
@@ -61,6 +64,11 @@ def draw_anytime(task: TaskAnalysis, series: Series, name: str) -> Picture | Non
     )
 
 
+def _ends(curve: Curve, sign: int) -> tuple[Floats, Floats, Floats]:
+    """Return the median and the lower and upper edge of a curve whose sign may change."""
+    return (curve.median, curve.low, curve.high) if sign > 0 else (curve.median, curve.high, curve.low)
+
+
 def _height(lines: Sequence[Line]) -> float:
     return 3.2 if len(lines) < 9 else 3.9
 
@@ -84,20 +92,21 @@ def _frame_regret(axes: Axes, lines: Sequence[Line]) -> None:
 
 def _frame_values(axes: Axes, lines: Sequence[Line]) -> None:
     """Exclude the first evaluations from the y range: they would flatten the rest."""
-    lows = [value for line in lines for value in np.array(line.low)[max(1, len(line.low) // 5) :] if np.isfinite(value)]
-    highs = [end for end in (np.array(line.high)[-1] for line in lines) if np.isfinite(end)]
-    if lows and highs and max(highs) > min(lows):
-        margin = 0.05 * (max(highs) - min(lows))
-        axes.set_ylim(min(lows) - margin, max(highs) + margin)
+    late = [edge[max(1, len(edge) // 5) :] for line in lines for edge in (line.low, line.high)]
+    values = [end for edge in late for end in edge if end is not None and np.isfinite(end)]
+    if values and max(values) > min(values):
+        margin = 0.05 * (max(values) - min(values))
+        axes.set_ylim(min(values) - margin, max(values) + margin)
 
 
 def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: str) -> Picture | None:
     """Return every run's confirmed winner, a dot per seed, with quartiles; best median first; None for one run."""
     mine, column = task.finals(cells)
-    metric, optimum = task.record.metric.fitness, task.record.optimum if column == "true" else None
+    metric, best = task.record.metric, task.record.optimum if column == "true" else None
+    optimum = None if best is None else metric.sign * best
     rows = []
     for label in (standing.label for standing in task.ranking):
-        values = mine[column][(mine.strategy == label) & mine[column].notna()].to_numpy(dtype=float)
+        values = metric.sign * mine[column][(mine.strategy == label) & mine[column].notna()].to_numpy(dtype=float)
         low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
         rows.append(Row(label, values.tolist(), (low, middle, high) if len(values) >= _BOX_FROM else None))
     if sum(len(row.values) for row in rows) < 2:
@@ -112,20 +121,22 @@ def draw_finals(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: s
 def draw_curse(task: TaskAnalysis, cells: pd.DataFrame, series: Series, name: str) -> Picture | None:
     """Return the winners' values on search and test split; None without test values."""
     mine = cells[(cells.task == task.record.name) & cells["test"].notna() & cells["confirmed"].notna()]
-    rows = []
+    rows, metric = [], task.record.metric
     for label in (standing.label for standing in task.ranking if (mine.strategy == standing.label).any()):
         runs = mine[mine.strategy == label]
-        low, high = runs["test"].quantile([0.25, 0.75])
-        medians = [float(runs[split].median()) for split in ("confirmed", "test")]
+        low, high = sorted(metric.sign * runs["test"].quantile([0.25, 0.75]))
+        medians = [metric.sign * float(runs[split].median()) for split in ("confirmed", "test")]
         rows.append(Row(label, medians, line=(low, high)))
     title = "Winners on the search split and on the test split, by strategy"
-    return draw_rows(name, title, say("figure_curse"), rows, series, x=task.record.metric.fitness.heading)
+    return draw_rows(name, title, say("figure_curse"), rows, series, x=metric.heading)
 
 
 def draw_fronts(task: TaskAnalysis, series: Series, name: str) -> Picture | None:
     """Return the Pareto fronts of value and cost over all seeds of a strategy; None without fronts."""
-    lines = [Line(label, each.costs.tolist(), each.values.tolist()) for label, each in task.fronts.items()]
-    metric = task.record.metric.fitness
+    metric = task.record.metric
+    lines = [
+        Line(label, each.costs.tolist(), (metric.sign * each.values).tolist()) for label, each in task.fronts.items()
+    ]
     what = cost_name(next(iter(task.fronts.values())).cost) if task.fronts else ""
     return draw_lines(
         name,

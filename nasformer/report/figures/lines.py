@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from nasformer.report.figures.picture import Picture, belongs, entry, key, picture
 from nasformer.report.palette import MUTED, style
@@ -66,6 +66,7 @@ def draw_lines(
             axes.xaxis.set_major_formatter(EngFormatter())
         else:
             axes.set_xlim(left=0)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if frame:
             frame(axes)
         axes.set_xlabel(x)

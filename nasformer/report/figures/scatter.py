@@ -16,7 +16,7 @@ from nasformer.report.notation import compact, cost_name, sentence, shortened
 from nasformer.report.palette import INK, MUTED, PAPER, style
 from nasformer.report.words import say
 from nasformer.search.front import undominated
-from nasformer.search.result import SearchResult
+from nasformer.search.result import RUNNING, SearchResult
 from nasformer.tasks import Metric
 
 _HALO = {"boxstyle": "square,pad=0.12", "facecolor": PAPER.light, "edgecolor": "none", "alpha": 0.75}
@@ -102,28 +102,30 @@ def draw_agreement(
 
 def draw_cost_scatter(result: SearchResult, metric: Metric) -> Picture | None:
     """Return value against cost of every evaluated architecture, with the front, the budgets and the winners."""
-    cost, measure = result.budget_cost, metric.fitness
+    cost, sign = result.budget_cost, metric.sign
     what = cost_name(cost)
     points = [(trial.costs[cost], trial.value) for trial in result.trials if trial.eligible]
     costs, values = np.array(points, dtype=float).reshape(-1, 2).T
-    winners = [(result.space.costs(each.architecture)[cost], each.fitness) for each in result.winners]
+    winners = [(result.space.costs(each.architecture)[cost], sign * each.fitness) for each in result.winners]
 
     def frame(axes: Axes) -> Sequence[Entry]:
-        axes.plot(*undominated(costs, values), color=INK.light, linewidth=0.9, drawstyle="steps-post")
+        front, best = undominated(costs, values)
+        axes.plot(front, sign * best, color=INK.light, linewidth=0.9, drawstyle="steps-post")
         axes.xaxis.set_major_formatter(EngFormatter())
         _draw_budgets(axes, result)
         look: dict[str, Any] = {"marker": "*", "color": INK.light, "linestyle": "none"}
         axes.plot(*zip(*winners, strict=True), markersize=12, zorder=4, **look)
-        return [("winners" if result.budgets else "winner", Line2D([], [], markersize=9, **look), None)]
+        label = "best so far" if result.stopped == RUNNING else "winners" if result.budgets else "winner"
+        return [(label, Line2D([], [], markersize=9, **look), None)]
 
     return draw_clouds(
         "cost-scatter",
-        f"{sentence(measure.title)} against {what} of all evaluated architectures",
+        f"{sentence(metric.title)} against {what} of all evaluated architectures",
         say("figure_cost_scatter", result=result, metric=metric, what=what),
-        [Cloud(result.strategy, costs.tolist(), values.tolist())],
+        [Cloud(result.strategy, costs.tolist(), (sign * values).tolist())],
         {result.strategy: 0},
         x=what,
-        y=f"search {measure.heading}",
+        y=f"search {metric.heading}",
         frame=frame,
     )
 

@@ -45,17 +45,17 @@
     for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.dataset.s === held));
     light(held);
   };
-  const chips = all(".strategies li");
+  const chips = all(".strategies li").map((item) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.s = item.dataset.s;
+    button.append(...item.childNodes);
+    item.append(button);
+    return button;
+  });
   for (const chip of chips) {
-    chip.tabIndex = 0;
-    chip.setAttribute("role", "button");
     chip.setAttribute("aria-pressed", "false");
     chip.addEventListener("click", () => hold(chip.dataset.s));
-    chip.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" && event.key !== " ") return;
-      event.preventDefault();
-      hold(chip.dataset.s);
-    });
     chip.addEventListener("focus", () => light(chip.dataset.s));
     chip.addEventListener("blur", () => light(held));
   }

@@ -58,6 +58,7 @@ class Study(TrialStore):
         space: The search space.
         settings: All settings that determine the search, as plain data.
         fitness_spec: How to rebuild the fitness and the latency table; empty where plain data cannot tell.
+        limits: Bounds by cost; with several budgets, those that hold in all of them.
         budgets: Limits of each of several budgets; empty for one.
         evaluations: The latest total of evaluations.
         warm_start: Trials of earlier searches that the strategy was told first.
@@ -82,7 +83,7 @@ class Study(TrialStore):
             self._reranked[key] = [Trial.from_dict(each) for each in reranked]
         self._distributions = distributions(self.space)
         further = dict.fromkeys(self.settings.get("costs", {}))  # beyond parameters and MACs; not rounded again
-        self._limits = parse_constraints(self.settings["limits"], further) if self.settings.get("limits") else {}
+        self.limits = parse_constraints(self.settings["limits"], further) if self.settings.get("limits") else {}
         self.budgets = tuple(parse_constraints(line, further) for line in self.settings.get("budgets", ()))
 
     @classmethod
@@ -155,7 +156,7 @@ class Study(TrialStore):
     def add(self, trial: Trial, retried_after: int | None = None) -> None:
         """Store a trial durably; see ``TrialStore.add``."""
         assert self._leader is not None, "a study that is only looked at does not change"
-        made = as_optuna(trial, self._distributions, self._limits, retried_after)
+        made = as_optuna(trial, self._distributions, self.limits, retried_after)
         self._write(lambda storage: storage.create_new_trial(self.id, made))
         super().add(trial, retried_after)
 
