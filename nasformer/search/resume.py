@@ -19,7 +19,7 @@ SAVE_AFTER_S = 2.0
 """Time in ask and tell between two saved states: the most that is replayed."""
 _SHARE = 0.05
 """Largest share of the saving in the time of a strategy."""
-_MISFITS = (NasformerError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+MISFITS = (NasformerError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class StateKeeper:
@@ -50,7 +50,7 @@ class StateKeeper:
         told = {trial.number: trial for trial in [*first, *(trial for trial, _ in again)]}
         try:
             self.strategy.restore(state.fields, list(told.values()))
-        except _MISFITS:
+        except MISFITS:
             return 0
         for count, trial in enumerate(first, 1):
             run.add(trial)

@@ -75,6 +75,8 @@ def from_plain(plain: Any, now: Any, space: SearchSpace) -> Any:
         return now.with_state(plain)
     if isinstance(plain, list):
         return space.decode(np.array(plain)) if plain else []
+    if isinstance(now, dict):
+        return {name: from_plain(plain[name], each, space) for name, each in now.items()}
     if plain is not None and now is not None and type(plain) is not type(now):
         raise TypeError(f"expected {type(now).__name__}, got {type(plain).__name__}")
     return plain
