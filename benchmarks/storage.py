@@ -1,16 +1,16 @@
-"""What storing a trial costs, against Optuna's ask and tell; whether a study grows in a straight line; what going on costs.
+"""What storing a trial costs, against Optuna's ask and tell, how that grows with the study, and what going on costs.
 
     python benchmarks/storage.py [--trials N] [--postgresql URL]
     python benchmarks/storage.py --growth 20000 [--strategies evolution random] [--storages memory journal SQLite]
     python benchmarks/storage.py --resume 1000 [--strategies thompson tpe]
 
-The architectures are AutoFormer-T's, 26 to 30 parameters a trial, and evaluation takes no time. The reference is Optuna
-itself: ``study.ask`` with the same distributions and its random sampler, then ``study.tell``. Both have done
-``--trials`` trials before the clock starts, so that the storage is not empty. ``--growth`` runs whole searches, each in
-a process of its own, and prints the time of a trial beside strategy and fitness in the first and the last tenth, the
-time of the strategy, and the peak memory; a search stops after ``--seconds``. ``--resume`` stops searches after so many
-trials and prints the processor time of ten more, from the saved state of the strategy and by replay. Without ``--postgresql``, a local server
-is started in a temporary folder if PostgreSQL is installed.
+The architectures are AutoFormer-T's, 26 to 30 parameters a trial, and evaluation takes no time. The reference is
+Optuna itself: ``study.ask`` with the same distributions and its random sampler, then ``study.tell``. Both have done
+``--trials`` trials before the clock starts, so that the storage is not empty. ``--growth`` runs whole searches, each
+in a process of its own, and prints the time of a trial beside strategy and fitness in the first and the last tenth,
+the time of the strategy, and the peak memory; a search stops after ``--seconds``. ``--resume`` stops searches after
+so many trials and prints the processor time of ten more, from the saved state of the strategy and by replay. Without
+``--postgresql``, a local server is started in a temporary folder if PostgreSQL is installed.
 """
 
 from __future__ import annotations

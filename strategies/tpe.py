@@ -1,7 +1,7 @@
 """TPE: Optuna's Tree-structured Parzen Estimator (Bergstra et al., NeurIPS 2011; multivariate, Falkner et al., 2018).
 
 The strategy ``optuna:TPESampler`` under its usual name, with its two main options. Genes are categorical, not
-integers: as good here, in a fraction of the time (``benchmarks/encodings.py``). Each suggestion is that of a new sampler
+integers: as good here, in a fraction of the time (``benchmarks/encodings.py``). Each suggestion is of a new sampler
 with its own seed: it depends on the told trials alone, so that a search goes on from these.
 """
 

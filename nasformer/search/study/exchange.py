@@ -23,8 +23,8 @@ _NOT_EXPORTED = ("nasformer:workers", STATE)  # of nasformer 0.1; of this storag
 def export_study(study: Study) -> Iterator[dict[str, Any]]:
     """Yield a study as plain data: its settings, then each trial."""
     attributes = study.store.run(lambda: study.store.optuna.get_study_user_attrs(study.id))
-    own = {key: value for key, value in sorted(attributes.items()) if key.startswith(PREFIX) and key not in _NOT_EXPORTED}
-    yield {"study": {"name": study.name, "attributes": own}}
+    own = {key: value for key, value in sorted(attributes.items()) if key.startswith(PREFIX)}
+    yield {"study": {"name": study.name, "attributes": _lasting(own)}}
     for trial, retried_after in study.history():
         yield {
             "trial": {
@@ -48,10 +48,10 @@ def import_study(store: Store, lines: Iterable[Mapping[str, Any]], name: str | N
     """
     head, *rest = lines
     try:
-        attributes = dict(head["study"]["attributes"])
+        attributes = _lasting(head["study"]["attributes"])
         name = name or str(head["study"]["name"])
         check_attributes(name, attributes)
-        settings, fitness_spec, _ = attributes.pop(SETTINGS), attributes.pop(FITNESS_SPEC, {}), attributes.pop(STATE, {})
+        settings, fitness_spec = attributes.pop(SETTINGS), attributes.pop(FITNESS_SPEC, {})
         trials = [found for line in rest if (found := _read(line["trial"])) is not None]
         check_format(name, settings)
         _require_free(store, name, settings, [trial for trial, _ in trials])
@@ -75,6 +75,11 @@ def delete_study(store: Store, name: str) -> None:
         number = store.run(lambda: store.optuna.get_study_id_from_name(name))
         SavedState(store, number, name).remove()
         store.run(lambda: store.optuna.delete_study(number))
+
+
+def _lasting(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that hold in any storage."""
+    return {key: value for key, value in attributes.items() if key not in _NOT_EXPORTED}
 
 
 def _read(data: Mapping[str, Any]) -> tuple[Trial, int | None] | None:
