@@ -49,7 +49,7 @@ class StateKeeper:
         again = self.record.retried[: state.retried]
         told = {trial.number: trial for trial in [*first, *(trial for trial, _ in again)]}
         try:
-            self.strategy.restore(state.fields, list(told.values()))
+            self.strategy.restore(state.fields, list(told.values()))  # type: ignore[attr-defined]
         except MISFITS:
             return 0
         for count, trial in enumerate(first, 1):
