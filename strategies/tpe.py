@@ -88,14 +88,9 @@ class Tpe(Optuna):
 
     def restore(self, state: Mapping[str, Any], trials: Sequence[Trial]) -> None:
         """Set the state of a new instance, and the trials told until then."""
-        points = state["points"][len(self._study.trials) :]  # those of a warm start are known
-        added = [
-            create_trial(
-                params=dict(zip(self._distributions, genes, strict=True)),
-                distributions=self._distributions,
-                value=float(value),
-            )
-            for *genes, value in points
-        ]
+        added = []
+        for *genes, value in state["points"][len(self._study.trials) :]:  # those of a warm start are known
+            params = dict(zip(self._distributions, genes, strict=True))
+            added.append(create_trial(params=params, distributions=self._distributions, value=float(value)))
         super().restore(state, trials)
         self._study.add_trials(added)

@@ -6,29 +6,30 @@ Random generators, queues, fitted variances. It holds between two batches, for t
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from nasformer.architecture import Architecture
 from nasformer.space import SearchSpace
 
 
-@dataclass(frozen=True)
-class StrategyState:
+class StrategyState(BaseModel):
     """State of a strategy between two batches.
 
-    Args:
+    Attributes:
         trials: Number of trials told.
         retried: Number of repeated evaluations told.
         seconds: Time in ask and tell.
         fields: Plain data of the strategy.
     """
 
-    trials: int
-    retried: int
-    seconds: float
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    trials: int = Field(ge=0)
+    retried: int = Field(ge=0)
+    seconds: float = Field(ge=0)
     fields: dict[str, Any]
 
 

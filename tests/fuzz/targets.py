@@ -126,7 +126,7 @@ def _records(folder: Path) -> Iterable[Target]:
     strategy = get_strategy("evolution")
     asked = strategy(space.feasible(), seed=0)
     asked.tell(result.trials)
-    study.save_state(StrategyState(len(result.trials), 0, 1.0, asked.state() or {}))
+    study.save_state(StrategyState(trials=len(result.trials), retried=0, seconds=1.0, fields=asked.state() or {}))
     (saved,) = folder.glob("study.log.*.state")
 
     def state(path: Path) -> None:
