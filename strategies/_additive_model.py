@@ -128,7 +128,7 @@ class AdditiveModel:
                 raise ValueError(f"{len(self._prior_variances) + 1} variances are positive, got {state['variances']}")
         return made
 
-    def fit(self, codes: Codes, y: Array, errors: Array | float = 0.0, refine: bool = True) -> None:
+    def fit(self, codes: Codes, y: Array, errors: Array | float = 0.0, *, refine: bool = True) -> None:
         """Fit the posterior to the first 100 and the last 200 values; the variances are those of the last fit at first.
 
         Args:

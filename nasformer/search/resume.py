@@ -68,7 +68,7 @@ class StateKeeper:
         begin = time.perf_counter()
         fields = self.strategy.state()
         if fields is not None:
-            known = {"trials": len(run.trials), "retried": retried, "seconds": run.strategy_seconds}
-            self.record.save_state(StrategyState(**known, fields=fields))
+            spent = run.strategy_seconds
+            self.record.save_state(StrategyState(trials=len(run.trials), retried=retried, seconds=spent, fields=fields))
         self._saved_at = run.strategy_seconds
         self._pause = max(SAVE_AFTER_S, (time.perf_counter() - begin) / _SHARE)

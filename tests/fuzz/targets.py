@@ -123,7 +123,7 @@ def _records(folder: Path) -> Iterable[Target]:
 
     yield Target("study.log", storage.read_bytes(), mutations.of_lines, load)
     study = Study.load(storage)
-    strategy = get_strategy("evolution")
+    strategy: Any = get_strategy("evolution")
     asked = strategy(space.feasible(), seed=0)
     asked.tell(result.trials)
     study.save_state(StrategyState(trials=len(result.trials), retried=0, seconds=1.0, fields=asked.state() or {}))

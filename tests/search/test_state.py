@@ -69,7 +69,8 @@ def test_every_strategy_goes_on_to_the_same_trials(
         found = run(strategy, worth, storage=tmp_path / "study.log", pause_after=pause, **more)
     assert what(found) == what(whole)
     assert {**found.counts, "replayed": 0} == whole.counts
-    has_state = get_strategy(strategy)(found.space.feasible(), seed=0).state() is not None
+    made: Any = get_strategy(strategy)(found.space.feasible(), seed=0)
+    has_state = made.state() is not None
     assert bool(list(tmp_path.glob("*.state"))) == has_state
 
 
@@ -121,13 +122,18 @@ def _other_fields(path: Path) -> None:
     path.write_text(json.dumps({**saved, "record": record, "checksum": digest([record, saved])}))
 
 
+def _as_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "a flipped bit": _flip,
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-9]),
     "empty": lambda path: path.write_bytes(b""),
     "no object": lambda path: path.write_text("[]"),
     "lost": lambda path: path.unlink(),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a folder": _as_a_folder,
     "other fields": _other_fields,
 }
 
@@ -148,8 +154,8 @@ def test_a_damaged_state_is_replaced_by_a_replay_without_a_word(
 def test_a_state_of_other_trials_or_versions_is_not_taken(
     worth: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("a", 1.0), ("b", 2.0)):
-        run(Counted, lambda each, value=value: value * worth(each), storage=tmp_path / f"{name}.log", pause_after=20)
+    run(Counted, worth, storage=tmp_path / "a.log", pause_after=20)
+    run(Counted, lambda architecture: 2 * worth(architecture), storage=tmp_path / "b.log", pause_after=20)
     first, second = sorted(tmp_path.glob("*.state"))
     second.write_bytes(first.read_bytes())
     assert Study.load(tmp_path / "a.log").state() is not None
