@@ -83,7 +83,7 @@ class BaseStrategy(ABC):
             early, and report an estimate.
         probes: Architectures outside the feasible set that it may ask for, to learn from their values. They count as
             evaluations and never win.
-        saved: Attributes that ``state`` keeps beside those of this class; None: no state, it is rebuilt by replay.
+        saved: Attributes that ``state`` keeps beside those of this class, not inherited; None: it is rebuilt by replay.
         target: The part of the feasible set that is recommended from; ``focus``, of strategies that have it, sets it.
         told: All told trials by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
@@ -208,9 +208,10 @@ class BaseStrategy(ABC):
 
     def state(self) -> dict[str, Any] | None:
         """Return the state beyond the told trials as plain data, between two batches; None: there is none."""
-        if self.saved is None or len(self._rest or ()) > _MAX_REST:
+        saved = vars(type(self)).get("saved")  # a subclass may have further attributes: it says so itself
+        if saved is None or len(self._rest or ()) > _MAX_REST:
             return None
-        return {name: as_plain(getattr(self, name), self.space) for name in (*_OWN_STATE, *self.saved)}
+        return {name: as_plain(getattr(self, name), self.space) for name in (*_OWN_STATE, *saved)}
 
     def restore(self, state: Mapping[str, Any], trials: Sequence[Trial]) -> None:
         """Set the state of a new instance, and the trials told until then.

@@ -30,6 +30,7 @@ class Counted(Evolution):
     """Evolution whose asks are counted."""
 
     asks = 0
+    saved = Evolution.saved
 
     def ask(self, n: int = 1) -> list[Architecture]:
         Counted.asks += 1
@@ -198,6 +199,14 @@ def test_a_state_that_is_no_plain_data_is_named(worth: Judge, tmp_path: Path) ->
 
     with pytest.raises(StrategyError, match="the state of a strategy is plain data: Object of type object"):
         run(Odd, worth, storage=tmp_path / "study.log")
+
+
+def test_a_subclass_with_attributes_of_its_own_is_replayed(worth: Judge, tmp_path: Path) -> None:
+    class Own(Evolution):
+        pass
+
+    run(Own, worth, 8, storage=tmp_path / "study.log")
+    assert not list(tmp_path.glob("*.state"))
 
 
 def test_a_strategy_without_the_base_class_is_replayed(worth: Judge, tmp_path: Path) -> None:
