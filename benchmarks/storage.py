@@ -1,14 +1,16 @@
-"""What storing a trial costs, against Optuna's ask and tell, and whether a study grows in a straight line.
+"""What storing a trial costs, against Optuna's ask and tell, how that grows with the study, and what going on costs.
 
     python benchmarks/storage.py [--trials N] [--postgresql URL]
     python benchmarks/storage.py --growth 20000 [--strategies evolution random] [--storages memory journal SQLite]
+    python benchmarks/storage.py --resume 1000 [--strategies thompson tpe]
 
-The architectures are AutoFormer-T's, 26 to 30 parameters a trial, and evaluation takes no time. The reference is Optuna
-itself: ``study.ask`` with the same distributions and its random sampler, then ``study.tell``. Both have done
-``--trials`` trials before the clock starts, so that the storage is not empty. ``--growth`` runs whole searches, each in
-a process of its own, and prints the time of a trial beside strategy and fitness in the first and the last tenth, the
-time of the strategy, and the peak memory; a search stops after ``--seconds``. Without ``--postgresql``, a local server
-is started in a temporary folder if PostgreSQL is installed.
+The architectures are AutoFormer-T's, 26 to 30 parameters a trial, and evaluation takes no time. The reference is
+Optuna itself: ``study.ask`` with the same distributions and its random sampler, then ``study.tell``. Both have done
+``--trials`` trials before the clock starts, so that the storage is not empty. ``--growth`` runs whole searches, each
+in a process of its own, and prints the time of a trial beside strategy and fitness in the first and the last tenth,
+the time of the strategy, and the peak memory; a search stops after ``--seconds``. ``--resume`` stops searches after
+so many trials and prints the processor time of ten more, from the saved state of the strategy and by replay. Without
+``--postgresql``, a local server is started in a temporary folder if PostgreSQL is installed.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -44,6 +47,7 @@ from tests.search.postgresql import binaries, server
 
 _STORAGES = ("memory", "journal", "SQLite", "PostgreSQL")
 _GROWN = ("evolution", "aging-evolution", "nevergrad", "thompson", "tpe")
+_RESUMED = ("thompson", "tpe")
 
 
 def ours(url: str | None, space: SearchSpace, trials: int) -> float:
@@ -121,13 +125,10 @@ def grow(strategy: str, url: str | None, trials: int, seconds: float) -> dict[st
 
     marks: list[tuple[float, float]] = []
 
-    def judge(architecture: Architecture) -> float:
-        return architecture.embed_dim / 100 + architecture.depth + sum(architecture.num_heads) % 7
-
     def mark(_: Trial) -> None:
         marks.append((time.perf_counter(), made[-1].seconds))
 
-    searcher = Searcher("autoformer-tiny", make, judge)
+    searcher = Searcher("autoformer-tiny", make, _judge)
     searcher.run(evaluations=trials, storage=url, seconds=seconds, callback=mark, progress=False)
     tenth = len(marks) // 10
     parts = [
@@ -144,12 +145,45 @@ def grow(strategy: str, url: str | None, trials: int, seconds: float) -> dict[st
     }
 
 
+def _judge(architecture: Architecture) -> float:
+    return architecture.embed_dim / 100 + architecture.depth + sum(architecture.num_heads) % 7
+
+
+def going_on(strategy: str, trials: int) -> tuple[float, float, float]:
+    """Return the seconds of a search of so many trials, and of ten more from its state and by replay."""
+
+    def run(folder: Path, stop: int) -> tuple[float, list[Architecture]]:
+        begun = time.process_time()
+        searcher = Searcher("autoformer-tiny", strategy, _judge)
+        found = searcher.run(
+            evaluations=trials + 10, pause_after=stop, storage=folder / "study.log", study="it", progress=False
+        )
+        return time.process_time() - begun, [trial.architecture for trial in found.trials]
+
+    with tempfile.TemporaryDirectory() as folder:
+        saved, bare = Path(folder, "saved"), Path(folder, "bare")
+        whole, _ = run(saved, trials)
+        shutil.copytree(saved, bare, ignore=shutil.ignore_patterns("*.state"))
+        (resumed, asked), (replayed, again) = run(saved, trials + 10), run(bare, trials + 10)
+    assert asked == again, "the trials differ"
+    return whole, resumed, replayed
+
+
+def print_resume(given: argparse.Namespace) -> None:
+    """Print a row for each strategy."""
+    print(f"{machine('optuna')}; journal, space autoformer-tiny, processor seconds\n")
+    print(f"{'strategy':20}{f'{given.resume:,} trials':>14}{'10 more, saved state':>22}{'by replay':>12}{'ratio':>8}")
+    for strategy in given.strategies or _RESUMED:
+        whole, resumed, replayed = going_on(strategy, given.resume)
+        print(f"{strategy:20}{whole:14.1f}{resumed:22.1f}{replayed:12.1f}{replayed / resumed:7.1f}×", flush=True)
+
+
 def print_growth(given: argparse.Namespace) -> None:
     """Print a row for each storage and strategy."""
     print(f"{machine('optuna', 'SQLAlchemy')}; searches of {given.growth} trials, at most {given.seconds:.0f} s each\n")
     print(f"{'ms a trial':34}{'trials':>8}{'first tenth':>13}{'last tenth':>12}{'ratio':>8}{'strategy':>10}{'MB':>7}")
     for name in given.storages:
-        for strategy in given.strategies:
+        for strategy in given.strategies or _GROWN:
             with ExitStack() as stack:
                 url = _url(name, stack, given.postgresql)
                 command = [sys.executable, __file__, "--one", json.dumps([strategy, url, given.growth, given.seconds])]
@@ -198,20 +232,23 @@ def _url(name: str, stack: ExitStack, postgresql: str | None) -> str | None:
 
 
 def main() -> None:
-    """Print overheads, or growth."""
+    """Print overheads, growth, or what going on costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--postgresql", metavar="URL")
     parser.add_argument("--growth", type=int, metavar="TRIALS")
     parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--strategies", nargs="+", default=_GROWN)
+    parser.add_argument("--resume", type=int, metavar="TRIALS")
+    parser.add_argument("--strategies", nargs="+")
     parser.add_argument("--storages", nargs="+", choices=_STORAGES, default=_STORAGES)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if given.one:
         print(json.dumps(grow(*json.loads(given.one))))
+    elif given.resume:
+        print_resume(given)
     elif given.growth:
         print_growth(given)
     else:

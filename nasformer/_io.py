@@ -87,6 +87,15 @@ def write_file(path: str | Path, content: str | bytes) -> None:
         draft.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
+def as_utf8(value: Any) -> Any:
+    r"""Return a text with backslash escapes for what UTF-8 cannot write; other values as they are.
+
+    >>> as_utf8("caf\udce9"), as_utf8(0.5)
+    ('caf\\udce9', 0.5)
+    """
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
 def to_json(value: Any, indent: int | None = None) -> str:
     """Return a value as JSON; NaN, infinities, and integers of more digits than Python reads become null.
 

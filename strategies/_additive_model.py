@@ -16,6 +16,9 @@ variances, dual weights a = A^-1 y, and, but for the prior, the step v_g <- v_g 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -73,7 +76,7 @@ class AdditiveModel:
         self._sizes = np.array([size for _, size in blocks])
         self._prior_variances = np.array([_PRIOR[group] for group, _ in blocks] + [_PRIOR["misfit"]] * _MISFITS)
         self.columns = int(self._sizes.sum())
-        self._codes: Codes = np.zeros((0, codec.columns), dtype=np.int64)
+        self._values = 0
         self._variances: Array | None = None
 
     def features(self, codes: Codes) -> Array:
@@ -102,22 +105,46 @@ class AdditiveModel:
             tables = [table + take(widths, *shape) for table, shape in zip(tables, shapes, strict=True)]
         return Scores(found | {d.name: table for d, table in zip(codec.layer, tables, strict=True)})
 
-    def fit(self, codes: Codes, y: Array, errors: Array | float = 0.0) -> None:
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is a posterior."""
+        return hasattr(self, "mean_effects")
+
+    def state(self) -> dict[str, Any]:
+        """Return the variances, from which the next fit goes on, as plain data."""
+        return {"values": self._values, "variances": None if self._variances is None else self._variances.tolist()}
+
+    def with_state(self, state: Mapping[str, Any]) -> AdditiveModel:
+        """Return a model with such variances and no posterior yet.
+
+        Raises:
+            LookupError, TypeError, ValueError: It is no such state.
+        """
+        made = AdditiveModel(self.codec)
+        made._values = int(state["values"])
+        if state["variances"] is not None:
+            made._variances = np.array(state["variances"], dtype=np.float64)
+            if made._variances.shape != (len(self._prior_variances) + 1,) or not (made._variances > 0).all():
+                raise ValueError(f"{len(self._prior_variances) + 1} variances are positive, got {state['variances']}")
+        return made
+
+    def fit(self, codes: Codes, y: Array, errors: Array | float = 0.0, *, refine: bool = True) -> None:
         """Fit the posterior to the first 100 and the last 200 values; the variances are those of the last fit at first.
 
         Args:
             codes: Architectures, ``(n, code columns)``.
             y: Fitness values, ``(n,)``.
             errors: Variance of each value beyond the common noise, ``(n,)``.
+            refine: Whether the variances change; else they are those of the last fit.
         """
         errors = np.broadcast_to(errors, y.shape)
         if len(y) > _EARLIEST + _LATEST:
             codes, y, errors = (np.concatenate([each[:_EARLIEST], each[-_LATEST:]]) for each in (codes, y, errors))
         n, spread = len(y), _variance(y)
-        steps = _INITIAL_STEPS if self._variances is None else min(max(n - len(self._codes), 1), _INITIAL_STEPS)
+        steps = min(max(n - self._values, 1), _INITIAL_STEPS) if refine else 0
         if self._variances is None:
-            self._variances = spread * np.append(self._prior_variances, _PRIOR_NOISE)
-        self._codes, self._errors, self._x = codes, np.diag(errors), self.features(codes)
+            steps, self._variances = _INITIAL_STEPS, spread * np.append(self._prior_variances, _PRIOR_NOISE)
+        self._values, self._codes, self._errors, self._x = n, codes, np.diag(errors), self.features(codes)
         self._centre = self._x.mean(axis=0)
         self._x -= self._centre
         kernels = np.array([*self._kernels(self._x, codes), np.eye(n)])  # (groups, n, n)

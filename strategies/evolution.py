@@ -38,6 +38,8 @@ class Evolution(BaseStrategy):
             the budget. ``counts`` has the totals.
     """
 
+    saved = ("_generation", "_best")
+
     def __init__(
         self,
         feasible: FeasibleSet,
@@ -76,7 +78,6 @@ class Evolution(BaseStrategy):
         self.mutate_network, self.mutate_layer = mutate_network, mutate_layer
         self._generation = 0
         self._best: list[Architecture] = []
-        self._pairs: list[tuple[Architecture, Architecture]] = []
 
     def ask(self, n: int = 1) -> list[Architecture]:
         """Return ``n`` children; the position in the search determines the generation."""
@@ -86,7 +87,6 @@ class Evolution(BaseStrategy):
             if generation != self._generation:  # trials of other budgets count as well
                 self._generation = generation
                 self._best = [trial.architecture for trial in self.best_told(self.parents)]
-                self._pairs = [(a, b) for a in self._best for b in self._best if a.depth == b.depth]
             child = super().ask(1)
             if not child:
                 break
@@ -98,9 +98,13 @@ class Evolution(BaseStrategy):
         position = len(self._asked) % self.population
         if not self._best or position >= self.mutants + self.crossovers:
             return self.draw()
-        parents = (self.rng.choice(self._best),) if position < self.mutants else self.rng.choice(self._pairs)
+        parents = (self.rng.choice(self._best),) if position < self.mutants else self._pair()
         child = self.mutate(*parents) if len(parents) == 1 else self.cross(*parents)
         return self._handle_infeasible(child, parents)
+
+    def _pair(self) -> tuple[Architecture, Architecture]:
+        """Return two of the best with equal depth."""
+        return self.rng.choice([(a, b) for a in self._best for b in self._best if a.depth == b.depth])
 
     def _handle_infeasible(self, child: Architecture, parents: tuple[Architecture, ...]) -> Architecture:
         """Return the child, repaired or resampled if infeasible."""

@@ -41,6 +41,8 @@ class PredictorEvolution(BaseStrategy):
         candidates: Children per generation.
     """
 
+    saved = ("_numpy_rng", "_population", "_queue")
+
     def __init__(
         self,
         feasible: FeasibleSet,

@@ -13,6 +13,8 @@ from nasformer.search import BaseStrategy
 class Random(BaseStrategy):
     """Random feasible architectures, without replacement."""
 
+    saved = ()
+
     def propose(self) -> Architecture:
         """Return a random feasible architecture not asked before."""
         return self.draw()

@@ -40,6 +40,7 @@ class Sensitivity(BaseStrategy):
     """
 
     uses_evaluations: ClassVar[bool] = True
+    saved = ("_numpy_rng", "_left", "_queue", "model")
 
     def __init__(
         self,

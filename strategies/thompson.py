@@ -53,6 +53,7 @@ class Thompson(BaseStrategy):
     """
 
     uses_evaluations: ClassVar[bool] = True
+    saved = ("_numpy_rng", "_design", "_fitted", "model")
 
     def __init__(
         self,
@@ -160,12 +161,14 @@ class Thompson(BaseStrategy):
         trials = sorted((trial for trial in self.told.values() if trial.value is not None), key=lambda t: t.number)
         if len(trials) < _MIN_TRIALS:
             return False
-        if len(trials) > self._fitted:
+        new = len(trials) - self._fitted
+        if new or not self.model.is_fitted:
             unknown = [trial.architecture for trial in trials if trial.architecture not in self._rows]
             self._rows.update(zip(unknown, self.space.encode(unknown), strict=True))
             self._fitted = len(trials)
             codes = np.array([self._rows[trial.architecture] for trial in trials])
-            self.model.fit(codes, np.array([trial.value for trial in trials]), _excess_variances(trials))
+            values = np.array([trial.value for trial in trials])
+            self.model.fit(codes, values, _excess_variances(trials), refine=new > 0)
         return True
 
     def _d_optimal(self, size: int) -> list[Architecture]:

@@ -107,8 +107,8 @@ class Experiment(_Declared):
         values = dict(values)
         seeds, strategies = values.get("seeds"), values.get("strategies")
         if isinstance(seeds, int) and not isinstance(seeds, bool):
-            if seeds > _MOST_SEEDS:
-                raise ValueError(f"seeds are {_MOST_SEEDS:,} at most, got {shown(seeds)}")
+            if not 1 <= seeds <= _MOST_SEEDS:
+                raise ValueError(f"seeds are 1 to {_MOST_SEEDS:,}, got {shown(seeds)}")
             values["seeds"] = range(seeds)
         if isinstance(strategies, (list, tuple)):
             values["strategies"] = [{"name": each} if isinstance(each, str) else each for each in strategies]

@@ -109,8 +109,8 @@ class Geometry:
             raise SpaceError(f"pooling is one of {', '.join(get_args(Pooling))}, got {shown(pooling)}", pooling)
         parts["pooling"] = pooling
         for name, value in data.items():
-            sized = isinstance(value, int) and 1 <= value <= _MOST
-            free = name == "series" or isinstance(value, bool) or (name in ("max_distance", "stride") and value is None)
+            sized = type(value) is int and 1 <= value <= _MOST
+            free = name == "series" or (name in ("max_distance", "stride") and value is None)
             if not sized and not free:
                 raise SpaceError(f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value)
         if "series" not in data:

@@ -1,7 +1,8 @@
 """The search loop: ask, evaluate, store, tell, until the evaluations are used up.
 
 A resumed search replays the loop: stored trials are not evaluated again, the strategy's state is rebuilt by
-the same asks and tells, and every ask is compared with the stored trials.
+the same asks and tells, and every ask is compared with the stored trials. Where the strategy's state was saved with the
+trials, only those after it are replayed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from nasformer.cost import Limits, within
 from nasformer.errors import DriftError, FitnessError, StrategyError
 from nasformer.search.evaluate import as_trial, evaluate_each, prepare_race
 from nasformer.search.evaluation import Evaluation, Fitness, Trial
+from nasformer.search.resume import StateKeeper
 from nasformer.search.strategy import Strategy
 from nasformer.search.trial_store import TrialStore
 from nasformer.space import FeasibleSet
@@ -153,6 +155,7 @@ class SearchLoop:
         self.targets = targets if len(targets) > 1 else ()
         self.progress = Run(budgets=[target.limits for target in self.targets])
         self._stored, self._retold = len(record.recorded), list(record.retried)
+        self._keeper = StateKeeper(strategy, record)
         self._asked: set[Architecture] = set()
         self._began: float | None = None
 
@@ -165,10 +168,14 @@ class SearchLoop:
             DriftError: The strategy asks for other architectures than are stored.
         """
         run = self.progress
+        del self._retold[: self._keeper.restore(run, self.criteria.evaluations, self._announce)]
+        self._asked.update(trial.architecture for trial in run.trials)
         self._catch_up()
         while (reason := self._reason_to_stop()) is None and (proposed := self._propose()):
             self._tell(self._settle(proposed))
             self._catch_up()
+            if not self._is_replaying() and len(self._asked) == len(run.trials):  # else the end has cut a batch
+                self._keeper.save(run, len(self.record.retried) - len(self._retold))
         run.stopped = reason or "exhausted"
         run.replayed = min(self._stored, len(run.trials))
         return run

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, cast
 
@@ -85,11 +86,22 @@ class PerBudget:
         self._told.update(trial.architecture for trial in trials)
         self._asked.update(trial.architecture for trial in trials)
         for target, instance in zip(self.targets, self.instances, strict=True):
-            probes = getattr(instance, "probes", ())
-            known = [(trial, trial.architecture in probes) for trial in trials]
-            told = [replace(trial, probe=probe) for trial, probe in known if probe or trial.architecture in target]
-            if told:
+            if told := _within(target, instance, trials):
                 instance.tell(told)
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the states of the instances; None if one has none."""
+        states = [instance.state() if hasattr(instance, "state") else None for instance in self.instances]
+        return None if None in states else {"instances": states}
+
+    def restore(self, state: Mapping[str, Any], trials: Sequence[Trial]) -> None:
+        """Set the states of new instances, and the trials told until then."""
+        restored = [copy(instance) for instance in self.instances]
+        for target, instance, own in zip(self.targets, restored, state["instances"], strict=True):
+            cast(Any, instance).restore(own, _within(target, instance, trials))
+        self.instances, self._told = restored, self._told | {trial.architecture for trial in trials}
+        self._asked |= self._told
+        self.focus(self.targets[0])
 
     def recommend(self, k: int = 1) -> list[Architecture]:
         """Return the ``k`` best architectures for the budget."""
@@ -108,3 +120,10 @@ class PerBudget:
             for target, instance in zip(self.targets, self.instances, strict=True)
             for name, found in (instance.findings() if hasattr(instance, "findings") else {}).items()
         }
+
+
+def _within(target: FeasibleSet, instance: Strategy, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of a feasible set, and the probes of its instance."""
+    probes = getattr(instance, "probes", ())
+    known = [(trial, trial.architecture in probes) for trial in trials]
+    return [replace(trial, probe=probe) for trial, probe in known if probe or trial.architecture in target]

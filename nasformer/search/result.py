@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from nasformer._html import html_table
-from nasformer._io import to_json, write_file
+from nasformer._io import as_utf8, to_json, write_file
 from nasformer._parse import parse_json, read_text
 from nasformer.architecture import Architecture
 from nasformer.cost import Bounds, LatencyTable, Limits, format_limits, within
@@ -195,7 +195,7 @@ class SearchResult:
             row = trial.to_dict()
             nested = {**row.pop("architecture"), **row.pop("metrics"), **row.pop("costs")}
             rows.append({"strategy": self.strategy, "seed": self.seed, **row, **nested})
-        frame = pd.DataFrame(rows)
+        frame = pd.DataFrame([{as_utf8(name): as_utf8(cell) for name, cell in row.items()} for row in rows])
         probes = pd.Series([trial.probe for trial in self.trials], dtype=bool)
         if probes.any():
             frame["probe"] = probes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -18,11 +18,15 @@ import numpy as np
 from nasformer.architecture import Architecture
 from nasformer.errors import RejectionError, StrategyError
 from nasformer.search.evaluation import Trial
+from nasformer.search.state import as_plain, from_plain
 from nasformer.space import EnumeratedSet, FeasibleSet
 from nasformer.space.scores import distance_scores
 
 _DRAWS = 64
 _ENUMERABLE = 1_000_000
+_OWN_STATE = ("rng", "counts", "_draw_rng", "_draws", "_rest", "_spent")
+_MAX_REST = 20_000
+"""Longest rest of a set that is saved again and again."""
 
 
 class _SpentError(StrategyError):
@@ -38,6 +42,8 @@ class Strategy(Protocol):
     recommendations for a subset of the feasible set. It is called once with each subset before the first ask, then
     before each ask and recommendation; an ask that returns nothing leaves the subset as exhausted. Without it, a search
     has one strategy for each budget (``PerBudget``).
+    Also optional, to go on without a replay: ``state()`` between two batches, and ``restore(state, trials)`` of a new
+    instance, which changes nothing where it fails.
     """
 
     def ask(self, n: int = 1) -> list[Architecture]:
@@ -77,6 +83,7 @@ class BaseStrategy(ABC):
             early, and report an estimate.
         probes: Architectures outside the feasible set that it may ask for, to learn from their values. They count as
             evaluations and never win.
+        saved: Attributes that ``state`` keeps beside those of this class, not inherited; None: it is rebuilt by replay.
         target: The part of the feasible set that is recommended from; ``focus``, of strategies that have it, sets it.
         told: All told trials by architecture.
         counts: ``duplicates``, ``infeasible`` and ``replaced`` proposals.
@@ -86,6 +93,7 @@ class BaseStrategy(ABC):
     max_proposals = 100
     variant: ClassVar[str | None] = None
     uses_evaluations: ClassVar[bool] = False
+    saved: ClassVar[tuple[str, ...] | None] = None
     keeps: int = 1
 
     def __init__(
@@ -197,6 +205,25 @@ class BaseStrategy(ABC):
         if self.target is not self.feasible:
             eligible = [trial for trial in eligible if trial.architecture in self.target]
         return sorted(eligible, key=lambda trial: trial.rank)[:k]
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the state beyond the told trials as plain data, between two batches; None: there is none."""
+        saved = vars(type(self)).get("saved")  # a subclass may have further attributes: it says so itself
+        if saved is None or len(self._rest or ()) > _MAX_REST:
+            return None
+        return {name: as_plain(getattr(self, name), self.space) for name in (*_OWN_STATE, *saved)}
+
+    def restore(self, state: Mapping[str, Any], trials: Sequence[Trial]) -> None:
+        """Set the state of a new instance, and the trials told until then.
+
+        Raises:
+            NasformerError, LookupError, TypeError, ValueError, ArithmeticError: It is no such state; nothing changed.
+        """
+        names = (*_OWN_STATE, *(self.saved or ()))
+        made = {name: from_plain(state[name], getattr(self, name), self.space) for name in names}
+        vars(self).update(made)
+        self.told = {**self.told, **{trial.architecture: trial for trial in trials}}
+        self._asked = self._asked | set(self.told)
 
     def findings(self) -> dict[str, dict[str, Any]]:
         """Return what the search showed beyond its trials: plain figures by name, grouped by subject."""

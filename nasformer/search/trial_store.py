@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from nasformer.search.evaluation import Trial
+from nasformer.search.state import StrategyState
 
 
 class TrialStore:
@@ -60,6 +61,13 @@ class TrialStore:
     def confirm(self, trials: int, judge: Callable[[], Sequence[Trial]], how: str = "") -> tuple[Trial, ...]:
         """Return the confirmation of the first so many trials; a study makes it once for each ``how``."""
         return tuple(judge())
+
+    def state(self) -> StrategyState | None:
+        """Return the latest state of the strategy that fits the trials; a search in memory needs none."""
+        return None
+
+    def save_state(self, state: StrategyState) -> None:
+        """Save the state of the strategy, in place of the former."""
 
     def reranked(self, key: str) -> list[Trial]:
         """Return the trials that a re-ranker judged (``rerank``)."""

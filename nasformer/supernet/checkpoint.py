@@ -198,7 +198,7 @@ def _header(path: str | Path, kind: str, metadata: Mapping[str, str]) -> dict[st
         found, format_version = header["kind"], int(header["format_version"])
         for names in (("metadata",), ("metadata", "training"), *_RECORDS):
             _require_mapping(header, names)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = "it has no valid header" if isinstance(error, KeyError) else error
         raise CheckpointError(f"{path} is not a nasformer checkpoint: {reason}", path) from error
     if format_version > FORMAT_VERSION:

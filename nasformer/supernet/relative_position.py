@@ -21,6 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nasformer.errors import ArchitectureError
+
+_MOST_ENTRIES = 10**8
+"""Entries of the largest table of a grid, some 60 x 60 patches."""
 MULTIPLE = 8
 """Head widths are padded to a multiple of this for fast attention kernels."""
 
@@ -33,6 +37,9 @@ class PatchGrid(nn.Module):
         max_distance: Clipping distance of offsets.
         head_dim: Width of a head before widening.
         axes: 2 for the rows and columns of images, 1 for series.
+
+    Raises:
+        ArchitectureError: The grid is too large for such tables.
     """
 
     selection: Tensor  # (offsets, axes * table_rows): maps the tables to the offsets of this grid
@@ -47,13 +54,20 @@ class PatchGrid(nn.Module):
         offsets = axes * (2 * grid - 1)
         self.head_dim = head_dim
         self.extra = _round_up(head_dim + axes * grid) - head_dim
+        if (entries := (grid**axes + 1) * self.extra * _round_up(offsets + 2)) > _MOST_ENTRIES:
+            raise ArchitectureError(
+                f"relative positions of {grid**axes:,} patches take tables of {entries:,} entries, "
+                f"{_MOST_ENTRIES:,} at most; take a larger patch_size, or max_distance: null",
+                grid,
+            )
         tables = {
             "selection": _selection(grid, max_distance, axes),
             "offset": _offset(grid, self.extra, axes),
             "one_hot": _one_hot(grid, self.extra, axes),
             "ones": torch.zeros(_round_up(offsets + 2)).index_fill(0, torch.tensor([offsets]), 1.0),
         }
-        spread = nn.functional.one_hot(tables["offset"][:, 0], len(tables["ones"])).float()
+        spread = torch.zeros(*tables["offset"][:, 0].shape, len(tables["ones"]))
+        spread.scatter_(-1, tables["offset"][:, 0, :, None], 1.0)
         tables |= {"spread": spread, "gathering": spread.transpose(1, 2).contiguous()}
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)

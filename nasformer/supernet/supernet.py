@@ -6,7 +6,8 @@ Weight entanglement as in AutoFormer (Chen et al., ICCV 2021, section 3.1), or t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nasformer.architecture import Architecture
-from nasformer.errors import ArchitectureError, CheckpointError, NasformerError
+from nasformer.errors import ArchitectureError, CheckpointError, NasformerError, shown
 from nasformer.space import SearchSpace, load_space, space_names
 from nasformer.supernet.attention import QkvBias
 from nasformer.supernet.autoformer import from_autoformer, read_autoformer, to_autoformer
@@ -66,17 +67,18 @@ class Supernet(VisionTransformer):
         require_option("weight_sharing", weight_sharing, get_args(WeightSharing))
         sharing, largest = _sharing_and_sizes(space, weight_sharing)
         sizes = space.codec.values
-        super().__init__(
-            space.geometry,
-            largest,
-            pooling=space.pooling,
-            qkv_bias=qkv_bias,
-            drop_path=drop_path,
-            seed=seed,
-            sharing=sharing,
-            patch_sizes=sizes.get("patch_size", ()),
-            image_sizes=sizes.get("image_size", ()),
-        )
+        with _clear_memory_errors(space):
+            super().__init__(
+                space.geometry,
+                largest,
+                pooling=space.pooling,
+                qkv_bias=qkv_bias,
+                drop_path=drop_path,
+                seed=seed,
+                sharing=sharing,
+                patch_sizes=sizes.get("patch_size", ()),
+                image_sizes=sizes.get("image_size", ()),
+            )
         self.space = space
         self.metadata: dict[str, Any] = {}
         self.file: Path | None = None
@@ -281,7 +283,9 @@ class Supernet(VisionTransformer):
 def _sharing_and_sizes(space: SearchSpace, weight_sharing: WeightSharing) -> tuple[Sharing, Architecture]:
     """Return the weight sharing scheme and the largest architecture."""
     if weight_sharing == "entangled":
-        return ENTANGLED, space.supernet_architecture
+        largest = space.supernet_architecture
+        _require_memory(space, space.params(largest), "the supernet")
+        return ENTANGLED, largest
     for dimension in space.codec.layer:
         if dimension.kind.attention is not None:
             raise ArchitectureError(
@@ -289,12 +293,12 @@ def _sharing_and_sizes(space: SearchSpace, weight_sharing: WeightSharing) -> tup
             )
     values = space.codec.values
     sharing = Classical(values["embed_dim"], values["num_heads"], values["mlp_ratio"])
-    _require_memory(space, sharing)
+    _require_memory(space, _weights(space, sharing), "classical sharing")
     return sharing, space.largest
 
 
-def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
-    """Raise ArchitectureError if the weights exceed the machine's memory."""
+def _weights(space: SearchSpace, sharing: Sharing) -> int:
+    """Return the number of weights."""
     with torch.device("meta"):
         net = VisionTransformer(
             space.geometry,
@@ -303,13 +307,31 @@ def _require_memory(space: SearchSpace, sharing: Sharing) -> None:
             sharing=sharing,
             patch_sizes=space.codec.values.get("patch_size", ()),
         )
-    needed, available = 4 * sum(parameter.numel() for parameter in net.parameters()), physical_memory()
-    if available is not None and needed > available:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def _require_memory(space: SearchSpace, weights: int, what: str) -> None:
+    """Raise ArchitectureError if the weights exceed the machine's memory; tensors on the meta device take none."""
+    needed, available = 4 * weights, physical_memory()
+    if available is not None and needed > available and torch.get_default_device().type != "meta":
         raise ArchitectureError(
-            f"classical sharing of space {space.name!r} needs {needed / 2**30:.1f} GiB for its weights, this machine "
-            f"has {available / 2**30:.1f} GiB; declare fewer choices, or take entangled sharing",
+            f"{what} of space {shown(space.name)} needs {needed / 2**30:.1f} GiB for its weights, this machine "
+            f"has {available / 2**30:.1f} GiB; declare fewer or smaller choices",
             space,
         )
+
+
+@contextmanager
+def _clear_memory_errors(space: SearchSpace) -> Iterator[None]:
+    """Say that the memory does not suffice in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise ArchitectureError(
+            f"the supernet of space {shown(space.name)} does not fit into memory; declare smaller choices", space
+        ) from error
 
 
 def physical_memory() -> int | None:

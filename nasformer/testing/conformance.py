@@ -188,6 +188,29 @@ class StrategyConformance:
         require_distinct(strategy, [*known, *seen], len(known) + 16, feasible)
         assert set(strategy.recommend(2)) <= {*known, *seen}
 
+    def test_goes_on_from_its_state(self, feasible: FeasibleSet) -> None:
+        """A new instance with the state and the told trials asks as the first does; without state it is replayed."""
+        strategy, again, judge = self.make(feasible), self.make(feasible), Judge(feasible)
+        if not hasattr(strategy, "restore") or strategy.state() is None:  # type: ignore[attr-defined]
+            pytest.skip("it has no state")
+        warm = [replace(trial, number=-1 - at, batch=-1) for at, trial in enumerate(judge.judge(feasible.sample(1)))]
+        for each in (strategy, again):
+            each.tell(warm)
+        judge.trials.clear()
+        for step in range(25):
+            strategy.tell(judge.judge(strategy.ask(2), failed=step % 7 == 3))
+        failed = next((trial for trial in judge.trials if trial.value is None), None)
+        if failed is not None:
+            judge.trials[failed.number] = replace(failed, value=judge.value(failed.architecture), error=None)
+            strategy.tell([judge.trials[failed.number]])
+        again.restore(json.loads(json.dumps(strategy.state())), judge.trials)  # type: ignore[attr-defined]
+        other = Judge(feasible)
+        other.trials = list(judge.trials)
+        assert again.recommend(3) == strategy.recommend(3)
+        assert stream(again, other, [2, 5, 1, 2]) == stream(strategy, judge, [2, 5, 1, 2])
+        assert getattr(again, "counts", {}) == getattr(strategy, "counts", {})
+        assert again.recommend(3) == strategy.recommend(3)
+
     def test_says_whether_it_depends_on_the_total(self, feasible: FeasibleSet) -> None:
         """A search goes on beyond its total only where ``uses_evaluations`` is rightly False."""
         first, second = (stream(self.make(feasible, evaluations=n), Judge(feasible), [4] * 6) for n in (24, 60))

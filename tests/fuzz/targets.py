@@ -7,6 +7,7 @@ import io
 import random
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 
 import nasformer as nf
 from nasformer._io import to_json
-from nasformer._parse import read_text
+from nasformer._parse import parse_json, read_text
 from tests.fuzz import mutations
 
 
@@ -82,6 +83,9 @@ def _costs(architecture: nf.Architecture, space: nf.SearchSpace | None = None) -
 
 def _records(folder: Path) -> Iterable[Target]:
     from nasformer.cli.outcome import summary
+    from nasformer.registry import get_strategy
+    from nasformer.search.resume import MISFITS
+    from nasformer.search.state import StrategyState
     from nasformer.search.study import Store, Study, export_study, import_study, read_lines
 
     space = nf.load_space("digits")
@@ -118,6 +122,21 @@ def _records(folder: Path) -> Iterable[Target]:
         nf.Searcher.open(path)
 
     yield Target("study.log", storage.read_bytes(), mutations.of_lines, load)
+    study = Study.load(storage)
+    strategy: Any = get_strategy("evolution")
+    asked = strategy(space.feasible(), seed=0)
+    asked.tell(result.trials)
+    study.save_state(StrategyState(trials=len(result.trials), retried=0, seconds=1.0, fields=asked.state() or {}))
+    (saved,) = folder.glob("study.log.*.state")
+
+    def state(path: Path) -> None:
+        saved.write_bytes(path.read_bytes())
+        study.state()
+        with suppress(*MISFITS):  # as if it were whole
+            fields = parse_json(read_text(path))["fields"]
+            strategy(space.feasible(), seed=0).restore(fields, study.trials())
+
+    yield Target("study.state", saved.read_bytes(), mutations.of_json, state)
     table = "".join(to_json({**each.to_dict(), "top1": 90.0, "loss": 1.0}) + "\n" for each in space.sample(60, seed=0))
     yield Target("table.jsonl", table.encode(), mutations.of_lines, nf.TableFitness)
     (folder / "fit.jsonl").write_text(table)

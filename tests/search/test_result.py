@@ -156,6 +156,13 @@ def test_the_frame_has_a_row_for_each_trial(result: SearchResult) -> None:
     assert list(frame["best_so_far"].fillna(-1e9)) == [max(values[: n + 1]) for n in range(len(values))]
 
 
+def test_names_that_are_no_utf8_are_escaped_in_the_frame(result: SearchResult) -> None:
+    odd = replace(result.trials[0], metrics={"caf\udce9": 1.0}, error="\ud800")
+    frame = replace(result, trials=(odd, *result.trials[1:])).to_frame()
+    assert frame["caf\\udce9"][0] == 1.0
+    assert frame["error"][0] == "\\ud800"
+
+
 def test_the_best_is_confirmed_and_the_best_observed_is_told(result: SearchResult, worth: Judge) -> None:
     told = max((t for t in result.trials if t.value is not None), key=lambda t: t.value or 0)
     assert result.best_observed == told

@@ -103,6 +103,7 @@ def test_files_of_other_kinds_are_refused(net: Supernet, tmp_path: Path) -> None
     ("change", "words"),
     [
         ({"format_version": 99}, "format version 99, this library reads up to 1: upgrade"),
+        ({"format_version": float("inf")}, "not a nasformer checkpoint: cannot convert float infinity to integer"),
         ({"space": {"name": "x"}}, "cannot build the supernet of .*: space 'x' lacks 'embed_dim'"),
         ({"qkv_bias": "odd"}, "must be 'leading' or 'interleaved', got 'odd'"),
         ({"drop_path": None}, "header of .* is damaged"),
@@ -166,6 +167,17 @@ def test_a_header_that_declares_a_huge_network_allocates_nothing(
     header["architecture"] |= changed
     save_file(subnet.state_dict(), path, {"nasformer": json.dumps(header)})
     with pytest.raises(CheckpointError, match=words):
+        load_network(path)
+
+
+@pytest.mark.parametrize("size", [False, True, 0, 2.0])
+def test_a_geometry_of_no_sizes_is_refused(net: Supernet, tmp_path: Path, size: object) -> None:
+    path = (subnet := net.extract(net.space.smallest)).save(tmp_path / "net")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["nasformer"])
+    header["geometry"]["patch_size"] = size
+    save_file(subnet.state_dict(), path, {"nasformer": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=f"patch_size is a whole number from 1 to 1,000,000,000, got {size}"):
         load_network(path)
 
 

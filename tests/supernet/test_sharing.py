@@ -91,6 +91,20 @@ def test_what_has_no_weights_is_named(net: Supernet) -> None:
         Supernet(load_space("digits"), weight_sharing="shared")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"num_classes": 10**9}, r"the supernet of space 'digits' needs 242\.1 GiB for its weights"),
+        ({"max_distance": 2**31}, r"the supernet of space 'digits' needs [\d.]+ GiB"),
+        ({"image_size": 224}, "relative positions of 12,544 patches take tables of 1,258,915,840 entries"),
+    ],
+)
+def test_a_space_of_huge_networks_is_refused_before_they_are_made(sizes: dict[str, int], words: str) -> None:
+    space = SearchSpace.from_dict({**load_space("digits").to_dict(), **sizes})
+    with pytest.raises(ArchitectureError, match=words):
+        Supernet(space)
+
+
 def test_weights_that_do_not_fit_into_memory_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     from nasformer.supernet import supernet
 

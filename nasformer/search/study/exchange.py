@@ -10,20 +10,21 @@ from optuna.trial import TrialState
 from nasformer._parse import parse_json
 from nasformer.errors import StudyError
 from nasformer.search.evaluation import Trial
+from nasformer.search.study.saved_state import SavedState
 from nasformer.search.study.schema import check_attributes
-from nasformer.search.study.settings import FITNESS_SPEC, PREFIX, SETTINGS, check_format
+from nasformer.search.study.settings import FITNESS_SPEC, PREFIX, SETTINGS, STATE, check_format
 from nasformer.search.study.storage import Store
 from nasformer.search.study.study import Study
 from nasformer.search.study.trials import as_attributes, read_trial, state_of
 
-_OF_WORKERS = "nasformer:workers"  # of nasformer 0.1
+_NOT_EXPORTED = ("nasformer:workers", STATE)  # of nasformer 0.1; of this storage
 
 
 def export_study(study: Study) -> Iterator[dict[str, Any]]:
     """Yield a study as plain data: its settings, then each trial."""
     attributes = study.store.run(lambda: study.store.optuna.get_study_user_attrs(study.id))
-    own = {key: value for key, value in sorted(attributes.items()) if key.startswith(PREFIX) and key != _OF_WORKERS}
-    yield {"study": {"name": study.name, "attributes": own}}
+    own = {key: value for key, value in sorted(attributes.items()) if key.startswith(PREFIX)}
+    yield {"study": {"name": study.name, "attributes": _lasting(own)}}
     for trial, retried_after in study.history():
         yield {
             "trial": {
@@ -47,7 +48,7 @@ def import_study(store: Store, lines: Iterable[Mapping[str, Any]], name: str | N
     """
     head, *rest = lines
     try:
-        attributes = dict(head["study"]["attributes"])
+        attributes = _lasting(head["study"]["attributes"])
         name = name or str(head["study"]["name"])
         check_attributes(name, attributes)
         settings, fitness_spec = attributes.pop(SETTINGS), attributes.pop(FITNESS_SPEC, {})
@@ -71,7 +72,14 @@ def delete_study(store: Store, name: str) -> None:
         LeaderError: A process runs it.
     """
     with store.run(lambda: store.leader(name)):
-        store.run(lambda: store.optuna.delete_study(store.optuna.get_study_id_from_name(name)))
+        number = store.run(lambda: store.optuna.get_study_id_from_name(name))
+        SavedState(store, number, name).remove()
+        store.run(lambda: store.optuna.delete_study(number))
+
+
+def _lasting(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that hold in any storage."""
+    return {key: value for key, value in attributes.items() if key not in _NOT_EXPORTED}
 
 
 def _read(data: Mapping[str, Any]) -> tuple[Trial, int | None] | None:

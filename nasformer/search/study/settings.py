@@ -22,8 +22,10 @@ TOTAL = PREFIX + "evaluations"
 WARM_START = PREFIX + "warm-start"
 CONFIRMED = PREFIX + "confirmed"
 RERANKED = PREFIX + "reranked"
+STATE = PREFIX + "state"
 """Study attributes: settings, fitness specification (under its former name), asynchronous mode, the latest total of
-evaluations, the trials of earlier searches, the confirmation, the re-ranked trials by what judged them."""
+evaluations, the trials of earlier searches, the confirmation, the re-ranked trials by what judged them, the strategy's
+state."""
 
 _NOT_COMPARED = ("package", "evaluations", "supernet", "fitness.data.name")  # files may move: their hash is compared
 

@@ -15,12 +15,15 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
-from nasformer._provenance import library_version
+from nasformer._io import digest
+from nasformer._provenance import library_version, processor, versions
 from nasformer.cost import parse_constraints
 from nasformer.errors import LeaderError, StudyError
 from nasformer.search.evaluation import Trial
+from nasformer.search.state import StrategyState
 from nasformer.search.study.leader import LeaderLock
 from nasformer.search.study.parameters import distributions
+from nasformer.search.study.saved_state import SavedState
 from nasformer.search.study.schema import check_attributes
 from nasformer.search.study.settings import (
     ASYNCHRONOUS,
@@ -185,6 +188,22 @@ class Study(TrialStore):
         """Store a re-ranked trial durably."""
         super().add_reranked(key, trial)
         self.set(RERANKED, {key: [each.to_dict() for each in kept] for key, kept in self._reranked.items()})
+
+    def state(self) -> StrategyState | None:
+        """Return the saved state of the strategy, if it was saved for the same settings, trials and versions."""
+        found = SavedState(self.store, self.id, self.name).read()
+        return found[0] if found and found[1] == self._record(found[0]) else None
+
+    def save_state(self, state: StrategyState) -> None:
+        """Save the state of the strategy, in place of the former."""
+        SavedState(self.store, self.id, self.name).write(state, self._record(state))
+
+    def _record(self, state: StrategyState) -> str:
+        """Return the digest of all that a state depends on."""
+        first = [self.recorded[number].to_dict() for number in sorted(self.recorded)[: state.trials]]
+        again = [(trial.to_dict(), after) for trial, after in self.retried[: state.retried]]
+        warm = [trial.to_dict() for trial in self.warm_start]
+        return digest([self.settings, warm, first, again, versions("scipy", "scikit-learn"), processor()])
 
     def _counts(self, trials: int | None) -> dict[str, int]:
         told = len(self.recorded) if trials is None else trials
