@@ -58,7 +58,7 @@ def from_results(
         fitness=first.settings.get("fitness") or {},
         evaluations=max(len(result.trials) for result in results),
         optimum=optimum,
-        metric=_metric_of(results) or VALUE,
+        metric=metric_of(results) or VALUE,
         feasible=first.feasible,
     )
     runs = list(zip(labels, results, strict=True))
@@ -112,7 +112,7 @@ def _options_text(result: SearchResult) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(options.items())) or "defaults"
 
 
-def _metric_of(results: Sequence[SearchResult]) -> Metric | None:
+def metric_of(results: Sequence[SearchResult]) -> Metric | None:
     """Return the metric that the values are, up to its sign; None: unknown, or not the same."""
     trials = [trial for result in results for trial in result.trials if trial.value is not None]
     if all(trial.metrics.get("accuracy") == trial.value for trial in trials):

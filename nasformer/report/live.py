@@ -62,10 +62,10 @@ def _work(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
-def _followed(html: str, said: str, state: str, seconds: float) -> str:
+def _followed(html: str, line: str, state: str, seconds: float) -> str:
     """Return a page with a line that says it is live, and the script that loads it again when it has changed."""
     script = resource("live.js")
-    banner = f'<p class="live" role="status" data-state="{state}" data-seconds="{seconds:.1f}">{escape(said)}</p>'
+    banner = f'<p class="live" role="status" data-state="{state}" data-seconds="{seconds:.1f}">{escape(line)}</p>'
     allowed = f"connect-src 'self'; script-src {script_policy(script)}"
     html = html.replace("script-src", allowed, 1).replace("<main>", f"<main>\n{banner}", 1)
     return html.replace("</body>", f"<script>{script}</script>\n</body>", 1)
