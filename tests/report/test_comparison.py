@@ -29,7 +29,7 @@ from tests.report.html import Page, read
 
 FIGURES = ("anytime", "finals", "curse", "fronts", "best")
 HOSTILE = "</script><script>alert(1)</script>\u2028\"'<b>&{{ 7 * 7 }}`$\\frac12$ _x|y"
-OURS = """html head meta title style body main header h1 p dl div dt dd b span ul li nav ol a i section h2 pre code
+OURS = """html head meta title style body link main header h1 p dl div dt dd b span ul li nav ol a i section h2 pre code
 figure figcaption details summary table thead tbody tr th td small script footer svg"""
 
 
