@@ -40,7 +40,7 @@ class SearchProcesses:
 
     def finish(self) -> None:
         for process in self.processes:
-            _, error = process.communicate(timeout=300)
+            _, error = process.communicate(timeout=1800)
             assert process.returncode == 0, error
 
 
