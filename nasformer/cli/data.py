@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasformer.cli.options import Json, Quiet, Root, Seed
-from nasformer.cli.output import console, print_json, print_table
+from nasformer.cli.output import command_line, console, print_json, print_table
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
@@ -22,14 +22,18 @@ def data(
     name: Annotated[str, typer.Argument(metavar="FOLDER|NAME", help="A folder, a label table or a dataset's name.")],
     image_size: Annotated[int | None, typer.Option(min=1, help="Pixels, for the picture; default: 224.")] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FILE.png", help="Picture of samples of each class, as the network sees them.")
+        Path,
+        typer.Option(
+            metavar="FILE.png",
+            help="Picture of samples of each class, as the network sees them; the page is beside it.",
+        ),
     ] = Path("runs/data.png"),
     root: Root = None,
     seed: Seed = 0,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Show classes and counts, image sizes and formats, unreadable images and copies; draw samples.
+    """Show classes and counts, image sizes and formats, unreadable images and copies, also as a page with samples.
 
     'nasformer train' checks the same before it starts.
 
@@ -45,22 +49,27 @@ def data(
     dataset = load_dataset(name, seed=seed, root=root, image_size=image_size)
     found = examine(dataset, progress=not (quiet or json))
     counts = _counts(dataset)
-    picture = None
+    figures: dict[str, Any] = {
+        **{"name": dataset.name, "task": dataset.task.to_dict(), "splits": dataset.record["splits"], "targets": counts},
+        **({} if found is None else _plain(found)),
+        **{"left_out": dataset.left_out, "picture": None, "page": None},
+    }
     if len(dataset.input_shape) == 3:
-        picture = draw_samples(dataset, out, skipped=() if found is None else found.unreadable)
+        from nasformer.report import write_data_report
+
+        figures["picture"] = str(draw_samples(dataset, out, skipped=() if found is None else found.unreadable))
+        figures["page"] = str(write_data_report(out.with_suffix(".html"), figures, command=command_line()))
     if json:
-        about = {} if found is None else _plain(found)
-        shape = {"task": dataset.task.to_dict(), "splits": dataset.record["splits"], "targets": counts}
-        left_out = {"left_out": dataset.left_out, "picture": None if picture is None else str(picture)}
-        print_json({"name": dataset.name, **shape, **about, **left_out})
+        print_json(figures)
         return
     splits = dataset.record["splits"]
     rows = [(each, *(part.get(each, 0) for part in counts.values())) for each in dataset.classes] if counts else []
     print_table("", (dataset.task.name, *splits), [*rows, ("in all", *splits.values())])
     for line in [] if found is None else _lines(found):
         console.print(line, soft_wrap=True)
-    if picture is not None:
-        console.print(f"samples: {picture}", soft_wrap=True)
+    for each in ("picture", "page"):
+        if figures[each] is not None:
+            console.print(f"{each}: {figures[each]}", soft_wrap=True)
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:

@@ -6,12 +6,14 @@ Matplotlib is imported only to draw figures.
 """
 
 from nasformer.report.comparison import write_comparison
+from nasformer.report.data import write_data_report
 from nasformer.report.search import write_report
 from nasformer.report.training import paired_verdict, write_training_report
 
 __all__ = [
     "paired_verdict",
     "write_comparison",
+    "write_data_report",
     "write_report",
     "write_training_report",
 ]

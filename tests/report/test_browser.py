@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from nasformer.compare import Comparison
+from nasformer.data import load_dataset
+from nasformer.data.samples import draw_samples
 from nasformer.diagnose import write_diagnosis_report
-from nasformer.report import write_report, write_training_report
+from nasformer.report import write_data_report, write_report, write_training_report
 from nasformer.report.fit import write_fit_report
 from nasformer.report.palette import PAPER
 from tests.report import axe
@@ -80,11 +82,29 @@ def fit_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def data_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    digits = load_dataset("digits")
+    figures = {
+        "name": "digits",
+        "splits": digits.record["splits"],
+        "targets": {"train": {"zero": 1, "one": 2}, "test": {"zero": 1}},
+        "picture": str(draw_samples(digits, folder / "data.png")),
+        "kinds": {"PNG L": 3},
+        "width": [8, 8, 9],
+        "height": [7, 8, 8],
+        "unreadable": {"<b>.png": "truncated"},
+        "copies": [[("train", "1.png"), ("test", "2.png")]],
+    }
+    return write_data_report(folder / "report.html", figures).parent
+
+
+@pytest.fixture(scope="module")
 def axe_core() -> str:
     return axe.source()
 
 
-@pytest.fixture(params=["written", "searched", "trained_page", "diagnosed", "fit_page"])
+@pytest.fixture(params=["written", "searched", "trained_page", "diagnosed", "fit_page", "data_page"])
 def folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue(request.param))
 
