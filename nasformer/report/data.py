@@ -83,7 +83,7 @@ def _tiles(figures: JsonObject, leaks: int) -> list[Tile]:
 def _counts(figures: JsonObject) -> Table:
     """Return the number of examples of each class or label by split."""
     targets = figures["targets"]
-    names = next(iter(targets.values()), {})
+    names: JsonObject = next(iter(targets.values()), {})
     rows = [
         [name, *(Cell(grouped(part.get(name, 0)), part.get(name, 0)) for part in targets.values())] for name in names
     ]
