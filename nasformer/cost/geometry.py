@@ -110,8 +110,9 @@ class Geometry:
         parts["pooling"] = pooling
         for name, value in data.items():
             sized = type(value) is int and 1 <= value <= _MOST
-            free = name == "series" or (name in ("max_distance", "stride") and value is None)
-            if not sized and not free:
+            absent = name in ("max_distance", "stride") and value is None
+            switch = name == "instance_norm" and isinstance(value, bool)
+            if not (sized or absent or switch or name == "series"):
                 raise SpaceError(f"{name} is a whole number from 1 to {_MOST:,}, got {shown(value)}", value)
         if "series" not in data:
             return cls(**data, **parts)

@@ -408,7 +408,7 @@ def test_the_page_is_of_what_was_found(found: Json, equal: Json, tmp_path: Path)
     assert sum(page.count(f">{verdict}</td>") for verdict in ("holds", "does not hold", "not decided")) == 8
     for row in equal["rows"]:
         for entry in row["networks"]:
-            assert f"{np.mean(entry['test']):.2f} %" in page
+            assert f"{np.mean(entry['test']):.2f}\N{NO-BREAK SPACE}%" in page
 
 
 def test_images_of_files_are_not_the_first_class_alone() -> None:

@@ -218,6 +218,7 @@ def test_a_folder_that_moved_after_a_kill_goes_on(root: Path, tmp_path: Path) ->
     (tmp_path / "before").mkdir()
     with leading(str(tmp_path / "before" / "study.log"), root, tmp_path / "notes") as process:
         process.kill()
+    (tmp_path / "before" / "study.log.lock").unlink(missing_ok=True)
     (tmp_path / "before" / "study.log.lock").symlink_to(tmp_path / "before" / "study.log")  # killed as it wrote
     (tmp_path / "before").rename(tmp_path / "after")
     result = search(str(tmp_path / "after" / "study.log"))

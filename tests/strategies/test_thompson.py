@@ -266,8 +266,8 @@ def test_a_fit_to_many_told_takes_no_cube_of_their_number(monkeypatch: pytest.Mo
     sizes: list[int] = []
     fit = AdditiveModel.fit
 
-    def counted(self: AdditiveModel, codes: Codes, *values: NDArray[np.float64]) -> None:
-        fit(self, codes, *values)
+    def counted(self: AdditiveModel, codes: Codes, *values: NDArray[np.float64], refine: bool) -> None:
+        fit(self, codes, *values, refine=refine)
         sizes.append(len(self._codes))
 
     monkeypatch.setattr(AdditiveModel, "fit", counted)
