@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, PAGE = ROOT / "docs", "report.html"
-WIDTH, HEIGHT = 1225, 1000
+WIDTH, HEIGHT = 1225, 750
 SEARCH = "search fashion-mnist --params 300e3 --batch-size 50 --objective loss --racing -n 200"
 
 
