@@ -49,14 +49,18 @@ class _Watched:
         self._kept, self._seconds = ("", ""), _LEAST
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
+        """Answer a request; a file that cannot be read is one line."""
+        from nasformer.errors import NasformerError
         from nasformer.report.live import state_of
 
         served = {"/": ("text/html", self._page), "/state": ("text/plain", lambda: state_of(self.folder))}
-        kind, text = served.get(environ["PATH_INFO"], ("text/plain", None))
-        head = [("Content-Type", f"{kind}; charset=utf-8"), ("Cache-Control", "no-store")]
-        start_response("200 OK" if text else "404 Not Found", head)
-        return [text().encode(errors="backslashreplace") if text else b"only the page itself is here"]
+        kind, make = served.get(environ["PATH_INFO"], ("text/plain", None))
+        try:
+            status, text = ("200 OK", make()) if make else ("404 Not Found", "only the page itself is here")
+        except (NasformerError, OSError) as error:
+            status, kind, text = "500 Internal Server Error", "text/plain", str(error)
+        start_response(status, [("Content-Type", f"{kind}; charset=utf-8"), ("Cache-Control", "no-store")])
+        return [text.encode(errors="backslashreplace")]
 
     def _page(self) -> str:
         """Return the page, made again if the run has written something."""

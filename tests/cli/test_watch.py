@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from nasformer.cli.watch import _Watched
 from nasformer.report import write_report
 from tests.report.test_report import result
 
@@ -50,3 +51,11 @@ def test_what_cannot_be_watched_is_one_line(refused: Any, tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         refused(rf"cannot listen on 127\.0\.0\.1:{port}: .*choose another --port", "watch", tmp_path, "--port", port)
+
+
+def test_a_damaged_study_is_one_line_in_the_browser(tmp_path: Path) -> None:
+    (tmp_path / "study.log").write_text("no journal\n")
+    answered: list[str] = []
+    (body,) = _Watched(tmp_path)({"PATH_INFO": "/"}, lambda status, _: answered.append(status))
+    assert answered == ["500 Internal Server Error"]
+    assert re.fullmatch(r".*study\.log.*", body.decode())
