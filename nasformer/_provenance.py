@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 from contextlib import suppress
@@ -48,3 +49,14 @@ def processor() -> str:
         lines = []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, "") or platform.processor() or platform.machine()
+
+
+def own_source(kind: object) -> tuple[str, ...]:
+    """Return the source of the module of a class or function; empty for ours and compiled ones."""
+    module = inspect.getmodule(kind)
+    if module is None or module.__name__.startswith("nasformer."):
+        return ()
+    try:
+        return (inspect.getsource(module),)
+    except OSError:  # compiled
+        return ()

@@ -218,6 +218,7 @@ def _inherited(build: partial[InheritedFitness], device: str, workers: int, ray:
 def default_fitness(space: SearchSpace) -> Fitness:
     """Return the inherited fitness with the default weights of a space, else a zero-cost proxy with a warning."""
     from nasformer.fitness import TrainingFreeFitness
+    from nasformer.fitness.proxies import get_proxy
     from nasformer.training import find_weights
 
     if find_weights(space) is not None:
@@ -227,7 +228,7 @@ def default_fitness(space: SearchSpace) -> Fitness:
         "no trained weights for space %r: architectures are ranked training-free (%s), which is no accuracy; "
         "train a supernet first (nasformer train), give --supernet PATH, or in Python fitness=InheritedFitness(…)",
         space.name,
-        fitness.describe()["title"],
+        get_proxy(fitness.proxy).metric.title,
     )
     return fitness
 

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from nasformer.architecture import Architecture
 from nasformer.errors import StrategyError
 from nasformer.search import Trial
+from nasformer.search.study import quiet
 from nasformer.space import FeasibleSet
 from nasformer.strategies.optuna import Optuna
 
@@ -93,4 +94,7 @@ class Tpe(Optuna):
             params = dict(zip(self._distributions, genes, strict=True))
             added.append(create_trial(params=params, distributions=self._distributions, value=float(value)))
         super().restore(state, trials)
-        self._study.add_trials(added)
+        with quiet():
+            study = optuna.create_study(directions=self.directions)
+        study.add_trials([*self._study.get_trials(deepcopy=False), *added])
+        self._study = study

@@ -45,7 +45,10 @@ def data(
     from nasformer.data import load_dataset
     from nasformer.data.examine import examine
     from nasformer.data.samples import draw_samples
+    from nasformer.errors import NasformerError
 
+    if out.suffix != ".png":
+        raise NasformerError(f"--out is a picture, FILE.png, got {str(out)!r}", out)
     dataset = load_dataset(name, seed=seed, root=root, image_size=image_size)
     found = examine(dataset, progress=not (quiet or json))
     counts = _counts(dataset)
@@ -58,7 +61,9 @@ def data(
         from nasformer.report import write_data_report
 
         figures["picture"] = str(draw_samples(dataset, out, skipped=() if found is None else found.unreadable))
-        figures["page"] = str(write_data_report(out.with_suffix(".html"), figures, command=command_line()))
+        figures["page"] = str(
+            write_data_report(out.with_name(f"{out.stem}-page.html"), figures, command=command_line())
+        )
     if json:
         print_json(figures)
         return

@@ -33,7 +33,9 @@ def serve(application: Application, host: str, port: int, say: Callable[[str], o
         server: WSGIServer = make_server(host, port, only_for(host, application), kind, _Handler)
     except OSError as error:
         reason = error.strerror or error
-        raise NasformerError(f"cannot listen on {host}:{port}: {reason}; choose another --port", port) from error
+        raise NasformerError(
+            f"cannot listen on {host}:{port}: {reason}; choose another host or --port", port
+        ) from error
     with server, suppress(KeyboardInterrupt):
         say(f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/")
         server.serve_forever()

@@ -49,26 +49,27 @@ class _Watched:
         self._kept, self._seconds = ("", ""), _LEAST
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request; a file that cannot be read is one line."""
-        from nasformer.errors import NasformerError
+        """Answer a request."""
         from nasformer.report.live import state_of
 
         served = {"/": ("text/html", self._page), "/state": ("text/plain", lambda: state_of(self.folder))}
         kind, make = served.get(environ["PATH_INFO"], ("text/plain", None))
-        try:
-            status, text = ("200 OK", make()) if make else ("404 Not Found", "only the page itself is here")
-        except (NasformerError, OSError) as error:
-            status, kind, text = "500 Internal Server Error", "text/plain", str(error)
+        status, text = ("200 OK", make()) if make else ("404 Not Found", "only the page itself is here")
         start_response(status, [("Content-Type", f"{kind}; charset=utf-8"), ("Cache-Control", "no-store")])
         return [text.encode(errors="backslashreplace")]
 
     def _page(self) -> str:
         """Return the page, made again if the run has written something."""
-        from nasformer.report.live import live_page, state_of
+        from nasformer.errors import NasformerError
+        from nasformer.report.live import fault_page, live_page, state_of
 
         with self._lock:  # Matplotlib draws one figure at a time
             state, began = state_of(self.folder), time.perf_counter()
             if self._kept[0] != state:
-                self._kept = (state, live_page(self.folder, self._seconds))
+                try:
+                    html = live_page(self.folder, self._seconds)
+                except (NasformerError, OSError, ValueError, LookupError) as error:  # half written, or damaged
+                    html = fault_page(self.folder, error, self._seconds)
+                self._kept = (state, html)
                 self._seconds = min(_MOST, max(_LEAST, (time.perf_counter() - began) / _SHARE))
             return self._kept[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import inspect
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 from nasformer._io import atomic, digest, text_digest, to_json
 from nasformer._parse import parse_json
+from nasformer._provenance import own_source
 from nasformer.compare.comparison import Entrant, cell_row, trial_columns
 from nasformer.compare.design import shared_design
 from nasformer.compare.experiment import Experiment, TaskDeclaration
@@ -65,13 +65,7 @@ class Cell:
 def _code(strategy: str) -> tuple[str, ...]:
     """Return the module source of a third-party strategy; empty for built-in ones."""
     factory = get_strategy(strategy)
-    module = inspect.getmodule(getattr(factory, "func", factory))
-    if module is None or module.__name__.startswith("nasformer."):
-        return ()
-    try:
-        return (inspect.getsource(module),)
-    except OSError:  # compiled
-        return ()
+    return own_source(getattr(factory, "func", factory))
 
 
 def cells_of(experiment: Experiment) -> list[Cell]:

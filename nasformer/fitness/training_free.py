@@ -50,5 +50,5 @@ class TrainingFreeFitness:
             raise FitnessError(f"this score was made for space {self.space.name!r}, not {feasible.space.name!r}", self)
 
     def describe(self) -> dict[str, Any]:
-        """Return the proxy, the title of its score, and the seed."""
-        return {"kind": "training-free", "proxy": self.proxy, "title": self._proxy.metric.title, "seed": self.seed}
+        """Return the proxy and the seed."""
+        return {"kind": "training-free", "proxy": self.proxy, "seed": self.seed}

@@ -9,6 +9,7 @@ from typing import Any
 
 from nasformer._io import write_file
 from nasformer._provenance import machine, versions
+from nasformer.errors import NasformerError
 from nasformer.report.notation import counted, data_name, grouped
 from nasformer.report.page import Download, Subject, Tile, render
 from nasformer.report.tables.record import versions_table
@@ -61,7 +62,10 @@ def write_data_report(path: str | Path, figures: JsonObject, *, command: str = "
             folded=folded(len(groups), "groups"),
         ),
     )
-    write_file(path, html)
+    try:
+        write_file(path, html)
+    except OSError as error:
+        raise NasformerError(f"cannot write the page to {str(path)!r}: {error.strerror}", path) from error
     return Path(path)
 
 

@@ -56,9 +56,19 @@ def live_page(folder: Path, seconds: float) -> str:
     return _followed(html, say("watch_ended" if done else "watch_goes_on", time=time), state, seconds)
 
 
+def fault_page(folder: Path, fault: Exception, seconds: float) -> str:
+    """Return a page that says why a run cannot be shown, and looks again as ``live_page`` does."""
+    name = folder.resolve().name
+    about = Subject(name, "", Download.of_json("run.json", {"error": str(fault)}))
+    shown: JsonObject = {"tiles": [], "warnings": [], "curves": [], "scatter": None, "stages": facts("stages", "", [])}
+    html = render("live.html.j2", about, [], summary=[str(fault)], **shown)
+    return _followed(html, say("watch_goes_on", time=""), state_of(folder), seconds)
+
+
 def _work(folder: Path) -> list[Path]:
     """Return the files that a run adds to, the latest last."""
-    found = [path for name in (STUDY, LOG, STAGES) for path in folder.rglob(name) if path.is_file()]
+    below = folder.rglob if (folder / STAGES).is_file() else folder.glob  # a fit has folders of its stages
+    found = [path for name in (STUDY, LOG, STAGES) for path in below(name) if path.is_file()]
     return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 

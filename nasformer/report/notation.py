@@ -6,11 +6,13 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nasformer import _io
 from nasformer._console import printable
 from nasformer.cost import Limits
+from nasformer.data.names import parse_name
 from nasformer.search.progress import duration as duration
 from nasformer.tasks import Metric
 
@@ -227,7 +229,7 @@ def data_name(name: str) -> str:
     >>> data_name("imagefolder:/data/Pets and more"), data_name("digits")
     ('Pets and more', 'digits')
     """
-    return name.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return Path(parse_name(name).path).name or name
 
 
 def shortened(text: str, width: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from nasformer.architecture import Architecture
 from nasformer.search.evaluation import Trial
+from nasformer.search.resume import keeps_state
 from nasformer.search.strategy import Strategy
 from nasformer.space import FeasibleSet
 
@@ -91,7 +92,7 @@ class PerBudget:
 
     def state(self) -> dict[str, Any] | None:
         """Return the states of the instances; None if one has none."""
-        states = [instance.state() if hasattr(instance, "state") else None for instance in self.instances]
+        states = [cast(Any, each).state() if keeps_state(each) else None for each in self.instances]
         return None if None in states else {"instances": states}
 
     def restore(self, state: Mapping[str, Any], trials: Sequence[Trial]) -> None:

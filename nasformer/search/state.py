@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from nasformer.architecture import Architecture
 from nasformer.space import SearchSpace
 
+_ARCHITECTURES = "architectures"
+"""Key of the codes of a list of architectures."""
+
 
 class StrategyState(BaseModel):
     """State of a strategy between two batches.
@@ -37,7 +40,8 @@ def as_plain(value: Any, space: SearchSpace) -> Any:
     """Return an attribute of a strategy as plain data.
 
     Args:
-        value: Plain data itself, a list of architectures, a random generator, or an object with ``state()``.
+        value: Plain data itself (mappings with text keys), a list of architectures, a random generator, or an object
+            with ``state()``.
         space: The search space.
     """
     if isinstance(value, random.Random):
@@ -47,7 +51,7 @@ def as_plain(value: Any, space: SearchSpace) -> Any:
     if hasattr(value, "state"):
         return value.state()
     if isinstance(value, list) and value and isinstance(value[0], Architecture):
-        return space.encode(value).tolist()
+        return {_ARCHITECTURES: space.encode(value).tolist()}
     return value
 
 
@@ -74,10 +78,8 @@ def from_plain(plain: Any, now: Any, space: SearchSpace) -> Any:
         return generator
     if hasattr(now, "with_state"):
         return now.with_state(plain)
-    if isinstance(plain, list):
-        return space.decode(np.array(plain)) if plain else []
-    if isinstance(now, dict):
-        return {name: from_plain(plain[name], each, space) for name, each in now.items()}
+    if isinstance(plain, dict) and _ARCHITECTURES in plain:
+        return space.decode(np.array(plain[_ARCHITECTURES]))
     if plain is not None and now is not None and type(plain) is not type(now):
         raise TypeError(f"expected {type(now).__name__}, got {type(plain).__name__}")
     return plain

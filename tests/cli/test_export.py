@@ -194,6 +194,7 @@ def test_a_network_remembers_its_search_through_every_training(nasformer: Comman
     assert "from" not in read_source("c", None, None, None).provenance
 
 
+@pytest.mark.slow
 def test_a_card_claims_no_more_than_is_recorded(nasformer: Command, weights: Path) -> None:
     unknown = Supernet(load_space("digits"), seed=1)
     unknown.save("unknown.safetensors")

@@ -43,7 +43,7 @@ def test_a_walk_from_a_folder_to_a_file(nasformer: Command, photos: Path) -> Non
     assert "60 JPEG RGB" in looked.out
     with Image.open("runs/data.png") as picture:
         assert picture.size[1] == 300
-    page = Path("runs/data.html").read_text()
+    page = Path("runs/data-page.html").read_text()
     assert "60 images of 3 classes: all can be read." in page
     assert "data:image/png;base64," in page
     assert "sea :cat: [red]lion" in page

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from nasformer.architecture import Architecture
-from nasformer.errors import StrategyError
+from nasformer.errors import DriftError, StrategyError
 from nasformer.registry import get_strategy, strategy_names
-from nasformer.search import SearchResult, resume
+from nasformer.search import BaseStrategy, SearchResult, resume
 from nasformer.search.study import Store, Study, delete_study, export_study, import_study, study
 from nasformer.searcher import Searcher
+from nasformer.space import FeasibleSet
 from nasformer.strategies.evolution import Evolution
 
 Judge = Callable[[Architecture], float]
@@ -117,7 +118,7 @@ def _other_fields(path: Path) -> None:
     from nasformer._io import digest
 
     saved = json.loads(path.read_text())
-    saved["fields"]["rng"] = [3, [1, 2], None]
+    saved["fields"]["strategy"]["rng"] = [3, [1, 2], None]
     del saved["checksum"]
     record = saved.pop("record")
     path.write_text(json.dumps({**saved, "record": record, "checksum": digest([record, saved])}))
@@ -192,15 +193,6 @@ def test_a_state_has_the_permissions_of_its_storage_and_follows_no_link(worth: J
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_state_that_is_no_plain_data_is_named(worth: Judge, tmp_path: Path) -> None:
-    class Odd(Evolution):
-        def state(self) -> dict[str, Any]:
-            return {"model": object()}
-
-    with pytest.raises(StrategyError, match="the state of a strategy is plain data: Object of type object"):
-        run(Odd, worth, storage=tmp_path / "study.log")
-
-
 def test_a_subclass_with_attributes_of_its_own_is_replayed(worth: Judge, tmp_path: Path) -> None:
     class Own(Evolution):
         pass
@@ -226,3 +218,69 @@ def test_a_strategy_without_the_base_class_is_replayed(worth: Judge, tmp_path: P
     with pytest.raises(StrategyError, match="recommended nothing after 40 trials"):
         run(Plain, worth, storage=tmp_path / "study.log")
     assert not list(tmp_path.glob("*.state"))
+
+
+class Counting(BaseStrategy):
+    """Random draws; what was seen is in a mapping and a list."""
+
+    saved = ("seen", "values")
+
+    def __init__(self, feasible: FeasibleSet, **how: Any) -> None:
+        super().__init__(feasible, **how)
+        self.seen: dict[str, int] = {}
+        self.values: list[float] = []
+
+    def propose(self) -> Architecture:
+        return self.draw()
+
+    def observe(self, architecture: Architecture, value: float | None) -> None:
+        self.seen[str(architecture.depth)] = self.seen.get(str(architecture.depth), 0) + 1
+        self.values.append(value or 0.0)
+
+
+def test_mappings_that_grow_and_lists_of_numbers_are_restored(worth: Judge, tmp_path: Path) -> None:
+    made: list[Counting] = []
+
+    class Kept(Counting):
+        saved = Counting.saved
+
+        def __init__(self, feasible: FeasibleSet, **how: Any) -> None:
+            super().__init__(feasible, **how)
+            made.append(self)
+
+    run(Kept, worth, 12)
+    run(Kept, worth, 12, storage=tmp_path / "study.log", pause_after=8)
+    run(Kept, worth, 12, storage=tmp_path / "study.log")
+    whole, _, again = made
+    assert (again.seen, again.values) == (whole.seen, whole.values)
+    assert len(again.values) == 12
+
+
+def test_an_attribute_of_that_name_is_no_state(worth: Judge, tmp_path: Path) -> None:
+    class Own(Counting):
+        state: Any = "its own"
+
+    assert len(run(Own, worth, 12, storage=tmp_path / "study.log").trials) == 12
+    assert not list(tmp_path.glob("*.state"))
+
+
+def test_a_state_that_is_no_plain_data_is_told_once_and_replayed(
+    worth: Judge, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Numbers(Counting):
+        saved = ("numbers",)
+        numbers = frozenset({1})
+
+    assert len(run(Numbers, worth, 12, storage=tmp_path / "study.log").trials) == 12
+    told = "the state of a strategy is plain data: Object of type frozenset is not JSON serializable"
+    assert [record.message for record in caplog.records] == [f"{told}; a resumed search replays it"]
+
+
+def test_a_strategy_whose_code_changed_is_checked_against_the_record(
+    worth: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(Counting, worth, 12, storage=tmp_path / "study.log", pause_after=8)
+    monkeypatch.setattr(resume, "own_source", lambda kind: ("changed",))
+    monkeypatch.setattr(Counting, "propose", lambda self: (self.draw(), self.draw())[1])
+    with pytest.raises(DriftError, match="trial 0"):
+        run(Counting, worth, 12, storage=tmp_path / "study.log")

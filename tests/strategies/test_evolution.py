@@ -120,7 +120,7 @@ def test_wrong_options_are_refused(options: dict[str, object], words: str) -> No
         Evolution(TINY.feasible(), seed=0, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("name", "letter"), [("tiny", "T"), ("small", "S")])
+@pytest.mark.parametrize(("name", "letter"), [("tiny", "T"), pytest.param("small", "S", marks=pytest.mark.slow)])
 def test_after_1050_evaluations_it_is_not_worse_than_the_official_evolution(
     reference: Path, name: str, letter: str
 ) -> None:

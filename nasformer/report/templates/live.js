@@ -14,8 +14,8 @@
 
   const look = async () => {
     try {
-      const now = await (await fetch("state", { cache: "no-store" })).text();
-      if (now !== state) return reload();
+      const answer = await fetch("state", { cache: "no-store" });
+      if (answer.ok && (await answer.text()) !== state) return reload();
     } catch {
       banner.textContent = "nasformer watch was stopped: this is the page as it was then.";
     }

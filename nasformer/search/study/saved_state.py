@@ -13,7 +13,7 @@ from typing import Any
 
 from nasformer._io import atomic, digest, text_digest
 from nasformer._parse import parse_json, read_text
-from nasformer.errors import StrategyError
+from nasformer.errors import StrategyError, StudyError
 from nasformer.search.state import StrategyState
 from nasformer.search.study.settings import STATE
 from nasformer.search.study.storage import Store
@@ -53,7 +53,8 @@ class SavedState:
             raise StrategyError(f"the state of a strategy is plain data: {error}", state.fields) from error
         saved |= {"record": record, "checksum": digest([record, saved])}
         if self.path is None or self.store.path is None:
-            self.store.run(lambda: self.store.optuna.set_study_user_attr(self.id, STATE, saved))
+            with suppress(StudyError):  # as where attributes are short: MySQL's hold 64 kB
+                self.store.run(lambda: self.store.optuna.set_study_user_attr(self.id, STATE, saved))
             return
         with suppress(OSError), atomic(self.path) as draft:
             draft.write_text(json.dumps(saved), encoding="utf-8")
