@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -223,7 +223,7 @@ def test_a_strategy_without_the_base_class_is_replayed(worth: Judge, tmp_path: P
 class Counting(BaseStrategy):
     """Random draws; what was seen is in a mapping and a list."""
 
-    saved = ("seen", "values")
+    saved: ClassVar[tuple[str, ...] | None] = ("seen", "values")
 
     def __init__(self, feasible: FeasibleSet, **how: Any) -> None:
         super().__init__(feasible, **how)
