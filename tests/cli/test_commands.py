@@ -203,6 +203,7 @@ def test_search_without_weights_warns(
     assert "nasformer train" in warning
 
 
+@pytest.mark.slow
 def test_demo(nasformer: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = nasformer("demo", "--epochs", 2, "-n", 6, "--out", "demo", "--json")

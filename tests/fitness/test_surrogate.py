@@ -65,7 +65,8 @@ def test_the_published_optimum_is_found(family: tuple[str, Path]) -> None:
     assert values(surrogate, [best])[0] == pytest.approx(optimum["top1"], abs=1e-9)
 
 
-@pytest.mark.parametrize("family", ["tiny", pytest.param("small", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["tiny", "small"], indirect=True)
 def test_a_fit_of_real_accuracies_predicts_what_it_has_not_seen(family: tuple[str, Path], tmp_path: Path) -> None:
     name, folder = family
     table = TableFitness(folder / f"{name}.jsonl")

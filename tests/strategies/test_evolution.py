@@ -120,7 +120,8 @@ def test_wrong_options_are_refused(options: dict[str, object], words: str) -> No
         Evolution(TINY.feasible(), seed=0, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("name", "letter"), [("tiny", "T"), pytest.param("small", "S", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "letter"), [("tiny", "T"), ("small", "S")])
 def test_after_1050_evaluations_it_is_not_worse_than_the_official_evolution(
     reference: Path, name: str, letter: str
 ) -> None:
