@@ -79,7 +79,7 @@ def test_a_network_of_skipped_layers_fails_and_the_others_do_not(proxy: str) -> 
 def test_params_are_those_of_the_space_by_default(space: SearchSpace, archs: list[Architecture]) -> None:
     fitness = TrainingFreeFitness(space)
     assert scores(fitness, archs) == [space.params(each) for each in archs]
-    assert fitness.describe() == {"kind": "training-free", "proxy": "params", "title": "score by parameters", "seed": 0}
+    assert fitness.describe() == {"kind": "training-free", "proxy": "params", "seed": 0}
 
 
 def test_an_unknown_proxy_is_named_with_the_nearest(space: SearchSpace) -> None:
