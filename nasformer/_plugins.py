@@ -28,14 +28,14 @@ class Plugins:
         folder: The folder of ``nasformer`` that holds ours, dotted.
         base: Returns the class that ours derive from.
         error: The error raised.
-        lacks: Returns what a third party's object lacks to be such a part; empty: nothing.
+        lacks: Returns what a third party's object lacks to be such a part; empty: nothing. Default: the base class.
     """
 
     kind: str
     folder: str
     base: Callable[[], type]
     error: type[NasformerError]
-    lacks: Callable[[Any], str]
+    lacks: Callable[[Any], str] | None = None
 
     @property
     def group(self) -> str:
@@ -97,7 +97,10 @@ class Plugins:
         return public[0]
 
     def _checked(self, name: str, loaded: Any) -> Any:
-        missing = self.lacks(loaded)
-        if missing:
+        if missing := (self.lacks or self._lacks_base)(loaded):
             raise self.error(f"{name!r} is not a {self.kind}: it lacks {missing}", loaded)
         return loaded
+
+    def _lacks_base(self, loaded: object) -> str:
+        has_base = isinstance(loaded, type) and issubclass(loaded, self.base())
+        return "" if has_base else f"the base class {self.group}.{self.base().__name__}"

@@ -33,11 +33,7 @@ TaskFactory = Any
 """A subclass of ``Task``: called with its fields, a task; its class attributes describe it."""
 
 
-def _lacks(loaded: object) -> str:
-    return "" if isinstance(loaded, type) and issubclass(loaded, Task) else "the base class nasformer.tasks.Task"
-
-
-_TASKS = Plugins("task", "tasks", lambda: Task, DataError, _lacks)
+_TASKS = Plugins("task", "tasks", lambda: Task, DataError)
 
 
 def task_names() -> list[str]:

@@ -23,12 +23,7 @@ __all__ = ["Array", "Format", "Run", "format_names", "format_of", "get_format", 
 DTYPES = ("fp32", "bf16", "int8")
 
 
-def _lacks(loaded: object) -> str:
-    is_format = isinstance(loaded, type) and issubclass(loaded, Format)
-    return "" if is_format else "the base class nasformer.export.formats.Format"
-
-
-_FORMATS = Plugins("format", "export.formats", lambda: Format, ExportError, _lacks)
+_FORMATS = Plugins("format", "export.formats", lambda: Format, ExportError)
 
 
 def format_names() -> list[str]:

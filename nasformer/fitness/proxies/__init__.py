@@ -15,12 +15,7 @@ DEFAULT = "params"
 """The proxy that ranks best on average over the tables of ``benchmarks/results/training_free.md``."""
 
 
-def _lacks(loaded: object) -> str:
-    is_proxy = isinstance(loaded, type) and issubclass(loaded, Proxy)
-    return "" if is_proxy else "the base class nasformer.fitness.proxies.Proxy"
-
-
-_PROXIES = Plugins("proxy", "fitness.proxies", lambda: Proxy, FitnessError, _lacks)
+_PROXIES = Plugins("proxy", "fitness.proxies", lambda: Proxy, FitnessError)
 
 
 def proxy_names() -> list[str]:

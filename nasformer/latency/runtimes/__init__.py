@@ -15,12 +15,7 @@ from nasformer.latency.runtimes._runtime import Runtime
 __all__ = ["Runtime", "default_runtime", "get_runtime", "runtime_names"]
 
 
-def _lacks(loaded: object) -> str:
-    is_runtime = isinstance(loaded, type) and issubclass(loaded, Runtime)
-    return "" if is_runtime else "the base class nasformer.latency.runtimes.Runtime"
-
-
-_RUNTIMES = Plugins("runtime", "latency.runtimes", lambda: Runtime, BudgetError, _lacks)
+_RUNTIMES = Plugins("runtime", "latency.runtimes", lambda: Runtime, BudgetError)
 
 
 def runtime_names() -> list[str]:

@@ -16,12 +16,7 @@ from nasformer.training.sampling._schedule import SamplingSchedule
 __all__ = ["SamplingSchedule", "SubnetSampler", "get_sampler", "reference_subnets", "sampler_names"]
 
 
-def _lacks(loaded: object) -> str:
-    is_sampler = isinstance(loaded, type) and issubclass(loaded, SubnetSampler)
-    return "" if is_sampler else "the base class nasformer.training.sampling.SubnetSampler"
-
-
-_SAMPLERS = Plugins("sampling", "training.sampling", lambda: SubnetSampler, RecipeError, _lacks)
+_SAMPLERS = Plugins("sampling", "training.sampling", lambda: SubnetSampler, RecipeError)
 
 
 def sampler_names() -> list[str]:
