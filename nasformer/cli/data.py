@@ -10,6 +10,7 @@ import typer
 
 from nasformer.cli.options import Json, Quiet, Root, Seed
 from nasformer.cli.output import command_line, console, print_json, print_table
+from nasformer.errors import NasformerError
 
 if TYPE_CHECKING:
     from nasformer.data import Dataset
@@ -45,7 +46,6 @@ def data(
     from nasformer.data import load_dataset
     from nasformer.data.examine import examine
     from nasformer.data.samples import draw_samples
-    from nasformer.errors import NasformerError
 
     if out.suffix != ".png":
         raise NasformerError(f"--out is a picture, FILE.png, got {str(out)!r}", out)

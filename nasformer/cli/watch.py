@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from nasformer.cli.output import console
+from nasformer.errors import NasformerError
 
 _HOST = "127.0.0.1"
 _LEAST, _MOST, _SHARE = 2.0, 60.0, 0.1  # a page is asked for so often, and takes such a share of a core
@@ -29,7 +30,6 @@ def watch(
       nasformer watch runs/digits-thompson-seed0
     """
     from nasformer.cli.serving import serve
-    from nasformer.errors import NasformerError
 
     if not run.is_dir():
         raise NasformerError(f"{run} is no folder of a run; give the --out of the run", run)
@@ -60,7 +60,6 @@ class _Watched:
 
     def _page(self) -> str:
         """Return the page, made again if the run has written something."""
-        from nasformer.errors import NasformerError
         from nasformer.report.live import fault_page, live_page, state_of
 
         with self._lock:  # Matplotlib draws one figure at a time

@@ -146,7 +146,7 @@ def _corrected(pairs: Sequence[Pair], level: float) -> list[Pair]:
 def holm(p: Floats) -> Floats:
     """Return p-values ``(n,)`` corrected by Holm's step-down method (Scand. J. Stat. 6, 1979).
 
-    That of statsmodels collects all garbage at each call: half a second in a large process.
+    That of statsmodels collects all garbage at each call, which is slow in a large process.
     """
     order = np.argsort(p)
     corrected = np.empty_like(p)
