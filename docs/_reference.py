@@ -27,6 +27,7 @@ _PACKAGES = (
     "nasformer.training",
     "nasformer.training.sampling",
     "nasformer.fitness",
+    "nasformer.fitness.proxies",
     "nasformer.growth",
     "nasformer.pipeline",
     "nasformer.compare",
